@@ -1,0 +1,55 @@
+# Plain `make` lists every verb.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-fast check format proto docs bundle bench clean
+
+help:  ## list every verb
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $(STAMP)
+
+setup: $(STAMP)  ## make .venv with the runtime and the development tools
+
+run: $(STAMP)  ## start the demo: recorded workloads, a live table, the gRPC port open
+	$(BIN)/headway demo
+
+test: $(STAMP)  ## run all tests, those against real servers included
+	$(BIN)/python -m pytest
+
+test-fast: $(STAMP)  ## run the tests that need no server
+	$(BIN)/python -m pytest -m 'not server' -q
+
+check: $(STAMP)  ## format, lint, types, import contracts, generated files up to date
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.generate --check
+
+format: $(STAMP)  ## rewrite files in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+proto: $(STAMP)  ## generate scaler/metric/wire from proto/externalscaler.proto
+	$(BIN)/python -m tools.generate proto
+
+docs: $(STAMP)  ## generate the reference pages in docs/
+	$(BIN)/python -m tools.generate docs
+
+bundle: $(STAMP)  ## build the seasonal bundle that ships with the package
+	$(BIN)/python -m training.seasonal_bundle
+
+bench: $(STAMP)  ## run every benchmark in its quick form
+	$(BIN)/python benchmarks/rpc_latency.py --quick
+	$(BIN)/python benchmarks/refresh.py --quick
+
+clean:  ## remove the virtual environment and everything built
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,48 @@
+"""What time it is, and waiting for a moment. Everything above takes one of these, so that time can be replayed.
+
+An accelerated run is an accelerated *clock*: lead times, hold windows and refresh intervals keep their meaning in
+the clock's own seconds, and no other part knows that the wall clock moves slower.
+"""
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    async def sleep_until(self, moment: float) -> None:
+        """Return at `moment` (seconds since the epoch), or at once where it has passed."""
+        ...
+
+
+class SystemClock:
+    """The wall clock. Sleeping follows it when it is set: a step forwards wakes within a second."""
+
+    def now(self) -> float:
+        return time.time()
+
+    async def sleep_until(self, moment: float) -> None:
+        while (left := moment - time.time()) > 0:
+            await asyncio.sleep(min(left, 1.0))
+
+
+class AcceleratedClock:
+    """A clock that shows `start` when made and runs `speed` times as fast as real time."""
+
+    def __init__(self, speed: float, start: float | None = None) -> None:
+        if not 0 < speed <= 86_400:
+            raise ValueError(f"speed={speed}: must be above 0 and at most 86400")
+        self.speed = speed
+        self._start = time.time() if start is None else start
+        self._made = time.monotonic()
+
+    def now(self) -> float:
+        return self._start + (time.monotonic() - self._made) * self.speed
+
+    async def sleep_until(self, moment: float) -> None:
+        while (left := moment - self.now()) > 0:
+            await asyncio.sleep(left / self.speed)

@@ -1,0 +1,101 @@
+"""The error tree. Each leaf names its gRPC status; the mapping to the wire happens in `metric/servicer.py` alone.
+
+HeadwayError
+├── TriggerError              the trigger is wrong: its author must act
+│   └── TriggerInvalid            INVALID_ARGUMENT, lists every fault
+├── DependencyError           something we need failed: it may heal by itself
+│   ├── NotReady                  UNAVAILABLE, the first observation has not arrived yet
+│   ├── SourceUnavailable         UNAVAILABLE, the source did not answer (network, timeout, 5xx, open circuit)
+│   ├── SourceRefused             FAILED_PRECONDITION, the source answered with an error (bad query, no access)
+│   ├── NoDemand                  UNAVAILABLE, the query returned nothing (and ignoreNullValues is false)
+│   ├── AmbiguousDemand           FAILED_PRECONDITION, the query returned several series, a string, …
+│   ├── CacheUnavailable          never reaches a caller: answers go on from memory
+│   └── StoreUnavailable          never reaches a caller: answers go on from memory
+├── BundleError               the bundle is wrong: refused, the running one stays
+│   └── BundleInvalid             INTERNAL, says what differs
+└── SettingsError             the process was started wrongly; `headway` prints it and exits with 2
+"""
+
+from dataclasses import dataclass
+
+
+class HeadwayError(Exception):
+    """The root: its text is written for the person who reads it in an event or a log."""
+
+    status: str = "INTERNAL"
+    """name of the gRPC status that a caller gets"""
+
+
+class TriggerError(HeadwayError):
+    status = "INVALID_ARGUMENT"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong in what somebody wrote: where, what was found, what the rule is."""
+
+    field: str
+    value: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.field}={self.value!r}: {self.rule}"
+
+
+class TriggerInvalid(TriggerError):
+    """Every fault of one trigger at once. `threshold` is set when it could be read in spite of the faults."""
+
+    def __init__(self, faults: tuple[Fault, ...], threshold: float | None = None) -> None:
+        self.faults = faults
+        self.threshold = threshold
+        noun = "fault" if len(faults) == 1 else "faults"
+        super().__init__(f"{len(faults)} {noun} in the trigger: " + "; ".join(map(str, faults)))
+
+
+class DependencyError(HeadwayError):
+    status = "UNAVAILABLE"
+
+
+class NotReady(DependencyError):
+    pass
+
+
+class SourceUnavailable(DependencyError):
+    pass
+
+
+class SourceRefused(DependencyError):
+    status = "FAILED_PRECONDITION"
+
+
+class NoDemand(DependencyError):
+    pass
+
+
+class AmbiguousDemand(DependencyError):
+    status = "FAILED_PRECONDITION"
+
+
+class CacheUnavailable(DependencyError):
+    pass
+
+
+class StoreUnavailable(DependencyError):
+    pass
+
+
+class BundleError(HeadwayError):
+    pass
+
+
+class BundleInvalid(BundleError):
+    """One refused bundle: `differences` lists what does not match, each in a sentence."""
+
+    def __init__(self, bundle: str, differences: tuple[str, ...]) -> None:
+        self.bundle = bundle
+        self.differences = differences
+        super().__init__(f"bundle {bundle} refused: " + "; ".join(differences))
+
+
+class SettingsError(HeadwayError):
+    pass

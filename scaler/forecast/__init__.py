@@ -1,0 +1,51 @@
+"""Quantiles of demand to come. `Forecaster` computes them, `ForecastCache` shares them between replicas."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+from scaler.series import Forecast, Grid, HistoryBatch, Outlook
+
+
+class Forecaster(Protocol):
+    """One loaded bundle. `forecast` is CPU work without I/O; the caller runs it off the event loop."""
+
+    @property
+    def model(self) -> str:
+        """bundle name and version, as `seasonal@1`"""
+        ...
+
+    @property
+    def grid(self) -> Grid: ...
+
+    def forecast(self, batch: HistoryBatch) -> list[Forecast | None]:
+        """One forecast per series of the batch, in order; None where history is too short or the graph gave rubbish."""
+        ...
+
+
+class ForecastCache(Protocol):
+    """What replicas share: outlooks, the leases that say who refreshes what, and wake-ups.
+
+    Every method raises CacheUnavailable when the engine behind it does not answer in time; the caller goes on alone.
+    """
+
+    async def publish(self, outlooks: Mapping[str, Outlook], seconds: float) -> None:
+        """Store the outlooks under their trigger keys for `seconds`, and wake the other replicas."""
+        ...
+
+    async def receive(self, keys: Sequence[str]) -> dict[str, Outlook]:
+        """The newest outlook of each key that has one."""
+        ...
+
+    async def lease(self, keys: Sequence[str], seconds: float) -> set[str]:
+        """Those of `keys` that this replica may refresh for the next `seconds`: free ones are taken, own ones renewed."""
+        ...
+
+    async def release(self, keys: Sequence[str]) -> None:
+        """Give back own leases (on drain), so that another replica takes over at once."""
+        ...
+
+    def wakes(self) -> AsyncIterator[list[str]]:
+        """Keys that another replica published, as they come. Ends only with CacheUnavailable or when closed."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,33 @@
+"""Demand as a source returned it. One protocol; `prometheus.py` and `recorded.py` implement it; `grid.py` is pure."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from scaler.errors import DependencyError
+from scaler.series import Blocks, Samples
+from scaler.trigger import Trigger
+
+
+class MetricSource(Protocol):
+    """Where demand is read. Every method may be called concurrently and bounds its own time and concurrency."""
+
+    async def observe(self, triggers: Sequence[Trigger], at: float) -> list[float | DependencyError]:
+        """Demand of each trigger at the moment `at` (seconds since the epoch), in the triggers' order.
+
+        A failing trigger gives its error in its place; the others are not disturbed. Values are finite and >= 0.
+        """
+        ...
+
+    async def samples(self, trigger: Trigger, start: float, end: float, step_seconds: float) -> Samples:
+        """Demand at start, start + step, … <= end; missing moments are left out. Raises DependencyError."""
+        ...
+
+    async def blocks(self, trigger: Trigger, start: float, end: float, block_seconds: float) -> Blocks:
+        """Mean and max of demand for the complete clock-aligned blocks within [start, end]. Raises DependencyError."""
+        ...
+
+    def reachable(self, trigger: Trigger) -> bool:
+        """False while the circuit of this trigger's server is open: asking now would fail at once."""
+        ...
+
+    async def close(self) -> None: ...

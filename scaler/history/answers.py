@@ -1,0 +1,200 @@
+"""What a Prometheus-compatible server answered, told apart. Pure: bytes and values in, values or errors out.
+
+Below the public tree of `scaler.errors` four leaves say what the asking side may do about a failure:
+
+SourceUnavailable ── TryAgain   it may work in a moment (5xx, 429, connection lost)
+                  └─ TooSlow    the server gave up on the query, or we did
+SourceRefused ────── BadQuery   this query (or one of those asked together) is wrong
+                  └─ TooLarge   more was returned than anybody wants to read
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaler.errors import AmbiguousDemand, NoDemand, SourceRefused, SourceUnavailable
+from scaler.series import Floats
+from scaler.trigger import Trigger
+
+
+class TryAgain(SourceUnavailable):
+    pass
+
+
+class TooSlow(SourceUnavailable):
+    pass
+
+
+class BadQuery(SourceRefused):
+    pass
+
+
+class TooLarge(SourceRefused):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element of an instant answer; a scalar has no labels."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of a range answer: times ascending [S], values [S], NaN and infinities included."""
+
+    labels: Mapping[str, str]
+    times: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The `data` of a successful answer."""
+
+    kind: str
+    """Prometheus's `resultType`: vector, scalar, matrix, string"""
+    result: Any
+
+
+def decode(server: str, status: int, body: bytes) -> Answer:
+    """The answer in `body`. Raises one of the errors above, or SourceRefused, with the server's own words."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        document = None
+    if status >= 300 or not isinstance(document, dict) or document.get("status") != "success":
+        raise _failure(server, status, document, body)
+    try:
+        return Answer(document["data"]["resultType"], document["data"]["result"])
+    except (KeyError, TypeError):
+        raise SourceUnavailable(f"{server} answered with JSON of another shape: {shortened(body)}") from None
+
+
+def _failure(server: str, status: int, document: Any, body: bytes) -> SourceUnavailable | SourceRefused:
+    spoken = isinstance(document, dict) and isinstance(document.get("error"), str)
+    words = shortened(document["error"], 400) if spoken else f"HTTP {status}: {shortened(body)}"
+    if status == 503 and spoken and document.get("errorType") == "timeout":
+        return TooSlow(f"{server}: {words}")
+    if status == 429 or status >= 500:
+        return TryAgain(f"{server}: {words}")
+    if status in (400, 413, 414, 422):
+        return BadQuery(f"{server}: {words}")
+    if status >= 400 or spoken:
+        return SourceRefused(f"{server}: {words}")
+    if status >= 300:
+        return SourceRefused(f"{server} answered HTTP {status}, a redirect: give the address it leads to")
+    return SourceUnavailable(f"{server} answered, but not with Prometheus's JSON: {shortened(body)}")
+
+
+def shortened(text: str | bytes, most: int = 80) -> str:
+    """At most `most` characters of a foreign text, on one line."""
+    if isinstance(text, bytes):
+        text = text[: 4 * most].decode(errors="replace")
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def elements(answer: Answer) -> list[Element]:
+    """Elements of an instant answer. Raises AmbiguousDemand for a string, a range or a histogram."""
+    if answer.kind == "scalar":
+        return [Element({}, _number(answer.result))]
+    if answer.kind != "vector":
+        raise AmbiguousDemand(f"the query returns a {_KINDS.get(answer.kind, answer.kind)}; it must return one number")
+    return [Element(item.get("metric", {}), _number(_plain(item, "value"))) for item in _items(answer)]
+
+
+def series(answer: Answer) -> list[Series]:
+    """Series of a range answer. Raises AmbiguousDemand for histograms."""
+    return [_series(item) for item in _items(answer)]
+
+
+_KINDS = {"matrix": "range vector (`[5m]` without a function around it)", "string": "string"}
+
+
+def _items(answer: Answer) -> list[dict[str, Any]]:
+    if not isinstance(answer.result, list) or not all(isinstance(item, dict) for item in answer.result):
+        raise SourceUnavailable(f"a {shortened(str(answer.kind))} of another shape: {shortened(str(answer.result))}")
+    return answer.result
+
+
+def _plain(item: Mapping[str, Any], key: str) -> Any:
+    if key not in item and ("histogram" in item or "histograms" in item):
+        raise AmbiguousDemand(
+            "the query returns a native histogram; take one number of it, as with histogram_quantile()"
+        )
+    return item.get(key)
+
+
+def _number(sample: Any) -> float:
+    try:
+        return float(sample[1])
+    except (TypeError, ValueError, IndexError, KeyError):
+        raise SourceUnavailable(f"a sample of another shape: {shortened(str(sample))}") from None
+
+
+def _series(item: Mapping[str, Any]) -> Series:
+    samples = _plain(item, "values") or []
+    try:
+        times = np.array([sample[0] for sample in samples], dtype=np.float64)
+        values = np.array([float(sample[1]) for sample in samples], dtype=np.float64)
+    except (TypeError, ValueError, IndexError, KeyError):
+        raise SourceUnavailable(f"samples of another shape: {shortened(str(samples))}") from None
+    return Series(item.get("metric", {}), times, values)
+
+
+def demand(found: Sequence[Element], trigger: Trigger) -> float:
+    """The one number that a trigger's query must return, finite and >= 0.
+
+    Raises NoDemand (nothing, NaN or infinite; 0.0 instead where the trigger ignores null values, as in KEDA's
+    prometheus_scaler.go), AmbiguousDemand (several), SourceRefused (negative).
+    """
+    if len(found) > 1:
+        raise AmbiguousDemand(_several([element.labels for element in found]))
+    if not found:
+        return _nothing(trigger, "the query returned nothing")
+    value = found[0].value
+    if not math.isfinite(value):
+        return _nothing(trigger, f"the query returned {value}")
+    if value < 0:
+        raise SourceRefused(f"the query returned {value:g}: demand must not be negative")
+    return value + 0.0
+
+
+def _nothing(trigger: Trigger, what: str) -> float:
+    if trigger.ignore_null_values:
+        return 0.0
+    raise NoDemand(f"{what}; that is unknown, not 0 (set ignoreNullValues to read it as 0)")
+
+
+def _several(label_sets: Sequence[Mapping[str, str]]) -> str:
+    shown = [shortened("{" + ", ".join(f'{k}="{v}"' for k, v in labels.items()) + "}", 100) for labels in label_sets]
+    more = ", …" if len(shown) > 2 else ""
+    return f"the query returned {len(shown)} series, {', '.join(shown[:2])}{more}; it must return one: aggregate it, as with sum()"
+
+
+def known_samples(found: Sequence[Series]) -> tuple[NDArray[np.float64], Floats]:
+    """Times and values of the finite samples >= 0, ascending; everything else is missing.
+
+    Several series are one history when they follow each other (a label changed on the way); raises AmbiguousDemand
+    where two have a sample at the same moment.
+    """
+    if not found:
+        return np.empty(0), np.empty(0, np.float32)
+    times = np.concatenate([one.times for one in found])
+    values = np.concatenate([one.values for one in found])
+    order = np.argsort(times, kind="stable")
+    times, values = times[order], values[order]
+    if np.any(np.diff(times) <= 0):
+        raise AmbiguousDemand(_several([one.labels for one in found]))
+    with np.errstate(over="ignore"):
+        short = values.astype(np.float32)
+    known = np.isfinite(short) & (short >= 0)
+    return times[known], short[known]

@@ -1,0 +1,92 @@
+"""PromQL texts and the splitting of questions into requests. Pure."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+TAG = "__headway__"
+"""the label by which the members of one request are told apart"""
+MOST_POINTS = 10_000
+"""per range query; Prometheus refuses more than 11,000"""
+LONGEST_RANGE_SECONDS = 7 * 86400.0
+MOST_QUERIES = 50
+"""per request; 50 cost Prometheus about what one costs, and a failing request disturbs few"""
+MOST_BYTES = 12_000
+"""per request; VictoriaMetrics refuses queries above 16 kB by default"""
+
+_LEXEME = re.compile(
+    r"""  "(?:\\.|[^"\\\n])*"      # strings
+        | '(?:\\.|[^'\\\n])*'
+        | `[^`]*`
+        | \#[^\n]*               # comments
+        | [()\[\]{}"'`]          # brackets, and quotes that never close
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_CLOSES = {")": "(", "]": "[", "}": "{"}
+
+
+def self_contained(query: str) -> bool:
+    """Whether every bracket and string that opens in `query` closes in it, and none closes before it opens.
+
+    Only such a query may stand inside another: `1) or (1` would break out of the parentheses put around it and
+    answer for its neighbours.
+    """
+    open_brackets: list[str] = []
+    for lexeme in _LEXEME.findall(query):
+        if lexeme in "([{":
+            open_brackets.append(lexeme)
+        elif lexeme in _CLOSES:
+            if not open_brackets or open_brackets.pop() != _CLOSES[lexeme]:
+                return False
+        elif len(lexeme) == 1 and lexeme != "#":
+            return False
+    return not open_brackets
+
+
+def enclosed(query: str) -> str:
+    """`query` in parentheses; the line feed ends a comment that the query may end with."""
+    return f"({query}\n)"
+
+
+def tagged(query: str, tag: str) -> str:
+    """`query` with the label TAG set to `tag` on all it returns."""
+    return f'label_replace({enclosed(query)}, "{TAG}", "{tag}", "", "")'
+
+
+def joined(tagged_queries: Iterable[str]) -> str:
+    """One query returning what all of them return. Their tags keep them apart: `or` drops only equal label sets."""
+    return " or ".join(tagged_queries)
+
+
+def over_block(function: str, query: str, block_seconds: float, step_seconds: float) -> str:
+    """`query` taken every step and summed up by `function` (as `avg_over_time`) over the block that ends at the moment.
+
+    The range is a second short of the block, which leaves out the sample at the block's start: it belongs to the
+    block before. (Prometheus 2 counts it, Prometheus 3 does not.)
+    """
+    return f"{function}({enclosed(query)}[{max(1, math.ceil(block_seconds) - 1)}s:{max(1, round(step_seconds))}s])"
+
+
+def packed(queries: Sequence[str], most_queries: int, most_bytes: int) -> Iterator[list[int]]:
+    """Positions of `queries` in groups of at most `most_queries` that stay under `most_bytes` when joined."""
+    group: list[int] = []
+    size = 0
+    for position, query in enumerate(queries):
+        length = len(tagged(query, "00").encode()) + len(" or ")
+        if group and (len(group) >= most_queries or size + length > most_bytes):
+            yield group
+            group, size = [], 0
+        group.append(position)
+        size += length
+    if group:
+        yield group
+
+
+def pieces(start: float, end: float, step_seconds: float) -> Iterator[tuple[float, float]]:
+    """(first, last) moments of the range queries that together ask for start, start + step, … <= end."""
+    moments = math.floor((end - start) / step_seconds + 1e-9) + 1
+    per_piece = max(1, min(MOST_POINTS, math.floor(LONGEST_RANGE_SECONDS / step_seconds)))
+    for first in range(0, moments, per_piece):
+        last = min(first + per_piece, moments) - 1
+        yield start + first * step_seconds, start + last * step_seconds

@@ -1,0 +1,455 @@
+"""The background path: history → forecast → plan → memory and cache. It never blocks an answer.
+
+`once` is the table of contents. Ticks are multiples of the refresh interval since the epoch, so all replicas ask
+Prometheus for the same moments. Numbers are crunched in worker threads, in chunks; plans are made on the event loop, a
+few at a time.
+"""
+
+import asyncio
+import math
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import structlog
+
+from scaler.backfill import Backfill, Phase, Tracked
+from scaler.clock import Clock
+from scaler.decide import Desk, Watched
+from scaler.errors import CacheUnavailable, DependencyError
+from scaler.forecast import ForecastCache, Forecaster
+from scaler.forecast.catalog import Catalog
+from scaler.history import MetricSource
+from scaler.history.table import HistoryTable
+from scaler.series import Forecast, Grid, Observation, Outlook
+from scaler.store import Store
+from scaler.telemetry import Telemetry
+from scaler.trigger import Mode, Trigger
+
+log = structlog.get_logger()
+_T = TypeVar("_T")
+
+RECENT_SECONDS = 900.0
+"""how far back `Observation.recent_peak` looks"""
+
+PLANS_AT_A_TIME = 16
+"""plans made before the event loop may answer somebody: about a millisecond's work"""
+
+HURRY_SECONDS = 0.1
+"""how long freshly backfilled triggers are gathered, to be forecast together"""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshSettings:
+    interval_seconds: float = 15.0
+    publish_grace_seconds: float = 0.0
+    """how long after its issue an outlook counts; > 0 where replicas share a cache"""
+    silence_seconds: float = 3600.0
+    """a trigger nobody asked about for so long is forgotten"""
+    chunk: int = 256
+    """series forecast in one run of a graph"""
+    threads: int = 1
+    """chunks forecast at the same time"""
+    backfill_concurrency: int = 8
+    outlook_seconds: float = 7200.0
+    """how long a shared outlook is kept"""
+
+
+class Refresh:
+    """All that this process refreshes. `run` loops for ever; `once` is one tick."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        source: MetricSource,
+        catalog: Catalog,
+        cache: ForecastCache,
+        store: Store,
+        clock: Clock,
+        telemetry: Telemetry,
+        settings: RefreshSettings,
+    ) -> None:
+        self._desk = desk
+        self._source = source
+        self._catalog = catalog
+        self._cache = cache
+        self._clock = clock
+        self._telemetry = telemetry
+        self._settings = settings
+        self._pool = ThreadPoolExecutor(max_workers=settings.threads, thread_name_prefix="forecast")
+        self._tables: dict[Grid, HistoryTable] = {}
+        self._tracked: dict[str, Tracked] = {}
+        self._alone = False
+        self._seconds_per_forecast = 0.0
+        self._hurried: set[str] = set()
+        self._hurry = asyncio.Event()
+        self._newcomers: asyncio.Queue[Watched] = asyncio.Queue()
+        self.ticks = 0
+        """completed refreshes; readiness looks at it"""
+        self.backfill = Backfill(
+            source, store, clock, telemetry, settings.backfill_concurrency, on_filled=self._forecast_soon
+        )
+
+    # The loops that app.py keeps running
+
+    async def run(self) -> None:
+        """Refresh at every tick. A failing tick is logged and the next one is tried."""
+        interval = self._settings.interval_seconds
+        while True:
+            at = (math.floor(self._clock.now() / interval) + 1) * interval
+            await self._clock.sleep_until(at)
+            try:
+                await self.once(at)
+            except Exception:
+                log.exception("refresh_failed", at=at)
+                self._telemetry.count("refresh_failed")
+
+    async def run_newcomers(self) -> None:
+        """Serve every newly registered trigger at once: shared outlook or first observation, then its history."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                newcomers = [await self._newcomers.get()]
+                while not self._newcomers.empty() and len(newcomers) < self._settings.chunk:
+                    newcomers.append(self._newcomers.get_nowait())
+                group.create_task(self._welcome(newcomers))
+
+    async def run_hurry(self) -> None:
+        """Forecast at once whatever has just been backfilled."""
+        while True:
+            await self._hurry.wait()
+            await self._clock.sleep_until(self._clock.now() + HURRY_SECONDS)
+            self._hurry.clear()
+            keys, self._hurried = self._hurried, set()
+            tracked = [self._tracked[key] for key in keys if key in self._tracked]
+            await self._forecast_and_publish(tracked, self._clock.now())
+
+    async def run_listen(self) -> None:
+        """Take over what other replicas publish."""
+        while True:
+            try:
+                await self._receive([w.trigger.key for w in self._desk])
+                async for keys in self._cache.wakes():
+                    await self._receive(keys)
+            except CacheUnavailable as error:
+                log.warning("cache_unavailable", error=str(error))
+            await asyncio.sleep(1.0)
+
+    # One tick
+
+    async def once(self, at: float) -> None:
+        """Refresh every trigger of this replica for the moment `at`. One dead server does not delay the others."""
+        with self._telemetry.step("refresh"):
+            self._expire(at)
+            ours = await self._lease(list(self._desk))
+            self._adopt(ours)
+            self._advance(at)
+            await asyncio.gather(*(self._refresh_server(group, at) for group in self._by_server()))
+        self.ticks += 1
+        self._telemetry.set("watched_triggers", len(self._desk))
+        self._telemetry.set("refreshed_triggers", len(self._tracked))
+
+    async def _refresh_server(self, tracked: list[Tracked], at: float) -> None:
+        await self._observe(tracked, at)
+        chosen = self._urgent(tracked, at)
+        await self._forecast_and_publish(chosen, at)
+        rest = {t.key for t in tracked} - {t.key for t in chosen}
+        await self._publish([t for t in tracked if t.key in rest])
+
+    def welcome(self, watched: Watched) -> None:
+        """Tell the refresh of a trigger that somebody has just asked about for the first time."""
+        self._newcomers.put_nowait(watched)
+
+    async def close(self) -> None:
+        """Give the leases back and stop the workers."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        try:
+            await self._cache.release(list(self._tracked))
+        except CacheUnavailable as error:
+            log.warning("cache_unavailable", error=str(error))
+
+    # Facts for others
+
+    def tracked(self, key: str) -> Tracked | None:
+        """What this replica knows of a trigger it refreshes; None where another replica does."""
+        return self._tracked.get(key)
+
+    @property
+    def bytes_per_trigger(self) -> float:
+        """History kept per refreshed trigger, in bytes, over all grids."""
+        rows = sum(len(table) for table in self._tables.values())
+        return sum(table.bytes_per_trigger * len(table) for table in self._tables.values()) / rows if rows else 0.0
+
+    # Steps
+
+    async def _welcome(self, newcomers: list[Watched]) -> None:
+        keys = [w.trigger.key for w in newcomers]
+        await self._receive(keys)
+        ours = await self._lease(newcomers)
+        fresh = self._adopt(ours)
+        at = self._clock.now()
+        await asyncio.gather(*(self._observe_and_publish(group, at) for group in _by_server(fresh)))
+
+    async def _observe_and_publish(self, tracked: list[Tracked], at: float) -> None:
+        await self._observe(tracked, at)
+        await self._publish(tracked)
+
+    def _expire(self, at: float) -> None:
+        for watched in self._desk.forget_silent(at, self._settings.silence_seconds):
+            self._drop(watched.trigger.key)
+            self._telemetry.count("trigger_expired")
+            log.info("trigger_expired", namespace=watched.trigger.namespace, name=watched.trigger.name)
+
+    async def _lease(self, watched: Sequence[Watched]) -> list[Watched]:
+        """Those that this replica refreshes; all of them while the cache does not answer."""
+        with self._telemetry.step("lease"):
+            keys = [w.trigger.key for w in watched]
+            try:
+                mine = await self._cache.lease(keys, self._settings.interval_seconds * 3)
+                self._note_alone(False)
+            except CacheUnavailable as error:
+                self._note_alone(True, str(error))
+                return list(watched)
+        for key in keys:
+            if key not in mine:
+                self._drop(key)
+        return [w for w in watched if w.trigger.key in mine]
+
+    def _note_alone(self, alone: bool, why: str = "") -> None:
+        if alone and not self._alone:
+            log.warning("cache_unavailable", error=why, consequence="this replica refreshes all its triggers itself")
+        if self._alone and not alone:
+            log.info("cache_back")
+        self._alone = alone
+        self._telemetry.set("cache_up", 0 if alone else 1)
+
+    def _adopt(self, ours: Iterable[Watched]) -> list[Tracked]:
+        """Start tracking what is new among ours, and what its bundle no longer serves; returns the new ones."""
+        fresh = []
+        for watched in ours:
+            known = self._tracked.get(watched.trigger.key)
+            forecaster = self._catalog.forecaster_for(watched.trigger)
+            if known is not None and known.forecaster is forecaster:
+                continue
+            fresh.append(self._track(watched, forecaster, known))
+        return fresh
+
+    def _track(self, watched: Watched, forecaster: Forecaster, known: Tracked | None) -> Tracked:
+        table = self._table(forecaster.grid)
+        if known is not None and known.table is table:
+            known.forecaster = forecaster
+            return known
+        if known is not None:
+            self._drop(known.key)
+        tracked = self._tracked[watched.trigger.key] = Tracked(watched, forecaster, table)
+        table.add(tracked.key)
+        if watched.current is not None:
+            tracked.forecast = watched.current.outlook.forecast
+            tracked.observation = watched.current.outlook.observation
+        self.backfill.new(tracked)
+        return tracked
+
+    def _table(self, grid: Grid) -> HistoryTable:
+        if grid not in self._tables:
+            self._tables[grid] = HistoryTable(grid, self._settings.interval_seconds)
+            self._tables[grid].advance(self._clock.now())
+        return self._tables[grid]
+
+    def _drop(self, key: str) -> None:
+        tracked = self._tracked.pop(key, None)
+        if tracked is not None:
+            tracked.table.remove(key)
+
+    def _advance(self, at: float) -> None:
+        for table in self._tables.values():
+            table.advance(at)
+
+    def _by_server(self) -> list[list[Tracked]]:
+        return _by_server(self._tracked.values())
+
+    async def _observe(self, tracked: list[Tracked], at: float) -> None:
+        """Newest demand of each trigger into the tables; failures are remembered in the source's own words."""
+        with self._telemetry.step("observe"):
+            found = await self._source.observe([t.trigger for t in tracked], at)
+        for chunk in _chunks(list(zip(tracked, found, strict=True)), self._settings.chunk):
+            self._take_observations(chunk, at)
+            await asyncio.sleep(0)
+
+    def _take_observations(self, found: Sequence[tuple[Tracked, float | DependencyError]], at: float) -> None:
+        seen = []
+        for tracked, result in found:
+            if tracked.key not in tracked.table:
+                continue
+            if isinstance(result, DependencyError):
+                self._note_trouble(tracked, result)
+            else:
+                seen.append((tracked, result))
+        for table in self._tables.values():
+            rows = [(t, value) for t, value in seen if t.table is table]
+            if rows:
+                _put(table, rows, at)
+        for tracked, _ in seen:
+            self._note_heard(tracked, at)
+
+    def _note_heard(self, tracked: Tracked, at: float) -> None:
+        away = at - tracked.heard_at
+        if tracked.heard_at and away > 2.5 * self._settings.interval_seconds:
+            self.backfill.hole(tracked, tracked.heard_at)
+        tracked.heard_at = at
+        tracked.trouble = ""
+
+    def _note_trouble(self, tracked: Tracked, error: DependencyError) -> None:
+        text = str(error)
+        if tracked.trouble != text:
+            log.warning(
+                "observation_failed",
+                namespace=tracked.trigger.namespace,
+                name=tracked.trigger.name,
+                kind=type(error).__name__,
+                error=text,
+            )
+        tracked.trouble = text
+        self._telemetry.count("source_error", kind=type(error).__name__)
+        if tracked.observation is None and tracked.forecast is None:
+            self._desk.fail(tracked.key, error)
+
+    def _urgent(self, tracked: list[Tracked], at: float) -> list[Tracked]:
+        """Those to forecast now. All, unless that takes more than half the interval; then the most urgent first.
+
+        Urgent is who expects to need more than it has; among equals, whose forecast is oldest.
+        """
+        wanted = [t for t in tracked if t.trigger.mode is not Mode.REACTIVE and t.done]
+        room = 0.5 * self._settings.interval_seconds
+        fit = int(room / self._seconds_per_forecast) if self._seconds_per_forecast else len(wanted)
+        stretched = max(0, len(wanted) - max(fit, self._settings.chunk))
+        self._telemetry.set("stretched_triggers", stretched)
+        if not stretched:
+            return wanted
+        wanted.sort(key=lambda t: (not _rising(t), t.forecast.start if t.forecast else 0.0))
+        return wanted[: len(wanted) - stretched]
+
+    def _forecast_soon(self, tracked: Tracked) -> None:
+        self._hurried.add(tracked.key)
+        self._hurry.set()
+
+    async def _forecast_and_publish(self, tracked: list[Tracked], at: float) -> None:
+        """Forecast in chunks, several at a time; each chunk counts as soon as it is ready."""
+        chunks = [chunk for group in _by_forecaster(tracked) for chunk in _chunks(group, self._settings.chunk)]
+        places = asyncio.Semaphore(self._settings.threads)
+
+        async def one(chunk: Sequence[Tracked]) -> None:
+            async with places:
+                await self._forecast(chunk, at)
+            await self._publish(chunk)
+
+        with self._telemetry.step("forecast"):
+            started = asyncio.get_running_loop().time()
+            await asyncio.gather(*(one(chunk) for chunk in chunks))
+            self._note_pace(asyncio.get_running_loop().time() - started, len(tracked))
+
+    def _note_pace(self, seconds: float, forecasts: int) -> None:
+        if forecasts >= self._settings.chunk:
+            self._seconds_per_forecast = seconds / forecasts
+
+    async def _forecast(self, chunk: Sequence[Tracked], at: float) -> None:
+        offsets = np.array([utc_offset_seconds(t.trigger.timezone, at) for t in chunk], dtype=np.int64)
+        table, forecaster = chunk[0].table, chunk[0].forecaster
+
+        def crunch() -> list[Forecast | None]:
+            return forecaster.forecast(table.batch([t.key for t in chunk], offsets))
+
+        try:
+            made = await asyncio.get_running_loop().run_in_executor(self._pool, crunch)
+        except Exception:
+            log.exception("forecast_failed", model=forecaster.model)
+            self._telemetry.count("forecast_failed", model=forecaster.model)
+            return
+        for tracked, forecast in zip(chunk, made, strict=True):
+            if forecast is not None:
+                tracked.forecast = forecast
+
+    async def _publish(self, chunk: Sequence[Tracked]) -> None:
+        """Outlooks into this process's memory, a few plans at a time, then to the other replicas."""
+        chunk = [t for t in chunk if t.key in self._tracked]
+        with self._telemetry.step("publish"):
+            self._renew_observations(chunk)
+            now = self._clock.now()
+            counts_from = now + self._settings.publish_grace_seconds
+            outlooks = {
+                t.key: Outlook(counts_from, t.observation, t.forecast, t.trouble)
+                for t in chunk
+                if t.observation is not None or t.forecast is not None
+            }
+            await self._receive_locally(outlooks)
+            try:
+                await self._cache.publish(outlooks, self._settings.outlook_seconds)
+            except CacheUnavailable as error:
+                self._note_alone(True, str(error))
+
+    def _renew_observations(self, chunk: Sequence[Tracked]) -> None:
+        for table in {id(t.table): t.table for t in chunk}.values():
+            mine = [t for t in chunk if t.table is table]
+            keys = [t.key for t in mine]
+            newest = table.newest(keys)
+            recent = table.recent_peak(keys, RECENT_SECONDS)
+            highest = table.history_peak(keys)
+            for tracked, (at, value), near, far in zip(mine, newest, recent.tolist(), highest.tolist(), strict=True):
+                if not math.isnan(value):
+                    tracked.observation = Observation(at, value, near, far)
+
+    async def _receive(self, keys: Sequence[str]) -> None:
+        """Outlooks that other replicas published for triggers that this one knows."""
+        known = [key for key in keys if self._desk.get(key) is not None]
+        try:
+            outlooks = await self._cache.receive(known)
+        except CacheUnavailable as error:
+            self._note_alone(True, str(error))
+            return
+        await self._receive_locally(outlooks)
+
+    async def _receive_locally(self, outlooks: dict[str, Outlook]) -> None:
+        for chunk in _chunks(list(outlooks.items()), PLANS_AT_A_TIME):
+            now = self._clock.now()
+            for key, outlook in chunk:
+                self._desk.receive(key, outlook, now)
+            await asyncio.sleep(0)
+
+
+def utc_offset_seconds(timezone: str, at: float) -> int:
+    """How far the clock of an IANA zone is ahead of UTC at the moment `at`."""
+    if timezone == "UTC":
+        return 0
+    offset = datetime.fromtimestamp(at, UTC).astimezone(ZoneInfo(timezone)).utcoffset()
+    return int(offset.total_seconds()) if offset is not None else 0
+
+
+def _put(table: HistoryTable, rows: Sequence[tuple[Tracked, float]], at: float) -> None:
+    table.put([t.key for t, _ in rows], np.array([value for _, value in rows], dtype=np.float32), at)
+
+
+def _rising(tracked: Tracked) -> bool:
+    current = tracked.watched.current
+    if current is None or current.plan.need is None or current.plan.observed is None:
+        return True
+    return current.plan.need > 1.05 * current.plan.observed
+
+
+def _by_server(tracked: Iterable[Tracked]) -> list[list[Tracked]]:
+    groups: dict[str, list[Tracked]] = {}
+    for one in tracked:
+        groups.setdefault(one.trigger.server_address, []).append(one)
+    return list(groups.values())
+
+
+def _by_forecaster(tracked: Iterable[Tracked]) -> list[list[Tracked]]:
+    groups: dict[int, list[Tracked]] = {}
+    for one in tracked:
+        groups.setdefault(id(one.forecaster), []).append(one)
+    return list(groups.values())
+
+
+def _chunks(items: Sequence[_T], size: int) -> list[Sequence[_T]]:
+    return [items[i : i + size] for i in range(0, len(items), size)]

@@ -1,0 +1,119 @@
+"""The values that travel: trigger → history → forecast → plan → metric.
+
+Axes: N series, T fine past steps, L coarse past blocks, H future steps, W window lengths, Q quantile levels.
+Times are seconds since the epoch (float, UTC). Demand is float32 in the units of the trigger's query; NaN is "missing".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The two resolutions on which a bundle wants history."""
+
+    step_seconds: int = 60
+    """seconds between two fine samples"""
+    steps: int = 1440
+    """T: how many fine samples"""
+    coarse_seconds: int = 900
+    """seconds of one coarse block; blocks are aligned to the clock (their start is a multiple of this)"""
+    coarse_steps: int = 2688
+    """L: how many complete coarse blocks"""
+
+    @property
+    def fine_span_seconds(self) -> int:
+        return self.step_seconds * self.steps
+
+    @property
+    def coarse_span_seconds(self) -> int:
+        return self.coarse_seconds * self.coarse_steps
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What a source returned for one trigger: times ascending and unique [S], values [S], never NaN or infinite."""
+
+    times: NDArray[np.float64]
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Mean and max of demand per clock-aligned block. `starts` ascending and unique [B]; `mean`, `max` [B]."""
+
+    starts: NDArray[np.float64]
+    mean: Floats
+    max: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryBatch:
+    """History of N triggers on one grid, as a bundle's graph wants it; all end at the same moment.
+
+    history_NT: demand, oldest first; the last sample is at `end`. NaN where missing.
+    long_history_NL2: mean and max per coarse block, oldest first; the last block is the last one *complete* at `end`.
+    local_time_N: int64 seconds since the epoch of `end`, shifted to each trigger's local time.
+    """
+
+    keys: Sequence[str]
+    end: float
+    history_NT: Floats
+    long_history_NL2: Floats
+    local_time_N: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Quantiles of demand for each future step, with the moment from which the steps count.
+
+    Step h (0-based) covers (start + h * step_seconds, start + (h + 1) * step_seconds].
+    quantiles_HQ: finite, >= 0, sorted along Q. peaks_WQ: quantiles of the running maximum over the first
+    peak_steps[w] steps, or None where the bundle gives none.
+    """
+
+    start: float
+    step_seconds: float
+    levels: tuple[float, ...]
+    quantiles_HQ: Floats
+    peak_steps: tuple[int, ...]
+    peaks_WQ: Floats | None
+    model: str
+    """bundle name and version, as `seasonal@1`"""
+
+    @property
+    def end(self) -> float:
+        return self.start + self.step_seconds * len(self.quantiles_HQ)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The newest demand a source returned, and what the planner must know of the demand before it."""
+
+    at: float
+    value: float
+    recent_peak: float
+    """largest demand observed in the last 15 minutes, this one included"""
+    history_peak: float
+    """largest demand in all history kept for the trigger, this one included"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a refresh publishes for one trigger: all that a plan is made of besides the trigger and the time.
+
+    `counts_from` lies a little after the moment of issue, so that replicas which receive it at different times
+    still answer equally for the same moment.
+    """
+
+    counts_from: float
+    observation: Observation | None
+    forecast: Forecast | None
+    trouble: str = ""
+    """why the observation is old or missing, in the source's own words; empty when all is well"""

@@ -1,0 +1,40 @@
+"""What outlives the process, in SQL (SQLite or PostgreSQL): who is watched, and the long history."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from scaler.series import Blocks
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedRecord:
+    """One trigger as KEDA sent it; parsed anew at start, so a changed schema cannot break a restart."""
+
+    key: str
+    namespace: str
+    name: str
+    metadata: Mapping[str, str]
+    last_called: float
+
+
+class Store(Protocol):
+    """Every method raises StoreUnavailable when the database does not answer in time; the caller goes on without."""
+
+    async def watched(self, called_since: float) -> list[WatchedRecord]: ...
+
+    async def watch(self, records: Sequence[WatchedRecord]) -> None:
+        """Insert or update by key."""
+        ...
+
+    async def forget(self, keys: Sequence[str]) -> None:
+        """Remove the triggers and their long history."""
+        ...
+
+    async def save_blocks(self, blocks: Mapping[str, Blocks], block_seconds: int, keep_since: float) -> None:
+        """Merge coarse blocks (by key and block start); older ones than `keep_since` are dropped."""
+        ...
+
+    async def load_blocks(self, keys: Sequence[str], block_seconds: int, since: float) -> dict[str, Blocks]: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,47 @@
+"""Starting child processes that cannot outlive the test that started them."""
+
+import ctypes
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@contextmanager
+def running(command: Sequence[str | Path], log: Path, **popen: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """The running process, its output in `log`; terminated (then killed) on leaving."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [str(part) for part in command], stdout=output, stderr=output, preexec_fn=_die_with_parent, **popen
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait_until(ready: Callable[[], bool], log: Path, seconds: float = 20) -> None:
+    """Return when `ready()` is true (OSError counts as not yet); fail with the end of the log when it never is."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if ready():
+                return
+        except OSError:
+            pass
+        time.sleep(0.02)
+    raise TimeoutError(f"not ready after {seconds} s: {log.read_text(errors='replace')[-2000:]}")

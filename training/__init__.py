@@ -1,0 +1,1 @@
+"""Headway, the offline package: trains, compares, exports and replays. The scaler never imports it."""
