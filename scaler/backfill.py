@@ -47,7 +47,10 @@ class Tracked:
     table: HistoryTable
     observation: Observation | None = None
     forecast: Forecast | None = None
+    advice: str = ""
+    """why its forecaster is not the one it asked for"""
     trouble: str = ""
+    """why the newest observation failed"""
     heard_at: float = 0.0
     """when the source last answered for this trigger, with a value or without"""
     done: set[Phase] = field(default_factory=set)

@@ -6,6 +6,7 @@ the clock's own seconds, and no other part knows that the wall clock moves slowe
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -26,8 +27,7 @@ class SystemClock:
         return time.time()
 
     async def sleep_until(self, moment: float) -> None:
-        while (left := moment - time.time()) > 0:
-            await asyncio.sleep(min(left, 1.0))
+        await _sleep(lambda: min(moment - time.time(), 1.0))
 
 
 class AcceleratedClock:
@@ -44,5 +44,13 @@ class AcceleratedClock:
         return self._start + (time.monotonic() - self._made) * self.speed
 
     async def sleep_until(self, moment: float) -> None:
-        while (left := moment - self.now()) > 0:
-            await asyncio.sleep(left / self.speed)
+        await _sleep(lambda: (moment - self.now()) / self.speed)
+
+
+async def _sleep(seconds_left: Callable[[], float]) -> None:
+    """Sleep until nothing is left; timers may fire a little early, and a clock may be set meanwhile."""
+    while True:
+        left = seconds_left()
+        if left <= 0:
+            return
+        await asyncio.sleep(left)

@@ -30,6 +30,10 @@ class TriggerError(HeadwayError):
     status = "INVALID_ARGUMENT"
 
 
+MOST_SPELLED_OUT = 20
+"""faults that one message spells out; the rest is counted"""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong in what somebody wrote: where, what was found, what the rule is."""
@@ -49,7 +53,9 @@ class TriggerInvalid(TriggerError):
         self.faults = faults
         self.threshold = threshold
         noun = "fault" if len(faults) == 1 else "faults"
-        super().__init__(f"{len(faults)} {noun} in the trigger: " + "; ".join(map(str, faults)))
+        spelled_out = "; ".join(map(str, faults[:MOST_SPELLED_OUT]))
+        rest = f"; and {len(faults) - MOST_SPELLED_OUT} more" if len(faults) > MOST_SPELLED_OUT else ""
+        super().__init__(f"{len(faults)} {noun} in the trigger: {spelled_out}{rest}")
 
 
 class DependencyError(HeadwayError):

@@ -6,7 +6,8 @@ HIDDEN = "***"
 
 _USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/?#\s]*@", re.IGNORECASE)
 _SECRET_PAIR = re.compile(
-    r"(?P<name>pass(?:word|wd)?|secret|token|api[_-]?key|authorization)(?P<mark>[\"']?\s*[=:]\s*[\"']?(?:bearer |basic )?)"
+    r"(?P<name>pass(?:word|wd)?|secret|token|api[_-]?key|authorization)"
+    r"(?P<mark>[\"']?\s*[=:]\s*[\"']?(?:bearer |basic )?)"
     r"(?P<value>[^\s\"',;&]+)",
     re.IGNORECASE,
 )

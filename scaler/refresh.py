@@ -21,14 +21,14 @@ from scaler.backfill import Backfill, Phase, Tracked
 from scaler.clock import Clock
 from scaler.decide import Desk, Watched
 from scaler.errors import CacheUnavailable, DependencyError
-from scaler.forecast import ForecastCache, Forecaster
-from scaler.forecast.catalog import Catalog
+from scaler.forecast import Choice, ForecastCache, Forecasters
 from scaler.history import MetricSource
 from scaler.history.table import HistoryTable
 from scaler.series import Forecast, Grid, Observation, Outlook
+from scaler.status.report import HistoryFacts
 from scaler.store import Store
 from scaler.telemetry import Telemetry
-from scaler.trigger import Mode, Trigger
+from scaler.trigger import Mode
 
 log = structlog.get_logger()
 _T = TypeVar("_T")
@@ -66,7 +66,7 @@ class Refresh:
         self,
         desk: Desk,
         source: MetricSource,
-        catalog: Catalog,
+        catalog: Forecasters,
         cache: ForecastCache,
         store: Store,
         clock: Clock,
@@ -173,6 +173,27 @@ class Refresh:
 
     # Facts for others
 
+    def __len__(self) -> int:
+        return len(self._tracked)
+
+    def facts(self, key: str) -> HistoryFacts | None:
+        """What the readiness report says of a trigger; None where another replica refreshes it."""
+        tracked = self._tracked.get(key)
+        if tracked is None:
+            return None
+        known, grid = tracked.table.coverage(key), tracked.forecaster.grid
+        return HistoryFacts(
+            model=tracked.forecaster.model,
+            observed_at=tracked.observation.at if tracked.observation else None,
+            forecast_at=tracked.forecast.start if tracked.forecast else None,
+            covered_seconds=max(known.steps * grid.step_seconds, known.blocks * grid.coarse_seconds),
+            needed_seconds=tracked.forecaster.needed_seconds,
+            wanted_seconds=float(grid.coarse_span_seconds),
+            is_backfilled={Phase.FINE, Phase.COARSE} <= tracked.done,
+            trouble=tracked.trouble,
+            backfill_trouble=tracked.backfill_trouble,
+        )
+
     def tracked(self, key: str) -> Tracked | None:
         """What this replica knows of a trigger it refreshes; None where another replica does."""
         return self._tracked.get(key)
@@ -231,20 +252,20 @@ class Refresh:
         fresh = []
         for watched in ours:
             known = self._tracked.get(watched.trigger.key)
-            forecaster = self._catalog.forecaster_for(watched.trigger)
-            if known is not None and known.forecaster is forecaster:
+            choice = self._catalog.choice(watched.trigger)
+            if known is not None and known.forecaster is choice.forecaster:
                 continue
-            fresh.append(self._track(watched, forecaster, known))
+            fresh.append(self._track(watched, choice, known))
         return fresh
 
-    def _track(self, watched: Watched, forecaster: Forecaster, known: Tracked | None) -> Tracked:
-        table = self._table(forecaster.grid)
+    def _track(self, watched: Watched, choice: Choice, known: Tracked | None) -> Tracked:
+        table = self._table(choice.forecaster.grid)
         if known is not None and known.table is table:
-            known.forecaster = forecaster
+            known.forecaster, known.advice = choice.forecaster, choice.reason
             return known
         if known is not None:
             self._drop(known.key)
-        tracked = self._tracked[watched.trigger.key] = Tracked(watched, forecaster, table)
+        tracked = self._tracked[watched.trigger.key] = Tracked(watched, choice.forecaster, table, advice=choice.reason)
         table.add(tracked.key)
         if watched.current is not None:
             tracked.forecast = watched.current.outlook.forecast
@@ -379,7 +400,7 @@ class Refresh:
             now = self._clock.now()
             counts_from = now + self._settings.publish_grace_seconds
             outlooks = {
-                t.key: Outlook(counts_from, t.observation, t.forecast, t.trouble)
+                t.key: Outlook(counts_from, t.observation, t.forecast, "; ".join(filter(None, (t.trouble, t.advice))))
                 for t in chunk
                 if t.observation is not None or t.forecast is not None
             }

@@ -7,6 +7,7 @@ within host and path one segment at a time.
 
 import ipaddress
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ _LONGEST = 2048
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_PATH = re.compile(r"(/[A-Za-z0-9_~:+=,;!@-][A-Za-z0-9._~:+=,;!@-]*)*/?")
+_PATH = re.compile(r"(/[A-Za-z0-9_~:+=,;!-][A-Za-z0-9._~:+=,;!-]*)*/?")
 _PATTERN = re.compile(r"(https?|\*)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.*?-]+)(?::([0-9]+|\*))?(/[A-Za-z0-9._~*?/-]*)?")
 
 ANY_SERVER = "*"
@@ -45,15 +46,14 @@ def parse_server_address(text: str) -> ServerAddress:
         raise ValueError("must be plain ASCII without blanks and backslashes")
     if any(c in text for c in "?#"):
         raise ValueError("must not carry a query or a fragment")
-    parts = urlsplit(text)
-    if parts.scheme not in _DEFAULT_PORTS or not parts.netloc:
-        raise ValueError("must start with http:// or https:// and name a host")
-    if "@" in parts.netloc:
+    if "@" in text:
         raise ValueError("must not carry a user or a password")
-    if not _PATH.fullmatch(parts.path):
+    scheme, host, port, path = _split(text)
+    if scheme not in _DEFAULT_PORTS or not host:
+        raise ValueError("must start with http:// or https:// and name a host")
+    if not _PATH.fullmatch(path):
         raise ValueError("the path must be plain: no %, no empty segment, no segment that starts with a dot")
-    port = parts.port or _DEFAULT_PORTS[parts.scheme]  # .port raises ValueError itself
-    return ServerAddress(parts.scheme, _host(parts.hostname or ""), port, parts.path.rstrip("/"))
+    return ServerAddress(scheme, _host(host), _DEFAULT_PORTS[scheme] if port is None else port, path.rstrip("/"))
 
 
 def is_allowed(address: ServerAddress, patterns: tuple[str, ...]) -> bool:
@@ -75,14 +75,26 @@ def redact(text: str) -> str:
     return f"{scheme}://***@{rest.rpartition('@')[2]}" if separator and "@" not in scheme else "***@…"
 
 
+def _split(text: str) -> tuple[str, str, int | None, str]:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme, parts.hostname or "", parts.port, parts.path
+    except ValueError:  # its text repeats what was given, a secret perhaps
+        raise ValueError("the host or the port cannot be read") from None
+
+
 def _host(name: str) -> str:
-    if ":" in name:
-        return str(ipaddress.IPv6Address(name))
+    bare = name.rstrip(".")
+    is_numeric = _NUMERIC_LABEL.fullmatch(bare.rpartition(".")[2])  # to a resolver, 2130706433 and 0x7f.1 are 127.0.0.1
+    try:
+        if ":" in name and "%" not in name:
+            return str(ipaddress.IPv6Address(name))
+        if is_numeric:
+            return str(ipaddress.IPv4Address(bare))
+    except ValueError:
+        raise ValueError("the host is not an IP address") from None
     if len(name) > 253 or not _HOST.fullmatch(name):
         raise ValueError("the host must be a DNS name or an IP address")
-    bare = name.rstrip(".")
-    if _NUMERIC_LABEL.fullmatch(bare.rpartition(".")[2]):  # 2130706433 and 0x7f.1 are 127.0.0.1 to a resolver
-        return str(ipaddress.IPv4Address(bare))
     return bare
 
 
@@ -92,7 +104,11 @@ def _parts_of(pattern: str) -> tuple[str, str, str, tuple[str, ...]] | None:
     if match is None:
         return None
     scheme, host, port, path = match.groups()
-    return scheme, host.lower().strip("[]").rstrip("."), port or "", tuple((path or "").strip("/").split("/"))
+    host = host.lower().strip("[]").rstrip(".")
+    if ":" in host:
+        with suppress(ValueError):
+            host = str(ipaddress.IPv6Address(host))
+    return scheme, host, port or "", tuple((path or "").strip("/").split("/"))
 
 
 def _matches(pattern: str, address: ServerAddress) -> bool:
@@ -102,7 +118,7 @@ def _matches(pattern: str, address: ServerAddress) -> bool:
     scheme, host, port, path = parts
     return (
         scheme in ("*", address.scheme)
-        and port in ("*", str(address.port), "" if address.port == _DEFAULT_PORTS[address.scheme] else "*")
+        and (port == "*" or address.port == (int(port) if port else _DEFAULT_PORTS[address.scheme]))
         and _host_matches(host, address.host)
         and _is_below(path, tuple(address.path.strip("/").split("/")))
     )

@@ -1,6 +1,6 @@
 """One string → one value, for each kind of value a trigger has. Every parser raises Refused and nothing else.
 
-`Refused` carries the rule where it says more than the key's own rule does; an empty text means "the key's rule says it".
+`Refused` carries the rule where it says more than the key's own rule does; without a text, the key's rule says it.
 """
 
 import re
@@ -20,7 +20,7 @@ NOT_SHOWN = "(not shown)"
 _LONGEST_NUMBER = 40
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(ns|us|µs|μs|ms|s|m|h|d|w))+")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*(\[\])?")
 _SECRET = re.compile(
     r"token|passw|passphrase|secret|api[-_.]?key|accesskey|private|credential|authori[sz]|authmode|^auth|bearer"
@@ -130,7 +130,7 @@ def promql(text: str) -> str:
 
 
 def timezone(text: str) -> str:
-    """An IANA name. Checked against the list of the `tzdata` package: the same on every replica, whatever its host has."""
+    """An IANA name, checked against the list in the `tzdata` package: equal on every replica, whatever its host has."""
     if text not in _timezones():
         raise Refused
     return text

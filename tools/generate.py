@@ -8,13 +8,14 @@ from pathlib import Path
 
 GROUPS = {"proto": "tools.wire", "docs": "tools.reference"}
 """verb → module whose `PAGES` maps each generated path to the function that returns its content"""
+ROOT = Path(__file__).parent.parent
 
 
 def main() -> int:
     options = _parser().parse_args()
     stale = 0
     for path, content in pages(options.group):
-        target = Path(path)
+        target = ROOT / path
         if target.exists() and target.read_text() == content():
             continue
         stale += 1

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 WIRE = "scaler/metric/wire"
+PROTO = Path(__file__).parent.parent / "proto"
 FILES = ("externalscaler_pb2.py", "externalscaler_pb2.pyi", "externalscaler_pb2_grpc.py")
 
 
@@ -17,12 +18,12 @@ def generated() -> dict[str, str]:
     The source folder is given to protoc under the name of the target package, so that the generated imports are
     right as they are.
     """
-    from grpc_tools import protoc  # type: ignore[import-untyped]  # noqa: PLC0415 - a development tool, loaded when used
+    from grpc_tools import protoc  # type: ignore[import-untyped]
 
     with tempfile.TemporaryDirectory() as folder:
         outputs = [f"--{kind}_out={folder}" for kind in ("python", "pyi", "grpc_python")]
         well_known = resources.files("grpc_tools") / "_proto"
-        arguments = ["protoc", f"-I{WIRE}=proto", f"-I{well_known}", *outputs, f"{WIRE}/externalscaler.proto"]
+        arguments = ["protoc", f"-I{WIRE}={PROTO}", f"-I{well_known}", *outputs, f"{WIRE}/externalscaler.proto"]
         if protoc.main(arguments) != 0:
             raise SystemExit("protoc refused proto/externalscaler.proto")
         return {f"{WIRE}/{name}": Path(folder, WIRE, name).read_text() for name in FILES}

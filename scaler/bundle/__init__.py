@@ -1,1 +1,23 @@
-"""."""
+"""The contract between training and scaler: a trained model as a folder. README.md here is the specification.
+
+Knows no other part of the scaler but its errors, and no runtime: a bundle is read and written without running it.
+"""
+
+from scaler.bundle.folder import Bundle, checksum, fetch, find_bundles, read_bundle, write_bundle
+from scaler.bundle.manifest import SCHEMA_VERSION, Manifest, parse_manifest
+from scaler.bundle.signature import Found, Sizes, Tensor
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Bundle",
+    "Found",
+    "Manifest",
+    "Sizes",
+    "Tensor",
+    "checksum",
+    "fetch",
+    "find_bundles",
+    "parse_manifest",
+    "read_bundle",
+    "write_bundle",
+]

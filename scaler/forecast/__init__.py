@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from scaler.series import Forecast, Grid, HistoryBatch, Outlook
+from scaler.trigger import Trigger
 
 
 class Forecaster(Protocol):
@@ -17,9 +18,30 @@ class Forecaster(Protocol):
     @property
     def grid(self) -> Grid: ...
 
+    @property
+    def needed_seconds(self) -> float:
+        """the least fine history without which every forecast is None"""
+        ...
+
     def forecast(self, batch: HistoryBatch) -> list[Forecast | None]:
         """One forecast per series of the batch, in order; None where history is too short or the graph gave rubbish."""
         ...
+
+
+class Choice(Protocol):
+    @property
+    def forecaster(self) -> Forecaster: ...
+
+    @property
+    def reason(self) -> str:
+        """why it is not the one that the trigger asked for; empty when it is"""
+        ...
+
+
+class Forecasters(Protocol):
+    """Which forecaster serves whom; `catalog.py` is the one that reads bundles."""
+
+    def choice(self, trigger: Trigger) -> Choice: ...
 
 
 class ForecastCache(Protocol):
@@ -29,7 +51,10 @@ class ForecastCache(Protocol):
     """
 
     async def publish(self, outlooks: Mapping[str, Outlook], seconds: float) -> None:
-        """Store the outlooks under their trigger keys for `seconds`, and wake the other replicas."""
+        """Store the outlooks under their trigger keys for `seconds`, and wake the other replicas.
+
+        An outlook that counts from an earlier moment than the one stored is left out.
+        """
         ...
 
     async def receive(self, keys: Sequence[str]) -> dict[str, Outlook]:
@@ -37,7 +62,7 @@ class ForecastCache(Protocol):
         ...
 
     async def lease(self, keys: Sequence[str], seconds: float) -> set[str]:
-        """Those of `keys` that this replica may refresh for the next `seconds`: free ones are taken, own ones renewed."""
+        """Those of `keys` this replica may refresh for the next `seconds`: free ones are taken, own ones renewed."""
         ...
 
     async def release(self, keys: Sequence[str]) -> None:
@@ -45,7 +70,10 @@ class ForecastCache(Protocol):
         ...
 
     def wakes(self) -> AsyncIterator[list[str]]:
-        """Keys that another replica published, as they come. Ends only with CacheUnavailable or when closed."""
+        """Keys that another replica published, as they come. Ends only with CacheUnavailable or when closed.
+
+        The first item is empty: from then on nothing is missed, and what was published before is there to receive.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -27,7 +27,8 @@ class TryAgain(SourceUnavailable):
 
 
 class TooSlow(SourceUnavailable):
-    pass
+    started: float = 0.0
+    """when the request was begun, by the monotonic clock"""
 
 
 class BadQuery(SourceRefused):
@@ -177,7 +178,10 @@ def _nothing(trigger: Trigger, what: str) -> float:
 def _several(label_sets: Sequence[Mapping[str, str]]) -> str:
     shown = [shortened("{" + ", ".join(f'{k}="{v}"' for k, v in labels.items()) + "}", 100) for labels in label_sets]
     more = ", …" if len(shown) > 2 else ""
-    return f"the query returned {len(shown)} series, {', '.join(shown[:2])}{more}; it must return one: aggregate it, as with sum()"
+    return (
+        f"the query returned {len(shown)} series, {', '.join(shown[:2])}{more}; "
+        "it must return one: aggregate it, as with sum()"
+    )
 
 
 def known_samples(found: Sequence[Series]) -> tuple[NDArray[np.float64], Floats]:

@@ -1,16 +1,15 @@
 """How Headway proves itself to metric servers: chosen by the operator for a server, never by a trigger."""
 
-import fnmatch
 import os
 import ssl
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
 from scaler.errors import SettingsError, SourceUnavailable
+from scaler.server_address import is_allowed, is_pattern, parse_server_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +17,7 @@ class ServerAccess:
     """What is sent to servers whose address matches `pattern`. Files are read again when they change."""
 
     pattern: str
-    """`http://prometheus.*:9090`: scheme, host and port, and path (where given) are each compared as shell patterns"""
+    """as in the allow-list of server addresses, see `scaler.server_address`"""
     username: str = ""
     password_file: Path | None = None
     bearer_token_file: Path | None = None
@@ -39,7 +38,7 @@ class ServerAccess:
     def _rules(self) -> list[tuple[bool, str]]:
         basic = bool(self.username) or self.password_file is not None
         return [
-            ("://" not in self.pattern and self.pattern != "*", "the pattern must start with http:// or https://"),
+            (not is_pattern(self.pattern), "the pattern must be `*` or like http://HOST[:PORT][/PATH]"),
             (bool(self.username) != (self.password_file is not None), "username and password_file go together"),
             (basic and self.bearer_token_file is not None, "either username or bearer_token_file, not both"),
             (self.key_file is not None and self.certificate_file is None, "key_file needs certificate_file"),
@@ -48,15 +47,10 @@ class ServerAccess:
 
     def matches(self, address: str) -> bool:
         """Whether these credentials are for the server at `address`."""
-        if self.pattern == "*":
-            return True
-        wanted, found = urlsplit(self.pattern), urlsplit(address)
-        return (
-            "@" not in found.netloc  # http://prometheus@elsewhere is a server called elsewhere
-            and fnmatch.fnmatchcase(found.scheme.lower(), wanted.scheme.lower())
-            and fnmatch.fnmatchcase(found.netloc.lower(), wanted.netloc.lower())
-            and fnmatch.fnmatchcase(found.path.rstrip("/"), wanted.path.rstrip("/") or "*")
-        )
+        try:
+            return is_allowed(parse_server_address(address), (self.pattern,))
+        except ValueError:
+            return False
 
 
 _NOTHING = ServerAccess("*")
@@ -82,13 +76,16 @@ class WatchedFile:
         changed, self._stamp = stamp != self._stamp, stamp
         return changed
 
+    def forget(self) -> None:
+        self._stamp = None
+
     def text(self) -> str:
         """The stripped text. Raises SourceUnavailable naming the file, never its content."""
         try:
             if self.changed():
                 self._text = self._path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            self._stamp = None
+            self.forget()
             raise SourceUnavailable(f"credentials file {self._path} cannot be read: {_reason(error)}") from None
         return self._text
 
@@ -130,15 +127,19 @@ class Identity:
     def refresh(self) -> None:
         """Take over changed files. A pair that does not fit (half of it is written yet) leaves the last good one."""
         try:
-            if any([file.changed() for file in self._watched]):
+            if any(file.changed() for file in self._watched):
                 self._load()
         except (OSError, ssl.SSLError):
             for file in self._watched:
-                file.__init__(file._path)  # type: ignore[misc]
+                file.forget()
 
     def _load(self) -> None:
         if self._access.certificate_file:
-            self.context.load_cert_chain(self._access.certificate_file, self._access.key_file)
+            for context in (
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+                self.context,
+            ):  # a bad pair would spoil the context
+                context.load_cert_chain(self._access.certificate_file, self._access.key_file)
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,190 @@
+"""The servers that `rpc_latency.py` compares, each its own process: `python benchmarks/rpc_server.py KIND [--core N]`.
+
+headway      the real desk, servicer and port, with many watched triggers, each with a forecast; nothing refreshes
+refreshing   the whole service with a source that answers at once; refreshes all triggers without a pause
+bare         grpc.aio on uvloop, generic handlers that return constant bytes
+bare-aio     the same on asyncio's own loop
+bare-threads grpc's threaded server, 8 threads
+bare-typed   grpc.aio on uvloop with generated code: messages are parsed and made
+
+Each prints one JSON line when it is ready and runs until its standard input ends, or, where several processes share a
+port, until it is killed.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import numpy as np
+import uvloop
+
+from scaler.clock import SystemClock
+from scaler.decide import Desk
+from scaler.metric.replies import ACTIVE, spec_reply, value_reply
+from scaler.metric.server import SERVICE, MetricServer, ServerOptions
+from scaler.metric.servicer import Servicer
+from scaler.metric.streams import Streams
+from scaler.metric.wire import externalscaler_pb2 as wire
+from scaler.metric.wire import externalscaler_pb2_grpc as wire_grpc
+from scaler.series import Forecast, Observation, Outlook
+from scaler.trigger import TriggerRules
+
+THRESHOLD, DEMAND = 10.0, 123.5
+LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+CONSTANTS = {"GetMetricSpec": spec_reply(THRESHOLD), "GetMetrics": value_reply(DEMAND), "IsActive": ACTIVE}
+
+
+def metadata(number: int) -> dict[str, str]:
+    """The trigger metadata of workload `number`: what an application team would write."""
+    return {
+        "scalerAddress": "dns:///headway.headway.svc:50051",
+        "serverAddress": "http://prometheus.monitoring.svc:9090",
+        "query": f'sum(rate(http_requests_total{{namespace="team-{number % 100}",service="shop-{number}"}}[1m]))',
+        "threshold": "10",
+        "leadTime": "2m",
+        "quantile": "0.9",
+    }
+
+
+def watch(desk: Desk, triggers: int, now: float) -> None:
+    """Have `triggers` workloads watched."""
+    for number in range(triggers):
+        desk.watch(f"team-{number % 100}", f"shop-{number}", metadata(number), now)
+
+
+async def headway(options: argparse.Namespace) -> None:
+    """The real answer path; outlooks count for an hour, so that no plan falls due while calls are measured."""
+    clock = SystemClock()
+    desk = Desk(TriggerRules(default_server="http://prometheus.monitoring.svc:9090"), refresh_seconds=3600.0)
+    watch(desk, options.triggers, clock.now())
+    quantiles = (DEMAND * np.linspace(0.7, 1.3, len(LEVELS), dtype=np.float32))[None, :].repeat(120, axis=0)
+    for watched in desk:
+        now = clock.now()
+        forecast = Forecast(now, 60.0, LEVELS, quantiles.copy(), (), None, "benchmark@1")
+        observation = Observation(now, DEMAND, DEMAND, DEMAND)
+        desk.receive(watched.trigger.key, Outlook(now, observation, forecast), now)
+    server = MetricServer(Servicer(desk, clock, Streams(60)), ServerOptions(address="127.0.0.1:0", notice_seconds=0))
+    await until_told(await server.start())
+    await server.stop(0)
+
+
+async def refreshing(options: argparse.Namespace) -> None:
+    """The whole service, refreshing all its triggers again and again."""
+    from refreshing import filled_service  # the benchmark's own module; loads the model runtime
+
+    service = await filled_service(options.triggers)
+    again = asyncio.create_task(_without_pause(service))
+    await until_told(service.grpc_port)
+    again.cancel()
+    await service.stop()
+
+
+async def _without_pause(service: Any) -> None:
+    while True:
+        before = time.perf_counter()
+        await service.refresh.once(service.clock.now())
+        print(json.dumps({"refreshed_s": round(time.perf_counter() - before, 3)}), file=sys.stderr, flush=True)
+
+
+async def bare(options: argparse.Namespace) -> None:
+    """grpc.aio with constants, built as Headway's own server is."""
+    server = grpc.aio.server(options=[("grpc.so_reuseport", int(options.port > 0))])
+    server.add_generic_rpc_handlers((constant_handlers(_later),))
+    port = server.add_insecure_port(f"127.0.0.1:{options.port}")
+    await server.start()
+    await until_told(port)
+    await server.stop(0)
+
+
+async def bare_typed(options: argparse.Namespace) -> None:
+    """grpc.aio with constants and generated code."""
+
+    class Typed(wire_grpc.ExternalScalerServicer):
+        async def GetMetricSpec(self, request: object, context: object) -> object:
+            return wire.GetMetricSpecResponse.FromString(CONSTANTS["GetMetricSpec"])
+
+        async def GetMetrics(self, request: object, context: object) -> object:
+            return wire.GetMetricsResponse.FromString(CONSTANTS["GetMetrics"])
+
+        async def IsActive(self, request: object, context: object) -> object:
+            return wire.IsActiveResponse(result=True)
+
+    server = grpc.aio.server()
+    wire_grpc.add_ExternalScalerServicer_to_server(Typed(), server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    await until_told(port)
+    await server.stop(0)
+
+
+def bare_threads(options: argparse.Namespace) -> None:
+    """grpc's threaded server with constants."""
+    server = grpc.server(ThreadPoolExecutor(8))
+    server.add_generic_rpc_handlers((constant_handlers(_now),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    ready(port)
+    sys.stdin.read()
+    server.stop(0)
+
+
+def constant_handlers(make: Callable[[bytes], Callable[..., Any]]) -> grpc.GenericRpcHandler:
+    """Handlers for the three calls of KEDA's cycle, bytes in and bytes out."""
+    handlers = {name: grpc.unary_unary_rpc_method_handler(make(reply)) for name, reply in CONSTANTS.items()}
+    return grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
+
+
+def _later(reply: bytes) -> Callable[[bytes, object], Awaitable[bytes]]:
+    async def answer(request: bytes, context: object) -> bytes:
+        return reply
+
+    return answer
+
+
+def _now(reply: bytes) -> Callable[[bytes, object], bytes]:
+    return lambda request, context: reply
+
+
+def ready(port: int) -> None:
+    """Tell the parent where to call."""
+    print(json.dumps({"port": port}), flush=True)
+
+
+async def until_told(port: int) -> None:
+    """Tell the parent, and wait until it closes our standard input."""
+    ready(port)
+    await asyncio.to_thread(sys.stdin.read)
+
+
+KINDS: dict[str, Callable[[argparse.Namespace], Any]] = {
+    "headway": lambda options: uvloop.run(headway(options)),
+    "refreshing": lambda options: uvloop.run(refreshing(options)),
+    "bare": lambda options: uvloop.run(bare(options)),
+    "bare-aio": lambda options: asyncio.run(bare(options)),
+    "bare-threads": bare_threads,
+    "bare-typed": lambda options: uvloop.run(bare_typed(options)),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=list(KINDS))
+    parser.add_argument("--core", type=int, help="run on this processor alone")
+    parser.add_argument("--port", type=int, default=0, help="share this port with others")
+    parser.add_argument("--triggers", type=int, default=10_000)
+    options = parser.parse_args()
+    if options.core is not None:
+        os.sched_setaffinity(0, {options.core})
+    KINDS[options.kind](options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""A bundle as a folder: read, written atomically, found, fetched from a URL."""
+
+import hashlib
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaler.bundle.manifest import Manifest, parse_manifest
+from scaler.bundle.signature import INPUTS, OUTPUTS, Tensor, expected, shape_of
+from scaler.errors import BundleInvalid
+
+GRAPH, MANIFEST, REFERENCE = "model.onnx", "manifest.json", "reference.npz"
+FILES = (GRAPH, MANIFEST, REFERENCE)
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The content of a bundle folder. `reference`: every tensor of the graph by name, N being the stored cases."""
+
+    manifest: Manifest
+    graph: bytes
+    reference: Arrays
+
+
+def checksum(graph: bytes) -> str:
+    return hashlib.sha256(graph).hexdigest()
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """The bundle in `folder`, consistent in itself (what the graph computes is not looked at). Raises BundleInvalid."""
+    bundle = str(folder)
+    missing = tuple(f"{name} is missing" for name in FILES if not (folder / name).is_file())
+    if missing:
+        raise BundleInvalid(bundle, missing)
+    manifest = parse_manifest((folder / MANIFEST).read_bytes(), bundle)
+    graph = (folder / GRAPH).read_bytes()
+    told = []
+    if checksum(graph) != manifest.graph_sha256:
+        told.append(f"{GRAPH}: checksum is {checksum(graph)}, the manifest says {manifest.graph_sha256}")
+    reference, trouble = _read_reference(folder / REFERENCE, manifest)
+    if told or trouble:
+        raise BundleInvalid(bundle, tuple(told + trouble))
+    return Bundle(manifest, graph, reference)
+
+
+def _read_reference(path: Path, manifest: Manifest) -> tuple[Arrays, list[str]]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        return {}, [f"{REFERENCE}: cannot be read: {error}"]
+    inputs, outputs = expected(manifest.sizes, bool(manifest.series))
+    cases = len(arrays[INPUTS[0].name]) if INPUTS[0].name in arrays else 0
+    return arrays, [told for tensor in inputs + outputs for told in _misfit(tensor, arrays, manifest, cases)]
+
+
+def _misfit(tensor: Tensor, arrays: Arrays, manifest: Manifest, cases: int) -> list[str]:
+    array = arrays.get(tensor.name)
+    if array is None:
+        return [f"{REFERENCE}: {tensor.name} is missing"]
+    wanted = shape_of(tensor, manifest.sizes, cases or 1)
+    if array.dtype.name != tensor.dtype or array.shape != wanted:
+        found = f"{array.dtype.name}{list(array.shape)}"
+        return [f"{REFERENCE}: {tensor.name} is {found}, must be {tensor.dtype}{list(wanted)}"]
+    return []
+
+
+def write_bundle(bundle: Bundle, folder: Path) -> None:
+    """Put the bundle in place of `folder`: a reader sees the old one or the new one, never a part."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+        new, old = Path(temporary, "new"), Path(temporary, "old")
+        new.mkdir()
+        (new / GRAPH).write_bytes(bundle.graph)
+        (new / MANIFEST).write_text(bundle.manifest.to_json())
+        np.savez_compressed(new / REFERENCE, allow_pickle=False, **_ordered(bundle.reference))
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+
+
+def _ordered(reference: Arrays) -> dict[str, NDArray[np.generic]]:
+    return {tensor.name: reference[tensor.name] for tensor in INPUTS + OUTPUTS if tensor.name in reference}
+
+
+def find_bundles(folder: Path) -> list[Path]:
+    """`folder` itself where it holds any file of a bundle, else its subfolders that do, by name."""
+    if _looks_like_bundle(folder):
+        return [folder]
+    if not folder.is_dir():
+        return []
+    return sorted(sub for sub in folder.iterdir() if not sub.name.startswith(".") and _looks_like_bundle(sub))
+
+
+def _looks_like_bundle(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in FILES)
+
+
+def fetch(url: str, into: Path) -> Path:
+    """A local folder with what lies at `url`: a local path as it is, anything fsspec reads as a copy under `into`.
+
+    The copy is replaced as a whole. Raises BundleInvalid when nothing is there or it cannot be read.
+    """
+    if "://" not in url:
+        return Path(url)
+    import fsspec
+
+    target = into / hashlib.sha256(url.encode()).hexdigest()[:16]
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=into) as temporary:
+        copy = Path(temporary, "copy")
+        try:
+            files, path = fsspec.core.url_to_fs(url)
+            files.get(path.rstrip("/") + "/", f"{copy}/", recursive=True)
+        except Exception as error:
+            raise BundleInvalid(url, (f"cannot be fetched: {type(error).__name__}: {error}",)) from error
+        if target.exists():
+            shutil.rmtree(target)
+        copy.rename(target)
+    return target

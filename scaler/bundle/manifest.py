@@ -1,0 +1,95 @@
+"""`manifest.json`: what a bundle says about itself."""
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from scaler.bundle.signature import Sizes
+from scaler.errors import BundleInvalid
+
+SCHEMA_VERSION = 1
+
+Count = Annotated[int, Field(gt=0)]
+Level = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Manifest(BaseModel):
+    """All that the scaler must know of a bundle before it opens the graph."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+    step_seconds: Count
+    steps: Count
+    """T: fine samples of `history`"""
+    horizon_steps: Count
+    """H: future steps of `quantiles`"""
+    coarse_seconds: Count
+    coarse_steps: Count
+    """L: blocks of `long_history`"""
+    levels: Annotated[tuple[Level, ...], Field(min_length=1)]
+    """Q: ascending"""
+    peak_steps: tuple[Count, ...] = ()
+    """W: window lengths of `peaks` in steps, ascending, none above H; empty where the graph gives no peaks"""
+    minimum_history_steps: Count
+    """with fewer samples in `history` the graph answers NaN"""
+    graph_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    trained: dict[str, str] = {}
+    """how and on what it was trained, in words: method, data, code"""
+    scores: dict[str, float] = {}
+    data_licence: str = ""
+    """terms of the data it was trained on"""
+    series: tuple[str, ...] = ()
+    """the triggers (namespace/name) it serves, in the order of the graph's `series` input; empty: it serves anybody"""
+
+    @model_validator(mode="after")
+    def _orders(self) -> "Manifest":
+        for field, values in (("levels", self.levels), ("peak_steps", self.peak_steps)):
+            if list(values) != sorted(set(values)):
+                raise ValueError(f"{field} must ascend")
+        if self.peak_steps and self.peak_steps[-1] > self.horizon_steps:
+            raise ValueError("peak_steps must not reach beyond horizon_steps")
+        if self.minimum_history_steps > self.steps:
+            raise ValueError("minimum_history_steps must not exceed steps")
+        if len(set(self.series)) != len(self.series):
+            raise ValueError("series must be distinct")
+        return self
+
+    @property
+    def model(self) -> str:
+        """`name@version`"""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def sizes(self) -> Sizes:
+        return Sizes(self.steps, self.coarse_steps, self.horizon_steps, len(self.levels), len(self.peak_steps))
+
+    def to_json(self) -> str:
+        """Text for `manifest.json`: the same for equal manifests."""
+        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+
+def parse_manifest(text: str | bytes, bundle: str) -> Manifest:
+    """The manifest, or BundleInvalid with every fault. An unknown schema version is the only fault then told."""
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise BundleInvalid(bundle, (f"manifest.json is not JSON: {error}",)) from error
+    if not isinstance(content, dict):
+        raise BundleInvalid(bundle, ("manifest.json is not an object",))
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION:
+        told = f"manifest.json: schema_version is {version!r}, this scaler reads {SCHEMA_VERSION}"
+        raise BundleInvalid(bundle, (told,))
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        told_all = tuple(f"manifest.json: {_where(fault['loc'])}{fault['msg']}" for fault in error.errors())
+        raise BundleInvalid(bundle, told_all) from error
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location)) + ": " if location else ""

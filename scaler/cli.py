@@ -1,0 +1,185 @@
+"""The command line: `headway serve · demo · why · check`, and what the offline package adds.
+
+Each command imports what it needs when it runs, so that `serve` starts fast and `--help` answers at once.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from scaler import __version__
+from scaler.commands import Exit, Usage
+from scaler.commands.offline import add_offline_commands
+from scaler.errors import SettingsError
+from scaler.settings import Settings, with_settings_options
+
+EXIT_TEXT = (
+    "Exit status: 0 fine · 1 faults found, or nothing ready yet · 2 wrong flags or settings · "
+    "3 the scaler or Prometheus could not be reached."
+)
+
+
+class Commands(TyperGroup):
+    """Turns wrong settings and wrong usage into a message on stderr and exit status 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (SettingsError, Usage) as error:
+            typer.echo(f"headway: {error}", err=True)
+            raise typer.Exit(Exit.USAGE) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    epilog=EXIT_TEXT,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> NoReturn:
+    """The `headway` executable."""
+    app(prog_name="headway")
+    raise SystemExit(0)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"headway {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def headway(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """A KEDA external scaler that forecasts.
+
+    Headway answers KEDA with the demand that must be served by the time a replica ordered now is ready.
+    Start with **headway demo**; it needs nothing but this program.
+    """
+
+
+@app.command(epilog=EXIT_TEXT)
+@with_settings_options
+def serve(settings: Settings) -> None:
+    """Run the scaler: the gRPC port for KEDA, the HTTP port for people and probes.
+
+    Every option is also an environment variable (--refresh-interval is HEADWAY_REFRESH_INTERVAL) and a line of the
+    YAML file given with --config. A flag wins over the environment, the environment over the file.
+    """
+    from scaler.app import run
+
+    run(settings)
+
+
+@app.command(epilog=EXIT_TEXT)
+def demo(
+    speed: Annotated[float, typer.Option(min=1, max=600, help="Recorded seconds per real second.")] = 60,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="Leave after so many real seconds.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Leave as soon as every workload has a forecast.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per workload and line instead of a table.")
+    ] = False,
+    grpc_address: Annotated[str, typer.Option(help="Where the scaler listens for KEDA.")] = "127.0.0.1:50051",
+    http_address: Annotated[str, typer.Option(help="Health, telemetry, plans.")] = "127.0.0.1:8080",
+) -> None:
+    """Watch Headway plan three recorded workloads at accelerated speed. Nothing else is needed.
+
+    For each workload the table shows the demand now, the forecast (need), the metric that KEDA would read, and the
+    replicas that follow by the HPA's arithmetic, next to what a reactive trigger would do. A minute is short when more
+    is asked than the ready replicas carry. The gRPC port is live: try headway check --scaler against it.
+
+    --json keys: at, workload, demand, need, metric, active, rung, replicas, ready, short_minutes, replica_hours,
+    reactive_replicas, reactive_ready, reactive_short_minutes, reactive_replica_hours, trouble. Null before the first
+    answer.
+    """
+    from scaler.commands.demo import DemoOptions, run_demo
+
+    raise typer.Exit(run_demo(DemoOptions(speed, seconds, once, as_json, grpc_address, http_address)))
+
+
+@app.command(epilog=EXIT_TEXT)
+def why(
+    namespace: Annotated[str, typer.Argument(help="Namespace of the ScaledObject.")],
+    name: Annotated[str, typer.Argument(help="Name of the ScaledObject.")],
+    address: Annotated[
+        str, typer.Option(envvar="HEADWAY_ADDRESS", help="HTTP address of a running scaler.")
+    ] = "http://localhost:8080",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the scaler's own answer as JSON.")] = False,
+) -> None:
+    """Say why a workload gets the metric it gets; or, before its first forecast, what is missing and until when.
+
+    Reads /api/v1/why/NAMESPACE/NAME of a running scaler; port-forward its HTTP port where it runs in a cluster.
+    Exit status 1 where the trigger is unknown or has no answer yet.
+    """
+    from scaler.commands.why import explain
+
+    raise typer.Exit(explain(namespace, name, address, as_json))
+
+
+@app.command(epilog=EXIT_TEXT)
+def check(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Kubernetes YAML, - for stdin.")],
+    prometheus: Annotated[
+        str, typer.Option(metavar="URL", help="Try the queries here, whatever serverAddress says.")
+    ] = "",
+    scaler: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Make KEDA's calls in KEDA's order against this scaler.")
+    ] = "",
+    keda_version: Annotated[str, typer.Option(metavar="X.Y.Z", help="The KEDA that will read the file.")] = "2.20.2",
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="For objects that name none.")] = "default",
+    allow_server_address: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="What the scaler allows as serverAddress; default: anything."),
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Look at the file only; ask nobody.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable report.")] = False,
+    tls: Annotated[bool, typer.Option("--tls", help="Speak TLS to the scaler, trusting the system's CAs.")] = False,
+    ca_cert: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="PEM of the CA to trust; switches TLS on.")
+    ] = None,
+    client_cert: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="PEM certificate shown to the scaler.")
+    ] = None,
+    client_key: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Its PEM key.")] = None,
+) -> None:
+    """Check a ScaledObject before KEDA reads it, and a running scaler as KEDA would see it.
+
+    A trigger of type external or external-push is Headway's when its metadata has a query, or when its scalerAddress
+    has "headway" in it. Each of its faults is reported with line, rule and mend; the query is tried at its server (or
+    at --prometheus), with the replicas that would follow. TriggerAuthentications in the file are read for their
+    parameters; other documents are skipped.
+
+    error: it does not work, or does something else than is written. warning: it works today and hurts on a bad day.
+
+    --json keys: file, keda_version, errors, warnings, objects[kind, namespace, name, findings[level, rule, line, field,
+    text, mend], queries[trigger, server, query, demand, replicas, trouble], calls[phase, rpc, trigger, milliseconds,
+    status, answer, number, trouble, consequence]].
+    """
+    from scaler.commands.check import CheckOptions, read_tls
+    from scaler.commands.check import check as run_check
+
+    options = CheckOptions(
+        file=file,
+        prometheus=prometheus,
+        scaler=scaler,
+        keda_version=keda_version,
+        namespace=namespace,
+        allow_server_address=tuple(allow_server_address or ()),
+        offline=offline,
+        as_json=as_json,
+        tls=read_tls(tls, ca_cert, client_cert, client_key),
+    )
+    raise typer.Exit(run_check(options))
+
+
+add_offline_commands(app)

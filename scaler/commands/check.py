@@ -1,0 +1,130 @@
+"""`headway check`: a ScaledObject before it is applied, and a running scaler as KEDA sees it."""
+
+import re
+import sys
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaler.commands import Exit, Usage
+from scaler.commands.keda_client import ScalerTls
+from scaler.commands.manifest import Manifest, ManifestError, ScaledObject, read_manifest
+from scaler.commands.probes import Asked, ask_queries, call_scaler
+from scaler.commands.report import Report, as_json, exit_of, print_report
+from scaler.commands.rules import Context, inspect
+from scaler.commands.rules.finding import ANY_SERVER
+from scaler.commands.rules.metadata import parsed
+from scaler.errors import HeadwayError
+from scaler.logs import configure_logs
+from scaler.trigger import Trigger, TriggerRules
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """What was asked for on the command line."""
+
+    file: str
+    prometheus: str = ""
+    scaler: str = ""
+    keda_version: str = ""
+    namespace: str = "default"
+    allow_server_address: tuple[str, ...] = ()
+    offline: bool = False
+    as_json: bool = False
+    tls: ScalerTls = ScalerTls()  # noqa: RUF009  frozen
+
+
+def check(options: CheckOptions) -> Exit:
+    """Print what is found in the file, and say how bad it is. Raises Usage where nothing could be checked."""
+    from rich.console import Console
+
+    configure_logs("console", "error")
+    try:
+        manifest = _read(options)
+    except ManifestError as error:
+        print(f"{options.file}: {error}", file=sys.stderr)
+        return Exit.FAULTS
+    context = _context(options, manifest)
+    console = Console(highlight=False, soft_wrap=False)
+    with nullcontext() if options.as_json else console.status("checking"):
+        reports = [_report(scaled, context, options) for scaled in manifest.objects]
+    if options.as_json:
+        console.print_json(data=as_json(reports, options.file, options.keda_version))
+        return exit_of(reports)
+    for report in reports:
+        print_report(report, console)
+    if manifest.skipped:
+        console.print(f"[dim]not looked at: {', '.join(sorted(set(manifest.skipped)))}[/]")
+    return exit_of(reports)
+
+
+def parse_version(text: str) -> tuple[int, int, int]:
+    """`2.20.1`, `v2.20` → numbers. Raises Usage."""
+    found = re.fullmatch(r"v?(\d+)\.(\d+)(?:\.(\d+))?", text.strip())
+    if found is None:
+        raise Usage(f"--keda-version={text!r}: must be a version as 2.20.1")
+    major, minor, patch = found.groups()
+    return int(major), int(minor), int(patch or 0)
+
+
+def read_tls(on: bool, ca_cert: Path | None, client_cert: Path | None, client_key: Path | None) -> ScalerTls:
+    """The contents of the files. Raises Usage where one is missing or half a pair is given."""
+    if (client_cert is None) != (client_key is None):
+        raise Usage("--client-cert and --client-key go together")
+    contents = [path.read_bytes() if path else None for path in (ca_cert, client_cert, client_key)]
+    return ScalerTls(on, *contents)
+
+
+def _read(options: CheckOptions) -> Manifest:
+    try:
+        text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text(encoding="utf-8")
+        manifest = read_manifest(text, options.namespace)
+    except OSError as error:
+        raise Usage(f"{options.file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Usage(f"{options.file}: not UTF-8 text (byte {error.start})") from error
+    if not manifest.objects:
+        found = f" (found: {', '.join(sorted(set(manifest.skipped)))})" if manifest.skipped else ""
+        raise Usage(f"{options.file}: no ScaledObject in it{found}")
+    return manifest
+
+
+def _context(options: CheckOptions, manifest: Manifest) -> Context:
+    rules = TriggerRules(
+        default_server=options.prometheus or ANY_SERVER.default_server,
+        allowed_servers=options.allow_server_address or ANY_SERVER.allowed_servers,
+    )
+    return Context(parse_version(options.keda_version), rules, manifest.tls_parameters)
+
+
+def _report(scaled: ScaledObject, context: Context, options: CheckOptions) -> Report:
+    report = Report(scaled, inspect(scaled, context))
+    if not options.offline:
+        report.asked = _ask(scaled, context, options)
+        if options.scaler:
+            report.calls = list(call_scaler(scaled, options.scaler, options.tls))
+    return report
+
+
+def _ask(scaled: ScaledObject, context: Context, options: CheckOptions) -> list[Asked]:
+    """The queries of all triggers that can be read and whose server is known."""
+    readable = [(entry.index, parsed(scaled, entry, context)) for entry in scaled.our_triggers]
+    triggers = [(index, trigger) for index, trigger in readable if isinstance(trigger, Trigger)]
+    triggers = list(_with_server(triggers, options.prometheus))
+    if not triggers:
+        return []
+    from scaler.history.connection import Limits
+    from scaler.history.prometheus import PrometheusSource
+
+    source = PrometheusSource(limits=Limits(attempts=1))
+    try:
+        return ask_queries(scaled, triggers, source, options.prometheus)
+    except HeadwayError as error:
+        raise Usage(str(error)) from error
+
+
+def _with_server(triggers: Iterable[tuple[int, Trigger]], prometheus: str) -> Iterable[tuple[int, Trigger]]:
+    for index, trigger in triggers:
+        if prometheus or trigger.server_address != ANY_SERVER.default_server:
+            yield index, trigger

@@ -1,0 +1,172 @@
+"""What `headway check` found, for people and for machines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from scaler.commands import Exit
+from scaler.commands.keda_client import Call
+from scaler.commands.manifest import FieldPath, ScaledObject
+from scaler.commands.probes import Asked, replicas_for
+from scaler.commands.rules import Finding, Level
+
+_STYLE: Mapping[Level, str] = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.ADVICE: "cyan"}
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything about one ScaledObject."""
+
+    scaled: ScaledObject
+    findings: list[Finding]
+    asked: list[Asked] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+
+    def count(self, level: Level) -> int:
+        return sum(finding.level is level for finding in self.findings)
+
+
+def exit_of(reports: list[Report]) -> Exit:
+    """FAULTS over UNREACHABLE over FINE: what is certainly wrong counts before what could not be seen."""
+    probes: list[Asked | Call] = []
+    for report in reports:
+        probes += [*report.asked, *report.calls]
+    wrong = any(report.count(Level.ERROR) for report in reports)
+    if wrong or any(probe.trouble and not probe.unreachable for probe in probes):
+        return Exit.FAULTS
+    return Exit.UNREACHABLE if any(probe.unreachable for probe in probes) else Exit.FINE
+
+
+def as_json(reports: list[Report], file: str, keda_version: str) -> dict[str, Any]:
+    """The documented form of `--json`."""
+    return {
+        "file": file,
+        "keda_version": keda_version,
+        "errors": sum(report.count(Level.ERROR) for report in reports),
+        "warnings": sum(report.count(Level.WARNING) for report in reports),
+        "objects": [_object(report) for report in reports],
+    }
+
+
+def _object(report: Report) -> dict[str, Any]:
+    scaled = report.scaled
+    return {
+        "kind": scaled.kind,
+        "namespace": scaled.namespace,
+        "name": scaled.name,
+        "findings": [
+            {
+                "level": str(finding.level),
+                "rule": finding.rule,
+                "line": scaled.line(finding.path),
+                "field": dotted_path(finding.path),
+                "text": finding.text,
+                "mend": finding.mend,
+            }
+            for finding in report.findings
+        ],
+        "queries": [
+            {
+                "trigger": asked.trigger,
+                "server": asked.server,
+                "query": asked.query,
+                "demand": asked.demand,
+                "replicas": asked.replicas,
+                "trouble": asked.trouble,
+            }
+            for asked in report.asked
+        ],
+        "calls": [
+            {
+                "phase": call.phase,
+                "rpc": call.rpc,
+                "trigger": call.trigger,
+                "milliseconds": round(call.milliseconds, 3),
+                "status": call.status,
+                "answer": call.answer,
+                "number": call.number,
+                "trouble": call.trouble,
+                "consequence": call.consequence,
+            }
+            for call in report.calls
+        ],
+    }
+
+
+def dotted_path(path: FieldPath) -> str:
+    """`spec.triggers[0].metadata.threshold`."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".")
+
+
+def print_report(report: Report, console: Console) -> None:
+    scaled = report.scaled
+    console.print(f"[bold]{escape(scaled.kind)} {escape(scaled.namespace)}/{escape(scaled.name)}[/]")
+    for finding in report.findings:
+        _print_finding(finding, scaled, console)
+    if not report.findings:
+        console.print("  [green]nothing to mend in the file[/]")
+    for asked in report.asked:
+        _print_asked(asked, console)
+    if report.calls:
+        console.print(_call_table(report.calls))
+        _print_outcome(report, console)
+    counts = ", ".join(f"{report.count(level)} {_plural(level, report.count(level))}" for level in Level)
+    console.print(f"  {counts}\n")
+
+
+def _plural(level: Level, count: int) -> str:
+    return str(level) if count == 1 or level is Level.ADVICE else f"{level}s"
+
+
+def _print_finding(finding: Finding, scaled: ScaledObject, console: Console) -> None:
+    line = scaled.line(finding.path)
+    where = f"line {line}, " if line else ""
+    style = _STYLE[finding.level]
+    console.print(f"  [{style}]{finding.level}[/]  {where}[dim]{escape(dotted_path(finding.path))} ({finding.rule})[/]")
+    console.print(Padding(escape(finding.text), (0, 0, 0, 6), expand=False))
+    console.print(Padding(f"[dim]→ {escape(finding.mend)}[/]", (0, 0, 0, 6), expand=False))
+
+
+def _print_asked(asked: Asked, console: Console) -> None:
+    if asked.trouble:
+        word = "not reachable" if asked.unreachable else "error"
+        text = f"[bold red]{word}[/]  {escape(asked.trouble)}"
+    else:
+        text = f"demand now {asked.demand:g} → {asked.replicas} replicas if KEDA asked for it now"
+    console.print(f"  query of trigger {asked.trigger} at {escape(asked.server)}")
+    console.print(Padding(text, (0, 0, 0, 6), expand=False))
+
+
+def _call_table(calls: list[Call]) -> Table:
+    table = Table(title="KEDA's calls, in KEDA's order", title_justify="left", box=None, pad_edge=True)
+    for name, justify in (
+        ("phase", "left"),
+        ("call", "left"),
+        ("trigger", "right"),
+        ("ms", "right"),
+        ("answer", "left"),
+    ):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for call in calls:
+        told = escape(call.answer)
+        if call.trouble:
+            told += f"[bold red]{' ' if told else ''}{escape(call.trouble)}[/]\n[dim]→ {escape(call.consequence)}[/]"
+        table.add_row(call.phase, call.rpc, str(call.trigger), f"{call.milliseconds:.1f}", told)
+    return table
+
+
+def _print_outcome(report: Report, console: Console) -> None:
+    """The replicas that follow from each trigger's last answer."""
+    for entry in report.scaled.our_triggers:
+        own = [call for call in report.calls if call.trigger == entry.index and call.number is not None]
+        targets = [call.number for call in own if call.rpc == "GetMetricSpec"]
+        values = [call.number for call in own if call.rpc == "GetMetrics"]
+        if targets and values and targets[-1] and values[-1] is not None:
+            replicas = replicas_for(report.scaled, values[-1], targets[-1])
+            console.print(f"  trigger {entry.index}: {values[-1]:g} / {targets[-1]:g} → {replicas} replicas")

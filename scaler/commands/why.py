@@ -1,0 +1,149 @@
+"""`headway why`: what a running scaler knows of one workload, as text. The record's form: scaler/status/records.py."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+import httpx
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from scaler.commands import Exit, Usage
+
+Record: TypeAlias = Mapping[str, Any]
+
+TIMEOUT_SECONDS = 10.0
+
+
+class Unreachable(Exception):
+    """Nobody, or nobody of ours, answers at the address."""
+
+
+def explain(namespace: str, name: str, address: str, as_json: bool) -> Exit:
+    """Print why; FAULTS where the trigger is unknown or not ready, UNREACHABLE where there is no scaler."""
+    console, errors = Console(highlight=False), Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        status, found = fetch(namespace, name, address)
+    except Unreachable as error:
+        errors.print(f"headway: {error}", markup=False)
+        return Exit.UNREACHABLE
+    if as_json:
+        console.print_json(data=found)
+    elif status != httpx.codes.OK:
+        for fault in found["errors"]:
+            errors.print(f"headway: {fault['value']}: {fault['rule']}", markup=False)
+    else:
+        for record in found["triggers"]:
+            print_record(record, float(found["at"]), console)
+    return Exit.FINE if status == httpx.codes.OK and all(map(is_ready, found["triggers"])) else Exit.FAULTS
+
+
+def fetch(namespace: str, name: str, address: str) -> tuple[int, dict[str, Any]]:
+    """Status and JSON of the scaler's answer. Raises Unreachable, or Usage for an address that is none."""
+    base = address if "://" in address else f"http://{address}"
+    url = f"{base.rstrip('/')}/api/v1/why/{quote(namespace, safe='')}/{quote(name, safe='')}"
+    try:
+        answer = httpx.get(url, timeout=TIMEOUT_SECONDS)
+        found = answer.json()
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise Usage(f"--address={address!r}: must be the URL of a scaler's HTTP port ({error})") from error
+    except httpx.HTTPError as error:
+        raise Unreachable(
+            f"no scaler at {base}: {error or type(error).__name__} (is --address its HTTP port?)"
+        ) from error
+    except ValueError as error:
+        raise Unreachable(f"what answers at {base} is no scaler: its answer is not JSON") from error
+    if not isinstance(found, dict) or not ("triggers" in found or "errors" in found):
+        raise Unreachable(f"what answers at {base} is no scaler: its JSON has neither triggers nor errors")
+    return answer.status_code, found
+
+
+def is_ready(record: Record) -> bool:
+    """Whether there is an answer for KEDA, and a forecast in it unless the trigger wants none."""
+    if record["plan"] is None:
+        return False
+    readiness = record["readiness"]
+    return readiness is None or bool(readiness["ready"]) or record["mode"] == "reactive"
+
+
+def print_record(record: Record, now: float, console: Console) -> None:
+    console.print(
+        f"[bold]{escape(record['namespace'])}/{escape(record['name'])}[/]  trigger {escape(record['trigger'])}"
+    )
+    console.print(f"  {escape(record['query'])}  at {escape(record['server'])}", soft_wrap=True)
+    console.print(f"  {escape(_asked_for(record))}")
+    for line in _summary(record, now):
+        console.print(f"  {line}")
+    if record["plan"] is not None:
+        console.print(_reasons(record["plan"]["reasons"]))
+    console.print()
+
+
+def _asked_for(record: Record) -> str:
+    return (
+        f"threshold {record['threshold']:g} · lead time {record['lead_time_seconds']:g} s · "
+        f"quantile {record['quantile']:g} · mode {record['mode']} · policy {record['policy']}"
+    )
+
+
+def _summary(record: Record, now: float) -> Iterator[str]:
+    plan, readiness = record["plan"], record["readiness"]
+    if plan is not None:
+        yield from _plan_lines(plan, now)
+    else:
+        yield f"[bold red]no answer for KEDA:[/] {escape(record['trouble'])}"
+    yield from _input_lines(record, now)
+    if readiness is not None and not readiness["ready"]:
+        yield "[yellow]no forecast yet[/]"
+        for missing in readiness["missing"]:
+            yield f"  missing    {escape(missing)}"
+        yield f"  until      {escape(readiness['when'])}"
+        yield f"  meanwhile  {escape(readiness['meanwhile'])}"
+    elif plan is not None and record["trouble"]:
+        yield f"[yellow]trouble:[/] {escape(record['trouble'])}"
+
+
+def _plan_lines(plan: Record, now: float) -> Iterator[str]:
+    active = "active" if plan["active"] else "inactive"
+    rung = plan["rung"].replace("_", " ")
+    yield f"[bold]metric {_number(plan['metric'])}[/], {active} · {rung} · planned {_ago(plan['at'], now)}"
+    if plan["planned"] is not None and plan["planned"] != plan["metric"]:
+        yield f"predictive mode would answer {_number(plan['planned'])}"
+    if plan["replicas"] is not None:
+        yield f"→ {plan['replicas']} replicas by the HPA's arithmetic, before its tolerance, limits and stabilisation"
+
+
+def _input_lines(record: Record, now: float) -> Iterator[str]:
+    observation, forecast = record["observation"], record["forecast"]
+    if observation is not None:
+        yield f"observed {_number(observation['value'])}, {_ago(observation['at'], now)}"
+    if forecast is not None:
+        largest = ", ".join(f"{level}: {_number(value)}" for level, value in forecast["largest"].items())
+        since, until = _ago(forecast["start"], now), _clock(forecast["end"])
+        yield f"forecast of {escape(forecast['model'])}, {since}, until {until}; largest by quantile: {largest}"
+
+
+def _reasons(reasons: list[Record]) -> Table:
+    table = Table(box=None, pad_edge=True, padding=(0, 2, 0, 0))
+    for name, justify in (("  rule", "left"), ("before", "right"), ("", "left"), ("after", "right"), ("why", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for reason in reasons:
+        changed = "→" if reason["before"] is not None and reason["after"] is not None else ""
+        before, after = _number(reason["before"]), _number(reason["after"])
+        table.add_row(f"  {reason['rule']}", before, changed, after, escape(reason["text"]))
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _ago(at: float, now: float) -> str:
+    age = now - at
+    return f"{age:.0f} s ago" if age >= 0 else f"counts in {-age:.0f} s"
+
+
+def _clock(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,90 @@
+"""The `ForecastCache` of a single process: everything in its own memory, nothing outside needed."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from scaler.series import Outlook
+
+
+@dataclass(slots=True)
+class Memory:
+    """What the replicas within one process share; `clock` counts seconds."""
+
+    clock: Callable[[], float] = time.monotonic
+    outlooks: dict[str, tuple[Outlook, float]] = field(default_factory=dict)
+    """by trigger key, with the moment of expiry"""
+    leases: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """by trigger key: who holds it, and until when"""
+    listeners: list[tuple[str, asyncio.Queue[list[str] | None]]] = field(default_factory=list)
+    """replica and where its wakes go; None ends them"""
+    next_sweep: float = 0.0
+
+
+class MemoryCache:
+    """A cache that needs no server: one replica holds every lease. Replay and tests put several on one memory."""
+
+    def __init__(self, replica_id: str = "single", memory: Memory | None = None) -> None:
+        self._replica_id = replica_id
+        self._memory = memory or Memory()
+
+    async def publish(self, outlooks: Mapping[str, Outlook], seconds: float) -> None:
+        memory, now = self._memory, self._memory.clock()
+        self._sweep(now, seconds)
+        taken = []
+        for key, outlook in outlooks.items():
+            known, expires = memory.outlooks.get(key, (outlook, 0.0))
+            if expires <= now or known.counts_from <= outlook.counts_from:
+                memory.outlooks[key] = (outlook, now + seconds)
+                taken.append(key)
+        if taken:
+            for replica_id, queue in memory.listeners:
+                if replica_id != self._replica_id:
+                    queue.put_nowait(taken)
+
+    async def receive(self, keys: Sequence[str]) -> dict[str, Outlook]:
+        now = self._memory.clock()
+        found = ((key, self._memory.outlooks.get(key)) for key in keys)
+        return {key: entry[0] for key, entry in found if entry is not None and entry[1] > now}
+
+    async def lease(self, keys: Sequence[str], seconds: float) -> set[str]:
+        leases, now = self._memory.leases, self._memory.clock()
+        own = set()
+        for key in keys:
+            holder, expires = leases.get(key, (self._replica_id, 0.0))
+            if holder == self._replica_id or expires <= now:
+                leases[key] = (self._replica_id, now + seconds)
+                own.add(key)
+        return own
+
+    async def release(self, keys: Sequence[str]) -> None:
+        leases = self._memory.leases
+        for key in keys:
+            if key in leases and leases[key][0] == self._replica_id:
+                del leases[key]
+
+    async def wakes(self) -> AsyncIterator[list[str]]:
+        queue: asyncio.Queue[list[str] | None] = asyncio.Queue()
+        listener = (self._replica_id, queue)
+        self._memory.listeners.append(listener)
+        try:
+            yield []
+            while (keys := await queue.get()) is not None:
+                yield keys
+        finally:
+            self._memory.listeners.remove(listener)
+
+    async def close(self) -> None:
+        for replica_id, queue in self._memory.listeners:
+            if replica_id == self._replica_id:
+                queue.put_nowait(None)
+
+    def _sweep(self, now: float, seconds: float) -> None:
+        """Drop what has expired, at most once per `seconds`: triggers that fell silent must not add up."""
+        memory = self._memory
+        if now < memory.next_sweep:
+            return
+        memory.next_sweep = now + seconds
+        memory.outlooks = {key: entry for key, entry in memory.outlooks.items() if entry[1] > now}
+        memory.leases = {key: entry for key, entry in memory.leases.items() if entry[1] > now}

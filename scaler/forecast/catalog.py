@@ -1,0 +1,140 @@
+"""Which bundle serves whom: the bundles of a folder or URL, and the seasonal one that ships with the package."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from types import MappingProxyType
+
+import scaler.bundle
+from scaler.bundle import fetch, find_bundles, read_bundle
+from scaler.errors import BundleInvalid
+from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster, open_bundle
+from scaler.trigger import Trigger
+
+SHIPPED = Path(scaler.bundle.__file__).parent / "shipped" / "seasonal"
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The forecaster that serves a trigger. `reason`: why it is not the one asked for; empty when it is."""
+
+    forecaster: OnnxForecaster
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What one reload found, swapped as a whole. `bundles` and `refusals` by folder (or URL)."""
+
+    bundles: Mapping[str, OnnxForecaster] = field(default_factory=dict)
+    refusals: Mapping[str, BundleInvalid] = field(default_factory=dict)
+
+
+class Catalog:
+    """The bundles in use. `open` and `reload` do I/O and CPU work (keep them off the event loop); all else is memory."""
+
+    def __init__(self, shipped: OnnxForecaster, source: str, champion: str, threads: int, cache: Path | None) -> None:
+        self.shipped = shipped
+        self._source = source
+        self._champion = champion
+        self._threads = threads
+        self._cache = cache
+        self._loaded = _Loaded()
+
+    @classmethod
+    def open(
+        cls, source: str | None = None, *, champion: str = "", threads: int = 1, cache: Path | None = None
+    ) -> "Catalog":
+        """The catalog, its source read once; what is wrong there is told by `refusals`, the shipped bundle serves.
+
+        source: one bundle folder, a folder of bundle folders, or an fsspec URL of either; without, only the shipped.
+        champion: name of the bundle behind `auto`; empty: the first by folder name that serves anybody.
+        threads: cores that one run may use. cache: where what lies at a URL is copied to; else a temporary folder.
+        """
+        catalog = cls(load_forecaster(SHIPPED, threads), source or "", champion, threads, cache)
+        catalog.reload()
+        return catalog
+
+    @property
+    def refusals(self) -> Mapping[str, BundleInvalid]:
+        """What the last reload refused, by folder or URL; where an older version of it runs, that one stays."""
+        return MappingProxyType(dict(self._loaded.refusals))
+
+    @property
+    def forecasters(self) -> Mapping[str, OnnxForecaster]:
+        """All bundles in use by name. A bundle that bears the shipped one's name takes its place here."""
+        own = {forecaster.manifest.name: forecaster for forecaster in self._loaded.bundles.values()}
+        return MappingProxyType({self.shipped.manifest.name: self.shipped, **own})
+
+    @property
+    def champion(self) -> OnnxForecaster:
+        """What `auto` means for a trigger that has no bundle of its own."""
+        named = self.forecasters.get(self._champion)
+        if named is not None:
+            return named
+        return next((f for f in self._loaded.bundles.values() if not f.manifest.series), self.shipped)
+
+    def forecaster_for(self, trigger: Trigger) -> OnnxForecaster:
+        return self.choice(trigger).forecaster
+
+    def choice(self, trigger: Trigger) -> Choice:
+        """The bundle named by the trigger; the champion for `auto` and wherever that bundle cannot serve, with why."""
+        if trigger.model == AUTO:
+            return Choice(self._fitted_for(trigger) or self.champion)
+        named = self.forecasters.get(trigger.model)
+        champion = self.champion
+        if named is None:
+            known = ", ".join(sorted(self.forecasters))
+            return Choice(champion, f"no bundle {trigger.model!r} (there are: {known}); {champion.model} serves")
+        if not named.serves(trigger.key):
+            return Choice(champion, f"bundle {named.model} was not fitted for this trigger; {champion.model} serves")
+        return Choice(named)
+
+    def _fitted_for(self, trigger: Trigger) -> OnnxForecaster | None:
+        fitted = (f for f in self._loaded.bundles.values() if f.manifest.series)
+        return next((f for f in fitted if f.serves(trigger.key)), None)
+
+    def reload(self) -> None:
+        """Read the source again and swap at once. What is refused, or cannot be fetched, leaves what runs in place."""
+        if not self._source:
+            return
+        try:
+            folders = self._folders()
+        except BundleInvalid as refusal:
+            self._loaded = _Loaded(self._loaded.bundles, {self._source: refusal})
+            return
+        bundles: dict[str, OnnxForecaster] = {}
+        refusals: dict[str, BundleInvalid] = {}
+        for folder in folders:
+            place = folder.name
+            running = self._loaded.bundles.get(place)
+            try:
+                bundles[place] = _distinct(self._load(folder, running), bundles)
+            except BundleInvalid as refusal:
+                refusals[place] = refusal
+                if running is not None:
+                    bundles[place] = running
+        self._loaded = _Loaded(bundles, refusals)
+
+    def _folders(self) -> list[Path]:
+        if "://" in self._source and self._cache is None:
+            self._cache = Path(mkdtemp(prefix="headway-bundles-"))
+        folders = find_bundles(fetch(self._source, self._cache or Path()))
+        if not folders:
+            raise BundleInvalid(self._source, ("there is no bundle",))
+        return folders
+
+    def _load(self, folder: Path, running: OnnxForecaster | None) -> OnnxForecaster:
+        bundle = read_bundle(folder)
+        if running is not None and running.manifest == bundle.manifest:
+            return running
+        return open_bundle(bundle, str(folder), self._threads)
+
+
+def _distinct(forecaster: OnnxForecaster, others: Mapping[str, OnnxForecaster]) -> OnnxForecaster:
+    for place, other in others.items():
+        if other.manifest.name == forecaster.manifest.name:
+            raise BundleInvalid(forecaster.model, (f"its name is already taken by the bundle in {place}",))
+    return forecaster

@@ -1,0 +1,166 @@
+"""Runs a bundle's graph in onnxruntime, and refuses a bundle whose graph is not what its manifest says.
+
+Axes: N series, T fine past steps, L coarse past blocks, H future steps, W window lengths, Q levels.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from scaler.bundle import Bundle, Found, Manifest, read_bundle
+from scaler.bundle.folder import Arrays
+from scaler.bundle.signature import HISTORY, LOCAL_TIME, LONG_HISTORY, PEAKS, QUANTILES, SERIES, differences, expected
+from scaler.errors import BundleInvalid
+from scaler.series import Floats, Forecast, Grid, HistoryBatch
+
+RELATIVE_TOLERANCE = 1e-3
+"""by how much a reference output may differ from the stored one, relative to the largest output of its case"""
+CHUNK = 128
+"""series per run: more cost memory and are no faster"""
+
+_DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(double)": "float64"}
+
+
+class OnnxForecaster:
+    """A loaded bundle: `Forecaster` for everything that its manifest serves. Thread-safe."""
+
+    def __init__(self, manifest: Manifest, session: onnxruntime.InferenceSession, chunk: int = CHUNK) -> None:
+        self.manifest = manifest
+        self.grid = Grid(manifest.step_seconds, manifest.steps, manifest.coarse_seconds, manifest.coarse_steps)
+        self.model = manifest.model
+        self._session = session
+        self._chunk = chunk
+        self._positions = {name: i for i, name in enumerate(manifest.series)}
+
+    def serves(self, trigger_key: str) -> bool:
+        """Whether the bundle has something to say for the trigger `namespace/name/hash`."""
+        return not self._positions or _series_of(trigger_key) in self._positions
+
+    def forecast(self, batch: HistoryBatch) -> list[Forecast | None]:
+        """See `Forecaster`. The forecasts own their arrays. Raises BundleInvalid when the graph fails while running."""
+        forecasts: list[Forecast | None] = []
+        for start in range(0, len(batch.keys), self._chunk):
+            rows = slice(start, start + self._chunk)
+            keys = batch.keys[rows]
+            inputs: dict[str, NDArray[np.generic]] = {
+                HISTORY.name: batch.history_NT[rows],
+                LONG_HISTORY.name: batch.long_history_NL2[rows],
+                LOCAL_TIME.name: batch.local_time_N[rows],
+            }
+            if self._positions:
+                inputs[SERIES.name] = np.array([self._positions.get(_series_of(key), 0) for key in keys], np.int64)
+            forecasts += self._read(run(self._session, inputs, self.model), keys, batch.end)
+        return forecasts
+
+    def _read(self, outputs: Arrays, keys: Sequence[str], end: float) -> Iterator[Forecast | None]:
+        quantiles = np.asarray(outputs[QUANTILES.name], np.float32)
+        peaks = np.asarray(outputs[PEAKS.name], np.float32) if PEAKS.name in outputs else None
+        sound = _sound(quantiles) if peaks is None else _sound(quantiles) & _sound(peaks)
+        for i, key in enumerate(keys):
+            if not (sound[i] and self.serves(key)):
+                yield None
+                continue
+            yield Forecast(
+                start=end,
+                step_seconds=self.manifest.step_seconds,
+                levels=self.manifest.levels,
+                quantiles_HQ=quantiles[i].copy(),
+                peak_steps=self.manifest.peak_steps,
+                peaks_WQ=None if peaks is None else peaks[i].copy(),
+                model=self.model,
+            )
+
+
+def load_forecaster(folder: Path, threads: int = 1, chunk: int = CHUNK) -> OnnxForecaster:
+    """The forecaster of the bundle in `folder`. Raises BundleInvalid with every difference from the contract.
+
+    threads: how many cores one run uses.
+    """
+    return open_bundle(read_bundle(folder), str(folder), threads, chunk)
+
+
+def open_bundle(bundle: Bundle, name: str, threads: int = 1, chunk: int = CHUNK) -> OnnxForecaster:
+    """As `load_forecaster`, for a bundle already read; `name` is what a refusal calls it."""
+    session = open_graph(bundle.graph, name, threads)
+    told = _declared_differences(session, bundle.manifest) or _replayed_differences(session, bundle, name)
+    if told:
+        raise BundleInvalid(name, tuple(told))
+    return OnnxForecaster(bundle.manifest, session, chunk)
+
+
+def open_graph(graph: bytes, name: str, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A session on the CPU. Raises BundleInvalid when the bytes are no graph that onnxruntime takes."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    # Threads that spin while they wait for work would take the core from the event loop that answers KEDA.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no common base but this
+        raise BundleInvalid(name, (f"model.onnx cannot be loaded: {error}",)) from error
+
+
+def run(session: onnxruntime.InferenceSession, inputs: Mapping[str, NDArray[np.generic]], name: str) -> Arrays:
+    """All outputs by name. Raises BundleInvalid when the graph fails."""
+    names = [output.name for output in session.get_outputs()]
+    try:
+        return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+    except Exception as error:  # as above
+        raise BundleInvalid(name, (f"model.onnx failed while running: {error}",)) from error
+
+
+def _series_of(trigger_key: str) -> str:
+    """namespace/name/hash → namespace/name."""
+    return trigger_key.rsplit("/", 1)[0]
+
+
+def _sound(values_NXQ: Floats) -> NDArray[np.bool_]:
+    """Which series have finite, not negative, ascending quantiles throughout."""
+    lowest = values_NXQ[:, :, 0].min(axis=1)
+    ascending = (values_NXQ[:, :, 1:] >= values_NXQ[:, :, :-1]).all(axis=(1, 2))
+    sound: NDArray[np.bool_] = (lowest >= 0) & ascending & np.isfinite(values_NXQ[:, :, -1]).all(axis=1)
+    return sound
+
+
+def _declared_differences(session: onnxruntime.InferenceSession, manifest: Manifest) -> list[str]:
+    inputs, outputs = expected(manifest.sizes, bool(manifest.series))
+    return [
+        *differences("input", inputs, _found(session.get_inputs()), manifest.sizes),
+        *differences("output", outputs, _found(session.get_outputs()), manifest.sizes),
+    ]
+
+
+def _found(tensors: Sequence[onnxruntime.NodeArg]) -> list[Found]:
+    return [Found(tensor.name, _DTYPES.get(tensor.type, tensor.type), tensor.shape) for tensor in tensors]
+
+
+def _replayed_differences(session: onnxruntime.InferenceSession, bundle: Bundle, name: str) -> list[str]:
+    """How what the graph answers differs from the stored answers, a sentence per output."""
+    inputs, outputs = expected(bundle.manifest.sizes, bool(bundle.manifest.series))
+    found = run(session, {tensor.name: bundle.reference[tensor.name] for tensor in inputs}, name)
+    told = (reference_difference(t.name, bundle.reference[t.name], found[t.name]) for t in outputs)
+    return [sentence for sentence in told if sentence]
+
+
+def reference_difference(name: str, stored: NDArray[np.generic], found: NDArray[np.generic]) -> str:
+    """How an output [N, …] differs from the stored one, in a sentence; empty when it agrees. NaN equals NaN."""
+    if stored.shape != found.shape:
+        return f"reference {name}: the graph answers {list(found.shape)}, stored are {list(stored.shape)}"
+    wanted = np.asarray(stored, np.float64).reshape(len(stored), -1)
+    got = np.asarray(found, np.float64).reshape(len(found), -1)
+    largest = np.abs(np.where(np.isfinite(wanted), wanted, 0.0)).max(axis=1, keepdims=True)
+    agree = (np.abs(got - wanted) <= RELATIVE_TOLERANCE * largest) | (np.isnan(got) & np.isnan(wanted))
+    if agree.all():
+        return ""
+    case, place = np.argwhere(~agree)[0]
+    where = list(map(int, np.unravel_index(place, stored.shape[1:])))
+    count = int((~agree).any(axis=1).sum())
+    return (
+        f"reference {name}: {count} of {len(stored)} cases differ; first case {case} at {where}: "
+        f"the graph answers {got[case, place]:.6g}, stored is {wanted[case, place]:.6g}"
+    )

@@ -1,0 +1,233 @@
+"""The `ForecastCache` that replicas share through Redis (or Valkey): outlooks, leases and wakes.
+
+Under the prefix: `outlook:KEY` (a packed outlook, expiring), `lease:KEY` (a replica's id, expiring), and the channel
+`published`, whose messages are JSON `[replica, [key, …]]`. The scripts below run atomically on the server, one call
+per chunk of keys. Needs one server, or a primary with replicas; a sharded cluster would refuse calls over many keys.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from scaler.errors import CacheUnavailable, SettingsError
+from scaler.forecast.record import COUNTS_FROM_OFFSET, MARK, RecordInvalid, pack, unpack
+from scaler.series import Outlook
+
+RECORDS_PER_CALL = 50
+"""outlooks in one call: about 0.2 MB, and two or three milliseconds of this event loop"""
+LEASES_PER_CALL = 500
+CONNECT_SECONDS = 1.0
+QUIET_SECONDS = 5.0
+"""without a wake for so long, the subscription is asked whether it still lives"""
+
+# A known record is kept where it is whole, of this version, expiring, and counts from a later moment than the new one.
+_PUBLISH = f"""
+local replica, channel, milliseconds, prefix = unpack(ARGV, 1, 4)
+local function is_newer(known, record, key)
+  return type(known) == 'string' and #known == {COUNTS_FROM_OFFSET + 8}
+    and known:sub(1, {len(MARK)}) == record:sub(1, {len(MARK)})
+    and struct.unpack('<d', known, {COUNTS_FROM_OFFSET + 1}) > struct.unpack('<d', record, {COUNTS_FROM_OFFSET + 1})
+    and redis.call('PTTL', key) > 0
+end
+local taken = {{}}
+for i, key in ipairs(KEYS) do
+  local record = ARGV[i + 4]
+  if not is_newer(redis.pcall('GETRANGE', key, 0, {COUNTS_FROM_OFFSET + 7}), record, key) then
+    redis.call('SET', key, record, 'PX', milliseconds)
+    taken[#taken + 1] = key:sub(#prefix + 1)
+  end
+end
+if #taken > 0 then
+  redis.call('PUBLISH', channel, cjson.encode({{replica, taken}}))
+end
+return #taken
+"""
+
+# A lease that never expires was not written by us, and must not hold a trigger back for ever.
+_LEASE = """
+local replica, milliseconds = unpack(ARGV)
+local own = {}
+for i, key in ipairs(KEYS) do
+  local holder = redis.pcall('GET', key)
+  if not holder or holder == replica or type(holder) == 'table' or redis.call('PTTL', key) < 0 then
+    redis.call('SET', key, replica, 'PX', milliseconds)
+    own[#own + 1] = i
+  end
+end
+return own
+"""
+
+_RELEASE = """
+for i, key in ipairs(KEYS) do
+  if redis.pcall('GET', key) == ARGV[1] then redis.call('DEL', key) end
+end
+"""
+
+
+class RedisCache:
+    """A cache shared by all replicas with the same server and prefix. Connects when first used, and again when needed.
+
+    `url`: redis://, rediss:// or unix://, as redis-py reads it; `replica_id` is this process's own name among them.
+    `timeout_seconds` bounds one round trip; an operation over many keys gets a tenth of it more per call it takes.
+    Raises SettingsError for a URL that cannot be used. `refused` counts received values that were no outlooks.
+    """
+
+    def __init__(self, url: str, replica_id: str, prefix: str = "headway:", timeout_seconds: float = 2.0) -> None:
+        self.server = server_name(url)
+        self.refused = 0
+        self._replica_id = replica_id
+        self._outlooks, self._leases = f"{prefix}outlook:", f"{prefix}lease:"
+        self._channel = f"{prefix}published"
+        self._timeout_seconds = timeout_seconds
+        self._closed = False
+        self._redis = _client(url, self.server, timeout_seconds)
+
+    async def publish(self, outlooks: Mapping[str, Outlook], seconds: float) -> None:
+        head = (self._replica_id, self._channel, _milliseconds(seconds), self._outlooks)
+        chunks = list(_chunks(list(outlooks), RECORDS_PER_CALL))
+        async with self._translated("publishing", len(chunks)):
+            for chunk in chunks:
+                records = [pack(outlooks[key]) for key in chunk]
+                await self._run(_PUBLISH, self._outlooks, chunk, *head, *records)
+
+    async def receive(self, keys: Sequence[str]) -> dict[str, Outlook]:
+        chunks = list(_chunks(keys, RECORDS_PER_CALL))
+        received: dict[str, Outlook] = {}
+        refused: list[tuple[str, RecordInvalid]] = []
+        async with self._translated("receiving", len(chunks)):
+            for chunk in chunks:
+                records: list[Any] = await self._redis.mget([self._outlooks + key for key in chunk])
+                for key, record in zip(chunk, records, strict=True):
+                    if record is None:
+                        continue
+                    try:
+                        received[key] = unpack(record)
+                    except RecordInvalid as error:
+                        refused.append((key, error))
+        self._tell_refused(refused)
+        return received
+
+    async def lease(self, keys: Sequence[str], seconds: float) -> set[str]:
+        chunks = list(_chunks(keys, LEASES_PER_CALL))
+        own: set[str] = set()
+        async with self._translated("leasing", len(chunks)):
+            for chunk in chunks:
+                taken = await self._run(_LEASE, self._leases, chunk, self._replica_id, _milliseconds(seconds))
+                own.update(chunk[position - 1] for position in taken)
+        return own
+
+    async def release(self, keys: Sequence[str]) -> None:
+        chunks = list(_chunks(keys, LEASES_PER_CALL))
+        async with self._translated("releasing", len(chunks)):
+            for chunk in chunks:
+                await self._run(_RELEASE, self._leases, chunk, self._replica_id)
+
+    async def wakes(self) -> AsyncIterator[list[str]]:
+        subscription = self._redis.pubsub()
+        try:
+            async with self._translated("subscribing"):
+                await subscription.subscribe(self._channel)
+            while not self._closed:
+                message = await self._next_message(subscription)
+                if message["type"] == "subscribe":
+                    yield []
+                elif message["type"] == "message":
+                    sender, keys = _notice(message["data"])
+                    if keys and sender != self._replica_id:
+                        yield keys
+        except CacheUnavailable:
+            if not self._closed:
+                raise
+        finally:
+            with suppress(RedisError, OSError):
+                await subscription.aclose()  # type: ignore[no-untyped-call]
+
+    async def close(self) -> None:
+        self._closed = True
+        with suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._redis.aclose()
+
+    async def _run(self, script: str, prefix: str, keys: Sequence[str], *arguments: Any) -> Any:
+        return await self._redis.eval(script, len(keys), *[prefix + key for key in keys], *arguments)
+
+    async def _next_message(self, subscription: PubSub) -> dict[str, Any]:
+        """The next message of any type; a quiet connection has to prove that it lives."""
+        async with self._translated("waiting for wakes", seconds=QUIET_SECONDS + 2 * self._timeout_seconds):
+            message = await subscription.get_message(timeout=QUIET_SECONDS)
+            if message is None:
+                await subscription.ping()
+                message = await subscription.get_message(timeout=self._timeout_seconds)
+            if message is None:
+                raise TimeoutError
+            return dict(message)
+
+    @asynccontextmanager
+    async def _translated(self, doing: str, calls: int = 1, seconds: float | None = None) -> AsyncIterator[None]:
+        """Bounds what is done within, and turns every failure of the server into CacheUnavailable."""
+        limit = seconds or self._timeout_seconds * (1 + calls / 10)
+        try:
+            async with asyncio.timeout(limit):
+                yield
+        except TimeoutError as error:
+            raise CacheUnavailable(f"{self.server}: {doing}: no answer in time") from error
+        except (RedisError, OSError) as error:
+            raise CacheUnavailable(f"{self.server}: {doing}: {error}") from error
+
+    def _tell_refused(self, refused: list[tuple[str, RecordInvalid]]) -> None:
+        if refused:
+            self.refused += len(refused)
+            key, error = refused[0]
+            structlog.get_logger().warning(
+                "cache_values_refused", server=self.server, count=len(refused), first_key=key, reason=str(error)
+            )
+
+
+def server_name(url: str) -> str:
+    """The server as people may read it: no user, no password, no options."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _client(url: str, server: str, timeout_seconds: float) -> Redis:
+    try:
+        client = Redis.from_url(
+            url,
+            socket_timeout=timeout_seconds,
+            socket_connect_timeout=min(CONNECT_SECONDS, timeout_seconds),
+            socket_keepalive=True,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )
+        # An option that does not exist is told here, not at the first use.
+        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"redis={server!r}: {error}") from error
+    return client
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
+
+
+def _chunks(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (keys[start : start + size] for start in range(0, len(keys), size))
+
+
+def _notice(data: bytes) -> tuple[str, list[str]]:
+    """Sender and keys of one message; no keys where it is none of ours."""
+    try:
+        sender, keys = json.loads(data)
+    except (ValueError, TypeError):
+        return "", []
+    return str(sender), [str(key) for key in keys] if isinstance(keys, list) else []

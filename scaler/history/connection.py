@@ -1,0 +1,164 @@
+"""One metric server: bounded concurrency, time limits, retries, a circuit breaker, bounded reading."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import httpx
+import stamina
+from purgatory import AsyncCircuitBreakerFactory
+from purgatory.service._async.circuitbreaker import AsyncCircuitBreaker
+
+from scaler.errors import SourceRefused, SourceUnavailable
+from scaler.history.answers import Answer, TooLarge, TooSlow, TryAgain, decode
+from scaler.history.credentials import Credentials, Identity, ServerAccess
+from scaler.history.queries import MOST_QUERIES
+from scaler.server_address import redact
+
+MOST_ANSWER_BYTES = 16 * 2**20
+"""10,000 samples of one series are 0.3 MB; more than this is a query that forgot to aggregate"""
+
+Pairs: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How hard one server may be asked, and how long it may take."""
+
+    concurrency: int = 20
+    """requests at the same time; at most half of them range queries, so that a backfill never holds up observing"""
+    observe_seconds: float = 5.0
+    range_seconds: float = 30.0
+    attempts: int = 3
+    """for connection errors, 5xx and 429, all within the time of one request"""
+    failures_to_open: int = 5
+    """consecutive failed requests after which the server is left alone"""
+    open_seconds: float = 10.0
+    """for how long: less than a refresh, so that every refresh tries once"""
+
+
+class Server:
+    """A connection pool to one address with what was learned about it."""
+
+    def __init__(
+        self, address: str, access: ServerAccess, limits: Limits, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self.shown = redact(address)
+        self.alone: set[str] = set()
+        """queries that spoil a request they share; they are asked on their own"""
+        self.most_together = MOST_QUERIES
+        self._base = address.rstrip("/")
+        self._access = access
+        self._limits = limits
+        self._slots = asyncio.Semaphore(limits.concurrency)
+        self._range_slots = asyncio.Semaphore(max(1, limits.concurrency // 2))
+        self._identity = Identity(access) if address.startswith("https:") else None
+        self._client = self._new_client(transport)
+        self._breakers = AsyncCircuitBreakerFactory(
+            default_threshold=limits.failures_to_open,
+            default_ttl=limits.open_seconds,
+            exclude=[SourceRefused, (TooSlow, self._answered_since), asyncio.CancelledError],
+        )
+        self._breaker: AsyncCircuitBreaker | None = None
+        self._last_answer = 0.0
+
+    def _new_client(self, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            auth=Credentials(self._access),
+            transport=transport,
+            verify=self._identity.context if self._identity else False,
+            timeout=None,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._limits.concurrency),
+            headers={"User-Agent": "headway"},
+        )
+
+    async def instant(self, query: str, at: float, parameters: Pairs, seconds: float) -> Answer:
+        """What `query` returns at the moment `at`."""
+        async with self._slots:
+            return await self._guarded("query", {"query": query, "time": f"{at:.3f}"}, parameters, seconds)
+
+    async def range(self, query: str, start: float, end: float, step_seconds: float, parameters: Pairs) -> Answer:
+        """What `query` returns at start, start + step, … <= end."""
+        form = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step_seconds:g}"}
+        async with self._range_slots, self._slots:
+            return await self._guarded("query_range", form, parameters, self._limits.range_seconds)
+
+    def reachable(self) -> bool:
+        """False while the circuit is open."""
+        if self._breaker is None:
+            return True
+        opened_at = self._breaker.context.opened_at
+        return opened_at is None or time.time() > opened_at + self._breaker.context.ttl
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _guarded(self, path: str, form: Mapping[str, str], parameters: Pairs, seconds: float) -> Answer:
+        if self._breaker is None:
+            self._breaker = await self._breakers.get_breaker(self._base)
+        if not self.reachable():
+            raise SourceUnavailable(
+                f"{self.shown} failed {self._limits.failures_to_open} times in a row; trying again soon"
+            )
+        async with self._breaker, self._time_limit(seconds):
+            answer = await self._retrying(path, {**form, "timeout": f"{round(900 * seconds)}ms"}, parameters)
+        self._last_answer = time.monotonic()
+        return answer
+
+    @asynccontextmanager
+    async def _time_limit(self, seconds: float) -> AsyncIterator[None]:
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError:
+            error = TooSlow(f"{self.shown} did not answer within {seconds:g} s")
+            error.started = started
+            raise error from None
+
+    def _answered_since(self, error: BaseException) -> bool:
+        """Whether the server answered somebody while this one waited: then the query is slow, not the server."""
+        return isinstance(error, TooSlow) and self._last_answer >= error.started
+
+    async def _retrying(self, path: str, form: Mapping[str, str], parameters: Pairs) -> Answer:
+        retries = stamina.retry_context(
+            on=TryAgain, attempts=self._limits.attempts, timeout=None, wait_initial=0.1, wait_max=1.0, wait_jitter=0.3
+        )
+        async for attempt in retries:
+            with attempt:
+                try:
+                    return await self._once(path, form, parameters)
+                except httpx.TransportError as error:
+                    raise TryAgain(f"{self.shown}: {_cause(error)}") from error
+        raise AssertionError("stamina returns or raises")
+
+    async def _once(self, path: str, form: Mapping[str, str], parameters: Pairs) -> Answer:
+        if self._identity:
+            self._identity.refresh()
+        url = f"{self._base}/api/v1/{path}"
+        if self._access.method == "GET":
+            request = self._client.build_request("GET", url, params=[*parameters, *form.items()])
+        else:
+            request = self._client.build_request("POST", url, params=parameters or None, data=form)
+        response = await self._client.send(request, stream=True)
+        try:
+            body = await self._body(response)
+        finally:
+            await response.aclose()
+        return decode(self.shown, response.status_code, body)
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > MOST_ANSWER_BYTES:
+                most = MOST_ANSWER_BYTES // 2**20
+                raise TooLarge(f"{self.shown}: the answer is larger than {most} MiB; the query must return one series")
+        return bytes(body)
+
+
+def _cause(error: httpx.TransportError) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,260 @@
+"""Demand from Prometheus and whatever speaks its HTTP API: Thanos, Mimir, VictoriaMetrics."""
+
+import asyncio
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import httpx
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from scaler.errors import AmbiguousDemand, DependencyError, SourceRefused, SourceUnavailable
+from scaler.history.answers import BadQuery, Element, Series, TooLarge, TooSlow, demand, elements, known_samples, series
+from scaler.history.connection import Limits, Pairs, Server
+from scaler.history.credentials import ServerAccess, access_for
+from scaler.history.queries import (
+    MOST_BYTES,
+    MOST_QUERIES,
+    TAG,
+    joined,
+    over_block,
+    packed,
+    pieces,
+    self_contained,
+    tagged,
+)
+from scaler.series import Blocks, Floats, Samples
+from scaler.trigger import Trigger
+
+log = structlog.get_logger(__name__)
+
+Seen = float | DependencyError
+BLOCK_STEP_SECONDS = 60.0
+"""how often demand is sampled within a coarse block where the trigger has no step of its own"""
+FEW = 2
+"""slow requests per observe() up to which a query among them is blamed, not the server"""
+MOST_SPLITS = 300
+"""requests split in one observe(); a bad query costs six, and a server that refuses everything is not stormed"""
+MOST_REMEMBERED = 20_000
+"""queries known to spoil a request; beyond that all are forgotten and found anew"""
+
+
+class PrometheusSource:
+    """A MetricSource. Triggers of one server share requests; each server has its own pool, limits and circuit."""
+
+    def __init__(
+        self,
+        access: Sequence[ServerAccess] = (),
+        limits: Limits = Limits(),  # noqa: B008  frozen
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._access = tuple(access)
+        self._limits = limits
+        self._transport = transport
+        self._servers: dict[str, Server] = {}
+
+    async def observe(self, triggers: Sequence[Trigger], at: float) -> list[Seen]:
+        """Demand of each trigger at `at`, or its error, in the triggers' order."""
+        groups: dict[tuple[str, Pairs, float], list[int]] = defaultdict(list)
+        for position, trigger in enumerate(triggers):
+            groups[(trigger.server_address, _parameters(trigger), self._patience(trigger))].append(position)
+        rounds = [_Round(self._server(address), parameters, seconds, at) for address, parameters, seconds in groups]
+        members = [[triggers[position] for position in positions] for positions in groups.values()]
+        answers = await asyncio.gather(*(one.observe(who) for one, who in zip(rounds, members, strict=True)))
+        seen: list[Seen] = [0.0] * len(triggers)
+        for positions, answered in zip(groups.values(), answers, strict=True):
+            for position, value in zip(positions, answered, strict=True):
+                seen[position] = value
+        return seen
+
+    async def samples(self, trigger: Trigger, start: float, end: float, step_seconds: float) -> Samples:
+        """Demand at start, start + step, … <= end; missing moments are left out (0 where null values are ignored)."""
+        found: list[Series] = []
+        for first, last in pieces(start, end, step_seconds):
+            answer = await self._server(trigger.server_address).range(
+                trigger.query, first, last, step_seconds, _parameters(trigger)
+            )
+            found += series(answer)
+        times, values = known_samples(found)
+        if trigger.ignore_null_values:
+            times, (values,) = _zeros_between(times, [values], end, step_seconds)
+        return Samples(times, values)
+
+    async def blocks(self, trigger: Trigger, start: float, end: float, block_seconds: float) -> Blocks:
+        """Mean and max per clock-aligned block: the block that starts at s covers (s, s + block].
+
+        Where the server refuses subqueries, each block is known by the sample at its end alone.
+        """
+        first = math.ceil(start / block_seconds) * block_seconds + block_seconds
+        last = math.floor(end / block_seconds) * block_seconds
+        try:
+            times, mean, peak = await self._summed_up(trigger, first, last, block_seconds)
+        except (SourceRefused, AmbiguousDemand) as error:
+            log.debug("no subqueries", namespace=trigger.namespace, name=trigger.name, why=str(error))
+            plain = await self.samples(trigger, first, last, block_seconds)
+            times, mean, peak = plain.times, plain.values, plain.values
+        if trigger.ignore_null_values:
+            times, (mean, peak) = _zeros_between(times, [mean, peak], last, block_seconds)
+        return Blocks(times - block_seconds, mean, peak)
+
+    def reachable(self, trigger: Trigger) -> bool:
+        """False while the circuit of this trigger's server is open."""
+        server = self._servers.get(trigger.server_address)
+        return server is None or server.reachable()
+
+    async def close(self) -> None:
+        await asyncio.gather(*(server.close() for server in self._servers.values()))
+
+    async def _summed_up(
+        self, trigger: Trigger, first: float, last: float, block_seconds: float
+    ) -> tuple[NDArray[np.float64], Floats, Floats]:
+        step = min(trigger.query_step_seconds or BLOCK_STEP_SECONDS, block_seconds)
+        functions = ("avg_over_time", "max_over_time")
+        query = joined(tagged(over_block(name, trigger.query, block_seconds, step), name) for name in functions)
+        found: list[Series] = []
+        for begin, end in pieces(first, last, block_seconds):
+            answer = await self._server(trigger.server_address).range(
+                query, begin, end, block_seconds, _parameters(trigger)
+            )
+            found += series(answer)
+        (mean_times, mean), (peak_times, peak) = (
+            known_samples([one for one in found if one.labels.get(TAG) == name]) for name in functions
+        )
+        times, in_mean, in_peak = np.intersect1d(mean_times, peak_times, assume_unique=True, return_indices=True)
+        return times, mean[in_mean], peak[in_peak]
+
+    def _server(self, address: str) -> Server:
+        server = self._servers.get(address)
+        if server is None:
+            access = access_for(address, self._access)
+            server = self._servers[address] = Server(address, access, self._limits, self._transport)
+        return server
+
+    def _patience(self, trigger: Trigger) -> float:
+        return min(self._limits.observe_seconds, trigger.timeout_seconds or math.inf)
+
+
+class _Round:
+    """One observe() of the triggers that share server, parameters and time limit."""
+
+    def __init__(self, server: Server, parameters: Pairs, seconds: float, at: float) -> None:
+        self._server = server
+        self._parameters = parameters
+        self._seconds = seconds
+        self._at = at
+        self._slow: list[list[Trigger]] = []
+        self._splits = 0
+
+    async def observe(self, triggers: Sequence[Trigger]) -> list[Seen]:
+        """Demand or error of each, in order."""
+        requests = self._requests(triggers)
+        answers = await asyncio.gather(*(self._ask([triggers[i] for i in request]) for request in requests))
+        self._learn()
+        seen: dict[int, Seen] = {}
+        for request, answered in zip(requests, answers, strict=True):
+            seen.update(zip(request, answered, strict=True))
+        return [seen[i] for i in range(len(triggers))]
+
+    def _requests(self, triggers: Sequence[Trigger]) -> list[list[int]]:
+        alone = [i for i, t in enumerate(triggers) if t.query in self._server.alone or not self_contained(t.query)]
+        apart = set(alone)
+        together = [i for i in range(len(triggers)) if i not in apart]
+        queries = [triggers[i].query for i in together]
+        groups = packed(queries, self._server.most_together, MOST_BYTES)
+        return [[i] for i in alone] + [[together[k] for k in group] for group in groups]
+
+    async def _ask(self, triggers: list[Trigger]) -> list[Seen]:
+        if len(triggers) == 1:
+            return [await self._ask_alone(triggers[0])]
+        try:
+            return await self._ask_together(triggers)
+        except (BadQuery, TooLarge):
+            return await self._ask_halves(triggers)
+        except TooSlow as error:
+            self._slow.append(triggers)
+            return _each(error, triggers)
+        except DependencyError as error:
+            return _each(error, triggers)
+
+    async def _ask_together(self, triggers: list[Trigger]) -> list[Seen]:
+        query = joined(tagged(trigger.query, str(tag)) for tag, trigger in enumerate(triggers))
+        answer = await self._server.instant(query, self._at, self._parameters, self._seconds)
+        found: dict[str, list[Element]] = defaultdict(list)
+        for element in elements(answer):
+            labels = dict(element.labels)
+            found[labels.pop(TAG, "")].append(Element(labels, element.value))
+        return [_demand_or_error(found[str(tag)], trigger) for tag, trigger in enumerate(triggers)]
+
+    async def _ask_halves(self, triggers: list[Trigger]) -> list[Seen]:
+        """Ask again by halves, until what spoils the request stands alone; where nothing does, it was too long."""
+        self._splits += 1
+        if self._splits > MOST_SPLITS:
+            return _each(SourceUnavailable("asked together with queries that the server refuses"), triggers)
+        half = len(triggers) // 2
+        known_before = len(self._server.alone)
+        left, right = await asyncio.gather(self._ask(triggers[:half]), self._ask(triggers[half:]))
+        if len(self._server.alone) == known_before:
+            self._server.most_together = max(1, min(self._server.most_together, half))
+        return left + right
+
+    async def _ask_alone(self, trigger: Trigger) -> Seen:
+        try:
+            answer = await self._server.instant(trigger.query, self._at, self._parameters, self._seconds)
+            if answer.kind == "vector":
+                self._server.alone.discard(trigger.query)
+            else:
+                self._server.alone.add(trigger.query)
+            return demand(elements(answer), trigger)
+        except (BadQuery, TooLarge, TooSlow) as error:
+            self._server.alone.add(trigger.query)
+            return error
+        except DependencyError as error:
+            return error
+
+    def _learn(self) -> None:
+        """What the next round does otherwise: it asks suspects alone, and more together where nothing was split.
+
+        Suspects are all members of a request that was too slow, unless so many were that the whole server is.
+        """
+        server = self._server
+        if 0 < len(self._slow) <= FEW:
+            server.alone.update(trigger.query for triggers in self._slow for trigger in triggers)
+        if len(server.alone) > MOST_REMEMBERED:
+            server.alone.clear()
+        if not self._splits:
+            server.most_together = min(MOST_QUERIES, server.most_together + 1)
+
+
+def _parameters(trigger: Trigger) -> Pairs:
+    """What goes into the URL: KEDA sends `namespace` so, too (prometheus_scaler.go, ExecutePromQuery)."""
+    tenant = (("namespace", trigger.tenant),) if trigger.tenant else ()
+    return (*tenant, *trigger.query_parameters)
+
+
+def _demand_or_error(found: list[Element], trigger: Trigger) -> Seen:
+    try:
+        return demand(found, trigger)
+    except DependencyError as error:
+        return error
+
+
+def _each(error: DependencyError, triggers: Iterable[Trigger]) -> list[Seen]:
+    """An error of its own for each: one instance raised again and again would collect tracebacks."""
+    plain = SourceUnavailable if isinstance(error, SourceUnavailable) else type(error)
+    return [plain(str(error)) for _ in triggers]
+
+
+def _zeros_between(
+    times: NDArray[np.float64], columns: list[Floats], end: float, step_seconds: float
+) -> tuple[NDArray[np.float64], list[Floats]]:
+    """The columns on every step from the first known moment to `end`, 0 where nothing was known."""
+    if not len(times):
+        return times, columns
+    positions = np.round((times - times[0]) / step_seconds).astype(np.int64)
+    count = int(max(positions[-1], math.floor((end - times[0]) / step_seconds + 1e-9))) + 1
+    filled = [np.zeros(count, np.float32) for _ in columns]
+    for column, values in zip(filled, columns, strict=True):
+        column[positions] = values
+    return times[0] + np.arange(count) * step_seconds, filled

@@ -1,0 +1,40 @@
+"""Values → the bytes KEDA reads. Pure; each reply is made once and sent many times."""
+
+import functools
+import math
+
+from scaler.metric.wire import externalscaler_pb2 as wire
+
+METRIC_NAME = "headway"
+"""One name for every trigger, for ever: KEDA tells triggers apart by their index, and a changed name breaks the HPA."""
+
+_LARGEST = 9.2e15
+"""the HPA counts in int64 thousandths; KEDA turns what does not fit into rubbish"""
+_INT64_MAX = 2**63 - 1
+
+ACTIVE = wire.IsActiveResponse(result=True).SerializeToString()
+INACTIVE = wire.IsActiveResponse(result=False).SerializeToString()
+
+
+@functools.lru_cache(maxsize=4096)
+def spec_reply(threshold: float) -> bytes:
+    """A serialised GetMetricSpecResponse: one spec, its target as float and, rounded up, as the older integer."""
+    target = min(math.ceil(threshold), _INT64_MAX)
+    spec = wire.MetricSpec(metricName=METRIC_NAME, targetSize=target, targetSizeFloat=threshold)
+    return wire.GetMetricSpecResponse(metricSpecs=[spec]).SerializeToString()
+
+
+def value_reply(value: float | None) -> bytes:
+    """A serialised GetMetricsResponse: exactly one value, as float and, rounded up, as the older integer.
+
+    Raises ValueError for what must never leave (KEDA reads +Inf as 0): nothing, NaN, ±Inf, negative, too large.
+    """
+    if value is None or not 0 <= value < _LARGEST:
+        raise ValueError(f"a plan asked for a metric of {value}")
+    metric = wire.MetricValue(metricName=METRIC_NAME, metricValue=math.ceil(value), metricValueFloat=value)
+    return wire.GetMetricsResponse(metricValues=[metric]).SerializeToString()
+
+
+def activity_reply(active: bool) -> bytes:
+    """A serialised IsActiveResponse."""
+    return ACTIVE if active else INACTIVE

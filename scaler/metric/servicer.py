@@ -1,0 +1,189 @@
+"""KEDA's five questions, each answered from this process's memory: read the request, decide, reply.
+
+Requests and replies are bytes here. Nine of ten calls parse nothing and make nothing: what the request means is in a
+`Memo`, and the reply was made when its answer began to count.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from typing import NoReturn, Protocol, TypeAlias
+
+import grpc
+import structlog
+
+from scaler.decide import Answer, Desk, Watched
+from scaler.errors import DependencyError, HeadwayError, TriggerInvalid
+from scaler.metric.lookup import Lookup, measured_object, scaled_object
+from scaler.metric.memo import Memo
+from scaler.metric.replies import activity_reply, spec_reply, value_reply
+from scaler.metric.streams import Streams
+from scaler.trigger import Trigger, parse_trigger
+
+Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
+
+log = structlog.get_logger(__name__)
+
+_DETAIL_BYTES = 2000
+"""of an error's text: it travels percent-encoded in a header, and clients refuse headers beyond 8 KiB"""
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """seconds since the epoch"""
+        ...
+
+
+class Servicer:
+    """The five RPCs over one desk.
+
+    first_answer_wait: seconds for which the call that registers a trigger waits for its first outlook, unless
+    `worth_waiting` says that its source cannot be reached, or `most_waiting` calls wait already. No other call waits.
+    calls: how many calls ended how, by (RPC, status name).
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        clock: Clock,
+        streams: Streams,
+        first_answer_wait: float = 1.0,
+        worth_waiting: Callable[[Trigger], bool] = lambda _: True,
+        most_waiting: int = 64,
+    ) -> None:
+        self.streams = streams
+        self.calls: Counter[tuple[str, str]] = Counter()
+        self._desk = desk
+        self._clock = clock
+        self._first_answer_wait = first_answer_wait
+        self._worth_waiting = worth_waiting
+        self._free_waits = most_waiting
+        self._specs = Memo[bytes]()
+        self._objects = Lookup(desk, scaled_object)
+        self._measured = Lookup(desk, measured_object)
+
+    async def GetMetricSpec(self, request: bytes, context: Context) -> bytes:
+        """The one metric and its target, from the metadata alone: also while cold, draining, or with other faults."""
+        try:
+            reply = self._spec(request)
+        except Exception as error:  # noqa: BLE001 - whatever fails, the caller gets a status
+            await self._refuse("GetMetricSpec", error, context)
+        self.calls["GetMetricSpec", "OK"] += 1
+        return reply
+
+    async def GetMetrics(self, request: bytes, context: Context) -> bytes:
+        """The planned metric: exactly one value, under our one name whatever name was asked for."""
+        try:
+            answer = await self._answer(self._measured, request)
+            reply = answer.wire or _made(answer)
+        except Exception as error:  # noqa: BLE001
+            await self._refuse("GetMetrics", error, context)
+        self.calls["GetMetrics", "OK"] += 1
+        return reply
+
+    async def IsActive(self, request: bytes, context: Context) -> bytes:
+        """Whether demand is expected in the lead window; an error, never "inactive", while nothing is known."""
+        try:
+            answer = await self._answer(self._objects, request)
+        except Exception as error:  # noqa: BLE001
+            await self._refuse("IsActive", error, context)
+        self.calls["IsActive", "OK"] += 1
+        return activity_reply(answer.plan.active)
+
+    async def StreamIsActive(self, request: bytes, context: Context) -> None:
+        """Activity now and at each change; silent while nothing is known."""
+        await self._stream("StreamIsActive", lambda: self._activity(request), context)
+
+    async def StreamMetricSpec(self, request: bytes, context: Context) -> None:
+        """The spec, once: it never changes for the same metadata. The stream is held, or KEDA would ask again."""
+        await self._stream("StreamMetricSpec", lambda: self._spec(request), context)
+
+    def _spec(self, request: bytes) -> bytes:
+        reply = self._specs.get(request)
+        if reply is None:
+            reply = spec_reply(self._threshold(request))
+            self._specs.put(request, reply)
+        return reply
+
+    def _threshold(self, request: bytes) -> float:
+        ref = scaled_object(request)
+        try:
+            return parse_trigger(ref.namespace, ref.name, ref.scalerMetadata, self._desk.rules).threshold
+        except TriggerInvalid as invalid:
+            if invalid.threshold is None:
+                raise
+            return invalid.threshold
+
+    async def _answer(self, lookup: Lookup, request: bytes) -> Answer:
+        now = self._clock.now()
+        watched = lookup.known(request, now)
+        if watched is None:
+            watched = await self._met(lookup, request, now)
+            now = self._clock.now()
+        return self._desk.answer(watched, now)
+
+    async def _met(self, lookup: Lookup, request: bytes, now: float) -> Watched:
+        watched_before = len(self._desk)
+        watched = lookup.watch(request, now)
+        if len(self._desk) > watched_before:
+            await self._first_outlook(watched)
+        return watched
+
+    async def _first_outlook(self, watched: Watched) -> None:
+        if self._free_waits <= 0 or not self._worth_waiting(watched.trigger):
+            return
+        self._free_waits -= 1
+        try:
+            async with asyncio.timeout(self._first_answer_wait):
+                await watched.ready.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._free_waits += 1
+
+    def _activity(self, request: bytes) -> bytes | None:
+        now = self._clock.now()
+        watched = self._objects.known(request, now) or self._objects.watch(request, now)
+        try:
+            return activity_reply(self._desk.answer(watched, now).plan.active)
+        except DependencyError:
+            return None
+
+    async def _stream(self, rpc: str, look: Callable[[], bytes | None], context: Context) -> None:
+        try:
+            async with contextlib.aclosing(self.streams.messages(look)) as messages:
+                async for message in messages:
+                    await context.write(message)
+        except Exception as error:  # noqa: BLE001
+            await self._refuse(rpc, error, context)
+        self.calls[rpc, "OK"] += 1
+
+    async def _refuse(self, rpc: str, error: Exception, context: Context) -> NoReturn:
+        status = error.status if isinstance(error, HeadwayError) else "INTERNAL"
+        text = str(error) if isinstance(error, HeadwayError) else _logged(rpc, error)
+        self.calls[rpc, status] += 1
+        await context.abort(grpc.StatusCode[status], _shortened(text))
+        raise AssertionError("abort raises")
+
+
+def _made(answer: Answer) -> bytes:
+    answer.wire = value_reply(answer.plan.metric)
+    return answer.wire
+
+
+def _logged(rpc: str, error: Exception) -> str:
+    """The text a caller gets for an error of ours; the log gets the place, but no values: metadata may be in them."""
+    request_id = secrets.token_hex(6)
+    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    log.error("call_failed", rpc=rpc, request_id=request_id, error=type(error).__name__, frames=frames)
+    return f"internal error, see the log of the scaler at request_id {request_id}"
+
+
+def _shortened(text: str) -> str:
+    encoded = text.encode()
+    if len(encoded) <= _DETAIL_BYTES:
+        return text
+    return encoded[:_DETAIL_BYTES].decode(errors="ignore") + " …"

@@ -1,0 +1,67 @@
+"""Opening what the refresh works with, from the settings. Everything heavy is imported here, when it is needed."""
+
+import asyncio
+import socket
+import uuid
+from dataclasses import dataclass
+
+from scaler.forecast import ForecastCache
+from scaler.forecast.catalog import Catalog
+from scaler.history import MetricSource
+from scaler.history.connection import Limits
+from scaler.history.credentials import ServerAccess
+from scaler.settings import Settings
+from scaler.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Where history comes from, what forecasts it, and where results are kept."""
+
+    source: MetricSource
+    catalog: Catalog
+    cache: ForecastCache
+    store: Store
+
+    async def close(self) -> None:
+        """Close all of them, whatever one of them fails with."""
+        await asyncio.gather(self.source.close(), self.cache.close(), self.store.close(), return_exceptions=True)
+
+
+async def open_parts(settings: Settings, source: MetricSource | None = None) -> Parts:
+    """All parts, opened side by side. Raises SettingsError or BundleInvalid for what an operator must mend."""
+    opened = asyncio.to_thread(_catalog, settings)
+    found_source = source or _source(settings)
+    cache = _cache(settings)
+    store = await asyncio.to_thread(_store, settings)
+    return Parts(found_source, await opened, cache, store)
+
+
+def _source(settings: Settings) -> MetricSource:
+    from scaler.history.prometheus import PrometheusSource
+
+    access = [ServerAccess(**server.model_dump()) for server in settings.known_servers]
+    limits = Limits(concurrency=settings.prometheus_concurrency, observe_seconds=settings.prometheus_timeout)
+    return PrometheusSource(access, limits)
+
+
+def _catalog(settings: Settings) -> Catalog:
+    return Catalog(settings.bundle, threads=settings.inference_threads)
+
+
+def _cache(settings: Settings) -> ForecastCache:
+    if settings.redis is None:
+        from scaler.forecast.cache import MemoryCache
+
+        return MemoryCache()
+    from scaler.forecast.redis_cache import RedisCache
+
+    replica = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+    return RedisCache(settings.redis.get_secret_value(), replica)
+
+
+def _store(settings: Settings) -> Store:
+    from scaler.store.sql_store import open_store
+
+    url = settings.database.get_secret_value() if settings.database else None
+    return open_store(url, settings.data_dir)

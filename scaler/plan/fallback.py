@@ -1,0 +1,121 @@
+"""The fallback ladder: what can be relied on at this moment, and on which rung that puts the plan."""
+
+import math
+from dataclasses import dataclass
+
+from scaler.plan import Rung
+from scaler.plan.demand import peak_quantile
+from scaler.plan.policies import POLICIES, Policy
+from scaler.series import Forecast, Observation, Outlook
+from scaler.trigger import Mode, Trigger
+
+LARGEST_DEMAND = 9.19e15
+"""just below 9.2e15, where the HPA's milli-units overflow its int64"""
+
+ENOUGH_COVERED = 0.9
+"""share of the window that a forecast must cover to count for all of it.
+
+    | lead time | a forecast over 2 h serves until it is … old |
+    | 2m        | 1 h 58 min                                   |
+    | 30m       | 1 h 33 min                                   |
+    | 2h        | 12 min                                       |
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that the rules look at. Times are seconds since the epoch, demand is in the units of the trigger's query."""
+
+    trigger: Trigger
+    policy: Policy
+    now: float
+    window_end: float
+    """now + lead time + one refresh"""
+    rung: Rung
+    observed: float | None
+    """the newest observation, where it is not older than the trigger's maxStaleness"""
+    last: Observation | None
+    """the newest observation, however old"""
+    forecast: Forecast | None
+    """the forecast, where it can be relied on"""
+    need: float | None
+    """the quantile of the peak over [now, window_end]; None without forecast"""
+    trouble: tuple[str, ...]
+    """sentences: what cannot be relied on, and why"""
+
+
+def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds: float) -> Situation:
+    """What can be relied on at `now`. A forecast that covers part of the window counts only when nothing else does."""
+    trouble: list[str] = []
+    last = _credible(outlook.observation)
+    observed = _fresh(last, trigger, now, trouble)
+    window_end = now + trigger.lead_time_seconds + refresh_seconds
+    forecast = need = None
+    if trigger.mode is not Mode.REACTIVE:
+        forecast = _covering(outlook.forecast, now, window_end, refresh_seconds, observed is not None, trouble)
+    if forecast is not None:
+        need = peak_quantile(forecast, trigger.quantile, now, window_end)
+        if not math.isfinite(need):
+            trouble.append(f"the forecast of {forecast.model} is not finite")
+            forecast = need = None
+    return Situation(
+        trigger,
+        POLICIES[trigger.policy],
+        now,
+        window_end,
+        _rung(observed, forecast),
+        observed,
+        last,
+        forecast,
+        need,
+        tuple(trouble),
+    )
+
+
+def _rung(observed: float | None, forecast: Forecast | None) -> Rung:
+    if forecast is not None:
+        return Rung.FORECAST if observed is None else Rung.BOTH
+    return Rung.NOTHING if observed is None else Rung.OBSERVATION
+
+
+def _credible(observation: Observation | None) -> Observation | None:
+    """The observation unless it is no demand at all: the source's word is not taken for granted here."""
+    if observation is None or not 0 <= observation.value < math.inf:
+        return None
+    return observation
+
+
+def _fresh(last: Observation | None, trigger: Trigger, now: float, trouble: list[str]) -> float | None:
+    if last is None:
+        trouble.append("there is no observation")
+        return None
+    age = now - last.at
+    if age > trigger.max_staleness_seconds:
+        trouble.append(
+            f"the newest observation is {age:.0f} s old, maxStaleness is {trigger.max_staleness_seconds:g} s"
+        )
+        return None
+    return min(last.value, LARGEST_DEMAND)
+
+
+def _covering(
+    forecast: Forecast | None,
+    now: float,
+    window_end: float,
+    refresh_seconds: float,
+    is_observed: bool,
+    trouble: list[str],
+) -> Forecast | None:
+    """`forecast` where it covers enough of the window, or any of it while there is no fresh observation."""
+    if forecast is None:
+        trouble.append("there is no forecast")
+        return None
+    from_when = forecast.start if forecast.start > now + refresh_seconds else now
+    covered = (min(window_end, forecast.end) - from_when) / (window_end - now)
+    if covered >= ENOUGH_COVERED:
+        return forecast
+    if covered <= 0:
+        trouble.append(f"the forecast of {forecast.model} covers nothing of the next {window_end - now:.0f} s")
+        return None
+    trouble.append(f"the forecast of {forecast.model} covers {covered:.0%} of the next {window_end - now:.0f} s")
+    return None if is_observed else forecast

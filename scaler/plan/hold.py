@@ -1,0 +1,26 @@
+"""Capacity that the forecast needs again soon is not given back: fewer scale events at no cost in service."""
+
+from scaler.plan.demand import largest_quantile
+from scaler.plan.fallback import Situation
+
+RECENT_SECONDS = 900
+"""the time that `Observation.recent_peak` looks back over, and so for how long it says what capacity there was"""
+
+
+def hold(situation: Situation, value: float) -> tuple[float, str] | None:
+    """At least what the forecast needs within the policy's hold window, at the policy's lower quantile.
+
+    Never more than the recent peak of demand: holding keeps what is there, and orders nothing.
+    """
+    forecast, last = situation.forecast, situation.last
+    if forecast is None or last is None or situation.now - last.at > RECENT_SECONDS:
+        return None
+    if not value < last.recent_peak:
+        return None
+    policy = situation.policy
+    level = min(policy.hold_quantile, situation.trigger.quantile)
+    again = largest_quantile(forecast, level, situation.now, situation.now + policy.hold_seconds)
+    held = min(again, last.recent_peak)
+    if not held > value:
+        return None
+    return held, f"{held:.4g} is not given back: needed again within {policy.hold_seconds:.0f} s (p{100 * level:g})"

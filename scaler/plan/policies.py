@@ -1,0 +1,79 @@
+"""The three named policies, as data: how long capacity is held, how far a forecast may run ahead of what is observed.
+
+hold_seconds × hold_quantile, a dip of demand before the next rise:
+
+    | policy       | a dip is bridged when demand comes back within | as likely as not? |
+    | aggressive   |  5 minutes                                     | yes (0.5)         |
+    | balanced     | 15 minutes                                     | yes (0.5)         |
+    | conservative | 30 minutes                                     | one time in four  |
+
+step_factor × observation + step_replicas × threshold, the most a plan asks for, in replicas:
+
+    | demand now carries … replicas | 0  | 2  | 10 | 50  |
+    | aggressive,   8 × + 10        | 10 | 26 | 90 | 410 |
+    | balanced,     4 × + 5         |  5 | 13 | 45 | 205 |
+    | conservative, 2 × + 3         |  3 |  7 | 23 | 103 |
+
+The HPA itself doubles once per 15 s at most, so in a lead time of two minutes even the aggressive limit is the HPA's
+own. absurd_factor × the largest demand ever observed: a forecast above that is a broken forecast, not a busy day.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from scaler.trigger import PolicyName
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One named set of hold and step limits."""
+
+    name: PolicyName
+    meaning: str
+    hold_seconds: float
+    """capacity that is needed again this soon is not given back; at least half a minute"""
+    hold_quantile: float
+    """how sure that need must be; lower than the trigger's own quantile, or holding costs as much as planning"""
+    step_factor: float
+    """a plan asks for at most this many times the observed demand …"""
+    step_replicas: float
+    """… plus what this many replicas carry"""
+    absurd_factor: float
+    """a plan never exceeds this many times the largest demand in the history"""
+
+
+POLICIES: Mapping[PolicyName, Policy] = MappingProxyType(
+    {
+        policy.name: policy
+        for policy in (
+            Policy(
+                PolicyName.AGGRESSIVE,
+                "follows the forecast closely, up and down: for replicas that are dear and start fast",
+                hold_seconds=300,
+                hold_quantile=0.5,
+                step_factor=8,
+                step_replicas=10,
+                absurd_factor=20,
+            ),
+            Policy(
+                PolicyName.BALANCED,
+                "bridges dips of a quarter of an hour; far steps up need demand that supports them",
+                hold_seconds=900,
+                hold_quantile=0.5,
+                step_factor=4,
+                step_replicas=5,
+                absurd_factor=10,
+            ),
+            Policy(
+                PolicyName.CONSERVATIVE,
+                "few scale events: bridges dips of half an hour, runs at most at twice the observed demand",
+                hold_seconds=1800,
+                hold_quantile=0.75,
+                step_factor=2,
+                step_replicas=3,
+                absurd_factor=5,
+            ),
+        )
+    }
+)

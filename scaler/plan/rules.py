@@ -1,0 +1,120 @@
+"""`plan()`: the rules in the order in which they apply. Reading the list is reading the policy."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from scaler.plan import Plan, Reason, Rung
+from scaler.plan.fallback import Situation, situation_of
+from scaler.plan.hold import hold
+from scaler.plan.limits import absurd, dead_band, step
+from scaler.series import Outlook
+from scaler.trigger import Mode, Trigger
+
+Rule: TypeAlias = Callable[[Situation, float], tuple[float, str] | None]
+"""(situation, value so far) → the new value and why; None where the rule leaves it alone"""
+
+NEGLIGIBLE = 0.01
+"""share of the threshold below which a forecast alone does not wake a workload: quantiles of nothing are never quite 0.
+
+    | threshold 100/s, activationThreshold 0, nothing observed | forecast 0.9/s | forecast 1.1/s |
+    | active                                                   | no             | yes            |
+"""
+
+
+def need(situation: Situation, value: float) -> tuple[float, str] | None:
+    """What replicas must serve by the time one ordered now is ready."""
+    forecast = situation.forecast
+    if situation.need is None or forecast is None:
+        return None
+    seconds, age = situation.window_end - situation.now, situation.now - forecast.start
+    level = 100 * min(situation.trigger.quantile, forecast.levels[-1])
+    text = f"the peak over the next {seconds:.0f} s, p{level:g} by {forecast.model}, forecast {max(age, 0):.0f} s old"
+    return situation.need, text
+
+
+def floor(situation: Situation, value: float) -> tuple[float, str] | None:
+    """Never below the newest observation: a forecast adds or holds capacity, it never takes the service below that."""
+    if situation.observed is None or (situation.forecast is not None and not situation.observed > value):
+        return None
+    return situation.observed, "the newest observation"
+
+
+EXPECT: tuple[tuple[str, Rule], ...] = (
+    ("need", need),
+    ("floor", floor),
+    ("hold", hold),
+)
+"""what demand to have replicas for"""
+
+ANSWER: tuple[tuple[str, Rule], ...] = (
+    ("dead_band", dead_band),
+    ("step_limit", step),
+    ("absurd", absurd),
+)
+"""what to answer so that the HPA acts on it, and not too much; the limits come last, so that they are limits"""
+
+RULES = EXPECT + ANSWER
+
+
+def plan(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds: float) -> Plan:
+    """The answer for `trigger` at `now`, with its reasons. Pure: the same arguments give the same plan everywhere."""
+    situation = situation_of(trigger, outlook, now, refresh_seconds)
+    reasons = [Reason("fallback", sentence) for sentence in situation.trouble]
+    if situation.rung is Rung.NOTHING:
+        return _plan(situation, Rung.NOTHING, None, None, False, reasons)
+    expected = _fold(EXPECT, situation, 0.0, reasons)
+    planned = _fold(ANSWER, situation, expected, reasons)
+    if trigger.mode is Mode.SHADOW:
+        return _shadow(situation, planned, reasons)
+    active = _is_active(situation, min(expected, planned))  # a lift over the dead band is no demand
+    return _plan(situation, situation.rung, planned, planned, active, reasons)
+
+
+def _fold(rules: tuple[tuple[str, Rule], ...], situation: Situation, value: float, reasons: list[Reason]) -> float:
+    for name, rule in rules:
+        change = rule(situation, value)
+        if change is not None:
+            after, text = change
+            reasons.append(Reason(name, text, value, after))
+            value = after
+    return value
+
+
+def _is_active(situation: Situation, expected: float) -> bool:
+    """Whether the observation, or what is expected in the lead window, lies above the activation threshold."""
+    trigger = situation.trigger
+    if situation.observed is None:  # asleep on a forecast alone: not for the sake of a negligible demand
+        return expected > trigger.activation_threshold
+    return situation.observed > trigger.activation_threshold or expected > max(
+        trigger.activation_threshold, NEGLIGIBLE * trigger.threshold
+    )
+
+
+def _shadow(situation: Situation, planned: float, reasons: list[Reason]) -> Plan:
+    """The answer of a reactive trigger, with the plan next to it. The rung is that of the answer."""
+    observed = situation.observed
+    rung = Rung.NOTHING if observed is None else Rung.OBSERVATION
+    active = observed is not None and observed > situation.trigger.activation_threshold
+    reasons.append(Reason("shadow", "the plan is kept for comparison, the observation is answered", planned, observed))
+    return _plan(situation, rung, observed, planned, active, reasons)
+
+
+def _plan(
+    situation: Situation,
+    rung: Rung,
+    metric: float | None,
+    planned: float | None,
+    active: bool,
+    reasons: list[Reason],
+) -> Plan:
+    return Plan(
+        at=situation.now,
+        rung=rung,
+        metric=metric,
+        planned=planned,
+        active=active,
+        need=situation.need,
+        observed=situation.observed,
+        model=situation.forecast.model if situation.forecast is not None else "",
+        reasons=tuple(reasons),
+    )

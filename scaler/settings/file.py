@@ -1,0 +1,39 @@
+"""The optional YAML file: the same settings, spelled as the flags without their dashes."""
+
+from pathlib import Path
+from typing import Any
+
+from scaler.errors import Fault
+from scaler.redaction import redacted
+from scaler.settings.rules import SettingsInvalid, field_name
+
+
+def read_settings_file(path: object) -> dict[str, Any]:
+    """The file's settings by field name; nothing without a path. Raises SettingsInvalid when it is no YAML mapping."""
+    if not path:
+        return {}
+    import yaml  # only where a file is used
+
+    try:
+        content = yaml.safe_load(Path(str(path)).read_text(encoding="utf-8")) or {}
+    except OSError:
+        return {}  # told by the field's own check, together with the other faults
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _unusable(path, "must be YAML: " + redacted(" ".join(str(error).split()))) from None
+    if not isinstance(content, dict):
+        raise _unusable(path, "must be a mapping of settings at its top level")
+    if "config" in content:
+        raise _unusable(path, "must not name another file (config)")
+    return {field_name(str(key)): _with_field_names(value) for key, value in content.items()}
+
+
+def _with_field_names(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_field_names(item) for item in value]
+    if isinstance(value, dict):
+        return {field_name(str(key)): item for key, item in value.items()}
+    return value
+
+
+def _unusable(path: object, rule: str) -> SettingsInvalid:
+    return SettingsInvalid((Fault("config", str(path), rule),))

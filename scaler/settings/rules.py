@@ -1,0 +1,126 @@
+"""What may be wrong in settings, as faults: one field's value, or a contradiction between fields. Pure."""
+
+import difflib
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from scaler.errors import Fault, SettingsError
+from scaler.redaction import HIDDEN, redacted
+from scaler.settings.values import duration_text
+
+if TYPE_CHECKING:
+    from scaler.settings.fields import Server, Settings
+
+SHORTEST_REFRESH_SECONDS = 5
+
+
+class SettingsInvalid(SettingsError):
+    """Every fault of the settings at once, one per line."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        self.faults = faults
+        noun = "fault" if len(faults) == 1 else "faults"
+        super().__init__("\n  ".join([f"{len(faults)} {noun} in the settings:", *map(str, faults)]))
+
+
+def field_name(written: str) -> str:
+    """The field's name, from the way a flag or the file spells it."""
+    return written.replace("-", "_")
+
+
+def written(name: str) -> str:
+    """The field as flags and the file spell it."""
+    return name.replace("_", "-")
+
+
+def fault_of(detail: ErrorDetails, model: type[BaseModel]) -> Fault:
+    """The fault behind one complaint of pydantic about `model`. The value is shown without its secrets."""
+    field = written(".".join(map(str, detail["loc"])))
+    if detail["type"] == "extra_forbidden":
+        return Fault(field, _shown(detail["input"]), _unknown(field.rpartition(".")[2], model))
+    rule = detail["msg"].removeprefix("Value error, ")
+    return Fault(field, _shown(detail["input"]), rule[0].lower() + rule[1:])
+
+
+def contradictions(settings: "Settings", faulty: Collection[str] = ()) -> list[Fault]:
+    """What is wrong between fields that are each right for themselves; `faulty` ones are left out of it."""
+    left_out = set(map(written, faulty))
+    found = [*_door(settings), *_timing(settings), *_access(settings)]
+    return [fault for fault in found if left_out.isdisjoint({fault.field, *_FIELD.findall(fault.rule)})]
+
+
+_FIELD = re.compile(r"[a-z]+(?:[-.][a-z0-9]+)*")
+
+
+def _unknown(field: str, model: type[BaseModel]) -> str:
+    near = difflib.get_close_matches(field, list(map(written, model.model_fields)), n=1)
+    return f"unknown setting; did you mean {near[0]}?" if near else "unknown setting"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value))
+    if isinstance(value, str | int | float):
+        return redacted(str(value))
+    return HIDDEN if value is not None else ""
+
+
+def _door(settings: "Settings") -> list[Fault]:
+    needs = [
+        ("tls-cert", settings.tls_cert, settings.tls_key, "needs tls-key"),
+        ("tls-key", settings.tls_key, settings.tls_cert, "needs tls-cert"),
+        ("tls-client-ca", settings.tls_client_ca, settings.tls_cert, "needs tls-cert and tls-key"),
+    ]
+    return [Fault(name, str(given), rule) for name, given, needed, rule in needs if given and not needed]
+
+
+def _timing(settings: "Settings") -> list[Fault]:
+    interval, age = settings.refresh_interval, settings.max_connection_age
+    faults = []
+    if interval < SHORTEST_REFRESH_SECONDS or 60 % interval:
+        rule = "must be at least 5s and divide a minute: 5s, 6s, 10s, 12s, 15s, 20s, 30s or 1m"
+        faults.append(Fault("refresh-interval", duration_text(interval), rule))
+    for name, value, limit_name, limit in (
+        ("publish-grace", settings.publish_grace, "refresh-interval", interval),
+        ("stream-lifetime", settings.stream_lifetime, "max-connection-age", age),
+    ):
+        if value >= limit:
+            rule = f"must be shorter than {limit_name} ({duration_text(limit)})"
+            faults.append(Fault(name, duration_text(value), rule))
+    return faults
+
+
+def _access(settings: "Settings") -> list[Fault]:
+    faults = [fault for number, server in enumerate(settings.servers) for fault in _login(server, f"servers.{number}.")]
+    if settings.default_server is not None:
+        return faults + _login(settings.default_server, "prometheus-")
+    return faults + [
+        Fault(written(name), str(getattr(settings, name)), "needs prometheus, the server it is for")
+        for name in sorted(settings.model_fields_set)
+        if name.startswith("prometheus_") and name not in _FOR_EVERY_SERVER and getattr(settings, name)
+    ]
+
+
+_FOR_EVERY_SERVER = ("prometheus_timeout", "prometheus_concurrency")
+
+
+def _login(server: "Server", prefix: str) -> list[Fault]:
+    pairs = [
+        ("username", "password_file"),
+        ("password_file", "username"),
+        ("certificate_file", "key_file"),
+        ("key_file", "certificate_file"),
+    ]
+    faults = [
+        Fault(prefix + written(name), str(getattr(server, name)), f"needs {prefix}{written(other)}")
+        for name, other in pairs
+        if getattr(server, name) and not getattr(server, other)
+    ]
+    if server.bearer_token_file and server.username:
+        rule = f"must not stand beside {prefix}username: a server takes one kind of credentials"
+        faults.append(Fault(f"{prefix}bearer-token-file", str(server.bearer_token_file), rule))
+    return faults

@@ -1,0 +1,99 @@
+"""The types of settings: text from a flag, the environment or a file → a value, or the rule that it breaks."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, TypeAlias
+from urllib.parse import urlsplit
+
+import durationpy
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from scaler.server_address import is_pattern, parse_server_address
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds as a Go duration, as `1h`."""
+    text = str(durationpy.to_str(timedelta(seconds=seconds)))
+    text = text.removesuffix("0s") if text.endswith("m0s") else text
+    return text.removesuffix("0m") if text.endswith("h0m") else text
+
+
+def _seconds(value: object) -> object:
+    """Seconds of a Go duration. A bare number is refused: it would not say its unit."""
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    try:
+        return durationpy.from_str(str(value)).total_seconds()
+    except (durationpy.DurationError, ValueError, OverflowError):
+        raise ValueError("must be a duration with its unit, as 15s, 2m or 1h30m") from None
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise ValueError("must be longer than 0s")
+    return value
+
+
+def _not_negative(value: float) -> float:
+    if value < 0:
+        raise ValueError("must not be negative")
+    return value
+
+
+def _texts(value: object) -> object:
+    """A tuple of texts, also from comma separated text (the environment has no lists)."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    return tuple(piece.strip() for part in parts for piece in str(part).split(",") if piece.strip())
+
+
+def _patterns(values: tuple[str, ...]) -> tuple[str, ...]:
+    wrong = [value for value in values if not is_pattern(value)]
+    if wrong:
+        rule = "must be SCHEME://HOST[:PORT][/PATH], with * and ? within a segment, or * for every server"
+        raise ValueError(f"{', '.join(wrong)}: {rule}")
+    return values
+
+
+def _pattern(value: str) -> str:
+    return _patterns((value,))[0]
+
+
+def _address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
+        raise ValueError("must be HOST:PORT, as 0.0.0.0:50051 or [::]:50051")
+    return value
+
+
+def _server(value: str) -> str:
+    if value:
+        parse_server_address(value)
+    return value.rstrip("/")
+
+
+def _scheme(*allowed: str) -> AfterValidator:
+    def check(value: SecretStr | None) -> SecretStr | None:
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in allowed:
+            raise ValueError("must begin with " + " or ".join(f"{scheme}://" for scheme in allowed))
+        return value
+
+    return AfterValidator(check)
+
+
+def _readable(path: Path) -> Path:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ValueError(f"must be a readable file ({error.strerror})") from None
+    return path
+
+
+Seconds: TypeAlias = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
+SecondsOrNone: TypeAlias = Annotated[float, BeforeValidator(_seconds), AfterValidator(_not_negative)]
+Address: TypeAlias = Annotated[str, AfterValidator(_address)]
+ServerUrl: TypeAlias = Annotated[str, AfterValidator(_server)]
+Pattern: TypeAlias = Annotated[str, AfterValidator(_pattern)]
+Patterns: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts), AfterValidator(_patterns)]
+File: TypeAlias = Annotated[Path, AfterValidator(_readable)]
+RedisUrl: TypeAlias = Annotated[SecretStr, _scheme("redis", "rediss", "unix")]
+DatabaseUrl: TypeAlias = Annotated[SecretStr, _scheme("postgresql", "postgres", "sqlite")]

@@ -1,0 +1,112 @@
+"""Telemetry in Prometheus's text form. Ten thousand triggers are a hundred thousand lines: written by hand, a few
+triggers at a time, so that answers to KEDA never wait for a scrape.
+
+Why not a collector of prometheus_client: it builds an object per line and cannot pause, and in a thread it would
+hold the interpreter's lock against the event loop.
+"""
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from functools import lru_cache
+
+from prometheus_client import generate_latest
+
+from scaler.decide import Answer, Desk, Watched
+from scaler.errors import HeadwayError
+from scaler.plan import Rung
+from scaler.series import Forecast
+from scaler.status.records import short_hash
+from scaler.telemetry import FORECAST_LEVELS, TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Figure, Telemetry
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+TRIGGERS_AT_A_TIME = 32
+"""written before the event loop may answer somebody: about half a millisecond's work"""
+
+LINES_AT_A_TIME = 500
+"""sent in one piece: some 50 kB"""
+
+RUNG_NUMBER = {Rung.NOTHING: 0, Rung.OBSERVATION: 1, Rung.FORECAST: 2, Rung.BOTH: 3}
+
+
+async def exposition(telemetry: Telemetry, desk: Desk, now: float) -> AsyncIterator[bytes]:
+    """Every figure of this process, then those of each watched trigger, as they are at `now`."""
+    yield generate_latest(telemetry.registry)
+    lines: dict[str, list[str]] = {figure.called: [] for figure in TRIGGER_FIGURES}
+    rungs: Counter[Rung] = Counter()
+    for position, watched in enumerate(desk):
+        rungs[_write(lines, desk, watched, now)] += 1
+        if position % TRIGGERS_AT_A_TIME == 0:
+            await asyncio.sleep(0)
+    for figure in TRIGGER_FIGURES:
+        yield _head(figure).encode()
+        written = lines.pop(figure.called)
+        for start in range(0, len(written), LINES_AT_A_TIME):
+            yield "".join(written[start : start + LINES_AT_A_TIME]).encode()
+            await asyncio.sleep(0)
+    counts = (f'{TRIGGERS_BY_RUNG.name}{{rung="{rung.value}"}} {rungs[rung]}\n' for rung in Rung)
+    yield (_head(TRIGGERS_BY_RUNG) + "".join(counts)).encode()
+
+
+def _write(lines: dict[str, list[str]], desk: Desk, watched: Watched, now: float) -> Rung:
+    """Add one line per figure of `watched`; returns the rung on which its answer stands."""
+    trigger = watched.trigger
+    labels = (
+        f'{{namespace="{_escaped(trigger.namespace)}",name="{_escaped(trigger.name)}",trigger="{short_hash(trigger)}"'
+    )
+    try:
+        answer: Answer | None = desk.answer(watched, now)
+    except HeadwayError:
+        answer = None
+    rung = answer.plan.rung if answer is not None else Rung.NOTHING
+    lines["plan_rung"].append(f"headway_plan_rung{labels}}} {RUNG_NUMBER[rung]}\n")
+    if answer is not None:
+        for called, name, value in _of_plan(answer):
+            lines[called].append(f"{name}{labels}}} {value!r}\n")
+        if answer.outlook.forecast is not None:
+            lines["forecast_demand"] += _of_forecast(answer.outlook.forecast, labels, now + trigger.lead_time_seconds)
+    return rung
+
+
+def _of_plan(answer: Answer) -> Iterator[tuple[str, str, float]]:
+    plan, outlook = answer.plan, answer.outlook
+    if plan.planned is not None:
+        yield "planned_demand", "headway_planned_demand", plan.planned
+    if plan.observed is not None:
+        yield "observed_demand", "headway_observed_demand", plan.observed
+    if plan.need is not None:
+        yield "needed_demand", "headway_needed_demand", plan.need
+    yield "plan_active", "headway_plan_active", int(plan.active)
+    if outlook.observation is not None:
+        yield "observation_timestamp", "headway_observation_timestamp_seconds", outlook.observation.at
+    if outlook.forecast is not None:
+        yield "forecast_timestamp", "headway_forecast_timestamp_seconds", outlook.forecast.start
+
+
+def _of_forecast(forecast: Forecast, labels: str, moment: float) -> list[str]:
+    """The exported levels for the step that covers `moment`; nothing when the forecast does not reach it."""
+    step = max(0, math.ceil((moment - forecast.start) / forecast.step_seconds) - 1)
+    if step >= len(forecast.quantiles_HQ):
+        return []
+    quantiles = forecast.quantiles_HQ[step].tolist()
+    return [
+        f'headway_forecast_demand{labels},level="{level:g}"}} {quantiles[index]:.7g}\n'
+        for level, index in _exported(forecast.levels)
+    ]
+
+
+@lru_cache(maxsize=64)
+def _exported(levels: tuple[float, ...]) -> tuple[tuple[float, int], ...]:
+    """Each exported level that the forecast has, with its index."""
+    places = {f"{level:.4g}": index for index, level in enumerate(levels)}
+    return tuple((level, places[f"{level:.4g}"]) for level in FORECAST_LEVELS if f"{level:.4g}" in places)
+
+
+def _head(figure: Figure) -> str:
+    return f"# HELP {figure.name} {figure.meaning}\n# TYPE {figure.name} {figure.kind}\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

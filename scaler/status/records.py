@@ -1,0 +1,122 @@
+"""A watched trigger as a JSON record: the same one behind `headway why`, the API and the page."""
+
+import math
+from dataclasses import asdict
+from typing import Any, TypeAlias
+
+from scaler.decide import Answer, Desk, Watched
+from scaler.errors import HeadwayError
+from scaler.plan import Plan
+from scaler.redaction import redacted
+from scaler.series import Forecast, Observation
+from scaler.status.report import Explain, readiness_report
+from scaler.trigger import Trigger
+
+Record: TypeAlias = dict[str, Any]
+
+
+def plan_record(desk: Desk, watched: Watched, now: float) -> Record:
+    """Trigger, plan with reasons, and what the plan was made from. `plan` is null, with `trouble`, where there is none.
+
+    The metadata that KEDA sent is not part of it.
+    """
+    try:
+        answer = desk.answer(watched, now)
+    except HeadwayError as error:
+        return {**trigger_record(watched), "plan": None, "trouble": redacted(str(error)), **_inputs(watched.current)}
+    trouble = redacted(answer.outlook.trouble)
+    return {
+        **trigger_record(watched),
+        "plan": _plan(answer.plan, watched.trigger),
+        "trouble": trouble,
+        **_inputs(answer),
+    }
+
+
+def why_record(desk: Desk, watched: Watched, now: float, explain: Explain) -> Record:
+    """The plan's record with the readiness report."""
+    report = readiness_report(watched.trigger, explain(watched.trigger.key))
+    if watched.current is not None and watched.current.outlook.forecast is not None:
+        return {**plan_record(desk, watched, now), "readiness": None}
+    return {**plan_record(desk, watched, now), "readiness": {"ready": report.ready, **asdict(report)}}
+
+
+def trigger_record(watched: Watched) -> Record:
+    """Who it is and what was asked for."""
+    trigger = watched.trigger
+    return {
+        "namespace": trigger.namespace,
+        "name": trigger.name,
+        "trigger": short_hash(trigger),
+        "query": trigger.query,
+        "server": redacted(trigger.server_address),
+        "threshold": trigger.threshold,
+        "activation_threshold": trigger.activation_threshold,
+        "lead_time_seconds": trigger.lead_time_seconds,
+        "quantile": trigger.quantile,
+        "mode": trigger.mode.value,
+        "policy": trigger.policy.value,
+        "model": trigger.model,
+        "first_called": watched.first_called,
+        "last_called": watched.last_called,
+    }
+
+
+def short_hash(trigger: Trigger) -> str:
+    """What tells two triggers of one ScaledObject apart: the last part of the key."""
+    return trigger.key.rpartition("/")[2]
+
+
+def _plan(plan: Plan, trigger: Trigger) -> Record:
+    return {
+        "at": plan.at,
+        "rung": plan.rung.value,
+        "metric": number(plan.metric),
+        "planned": number(plan.planned),
+        "need": number(plan.need),
+        "observed": number(plan.observed),
+        "active": plan.active,
+        "model": plan.model,
+        "replicas": _replicas(plan.metric, trigger.threshold),
+        "reasons": [{"rule": r.rule, "text": r.text, "before": r.before, "after": r.after} for r in plan.reasons],
+    }
+
+
+def _inputs(answer: Answer | None) -> Record:
+    if answer is None:
+        return {"observation": None, "forecast": None}
+    return {"observation": _observation(answer.outlook.observation), "forecast": _forecast(answer.outlook.forecast)}
+
+
+def _observation(observation: Observation | None) -> Record | None:
+    if observation is None:
+        return None
+    return {
+        "at": observation.at,
+        "value": number(observation.value),
+        "recent_peak": number(observation.recent_peak),
+        "history_peak": number(observation.history_peak),
+    }
+
+
+def _forecast(forecast: Forecast | None) -> Record | None:
+    """When it was issued, how far it reaches, and its largest demand by quantile level."""
+    if forecast is None:
+        return None
+    largest = forecast.quantiles_HQ.max(axis=0).tolist()
+    return {
+        "model": forecast.model,
+        "start": forecast.start,
+        "end": forecast.end,
+        "step_seconds": forecast.step_seconds,
+        "largest": {f"{level:g}": number(value) for level, value in zip(forecast.levels, largest, strict=True)},
+    }
+
+
+def number(value: float | None) -> float | None:
+    """The number, or null for what JSON cannot hold."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _replicas(metric: float | None, threshold: float) -> int | None:
+    return None if metric is None else math.ceil(metric / threshold)

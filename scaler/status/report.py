@@ -1,0 +1,125 @@
+"""The readiness report: what a trigger lacks for a forecast, when it will be there, what happens meanwhile. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from scaler.trigger import Mode, Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFacts:
+    """What the refresh knows of one trigger. Moments are seconds since the epoch, spans are seconds."""
+
+    model: str
+    """the bundle that will forecast, as `seasonal@1`"""
+    observed_at: float | None
+    """when the newest observation was made"""
+    forecast_at: float | None
+    """when the newest forecast was issued"""
+    covered_seconds: float
+    """history that is there"""
+    needed_seconds: float
+    """the least history that the bundle forecasts from"""
+    wanted_seconds: float
+    """the history that it can make use of"""
+    is_backfilled: bool
+    """whether the past has been fetched, as far as the source has it"""
+    trouble: str = ""
+    """why the newest observation failed; empty when it did not"""
+    backfill_trouble: str = ""
+    """why the last attempt to fetch the past failed; empty when it did not"""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessReport:
+    """Sentences for whoever wonders why there is no forecast yet. `missing` is empty once there is one."""
+
+    missing: tuple[str, ...]
+    when: str
+    meanwhile: str
+    covered_seconds: float
+    needed_seconds: float
+    wanted_seconds: float
+
+    @property
+    def ready(self) -> bool:
+        return not self.missing
+
+
+Explain: TypeAlias = Callable[[str], HistoryFacts | None]
+"""trigger key → facts; None where another replica refreshes the trigger and this one only receives its outlooks"""
+
+
+def readiness_report(trigger: Trigger, facts: HistoryFacts | None) -> ReadinessReport:
+    """The report for one trigger from the facts of the process that refreshes it."""
+    if facts is None:
+        return _elsewhere()
+    missing = tuple(_missing(trigger, facts))
+    return ReadinessReport(
+        missing,
+        _when(trigger, facts) if missing else "now",
+        _meanwhile(facts) if missing else "",
+        facts.covered_seconds,
+        facts.needed_seconds,
+        facts.wanted_seconds,
+    )
+
+
+def span(seconds: float) -> str:
+    """A span of time in the two largest units that matter, as `3 h 20 min`."""
+    whole = round(seconds)
+    for size, unit, smaller_size, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller_size
+            return f"{whole // size} {unit} {rest} {smaller}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def _elsewhere() -> ReadinessReport:
+    missing = ("this process has not received an outlook: another replica refreshes the trigger",)
+    when = "within a refresh interval, or when this replica takes over after the other one's lease has run out"
+    return ReadinessReport(missing, when, "KEDA gets UNAVAILABLE from this replica", 0.0, 0.0, 0.0)
+
+
+def _missing(trigger: Trigger, facts: HistoryFacts) -> list[str]:
+    if trigger.mode is Mode.REACTIVE:
+        return ["mode is reactive: no forecast is made for this trigger"]
+    if facts.forecast_at is not None:
+        return []
+    missing = []
+    if facts.observed_at is None:
+        missing.append(f"no observation yet{_because(facts.trouble)}")
+    if not facts.is_backfilled:
+        missing.append(f"the past has not been fetched yet{_because(facts.backfill_trouble)}")
+    if facts.covered_seconds < facts.needed_seconds:
+        missing.append(
+            f"{span(facts.covered_seconds)} of history, {facts.model} needs at least {span(facts.needed_seconds)}"
+        )
+    return missing or [f"the first forecast of {facts.model}"]
+
+
+def _when(trigger: Trigger, facts: HistoryFacts) -> str:
+    if trigger.mode is Mode.REACTIVE:
+        return "when the trigger's mode is predictive or shadow"
+    if facts.trouble or facts.backfill_trouble:
+        return "soon after the source answers again; it is asked at every refresh"
+    if not facts.is_backfilled:
+        return "within seconds: the past is being fetched"
+    lacking = facts.needed_seconds - facts.covered_seconds
+    if lacking > 0:
+        return f"in {span(lacking)}, if a sample arrives in every step: the source has no older ones"
+    return "with the next refresh"
+
+
+def _meanwhile(facts: HistoryFacts) -> str:
+    if facts.observed_at is not None:
+        return "the newest observation is answered, as a reactive trigger would"
+    return (
+        "KEDA gets UNAVAILABLE with this reason: the workload is not scaled down, other triggers may scale it up, "
+        "and the ScaledObject's fallback acts where it has one"
+    )
+
+
+def _because(why: str) -> str:
+    return f": {why}" if why else ""

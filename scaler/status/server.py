@@ -1,0 +1,94 @@
+"""The HTTP port on the event loop that serves KEDA: uvicorn, without its signal handlers and its own logging."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from time import time
+
+import structlog
+import uvicorn
+
+from scaler.decide import Desk
+from scaler.errors import SettingsError
+from scaler.settings import Settings
+from scaler.status.report import Explain
+from scaler.status.routes import Missing, RequestIds, StatusRoutes
+from scaler.telemetry import Telemetry
+
+log = structlog.get_logger()
+
+MOST_CONNECTIONS = 256
+"""beyond this callers get 503: the port must not eat the memory that answers need"""
+
+GOODBYE_SECONDS = 1.0
+"""how long open requests may take once the port closes"""
+
+
+class StatusServer:
+    """The HTTP port. `start` opens it, `stop` closes it; signals are the business of app.py."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        desk: Desk,
+        telemetry: Telemetry,
+        readiness: Missing,
+        explain: Explain,
+        now: Callable[[], float] = time,
+    ) -> None:
+        self._address = settings.http_address
+        self._app = RequestIds(StatusRoutes(desk, telemetry, readiness, explain, now).app())
+        self._server: uvicorn.Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> int:
+        """Open the port and return its number. Raises SettingsError when it cannot be had, with the reason."""
+        listening = _listening(self._address)
+        self._server = _Server(
+            uvicorn.Config(
+                self._app,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                limit_concurrency=MOST_CONNECTIONS,
+                timeout_graceful_shutdown=int(GOODBYE_SECONDS),
+            )
+        )
+        self._serving = asyncio.create_task(self._server.serve([listening]), name="status")
+        return int(listening.getsockname()[1])
+
+    async def stop(self) -> None:
+        """Close the port; requests under way get a moment to finish."""
+        if self._server is not None and self._serving is not None:
+            self._server.should_exit = True
+            await asyncio.gather(self._serving, return_exceptions=True)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listening(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        family, kind, protocol, _, target = socket.getaddrinfo(
+            host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(target)
+            listening.listen(256)
+        except OSError:
+            listening.close()
+            raise
+    except OSError as error:
+        raise SettingsError(f"http-address={address!r}: cannot listen: {error.strerror or error}") from None
+    listening.setblocking(False)
+    return listening

@@ -1,0 +1,129 @@
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from scaler import __version__
+from scaler.cli import app
+
+GOOD = """\
+kind: ScaledObject
+metadata: {name: web, namespace: shop}
+spec:
+  minReplicaCount: 2
+  fallback: {failureThreshold: 3, replicas: 6, behavior: currentReplicasIfHigher}
+  triggers:
+    - type: external
+      metadata:
+        scalerAddress: dns:///headway-headless.keda:50051
+        query: up
+        threshold: "50"
+    - type: cpu
+      metadata: {value: "80"}
+"""
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    path = tmp_path / "good.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+def run(*arguments: object, stdin: str | None = None) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_version() -> None:
+    """--version prints the version and nothing else."""
+    assert run("--version") == (0, f"headway {__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", ["serve", "demo", "why", "check"])
+def test_every_command_explains_itself_and_its_exit_status(command: str) -> None:
+    """Each help text ends with what the exit status means."""
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert "Exit status: 0 fine" in " ".join(out.split())
+
+
+def test_wrong_settings_are_told_and_exit_2() -> None:
+    """Every fault of the settings is on stderr, without a traceback."""
+    code, _, err = run("serve", "--refresh-interval", "7s", "--grpc-address", "nowhere")
+    assert code == 2
+    assert "refresh-interval" in err
+    assert "grpc-address" in err
+
+
+def test_unknown_option_exits_2() -> None:
+    """Wrong usage is told apart from faults found."""
+    assert run("check", "--nonsense")[0] == 2
+
+
+def test_check_of_a_good_file_is_fine(good: Path) -> None:
+    """No finding, exit 0."""
+    code, out, _ = run("check", "--offline", good)
+    assert (code, "nothing to mend" in out) == (0, True)
+
+
+def test_check_reads_standard_input() -> None:
+    """A dash stands for stdin, as in helm template … | headway check -."""
+    assert run("check", "--offline", "-", stdin=GOOD)[0] == 0
+
+
+def test_check_of_a_faulty_file_exits_1_with_line_and_mend(good: Path) -> None:
+    """A fault is shown with line, field, value and rule."""
+    good.write_text(GOOD.replace('threshold: "50"', 'threshold: "-50"'))
+    code, out, _ = run("check", "--offline", good)
+    assert code == 1
+    assert "line 11, spec.triggers[0].metadata.threshold" in out
+    assert "threshold='-50'" in out
+
+
+def test_check_json_is_the_documented_form(good: Path) -> None:
+    """Machines read level, rule, line and field."""
+    good.write_text(GOOD.replace("minReplicaCount: 2", "minReplicaCount: 0"))
+    code, out, _ = run("check", "--offline", "--json", good)
+    report = json.loads(out)
+    (found,) = report["objects"][0]["findings"]
+    assert (code, report["errors"], report["warnings"]) == (0, 0, 1)
+    assert (found["level"], found["rule"], found["line"]) == ("warning", "minimum-zero", 4)
+
+
+def test_check_of_broken_yaml_exits_1_with_the_line(good: Path) -> None:
+    """What is not YAML is a fault of the file."""
+    good.write_text("kind: ScaledObject\nspec: [1\n")
+    code, _, err = run("check", good)
+    assert (code, "line 3, column 1: not valid YAML" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.yaml"], "No such file"),
+        (["-"], "no ScaledObject in it (found: Service)"),
+        (["-", "--keda-version", "new"], "--keda-version='new'"),
+    ],
+)
+def test_check_called_wrongly_exits_2(arguments: list[str], message: str) -> None:
+    """Nothing could be checked: that is wrong usage, not a finding."""
+    text = GOOD if "--keda-version" in arguments else "kind: Service\n"
+    code, _, err = run("check", *arguments, stdin=text)
+    assert (code, message in err) == (2, True)
+
+
+def test_check_refuses_servers_that_are_not_allowed(good: Path) -> None:
+    """With --allow-server-address the operator's list is applied as the scaler would."""
+    good.write_text(GOOD.replace("query: up", "query: up\n        serverAddress: http://elsewhere:9090"))
+    assert run("check", "--offline", good)[0] == 0
+    assert run("check", "--offline", "--allow-server-address", "http://prometheus:9090", good)[0] == 1
+
+
+def test_check_against_a_closed_port_exits_3(good: Path) -> None:
+    """Nobody at --prometheus or --scaler is neither a fault of the file nor fine."""
+    code, out, _ = run("check", good, "--prometheus", "http://127.0.0.1:9", "--scaler", "127.0.0.1:9")
+    assert code == 3
+    assert "not reachable" in out
+    assert "Connection refused" in " ".join(out.split())

@@ -1,0 +1,69 @@
+import pytest
+
+from scaler.commands.manifest import ManifestError, read_manifest
+
+TEXT = """\
+# a comment
+kind: ScaledObject
+metadata: {name: web}
+spec:
+  triggers:
+    - type: external
+      metadata:
+        query: up
+        threshold: 010
+        activationThreshold: yes
+        query: down
+---
+kind: Service
+---
+"""
+
+
+def test_lines_are_those_of_the_file() -> None:
+    """A finding points at the line of its field, or of the field around it where it is missing."""
+    (scaled,) = read_manifest(TEXT).objects
+    metadata = ("spec", "triggers", 0, "metadata")
+    assert [scaled.line((*metadata, key)) for key in ("threshold", "absent")] == [9, 7]
+
+
+def test_values_keep_the_text_of_the_file() -> None:
+    """Unquoted values are passed on as written, with what YAML would make of them."""
+    (entry,) = read_manifest(TEXT).objects[0].triggers
+    assert entry.metadata["threshold"] == "010"
+    assert entry.unquoted == {"threshold": "int", "activationThreshold": "bool"}
+
+
+def test_duplicate_keys_are_found() -> None:
+    """YAML keeps the last of two equal keys silently; the manifest tells where they are."""
+    (scaled,) = read_manifest(TEXT).objects
+    assert scaled.duplicates == (("spec", "triggers", 0, "metadata", "query"),)
+
+
+def test_other_documents_are_counted_and_namespace_defaults() -> None:
+    """Documents of other kinds are named, and an object without namespace takes the given one."""
+    manifest = read_manifest(TEXT, "shop")
+    assert (manifest.skipped, manifest.objects[0].namespace) == (("Service",), "shop")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1\nb: 2\n", "line 2, column 2: not valid YAML"),
+        ("- a\n- b\n", "line 1: a Kubernetes object is a mapping"),
+        ("kind: ScaledObject\n---\njust words\n", "line 3: a Kubernetes object is a mapping"),
+        ("a: *missing\n", "line 1, column 4: not valid YAML"),
+        ("a: !!python/object:os.system x\n", "not valid YAML"),
+    ],
+)
+def test_broken_yaml_names_the_line(text: str, message: str) -> None:
+    """What is not YAML, or not an object, is told with its line."""
+    with pytest.raises(ManifestError, match=message):
+        read_manifest(text)
+
+
+@pytest.mark.parametrize("spec", ["null", "[]", "{triggers: 5}", "{triggers: [null, 5, {metadata: [a]}]}"])
+def test_odd_shapes_do_not_crash(spec: str) -> None:
+    """An object of the wrong shape is read as far as it goes."""
+    (scaled,) = read_manifest(f"kind: ScaledObject\nspec: {spec}\n").objects
+    assert scaled.our_triggers == ()

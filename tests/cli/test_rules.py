@@ -1,0 +1,174 @@
+"""Each row is one ScaledObject, changed in one place, and what `headway check` must say about it."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from scaler.commands.manifest import read_manifest
+from scaler.commands.rules import Context, Finding, inspect
+
+GOOD: dict[str, Any] = {
+    "apiVersion": "keda.sh/v1alpha1",
+    "kind": "ScaledObject",
+    "metadata": {"name": "web", "namespace": "shop"},
+    "spec": {
+        "scaleTargetRef": {"name": "web"},
+        "minReplicaCount": 2,
+        "maxReplicaCount": 20,
+        "fallback": {"failureThreshold": 3, "replicas": 6, "behavior": "currentReplicasIfHigher"},
+        "triggers": [
+            {
+                "type": "external",
+                "metadata": {
+                    "scalerAddress": "dns:///headway-headless.keda:50051",
+                    "query": "sum(rate(http_requests_total[1m]))",
+                    "threshold": "50",
+                },
+            },
+            {"type": "prometheus", "metadata": {"serverAddress": "http://p:9090", "query": "up", "threshold": "50"}},
+        ],
+    },
+}
+
+
+def check(change: Callable[[dict[str, Any]], object], keda: tuple[int, int, int] = (2, 20, 2)) -> list[Finding]:
+    """Findings for the good object after `change` has changed it in place."""
+    document = copy.deepcopy(GOOD)
+    change(document)
+    manifest = read_manifest(yaml.safe_dump(document))
+    (scaled,) = manifest.objects
+    return inspect(scaled, Context(keda_version=keda, tls_parameters=manifest.tls_parameters))
+
+
+def spec(**fields: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda document: document["spec"].update(fields)
+
+
+def trigger(**fields: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda document: document["spec"]["triggers"][0].update(fields)
+
+
+def metadata(**fields: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda document: document["spec"]["triggers"][0]["metadata"].update(fields)
+
+
+def without(*path: Any) -> Callable[[dict[str, Any]], object]:
+    def remove(document: dict[str, Any]) -> None:
+        here: Any = document["spec"]
+        for step in path[:-1]:
+            here = here[step]
+        del here[path[-1]]
+
+    return remove
+
+
+def up(**fields: Any) -> Callable[[dict[str, Any]], object]:
+    return spec(advanced={"horizontalPodAutoscalerConfig": {"behavior": {"scaleUp": fields}}})
+
+
+def formula(text: str) -> Callable[[dict[str, Any]], object]:
+    def change(document: dict[str, Any]) -> None:
+        document["spec"]["advanced"] = {"scalingModifiers": {"formula": text, "target": "1"}}
+        document["spec"]["triggers"][0]["name"] = "ours"
+
+    return change
+
+
+SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
+    # situation, change, "level rule" of everything found
+    ("a good object", lambda _: None, ""),
+    ("a misspelt key", metadata(treshold="50"), "error trigger-fault"),
+    ("a quantile that is none", metadata(quantile="2"), "error trigger-fault"),
+    ("two faults at once", metadata(quantile="2", leadTime="soon"), "error trigger-fault, error trigger-fault"),
+    ("an unquoted number", metadata(threshold=50), "error unquoted-value"),
+    ("an unquoted number of somebody else", lambda d: d["spec"]["triggers"][1]["metadata"].update(threshold=5),
+     "error unquoted-value"),
+    ("only a cron trigger", lambda d: d["spec"]["triggers"].pop(0), "warning no-trigger-of-ours"),
+    ("address from the environment", metadata(scalerAddressFromEnv="A"), "error from-env"),
+    ("query from the environment", metadata(queryParametersFromEnv="tenant=a"), "advice from-env"),
+    ("shadow mode", metadata(mode="shadow"), "advice mode"),
+    ("empty answers count as 0", metadata(ignoreNullValues="true"), "warning ignore-null-values"),
+    ("a short lead time", metadata(leadTime="30s"), "warning lead-time"),
+    ("no address", without("triggers", 0, "metadata", "scalerAddress"), "error scaler-address"),
+    ("an address without port", metadata(scalerAddress="dns:///headway-headless"), "error scaler-address"),
+    ("a web address", metadata(scalerAddress="http://headway:50051"), "error scaler-address"),
+    ("an IP address", metadata(scalerAddress="10.0.0.1:50051"), "warning scaler-address"),
+    ("a ClusterIP Service", metadata(scalerAddress="headway.keda:50051"), "warning scaler-address"),
+    ("a CA path in metadata", metadata(caCert="/certs/ca.pem"), "error tls-keys-in-metadata"),
+    ("unsafeSsl without TLS", metadata(unsafeSsl="true"), "warning unsafe-ssl"),
+    ("unsafeSsl with TLS", metadata(unsafeSsl="true", enableTLS="true"), "warning unsafe-ssl"),
+    ("a ScaledJob", lambda d: d.update(kind="ScaledJob"), "warning scaled-job"),
+    ("metricType Value", trigger(metricType="Value"), "error metric-type"),
+    ("metricType AverageValue", trigger(metricType="AverageValue"), ""),
+    ("no reactive trigger", without("triggers", 1), "warning reactive-floor"),
+    ("cpu as the reactive trigger", lambda d: d["spec"]["triggers"][1].update(type="cpu"), ""),
+    ("cron is not reactive", lambda d: d["spec"]["triggers"][1].update(type="cron"), "warning reactive-floor"),
+    ("no fallback", without("fallback"), "warning fallback"),
+    ("static fallback", spec(fallback={"failureThreshold": 3, "replicas": 6}), "warning fallback"),
+    ("fallback without threshold", spec(fallback={"replicas": 6, "behavior": "currentReplicas"}), "error fallback"),
+    ("fallback below the minimum",
+     spec(fallback={"failureThreshold": 3, "replicas": 1, "behavior": "currentReplicas"}), "advice fallback"),
+    ("a formula without stand-in", formula("max(ours, p)"), "warning scaling-modifiers, advice scaling-modifiers"),
+    ("a formula with stand-in", formula("max(ours ?? 0, p)"), "advice scaling-modifiers"),
+    ("maximum below minimum", spec(maxReplicaCount=1), "error replica-bounds"),
+    ("minimum zero", spec(minReplicaCount=0), "warning minimum-zero"),
+    ("minimum not written", without("minReplicaCount"), "warning minimum-zero"),
+    ("idle at zero", spec(idleReplicaCount=0), "warning idle-replicas"),
+    ("idle at one", spec(idleReplicaCount=1), "error idle-replicas"),
+    ("a short polling interval", spec(pollingInterval=5), "advice polling-interval"),
+    ("the default polling interval", spec(pollingInterval=30), ""),
+    ("cached metrics", trigger(useCachedMetrics=True), "warning cached-metrics"),
+    ("a scale-up window", up(stabilizationWindowSeconds=120), "warning scale-up"),
+    ("no scale-up window", up(stabilizationWindowSeconds=0), ""),
+    ("no scale-up at all", up(selectPolicy="Disabled"), "error scale-up"),
+    ("a slow policy", up(policies=[{"type": "Pods", "value": 1, "periodSeconds": 60}]), "advice scale-up"),
+    ("a fast policy", up(policies=[{"type": "Percent", "value": 100, "periodSeconds": 15}]), ""),
+    ("paused", lambda d: d["metadata"].update(annotations={"autoscaling.keda.sh/paused": "true"}), "warning paused"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "expected"), [row[1:] for row in SITUATIONS], ids=[row[0] for row in SITUATIONS])
+def test_situation(change: Callable[[dict[str, Any]], object], expected: str) -> None:
+    """Exactly the expected findings, and nothing else."""
+    assert ", ".join(f"{finding.level} {finding.rule}" for finding in check(change)) == expected
+
+
+VERSIONS: list[tuple[str, Callable[[dict[str, Any]], object], tuple[int, int, int], str]] = [
+    # situation, change, first KEDA that is new enough, level below it
+    ("push", trigger(type="external-push"), (2, 18, 0), "error"),
+    ("TLS", metadata(enableTLS="true"), (2, 20, 0), "error"),
+    ("a fractional threshold", metadata(threshold="0.5"), (2, 17, 0), "error"),
+    ("fallback.behavior", lambda _: None, (2, 17, 0), "error"),
+    ("fallback from zero", spec(minReplicaCount=0), (2, 19, 0), "warning"),
+    ("a single trigger", without("triggers", 1), (2, 20, 0), "warning"),
+    ("fractions of demand", without("fallback"), (2, 17, 0), "warning"),
+]
+
+
+@pytest.mark.parametrize(("change", "needed", "level"), [row[1:] for row in VERSIONS], ids=[row[0] for row in VERSIONS])
+def test_version(change: Callable[[dict[str, Any]], object], needed: tuple[int, int, int], level: str) -> None:
+    """What is used is pointed out below the KEDA that has it, and not from there on."""
+    below = (needed[0], needed[1] - 1, 9)
+    assert level in [finding.level for finding in check(change, below) if _says(finding, needed)]
+    assert not [finding for finding in check(change, needed) if _says(finding, needed)]
+
+
+def _says(finding: Finding, needed: tuple[int, int, int]) -> bool:
+    return finding.rule == "keda-version" and f"older than {'.'.join(map(str, needed))}" in finding.text
+
+
+def test_tls_by_trigger_authentication_needs_2_20() -> None:
+    """TLS switched on by a TriggerAuthentication of the same file is seen."""
+    authentication = {
+        "kind": "TriggerAuthentication",
+        "metadata": {"name": "headway"},
+        "spec": {"secretTargetRef": [{"parameter": "caCert", "name": "s", "key": "ca"}]},
+    }
+    document = copy.deepcopy(GOOD)
+    trigger(authenticationRef={"name": "headway"})(document)
+    manifest = read_manifest(yaml.safe_dump_all([document, authentication]))
+    found = inspect(manifest.objects[0], Context((2, 19, 0), tls_parameters=manifest.tls_parameters))
+    assert "TLS settings" in " ".join(finding.text for finding in found if finding.rule == "keda-version")

@@ -1,0 +1,141 @@
+"""Outlooks as bytes: exact there and back, and nothing but an outlook is taken for one."""
+
+import contextlib
+import struct
+import zlib
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaler.forecast.record import COUNTS_FROM_OFFSET, MARK, RecordInvalid, pack, unpack
+from scaler.series import Forecast, Observation, Outlook
+
+LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+DAMAGED = {
+    "nothing": b"",
+    "text": b"OK",
+    "foreign, as long as a record": b"x" * 4286,
+    "pickle": b"\x80\x04K\x01." * 40,
+}
+
+
+def outlook(peaks: bool = True, seen: bool = True, forecast: bool = True, trouble: str = "") -> Outlook:
+    random = np.random.default_rng(7)
+    made = Forecast(
+        start=1_700_000_000.5,
+        step_seconds=60.0,
+        levels=LEVELS,
+        quantiles_HQ=np.sort(random.random((120, 8), dtype=np.float32), axis=1),
+        peak_steps=(1, 2, 5, 10),
+        peaks_WQ=np.sort(random.random((4, 8), dtype=np.float32), axis=1) if peaks else None,
+        model="seasonal@1",
+    )
+    observation = Observation(at=1_700_000_000.25, value=3.1, recent_peak=4.2, history_peak=1e7) if seen else None
+    return Outlook(1_700_000_001.125, observation, made if forecast else None, trouble)
+
+
+def same(a: Outlook, b: Outlook) -> bool:
+    if (a.counts_from, a.observation, a.trouble) != (b.counts_from, b.observation, b.trouble):
+        return False
+    if a.forecast is None or b.forecast is None:
+        return a.forecast is b.forecast
+    pairs = [(getattr(a.forecast, f.name), getattr(b.forecast, f.name)) for f in fields(Forecast)]
+    return all(np.array_equal(x, y) if isinstance(x, np.ndarray) else x == y for x, y in pairs)
+
+
+def sealed(body: bytes) -> bytes:
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+@pytest.mark.parametrize("peaks", [True, False])
+@pytest.mark.parametrize("seen", [True, False])
+@pytest.mark.parametrize("forecast", [True, False])
+@pytest.mark.parametrize("trouble", ["", 'prometheus: "zeitüberschreitung"'])
+def test_there_and_back(peaks: bool, seen: bool, forecast: bool, trouble: str) -> None:
+    """What comes out equals what went in, to the last bit."""
+    before = outlook(peaks, seen, forecast, trouble)
+    assert same(unpack(pack(before)), before)
+
+
+def test_arrays_of_another_type_and_order_are_packed_as_float32() -> None:
+    """A transposed float64 array gives the same record as its float32 copy."""
+    before = outlook()
+    assert before.forecast is not None
+    quantiles = np.asfortranarray(before.forecast.quantiles_HQ.astype(np.float64))
+    assert pack(replace(before, forecast=replace(before.forecast, quantiles_HQ=quantiles))) == pack(before)  # type: ignore[arg-type]
+
+
+def test_shared_parts_exist_once() -> None:
+    """Levels, windows and model name of two unpacked outlooks are the same objects."""
+    first, second = unpack(pack(outlook())).forecast, unpack(pack(outlook(trouble="slow"))).forecast
+    assert first is not None
+    assert second is not None
+    assert first.levels is second.levels
+    assert first.peak_steps is second.peak_steps
+    assert first.model is second.model
+
+
+def test_the_moment_lies_where_the_server_script_looks() -> None:
+    """`counts_from` is a little-endian float64 at the documented offset."""
+    assert struct.unpack_from("<d", pack(outlook()), COUNTS_FROM_OFFSET) == (1_700_000_001.125,)
+
+
+@pytest.mark.parametrize("record", DAMAGED.values(), ids=DAMAGED.keys())
+def test_foreign_bytes_are_refused(record: bytes) -> None:
+    """Bytes that are no record raise RecordInvalid."""
+    with pytest.raises(RecordInvalid):
+        unpack(record)
+
+
+@given(st.data())
+def test_every_cut_and_every_flipped_byte_is_noticed(data: st.DataObject) -> None:
+    """A record that lost its end, or in which a byte changed, is refused."""
+    record = pack(outlook())
+    at = data.draw(st.integers(0, len(record) - 1))
+    flipped = bytes([record[at] ^ data.draw(st.integers(1, 255))])
+    for damaged in (record[:at], record[:at] + flipped + record[at + 1 :]):
+        with pytest.raises(RecordInvalid):
+            unpack(damaged)
+
+
+def test_another_version_is_refused() -> None:
+    """A record of a later version names its mark and is not guessed at."""
+    body = MARK[:3] + b"\x02" + pack(outlook())[4:-4]
+    with pytest.raises(RecordInvalid, match="starts with"):
+        unpack(sealed(body))
+
+
+@pytest.mark.parametrize("rubbish", [np.nan, np.inf, -np.inf, -1.0])
+def test_demand_that_is_no_demand_is_refused(rubbish: float) -> None:
+    """NaN, infinite and negative demand do not get in, be the record ever so well formed."""
+    good = outlook()
+    assert good.forecast is not None
+    quantiles = good.forecast.quantiles_HQ.copy()
+    quantiles[60, 3] = rubbish
+    with pytest.raises(RecordInvalid, match="finite and not negative"):
+        unpack(pack(replace(good, forecast=replace(good.forecast, quantiles_HQ=quantiles))))
+
+
+@pytest.mark.parametrize("field", ["start", "step_seconds"])
+def test_a_forecast_without_time_is_refused(field: str) -> None:
+    """A forecast whose steps cannot be placed in time is refused."""
+    good = outlook()
+    assert good.forecast is not None
+    with pytest.raises(RecordInvalid, match="steps of positive length"):
+        unpack(pack(replace(good, forecast=replace(good.forecast, **{field: np.nan}))))
+
+
+def test_an_observation_that_is_not_finite_is_refused() -> None:
+    """An infinite observation does not get in."""
+    with pytest.raises(RecordInvalid, match="finite numbers"):
+        unpack(pack(replace(outlook(), observation=Observation(1.0, np.inf, 1.0, 1.0))))
+
+
+@given(header=st.binary(min_size=76, max_size=76), rest=st.binary(max_size=200))
+def test_a_forged_record_is_an_outlook_or_refused(header: bytes, rest: bytes) -> None:
+    """Well-sealed rubbish raises nothing but RecordInvalid."""
+    with contextlib.suppress(RecordInvalid):
+        unpack(sealed(MARK + header + rest))

@@ -1,0 +1,372 @@
+"""PrometheusSource against servers that answer rubbish, errors, slowly or not at all."""
+
+import asyncio
+import json
+import re
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+import trustme
+
+from scaler.errors import AmbiguousDemand, NoDemand, SettingsError, SourceRefused, SourceUnavailable
+from scaler.history import connection
+from scaler.history.connection import Limits
+from scaler.history.credentials import ServerAccess, access_for
+from scaler.history.prometheus import PrometheusSource
+from scaler.history.queries import TAG
+from scaler.trigger import Trigger
+
+AT = 1_700_000_000.0
+TRIGGER = Trigger("shop", "web", "up", 10.0, "http://prometheus:9090", key="a")
+QUICK = Limits(observe_seconds=1, attempts=2, open_seconds=60)
+
+
+def vector(*values: float) -> dict[str, object]:
+    """A successful instant answer; each value with the tag of its position."""
+    result = [{"metric": {TAG: str(tag)}, "value": [AT, str(value)]} for tag, value in enumerate(values)]
+    return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+def answering(*responses: httpx.Response | Exception, seen: list[httpx.Request] | None = None) -> httpx.MockTransport:
+    """Answers the requests in turn, and the last response for ever."""
+    left = list(responses)
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if seen is not None:
+            seen.append(request)
+        response = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(response, Exception):
+            raise response
+        return httpx.Response(response.status_code, headers=response.headers, content=response.content)
+
+    return httpx.MockTransport(handle)
+
+
+async def observe(*responses: httpx.Response | Exception, trigger: Trigger = TRIGGER) -> object:
+    source = PrometheusSource(limits=QUICK, transport=answering(*responses))
+    (answer,) = await source.observe([trigger], AT)
+    await source.close()
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("response", "kind", "words"),
+    [
+        (httpx.Response(200, text="<html><body>Please log in " + 100 * "x"), SourceUnavailable, "<html><body>Please"),
+        (httpx.Response(200, content=b"\xff\xfe\x00"), SourceUnavailable, "not with Prometheus's JSON"),
+        (httpx.Response(200, json=[1, 2]), SourceUnavailable, "not with Prometheus's JSON"),
+        (httpx.Response(200, json={"status": "success"}), SourceUnavailable, "another shape"),
+        (httpx.Response(200, text='{"status": "suc'), SourceUnavailable, "not with Prometheus's JSON"),
+        (httpx.Response(401, text="Unauthorized"), SourceRefused, "HTTP 401: Unauthorized"),
+        (httpx.Response(404, text="404 page not found"), SourceRefused, "HTTP 404"),
+        (httpx.Response(302, headers={"location": "http://else"}), SourceRefused, "redirect"),
+        (httpx.Response(502, text="<h1>Bad gateway</h1>"), SourceUnavailable, "HTTP 502: <h1>Bad gateway"),
+        (httpx.Response(429, text="slow down"), SourceUnavailable, "slow down"),
+        (httpx.Response(422, json={"status": "error", "error": "too many samples"}), SourceRefused, "too many samples"),
+        (
+            httpx.Response(503, json={"status": "error", "errorType": "timeout", "error": "query timed out in x"}),
+            SourceUnavailable,
+            "query timed out in x",
+        ),
+        (httpx.ConnectError("All connection attempts failed"), SourceUnavailable, "All connection attempts failed"),
+        (httpx.RemoteProtocolError("Server disconnected"), SourceUnavailable, "Server disconnected"),
+        (
+            httpx.Response(200, json={"status": "success", "data": {"resultType": "vector", "result": "x"}}),
+            SourceUnavailable,
+            "another shape",
+        ),
+        (
+            httpx.Response(200, json={"status": "success", "data": {"resultType": "vector", "result": [{}]}}),
+            SourceUnavailable,
+            "another shape",
+        ),
+        (
+            httpx.Response(
+                200, json={"status": "success", "data": {"resultType": "vector", "result": [{"histogram": [1, {}]}]}}
+            ),
+            AmbiguousDemand,
+            "native histogram",
+        ),
+        (httpx.Response(200, json=vector()), NoDemand, "unknown, not 0"),
+        (httpx.Response(200, json=vector(1, 2, 3)), AmbiguousDemand, r"3 series, .*, …; it must return one"),
+    ],
+)
+async def test_answers_are_told_apart(response: httpx.Response, kind: type[Exception], words: str) -> None:
+    """Each says whose fault it is in the server's own words, and never at length."""
+    answer = await observe(response)
+    assert isinstance(answer, kind)
+    assert re.search(words, str(answer))
+    assert len(str(answer)) < 250
+
+
+async def test_a_short_trouble_is_tried_again() -> None:
+    """A lost connection and a 503 in passing are not noticed."""
+    busy = httpx.Response(503, text="busy")
+    assert await observe(busy, httpx.Response(200, json=vector(5))) == 5.0
+    assert await observe(httpx.ReadError("reset"), httpx.Response(200, json=vector(5))) == 5.0
+
+
+async def test_a_wrong_query_is_asked_once() -> None:
+    """Asking again would not help."""
+    seen: list[httpx.Request] = []
+    refused = httpx.Response(400, json={"status": "error", "error": "parse error"})
+    source = PrometheusSource(transport=answering(refused, seen=seen))
+    await source.observe([TRIGGER], AT)
+    assert len(seen) == 1
+
+
+async def test_an_endless_answer_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading stops at the limit, and the text says why."""
+    monkeypatch.setattr(connection, "MOST_ANSWER_BYTES", 2**20)
+    answer = await observe(httpx.Response(200, content=b" " * (2**20 + 1)))
+    assert isinstance(answer, SourceRefused)
+    assert "larger than 1 MiB" in str(answer)
+
+
+async def test_what_the_trigger_adds_goes_into_the_url() -> None:
+    """`namespace` and queryParameters as in KEDA's prometheus scaler; the query goes as a form, with its moment."""
+    seen: list[httpx.Request] = []
+    source = PrometheusSource(transport=answering(httpx.Response(200, json=vector(1)), seen=seen))
+    await source.observe([replace(TRIGGER, tenant="team-a", query_parameters=(("dedup", "true"),))], AT)
+    assert str(seen[0].url) == "http://prometheus:9090/api/v1/query?namespace=team-a&dedup=true"
+    form = parse_qs(seen[0].content.decode())
+    assert form == {"query": ["up"], "time": ["1700000000.000"], "timeout": ["4500ms"]}
+
+
+async def test_triggers_with_other_parameters_do_not_share_a_request() -> None:
+    """A tenant's parameters never reach another tenant's query."""
+    seen: list[httpx.Request] = []
+    source = PrometheusSource(transport=answering(httpx.Response(200, json=vector(1, 2)), seen=seen))
+    await source.observe([replace(TRIGGER, tenant=tenant) for tenant in ("a", "a", "b", "b", "")], AT)
+    assert sorted(request.url.params.get("namespace", "") for request in seen) == ["", "a", "b"]
+
+
+async def test_credentials_are_the_operators_and_never_in_a_text(tmp_path: Path) -> None:
+    """Chosen by the server's address, read again when the file changes, absent from errors and representations."""
+    token = tmp_path / "token"
+    token.write_text("first-secret\n")
+    access = ServerAccess(
+        "http://prom*:9090", bearer_token_file=token, tenant="ops", headers=(("X-Key", "header-secret"),)
+    )
+    seen: list[httpx.Request] = []
+    source = PrometheusSource([access], transport=answering(httpx.Response(401, text="no"), seen=seen))
+    (error,) = await source.observe([TRIGGER], AT)
+    token.write_text("second-secret-longer\n")
+    await source.observe([TRIGGER], AT)
+    await source.observe([replace(TRIGGER, server_address="http://elsewhere:9090")], AT)
+    assert [r.headers.get("authorization") for r in seen] == [
+        "Bearer first-secret",
+        "Bearer second-secret-longer",
+        None,
+    ]
+    assert seen[0].headers["x-scope-orgid"] == "ops"
+    assert seen[0].headers["x-key"] == "header-secret"
+    assert "secret" not in f"{error!r} {access!r}"
+    token.unlink()
+    (error,) = await source.observe([TRIGGER], AT)
+    assert isinstance(error, SourceUnavailable)
+    assert "No such file" in str(error)
+
+
+async def test_basic_authentication_and_get(tmp_path: Path) -> None:
+    """User and password from a file; GET for proxies that allow nothing else."""
+    password = tmp_path / "password"
+    password.write_text("pw")
+    access = ServerAccess("*", username="me", password_file=password, method="GET")
+    seen: list[httpx.Request] = []
+    source = PrometheusSource([access], transport=answering(httpx.Response(200, json=vector(1)), seen=seen))
+    assert await source.observe([TRIGGER], AT) == [1.0]
+    assert seen[0].headers["authorization"] == "Basic bWU6cHc="
+    assert seen[0].method == "GET"
+    assert seen[0].url.params["query"] == "up"
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"pattern": "prometheus:9090"}, "http://HOST"),
+        ({"pattern": "*", "username": "me"}, "go together"),
+        ({"pattern": "*", "key_file": Path("key")}, "needs certificate_file"),
+        ({"pattern": "*", "method": "PUT"}, "POST or GET"),
+    ],
+)
+def test_impossible_access_is_refused(fields: dict[str, object], rule: str) -> None:
+    """At start, naming the pattern and the rule."""
+    with pytest.raises(SettingsError, match=rule):
+        ServerAccess(**fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "address", ["http://prometheus@evil:9090", "http://evil/http://prometheus:9090", "http://prometheus.evil:9090"]
+)
+def test_credentials_stay_away_from_lookalikes(address: str) -> None:
+    """An address that only looks like the operator's server gets none."""
+    mine = ServerAccess("http://prom*:9090", tenant="ops")
+    assert access_for(address, [mine]).tenant == ""
+
+
+async def test_a_batch_that_is_too_much_becomes_smaller() -> None:
+    """Where no query is at fault, requests shrink to what the server takes."""
+    sizes: list[int] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        query = parse_qs(request.content.decode())["query"][0]
+        sizes.append(max(1, query.count(TAG)))
+        if sizes[-1] > 10:
+            return httpx.Response(422, json={"status": "error", "error": "too many samples"})
+        return httpx.Response(200, json=vector(*range(sizes[-1])))
+
+    source = PrometheusSource(transport=httpx.MockTransport(handle))
+    triggers = [replace(TRIGGER, query=f"app_{i}") for i in range(40)]
+    first = await source.observe(triggers, AT)
+    sizes.clear()
+    assert await source.observe(triggers, AT) == first == [*range(10)] * 4
+    assert max(sizes) <= 10
+
+
+@asynccontextmanager
+async def server(answer: Callable[[str], Awaitable[bytes | None]]) -> AsyncIterator[str]:
+    """The address of a real HTTP server; `answer` gets the query and gives the body, or None to hang up."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = int(re.search(rb"content-length: (\d+)", head.lower())[1])  # type: ignore[index]
+                body = await answer(parse_qs((await reader.readexactly(length)).decode())["query"][0])
+                if body is None:
+                    break
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    finally:
+        listening.close()
+
+
+async def test_one_slow_query_disturbs_its_neighbours_once() -> None:
+    """It is found out and asked alone from then on, and the server's circuit stays closed."""
+
+    async def answer(query: str) -> bytes:
+        if "slow" in query:
+            await asyncio.sleep(30)
+        return json.dumps(vector(*range(max(1, query.count(TAG))))).encode()
+
+    async with server(answer) as address:
+        source = PrometheusSource(limits=replace(QUICK, observe_seconds=0.3))
+        triggers = [replace(TRIGGER, query=q, server_address=address) for q in ("a", "b", "slow", "c")]
+        first = await source.observe(triggers, AT)
+        assert all(isinstance(answer, SourceUnavailable) for answer in first)
+        for _ in range(8):
+            a, b, slow, c = await source.observe(triggers, AT)
+            assert not any(isinstance(answer, Exception) for answer in (a, b, c))
+            assert "within 0.3 s" in str(slow)
+        assert source.reachable(triggers[0])
+        await source.close()
+
+
+async def test_a_server_that_hangs_up_opens_its_circuit_alone() -> None:
+    """After a few failures in a row it is left alone, while another server is asked as ever."""
+
+    async def hang_up(_: str) -> None:
+        return None
+
+    async def answer(query: str) -> bytes:
+        return json.dumps(vector(*range(max(1, query.count(TAG))))).encode()
+
+    async with server(hang_up) as broken, server(answer) as sound:
+        source = PrometheusSource(limits=QUICK)
+        here, there = (replace(TRIGGER, server_address=address) for address in (broken, sound))
+        for _ in range(5):
+            failed, fine = await source.observe([here, there], AT)
+            assert isinstance(failed, SourceUnavailable)
+            assert fine == 0.0
+        assert not source.reachable(here)
+        assert source.reachable(there)
+        await source.close()
+
+
+async def test_backfills_do_not_hold_up_observing() -> None:
+    """Range queries take at most half of a server's places."""
+    release = asyncio.Event()
+
+    async def answer(query: str) -> bytes:
+        if "long" in query:
+            await release.wait()
+        return json.dumps(vector(1)).encode()
+
+    async with server(answer) as address:
+        source = PrometheusSource(limits=replace(QUICK, concurrency=4))
+        trigger = replace(TRIGGER, server_address=address)
+        backfills = [
+            asyncio.create_task(source.samples(replace(trigger, query="long"), AT, AT + 60, 60)) for _ in range(20)
+        ]
+        await asyncio.sleep(0.05)
+        assert await source.observe([trigger], AT) == [1.0]
+        release.set()
+        await asyncio.gather(*backfills, return_exceptions=True)
+        await source.close()
+
+
+async def test_a_server_that_refuses_everything_is_not_stormed() -> None:
+    """Splitting stops at a limit, and nobody is shown the text about another's query."""
+    seen: list[httpx.Request] = []
+    refused = httpx.Response(400, json={"status": "error", "error": "parse error in somebody's secret query"})
+    source = PrometheusSource(transport=answering(refused, seen=seen))
+    answers = await source.observe([replace(TRIGGER, query=f"app_{i}") for i in range(5000)], AT)
+    assert len(seen) < 1000
+    apart = [str(answer) for answer in answers if isinstance(answer, SourceUnavailable)]
+    assert len(apart) > 3000
+    assert not any("secret" in text for text in apart)
+
+
+async def test_certificates_are_shown_and_replaced_without_a_restart(tmp_path: Path) -> None:
+    """mTLS with an authority of the operator's; a half-written pair leaves the last good one."""
+    authority, other = trustme.CA(), trustme.CA()
+    shown: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        shown.append(writer.get_extra_info("peercert")["subjectAltName"][0][1])
+        body = json.dumps(vector(1)).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.configure_trust(context)
+    certificate, key, ca = (tmp_path / name for name in ("tls.crt", "tls.key", "ca.crt"))
+    authority.cert_pem.write_to_path(ca)
+
+    def write(name: str) -> None:
+        pair = authority.issue_cert(name)
+        pair.cert_chain_pems[0].write_to_path(certificate)
+        pair.private_key_pem.write_to_path(key)
+
+    write("first")
+    listening = await asyncio.start_server(serve, "localhost", 0, ssl=context)
+    address = f"https://localhost:{listening.sockets[0].getsockname()[1]}"
+    trigger = replace(TRIGGER, server_address=address)
+    source = PrometheusSource([ServerAccess("*", certificate_file=certificate, key_file=key, ca_file=ca)], QUICK)
+    assert await source.observe([trigger], AT) == [1.0]
+    write("second")
+    assert await source.observe([trigger], AT) == [1.0]
+    other.issue_cert("x").private_key_pem.write_to_path(key)
+    assert await source.observe([trigger], AT) == [1.0]
+    assert shown == ["first", "second", "second"]
+    (untrusted,) = await PrometheusSource((), QUICK).observe([trigger], AT)
+    assert "CERTIFICATE_VERIFY_FAILED" in str(untrusted)
+    listening.close()

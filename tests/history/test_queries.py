@@ -1,0 +1,57 @@
+"""The texts of queries and how questions are split."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaler.history.queries import MOST_POINTS, enclosed, packed, pieces, self_contained, tagged
+
+
+@pytest.mark.parametrize(
+    ("query", "contained"),
+    [
+        ("sum(rate(http_requests_total[2m]))", True),
+        ("x{a=\")\", b='(', c=`{`}", True),
+        ('x{a="\\")"}', True),
+        ("x # ) a comment", True),
+        ("x # (\n+ y", True),
+        ("1) or (1", False),
+        ("(1", False),
+        ("{a]", False),
+        ('x{a="', False),
+        ('x{a="\n"}', False),
+        ("`", False),
+    ],
+)
+def test_only_a_query_that_closes_what_it_opens_may_stand_inside_another(query: str, contained: bool) -> None:
+    """Brackets within strings and comments do not count; whatever would break out is found."""
+    assert self_contained(query) is contained
+
+
+def test_a_comment_cannot_swallow_the_parenthesis() -> None:
+    """The line feed ends it."""
+    assert enclosed("up # now").splitlines()[-1] == ")"
+
+
+@given(st.floats(0, 2e9), st.floats(0, 60 * 86400), st.sampled_from([1.0, 15.0, 60.0, 900.0]))
+def test_pieces_cover_every_moment_once(start: float, span: float, step: float) -> None:
+    """No piece has too many points, and together they ask for start, start + step, … <= end."""
+    found = list(pieces(start, start + span, step))
+    counts = [round((last - first) / step) + 1 for first, last in found]
+    assert all(0 < count <= MOST_POINTS for count in counts)
+    assert sum(counts) == int(span / step + 1e-6) + 1 or abs(span / step - round(span / step)) < 1e-6
+    for (_, before), (after, _) in itertools.pairwise(found):
+        assert after - before == pytest.approx(step)
+
+
+@given(st.lists(st.text("xü", max_size=40), max_size=60), st.integers(1, 7), st.integers(100, 400))
+def test_packing_loses_nothing_and_keeps_both_limits(queries: list[str], most: int, most_bytes: int) -> None:
+    """Every query is in one group, in order; only a single query may be longer than the limit."""
+    groups = list(packed(queries, most, most_bytes))
+    assert [position for group in groups for position in group] == list(range(len(queries)))
+    for group in groups:
+        size = len(" or ".join(tagged(queries[i], "0") for i in group).encode())
+        assert len(group) <= most
+        assert size <= most_bytes or len(group) == 1

@@ -1,0 +1,94 @@
+"""What no well-behaved client sends: one clean error, and nothing else disturbed."""
+
+import grpc
+import pytest
+from structlog.testing import capture_logs
+
+from scaler.metric.servicer import Servicer
+from tests.metric.port import METADATA, Served, refusal, registered, scaled_object, served
+
+
+@pytest.mark.parametrize("rpc", ["GetMetricSpec", "GetMetrics", "IsActive"])
+@pytest.mark.parametrize("garbage", [b"\xff\xff\xff\xff", b"\x0a\x7fshort", b"\x0a\x02\xc3\x28"])
+async def test_garbage_is_a_clean_error(rpc: str, garbage: bytes) -> None:
+    """Bytes that are no message of the proto are told apart from everything else."""
+    async with served() as it:
+        error = await refusal(raw(it, rpc)(garbage))
+
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "externalscaler.proto" in error.details()
+
+
+async def test_garbage_on_a_stream_ends_it() -> None:
+    """A stream opened with garbage is refused as a call would be."""
+    async with served() as it:
+        method = it.channel.unary_stream("/externalscaler.ExternalScaler/StreamIsActive")
+        error = await refusal(method(b"\xff\xff").read())
+
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_an_empty_request_names_what_is_missing() -> None:
+    """No bytes at all are a message without fields: the faults say which ones are needed."""
+    async with served() as it:
+        error = await refusal(raw(it, "GetMetrics")(b""))
+
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "threshold" in error.details()
+
+
+async def test_huge_metadata_gets_a_short_error() -> None:
+    """An error stays short enough for a header, whatever was sent, also where each letter takes many bytes there."""
+    async with served() as it:
+        ref = scaled_object(metadata={**METADATA, **{f"unknown-{number}": "ü" * 900 for number in range(500)}})
+        error = await refusal(it.metrics(ref))
+
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert len(error.details().encode()) < 2100
+
+
+async def test_a_request_beyond_the_bound_is_refused() -> None:
+    """More than 1 MiB is not even read."""
+    async with served() as it:
+        error = await refusal(it.stub.GetMetricSpec(scaled_object(query="x" * (1 << 20))))
+        spec = await it.stub.GetMetricSpec(scaled_object())
+
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert len(spec.metricSpecs) == 1
+
+
+async def test_one_bad_trigger_disturbs_no_other() -> None:
+    """Next to a faulty trigger a good one is answered."""
+    async with served() as it:
+        ref = scaled_object()
+        await registered(it, ref)
+        it.observe(5)
+        await refusal(it.metrics(scaled_object(quantile="2")))
+        value = (await it.metrics(ref)).metricValues[0].metricValueFloat
+        watched = len(it.desk)
+
+    assert (value, watched) == (5, 1)
+
+
+async def test_our_own_errors_are_logged_without_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unforeseen error is INTERNAL for the caller, and in the log by place and kind, with the id the caller got."""
+
+    def broken(self: Servicer, request: bytes) -> bytes:
+        raise LookupError(f"secret in {request!r}")
+
+    monkeypatch.setattr(Servicer, "_spec", broken)
+    with capture_logs() as logs:
+        async with served() as it:
+            error = await refusal(it.stub.GetMetricSpec(scaled_object()))
+
+    assert error.code() == grpc.StatusCode.INTERNAL
+    assert [(entry["event"], entry["rpc"], entry["error"]) for entry in logs] == [
+        ("call_failed", "GetMetricSpec", "LookupError")
+    ]
+    assert logs[0]["request_id"] in error.details()
+    assert "secret" not in error.details() + str(logs)
+    assert "sum(rate" not in error.details() + str(logs)
+
+
+def raw(it: Served, rpc: str) -> grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]:
+    return it.channel.unary_unary(f"/externalscaler.ExternalScaler/{rpc}")

@@ -1,0 +1,173 @@
+"""Push streams, through a real server: current state first, then edges only, ended by us with OK."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+
+from scaler.metric.server import ServerOptions
+from scaler.metric.streams import Streams
+from tests.metric.port import refusal, registered, scaled_object, served, until
+
+
+async def test_activity_is_told_now_and_at_edges_only() -> None:
+    """Many outlooks with the same activity are one message; each change is one more."""
+    async with served() as it:
+        ref = scaled_object()
+        await registered(it, ref)
+        it.observe(5)
+        told: list[bool] = []
+        reading = asyncio.create_task(read(it.stub.StreamIsActive(ref), told))
+        for demand in (6, 7, 0, 0, 3, 4):
+            await looked(it.servicer.streams, told)
+            it.clock.moment += 15
+            it.observe(demand)
+        await looked(it.servicer.streams, told)
+        it.servicer.streams.drain()
+        await reading
+
+    assert told == [True, False, True]
+
+
+async def test_a_cold_stream_is_silent_until_something_is_known() -> None:
+    """A stream opened for an unknown trigger registers it, and speaks with the first outlook."""
+    async with served() as it:
+        call = it.stub.StreamIsActive(scaled_object())
+        await until(lambda: len(it.desk) == 1)
+        first = asyncio.create_task(call.read())
+        await asyncio.sleep(0.1)
+        silent = not first.done()
+        it.observe(0)
+        message = await first
+
+    assert silent
+    assert message.result is False
+
+
+async def test_a_stream_keeps_its_trigger_alive() -> None:
+    """An open stream counts as interest: the trigger does not expire under it."""
+    async with served() as it:
+        call = it.stub.StreamIsActive(scaled_object())
+        await until(lambda: len(it.desk) == 1)
+        it.observe(5)
+        await call.read()
+        it.clock.moment += 200
+        await until(lambda: next(iter(it.desk)).last_called == it.clock.moment)
+        assert it.desk.forget_silent(it.clock.moment, 150) == []
+
+
+async def test_streams_end_with_ok_before_their_connection_does() -> None:
+    """A stream that outlives the age of its connection is still ended by us, with status OK."""
+    options = ServerOptions(address="localhost:0", notice_seconds=0, max_connection_age_seconds=0.3)
+    async with served(options, stream_seconds=1.2) as it:
+        ref = scaled_object()
+        await registered(it, ref)
+        it.observe(5)
+        call = it.stub.StreamIsActive(ref)
+        told = [message.result async for message in call]
+        code = await call.code()
+
+    assert (told, code) == ([True], grpc.StatusCode.OK)
+
+
+async def test_drain_ends_streams_with_ok() -> None:
+    """On drain every stream ends with OK, so that KEDA is back, elsewhere, after 2 s."""
+    async with served() as it:
+        ref = scaled_object()
+        await registered(it, ref)
+        it.observe(5)
+        calls = [it.stub.StreamIsActive(ref), it.stub.StreamMetricSpec(ref)]
+        for call in calls:
+            await call.read()
+        await it.server.stop(grace_seconds=5)
+        codes = [await call.code() for call in calls]
+
+    assert codes == [grpc.StatusCode.OK, grpc.StatusCode.OK]
+
+
+async def test_specs_are_told_once_and_held() -> None:
+    """StreamMetricSpec sends the spec that GetMetricSpec sends, at once, and stays open without repeating it."""
+    async with served() as it:
+        ref = scaled_object()
+        call = it.stub.StreamMetricSpec(ref)
+        first = await call.read()
+        second = asyncio.create_task(call.read())
+        await asyncio.sleep(0.1)
+        held = not second.done()
+        it.servicer.streams.drain()
+        ended = await second
+        spec = await it.stub.GetMetricSpec(ref)
+
+    assert first == spec
+    assert held
+    assert ended is grpc.aio.EOF
+
+
+async def test_faults_end_a_stream() -> None:
+    """A faulty trigger is refused by StreamIsActive; StreamMetricSpec refuses only an unusable threshold."""
+    async with served() as it:
+        activity = await refusal(it.stub.StreamIsActive(scaled_object(quantile="2")).read())
+        spec = await it.stub.StreamMetricSpec(scaled_object(quantile="2")).read()
+        no_spec = await refusal(it.stub.StreamMetricSpec(scaled_object(threshold="0")).read())
+
+    assert activity.code() == no_spec.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert spec.metricSpecs[0].targetSizeFloat == 10
+
+
+async def test_a_client_that_leaves_is_forgotten() -> None:
+    """A cancelled stream leaves nothing behind."""
+    async with served() as it:
+        call = it.stub.StreamMetricSpec(scaled_object())
+        await call.read()
+        assert len(it.servicer.streams) == 1
+        call.cancel()
+        await until(lambda: len(it.servicer.streams) == 0)
+
+
+async def test_lifetimes_differ() -> None:
+    """Streams opened together do not end together: their return would come in one burst."""
+    streams = Streams(lifetime_seconds=0.4)
+    loop = asyncio.get_running_loop()
+
+    async def lived() -> float:
+        began = loop.time()
+        async for _ in streams.messages(lambda: b"state"):
+            pass
+        return loop.time() - began
+
+    lives = await asyncio.gather(*(lived() for _ in range(20)))
+
+    assert max(lives) - min(lives) > 0.01
+
+
+async def test_what_a_look_raises_the_stream_raises() -> None:
+    """A failing look ends its own stream, and does not stop the looking at others."""
+    streams = Streams(lifetime_seconds=60, look_seconds=0.01)
+    looking = asyncio.create_task(streams.run())
+    fails = False
+
+    def look() -> bytes:
+        if fails:
+            raise KeyError("gone")
+        return b"state"
+
+    messages = streams.messages(look)
+    assert await anext(messages) == b"state"
+    fails = True
+    with pytest.raises(KeyError):
+        await anext(messages)
+    assert not looking.done()
+    looking.cancel()
+
+
+async def read(call: AsyncIterator[object], told: list[bool]) -> None:
+    async for message in call:
+        told += [message.result]  # type: ignore[attr-defined]
+
+
+async def looked(streams: Streams, told: list[bool]) -> None:
+    """Return when the streams were looked at and what changed has arrived."""
+    await until(lambda: bool(told))
+    streams.look()
+    await asyncio.sleep(0.05)

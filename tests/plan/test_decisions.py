@@ -1,0 +1,56 @@
+"""The table of decisions in decisions.yaml, row by row."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from scaler.plan.rules import plan
+from scaler.series import Forecast, Observation, Outlook
+from scaler.trigger import TriggerRules, parse_trigger
+
+NOW = 1_700_000_000.0
+REFRESH_SECONDS = 15.0
+ROWS: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("decisions.yaml").read_text(encoding="utf-8"))
+TRIGGER_KEYS = ("leadTime", "quantile", "policy", "mode", "threshold", "activationThreshold", "maxStaleness")
+
+
+def observation_of(row: dict[str, Any]) -> Observation | None:
+    if "observed" not in row:
+        return None
+    value = float(row["observed"])
+    return Observation(
+        NOW - row.get("seconds_ago", 10), value, row.get("recent_peak", value), row.get("history_peak", 1000.0)
+    )
+
+
+def forecast_of(row: dict[str, Any]) -> Forecast | None:
+    given = row.get("forecast")
+    if given is None:
+        return None
+    steps = given.get("minutes", 120)
+    p90_H = np.resize(given["p90"], steps).astype(np.float32)
+    p90_H[len(given["p90"]) :] = given["p90"][-1]
+    p50 = given.get("p50", [value / 2 for value in given["p90"]])
+    p50_H = np.full(steps, p50[-1], np.float32)
+    p50_H[: len(p50)] = p50[:steps]
+    return Forecast(
+        NOW - given.get("issued_ago", 15), 60.0, (0.5, 0.9), np.stack([p50_H, p90_H], axis=1), (), None, "test@1"
+    )
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row["situation"] for row in ROWS])
+def test_decision(row: dict[str, Any]) -> None:
+    """The plan is the number, and has the reasons, that the row expects."""
+    metadata = {"query": "demand", "threshold": "10"} | {key: str(row[key]) for key in TRIGGER_KEYS if key in row}
+    trigger = parse_trigger("shop", "web", metadata, TriggerRules(default_server="http://prometheus:9090"))
+    made = plan(trigger, Outlook(NOW - 5, observation_of(row), forecast_of(row)), NOW, REFRESH_SECONDS)
+    expect = row["expect"]
+    assert made.metric == (None if expect["metric"] is None else pytest.approx(expect["metric"], rel=1e-6))
+    assert [reason.rule for reason in made.reasons] == expect["because"]
+    assert made.rung == expect.get("rung", made.rung)
+    assert made.active == expect.get("active", made.active)
+    planned = expect.get("planned", expect["metric"])
+    assert made.planned == (None if planned is None else pytest.approx(planned, rel=1e-6))

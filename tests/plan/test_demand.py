@@ -1,0 +1,69 @@
+"""What a forecast says about a window: the right steps, the right peak, between levels and lengths."""
+
+import numpy as np
+import pytest
+
+from scaler.plan.demand import largest_quantile, peak_quantile
+from scaler.series import Forecast
+
+START = 1000.0
+RISING = Forecast(
+    start=START,
+    step_seconds=60.0,
+    levels=(0.5, 0.9),
+    quantiles_HQ=np.array([[10, 20], [20, 40], [30, 60], [40, 80]], np.float32),
+    peak_steps=(1, 3),
+    peaks_WQ=np.array([[12, 24], [36, 72]], np.float32),
+    model="test@1",
+)
+
+
+@pytest.mark.parametrize(
+    ("level", "start", "end", "expected"),
+    [
+        (0.9, 0, 60, 20),  # one step, its end included
+        (0.9, 0, 61, 40),  # the next one is touched
+        (0.9, 60, 120, 40),  # a start on a border belongs to the step after it
+        (0.7, 0, 60, 15),  # half-way between the levels
+        (0.99, 0, 60, 20),  # beyond the levels: the highest, no extrapolation
+        (0.3, 0, 60, 10),
+        (0.9, 0, 10_000, 80),
+        (0.9, 240, 300, 0),  # after the end
+        (0.9, -300, -60, 0),  # before the start
+        (0.9, -30, 30, 20),
+    ],
+)
+def test_largest_quantile(level: float, start: float, end: float, expected: float) -> None:
+    """The largest quantile over the steps that the window touches."""
+    assert largest_quantile(RISING, level, START + start, START + end) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("level", "seconds", "expected"),
+    [(0.9, 60, 24), (0.9, 180, 72), (0.9, 120, 48), (0.7, 120, 36), (0.9, 30, 24)],
+)
+def test_a_fresh_forecast_gives_the_peak_itself(level: float, seconds: float, expected: float) -> None:
+    """At the start of the forecast the need is the bundle's peak, between window lengths and levels."""
+    assert peak_quantile(RISING, level, START, START + seconds) == pytest.approx(expected)
+
+
+def test_a_window_longer_than_all_peaks_keeps_the_excess() -> None:
+    """Beyond the longest window length: the steps, plus what the longest peak exceeds its own steps by."""
+    assert peak_quantile(RISING, 0.9, START, START + 240) == pytest.approx(80 + 72 - 60)
+
+
+def test_an_old_forecast_is_read_at_the_right_place() -> None:
+    """A minute later the window has moved on by a step, and the excess of the peak with it (20 % or 4, the smaller)."""
+    assert peak_quantile(RISING, 0.9, START + 60, START + 120) == pytest.approx(min(40 * 1.2, 40 + 4))
+
+
+def test_without_peaks_the_steps_bound_it() -> None:
+    """A bundle without peaks is read by its steps alone."""
+    bare = Forecast(START, 60.0, RISING.levels, RISING.quantiles_HQ, (), None, "test@1")
+    assert peak_quantile(bare, 0.9, START, START + 120) == 40
+
+
+def test_a_peak_over_steps_of_nothing_is_kept() -> None:
+    """Where the steps are 0 the ratio means nothing, and the peak counts."""
+    quiet = Forecast(START, 60.0, (0.9,), np.zeros((3, 1), np.float32), (2,), np.full((1, 1), 5, np.float32), "test@1")
+    assert peak_quantile(quiet, 0.9, START, START + 120) == 5

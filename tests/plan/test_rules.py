@@ -1,0 +1,152 @@
+"""What holds for every plan, whatever the forecast and the observation."""
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaler.plan import Plan, Rung
+from scaler.plan.hpa import Hpa, replicas_for
+from scaler.plan.limits import RUNGS
+from scaler.plan.policies import POLICIES
+from scaler.plan.rules import RULES, plan
+from scaler.series import Forecast, Observation, Outlook
+from scaler.trigger import Mode, PolicyName, Trigger
+
+pytestmark = pytest.mark.filterwarnings("ignore:(invalid value|overflow) encountered")
+
+NOW = 1_700_000_000.0
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.9, 0.99)
+amounts = st.floats(0, 1e6) | st.sampled_from([0.0, 1e-3, 9e15])
+wild = amounts | st.sampled_from([math.nan, math.inf, -1.0, -math.inf, 1e38])
+
+
+@st.composite
+def forecasts(draw: st.DrawFn, values: st.SearchStrategy[float] = amounts) -> Forecast:
+    steps = draw(st.integers(1, 40))
+    row = st.lists(values, min_size=len(LEVELS), max_size=len(LEVELS)).map(sorted)
+    quantiles_HQ = np.array([draw(row) for _ in range(min(steps, 4))] * steps, np.float32)[:steps]
+    peaks_WQ = np.array([draw(row) for _ in range(3)], np.float32) if draw(st.booleans()) else None
+    start = NOW - draw(st.floats(-120, 4000))
+    return Forecast(start, 60.0, LEVELS, quantiles_HQ, (2, 5, 30), peaks_WQ, "test@1")
+
+
+@st.composite
+def observations(draw: st.DrawFn, values: st.SearchStrategy[float] = amounts) -> Observation:
+    return Observation(NOW - draw(st.floats(-5, 1200)), draw(values), draw(values), draw(values))
+
+
+triggers = st.builds(
+    Trigger,
+    namespace=st.just("shop"),
+    name=st.just("web"),
+    query=st.just("demand"),
+    server_address=st.just("http://prometheus"),
+    threshold=st.floats(0.001, 1e6),
+    activation_threshold=st.sampled_from([0.0, 5.0]),
+    lead_time_seconds=st.floats(1, 7200),
+    quantile=st.floats(0.51, 0.999),
+    policy=st.sampled_from(PolicyName),
+    mode=st.sampled_from(Mode),
+)
+outlooks = st.builds(Outlook, st.just(NOW - 5), st.none() | observations(), st.none() | forecasts())
+wild_outlooks = st.builds(Outlook, st.just(NOW - 5), st.none() | observations(wild), st.none() | forecasts(wild))
+
+
+def planned(trigger: Trigger, outlook: Outlook) -> Plan:
+    return plan(trigger, outlook, NOW, 15.0)
+
+
+@given(triggers, outlooks)
+def test_never_below_a_fresh_observation(trigger: Trigger, outlook: Outlook) -> None:
+    """A forecast adds capacity or holds it; it never answers less than the reactive trigger."""
+    made = planned(trigger, outlook)
+    if made.observed is not None:
+        assert made.metric is not None
+        assert made.metric >= made.observed
+
+
+@given(triggers, wild_outlooks)
+def test_what_leaves_is_a_number_the_hpa_can_carry(trigger: Trigger, outlook: Outlook) -> None:
+    """Not a number, negative or absurd input never reaches KEDA."""
+    made = planned(trigger, outlook)
+    for number in (made.metric, made.planned):
+        assert number is None or 0 <= number < 9.2e15
+
+
+@given(triggers, wild_outlooks)
+def test_is_pure(trigger: Trigger, outlook: Outlook) -> None:
+    """Two replicas with the same outlook give the same plan, to the last reason."""
+    assert planned(trigger, outlook) == planned(trigger, outlook)
+
+
+@given(triggers, wild_outlooks)
+def test_no_answer_only_where_nothing_is_usable(trigger: Trigger, outlook: Outlook) -> None:
+    """The rung NOTHING and the missing metric mean the same, and a predictive plan gets there without both sources."""
+    made = planned(trigger, outlook)
+    assert (made.rung is Rung.NOTHING) == (made.metric is None)
+    if trigger.mode is Mode.PREDICTIVE:
+        assert (made.rung is Rung.NOTHING) == (made.observed is None and made.need is None)
+
+
+@given(triggers, wild_outlooks)
+def test_reasons_lead_from_nothing_to_the_plan(trigger: Trigger, outlook: Outlook) -> None:
+    """Every plan has a reason, each starts where the one before ended, and the last one ends at the answer."""
+    made = planned(trigger, outlook)
+    changes = [reason for reason in made.reasons if reason.before is not None]
+    assert made.reasons
+    assert all(first.after == then.before for first, then in pairwise(changes))
+    assert not changes or made.metric == changes[-1].after
+    assert all(reason.text for reason in made.reasons)
+
+
+@given(triggers, outlooks, st.floats(0, 1e6), st.floats(0, 1e6))
+def test_more_observed_never_means_fewer(trigger: Trigger, outlook: Outlook, one: float, other: float) -> None:
+    """More demand gives no smaller plan. Only the lift over the dead band may fall away, which is one rung at most."""
+    low, high = sorted((one, other))
+    base = outlook.observation or Observation(NOW, 0.0, 0.0, 1e6)
+    seen = [
+        planned(trigger, replace(outlook, observation=replace(base, value=value, recent_peak=max(value, 10.0))))
+        for value in (low, high)
+    ]
+    less, more = (made.metric for made in seen)
+    unlifted = min(
+        (r.before for r in seen[0].reasons if r.rule == "dead_band" and r.before is not None), default=less or 0.0
+    )
+    assert less is None or (more is not None and more >= min(less, unlifted))
+
+
+@pytest.mark.parametrize(("rung", "following"), [*pairwise(RUNGS)][:80])
+@given(share=st.floats(0.001, 1), threshold=st.sampled_from([0.001, 0.3, 1.0, 7.0, 100.0, 12345.678]))
+@settings(max_examples=5, deadline=None)
+def test_each_rung_moves_the_hpa(rung: int, following: int, share: float, threshold: float) -> None:
+    """A workload that stands on a rung gets the replicas it is about to need, however little more that is."""
+    needed_replicas = rung + share * (following - rung)
+    need = threshold * needed_replicas
+    steps = np.full((60, 1), need, np.float32)
+    outlook = Outlook(
+        NOW, Observation(NOW, need / 2, need / 2, need), Forecast(NOW, 60.0, (0.9,), steps, (), None, "test@1")
+    )
+    trigger = Trigger("shop", "web", "demand", threshold, "http://prometheus")
+    metric = planned(trigger, outlook).metric
+    after = replicas_for(metric, threshold, rung, NOW, Hpa(max_replicas=10**7)).replicas
+    assert after >= math.ceil(needed_replicas * (1 - 1e-6))  # float32 of the forecast
+
+
+def test_policies_get_more_careful() -> None:
+    """From aggressive to conservative: held longer, smaller steps, less believed."""
+    aggressive, balanced, conservative = (POLICIES[name] for name in PolicyName)
+    for careful, bold in ((balanced, aggressive), (conservative, balanced)):
+        assert (careful.hold_seconds, careful.hold_quantile) >= (bold.hold_seconds, bold.hold_quantile)
+        assert careful.step_factor < bold.step_factor
+        assert careful.step_replicas < bold.step_replicas
+        assert careful.absurd_factor < bold.absurd_factor
+
+
+def test_the_list_of_rules_is_the_policy() -> None:
+    """The order in which the rules apply is part of what the plan promises."""
+    assert [name for name, _ in RULES] == ["need", "floor", "hold", "dead_band", "step_limit", "absurd"]
