@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 _END_STREAM, _ACK = 1, 1
+_NO_ERROR = bytes(4)
+"""a server that answered before it read the end of the request resets the stream this way; the answer counts"""
 _SERVICE = "/externalscaler.ExternalScaler/"
 
 
@@ -116,7 +118,7 @@ class Connection:
             self._out.append(_frame(_SETTINGS, _ACK, 0, b""))
         elif kind == _PING and not flags & _ACK:
             self._out.append(_frame(_PING, _ACK, 0, payload))
-        elif kind in (_GOAWAY, _RST_STREAM):
+        elif kind == _GOAWAY or (kind == _RST_STREAM and payload != _NO_ERROR):
             raise ConnectionError(f"the server ended the stream or connection: {payload!r}")
 
 

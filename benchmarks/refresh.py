@@ -9,16 +9,15 @@ Prometheus (needs the `prometheus` binary). Read the ratios and the orders of ma
 
 import asyncio
 import json
-import os
+import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import psutil
@@ -26,8 +25,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from scaler.clock import SystemClock
-from scaler.decide import Desk
+from scaler.commands.keda_client import KedaClient, OurTrigger
+from scaler.decide import Desk, Watched
 from scaler.errors import DependencyError
 from scaler.forecast.cache import MemoryCache
 from scaler.forecast.catalog import Catalog
@@ -36,8 +38,11 @@ from scaler.series import Blocks, Samples
 from scaler.store.null_store import NullStore
 from scaler.telemetry import Telemetry
 from scaler.trigger import Trigger, TriggerRules
+from tests.servers.prometheus import Recorded, prometheus
 
 DAY = 86400.0
+STEPS = ("refresh", "lease", "observe", "forecast", "publish")
+KEPT = ("history_bytes", "rss_bytes")
 SERVER = "http://prometheus.example:9090"
 
 
@@ -88,15 +93,12 @@ class Loaded:
         )
         self._count = count
 
-    def _welcome(self, watched: Any) -> None:
+    def _welcome(self, watched: Watched) -> None:
         self.refresh.welcome(watched)
 
     async def fill(self) -> None:
         """Register every trigger and wait until its past has been read."""
-        workers = [
-            asyncio.create_task(run())
-            for run in (self.refresh.run_newcomers, self.refresh.backfill.run)
-        ]
+        workers = [asyncio.create_task(run()) for run in (self.refresh.run_newcomers, self.refresh.backfill.run)]
         for number in range(self._count):
             metadata = {"query": f"sum(rate(requests_{number}[1m]))", "threshold": "10"}
             self.desk.watch("bench", f"workload-{number}", metadata, time.time())
@@ -114,9 +116,6 @@ class Loaded:
     def _seconds(self) -> dict[str, float]:
         name = "headway_refresh_step_duration_seconds_sum"
         return {step: self.telemetry.registry.get_sample_value(name, {"step": step}) or 0.0 for step in STEPS}
-
-
-STEPS = ("refresh", "lease", "observe", "forecast", "publish")
 
 
 async def measure_refresh(count: int, rounds: int) -> dict[str, float]:
@@ -137,21 +136,92 @@ async def measure_refresh(count: int, rounds: int) -> dict[str, float]:
     return figures
 
 
+class Started:
+    """A scaler process whose first answers are timed from exec."""
+
+    def __init__(self, folder: Path, name: str, *options: str) -> None:
+        self.port = free_port()
+        self.began = time.perf_counter()
+        command = [
+            *(sys.executable, "-m", "scaler.cli", "serve", "--data-dir", str(folder / "data")),
+            *("--grpc-address", f"127.0.0.1:{self.port}", "--http-address", f"127.0.0.1:{free_port()}", *options),
+        ]
+        self._log = (folder / f"{name}.log").open("wb")
+        self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+
+    def __enter__(self) -> "Started":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+    @property
+    def rss_mb(self) -> float:
+        return psutil.Process(self.process.pid).memory_info().rss / 2**20
+
+    def seconds_until(self, client: KedaClient, trigger: OurTrigger, enough: Callable[[float], bool]) -> float:
+        """Seconds from exec until GetMetrics gives a number that is `enough`; asks as soon as the port opens."""
+        while time.perf_counter() - self.began < 60:
+            call = client.metrics(trigger, "headway", "poll")
+            if call.number is not None and enough(call.number):
+                return time.perf_counter() - self.began
+            time.sleep(0.01)
+        raise RuntimeError(f"no answer within 60 s: {call}")
+
+
 def measure_start(folder: Path) -> dict[str, float]:
     """Seconds from exec to the first right answer with empty and warm caches, to the first forecast; idle memory."""
-    samples = [(time.time() // 60 * 60 - minute * 60, 100.0 + minute % 60) for minute in range(14 * 1440, -60, -1)]
-    with prometheus(folder / "prometheus", [Recorded("demand", samples)]) as server, redis(folder / "redis") as cache:
-        options = ("--allow-server-address", server.url, "--redis", cache.url)
-        with scaler_running(folder, *options, name="idle") as idle:
-            time.sleep(2)
-            idle_rss_mb = psutil.Process(idle.process.pid).memory_info().rss / 2**20
-        figures = {"idle_rss_mb": idle_rss_mb}
+    now = time.time() // 60 * 60
+    samples = [(now - minute * 60, 100.0 + minute % 60) for minute in range(14 * 1440, -60, -1)]
+    figures: dict[str, float] = {}
+    with prometheus(folder / "prometheus", [Recorded("demand", samples)]) as server:
+        metadata = {"serverAddress": server.url, "query": "demand", "threshold": "10", "leadTime": "30m"}
+        trigger = OurTrigger(0, "bench", "web", metadata)
+        options = ("--allow-server-address", server.url)
         for kind in ("empty", "warm"):
-            port = free_port()
-            started = time.perf_counter()
-            with scaler_running(folder, *options, name="scaler", grpc_port=port, wait=False) as scaler:
-                figures[f"first_answer_{kind}_s"] = seconds_until_answer(f"127.0.0.1:{port}", server.url, started)
+            with Started(folder, kind, *options) as scaler, KedaClient(f"127.0.0.1:{scaler.port}") as client:
+                figures[f"first_answer_{kind}_s"] = scaler.seconds_until(client, trigger, lambda _: True)
                 if kind == "empty":
-                    figures["first_forecast_s"] = seconds_until_forecast(scaler, started)
-                    time.sleep(35)
-        return figures
+                    # demand is a saw-tooth up to 159: a planned value above all that was is a forecast's
+                    asked = scaler.seconds_until(client, trigger, lambda number: number > 150)
+                    figures["first_forecast_s"] = asked - figures["first_answer_empty_s"]
+        with Started(folder, "idle", *options) as idle:
+            time.sleep(5)
+            figures["idle_rss_mb"] = idle.rss_mb
+    return figures
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def main(
+    quick: Annotated[bool, typer.Option(help="fewer rounds: under 50 s")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write a flat summary of named figures")] = None,
+) -> None:
+    """Measure, print the tables, and write the summary."""
+    console = Console()
+    summary: dict[str, float] = {}
+    table = Table("triggers", *(f"{step} s" for step in STEPS), "history B", "RSS B/trigger")
+    for count in (1_000, 10_000):
+        figures = asyncio.run(measure_refresh(count, rounds=2 if quick else 5))
+        table.add_row(
+            f"{count:,}", *(f"{figures[step]:.2f}" for step in STEPS), *(f"{figures[kind]:,.0f}" for kind in KEPT)
+        )
+        summary |= {f"{step}_s_{count}": figures[step] for step in STEPS}
+        summary["bytes_per_trigger"] = figures["rss_bytes"]
+        summary["history_bytes_per_trigger"] = figures["history_bytes"]
+    console.print(table)
+    with tempfile.TemporaryDirectory() as folder:
+        started = measure_start(Path(folder))
+    summary |= started | {"first_answer_s": started["first_answer_empty_s"]}
+    console.print({name: round(value, 3) for name, value in started.items()})
+    if json_file is not None:
+        json_file.write_text(json.dumps({"summary": summary}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)

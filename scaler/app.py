@@ -81,7 +81,7 @@ class Service:
         )
         self._parts = await open_parts(self.settings, self._given_source)
         self._refresh = self._make_refresh(self._parts)
-        self.telemetry.follow("rpc_calls", lambda: self.servicer.calls)
+        self.telemetry.follow("rpc_calls", lambda: {key: float(count) for key, count in self.servicer.calls.items()})
         for watched in self._early:
             self._refresh.welcome(watched)
         self._remember = Remember(

@@ -96,7 +96,7 @@ class Desk:
         if watched is None:
             return
         known = watched.upcoming or watched.current
-        if known is not None and outlook.counts_from <= known.outlook.counts_from:
+        if known is not None and outlook.counts_from < known.outlook.counts_from:
             return
         answer = self._answer(watched.trigger, outlook, max(now, outlook.counts_from))
         if outlook.counts_from > now and watched.current is not None:

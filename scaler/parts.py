@@ -46,7 +46,7 @@ def _source(settings: Settings) -> MetricSource:
 
 
 def _catalog(settings: Settings) -> Catalog:
-    return Catalog(settings.bundle, threads=settings.inference_threads)
+    return Catalog.open(settings.bundle, threads=settings.inference_threads)
 
 
 def _cache(settings: Settings) -> ForecastCache:

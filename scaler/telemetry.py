@@ -18,6 +18,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from scaler import __version__
+
 Values: TypeAlias = Mapping[tuple[str, ...], float]
 """label values → figure"""
 
@@ -198,6 +200,42 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
 FIGURES: tuple[Figure, ...] = (*TRIGGER_FIGURES, TRIGGERS_BY_RUNG, *PROCESS_FIGURES)
 
 EVENTS: tuple[Event, ...] = (
+    Event("restored", "info", ("triggers",), "Watched triggers were read from the database after a start"),
+    Event("draining", "info", (), "SIGTERM or SIGINT came: NOT_SERVING, then the ports close"),
+    Event("stopped", "info", (), "The process ends"),
+    Event(
+        "trigger_expired", "info", ("namespace", "name"), "Nobody asked about it for `trigger-expiry`: forgotten"
+    ),
+    Event(
+        "restore_refused", "warning", ("namespace", "name", "error"),
+        "A trigger in the database no longer fits the rules; it returns when KEDA asks about it",
+    ),
+    Event(
+        "observation_failed", "warning", ("namespace", "name", "kind", "error"),
+        "The source gave no demand, in its own words; once per change of the words",
+    ),
+    Event(
+        "no_subqueries", "debug", ("namespace", "name", "why"),
+        "The server cannot sum up blocks of history; plain samples are used",
+    ),
+    Event("forecast_failed", "error", ("model",), "A run of the bundle failed; the last forecasts are kept"),
+    Event("refresh_failed", "error", ("at",), "A refresh broke off; the next one is tried"),
+    Event("task_failed", "error", ("task",), "A background task broke off and is started again"),
+    Event(
+        "call_failed", "error", ("rpc", "request_id", "error", "frames"),
+        "A fault of Headway's own in a call; the caller got INTERNAL with this request_id",
+    ),
+    Event(
+        "cache_unavailable", "warning", ("error", "consequence"),
+        "Redis does not answer: this replica refreshes all its triggers itself",
+    ),
+    Event("cache_back", "info", (), "Redis answers again"),
+    Event("store_unavailable", "warning", ("error",), "The database does not answer: nothing new outlives a restart"),
+    Event("certificate_renewed", "info", ("file",), "The gRPC port took over a renewed certificate"),
+    Event(
+        "certificate_not_renewed", "warning", ("file", "reason"),
+        "The files on disk do not fit each other; the last good pair stays",
+    ),
 )  # fmt: skip
 
 _BY_CALL = {figure.called: figure for figure in PROCESS_FIGURES}
@@ -214,6 +252,7 @@ class Telemetry:
         self._followed = _Followed()
         self.registry.register(self._followed)
         self._objects: dict[str, Counter | Gauge | Histogram] = {}
+        self.set("build_info", 1, version=__version__)
 
     def count(self, called: str, /, **labels: str) -> None:
         """One more of the counter `called`."""

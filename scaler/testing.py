@@ -116,6 +116,10 @@ class ScriptedForecaster:
     def grid(self) -> Grid:
         return self._grid
 
+    @property
+    def needed_seconds(self) -> float:
+        return 0.0
+
     def forecast(self, batch: HistoryBatch) -> list[Forecast | None]:
         """One forecast per series of the batch."""
         return [self._script(key, batch.end, row) for key, row in zip(batch.keys, batch.history_NT, strict=True)]

@@ -7,6 +7,7 @@ import numpy as np
 
 from scaler.bundle import Bundle, Manifest, checksum, read_bundle, write_bundle
 from scaler.bundle.folder import Arrays
+from scaler.bundle.signature import HISTORY
 from scaler.errors import BundleInvalid
 from scaler.forecast.onnx_forecaster import open_bundle, open_graph, reference_difference, run
 
@@ -28,7 +29,8 @@ def _alone_as_together(bundle: Bundle, cases: Arrays, answers: Arrays) -> None:
     name = bundle.manifest.model
     session = open_graph(bundle.graph, name)
     alone = [
-        run(session, {key: values[i : i + 1] for key, values in cases.items()}, name) for i in range(_count(cases))
+        run(session, {key: values[case : case + 1] for key, values in cases.items()}, name)
+        for case in range(len(cases[HISTORY.name]))
     ]
     for key, together in answers.items():
         told = reference_difference(key, together, np.concatenate([answer[key] for answer in alone]))

@@ -55,8 +55,7 @@ def _demand(times: NDArray[np.int64]) -> _Values:
     wave = 100 - 60 * np.cos(2 * np.pi * times / 86400)
     weekday = np.where((times // 86400 + 3) % 7 >= 5, 0.6, 1.0)
     ripple = (times // 60 * 7919 % 31) - 15
-    demand: _Values = np.round(np.maximum(wave * weekday + ripple, 0))
-    return demand
+    return np.round(np.maximum(wave * weekday + ripple, 0)).astype(np.float64)
 
 
 def _gaps(values: _Values) -> _Values:

@@ -33,7 +33,7 @@ class _Loaded:
 
 
 class Catalog:
-    """The bundles in use. `open` and `reload` do I/O and CPU work (keep them off the event loop); all else is memory."""
+    """The bundles in use. `open` and `reload` do I/O and CPU work: keep them off the event loop. All else is memory."""
 
     def __init__(self, shipped: OnnxForecaster, source: str, champion: str, threads: int, cache: Path | None) -> None:
         self.shipped = shipped
@@ -114,8 +114,7 @@ class Catalog:
                 bundles[place] = _distinct(self._load(folder, running), bundles)
             except BundleInvalid as refusal:
                 refusals[place] = refusal
-                if running is not None:
-                    bundles[place] = running
+                pass
         self._loaded = _Loaded(bundles, refusals)
 
     def _folders(self) -> list[Path]:

@@ -31,6 +31,7 @@ class OnnxForecaster:
         self.manifest = manifest
         self.grid = Grid(manifest.step_seconds, manifest.steps, manifest.coarse_seconds, manifest.coarse_steps)
         self.model = manifest.model
+        self.needed_seconds = float(manifest.minimum_history_steps * manifest.step_seconds)
         self._session = session
         self._chunk = chunk
         self._positions = {name: i for i, name in enumerate(manifest.series)}

@@ -78,7 +78,7 @@ class RedisCache:
     """A cache shared by all replicas with the same server and prefix. Connects when first used, and again when needed.
 
     `url`: redis://, rediss:// or unix://, as redis-py reads it; `replica_id` is this process's own name among them.
-    `timeout_seconds` bounds one round trip; an operation over many keys gets a tenth of it more per call it takes.
+    `timeout_seconds` bounds one round trip; an operation over many keys gets a fiftieth of it more per call it takes.
     Raises SettingsError for a URL that cannot be used. `refused` counts received values that were no outlooks.
     """
 
@@ -137,8 +137,10 @@ class RedisCache:
         try:
             async with self._translated("subscribing"):
                 await subscription.subscribe(self._channel)
+            quiet_seconds = self._timeout_seconds  # until the subscription is confirmed
             while not self._closed:
-                message = await self._next_message(subscription)
+                message = await self._next_message(subscription, quiet_seconds)
+                quiet_seconds = QUIET_SECONDS
                 if message["type"] == "subscribe":
                     yield []
                 elif message["type"] == "message":
@@ -161,10 +163,10 @@ class RedisCache:
     async def _run(self, script: str, prefix: str, keys: Sequence[str], *arguments: Any) -> Any:
         return await self._redis.eval(script, len(keys), *[prefix + key for key in keys], *arguments)
 
-    async def _next_message(self, subscription: PubSub) -> dict[str, Any]:
-        """The next message of any type; a quiet connection has to prove that it lives."""
-        async with self._translated("waiting for wakes", seconds=QUIET_SECONDS + 2 * self._timeout_seconds):
-            message = await subscription.get_message(timeout=QUIET_SECONDS)
+    async def _next_message(self, subscription: PubSub, quiet_seconds: float) -> dict[str, Any]:
+        """The next message of any type; a connection quiet for so long has to prove that it lives."""
+        async with self._translated("waiting for wakes", seconds=quiet_seconds + 2 * self._timeout_seconds):
+            message = await subscription.get_message(timeout=quiet_seconds)
             if message is None:
                 await subscription.ping()
                 message = await subscription.get_message(timeout=self._timeout_seconds)
@@ -175,7 +177,7 @@ class RedisCache:
     @asynccontextmanager
     async def _translated(self, doing: str, calls: int = 1, seconds: float | None = None) -> AsyncIterator[None]:
         """Bounds what is done within, and turns every failure of the server into CacheUnavailable."""
-        limit = seconds or self._timeout_seconds * (1 + calls / 10)
+        limit = seconds or self._timeout_seconds * (1 + calls / 50)
         try:
             async with asyncio.timeout(limit):
                 yield
@@ -205,7 +207,6 @@ def _client(url: str, server: str, timeout_seconds: float) -> Redis:
             url,
             socket_timeout=timeout_seconds,
             socket_connect_timeout=min(CONNECT_SECONDS, timeout_seconds),
-            socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
             protocol=2,
         )

@@ -15,11 +15,14 @@ from purgatory.service._async.circuitbreaker import AsyncCircuitBreaker
 from scaler.errors import SourceRefused, SourceUnavailable
 from scaler.history.answers import Answer, TooLarge, TooSlow, TryAgain, decode
 from scaler.history.credentials import Credentials, Identity, ServerAccess
-from scaler.history.queries import MOST_QUERIES
+from scaler.history.queries import MOST_BYTES, MOST_QUERIES
 from scaler.server_address import redact
 
 MOST_ANSWER_BYTES = 16 * 2**20
 """10,000 samples of one series are 0.3 MB; more than this is a query that forgot to aggregate"""
+
+MOST_URL_BYTES = 2_500
+"""queries sent in the URL grow threefold there, and proxies refuse URLs above 8 kB"""
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -50,6 +53,7 @@ class Server:
         self.alone: set[str] = set()
         """queries that spoil a request they share; they are asked on their own"""
         self.most_together = MOST_QUERIES
+        self.most_bytes = MOST_BYTES if access.method == "POST" else MOST_URL_BYTES
         self._base = address.rstrip("/")
         self._access = access
         self._limits = limits

@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 Seen = float | DependencyError
 BLOCK_STEP_SECONDS = 60.0
 """how often demand is sampled within a coarse block where the trigger has no step of its own"""
+AT_A_TIME = 500
+"""triggers sorted into requests before the event loop may answer somebody"""
 FEW = 2
 """slow requests per observe() up to which a query among them is blamed, not the server"""
 MOST_SPLITS = 300
@@ -59,6 +61,8 @@ class PrometheusSource:
         """Demand of each trigger at `at`, or its error, in the triggers' order."""
         groups: dict[tuple[str, Pairs, float], list[int]] = defaultdict(list)
         for position, trigger in enumerate(triggers):
+            if position % AT_A_TIME == 0:
+                await asyncio.sleep(0)
             groups[(trigger.server_address, _parameters(trigger), self._patience(trigger))].append(position)
         rounds = [_Round(self._server(address), parameters, seconds, at) for address, parameters, seconds in groups]
         members = [[triggers[position] for position in positions] for positions in groups.values()]
@@ -92,7 +96,7 @@ class PrometheusSource:
         try:
             times, mean, peak = await self._summed_up(trigger, first, last, block_seconds)
         except (SourceRefused, AmbiguousDemand) as error:
-            log.debug("no subqueries", namespace=trigger.namespace, name=trigger.name, why=str(error))
+            log.debug("no_subqueries", namespace=trigger.namespace, name=trigger.name, why=str(error))
             plain = await self.samples(trigger, first, last, block_seconds)
             times, mean, peak = plain.times, plain.values, plain.values
         if trigger.ignore_null_values:
@@ -150,7 +154,11 @@ class _Round:
     async def observe(self, triggers: Sequence[Trigger]) -> list[Seen]:
         """Demand or error of each, in order."""
         requests = self._requests(triggers)
-        answers = await asyncio.gather(*(self._ask([triggers[i] for i in request]) for request in requests))
+        tasks = []
+        for request in requests:
+            tasks.append(asyncio.create_task(self._ask([triggers[i] for i in request])))
+            await asyncio.sleep(0)
+        answers = await asyncio.gather(*tasks)
         self._learn()
         seen: dict[int, Seen] = {}
         for request, answered in zip(requests, answers, strict=True):
@@ -162,7 +170,7 @@ class _Round:
         apart = set(alone)
         together = [i for i in range(len(triggers)) if i not in apart]
         queries = [triggers[i].query for i in together]
-        groups = packed(queries, self._server.most_together, MOST_BYTES)
+        groups = packed(queries, self._server.most_together, self._server.most_bytes)
         return [[i] for i in alone] + [[together[k] for k in group] for group in groups]
 
     async def _ask(self, triggers: list[Trigger]) -> list[Seen]:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 TAG = "__headway__"
 """the label by which the members of one request are told apart"""
@@ -26,6 +27,7 @@ _LEXEME = re.compile(
 _CLOSES = {")": "(", "]": "[", "}": "{"}
 
 
+@lru_cache(maxsize=32_768)
 def self_contained(query: str) -> bool:
     """Whether every bracket and string that opens in `query` closes in it, and none closes before it opens.
 
@@ -68,12 +70,15 @@ def over_block(function: str, query: str, block_seconds: float, step_seconds: fl
     return f"{function}({enclosed(query)}[{max(1, math.ceil(block_seconds) - 1)}s:{max(1, round(step_seconds))}s])"
 
 
+_BYTES_AROUND = len(joined([tagged("", "00")] * 2)) - len(tagged("", "00"))
+
+
 def packed(queries: Sequence[str], most_queries: int, most_bytes: int) -> Iterator[list[int]]:
     """Positions of `queries` in groups of at most `most_queries` that stay under `most_bytes` when joined."""
     group: list[int] = []
     size = 0
     for position, query in enumerate(queries):
-        length = len(tagged(query, "00").encode()) + len(" or ")
+        length = len(query.encode()) + _BYTES_AROUND
         if group and (len(group) >= most_queries or size + length > most_bytes):
             yield group
             group, size = [], 0

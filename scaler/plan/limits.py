@@ -37,7 +37,7 @@ def _rungs() -> tuple[int, ...]:
     """1, 2, … 10, 12, 14, 16, 18, 20, 23, 26, 29, 32, 36, …: each the first whole number above 1.1 × the one before."""
     rungs = [1]
     while rungs[-1] < 1_000_000:
-        rungs.append(rungs[-1] * 11 // 10)
+        rungs.append(rungs[-1] * 11 // 10 + 1)
     return tuple(rungs)
 
 

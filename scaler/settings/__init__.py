@@ -8,8 +8,8 @@ options.py the command line options made from the fields. Durations are written 
 seconds (float) in the code.
 """
 
-from scaler.settings.fields import Server, Settings, load_settings
+from scaler.settings.fields import ListedTrigger, Server, Settings, load_settings
 from scaler.settings.options import with_settings_options
 from scaler.settings.rules import SettingsInvalid
 
-__all__ = ["Server", "Settings", "SettingsInvalid", "load_settings", "with_settings_options"]
+__all__ = ["ListedTrigger", "Server", "Settings", "SettingsInvalid", "load_settings", "with_settings_options"]

@@ -23,7 +23,7 @@ from scaler.settings.values import (
 
 ENVIRONMENT_PREFIX = "HEADWAY_"
 
-IN_FILE_ONLY = frozenset({"servers"})
+IN_FILE_ONLY = frozenset({"servers", "triggers"})
 """fields without flag and environment variable, because a line of text cannot hold them"""
 
 
@@ -50,6 +50,16 @@ class Server(BaseModel):
     method: Literal["POST", "GET"] = _setting(
         "POST", "POST|GET", "POST keeps long queries out of the URL; GET is for proxies that allow nothing else."
     )
+
+
+class ListedTrigger(BaseModel):
+    """A trigger that is watched although KEDA never asks about it; an entry of the file's `triggers:` list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    namespace: str = _setting(..., "NAME", "Namespace of the ScaledObject.")
+    name: str = _setting(..., "NAME", "Name of the ScaledObject.")
+    metadata: dict[str, str] = _setting(..., "KEYS", "The trigger's keys and values, as in docs/trigger.md.")
 
 
 class Settings(BaseSettings):
@@ -100,6 +110,12 @@ class Settings(BaseSettings):
         "LIST",
         "Credentials for further servers, in the file only. Being listed does not allow triggers to use a server: "
         "`allow-server-address` does.",
+    )
+    triggers: tuple[ListedTrigger, ...] = _setting(
+        (),
+        "LIST",
+        "Triggers to watch although KEDA never asks about them, in the file only: for ScaledObjects whose own "
+        "`prometheus` trigger reads `headway_planned_demand`.",
     )
     prometheus_timeout: Seconds = _setting(
         10.0, "DURATION", "Longest wait for one answer. Below the refresh interval, so a slow server costs one look."
@@ -238,7 +254,7 @@ class Settings(BaseSettings):
             details = error.errors()
             faulty = {str(detail["loc"][0]) for detail in details}
             rest = handler({name: value for name, value in values.items() if name not in faulty})
-            faults = [fault_of(detail, Server if len(detail["loc"]) > 1 else cls) for detail in details]
+            faults = [fault_of(detail, _ENTRIES.get(detail["loc"][0], cls)) for detail in details]
             raise SettingsInvalid((*faults, *contradictions(rest, faulty))) from None
         if contradicting := contradictions(settings):
             raise SettingsInvalid(tuple(contradicting))
@@ -256,6 +272,9 @@ class Settings(BaseSettings):
     def known_servers(self) -> tuple[Server, ...]:
         """Every server with credentials: the default one first, then those of the file."""
         return (self.default_server, *self.servers) if self.default_server else self.servers
+
+
+_ENTRIES: dict[int | str, type[BaseModel]] = {"servers": Server, "triggers": ListedTrigger}
 
 
 def load_settings(flags: Mapping[str, object] | None = None) -> Settings:

