@@ -68,7 +68,11 @@ class Connection:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
         self._received = b""
-        self._out: list[bytes] = [_PREFACE, _frame(_SETTINGS, 0, 0, b""), _frame(_WINDOW_UPDATE, 0, 0, b"\x3f\xff\x00\x00")]
+        self._out: list[bytes] = [
+            _PREFACE,
+            _frame(_SETTINGS, 0, 0, b""),
+            _frame(_WINDOW_UPDATE, 0, 0, b"\x3f\xff\x00\x00"),
+        ]
         self._next_stream = 1
         self._answered: set[int] = set()
 

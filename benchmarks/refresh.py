@@ -9,6 +9,7 @@ Prometheus (needs the `prometheus` binary). Read the ratios and the orders of ma
 
 import asyncio
 import json
+import math
 import socket
 import statistics
 import subprocess
@@ -23,6 +24,7 @@ import numpy as np
 import psutil
 import typer
 from rich.console import Console
+from numpy.typing import NDArray
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -34,8 +36,8 @@ from scaler.errors import DependencyError
 from scaler.forecast.cache import MemoryCache
 from scaler.forecast.catalog import Catalog
 from scaler.refresh import Refresh, RefreshSettings
-from scaler.series import Blocks, Samples
-from scaler.store.null_store import NullStore
+from scaler.series import Blocks, Floats, Samples
+from scaler.store.null import NullStore
 from scaler.telemetry import Telemetry
 from scaler.trigger import Trigger, TriggerRules
 from tests.servers.prometheus import Recorded, prometheus
@@ -49,15 +51,18 @@ SERVER = "http://prometheus.example:9090"
 class DailySource:
     """Every trigger's demand: a noisy daily curve of its own, computed, not fetched."""
 
-    def _demand(self, trigger: Trigger, times: np.ndarray) -> np.ndarray:
-        seed = int(trigger.name.rpartition("-")[2])
-        level, phase = 50 + seed % 500, seed % 86400
-        daily = 1 + 0.6 * np.sin(2 * np.pi * (times + phase) / DAY)
-        noise = np.random.default_rng(seed).normal(1, 0.05, len(times))
-        return np.asarray(np.maximum(level * daily * noise, 0), dtype=np.float32)
+    def _demand(self, trigger: Trigger, times: NDArray[np.float64]) -> Floats:
+        number = int(trigger.name.rpartition("-")[2])
+        daily = 1 + 0.6 * np.sin(2 * np.pi * (times / DAY + number / 10_000))
+        restless = 1 + 0.05 * np.sin(times * (0.37 + number % 7))
+        return np.asarray((50 + number % 500) * daily * restless, dtype=np.float32)
 
     async def observe(self, triggers: Sequence[Trigger], at: float) -> list[float | DependencyError]:
-        return [float(self._demand(trigger, np.array([at]))[0]) for trigger in triggers]
+        return [self._now(int(trigger.name.rpartition("-")[2]), at) for trigger in triggers]
+
+    def _now(self, number: int, at: float) -> float:
+        daily = 1 + 0.6 * math.sin(2 * math.pi * (at / DAY + number / 10_000))
+        return (50 + number % 500) * daily * (1 + 0.05 * math.sin(at * (0.37 + number % 7)))
 
     async def samples(self, trigger: Trigger, start: float, end: float, step_seconds: float) -> Samples:
         times = np.arange(start, end + 1e-6, step_seconds)
@@ -71,6 +76,9 @@ class DailySource:
     def reachable(self, trigger: Trigger) -> bool:
         return True
 
+    def circuits(self) -> dict[str, bool]:
+        return {}
+
     async def close(self) -> None:
         pass
 
@@ -78,7 +86,7 @@ class DailySource:
 class Loaded:
     """A refresh with `count` triggers whose history is complete."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, settings: RefreshSettings = RefreshSettings()) -> None:  # noqa: B008  frozen
         self.telemetry = Telemetry()
         self.desk = Desk(TriggerRules(default_server=SERVER), 15.0, on_new=self._welcome)
         self.refresh = Refresh(
@@ -89,7 +97,7 @@ class Loaded:
             NullStore(),
             SystemClock(),
             self.telemetry,
-            RefreshSettings(),
+            settings,
         )
         self._count = count
 
@@ -103,7 +111,7 @@ class Loaded:
             metadata = {"query": f"sum(rate(requests_{number}[1m]))", "threshold": "10"}
             self.desk.watch("bench", f"workload-{number}", metadata, time.time())
         while len(self.refresh) < self._count or self.refresh.backfill.waiting():
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # noqa: ASYNC110  looks at counts, once per run
         for worker in workers:
             worker.cancel()
 
@@ -124,9 +132,7 @@ async def measure_refresh(count: int, rounds: int) -> dict[str, float]:
     before = process.memory_info().rss
     loaded = Loaded(count)
     await loaded.fill()
-    ticks = []
-    for _ in range(rounds):
-        ticks.append(await loaded.tick())
+    ticks = [await loaded.tick() for _ in range(rounds)]
     figures = {step: statistics.median(tick[step] for tick in ticks) for step in STEPS}
     figures["history_bytes"] = loaded.refresh.bytes_per_trigger
     figures["rss_bytes"] = (process.memory_info().rss - before) / count
@@ -158,7 +164,7 @@ class Started:
 
     @property
     def rss_mb(self) -> float:
-        return psutil.Process(self.process.pid).memory_info().rss / 2**20
+        return float(psutil.Process(self.process.pid).memory_info().rss / 2**20)
 
     def seconds_until(self, client: KedaClient, trigger: OurTrigger, enough: Callable[[float], bool]) -> float:
         """Seconds from exec until GetMetrics gives a number that is `enough`; asks as soon as the port opens."""

@@ -178,10 +178,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=list(KINDS))
     parser.add_argument("--core", type=int, help="run on this processor alone")
+    parser.add_argument("--all-cores", action="store_true", help="run on every processor")
     parser.add_argument("--port", type=int, default=0, help="share this port with others")
     parser.add_argument("--triggers", type=int, default=10_000)
     options = parser.parse_args()
-    if options.core is not None:
+    if options.all_cores:
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    elif options.core is not None:
         os.sched_setaffinity(0, {options.core})
     KINDS[options.kind](options)
 

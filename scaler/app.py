@@ -15,6 +15,7 @@ import structlog
 from scaler.clock import Clock, SystemClock
 from scaler.decide import Desk, Watched
 from scaler.history import MetricSource
+from scaler.listed import keep_watching
 from scaler.logs import configure_logs
 from scaler.metric.certificates import TlsFiles
 from scaler.metric.server import MetricServer, ServerOptions
@@ -35,6 +36,10 @@ log = structlog.get_logger()
 
 RESTART_SECONDS = 1.0
 """pause before a background task that failed is started again"""
+
+
+RELOAD_SECONDS = 60.0
+"""how often the bundles' place is looked at for new versions"""
 
 
 class Service:
@@ -82,6 +87,11 @@ class Service:
         self._parts = await open_parts(self.settings, self._given_source)
         self._refresh = self._make_refresh(self._parts)
         self.telemetry.follow("rpc_calls", lambda: {key: float(count) for key, count in self.servicer.calls.items()})
+        catalog, source = self._parts.catalog, self._parts.source
+        self.telemetry.follow(
+            "circuit_open", lambda: {(name,): float(is_open) for name, is_open in source.circuits().items()}
+        )
+        self.telemetry.follow("bundle_info", lambda: {(f.model,): 1.0 for f in catalog.forecasters.values()})
         for watched in self._early:
             self._refresh.welcome(watched)
         self._remember = Remember(
@@ -98,6 +108,8 @@ class Service:
         self._keep_running("listen", self._refresh.run_listen)
         self._keep_running("refresh", self._refresh.run)
         self._keep_running("remember", self._restore_then_remember)
+        self._keep_running("bundles", self._follow_bundles)
+        self._keep_running("listed", self._watch_listed)
 
     async def stop(self) -> None:
         """NOT_SERVING, drain, end the streams, give leases back, write what is not stored yet."""
@@ -172,6 +184,25 @@ class Service:
             self._restored = True
             log.info("restored", triggers=restored)
         await self._remember.run()
+
+    async def _watch_listed(self) -> None:
+        await keep_watching(self.desk, self.settings.triggers, self.clock, self.settings.trigger_expiry / 4)
+
+    async def _follow_bundles(self) -> None:
+        """Take up new versions of the bundles; a refused one is told once, and what runs stays."""
+        assert self._parts is not None
+        catalog = self._parts.catalog
+        told: dict[str, str] = {}
+        while True:
+            refused = {place: str(refusal) for place, refusal in catalog.refusals.items()}
+            for place, why in refused.items():
+                if told.get(place) != why:
+                    log.error("bundle_refused", bundle=place, error=why)
+                    self.telemetry.count("bundle_refused")
+            told = refused
+            await self.clock.sleep_until(self.clock.now() + RELOAD_SECONDS)
+            if self.settings.bundle:
+                await asyncio.to_thread(catalog.reload)
 
     def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Run a background task for the life of the process; a fault in it is told, and it starts again."""

@@ -183,3 +183,7 @@ def check(
 
 
 add_offline_commands(app)
+
+
+if __name__ == "__main__":
+    main()

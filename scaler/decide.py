@@ -121,9 +121,8 @@ class Desk:
             self._promote(watched, now)
         current = watched.current
         if current is None:
-            raise watched.trouble or NotReady(
-                f"{watched.trigger.namespace}/{watched.trigger.name}: registered, waiting for the first observation"
-            )
+            # one instance is raised many times: without this its traceback would grow with every call
+            raise (watched.trouble or _not_ready(watched.trigger)).with_traceback(None)
         if now >= current.valid_until:
             current = watched.current = self._answer(watched.trigger, current.outlook, now)
         if current.plan.rung is Rung.NOTHING:
@@ -145,6 +144,10 @@ class Desk:
         made = decide(trigger, outlook, now, self.refresh_seconds)
         valid_until = max(outlook.counts_from + 1.5 * self.refresh_seconds, made.at + self.refresh_seconds)
         return Answer(outlook, made, outlook.counts_from, valid_until)
+
+
+def _not_ready(trigger: Trigger) -> NotReady:
+    return NotReady(f"{trigger.namespace}/{trigger.name}: registered, waiting for the first observation")
 
 
 def _nothing_left(trigger: Trigger, answer: Answer) -> str:

@@ -4,14 +4,15 @@ import asyncio
 import socket
 import uuid
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scaler.forecast import ForecastCache
-from scaler.forecast.catalog import Catalog
 from scaler.history import MetricSource
-from scaler.history.connection import Limits
-from scaler.history.credentials import ServerAccess
 from scaler.settings import Settings
 from scaler.store import Store
+
+if TYPE_CHECKING:
+    from scaler.forecast.catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Parts:
     """Where history comes from, what forecasts it, and where results are kept."""
 
     source: MetricSource
-    catalog: Catalog
+    catalog: "Catalog"
     cache: ForecastCache
     store: Store
 
@@ -29,15 +30,17 @@ class Parts:
 
 
 async def open_parts(settings: Settings, source: MetricSource | None = None) -> Parts:
-    """All parts, opened side by side. Raises SettingsError or BundleInvalid for what an operator must mend."""
-    opened = asyncio.to_thread(_catalog, settings)
-    found_source = source or _source(settings)
-    cache = _cache(settings)
-    store = await asyncio.to_thread(_store, settings)
-    return Parts(found_source, await opened, cache, store)
+    """All parts, opened side by side. Raises SettingsError for what an operator must mend.
+
+    A bundle that is refused does not raise: the one that ships serves, and the catalog's refusals say why.
+    """
+    catalog, store = await asyncio.gather(asyncio.to_thread(_catalog, settings), asyncio.to_thread(_store, settings))
+    return Parts(source or _source(settings), catalog, _cache(settings), store)
 
 
 def _source(settings: Settings) -> MetricSource:
+    from scaler.history.connection import Limits
+    from scaler.history.credentials import ServerAccess
     from scaler.history.prometheus import PrometheusSource
 
     access = [ServerAccess(**server.model_dump()) for server in settings.known_servers]
@@ -45,7 +48,9 @@ def _source(settings: Settings) -> MetricSource:
     return PrometheusSource(access, limits)
 
 
-def _catalog(settings: Settings) -> Catalog:
+def _catalog(settings: Settings) -> "Catalog":
+    from scaler.forecast.catalog import Catalog
+
     return Catalog.open(settings.bundle, threads=settings.inference_threads)
 
 

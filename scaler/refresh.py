@@ -9,7 +9,7 @@ import asyncio
 import math
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -38,6 +38,9 @@ RECENT_SECONDS = 900.0
 
 PLANS_AT_A_TIME = 16
 """plans made before the event loop may answer somebody: about a millisecond's work"""
+
+LEASE_INTERVALS = 2.0
+"""how many refresh intervals a lease lasts: after a replica died, another takes over at its next tick but one"""
 
 HURRY_SECONDS = 0.1
 """how long freshly backfilled triggers are gathered, to be forecast together"""
@@ -107,6 +110,8 @@ class Refresh:
             except Exception:
                 log.exception("refresh_failed", at=at)
                 self._telemetry.count("refresh_failed")
+            if self._clock.now() > at + interval:
+                self._telemetry.count("refresh_overrun")
 
     async def run_newcomers(self) -> None:
         """Serve every newly registered trigger at once: shared outlook or first observation, then its history."""
@@ -209,6 +214,8 @@ class Refresh:
     async def _welcome(self, newcomers: list[Watched]) -> None:
         keys = [w.trigger.key for w in newcomers]
         await self._receive(keys)
+        for _ in [w for w in newcomers if w.current is None]:
+            self._telemetry.count("cold_start")
         ours = await self._lease(newcomers)
         fresh = self._adopt(ours)
         at = self._clock.now()
@@ -229,7 +236,7 @@ class Refresh:
         with self._telemetry.step("lease"):
             keys = [w.trigger.key for w in watched]
             try:
-                mine = await self._cache.lease(keys, self._settings.interval_seconds * 3)
+                mine = await self._cache.lease(keys, self._settings.interval_seconds * LEASE_INTERVALS)
                 self._note_alone(False)
             except CacheUnavailable as error:
                 self._note_alone(True, str(error))
@@ -419,7 +426,7 @@ class Refresh:
             highest = table.history_peak(keys)
             for tracked, (at, value), near, far in zip(mine, newest, recent.tolist(), highest.tolist(), strict=True):
                 if not math.isnan(value):
-                    tracked.observation = Observation(at, value, near, far)
+                    tracked.observation = _never_forgetting(tracked, Observation(at, value, near, far))
 
     async def _receive(self, keys: Sequence[str]) -> None:
         """Outlooks that other replicas published for triggers that this one knows."""
@@ -449,6 +456,14 @@ def utc_offset_seconds(timezone: str, at: float) -> int:
 
 def _put(table: HistoryTable, rows: Sequence[tuple[Tracked, float]], at: float) -> None:
     table.put([t.key for t, _ in rows], np.array([value for _, value in rows], dtype=np.float32), at)
+
+
+def _never_forgetting(tracked: Tracked, new: Observation) -> Observation:
+    """`new`, with the highest demand that a replica before this one knew of, until the past has been fetched."""
+    old = tracked.observation
+    if old is None or Phase.COARSE in tracked.done:
+        return new
+    return replace(new, history_peak=max(new.history_peak, old.history_peak))
 
 
 def _rising(tracked: Tracked) -> bool:

@@ -200,6 +200,7 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
 FIGURES: tuple[Figure, ...] = (*TRIGGER_FIGURES, TRIGGERS_BY_RUNG, *PROCESS_FIGURES)
 
 EVENTS: tuple[Event, ...] = (
+    Event("listening", "info", ("grpc_address", "http_address"), "The ports are open"),
     Event("restored", "info", ("triggers",), "Watched triggers were read from the database after a start"),
     Event("draining", "info", (), "SIGTERM or SIGINT came: NOT_SERVING, then the ports close"),
     Event("stopped", "info", (), "The process ends"),
@@ -217,6 +218,9 @@ EVENTS: tuple[Event, ...] = (
     Event(
         "no_subqueries", "debug", ("namespace", "name", "why"),
         "The server cannot sum up blocks of history; plain samples are used",
+    ),
+    Event(
+        "bundle_refused", "error", ("bundle", "error"), "Does not match its specification; the running bundle stays"
     ),
     Event("forecast_failed", "error", ("model",), "A run of the bundle failed; the last forecasts are kept"),
     Event("refresh_failed", "error", ("at",), "A refresh broke off; the next one is tried"),

@@ -84,6 +84,9 @@ class FixedSource:
     def reachable(self, trigger: Trigger) -> bool:
         return True
 
+    def circuits(self) -> dict[str, bool]:
+        return {}
+
     async def close(self) -> None:
         pass
 

@@ -120,7 +120,7 @@ async def _demo(options: DemoOptions) -> Exit:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel_all)
     async with _running(options) as (service, source, clock):
         workloads = [Workload(scaled) for scaled in demo_objects()]
-        view = _view(options)
+        view = _view(options, service)
         with view, contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ONCE_SECONDS if options.once else options.seconds):
                 return await _watch(workloads, service, source, clock, view, options.once)
@@ -184,12 +184,19 @@ def _recording() -> contextlib.AbstractContextManager[Path]:
     return as_file(files("scaler") / "demo_data" / "workloads.csv.gz")
 
 
-def _view(options: DemoOptions) -> View:
-    text = introduction(options.grpc_address, options.http_address, manifest_path())
+def _view(options: DemoOptions, service: Service) -> View:
+    grpc_address = _with_port(options.grpc_address, service.grpc_port)
+    http_address = _with_port(options.http_address, service.http_port)
+    text = introduction(grpc_address, http_address, manifest_path())
     if sys.stdout.isatty() and not options.as_json:
         return LiveView(options.speed, text)
     print(text, file=sys.stderr)
     return RowView(options.as_json)
+
+
+def _with_port(address: str, port: int) -> str:
+    """The address with the port that was taken, where 0 was asked for."""
+    return f"{address.rpartition(':')[0]}:{port}"
 
 
 def _cancel_all() -> None:

@@ -113,14 +113,16 @@ class LiveView:
     def _table(self, rows: Sequence[Row]) -> Table:
         now = datetime.fromtimestamp(rows[0].at, UTC) if rows else None
         title = f"Headway demo · recorded time {now:%a %d %b %Y %H:%M:%S} UTC · {self._speed:g} × real time"
-        table = Table(title=title, title_justify="left")
-        table.add_column("workload")
-        for name in ("demand now", "forecast need", "metric for KEDA", "replicas (ready)", "short min", "replica-h"):
-            table.add_column(name, justify="right")
-        for name in ("reactive replicas", "short min", "replica-h"):
-            table.add_column(name, justify="right", style="dim")
+        table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+        table.add_column("workload", no_wrap=True)
+        for name in ("demand", "need", "metric"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("scaled by", no_wrap=True)
+        for name in ("replicas", "ready", "short", "replica-h"):
+            table.add_column(name, justify="right", no_wrap=True)
         for row in rows:
-            table.add_row(row.workload, *_numbers(row), *_lane(row.ours, row.at), *_lane(row.reactive, row.at))
+            table.add_row(row.workload, *_numbers(row), "headway", *_lane(row.ours, row.at))
+            table.add_row("", "", "", "", "reactive", *_lane(row.reactive, row.at), style="dim")
         return table
 
     def _notes(self, rows: Sequence[Row]) -> list[str]:
@@ -133,10 +135,14 @@ def plain(row: Row) -> str:
     ours, reactive = _lane(row.ours, row.at), _lane(row.reactive, row.at)
     line = (
         f"{datetime.fromtimestamp(row.at, UTC):%d %b %H:%M:%S}  {row.workload:<8} demand {demand:>6}  need {need:>6}  "
-        f"metric {metric:>6}  replicas {ours[0]:>8}  short {ours[1]:>5} min  {ours[2]:>6} replica-h   "
-        f"reactive {reactive[0]:>8}  short {reactive[1]:>5} min  {reactive[2]:>6} replica-h"
+        f"metric {metric:>6}  headway {_words(ours)}  reactive {_words(reactive)}"
     )
     return f"{line}  {row.trouble}".rstrip()
+
+
+def _words(lane: tuple[str, str, str, str]) -> str:
+    replicas, ready, short, hours = lane
+    return f"{replicas:>2} replicas ({ready:>2} ready) short {short:>5} min {hours:>6} replica-h"
 
 
 def introduction(grpc_address: str, http_address: str, manifest: str) -> str:
@@ -144,8 +150,11 @@ def introduction(grpc_address: str, http_address: str, manifest: str) -> str:
     message = '{"namespace":"demo","name":"gateway","scalerMetadata":{"query":"gateway_traffic","threshold":"10"}}'
     return f"""\
 Three recorded workloads, planned by Headway as KEDA would have it, next to what a reactive trigger would do.
-A minute is short when more is asked than the ready replicas carry. Ctrl-C leaves.
-In another terminal:
+  need       the demand that must be served by the time a replica ordered now is ready
+  metric     what KEDA reads; the HPA makes replicas of it
+  short      minutes in which more was asked than the ready replicas carry
+  replica-h  what that cost
+Ctrl-C leaves. In another terminal:
 
   headway check {manifest} --scaler {grpc_address}
   headway why demo gateway --address http://{http_address}
@@ -158,11 +167,12 @@ def _numbers(row: Row) -> tuple[str, str, str]:
     return _short(row.demand), _short(plan.need if plan else None), _short(plan.metric if plan else None)
 
 
-def _lane(deployment: Deployment | None, at: float) -> tuple[str, str, str]:
+def _lane(deployment: Deployment | None, at: float) -> tuple[str, str, str, str]:
+    """Replicas, ready ones, short minutes and replica hours."""
     if deployment is None:
-        return "-", "-", "-"
-    replicas = f"{deployment.replicas} ({deployment.ready(at)})"
-    return replicas, f"{deployment.short_minutes:.1f}", f"{deployment.replica_hours:.1f}"
+        return "-", "-", "-", "-"
+    ready, short, hours = deployment.ready(at), deployment.short_minutes, deployment.replica_hours
+    return str(deployment.replicas), str(ready), f"{short:.1f}", f"{hours:.1f}"
 
 
 def _short(value: float | None) -> str:

@@ -30,16 +30,21 @@ class Report:
     def count(self, level: Level) -> int:
         return sum(finding.level is level for finding in self.findings)
 
+    @property
+    def probes(self) -> list[Asked | Call]:
+        return [*self.asked, *self.calls]
+
+    @property
+    def errors(self) -> int:
+        """Faults of the file, and answers that are wrong; not the answers that never came."""
+        return self.count(Level.ERROR) + sum(bool(one.trouble) and not one.unreachable for one in self.probes)
+
 
 def exit_of(reports: list[Report]) -> Exit:
     """FAULTS over UNREACHABLE over FINE: what is certainly wrong counts before what could not be seen."""
-    probes: list[Asked | Call] = []
-    for report in reports:
-        probes += [*report.asked, *report.calls]
-    wrong = any(report.count(Level.ERROR) for report in reports)
-    if wrong or any(probe.trouble and not probe.unreachable for probe in probes):
+    if any(report.errors for report in reports):
         return Exit.FAULTS
-    return Exit.UNREACHABLE if any(probe.unreachable for probe in probes) else Exit.FINE
+    return Exit.UNREACHABLE if any(one.unreachable for report in reports for one in report.probes) else Exit.FINE
 
 
 def as_json(reports: list[Report], file: str, keda_version: str) -> dict[str, Any]:
@@ -47,7 +52,7 @@ def as_json(reports: list[Report], file: str, keda_version: str) -> dict[str, An
     return {
         "file": file,
         "keda_version": keda_version,
-        "errors": sum(report.count(Level.ERROR) for report in reports),
+        "errors": sum(report.errors for report in reports),
         "warnings": sum(report.count(Level.WARNING) for report in reports),
         "objects": [_object(report) for report in reports],
     }
@@ -116,12 +121,8 @@ def print_report(report: Report, console: Console) -> None:
     if report.calls:
         console.print(_call_table(report.calls))
         _print_outcome(report, console)
-    counts = ", ".join(f"{report.count(level)} {_plural(level, report.count(level))}" for level in Level)
-    console.print(f"  {counts}\n")
-
-
-def _plural(level: Level, count: int) -> str:
-    return str(level) if count == 1 or level is Level.ADVICE else f"{level}s"
+    counts = (report.errors, report.count(Level.WARNING), report.count(Level.ADVICE))
+    console.print("  {} errors, {} warnings, {} advice\n".format(*counts))
 
 
 def _print_finding(finding: Finding, scaled: ScaledObject, console: Console) -> None:

@@ -73,9 +73,9 @@ def print_record(record: Record, now: float, console: Console) -> None:
         f"[bold]{escape(record['namespace'])}/{escape(record['name'])}[/]  trigger {escape(record['trigger'])}"
     )
     console.print(f"  {escape(record['query'])}  at {escape(record['server'])}", soft_wrap=True)
-    console.print(f"  {escape(_asked_for(record))}")
+    console.print(f"  {escape(_asked_for(record))}", soft_wrap=True)
     for line in _summary(record, now):
-        console.print(f"  {line}")
+        console.print(f"  {line}", soft_wrap=True)
     if record["plan"] is not None:
         console.print(_reasons(record["plan"]["reasons"]))
     console.print()
@@ -137,7 +137,7 @@ def _reasons(reasons: list[Record]) -> Table:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
+    return "" if value is None else f"{round(value, 2):g}" if value < 1e6 else f"{value:.4g}"
 
 
 def _ago(at: float, now: float) -> str:

@@ -114,7 +114,8 @@ class Catalog:
                 bundles[place] = _distinct(self._load(folder, running), bundles)
             except BundleInvalid as refusal:
                 refusals[place] = refusal
-                pass
+                if running is not None:
+                    bundles[place] = running
         self._loaded = _Loaded(bundles, refusals)
 
     def _folders(self) -> list[Path]:

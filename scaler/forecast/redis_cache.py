@@ -196,8 +196,16 @@ class RedisCache:
 
 
 def server_name(url: str) -> str:
-    """The server as people may read it: no user, no password, no options."""
-    parts = urlsplit(url)
+    """The server as people may read it: no user, no password, no options.
+
+    Raises SettingsError where the password cannot be told from the rest.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise SettingsError("redis: the URL cannot be read: the brackets of an IPv6 address do not match") from error
+    if url.count("@") != ("@" in parts.netloc):
+        raise SettingsError("redis: special characters in user, password and options are percent-encoded (@ is %40)")
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 

@@ -1,6 +1,12 @@
-"""Demand as a source returned it. One protocol; `prometheus.py` and `recorded.py` implement it; `grid.py` is pure."""
+"""Demand as a source returned it. One protocol; `prometheus.py` and `recorded.py` implement it; `table.py` keeps it.
 
-from collections.abc import Sequence
+prometheus.py   many triggers per request  ←  queries.py (texts), connection.py (one server), answers.py (told apart)
+credentials.py  what the operator shows to a server
+recorded.py     a recording instead        ←  traces.py (CSV, Parquet)
+table.py        history of all triggers    ←  page.py (rings of float32), grid.py (slots, steps, blocks); pure
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from scaler.errors import DependencyError
@@ -28,6 +34,10 @@ class MetricSource(Protocol):
 
     def reachable(self, trigger: Trigger) -> bool:
         """False while the circuit of this trigger's server is open: asking now would fail at once."""
+        ...
+
+    def circuits(self) -> Mapping[str, bool]:
+        """Every server asked so far, and whether its circuit is open."""
         ...
 
     async def close(self) -> None: ...

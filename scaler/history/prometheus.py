@@ -15,7 +15,6 @@ from scaler.history.answers import BadQuery, Element, Series, TooLarge, TooSlow,
 from scaler.history.connection import Limits, Pairs, Server
 from scaler.history.credentials import ServerAccess, access_for
 from scaler.history.queries import (
-    MOST_BYTES,
     MOST_QUERIES,
     TAG,
     joined,
@@ -107,6 +106,10 @@ class PrometheusSource:
         """False while the circuit of this trigger's server is open."""
         server = self._servers.get(trigger.server_address)
         return server is None or server.reachable()
+
+    def circuits(self) -> dict[str, bool]:
+        """Every server asked so far, by its address without credentials, and whether its circuit is open."""
+        return {server.shown: not server.reachable() for server in self._servers.values()}
 
     async def close(self) -> None:
         await asyncio.gather(*(server.close() for server in self._servers.values()))

@@ -75,6 +75,10 @@ class RecordedSource:
         """Always."""
         return True
 
+    def circuits(self) -> dict[str, bool]:
+        """None: there is no server."""
+        return {}
+
     async def close(self) -> None:
         """Nothing to close."""
 

@@ -77,7 +77,9 @@ class Servicer:
     async def GetMetrics(self, request: bytes, context: Context) -> bytes:
         """The planned metric: exactly one value, under our one name whatever name was asked for."""
         try:
-            answer = await self._answer(self._measured, request)
+            now = self._clock.now()
+            watched = self._measured.known(request, now) or await self._met(self._measured, request, now)
+            answer = self._desk.answer(watched, now)
             reply = answer.wire or _made(answer)
         except Exception as error:  # noqa: BLE001
             await self._refuse("GetMetrics", error, context)
@@ -87,11 +89,13 @@ class Servicer:
     async def IsActive(self, request: bytes, context: Context) -> bytes:
         """Whether demand is expected in the lead window; an error, never "inactive", while nothing is known."""
         try:
-            answer = await self._answer(self._objects, request)
+            now = self._clock.now()
+            watched = self._objects.known(request, now) or await self._met(self._objects, request, now)
+            active = self._desk.answer(watched, now).plan.active
         except Exception as error:  # noqa: BLE001
             await self._refuse("IsActive", error, context)
         self.calls["IsActive", "OK"] += 1
-        return activity_reply(answer.plan.active)
+        return activity_reply(active)
 
     async def StreamIsActive(self, request: bytes, context: Context) -> None:
         """Activity now and at each change; silent while nothing is known."""
@@ -116,14 +120,6 @@ class Servicer:
             if invalid.threshold is None:
                 raise
             return invalid.threshold
-
-    async def _answer(self, lookup: Lookup, request: bytes) -> Answer:
-        now = self._clock.now()
-        watched = lookup.known(request, now)
-        if watched is None:
-            watched = await self._met(lookup, request, now)
-            now = self._clock.now()
-        return self._desk.answer(watched, now)
 
     async def _met(self, lookup: Lookup, request: bytes, now: float) -> Watched:
         watched_before = len(self._desk)

@@ -75,7 +75,8 @@ def _fold(rules: tuple[tuple[str, Rule], ...], situation: Situation, value: floa
         change = rule(situation, value)
         if change is not None:
             after, text = change
-            reasons.append(Reason(name, text, value, after))
+            is_first = all(reason.after is None for reason in reasons)
+            reasons.append(Reason(name, text, None if is_first else value, after))
             value = after
     return value
 

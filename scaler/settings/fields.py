@@ -45,7 +45,7 @@ class Server(BaseModel):
     certificate_file: File | None = _setting(None, "FILE", "Client certificate (PEM); read again when it changes.")
     key_file: File | None = _setting(None, "FILE", "Key (PEM) of the client certificate.")
     ca_file: File | None = _setting(None, "FILE", "Authorities (PEM) to trust there, instead of the system's.")
-    tenant: str = _setting("", "NAME", "Tenant, sent unless a trigger names its own (`namespace`).")
+    tenant: str = _setting("", "NAME", "Tenant, sent with every request to this server.")
     tenant_header: str = _setting("X-Scope-OrgID", "NAME", "Header that carries the tenant.")
     method: Literal["POST", "GET"] = _setting(
         "POST", "POST|GET", "POST keeps long queries out of the URL; GET is for proxies that allow nothing else."
@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     prometheus_ca_file: File | None = _setting(
         None, "FILE", "Authorities (PEM) to trust at `prometheus`, instead of the system's."
     )
-    prometheus_tenant: str = _setting("", "NAME", "Tenant, sent unless a trigger names its own (`namespace`).")
+    prometheus_tenant: str = _setting("", "NAME", "Tenant, sent with every request to this server.")
     prometheus_tenant_header: str = _setting("X-Scope-OrgID", "NAME", "Header that carries the tenant.")
     prometheus_method: Literal["POST", "GET"] = _setting(
         "POST", "POST|GET", "POST keeps long queries out of the URL; GET is for proxies that allow nothing else."
@@ -121,10 +121,10 @@ class Settings(BaseSettings):
         10.0, "DURATION", "Longest wait for one answer. Below the refresh interval, so a slow server costs one look."
     )
     prometheus_concurrency: int = _setting(
-        16,
+        8,
         "NUMBER",
-        "Requests under way at once per server. Fewer than the 20 queries that a Prometheus runs at once by default, "
-        "so that people and alerts get their turn.",
+        "Requests under way at once per server; one asks for up to 50 triggers. Fewer than the 20 queries that a "
+        "Prometheus runs at once by default, so that people and alerts get their turn.",
         ge=1,
         le=256,
     )

@@ -1,11 +1,14 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from scaler import __version__
 from scaler.cli import app
+from scaler.commands import offline
 
 GOOD = """\
 kind: ScaledObject
@@ -127,3 +130,13 @@ def test_check_against_a_closed_port_exits_3(good: Path) -> None:
     assert code == 3
     assert "not reachable" in out
     assert "Connection refused" in " ".join(out.split())
+
+
+def test_offline_commands_come_from_installed_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package with an entry point in the group adds its commands; without one there is nothing to see."""
+    assert "train" not in run("--help")[1]
+    trained = typer.Typer()
+    entry = SimpleNamespace(load=lambda: lambda target: target.command("train")(lambda: typer.echo("trained")))
+    monkeypatch.setattr(offline, "entry_points", lambda group: [entry] if group == offline.GROUP else [])
+    offline.add_offline_commands(trained)
+    assert CliRunner().invoke(trained, []).stdout == "trained\n"

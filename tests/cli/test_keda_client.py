@@ -7,8 +7,18 @@ from typing import Any
 
 import grpc
 import pytest
+import trustme
 
-from scaler.commands.keda_client import METRIC_FAILED, NO_VALUE, SPEC_FAILED, Call, KedaClient, OurTrigger, keda_calls
+from scaler.commands.keda_client import (
+    METRIC_FAILED,
+    NO_VALUE,
+    SPEC_FAILED,
+    Call,
+    KedaClient,
+    OurTrigger,
+    ScalerTls,
+    keda_calls,
+)
 from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.metric.wire.externalscaler_pb2_grpc import ExternalScalerServicer, add_ExternalScalerServicer_to_server
 
@@ -47,10 +57,11 @@ VALUE = wire.MetricValue(metricName="demand", metricValue=43, metricValueFloat=4
 
 
 @contextmanager
-def serving(servicer: Scripted) -> Iterator[str]:
+def serving(servicer: Scripted, credentials: grpc.ServerCredentials | None = None) -> Iterator[str]:
     server = grpc.server(ThreadPoolExecutor(4))
     add_ExternalScalerServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    address = "127.0.0.1:0"
+    port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     server.start()
     try:
         yield f"127.0.0.1:{port}"
@@ -134,3 +145,19 @@ def test_nobody_listening_is_unreachable() -> None:
     with serving(Scripted([SPEC], [VALUE], "GetMetricSpec")) as address, KedaClient(address) as client:
         unready = client.metric_spec(trigger, "poll")
     assert (refused.unreachable, unready.unreachable) == (True, False)
+
+
+def test_mutual_tls_with_files_as_keda_has_them() -> None:
+    """With CA, certificate and key the scaler answers; without them it is unreachable."""
+    authority = trustme.CA()
+    ca = authority.cert_pem.bytes()
+    own, client = authority.issue_cert("127.0.0.1"), authority.issue_cert("keda")
+    pairs = [(own.private_key_pem.bytes(), b"".join(blob.bytes() for blob in own.cert_chain_pems))]
+    credentials = grpc.ssl_server_credentials(pairs, ca, require_client_auth=True)
+    tls = ScalerTls(False, ca, client.cert_chain_pems[0].bytes(), client.private_key_pem.bytes())
+    trigger = OurTrigger(0, "shop", "web", {})
+    with serving(Scripted([SPEC], [VALUE]), credentials) as address:
+        with KedaClient(address, tls) as trusted:
+            assert trusted.metric_spec(trigger, "poll").answer == "demand target 10"
+        with KedaClient(address, timeout_seconds=2) as plain:
+            assert plain.metric_spec(trigger, "poll").unreachable

@@ -64,9 +64,10 @@ async def test_reasons_and_replicas_are_shown(port: Port) -> None:
     port.receive(port.watch(), forecast(420.0))
     result = await port.why()
     assert result.exit_code == 0
-    assert "metric 420, active" in result.stdout
+    assert "metric 450, active" in result.stdout
     assert "→ 9 replicas" in result.stdout
-    assert "need" in result.stdout
+    need = next(line for line in result.stdout.splitlines() if line.split()[:1] == ["need"])
+    assert "420  the peak over" in need
     assert "sum(up[1m])" in result.stdout
 
 
@@ -99,7 +100,7 @@ async def test_json_is_the_scalers_own_record(port: Port) -> None:
     port.receive(port.watch(), forecast(420.0))
     result = await port.why("--json")
     (record,) = json.loads(result.stdout)["triggers"]
-    assert (record["plan"]["metric"], record["readiness"]) == (420.0, None)
+    assert (record["plan"]["need"], record["readiness"]) == (420.0, None)
 
 
 async def test_unknown_workload_exits_1_with_the_reason(port: Port) -> None:

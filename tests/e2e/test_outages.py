@@ -17,7 +17,7 @@ import pytest
 from scaler.commands.keda_client import KedaClient, OurTrigger
 from tests.e2e.scaler_process import ScalerProcess, scaler_running
 from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
-from tests.servers.redis import RedisServer, redis_running
+from tests.servers.redis import RedisServer, redis_server
 
 pytestmark = [pytest.mark.server, pytest.mark.e2e]
 
@@ -106,7 +106,7 @@ def plan_of(address: str) -> dict[str, object]:
     """The one current plan of a replica, as its HTTP port tells it."""
     with urlopen(f"http://{address}/api/v1/plans", timeout=5) as answer:
         plans = json.load(answer)["plans"]
-    return plans[0] if plans else {"rung": "nothing"}
+    return (plans[0]["plan"] if plans else None) or {"rung": "nothing"}
 
 
 def metadata(prometheus: str) -> dict[str, str]:
@@ -148,7 +148,7 @@ def world(demand: Demand, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("e2e")
     with ExitStack() as stack:
         metrics = stack.enter_context(prometheus(folder / "prometheus", [demand.series()]))
-        redis = stack.enter_context(redis_running(folder / "redis"))
+        redis = stack.enter_context(redis_server())
         options = ("--redis", redis.url, "--allow-server-address", metrics.url, "--refresh-interval", "5s")
         replicas = [stack.enter_context(scaler_running(folder, *options, name=f"replica-{n}")) for n in (1, 2)]
         clients = [stack.enter_context(KedaClient(replica.grpc_address)) for replica in replicas]

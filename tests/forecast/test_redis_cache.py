@@ -255,12 +255,25 @@ def test_the_name_of_a_server_holds_no_secret(url: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://cache:6379", "cache:6379", "", "redis://cache:port/0", "redis://cache/0?colour=blue"]
+    "url",
+    [
+        "http://cache:6379",
+        "cache:6379",
+        "",
+        "redis://cache:port/0",
+        "redis://cache/0?colour=blue",
+        "redis://[::1/0",
+        "redis://:s3cret/x@cache:6379",
+        "redis://:s3cret@x@cache:6379",
+        "redis://:s3cret?x@cache:6379",
+        "redis://:s3cret#x@cache:6379",
+    ],
 )
 def test_a_url_that_cannot_be_used_is_refused_at_once(url: str) -> None:
-    """A wrong scheme, port or option is the operator's to mend, told when the cache is made."""
-    with pytest.raises(SettingsError):
+    """A wrong scheme, port, option or an unreadable password is told when the cache is made, the password is not."""
+    with pytest.raises(SettingsError) as caught:
         RedisCache(url, "one")
+    assert "s3cret" not in str(caught.value)
 
 
 async def test_answers_while_outlooks_travel(server: RedisServer) -> None:

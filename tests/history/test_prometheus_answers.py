@@ -255,8 +255,8 @@ async def server(answer: Callable[[str], Awaitable[bytes | None]]) -> AsyncItera
         listening.close()
 
 
-async def test_one_slow_query_disturbs_its_neighbours_once() -> None:
-    """It is found out and asked alone from then on, and the server's circuit stays closed."""
+async def test_slow_queries_disturb_their_neighbours_once() -> None:
+    """They are found out and asked alone from then on; as the server answers others, its circuit stays closed."""
 
     async def answer(query: str) -> bytes:
         if "slow" in query:
@@ -264,14 +264,14 @@ async def test_one_slow_query_disturbs_its_neighbours_once() -> None:
         return json.dumps(vector(*range(max(1, query.count(TAG))))).encode()
 
     async with server(answer) as address:
-        source = PrometheusSource(limits=replace(QUICK, observe_seconds=0.3))
-        triggers = [replace(TRIGGER, query=q, server_address=address) for q in ("a", "b", "slow", "c")]
+        source = PrometheusSource(limits=replace(QUICK, observe_seconds=0.8, failures_to_open=2))
+        triggers = [replace(TRIGGER, query=q, server_address=address) for q in ("a", "b", "slow1", "slow2", "slow3")]
         first = await source.observe(triggers, AT)
         assert all(isinstance(answer, SourceUnavailable) for answer in first)
-        for _ in range(8):
-            a, b, slow, c = await source.observe(triggers, AT)
-            assert not any(isinstance(answer, Exception) for answer in (a, b, c))
-            assert "within 0.3 s" in str(slow)
+        for _ in range(2):
+            a, b, *slow = await source.observe(triggers, AT)
+            assert not any(isinstance(answer, Exception) for answer in (a, b))
+            assert all("within 0.8 s" in str(answer) for answer in slow)
         assert source.reachable(triggers[0])
         await source.close()
 
@@ -333,7 +333,7 @@ async def test_a_server_that_refuses_everything_is_not_stormed() -> None:
 
 async def test_certificates_are_shown_and_replaced_without_a_restart(tmp_path: Path) -> None:
     """mTLS with an authority of the operator's; a half-written pair leaves the last good one."""
-    authority, other = trustme.CA(), trustme.CA()
+    authority = trustme.CA()
     shown: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -364,9 +364,26 @@ async def test_certificates_are_shown_and_replaced_without_a_restart(tmp_path: P
     assert await source.observe([trigger], AT) == [1.0]
     write("second")
     assert await source.observe([trigger], AT) == [1.0]
-    other.issue_cert("x").private_key_pem.write_to_path(key)
+    authority.issue_cert("third").cert_chain_pems[0].write_to_path(certificate)
     assert await source.observe([trigger], AT) == [1.0]
     assert shown == ["first", "second", "second"]
     (untrusted,) = await PrometheusSource((), QUICK).observe([trigger], AT)
     assert "CERTIFICATE_VERIFY_FAILED" in str(untrusted)
     listening.close()
+
+
+async def test_a_server_that_never_answers_opens_its_circuit() -> None:
+    """Nobody was answered meanwhile, so it is not the query that is slow."""
+
+    async def hang(_: str) -> bytes:
+        await asyncio.sleep(30)
+        return b""
+
+    async with server(hang) as address:
+        source = PrometheusSource(limits=replace(QUICK, observe_seconds=0.1, failures_to_open=2))
+        trigger = replace(TRIGGER, server_address=address)
+        for _ in range(2):
+            assert source.reachable(trigger)
+            await source.observe([trigger], AT)
+        assert not source.reachable(trigger)
+        await source.close()

@@ -149,10 +149,10 @@ async def test_a_stopped_server_opens_the_circuit_and_a_restart_closes_it(source
 
 async def test_a_hung_server_costs_one_time_limit(source, ask, server) -> None:
     """It accepts connections and says nothing; when it goes on, so do we."""
-    triggers = [ask(f'apps{{app="{app}"}}', timeout_seconds=0.3) for app in range(60)]
+    triggers = [ask(f'apps{{app="{app}"}}') for app in range(60)]
     server.pause()
     try:
-        for answer in await source.observe(triggers, NOON):
+        for answer in await source.observe([replace(trigger, timeout_seconds=0.3) for trigger in triggers], NOON):
             assert isinstance(answer, SourceUnavailable)
             assert "within 0.3 s" in str(answer)
     finally:

@@ -12,7 +12,7 @@ from scaler.history.page import ROWS
 from scaler.history.table import HistoryTable
 from scaler.series import Blocks, Grid, Samples
 
-GRID = Grid(step_seconds=60, steps=70, coarse_seconds=300, coarse_steps=6)
+GRID = Grid(step_seconds=60, steps=70, coarse_seconds=360, coarse_steps=6)
 SLOT = 15.0
 START = 1_700_000_100.0
 NAN = float("nan")
@@ -258,7 +258,7 @@ def test_coverage_counts_what_is_known() -> None:
     table.backfill("a", Samples(times, np.ones(20, np.float32)), hold_seconds=60)
     found = table.coverage("a")
     assert (found.steps, found.steps_wanted) == (20, 70)
-    assert (found.blocks, found.blocks_wanted) == (4, 6)
+    assert (found.blocks, found.blocks_wanted) == (3, 6)
 
 
 def test_a_default_trigger_costs_28_kilobytes() -> None:

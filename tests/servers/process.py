@@ -21,7 +21,11 @@ def running(command: Sequence[str | Path], log: Path, **popen: Any) -> Iterator[
     """The running process, its output in `log`; terminated (then killed) on leaving."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [str(part) for part in command], stdout=output, stderr=output, preexec_fn=_die_with_parent, **popen
+            [str(part) for part in command],
+            stdout=output,
+            stderr=output,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  one call into libc, and no thread of ours holds a lock
+            **popen,
         )
     try:
         yield process

@@ -1,0 +1,219 @@
+"""One SQL database behind the store: connecting, transactions, the schema, and what happens when it breaks.
+
+`Postgres` and `Sqlite` differ in how they connect, lock and fail; `Database` is what they share.
+"""
+
+import asyncio
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+import structlog
+from sqlalchemy import URL, Connection, event, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from scaler.errors import StoreUnavailable
+from scaler.store.schema import HEAD
+
+T = TypeVar("T")
+P = ParamSpec("P")
+Work = Callable[Concatenate[AsyncConnection, P], Awaitable[T]]
+
+TIMEOUT_SECONDS = 5.0
+CONNECT_SECONDS = 2.0
+BUSY_SECONDS = 2.0
+"""how long SQLite waits for another process that writes to the same file"""
+LOCK = 0x68656164
+"""number of the PostgreSQL advisory lock under which the schema changes and long history is merged"""
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class Database(ABC):
+    """Runs work in transactions. Connects, and brings the schema up to date, when first used and after a failure."""
+
+    def __init__(self, name: str, engine: AsyncEngine) -> None:
+        self.name = name
+        """as people may read it: without user and password"""
+        self.engine = engine
+        self._prepared = False
+        self._preparing = asyncio.Lock()
+
+    @property
+    def dialect(self) -> str:
+        """`postgresql` or `sqlite`"""
+        return self.engine.dialect.name
+
+    @abstractmethod
+    async def lock(self, connection: AsyncConnection) -> None:
+        """Keep every other process from reading, merging and writing back until this transaction ends."""
+
+    async def run(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The result of `work(connection, …)`, done in one transaction. Raises StoreUnavailable."""
+        try:
+            await self._prepare()
+            async with self.engine.begin() as connection:
+                return await work(connection, *args, **kwargs)
+        except (SQLAlchemyError, sqlite3.Error, OSError, StoreUnavailable) as error:
+            self._prepared = False
+            raise StoreUnavailable(f"{self.name}: {_reason(error)}") from error
+
+    async def close(self) -> None:
+        with suppress(SQLAlchemyError, sqlite3.Error, OSError):
+            await self.engine.dispose()
+
+    async def _prepare(self) -> None:
+        async with self._preparing:
+            if not self._prepared:
+                await self._bring_to_head()
+                self._prepared = True
+
+    async def _bring_to_head(self) -> None:
+        async with self.engine.begin() as connection:
+            if await connection.run_sync(_revision) == HEAD:
+                return
+            upgrade = await asyncio.to_thread(_load_upgrade)
+            await self.lock(connection)
+            await connection.run_sync(upgrade)
+
+
+class Postgres(Database):
+    """PostgreSQL at a libpq URL, with all that asyncpg understands of one (`?sslmode=`, `?host=/run/postgresql` …)."""
+
+    def __init__(self, url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        async def connect() -> Any:
+            import asyncpg
+
+            try:
+                return await asyncpg.connect(
+                    url,
+                    timeout=CONNECT_SECONDS,
+                    command_timeout=timeout_seconds,
+                    server_settings={"application_name": "headway"},
+                )
+            except (ValueError, ArithmeticError) as error:
+                raise StoreUnavailable(f"the URL cannot be used: {error}") from error
+
+        parts = urlsplit(url)
+        engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=connect,
+            pool_size=2,
+            max_overflow=0,
+            pool_timeout=timeout_seconds,
+            pool_pre_ping=True,
+            hide_parameters=True,
+        )
+        super().__init__(f"PostgreSQL at {parts.netloc.rpartition('@')[2]}{parts.path}", engine)
+
+    async def lock(self, connection: AsyncConnection) -> None:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": LOCK})
+
+
+class Sqlite(Database):
+    """A SQLite file in WAL mode, made with its folder where missing. A damaged one is set aside, never overwritten."""
+
+    def __init__(self, path: Path, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self.path = path
+        engine = create_async_engine(
+            URL.create("sqlite+aiosqlite", database=str(path)),
+            connect_args={"isolation_level": None, "timeout": BUSY_SECONDS},
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=timeout_seconds,
+            hide_parameters=True,
+        )
+        event.listen(engine.sync_engine, "connect", _configure)
+        event.listen(engine.sync_engine, "begin", _begin)
+        self._set_aside_times = 0
+        super().__init__(f"SQLite file {path}", engine)
+
+    async def lock(self, connection: AsyncConnection) -> None:
+        """Nothing to do: every transaction begins with the lock."""
+
+    async def run(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        seen = self._set_aside_times
+        try:
+            return await super().run(work, *args, **kwargs)
+        except StoreUnavailable as error:
+            if not _is_damage(error.__cause__):
+                raise
+            await self._start_anew(seen, str(error))
+            return await super().run(work, *args, **kwargs)
+
+    async def _bring_to_head(self) -> None:
+        await asyncio.to_thread(self.path.parent.mkdir, parents=True, exist_ok=True)
+        await super()._bring_to_head()
+
+    async def _start_anew(self, seen: int, why: str) -> None:
+        async with self._preparing:
+            if seen != self._set_aside_times:
+                return  # somebody else noticed the same damage first
+            self._prepared = False
+            await self.engine.dispose()
+            try:
+                aside = await asyncio.to_thread(set_aside, self.path)
+            except OSError as error:
+                raise StoreUnavailable(f"{self.name}: damaged, and cannot be set aside: {error}") from error
+            self._set_aside_times += 1
+            structlog.get_logger().warning("store_set_aside", file=str(self.path), aside=str(aside), error=why)
+
+
+def set_aside(path: Path) -> Path:
+    """The new name of a damaged SQLite file, `NAME.corrupt-N`; its log goes with it, so that it can be salvaged."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
+        number += 1
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
+    return aside
+
+
+def _configure(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _load_upgrade() -> Callable[[Connection], None]:
+    """Alembic takes a third of a second to load, and only a database that is new or old needs it."""
+    from scaler.store.migrations import upgrade
+
+    return upgrade
+
+
+def _revision(connection: Connection) -> str | None:
+    """The schema's revision; None where there is none yet."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
+
+
+def _driver_error(error: BaseException | None) -> BaseException | None:
+    """What the driver raised, out of SQLAlchemy's wrapping, whose text would show the statement."""
+    while (inner := getattr(error, "orig", None)) is not None:
+        error = inner
+    return error
+
+
+def _is_damage(error: BaseException | None) -> bool:
+    code = getattr(_driver_error(error), "sqlite_errorcode", 0)
+    return code & 0xFF in _DAMAGED
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    cause = _driver_error(error)
+    return next(iter(str(cause).splitlines()), "") or type(cause).__name__

@@ -1,0 +1,24 @@
+"""The store of a process that keeps nothing: every restart begins anew."""
+
+from collections.abc import Mapping, Sequence
+
+from scaler.series import Blocks
+from scaler.store import WatchedRecord
+
+
+class NullStore:
+    """Remembers nothing and never fails."""
+
+    async def watched(self, called_since: float) -> list[WatchedRecord]:
+        return []
+
+    async def watch(self, records: Sequence[WatchedRecord]) -> None: ...
+
+    async def forget(self, keys: Sequence[str]) -> None: ...
+
+    async def save_blocks(self, blocks: Mapping[str, Blocks], block_seconds: int, keep_since: float) -> None: ...
+
+    async def load_blocks(self, keys: Sequence[str], block_seconds: int, since: float) -> dict[str, Blocks]:
+        return {}
+
+    async def close(self) -> None: ...

@@ -1,0 +1,221 @@
+"""The `Store` in SQL: a few statements that SQLite and PostgreSQL share, in short transactions."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy import Executable, Table, case, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scaler.errors import SettingsError, StoreUnavailable
+from scaler.series import Blocks
+from scaler.store import Store, WatchedRecord
+from scaler.store.database import TIMEOUT_SECONDS, Database, Postgres, Sqlite
+from scaler.store.null import NullStore
+from scaler.store.pages import PAGE_BLOCKS, Pages, merged, page_of, paged, unpaged
+from scaler.store.schema import long_history, watched
+
+SQLITE_NAME = "headway.db"
+
+# Sizes of one transaction: a few milliseconds of this process's event loop each.
+RECORDS = 250
+PAGES = 500
+KEYS_LOADED = 32
+
+_T = TypeVar("_T")
+_Row = dict[str, Any]
+
+
+def open_store(url: str | None, data_dir: Path | None) -> Store:
+    """The store at `url` (postgresql://… or sqlite:///FILE), else a file in `data_dir`, else one that keeps nothing.
+
+    Nothing is connected before it is used: a database that is away is told by the store's methods.
+    Raises SettingsError for a URL that cannot be used.
+    """
+    if url is not None:
+        return SqlStore(_database(url))
+    return NullStore() if data_dir is None else SqlStore(Sqlite(data_dir / SQLITE_NAME))
+
+
+class SqlStore:
+    """A store in one database. Work on many triggers is cut into transactions, each of which is done or not done.
+
+    `timeout_seconds` bounds an operation; one of many transactions gets a twentieth of it more for each.
+    """
+
+    def __init__(self, database: Database, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self.database = database
+        self._timeout_seconds = timeout_seconds
+
+    async def watched(self, called_since: float) -> list[WatchedRecord]:
+        records: list[WatchedRecord] = []
+        by_key = select(watched).where(watched.c.last_called >= called_since).order_by(watched.c.key).limit(RECORDS)
+        more = True
+        while more:
+            query = by_key.where(watched.c.key > records[-1].key) if records else by_key
+            async with self._bounded():
+                rows = await self.database.run(_fetch, query)
+            records += [WatchedRecord(*row) for row in rows]
+            more = len(rows) == RECORDS
+        return records
+
+    async def watch(self, records: Sequence[WatchedRecord]) -> None:
+        """Insert or update by key; the latest `last_called` stays, whichever replica saw it."""
+        statement = self._insert(watched)
+        sent = statement.excluded
+        latest = case((sent.last_called > watched.c.last_called, sent.last_called), else_=watched.c.last_called)
+        upsert = statement.on_conflict_do_update(
+            index_elements=[watched.c.key], set_={"metadata": sent.metadata, "last_called": latest}
+        )
+        # In the order of keys, so that replicas which write the same rows cannot wait for each other in a circle.
+        chunks = list(_chunks(sorted(records, key=lambda record: record.key), RECORDS))
+        async with self._bounded(len(chunks)):
+            for chunk in chunks:
+                await self.database.run(_execute, upsert, [_watched_row(record) for record in chunk])
+
+    async def forget(self, keys: Sequence[str]) -> None:
+        chunks = list(_chunks(sorted(keys), RECORDS))
+        async with self._bounded(len(chunks)):
+            for chunk in chunks:
+                await self.database.run(_forget, chunk)
+
+    async def save_blocks(self, blocks: Mapping[str, Blocks], block_seconds: int, keep_since: float) -> None:
+        """Merge coarse blocks (by key and block start). Older ones than `keep_since` are dropped, 96 at a time."""
+        chunks = list(_by_pages(blocks))
+        async with self._bounded(len(chunks)):
+            await self.database.run(_drop_before, block_seconds, page_of(keep_since, block_seconds))
+            for chunk in chunks:
+                await self.database.run(self._merge, paged(chunk, block_seconds, keep_since), block_seconds)
+
+    async def load_blocks(self, keys: Sequence[str], block_seconds: int, since: float) -> dict[str, Blocks]:
+        """The blocks of each key that start at `since` or later; keys without any are left out."""
+        loaded: dict[str, Blocks] = {}
+        chunks = list(_chunks(keys, KEYS_LOADED))
+        async with self._bounded(len(chunks)):
+            for chunk in chunks:
+                rows = await self.database.run(_fetch, _pages(chunk, block_seconds, page_of(since, block_seconds)))
+                loaded.update(unpaged(rows, block_seconds, since))
+        return loaded
+
+    async def close(self) -> None:
+        await self.database.close()
+
+    async def _merge(self, connection: AsyncConnection, pages: Pages, block_seconds: int) -> None:
+        if not pages.rows:
+            return
+        await self.database.lock(connection)
+        keys, numbers = zip(*pages.rows, strict=True)
+        query = _pages(sorted(set(keys)), block_seconds, min(numbers)).where(long_history.c.page <= max(numbers))
+        stored = {(key, page): packed for key, page, packed in await _fetch(connection, query)}
+        statement = self._insert(long_history)
+        upsert = statement.on_conflict_do_update(
+            index_elements=list(long_history.primary_key), set_={"blocks": statement.excluded.blocks}
+        )
+        packed_pages = merged(pages, stored).packed()
+        await connection.execute(
+            upsert,
+            [
+                {"key": key, "block_seconds": block_seconds, "page": page, "blocks": packed}
+                for (key, page), packed in zip(pages.rows, packed_pages, strict=True)
+            ],
+        )
+
+    def _insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
+        if self.database.dialect == "postgresql":
+            return postgresql.insert(table)
+        return sqlite.insert(table)
+
+    @asynccontextmanager
+    async def _bounded(self, transactions: int = 1) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._timeout_seconds * (1 + transactions / 20)):
+                yield
+        except TimeoutError as error:
+            raise StoreUnavailable(f"{self.database.name}: no answer in time") from error
+
+
+def _database(url: str) -> Database:
+    scheme, separator, rest = url.partition("://")
+    dialect = scheme.partition("+")[0] if separator else ""
+    if dialect in ("postgresql", "postgres"):
+        return Postgres(_checked(f"postgresql://{rest}"))
+    path = unquote(rest.partition("?")[0])
+    if dialect == "sqlite" and path.startswith("/") and path != "/":
+        return Sqlite(Path(path[1:]))
+    if dialect == "sqlite":
+        raise SettingsError("database: a SQLite URL names a file: sqlite:///relative/path or sqlite:////absolute/path")
+    raise SettingsError(f"database: a URL starts with postgresql:// or sqlite:///, this one with {dialect!r}")
+
+
+def _checked(url: str) -> str:
+    """The same URL. One whose password cannot be told from the rest is refused, before a part of it gets into a log."""
+    try:
+        netloc = urlsplit(url).netloc
+    except ValueError as error:
+        raise SettingsError("database: the URL cannot be read: the brackets of an IPv6 address do not match") from error
+    if url.count("@") != ("@" in netloc):
+        raise SettingsError("database: special characters in user, password and options are percent-encoded (@ is %40)")
+    ports = re.findall(r":([^:,\]]*)(?:,|$)", netloc.rpartition("@")[2])
+    if not all(re.fullmatch(r"\d{0,5}", port) for port in ports):
+        raise SettingsError("database: the port in the URL is a number")
+    return url
+
+
+async def _fetch(connection: AsyncConnection, query: Executable) -> Sequence[Any]:
+    return (await connection.execute(query)).all()
+
+
+async def _execute(connection: AsyncConnection, statement: Executable, rows: Sequence[_Row]) -> None:
+    await connection.execute(statement, rows)
+
+
+async def _forget(connection: AsyncConnection, keys: Sequence[str]) -> None:
+    for table in (watched, long_history):
+        await connection.execute(delete(table).where(table.c.key.in_(keys)))
+
+
+async def _drop_before(connection: AsyncConnection, block_seconds: int, page: int) -> None:
+    aged = long_history.c
+    await connection.execute(delete(long_history).where(aged.block_seconds == block_seconds, aged.page < page))
+
+
+def _pages(keys: Sequence[str], block_seconds: int, first_page: int) -> Any:
+    kept = long_history.c
+    return (
+        select(kept.key, kept.page, kept.blocks)
+        .where(kept.key.in_(keys), kept.block_seconds == block_seconds, kept.page >= first_page)
+        .order_by(kept.key, kept.page)
+    )
+
+
+def _watched_row(record: WatchedRecord) -> _Row:
+    return {
+        "key": record.key,
+        "namespace": record.namespace,
+        "name": record.name,
+        "metadata": dict(record.metadata),
+        "last_called": record.last_called,
+    }
+
+
+def _by_pages(blocks: Mapping[str, Blocks]) -> Iterator[dict[str, Blocks]]:
+    """The blocks in parts of about PAGES pages, in the order of keys."""
+    part: dict[str, Blocks] = {}
+    pages = 0
+    for key in sorted(blocks):
+        part[key] = blocks[key]
+        pages += 1 + len(blocks[key].starts) // PAGE_BLOCKS
+        if pages >= PAGES:
+            yield part
+            part, pages = {}, 0
+    if part:
+        yield part
+
+
+def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,73 @@
+"""`headway check --prometheus` against a real Prometheus."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from scaler.cli import app
+from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
+
+OBJECT = """\
+kind: ScaledObject
+metadata: {name: web, namespace: shop}
+spec:
+  minReplicaCount: 2
+  maxReplicaCount: 20
+  fallback: {failureThreshold: 3, replicas: 6, behavior: currentReplicasIfHigher}
+  triggers:
+    - type: external
+      metadata:
+        scalerAddress: dns:///headway-headless.keda:50051
+        query: QUERY
+        threshold: "50"
+    - type: cpu
+      metadata: {value: "80"}
+"""
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServer]:
+    """Two series of `requests`, known for the last ten minutes."""
+    now = time.time()
+    series = [Recorded("requests", [(now - 600 + s, 240.0) for s in range(0, 1200, 15)], {"pod": p}) for p in "ab"]
+    with prometheus(tmp_path_factory.mktemp("prometheus"), series) as running:
+        yield running
+
+
+def check(server: PrometheusServer, folder: Path, query: str, *arguments: str) -> Result:
+    path = folder / "web.yaml"
+    path.write_text(OBJECT.replace("QUERY", query))
+    return CliRunner().invoke(app, ["check", str(path), "--prometheus", server.url, *arguments])
+
+
+def test_demand_and_the_replicas_that_follow_are_shown(server: PrometheusServer, tmp_path: Path) -> None:
+    """480 of demand at 50 per replica is 10 replicas."""
+    result = check(server, tmp_path, "sum(requests)")
+    assert result.exit_code == 0
+    assert "demand now 480 → 10 replicas" in result.stdout
+
+
+def test_replicas_stay_within_the_objects_bounds(server: PrometheusServer, tmp_path: Path) -> None:
+    """maxReplicaCount 20 holds whatever the demand is."""
+    result = check(server, tmp_path, "sum(requests) * 1000", "--json")
+    (asked,) = json.loads(result.stdout)["objects"][0]["queries"]
+    assert (asked["demand"], asked["replicas"], asked["trouble"]) == (480000.0, 20, "")
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [("requests", "2 "), ("sum(requests", "parse error"), ("absent_metric", "nothing")],
+)
+def test_a_query_that_gives_no_demand_is_a_fault(
+    server: PrometheusServer, tmp_path: Path, query: str, words: str
+) -> None:
+    """Several series, a bad query and an empty answer exit with 1, in Prometheus's own words."""
+    result = check(server, tmp_path, query)
+    assert result.exit_code == 1
+    assert words in " ".join(result.stdout.split())

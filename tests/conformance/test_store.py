@@ -1,0 +1,203 @@
+"""The same checks over every store that remembers, and over the one that does not what applies to it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scaler.series import Blocks
+from scaler.store import Store, WatchedRecord
+from scaler.store.null import NullStore
+from scaler.store.sql_store import open_store
+from tests.servers.postgres import PostgresServer, postgres_server
+
+BLOCK = 900
+DAY = 86400.0
+NOON = 1_700_006_400.0
+"""a block starts here, in the middle of a page of 96 blocks"""
+Opener = Callable[[], Store]
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+async def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opener]:
+    """Opens a store on the same, at first empty, database each time it is called."""
+    url = f"sqlite:///{tmp_path}/kept/headway.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").fresh_database()
+    opened: list[Store] = []
+
+    def open_again() -> Store:
+        opened.append(open_store(url, None))
+        return opened[-1]
+
+    yield open_again
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+def store(reopen: Opener) -> Store:
+    return reopen()
+
+
+def record(name: str, last_called: float = 100.0, **metadata: str) -> WatchedRecord:
+    return WatchedRecord(f"shop/{name}/0f", "shop", name, {"query": "sum(x)", **metadata}, last_called)
+
+
+def blocks(first: float, *mean: float) -> Blocks:
+    starts = first + BLOCK * np.arange(len(mean))
+    return Blocks(starts, np.array(mean, np.float32), np.array(mean, np.float32) * 2)
+
+
+def as_rows(found: Blocks) -> list[tuple[float, float, float]]:
+    return list(zip(found.starts.tolist(), found.mean.tolist(), found.max.tolist(), strict=True))
+
+
+async def test_who_is_watched_outlives_the_process(reopen: Opener) -> None:
+    """Every field of many triggers comes back from a store that is opened later, whatever text is in them."""
+    records = [record(f"app-{number:04}", number, threshold="5") for number in range(1234)]
+    odd = record("odd", 5000.0, query="a\"b'c\\d\n\x00 ü €😀 %s :x ?")
+    first = reopen()
+    await first.watch([*records, odd])
+    await first.close()
+    found = await reopen().watched(called_since=0.0)
+    assert sorted(found, key=lambda r: r.key) == [*records, odd]
+
+
+async def test_a_fresh_store_is_empty(store: Store) -> None:
+    """Nothing is watched and no history known at first; empty requests are answered with nothing."""
+    assert await store.watched(0.0) == []
+    assert await store.load_blocks(["shop/app/0f"], BLOCK, 0.0) == {}
+    await store.watch([])
+    await store.forget([])
+    await store.save_blocks({}, BLOCK, 0.0)
+    assert await store.load_blocks([], BLOCK, 0.0) == {}
+
+
+async def test_only_the_recently_called_are_watched(store: Store) -> None:
+    """Triggers that fell silent before the given moment are left out, the moment itself included."""
+    await store.watch([record("silent", 99.9), record("edge", 100.0), record("loud", 200.0)])
+    assert {r.name for r in await store.watched(100.0)} == {"edge", "loud"}
+
+
+async def test_watching_again_updates(store: Store) -> None:
+    """The newest metadata counts; `last_called` does not go back when a replica that was asked earlier writes later."""
+    await store.watch([record("app", 200.0, threshold="5")])
+    await store.watch([record("app", 150.0, threshold="6"), record("other", 1.0)])
+    found = {r.name: r for r in await store.watched(0.0)}
+    assert found["app"] == record("app", 200.0, threshold="6")
+    assert set(found) == {"app", "other"}
+
+
+async def test_blocks_come_back_as_they_were_saved(reopen: Opener) -> None:
+    """Weeks of several triggers, gaps included, are the same after a restart."""
+    random = np.random.default_rng(3)
+    starts = (NOON + BLOCK * np.flatnonzero(random.random(2688) < 0.8)).astype(np.float64)
+    saved = {
+        f"shop/app-{number}/0f": Blocks(starts, *(random.gamma(2.0, 100.0, (2, len(starts))).astype(np.float32)))
+        for number in range(40)
+    }
+    first = reopen()
+    await first.save_blocks(saved, BLOCK, 0.0)
+    await first.close()
+    loaded = await reopen().load_blocks([*saved, "shop/unknown/0f"], BLOCK, 0.0)
+    assert set(loaded) == set(saved)
+    for key, found in loaded.items():
+        assert found.starts.dtype == np.float64
+        assert found.mean.dtype == found.max.dtype == np.float32
+        assert as_rows(found) == as_rows(saved[key])
+
+
+async def test_blocks_are_merged(store: Store) -> None:
+    """A later block of the same start replaces, the others stay, and a missing value takes nothing away."""
+    await store.save_blocks({"a": blocks(NOON, 1, 2, 3)}, BLOCK, 0.0)
+    await store.save_blocks({"a": blocks(NOON + BLOCK, 20, float("nan"), 4), "b": blocks(NOON, 7)}, BLOCK, 0.0)
+    loaded = await store.load_blocks(["a", "b"], BLOCK, 0.0)
+    assert loaded["a"].mean.tolist() == [1, 20, 3, 4]
+    assert loaded["a"].max.tolist() == [2, 40, 6, 8]
+    assert as_rows(loaded["b"]) == [(NOON, 7, 14)]
+
+
+async def test_block_lengths_are_kept_apart(store: Store) -> None:
+    """The same trigger has one history per length of a block."""
+    hourly = Blocks(np.array([NOON]), np.array([5], np.float32), np.array([6], np.float32))
+    await store.save_blocks({"a": blocks(NOON, 1)}, BLOCK, 0.0)
+    await store.save_blocks({"a": hourly}, 3600, 0.0)
+    assert as_rows((await store.load_blocks(["a"], BLOCK, 0.0))["a"]) == [(NOON, 1, 2)]
+    assert as_rows((await store.load_blocks(["a"], 3600, 0.0))["a"]) == [(NOON, 5, 6)]
+
+
+async def test_blocks_are_loaded_from_a_moment_on(store: Store) -> None:
+    """Blocks that start before the given moment are left out, triggers without any as well."""
+    await store.save_blocks({"a": blocks(NOON, 1, 2, 3), "old": blocks(NOON - DAY, 9)}, BLOCK, 0.0)
+    loaded = await store.load_blocks(["a", "old"], BLOCK, NOON + BLOCK)
+    assert {key: found.mean.tolist() for key, found in loaded.items()} == {"a": [2, 3]}
+
+
+async def test_old_blocks_are_dropped_for_every_trigger(store: Store) -> None:
+    """Saving drops what is older than asked for, to within 96 blocks, also of triggers that are not saved now."""
+    await store.save_blocks({"a": blocks(NOON - 10 * DAY, 1), "gone": blocks(NOON - 10 * DAY, 1)}, BLOCK, 0.0)
+    await store.save_blocks({"a": blocks(NOON - DAY, 2), "b": blocks(NOON - 9 * DAY, 3)}, BLOCK, NOON - 7 * DAY)
+    loaded = await store.load_blocks(["a", "b", "gone"], BLOCK, 0.0)
+    assert {key: as_rows(found) for key, found in loaded.items()} == {"a": [(NOON - DAY, 2, 4)]}
+
+
+async def test_what_is_forgotten_is_gone_entirely(store: Store) -> None:
+    """Forgetting removes a trigger and its history, and nobody else's; unknown keys do no harm."""
+    await store.watch([record("app"), record("other")])
+    await store.save_blocks({key: blocks(NOON, 1) for key in ("shop/app/0f", "shop/other/0f")}, BLOCK, 0.0)
+    await store.forget(["shop/app/0f", "shop/unknown/0f"])
+    assert [r.name for r in await store.watched(0.0)] == ["other"]
+    assert list(await store.load_blocks(["shop/app/0f", "shop/other/0f"], BLOCK, 0.0)) == ["shop/other/0f"]
+
+
+async def test_replicas_that_start_at_once_share_one_schema(reopen: Opener) -> None:
+    """Several stores opened on an empty database at the same time all work."""
+    replicas = [reopen() for _ in range(4)]
+    await asyncio.gather(*(store.watch([record(f"app-{n}")]) for n, store in enumerate(replicas)))
+    assert len(await replicas[0].watched(0.0)) == 4
+
+
+async def test_replicas_that_save_at_once_lose_nothing(reopen: Opener) -> None:
+    """Blocks of the same day, saved by two replicas at the same time, are all there afterwards."""
+    one, two = reopen(), reopen()
+    keys = [f"shop/app-{number}/0f" for number in range(50)]
+    await one.watched(0.0)
+    await asyncio.gather(
+        *(
+            store.save_blocks({key: blocks(NOON + BLOCK * slot, slot) for key in keys}, BLOCK, 0.0)
+            for slot, store in enumerate([one, two] * 5)
+        )
+    )
+    loaded = await one.load_blocks(keys, BLOCK, 0.0)
+    assert {tuple(found.mean.tolist()) for found in loaded.values()} == {tuple(range(10))}
+    assert len(loaded) == len(keys)
+
+
+async def test_replicas_that_watch_at_once_do_not_block_each_other(reopen: Opener) -> None:
+    """The same triggers, written by two replicas in opposite orders at the same time, are written."""
+    records = [record(f"app-{number:03}", float(number)) for number in range(400)]
+    one, two = reopen(), reopen()
+    for _ in range(3):
+        await asyncio.gather(one.watch(records), two.watch(records[::-1]))
+    assert sorted(await one.watched(0.0), key=lambda r: r.key) == records
+
+
+async def test_the_null_store_takes_everything_and_keeps_nothing() -> None:
+    """Without a database every call succeeds and nothing is remembered."""
+    store: Store = open_store(None, None)
+    assert isinstance(store, NullStore)
+    await store.watch([record("app")])
+    await store.save_blocks({"a": blocks(NOON, 1)}, BLOCK, 0.0)
+    await store.forget(["a"])
+    assert await store.watched(0.0) == []
+    assert await store.load_blocks(["a"], BLOCK, 0.0) == {}
+    await store.close()

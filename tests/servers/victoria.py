@@ -1,0 +1,53 @@
+"""A real, throw-away VictoriaMetrics that holds given series: the second dialect of the same API."""
+
+import shutil
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.servers.process import running, wait_until
+from tests.servers.prometheus import Recorded
+
+HOW_TO_INSTALL = "needs victoria-metrics: apt-get install -y --no-install-recommends victoria-metrics"
+
+
+@contextmanager
+def victoria(directory: Path, series: Iterable[Recorded] = ()) -> Iterator[str]:
+    """The address of a running server with `series` in it. Skips where it is not installed."""
+    binary = shutil.which("victoria-metrics")
+    if binary is None:
+        pytest.skip(HOW_TO_INSTALL)
+    address = f"127.0.0.1:{_free_port()}"
+    log = directory / "victoria.log"
+    command = [binary, f"-httpListenAddr={address}", f"-storageDataPath={directory / 'data'}", "-retentionPeriod=100y"]
+    with running(command, log):
+        wait_until(lambda: _is_ready(f"http://{address}"), log)
+        _import(f"http://{address}", series)
+        yield f"http://{address}"
+
+
+def _import(url: str, series: Iterable[Recorded]) -> None:
+    lines = []
+    for one in series:
+        labels = ",".join(f'{name}="{value}"' for name, value in one.labels.items())
+        lines += [f"{one.name}{{{labels}}} {value!r} {round(1000 * moment)}" for moment, value in one.samples]
+    httpx.post(f"{url}/api/v1/import/prometheus", content="\n".join(lines)).raise_for_status()
+    httpx.get(f"{url}/internal/force_flush").raise_for_status()
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=1).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

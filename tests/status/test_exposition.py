@@ -1,0 +1,106 @@
+"""Telemetry of the watched triggers, as Prometheus reads it."""
+
+import asyncio
+import shutil
+import subprocess
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from scaler.decide import Desk
+from scaler.series import Outlook
+from scaler.status.exposition import exposition
+from scaler.telemetry import TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Telemetry
+from scaler.trigger import TriggerRules
+from tests.status.desk import NOW, filled_desk, forecast
+
+
+async def text(desk: Desk) -> str:
+    return b"".join([piece async for piece in exposition(Telemetry(), desk, NOW)]).decode()
+
+
+async def figures(desk: Desk) -> dict[tuple[str, ...], float]:
+    """(name, trigger's name or other labels …) → value."""
+    families = text_string_to_metric_families(await text(desk))
+    return {
+        (sample.name, *(value for label, value in sample.labels.items() if label not in ("namespace", "trigger"))): (
+            sample.value
+        )
+        for family in families
+        for sample in family.samples
+    }
+
+
+async def test_planned_demand_is_what_keda_would_be_told():
+    """The second way to connect reads the same number as the first."""
+    desk = filled_desk()
+    web = next(watched for watched in desk if watched.trigger.name == "web")
+    assert (await figures(desk))["headway_planned_demand", "web"] == desk.answer(web, NOW).plan.metric
+
+
+async def test_every_trigger_figure_of_the_table_is_written():
+    """What is documented is exported, and nothing else."""
+    written = {name for name, *_ in await figures(filled_desk())}
+    assert {figure.name for figure in (*TRIGGER_FIGURES, TRIGGERS_BY_RUNG)} <= written
+
+
+async def test_what_is_unknown_is_absent():
+    """Without forecast or observation there is no line, never a made-up 0."""
+    found = await figures(filled_desk())
+    assert ("headway_needed_demand", "new") not in found
+    assert ("headway_planned_demand", "dead") not in found
+    assert found["headway_plan_rung", "dead"] == 0
+    assert found["headway_plan_rung", "new"] == 1
+    assert found["headway_plan_rung", "web"] == 3
+    assert found["headway_triggers", "nothing"] == 1
+
+
+async def test_forecast_is_read_at_the_end_of_the_lead_time():
+    """The exported levels are those of the step that covers now plus lead time."""
+    desk = Desk(TriggerRules("http://p"), 15.0)
+    key = desk.watch("shop", "web", {"query": "a", "threshold": "1", "leadTime": "2m"}, NOW).trigger.key
+    made = forecast(start=NOW)
+    made.quantiles_HQ[1] = 99.0  # from 60 s to 120 s
+    desk.receive(key, Outlook(NOW, None, made), NOW)
+    found = await figures(desk)
+    levels = {key[2]: value for key, value in found.items() if key[0] == "headway_forecast_demand"}
+    assert levels == {"0.1": 99.0, "0.5": 99.0, "0.9": 99.0}
+
+
+async def test_two_triggers_of_one_object_are_told_apart():
+    """The hash label keeps their lines distinct."""
+    desk = Desk(TriggerRules("http://p"), 15.0)
+    for query in ("a", "b"):
+        desk.watch("shop", "web", {"query": query, "threshold": "1"}, NOW)
+    lines = [line for line in (await text(desk)).splitlines() if line.startswith("headway_plan_rung{")]
+    assert len(set(lines)) == 2
+
+
+async def test_answers_are_not_held_up_by_a_scrape():
+    """The event loop turns many times while thousands of triggers are written."""
+    desk = Desk(TriggerRules("http://p"), 15.0)
+    for number in range(2000):
+        desk.watch("shop", f"w{number}", {"query": "a", "threshold": "1"}, NOW)
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    turning = asyncio.create_task(turn())
+    await text(desk)
+    turning.cancel()
+    assert turns > 50
+
+
+@pytest.mark.server
+def test_promtool_has_nothing_to_say():
+    """Prometheus's own linter accepts names, types and help of all that is exported."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is missing: apt-get install prometheus")
+    written = asyncio.run(text(filled_desk())).encode()
+    result = subprocess.run([promtool, "check", "metrics"], input=written, capture_output=True, check=False)
+    assert (result.returncode, result.stderr.decode()) == (0, "")

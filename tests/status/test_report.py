@@ -1,0 +1,63 @@
+"""The readiness report: sentences for whoever wonders why there is no forecast yet."""
+
+from dataclasses import replace
+
+import pytest
+
+from scaler.status.report import HistoryFacts, readiness_report, span
+from scaler.trigger import Mode, Trigger
+
+TRIGGER = Trigger("shop", "web", "up", 10.0, "http://p")
+GOOD = HistoryFacts("seasonal@1", 1000.0, 990.0, 86400.0, 3600.0, 86400.0, is_backfilled=True)
+
+
+def test_nothing_is_missing_once_there_is_a_forecast():
+    """With a forecast the report is ready and says so."""
+    report = readiness_report(TRIGGER, GOOD)
+    assert (report.ready, report.missing, report.when) == (True, (), "now")
+
+
+def test_too_little_history():
+    """It says how much there is, how much is needed, and when it will be there."""
+    report = readiness_report(TRIGGER, replace(GOOD, forecast_at=None, covered_seconds=600.0))
+    assert report.missing == ("10 min of history, seasonal@1 needs at least 1 h",)
+    assert report.when.startswith("in 50 min")
+    assert report.meanwhile == "the newest observation is answered, as a reactive trigger would"
+
+
+def test_backfill_under_way():
+    """While the past is being fetched nothing is predicted from what is there so far."""
+    report = readiness_report(TRIGGER, replace(GOOD, forecast_at=None, is_backfilled=False, covered_seconds=0.0))
+    assert report.missing[0] == "the past has not been fetched yet"
+    assert report.when == "within seconds: the past is being fetched"
+
+
+def test_source_in_trouble():
+    """The source's own words are repeated, and KEDA's side of it is told."""
+    facts = replace(GOOD, forecast_at=None, observed_at=None, trouble="http://p: connection refused")
+    report = readiness_report(TRIGGER, facts)
+    assert report.missing == ("no observation yet: http://p: connection refused",)
+    assert "source answers again" in report.when
+    assert report.meanwhile.startswith("KEDA gets UNAVAILABLE")
+
+
+def test_reactive_mode_never_has_a_forecast():
+    """A reactive trigger is told that it asked for none."""
+    report = readiness_report(replace(TRIGGER, mode=Mode.REACTIVE), GOOD)
+    assert report.missing == ("mode is reactive: no forecast is made for this trigger",)
+
+
+def test_trigger_of_another_replica():
+    """A replica that does not refresh the trigger says where to look."""
+    report = readiness_report(TRIGGER, None)
+    assert not report.ready
+    assert "another replica" in report.missing[0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.6, "1 min"), (90, "1 min 30 s"), (3600, "1 h"), (12_000, "3 h 20 min"), (90_000, "1 d 1 h")],
+)
+def test_spans_are_told_in_two_units(seconds, text):
+    """A span of time as one would say it."""
+    assert span(seconds) == text

@@ -1,0 +1,88 @@
+"""Long history on pages of 96 blocks: pure, compared with a dictionary of blocks."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaler.series import Blocks
+from scaler.store.pages import PAGE_BLOCKS, merged, page_of, paged, unpaged
+
+BLOCK = 900
+DAY = 86400
+
+block_numbers = st.lists(st.integers(0, 4 * PAGE_BLOCKS), unique=True).map(sorted)
+histories = st.dictionaries(st.sampled_from("abc"), block_numbers)
+
+
+def numbered(numbers: list[int], first: float, block_seconds: int = BLOCK) -> Blocks:
+    """Blocks at these numbers, each with a demand of its own."""
+    demand = first + np.array(numbers, np.float32)
+    return Blocks(np.array(numbers, np.float64) * block_seconds, demand, demand + 0.5)
+
+
+def stored_rows(*saved: dict[str, Blocks], block_seconds: int = BLOCK) -> list[tuple[str, int, bytes]]:
+    """What a table holds after these were saved one after another."""
+    table: dict[tuple[str, int], bytes] = {}
+    for blocks in saved:
+        pages = merged(paged(blocks, block_seconds, 0.0), table)
+        table.update(zip(pages.rows, pages.packed(), strict=True))
+    return [(key, page, packed) for (key, page), packed in sorted(table.items())]
+
+
+@given(histories, histories, st.integers(0, 4 * PAGE_BLOCKS), st.sampled_from([60, 420, 900, 3600]))
+def test_saving_twice_is_the_union_with_the_later_on_top(
+    first: dict[str, list[int]], second: dict[str, list[int]], since: int, block_seconds: int
+) -> None:
+    """Whatever is saved in two goes is read as one dictionary would have it."""
+    before = {key: numbered(numbers, 0, block_seconds) for key, numbers in first.items()}
+    after = {key: numbered(numbers, 1000, block_seconds) for key, numbers in second.items()}
+    expected: dict[str, dict[int, float]] = {}
+    for saved, base in ((first, 0), (second, 1000)):
+        for key, numbers in saved.items():
+            expected.setdefault(key, {}).update({n: float(base + n) for n in numbers if n >= since})
+
+    rows = stored_rows(before, after, block_seconds=block_seconds)
+    found = unpaged(rows, block_seconds, since * block_seconds)
+
+    plain = {
+        key: dict(zip((b.starts / block_seconds).astype(int).tolist(), b.mean.tolist(), strict=True))
+        for key, b in found.items()
+    }
+    assert plain == {key: numbers for key, numbers in expected.items() if numbers}
+    assert all((np.diff(b.starts) > 0).all() and (b.max == b.mean + 0.5).all() for b in found.values())
+
+
+def test_a_page_is_a_day_of_quarters_of_an_hour() -> None:
+    """Blocks of one day lie on one page, the next midnight on the next."""
+    midnight = 19_000 * DAY
+    assert page_of(midnight, BLOCK) == page_of(midnight + DAY - 1, BLOCK) == 19_000
+    assert page_of(midnight + DAY, BLOCK) == 19_001
+
+
+def test_the_newest_block_rewrites_one_small_row() -> None:
+    """Saving one block of a trigger with weeks of history writes 768 bytes."""
+    pages = paged({"a": numbered([5000], 0)}, BLOCK, 0.0)
+    assert [len(packed) for packed in pages.packed()] == [768]
+
+
+def test_pages_before_the_kept_time_are_not_made() -> None:
+    """Blocks on pages that end before the kept time are left out, not written to be deleted later."""
+    pages = paged({"a": numbered([0, 96, 192], 0)}, BLOCK, keep_since=100 * BLOCK)
+    assert pages.rows == (("a", 1), ("a", 2))
+
+
+@pytest.mark.parametrize("rubbish", [np.nan, np.inf, -np.inf])
+def test_a_block_that_is_not_finite_is_missing(rubbish: float) -> None:
+    """A block is whole or missing: one value that is no number makes it missing."""
+    blocks = numbered([0, 1, 2], 0)
+    blocks.max[1] = rubbish
+    assert unpaged(stored_rows({"a": blocks}), BLOCK, 0.0)["a"].mean.tolist() == [0, 2]
+
+
+def test_rows_of_another_size_count_as_absent() -> None:
+    """A row that is no page is neither read nor merged with."""
+    good = stored_rows({"a": numbered([1], 0)})
+    assert unpaged([("a", 0, b"rubbish"), ("b", 0, good[0][2])], BLOCK, 0.0).keys() == {"b"}
+    pages = paged({"a": numbered([1], 0)}, BLOCK, 0.0)
+    assert merged(pages, {("a", 0): b"rubbish"}).packed() == pages.packed()

@@ -1,0 +1,158 @@
+"""PostgreSQL when things go wrong: away, silent, back again, not ours to change."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+
+from scaler.errors import StoreUnavailable
+from scaler.store import WatchedRecord
+from scaler.store.database import Postgres
+from scaler.store.sql_store import SqlStore
+from tests.servers.postgres import PostgresServer, postgres_server
+
+APP = WatchedRecord("shop/app/0f", "shop", "app", {"query": "sum(x)"}, 100.0)
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def server(started: PostgresServer) -> Iterator[PostgresServer]:
+    yield started
+    started.resume()
+    if started.process is None:
+        started.start()
+
+
+@asynccontextmanager
+async def store_at(url: str, timeout_seconds: float = 5.0) -> AsyncIterator[SqlStore]:
+    store = SqlStore(Postgres(url, timeout_seconds), timeout_seconds)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def works(store: SqlStore) -> None:
+    await store.watch([APP])
+    assert await store.watched(0.0) == [APP]
+
+
+async def test_down_at_the_start_then_up(server: PostgresServer) -> None:
+    """Without a server an operation says so; when it appears, the same store makes its tables and works."""
+    url = server.fresh_database()
+    server.stop()
+    async with store_at(url) as store:
+        with pytest.raises(StoreUnavailable, match="PostgreSQL at /test_"):
+            await store.watched(0.0)
+        server.start()
+        await works(store)
+
+
+async def test_a_restart_is_survived(server: PostgresServer) -> None:
+    """A server that restarts fails what is asked meanwhile, and nothing of what is asked after."""
+    async with store_at(server.fresh_database()) as store:
+        await works(store)
+        server.stop()
+        with pytest.raises(StoreUnavailable):
+            await store.watched(0.0)
+        server.start()
+        assert await store.watched(0.0) == [APP]
+        await works(store)
+
+
+async def test_a_quick_restart_is_not_noticed(server: PostgresServer) -> None:
+    """Connections that broke while nobody used them are replaced before use."""
+    async with store_at(server.fresh_database()) as store:
+        await works(store)
+        server.stop()
+        server.start()
+        assert await store.watched(0.0) == [APP]
+
+
+async def test_a_paused_server_is_given_up_on_and_used_again(server: PostgresServer) -> None:
+    """A server that holds its connections but answers nothing is unavailable in bounded time, on old and new ones."""
+    url = server.fresh_database()
+    async with store_at(url, 0.3) as used, store_at(url, 0.3) as fresh:
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    await works(used)
+                    break
+                except StoreUnavailable:
+                    continue
+        server.pause()
+        for store in (used, fresh):
+            with pytest.raises(StoreUnavailable, match="no answer in time"):
+                await asyncio.wait_for(store.watched(0.0), 15)
+        server.resume()
+        assert await used.watched(0.0) == [APP]
+        assert await fresh.watched(0.0) == [APP]
+
+
+async def test_a_database_that_does_not_exist_is_unavailable(server: PostgresServer) -> None:
+    """The server's own words reach the operator, without the password."""
+    url = f"{server.url('nowhere')}&password=s3cret"
+    async with store_at(url) as store:
+        with pytest.raises(
+            StoreUnavailable, match='PostgreSQL at /nowhere: database "nowhere" does not exist'
+        ) as caught:
+            await store.watched(0.0)
+    assert "s3cret" not in f"{caught.value}"
+
+
+@pytest.mark.parametrize("option", ["sslmode=blue", "nothing", "sslmode=verify-full&sslrootcert=/not/there.pem"])
+async def test_an_option_that_cannot_be_used_is_told(option: str) -> None:
+    """What is wrong with an option of the URL reaches the operator."""
+    async with store_at(f"postgresql://127.0.0.1:1/headway?{option}") as store:
+        with pytest.raises(StoreUnavailable, match=r"sslmode|bad query field|No such file"):
+            await store.watched(0.0)
+
+
+async def test_a_user_who_may_not_make_tables_is_told(server: PostgresServer) -> None:
+    """Missing rights are told in the server's words; once the tables are there, no such right is needed."""
+    url = server.fresh_database()
+    admin = await asyncpg.connect(url)
+    await admin.execute("DROP ROLE IF EXISTS plain; CREATE ROLE plain LOGIN")
+    plain = url.replace("headway@", "plain@")
+    async with store_at(plain) as store, store_at(url) as owner:
+        with pytest.raises(StoreUnavailable, match="permission denied"):
+            await store.watched(0.0)
+        await owner.watched(0.0)
+        await admin.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO plain")
+        await works(store)
+    await admin.execute("DROP OWNED BY plain; DROP ROLE plain")
+    await admin.close()
+
+
+async def test_a_schema_of_a_later_version_is_left_alone(server: PostgresServer) -> None:
+    """A schema this version does not know is told and not touched; the version that knows it is not disturbed."""
+    url = server.fresh_database()
+    admin = await asyncpg.connect(url)
+    async with store_at(url) as running, store_at(url) as old:
+        await works(running)
+        await admin.execute("UPDATE alembic_version SET version_num = '9999'")
+        with pytest.raises(StoreUnavailable, match=r"schema that this version does not know.*9999"):
+            await old.watched(0.0)
+        await works(running)
+    await admin.close()
+
+
+async def test_a_replica_that_holds_the_lock_too_long_is_given_up_on(server: PostgresServer) -> None:
+    """A replica stuck while it changes the schema keeps the others waiting in bounded time only."""
+    url = server.fresh_database()
+    stuck = await asyncpg.connect(url)
+    await stuck.execute("SELECT pg_advisory_lock(1751474532)")
+    async with store_at(url, 0.5) as store:
+        with pytest.raises(StoreUnavailable, match="no answer in time"):
+            await asyncio.wait_for(store.watched(0.0), 15)
+        await stuck.close()
+    async with store_at(url) as store:
+        await works(store)

@@ -1,0 +1,265 @@
+"""The SQLite file when things go wrong: damaged, locked, full, in a place that cannot be written, killed."""
+
+import asyncio
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import structlog
+from sqlalchemy import event
+
+from scaler.errors import StoreUnavailable
+from scaler.series import Blocks
+from scaler.store import WatchedRecord
+from scaler.store import database as database_module
+from scaler.store.database import Sqlite
+from scaler.store.sql_store import SqlStore
+from tests.servers.process import running, wait_until
+
+BLOCK = 900
+APP = WatchedRecord("shop/app/0f", "shop", "app", {"query": "sum(x)"}, 100.0)
+KEYS = [f"shop/app-{number}/0f" for number in range(200)]
+
+
+async def written(path: Path, history: int = 0) -> None:
+    """A file with one watched trigger and `history` triggers with a block each, properly closed."""
+    store = SqlStore(Sqlite(path))
+    await store.watch([APP])
+    demand = np.ones(1, np.float32)
+    keys = [f"shop/app-{number}/0f" for number in range(history)]
+    await store.save_blocks({key: Blocks(np.array([9e8]), demand, demand) for key in keys}, BLOCK, 0.0)
+    await store.close()
+
+
+def files_set_aside(folder: Path) -> list[str]:
+    return [path.name for path in folder.glob("*corrupt*")]
+
+
+def overwrite_header(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"this is no database, but somebody's notes" * 10)
+
+
+def overwrite_all(path: Path) -> None:
+    path.write_bytes(os.urandom(20_000))
+
+
+def overwrite_schema(path: Path) -> None:
+    """The header stays as it is; what the first page lists is rubbish."""
+    with path.open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xff" * 3900)
+
+
+@pytest.mark.parametrize("damage", [overwrite_header, overwrite_all, overwrite_schema])
+async def test_a_damaged_file_is_set_aside(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    """A file that is no database is kept under another name, told, and a new one takes its place."""
+    path = tmp_path / "headway.db"
+    await written(path)
+    damage(path)
+    damaged = path.read_bytes()
+    store = SqlStore(Sqlite(path))
+    with structlog.testing.capture_logs() as logs:
+        assert await store.watched(0.0) == []
+    await store.watch([APP])
+    assert await store.watched(0.0) == [APP]
+    await store.close()
+    assert (tmp_path / "headway.db.corrupt-1").read_bytes() == damaged
+    assert [(log["event"], log["log_level"], log["aside"]) for log in logs] == [
+        ("store_set_aside", "warning", str(tmp_path / "headway.db.corrupt-1"))
+    ]
+
+
+async def test_every_damaged_file_is_kept(tmp_path: Path) -> None:
+    """A second damage does not overwrite the first file that was set aside."""
+    path = tmp_path / "headway.db"
+    for content in (b"first" * 100, b"second" * 100):
+        path.write_bytes(content)
+        store = SqlStore(Sqlite(path))
+        await store.watch([APP])
+        await store.close()
+    assert (tmp_path / "headway.db.corrupt-1").read_bytes() == b"first" * 100
+    assert (tmp_path / "headway.db.corrupt-2").read_bytes() == b"second" * 100
+
+
+async def test_damage_is_noticed_while_running(tmp_path: Path) -> None:
+    """Pages that cannot be read, met by several operations at once, set the file aside once, and work goes on."""
+    path = tmp_path / "headway.db"
+    await written(path, history=300)
+    store = SqlStore(Sqlite(path))
+    assert await store.watched(0.0) == [APP]
+    await store.close()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(5 * 4096)
+        file.write(b"\xff" * (size - 5 * 4096))
+    keys = [f"shop/app-{number}/0f" for number in range(300)]
+    with structlog.testing.capture_logs() as logs:
+        loads = await asyncio.gather(*(store.load_blocks(keys, BLOCK, 0.0) for _ in range(5)))
+    assert loads == [{}] * 5
+    assert [log["event"] for log in logs] == ["store_set_aside"]
+    await store.watch([APP])
+    assert await store.watched(0.0) == [APP]
+    await store.close()
+
+
+async def test_a_file_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    """A schema this version does not know is told and not touched."""
+    path = tmp_path / "headway.db"
+    await written(path)
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    raw.close()
+    store = SqlStore(Sqlite(path))
+    with pytest.raises(StoreUnavailable, match=r"schema that this version does not know.*9999"):
+        await store.watched(0.0)
+    await store.close()
+    assert files_set_aside(tmp_path) == []
+
+
+async def test_a_place_that_cannot_be_written_is_unavailable_until_it_can(tmp_path: Path) -> None:
+    """Where the folder cannot be made, every operation says so; when it can, the same store works."""
+    (tmp_path / "data").write_text("a file where the folder should be")
+    store = SqlStore(Sqlite(tmp_path / "data" / "headway.db"))
+    with pytest.raises(StoreUnavailable, match=re.escape(str(tmp_path / "data"))):
+        await store.watch([APP])
+    (tmp_path / "data").unlink()
+    await store.watch([APP])
+    assert await store.watched(0.0) == [APP]
+    await store.close()
+
+
+async def test_a_read_only_file_is_unavailable(tmp_path: Path) -> None:
+    """A file system without write access is told; nothing is set aside."""
+    path = tmp_path / "headway.db"
+    await written(path)
+    store = SqlStore(Sqlite(path))
+    event.listen(store.database.engine.sync_engine, "connect", lambda c, _: c.execute("PRAGMA query_only = ON"))
+    with pytest.raises(StoreUnavailable, match="readonly"):
+        await store.watch([APP])
+    await store.close()
+    assert files_set_aside(tmp_path) == []
+
+
+async def test_a_full_disk_is_unavailable_and_loses_nothing(tmp_path: Path) -> None:
+    """When no more fits, writing says so, what was there before can be read, and writing works when there is room."""
+    path = tmp_path / "headway.db"
+    await written(path)
+    store = SqlStore(Sqlite(path))
+    room = {"pages": 20}
+
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {room['pages']}").close()
+
+    event.listen(store.database.engine.sync_engine, "connect", limit)
+    many = [WatchedRecord(key, "shop", key, {"query": "x" * 1000}, 1.0) for key in KEYS]
+    with pytest.raises(StoreUnavailable, match="full"):
+        await store.watch(many)
+    assert await store.watched(50.0) == [APP]
+    room["pages"] = 100_000
+    await store.database.close()
+    await store.watch(many)
+    assert len(await store.watched(0.0)) == len(KEYS) + 1
+    await store.close()
+
+
+async def test_a_file_locked_by_another_process_is_given_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who holds the file for long makes the store unavailable in bounded time, and no longer than that."""
+    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.1)
+    path = tmp_path / "headway.db"
+    await written(path)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    store = SqlStore(Sqlite(path))
+    with pytest.raises(StoreUnavailable, match="locked"):
+        await asyncio.wait_for(store.watch([APP]), 10)
+    holder.execute("ROLLBACK")
+    holder.close()
+    await store.watch([APP])
+    await store.close()
+
+
+async def test_errors_show_no_metadata(tmp_path: Path) -> None:
+    """What a tenant wrote is in no error."""
+    path = tmp_path / "headway.db"
+    await written(path)
+    with sqlite3.connect(path) as raw:
+        raw.execute("DROP TABLE watched")
+    raw.close()
+    store = SqlStore(Sqlite(path))
+    with pytest.raises(StoreUnavailable) as caught:
+        await store.watch([WatchedRecord("k", "shop", "app", {"query": "sup3rsecret"}, 1.0)])
+    assert "sup3rsecret" not in f"{caught.value} {caught.value.__cause__}"
+    await store.close()
+
+
+WRITER = f"""
+import asyncio, sys
+from pathlib import Path
+import numpy as np
+from scaler.series import Blocks
+from scaler.store import WatchedRecord
+from scaler.store.database import Sqlite
+from scaler.store.sql_store import SqlStore
+
+KEYS = {KEYS!r}
+
+async def main():
+    store = SqlStore(Sqlite(Path(sys.argv[1])))
+    for turn in range(1, 1_000_000):
+        demand = np.full(96, turn, np.float32)
+        day = Blocks({BLOCK} * 96.0 * 20000 + {BLOCK} * np.arange(96), demand, demand)
+        await store.watch([WatchedRecord(key, "shop", key, {{"turn": str(turn)}}, float(turn)) for key in KEYS])
+        await store.save_blocks(dict.fromkeys(KEYS, day), {BLOCK}, 0.0)
+        print(turn, flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("turns", [1, 4, 9])
+async def test_kill_minus_nine_leaves_whole_transactions(tmp_path: Path, turns: int) -> None:
+    """After SIGKILL in the middle of writing, everything that was confirmed is there, and no write is half there."""
+    log, path = tmp_path / "log", tmp_path / "headway.db"
+    with running([sys.executable, "-c", WRITER, path], log) as process:
+        wait_until(lambda: len(log.read_text().split()) >= turns, log, seconds=60)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    confirmed = max(map(int, log.read_text().split()))
+    store = SqlStore(Sqlite(path))
+    records = await store.watched(0.0)
+    loaded = await store.load_blocks(KEYS, BLOCK, 0.0)
+    await store.close()
+    assert {record.key for record in records} == loaded.keys() == set(KEYS)
+    assert len({record.last_called for record in records}) == 1
+    assert {record.metadata["turn"] for record in records} == {str(int(records[0].last_called))}
+    demands = {value for found in loaded.values() for value in (*found.mean.tolist(), *found.max.tolist())}
+    assert {len(found.starts) for found in loaded.values()} == {96}
+    assert len(demands) == 1
+    assert confirmed <= records[0].last_called <= confirmed + 1
+    assert confirmed <= demands.pop() <= confirmed + 1
+    assert files_set_aside(tmp_path) == []
+
+
+def test_a_database_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path) -> None:
+    """Only a new or old database makes a starting process load Alembic."""
+    program = (
+        "import asyncio, sys; from pathlib import Path; from scaler.store.sql_store import open_store\n"
+        "store = open_store(None, Path(sys.argv[1]))\n"
+        "async def use():\n    await store.watched(0.0)\n    await store.close()\n"
+        "asyncio.run(use()); print('alembic' in sys.modules)"
+    )
+    seen = [
+        subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path)], check=True, capture_output=True, text=True
+        ).stdout.strip()
+        for _ in range(2)
+    ]
+    assert seen == ["True", "False"]

@@ -1,0 +1,110 @@
+"""Telemetry: the tables, and what the code says by them."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+
+import scaler
+from scaler.telemetry import EVENTS, FIGURES, PROCESS_FIGURES, STEPS, Kind, Telemetry
+
+SOURCES = sorted(Path(scaler.__file__).parent.rglob("*.py"))
+
+
+def calls(*objects: str) -> Iterator[tuple[str, ast.Call, str]]:
+    """Every `log.info("…")`, `self._telemetry.count("…")` and so on: (where, call, first argument)."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+                owner = node.func.value
+                name = owner.id if isinstance(owner, ast.Name) else getattr(owner, "attr", "")
+                first = node.args[0]
+                if name.strip("_") in objects and isinstance(first, ast.Constant) and isinstance(first.value, str):
+                    yield f"{path.name}:{node.lineno}", node, first.value
+
+
+def exported(telemetry: Telemetry) -> str:
+    return generate_latest(telemetry.registry).decode()
+
+
+def test_counters_gauges_and_steps_are_exported_under_their_names():
+    """What the code calls by its short name leaves under the name in the table."""
+    telemetry = Telemetry()
+    telemetry.count("source_error", kind="NoDemand")
+    telemetry.count("source_error", kind="NoDemand")
+    telemetry.set("watched_triggers", 7)
+    with telemetry.step("observe"):
+        pass
+    text = exported(telemetry)
+    assert 'headway_source_errors_total{kind="NoDemand"} 2.0' in text
+    assert "headway_watched_triggers 7.0" in text
+    assert 'headway_refresh_step_duration_seconds_count{step="observe"} 1.0' in text
+
+
+def test_a_failing_step_is_timed_too():
+    """The time of a step that raised is not lost, and neither is its error."""
+    telemetry = Telemetry()
+    with pytest.raises(KeyError), telemetry.step("forecast"):
+        raise KeyError
+    assert 'headway_refresh_step_duration_seconds_count{step="forecast"} 1.0' in exported(telemetry)
+
+
+def test_followed_figures_are_read_at_the_scrape():
+    """`follow` reads the values when somebody asks, not before."""
+    telemetry = Telemetry()
+    calls = {("GetMetrics", "OK"): 1.0}
+    telemetry.follow("rpc_calls", lambda: calls)
+    calls["GetMetrics", "OK"] = 5.0
+    assert 'headway_rpc_calls_total{code="OK",method="GetMetrics"} 5.0' in exported(telemetry)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda t: t.count("sorce_error", kind="x"),
+        lambda t: t.count("source_error", sort="x"),
+        lambda t: t.count("watched_triggers"),
+        lambda t: t.set("refresh_failed", 1),
+        lambda t: t.follow("nothing", dict),
+        lambda t: t.step("obsreve").__enter__(),
+    ],
+)
+def test_names_that_are_not_in_the_table_are_errors(wrong):
+    """A typo in a name, a label, a kind or a step is told where it is made."""
+    with pytest.raises(ValueError):
+        wrong(Telemetry())
+
+
+def test_names_follow_prometheus_conventions():
+    """One prefix, counters end in _total, times are seconds, every name once."""
+    names = [figure.name for figure in FIGURES]
+    assert len(set(names)) == len(names)
+    for figure in FIGURES:
+        assert figure.name.startswith("headway_")
+        assert figure.name.endswith("_total") == (figure.kind is Kind.COUNTER)
+        assert ("seconds" in figure.unit.value) == figure.name.endswith("_seconds")
+
+
+def test_code_uses_only_what_is_in_the_table():
+    """Every figure, step and event that the code names exists, with the labels and fields of the table."""
+    labels = {figure.called: set(figure.labels) for figure in PROCESS_FIGURES}
+    fields = {event.name: set(event.fields) for event in EVENTS}
+    for where, call, name in calls("telemetry"):
+        given = {keyword.arg for keyword in call.keywords}
+        assert name in labels or name in STEPS, where
+        assert name in STEPS or (isinstance(call.func, ast.Attribute) and call.func.attr == "follow") or (
+            given == labels[name]
+        ), where  # fmt: skip
+    for where, call, name in calls("log"):
+        assert name in fields, f"{where}: {name}"
+        assert {keyword.arg for keyword in call.keywords} - {"exc_info"} <= fields[name], where
+
+
+def test_table_has_only_what_the_code_uses():
+    """Nothing is documented that is never exported or logged."""
+    used = {name for _, _, name in calls("telemetry", "self")}
+    assert {figure.called for figure in PROCESS_FIGURES} - used == set()
+    assert {event.name for event in EVENTS} <= {name for _, _, name in calls("log")}
+    assert set(STEPS) <= used
