@@ -177,25 +177,6 @@ def open_loop(port: int, cycles: Sequence[Sequence[Call]], per_second: float, se
     return seen
 
 
-def once_each(port: int, cycles: Sequence[Sequence[Call]], concurrency: int = 32) -> Seen:
-    """Every call of every cycle once, as fast as `concurrency` allows."""
-    connection = Connection(port)
-    calls = (made for cycle in cycles for made in cycle)
-    seen = Seen(0.0)
-    started = time.perf_counter()
-    open_streams = {connection.start(made): True for made, _ in zip(calls, range(concurrency), strict=False)}
-    while open_streams:
-        for stream, ok in connection.exchange(5.0):
-            del open_streams[stream]
-            seen.calls.append(0.0)
-            seen.failed += not ok
-            if (made := next(calls, None)) is not None:
-                open_streams[connection.start(made)] = True
-    seen.seconds = time.perf_counter() - started
-    connection.close()
-    return seen
-
-
 def _endless(cycles: Sequence[Sequence[Call]]) -> Iterator[Sequence[Call]]:
     while True:
         yield from cycles

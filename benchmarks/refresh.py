@@ -23,8 +23,8 @@ from typing import Annotated
 import numpy as np
 import psutil
 import typer
-from rich.console import Console
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -110,8 +110,8 @@ class Loaded:
         for number in range(self._count):
             metadata = {"query": f"sum(rate(requests_{number}[1m]))", "threshold": "10"}
             self.desk.watch("bench", f"workload-{number}", metadata, time.time())
-        while len(self.refresh) < self._count or self.refresh.backfill.waiting():
-            await asyncio.sleep(0.05)  # noqa: ASYNC110  looks at counts, once per run
+        while len(self.refresh) < self._count or self.refresh.backfill.waiting():  # noqa: ASYNC110 - polls once per run
+            await asyncio.sleep(0.05)
         for worker in workers:
             worker.cancel()
 

@@ -11,21 +11,19 @@ import argparse
 import json
 import os
 import platform
-import random
+import socket
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from grpc_load import Call, Seen, call, closed_loop, once_each, open_loop
-from rpc_server import metadata
-
-from scaler.metric.wire import externalscaler_pb2 as wire
+from grpc_load import Call, Seen, call, closed_loop, open_loop
+from rpc_server import cycles
 
 HERE = Path(__file__).parent
 CORES = sorted(os.sched_getaffinity(0))
@@ -41,25 +39,25 @@ class Lengths:
     rounds: int
     round_seconds: float
     open_seconds: float
-    kind_seconds: float
     spellings: int
     """orders of the metadata's keys in which each trigger is asked for: Go's maps have no order"""
 
 
-QUICK = Lengths(rounds=5, round_seconds=0.8, open_seconds=3.0, kind_seconds=0.8, spellings=1)
-FULL = Lengths(rounds=15, round_seconds=2.0, open_seconds=15.0, kind_seconds=4.0, spellings=6)
+QUICK = Lengths(rounds=6, round_seconds=0.4, open_seconds=3.0, spellings=1)
+FULL = Lengths(rounds=30, round_seconds=1.0, open_seconds=15.0, spellings=6)
+KINDS = ("bare-aio", "bare", "bare-threads", "bare-typed")
 
 
 @dataclass(slots=True)
 class Server:
-    """One server process under test."""
+    """One server under test: the ids of its processes, and where it is called."""
 
-    process: subprocess.Popen[bytes]
+    processes: list[int]
     port: int
 
     def cpu_seconds(self) -> float:
-        times = psutil.Process(self.process.pid).cpu_times()
-        return float(times.user + times.system)
+        times = [psutil.Process(pid).cpu_times() for pid in self.processes]
+        return float(sum(time.user + time.system for time in times))
 
 
 @dataclass(slots=True)
@@ -81,12 +79,12 @@ def main() -> int:
     options = _options()
     lengths = QUICK if options.quick else FULL
     os.sched_setaffinity(0, {CLIENT_CORE})
-    cycles = prepared(options.triggers, lengths.spellings)
+    asked = prepared(options.triggers, lengths.spellings)
     report = Report()
     print(f"{machine()}; {options.triggers} triggers; server on one processor, client on another")
-    against_bare(report, cycles, lengths, options.triggers)
-    while_refreshing(report, cycles, lengths, options.triggers)
-    kinds(report, cycles, lengths)
+    against_bare(report, asked, lengths, options.triggers)
+    while_refreshing(report, asked, lengths, options.triggers)
+    kinds(report, asked, lengths)
     print("\nsummary\n" + "\n".join(f"  {name}: {_shown(value)}" for name, value in report.summary.items()))
     if options.json:
         figures = {"machine": machine(), "summary": report.summary, "tables": report.tables}
@@ -94,86 +92,80 @@ def main() -> int:
     return 0
 
 
-def against_bare(report: Report, cycles: Sequence[Sequence[Call]], lengths: Lengths, triggers: int) -> None:
+def against_bare(report: Report, asked: Sequence[Sequence[Call]], lengths: Lengths, triggers: int) -> None:
     """Calls per second of KEDA's cycle, Headway and a bare server in turn; then times at KEDA's own rate."""
     with ExitStack() as running:
-        servers = {kind: running.enter_context(started(kind, triggers)) for kind in ("headway", "bare")}
-        for server in servers.values():
-            once_each(server.port, cycles)
-        for concurrency in (1, 32):
-            _compare(report, servers, cycles, concurrency, lengths)
+        servers = {kind: running.enter_context(started(kind, triggers, lengths)) for kind in ("headway", "bare")}
+        for callers, rounds in ((1, lengths.rounds), (32, 2 * lengths.rounds)):
+            runs = in_turn(servers, asked, callers, rounds, lengths.round_seconds)
+            _show(report, "KEDA's cycle, medians of the rounds", callers, runs)
+            ending = "" if callers == 32 else f"_c{callers}"
+            report.summary[f"cycle_ratio{ending}"] = _ratio(runs, lambda run: run.seen.per_second)
+            report.summary[f"cpu_ratio{ending}"] = _ratio(runs, lambda run: 1 / run.cpu_us)
         for kind, server in servers.items():
-            seen = open_loop(server.port, cycles, KEDA_RPS, lengths.open_seconds)
+            seen = open_loop(server.port, asked, KEDA_RPS, lengths.open_seconds)
             _times(report, f"at {KEDA_RPS} calls/s, times from the moment a call was due", kind, seen)
-            if kind == "headway":
-                report.summary[f"p99_ms_at_{KEDA_RPS}_rps"] = round(seen.quantile_ms(0.99), 3)
+            name = f"p99_ms_at_{KEDA_RPS}_rps"
+            report.summary[name if kind == "headway" else f"{kind}_{name}"] = round(seen.quantile_ms(0.99), 3)
 
 
-def _compare(
-    report: Report, servers: dict[str, Server], cycles: Sequence[Sequence[Call]], concurrency: int, lengths: Lengths
-) -> None:
-    runs: dict[str, list[Seen]] = {kind: [] for kind in servers}
-    cpu: dict[str, list[float]] = {kind: [] for kind in servers}
-    for turn in range(lengths.rounds):
-        for kind in sorted(servers, reverse=bool(turn % 2)):
-            before = servers[kind].cpu_seconds()
-            seen = closed_loop(servers[kind].port, cycles, concurrency, lengths.round_seconds)
-            cpu[kind].append(1e6 * (servers[kind].cpu_seconds() - before) / len(seen.calls))
-            runs[kind].append(seen)
-    for kind, seen_each in runs.items():
-        report.add(
-            "KEDA's cycle, median of the rounds",
-            server=kind,
-            callers=concurrency,
-            calls_per_s=statistics.median(seen.per_second for seen in seen_each),
-            p50_ms=statistics.median(seen.quantile_ms(0.5) for seen in seen_each),
-            p99_ms=statistics.median(seen.quantile_ms(0.99) for seen in seen_each),
-            cpu_us_per_call=statistics.median(cpu[kind]),
-            failed=sum(seen.failed for seen in seen_each),
-        )
-    ratios = [ours.per_second / bare.per_second for ours, bare in zip(runs["headway"], runs["bare"], strict=True)]
-    ending = "" if concurrency == 32 else f"_c{concurrency}"
-    report.summary[f"cycle_ratio{ending}"] = round(statistics.median(ratios), 4)
-    costs = [bare / ours for ours, bare in zip(cpu["headway"], cpu["bare"], strict=True)]
-    report.summary[f"cpu_ratio{ending}"] = round(statistics.median(costs), 4)
-
-
-def while_refreshing(report: Report, cycles: Sequence[Sequence[Call]], lengths: Lengths, triggers: int) -> None:
-    """Times at KEDA's rate while the whole service refreshes all its triggers, one refresh after another."""
-    with started("refreshing", triggers, core=None) as server:
-        once_each(server.port, cycles)
-        seen = open_loop(server.port, cycles, KEDA_RPS, lengths.open_seconds * 2)
+def while_refreshing(report: Report, asked: Sequence[Sequence[Call]], lengths: Lengths, triggers: int) -> None:
+    """Times at KEDA's rate while all triggers are refreshed, one refresh after another without a pause."""
+    with started("refreshing", triggers, lengths, core=None) as server:
+        seen = open_loop(server.port, asked, KEDA_RPS, 2 * lengths.open_seconds)
     _times(report, "while all triggers refresh without a pause", "headway", seen)
     report.summary["p99_ms_during_refresh"] = round(seen.quantile_ms(0.99), 3)
 
 
-def kinds(report: Report, cycles: Sequence[Sequence[Call]], lengths: Lengths) -> None:
-    """Bare servers of each kind that Headway could stand on, by calls per second on one processor."""
-    for kind in ("bare-aio", "bare", "bare-threads", "bare-typed"):
-        with started(kind, 0) as server:
-            closed_loop(server.port, cycles, 32, 0.3)
-            for callers in (1, 32):
-                before = server.cpu_seconds()
-                seen = closed_loop(server.port, cycles, callers, lengths.kind_seconds)
-                cost = 1e6 * (server.cpu_seconds() - before) / len(seen.calls)
-                _kind(report, kind, callers, seen, cost)
-    with two_processes() as servers:
-        before = sum(server.cpu_seconds() for server in servers)
-        seen = closed_loop(servers[0].port, cycles, 32, lengths.kind_seconds)
-        cost = 1e6 * (sum(server.cpu_seconds() for server in servers) - before) / len(seen.calls)
-        _kind(report, "2 processes", 32, seen, cost)
+def kinds(report: Report, asked: Sequence[Sequence[Call]], lengths: Lengths) -> None:
+    """Servers of each kind that Headway could stand on, with constants, over one connection as KEDA has."""
+    with ExitStack() as running:
+        servers = {kind: running.enter_context(started(kind, 0, lengths)) for kind in KINDS}
+        servers["2 processes"] = running.enter_context(two_processes(lengths))
+        for callers in (1, 32):
+            runs = in_turn(servers, asked, callers, max(2, lengths.rounds // 3), lengths.round_seconds)
+            _show(report, "kinds of server, constants alone", callers, runs)
 
 
-def _kind(report: Report, kind: str, callers: int, seen: Seen, cost: float) -> None:
-    report.add(
-        "kinds of server, constants only, one connection as KEDA has",
-        server=kind,
-        callers=callers,
-        calls_per_s=seen.per_second,
-        p50_ms=seen.quantile_ms(0.5),
-        p99_ms=seen.quantile_ms(0.99),
-        cpu_us_per_call=cost,
-    )
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One round of one server."""
+
+    seen: Seen
+    cpu_us: float
+    """processor time of the server per call, in microseconds"""
+
+
+def in_turn(
+    servers: Mapping[str, Server], asked: Sequence[Sequence[Call]], callers: int, rounds: int, seconds: float
+) -> dict[str, list[Run]]:
+    """Short rounds of every server in turn, each time in the opposite order."""
+    runs: dict[str, list[Run]] = {kind: [] for kind in servers}
+    for turn in range(rounds):
+        for kind in list(servers)[:: -1 if turn % 2 else 1]:
+            before = servers[kind].cpu_seconds()
+            seen = closed_loop(servers[kind].port, asked, callers, seconds)
+            runs[kind].append(Run(seen, 1e6 * (servers[kind].cpu_seconds() - before) / len(seen.calls)))
+    return runs
+
+
+def _ratio(runs: Mapping[str, list[Run]], figure: Callable[[Run], float]) -> float:
+    pairs = zip(runs["headway"], runs["bare"], strict=True)
+    return round(statistics.median(figure(ours) / figure(bare) for ours, bare in pairs), 4)
+
+
+def _show(report: Report, table: str, callers: int, runs: Mapping[str, list[Run]]) -> None:
+    for kind, each in runs.items():
+        report.add(
+            table,
+            server=kind,
+            callers=callers,
+            calls_per_s=statistics.median(run.seen.per_second for run in each),
+            p50_ms=statistics.median(run.seen.quantile_ms(0.5) for run in each),
+            p99_ms=statistics.median(run.seen.quantile_ms(0.99) for run in each),
+            cpu_us_per_call=statistics.median(run.cpu_us for run in each),
+            failed=sum(run.seen.failed for run in each),
+        )
 
 
 def _times(report: Report, table: str, kind: str, seen: Seen) -> None:
@@ -189,10 +181,13 @@ def _times(report: Report, table: str, kind: str, seen: Seen) -> None:
 
 
 @contextmanager
-def started(kind: str, triggers: int, core: int | None = SERVER_CORE, port: int = 0) -> Iterator[Server]:
+def started(
+    kind: str, triggers: int, lengths: Lengths, core: int | None = SERVER_CORE, port: int = 0
+) -> Iterator[Server]:
     """A server process that is ready to be called; it ends when we leave, or die."""
     command = [sys.executable, str(HERE / "rpc_server.py"), kind, "--triggers", str(triggers), "--port", str(port)]
     command += ["--core", str(core)] if core is not None else ["--all-cores"]
+    command += ["--spellings", str(lengths.spellings)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -200,35 +195,25 @@ def started(kind: str, triggers: int, core: int | None = SERVER_CORE, port: int 
         if not line:
             raise RuntimeError(f"the server {kind} did not start")
         try:
-            yield Server(process, json.loads(line)["port"])
+            yield Server([process.pid], json.loads(line)["port"])
         finally:
             process.stdin.close()
             process.wait(30)
 
 
 @contextmanager
-def two_processes() -> Iterator[list[Server]]:
-    """Two bare servers that share a port, each on a processor of its own where there are two."""
-    with started("bare", 0, port=_free_port()) as first, started("bare", 0, CLIENT_CORE, first.port) as second:
-        yield [first, second]
+def two_processes(lengths: Lengths) -> Iterator[Server]:
+    """Two bare servers that share a port, the second on the other processor."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    with started("bare", 0, lengths, port=port) as first, started("bare", 0, lengths, CLIENT_CORE, port) as second:
+        yield Server([*first.processes, *second.processes], port)
 
 
 def prepared(triggers: int, spellings: int) -> list[list[Call]]:
-    """The cycles of all triggers in a fixed random order, each in so many orders of its metadata's keys."""
-    cycles = []
-    for number in range(triggers):
-        items = list(metadata(number).items())
-        for turn in range(min(spellings, len(items))):
-            cycles.append(_cycle(number, dict(items[turn:] + items[:turn])))
-    random.Random(1).shuffle(cycles)
-    return cycles
-
-
-def _cycle(number: int, spelled: dict[str, str]) -> list[Call]:
-    ref = wire.ScaledObjectRef(name=f"shop-{number}", namespace=f"team-{number % 100}", scalerMetadata=spelled)
-    asked = wire.GetMetricsRequest(scaledObjectRef=ref, metricName="headway").SerializeToString()
-    reference = ref.SerializeToString()
-    return [call("GetMetricSpec", reference), call("GetMetrics", asked), call("IsActive", reference)]
+    """The calls of all cycles, ready to be sent."""
+    return [[call(method, request) for method, request in cycle.items()] for cycle in cycles(triggers, spellings)]
 
 
 def machine() -> str:

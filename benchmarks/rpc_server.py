@@ -15,8 +15,8 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +28,7 @@ import uvloop
 
 from scaler.clock import SystemClock
 from scaler.decide import Desk
-from scaler.metric.replies import ACTIVE, spec_reply, value_reply
+from scaler.metric.replies import ACTIVE, METRIC_NAME, spec_reply, value_reply
 from scaler.metric.server import SERVICE, MetricServer, ServerOptions
 from scaler.metric.servicer import Servicer
 from scaler.metric.streams import Streams
@@ -46,12 +46,39 @@ def metadata(number: int) -> dict[str, str]:
     """The trigger metadata of workload `number`: what an application team would write."""
     return {
         "scalerAddress": "dns:///headway.headway.svc:50051",
-        "serverAddress": "http://prometheus.monitoring.svc:9090",
+        "serverAddress": "http://prometheus.example:9090",
         "query": f'sum(rate(http_requests_total{{namespace="team-{number % 100}",service="shop-{number}"}}[1m]))',
         "threshold": "10",
         "leadTime": "2m",
         "quantile": "0.9",
     }
+
+
+def cycles(triggers: int, spellings: int) -> list[dict[str, bytes]]:
+    """What KEDA sends in one cycle, by method: for each trigger in some orders of its metadata, in random order.
+
+    Go's maps have no order: a small one is written as any rotation of itself.
+    """
+    made = []
+    for number in range(triggers):
+        items = list(metadata(number).items())
+        made += [_cycle(number, dict(items[turn:] + items[:turn])) for turn in range(min(spellings, len(items)))]
+    random.Random(1).shuffle(made)
+    return made
+
+
+def _cycle(number: int, spelled: dict[str, str]) -> dict[str, bytes]:
+    ref = wire.ScaledObjectRef(name=f"shop-{number}", namespace=f"team-{number % 100}", scalerMetadata=spelled)
+    asked = wire.GetMetricsRequest(scaledObjectRef=ref, metricName=METRIC_NAME).SerializeToString()
+    reference = ref.SerializeToString()
+    return {"GetMetricSpec": reference, "GetMetrics": asked, "IsActive": reference}
+
+
+async def warm(servicer: Servicer, options: argparse.Namespace) -> None:
+    """Ask everything once, as any hour in a process's life would have done."""
+    for cycle in cycles(options.triggers, options.spellings):
+        for method, request in cycle.items():
+            await getattr(servicer, method)(request, None)
 
 
 def watch(desk: Desk, triggers: int, now: float) -> None:
@@ -63,7 +90,7 @@ def watch(desk: Desk, triggers: int, now: float) -> None:
 async def headway(options: argparse.Namespace) -> None:
     """The real answer path; outlooks count for an hour, so that no plan falls due while calls are measured."""
     clock = SystemClock()
-    desk = Desk(TriggerRules(default_server="http://prometheus.monitoring.svc:9090"), refresh_seconds=3600.0)
+    desk = Desk(TriggerRules(default_server="http://prometheus.example:9090"), refresh_seconds=3600.0)
     watch(desk, options.triggers, clock.now())
     quantiles = (DEMAND * np.linspace(0.7, 1.3, len(LEVELS), dtype=np.float32))[None, :].repeat(120, axis=0)
     for watched in desk:
@@ -71,27 +98,42 @@ async def headway(options: argparse.Namespace) -> None:
         forecast = Forecast(now, 60.0, LEVELS, quantiles.copy(), (), None, "benchmark@1")
         observation = Observation(now, DEMAND, DEMAND, DEMAND)
         desk.receive(watched.trigger.key, Outlook(now, observation, forecast), now)
-    server = MetricServer(Servicer(desk, clock, Streams(60)), ServerOptions(address="127.0.0.1:0", notice_seconds=0))
+    servicer = Servicer(desk, clock, Streams(60))
+    await warm(servicer, options)
+    server = MetricServer(servicer, ServerOptions(address="127.0.0.1:0", notice_seconds=0))
     await until_told(await server.start())
     await server.stop(0)
 
 
 async def refreshing(options: argparse.Namespace) -> None:
-    """The whole service, refreshing all its triggers again and again."""
-    from refreshing import filled_service  # the benchmark's own module; loads the model runtime
+    """The real refresh beside the real answer path: history, bundle, plans, one refresh after another."""
+    from refresh import Loaded  # the neighbouring benchmark; it loads the model runtime
 
-    service = await filled_service(options.triggers)
-    again = asyncio.create_task(_without_pause(service))
-    await until_told(service.grpc_port)
+    loaded = Loaded(0)
+    await _fill(loaded, options.triggers)
+    servicer = Servicer(loaded.desk, SystemClock(), Streams(60))
+    await warm(servicer, options)
+    server = MetricServer(servicer, ServerOptions(address="127.0.0.1:0", notice_seconds=0))
+    again = asyncio.create_task(_refresh_without_pause(loaded))
+    await until_told(await server.start())
     again.cancel()
-    await service.stop()
+    await server.stop(0)
 
 
-async def _without_pause(service: Any) -> None:
+async def _fill(loaded: Any, triggers: int) -> None:
+    workers = [asyncio.create_task(run()) for run in (loaded.refresh.run_newcomers, loaded.refresh.backfill.run)]
+    watch(loaded.desk, triggers, time.time())
+    while len(loaded.refresh) < triggers or loaded.refresh.backfill.waiting():  # noqa: ASYNC110 - polls once per run
+        await asyncio.sleep(0.05)
+    for worker in workers:
+        worker.cancel()
+    await loaded.tick()
+
+
+async def _refresh_without_pause(loaded: Any) -> None:
     while True:
-        before = time.perf_counter()
-        await service.refresh.once(service.clock.now())
-        print(json.dumps({"refreshed_s": round(time.perf_counter() - before, 3)}), file=sys.stderr, flush=True)
+        seconds = await loaded.tick()
+        print(json.dumps({step: round(took, 3) for step, took in seconds.items()}), file=sys.stderr, flush=True)
 
 
 async def bare(options: argparse.Namespace) -> None:
@@ -136,7 +178,7 @@ def bare_threads(options: argparse.Namespace) -> None:
     server.stop(0)
 
 
-def constant_handlers(make: Callable[[bytes], Callable[..., Any]]) -> grpc.GenericRpcHandler:
+def constant_handlers(make: Callable[[bytes], Callable[..., Any]]) -> Any:
     """Handlers for the three calls of KEDA's cycle, bytes in and bytes out."""
     handlers = {name: grpc.unary_unary_rpc_method_handler(make(reply)) for name, reply in CONSTANTS.items()}
     return grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
@@ -181,6 +223,7 @@ def main() -> None:
     parser.add_argument("--all-cores", action="store_true", help="run on every processor")
     parser.add_argument("--port", type=int, default=0, help="share this port with others")
     parser.add_argument("--triggers", type=int, default=10_000)
+    parser.add_argument("--spellings", type=int, default=1)
     options = parser.parse_args()
     if options.all_cores:
         os.sched_setaffinity(0, range(os.cpu_count() or 1))

@@ -133,12 +133,11 @@ class Refresh:
             await self._forecast_and_publish(tracked, self._clock.now())
 
     async def run_listen(self) -> None:
-        """Take over what other replicas publish."""
+        """Take over what other replicas publish; all of it once subscribed, which the cache tells by no keys."""
         while True:
             try:
-                await self._receive([w.trigger.key for w in self._desk])
                 async for keys in self._cache.wakes():
-                    await self._receive(keys)
+                    await self._receive(keys or [w.trigger.key for w in self._desk])
             except CacheUnavailable as error:
                 log.warning("cache_unavailable", error=str(error))
             await asyncio.sleep(1.0)

@@ -235,6 +235,14 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event("cache_back", "info", (), "Redis answers again"),
     Event("store_unavailable", "warning", ("error",), "The database does not answer: nothing new outlives a restart"),
+    Event(
+        "store_set_aside", "warning", ("file", "aside", "error"),
+        "The database file was damaged: it lies beside a new one, nothing of it was deleted",
+    ),
+    Event(
+        "cache_values_refused", "warning", ("server", "count", "first_key", "reason"),
+        "Values in Redis were no outlooks of this version; they count as absent",
+    ),
     Event("certificate_renewed", "info", ("file",), "The gRPC port took over a renewed certificate"),
     Event(
         "certificate_not_renewed", "warning", ("file", "reason"),

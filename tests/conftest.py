@@ -2,15 +2,24 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 for name in [name for name in os.environ if name.startswith("HEADWAY_")]:
     del os.environ[name]  # the settings of whoever runs the tests are not theirs
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_come() -> Iterator[None]:
+    """One test's log settings are not the next one's."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.hookimpl(trylast=True)

@@ -23,6 +23,8 @@ from scaler.errors import CacheUnavailable, SettingsError
 from scaler.forecast.record import COUNTS_FROM_OFFSET, MARK, RecordInvalid, pack, unpack
 from scaler.series import Outlook
 
+log = structlog.get_logger()
+
 RECORDS_PER_CALL = 50
 """outlooks in one call: about 0.2 MB, and two or three milliseconds of this event loop"""
 LEASES_PER_CALL = 500
@@ -190,7 +192,7 @@ class RedisCache:
         if refused:
             self.refused += len(refused)
             key, error = refused[0]
-            structlog.get_logger().warning(
+            log.warning(
                 "cache_values_refused", server=self.server, count=len(refused), first_key=key, reason=str(error)
             )
 

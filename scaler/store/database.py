@@ -24,6 +24,8 @@ T = TypeVar("T")
 P = ParamSpec("P")
 Work = Callable[Concatenate[AsyncConnection, P], Awaitable[T]]
 
+log = structlog.get_logger()
+
 TIMEOUT_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
 BUSY_SECONDS = 2.0
@@ -160,7 +162,7 @@ class Sqlite(Database):
             except OSError as error:
                 raise StoreUnavailable(f"{self.name}: damaged, and cannot be set aside: {error}") from error
             self._set_aside_times += 1
-            structlog.get_logger().warning("store_set_aside", file=str(self.path), aside=str(aside), error=why)
+            log.warning("store_set_aside", file=str(self.path), aside=str(aside), error=why)
 
 
 def set_aside(path: Path) -> Path:

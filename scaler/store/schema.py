@@ -1,6 +1,6 @@
 """The tables, for SQLite and PostgreSQL alike. A change here needs a migration, and `HEAD` names the newest one."""
 
-from sqlalchemy import JSON, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import JSON, Column, Float, Integer, LargeBinary, MetaData, String, Table
 
 HEAD = "0001"
 """revision of the newest migration: a database that is there already is used without loading Alembic"""
@@ -24,5 +24,4 @@ long_history = Table(
     Column("block_seconds", Integer, primary_key=True, autoincrement=False),
     Column("page", Integer, primary_key=True, autoincrement=False, comment="blocks since the epoch, by 96"),
     Column("blocks", LargeBinary, nullable=False, comment="96 x (mean, max), float32 little-endian, NaN where missing"),
-    Index("long_history_by_age", "block_seconds", "page"),
 )

@@ -51,6 +51,7 @@ class SqlStore:
     def __init__(self, database: Database, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self.database = database
         self._timeout_seconds = timeout_seconds
+        self._dropped_before: dict[int, int] = {}
 
     async def watched(self, called_since: float) -> list[WatchedRecord]:
         records: list[WatchedRecord] = []
@@ -88,7 +89,7 @@ class SqlStore:
         """Merge coarse blocks (by key and block start). Older ones than `keep_since` are dropped, 96 at a time."""
         chunks = list(_by_pages(blocks))
         async with self._bounded(len(chunks)):
-            await self.database.run(_drop_before, block_seconds, page_of(keep_since, block_seconds))
+            await self._drop_before(page_of(keep_since, block_seconds), block_seconds)
             for chunk in chunks:
                 await self.database.run(self._merge, paged(chunk, block_seconds, keep_since), block_seconds)
 
@@ -104,6 +105,12 @@ class SqlStore:
 
     async def close(self) -> None:
         await self.database.close()
+
+    async def _drop_before(self, page: int, block_seconds: int) -> None:
+        """Drop older pages, also of triggers that nobody forgot. It reads the whole table, so only once per page."""
+        if page > self._dropped_before.get(block_seconds, 0):
+            await self.database.run(_delete_before, page, block_seconds)
+            self._dropped_before[block_seconds] = page
 
     async def _merge(self, connection: AsyncConnection, pages: Pages, block_seconds: int) -> None:
         if not pages.rows:
@@ -179,7 +186,7 @@ async def _forget(connection: AsyncConnection, keys: Sequence[str]) -> None:
         await connection.execute(delete(table).where(table.c.key.in_(keys)))
 
 
-async def _drop_before(connection: AsyncConnection, block_seconds: int, page: int) -> None:
+async def _delete_before(connection: AsyncConnection, page: int, block_seconds: int) -> None:
     aged = long_history.c
     await connection.execute(delete(long_history).where(aged.block_seconds == block_seconds, aged.page < page))
 

@@ -115,7 +115,7 @@ def _backfill(directory: Path, series: list[Recorded]) -> None:
             labels = ",".join(f'{name}="{value}"' for name, value in one.labels.items())
             file.writelines(f"{one.name}{{{labels}}} {value!r} {moment:.3f}\n" for moment, value in one.samples)
         file.write("# EOF\n")
-    command = [_binary("promtool"), "tsdb", "create-blocks-from", "openmetrics", text, data]
+    command = [_binary("promtool"), "tsdb", "create-blocks-from", "openmetrics", str(text), str(data)]
     subprocess.run([*command, "--max-block-duration=168h", "--quiet"], check=True, capture_output=True)
 
 

@@ -28,7 +28,6 @@ def upgrade() -> None:
             comment="96 x (mean, max), float32 little-endian, NaN where missing",
         ),
     )
-    op.create_index("long_history_by_age", "long_history", ["block_seconds", "page"])
 
 
 def downgrade() -> None:
