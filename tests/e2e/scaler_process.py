@@ -1,11 +1,12 @@
 """Whole scaler processes, started as an operator would."""
 
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,9 @@ class ScalerProcess:
 
 
 @contextmanager
-def scaler_running(folder: Path, *options: str, name: str = "scaler") -> Iterator[ScalerProcess]:
+def scaler_running(
+    folder: Path, *options: str, name: str = "scaler", environment: Mapping[str, str] | None = None
+) -> Iterator[ScalerProcess]:
     """`headway serve` on free ports, ready to be called; its log in `folder`."""
     log = folder / f"{name}-{time.monotonic_ns()}.log"
     command = [
@@ -41,7 +44,7 @@ def scaler_running(folder: Path, *options: str, name: str = "scaler") -> Iterato
         *("--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"),
         *("--data-dir", str(folder / f"{name}-data"), *options),
     ]
-    with running(command, log, cwd=folder) as process:
+    with running(command, log, cwd=folder, env={**os.environ, **(environment or {})}) as process:
         scaler = ScalerProcess(process, log, started=time.time())
         wait_until(lambda: _listening(scaler), log)
         yield scaler

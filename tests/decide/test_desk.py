@@ -1,0 +1,161 @@
+"""The answer path: which answer counts when, without any I/O."""
+
+import pytest
+
+from scaler.decide import Desk, Watched, decide, moment_of
+from scaler.errors import NotReady, SourceRefused, SourceUnavailable, TriggerInvalid
+from scaler.plan import Rung
+from scaler.series import Forecast, Observation, Outlook
+from scaler.testing import flat_forecast
+from scaler.trigger import TriggerRules
+
+NOW = 1_700_000_100.0
+"""a tick of a 15 s refresh"""
+METADATA = {"query": "demand", "threshold": "10"}
+
+
+def desk() -> Desk:
+    return Desk(TriggerRules(default_server="http://p:9090"), 15.0)
+
+
+def outlook(value: float, counts_from: float = NOW, forecast: Forecast | None = None, trouble: str = "") -> Outlook:
+    return Outlook(counts_from, Observation(counts_from, value, value, value), forecast, trouble)
+
+
+def watched(on: Desk, name: str = "web", **metadata: str) -> Watched:
+    return on.watch("shop", name, {**METADATA, **metadata}, NOW)
+
+
+def test_without_outlook_the_answer_is_an_error():
+    """Cold is never "inactive" and never 0."""
+    on = desk()
+    with pytest.raises(NotReady, match="shop/web"):
+        on.answer(watched(on), NOW)
+
+
+def test_the_sources_own_error_is_told_until_something_arrives():
+    """A trigger that never had an observation is refused with the reason, and answered once there is one."""
+    on = desk()
+    one = watched(on)
+    on.fail(one.trigger.key, SourceRefused("parse error"))
+    with pytest.raises(SourceRefused, match="parse error"):
+        on.answer(one, NOW)
+    on.receive(one.trigger.key, outlook(50), NOW)
+    assert on.answer(one, NOW).plan.metric == 50
+
+
+def test_raising_the_same_error_often_does_not_grow_it():
+    """The remembered error is one object: its traceback must not get longer with every call."""
+    on = desk()
+    one = watched(on)
+    on.fail(one.trigger.key, SourceRefused("parse error"))
+    for _ in range(50):
+        with pytest.raises(SourceRefused) as caught:
+            on.answer(one, NOW)
+    assert len(caught.traceback) < 5
+
+
+def test_an_outlook_counts_from_its_moment():
+    """Until then the one before is answered, so that every replica switches at the same time."""
+    on = desk()
+    one = watched(on)
+    on.receive(one.trigger.key, outlook(50), NOW)
+    on.receive(one.trigger.key, outlook(60, NOW + 16), NOW + 15)
+    assert on.answer(one, NOW + 15.9).plan.metric == 50
+    assert on.answer(one, NOW + 16).plan.metric == 60
+
+
+def test_older_news_is_ignored():
+    """A late message does not take an answer back."""
+    on = desk()
+    one = watched(on)
+    on.receive(one.trigger.key, outlook(60, NOW + 15), NOW + 15)
+    on.receive(one.trigger.key, outlook(50, NOW), NOW + 16)
+    assert on.answer(one, NOW + 16).plan.metric == 60
+
+
+def test_the_first_outlook_answers_at_once():
+    """With nothing before it, an outlook is not waited for."""
+    on = desk()
+    one = watched(on)
+    on.receive(one.trigger.key, outlook(60, NOW + 1), NOW)
+    assert on.answer(one, NOW).plan.metric == 60
+
+
+def test_plans_are_made_anew_when_refreshes_stay_away():
+    """As time passes the window moves on, at ticks that all replicas share."""
+    on = desk()
+    one = watched(on, maxStaleness="30s")
+    rising = flat_forecast(NOW, [100.0 + 10 * step for step in range(30)])
+    on.receive(one.trigger.key, outlook(50, forecast=rising), NOW)
+    first = on.answer(one, NOW + 20).plan
+    later = on.answer(one, NOW + 610).plan
+    assert first.at == NOW
+    assert later.at == NOW + 600
+    assert later.rung is Rung.FORECAST
+    assert later.metric > first.metric
+
+
+def test_nothing_usable_is_an_error_with_the_reason():
+    """When the observation is old and there is no forecast, KEDA's own fallback is to act."""
+    on = desk()
+    one = watched(on, maxStaleness="30s")
+    on.receive(one.trigger.key, outlook(50, trouble="connection refused"), NOW)
+    with pytest.raises(SourceUnavailable, match="connection refused"):
+        on.answer(one, NOW + 100)
+
+
+def test_answers_are_made_once():
+    """The same answer object is returned until it changes, with whatever a door has serialised."""
+    on = desk()
+    one = watched(on)
+    on.receive(one.trigger.key, outlook(50), NOW)
+    assert on.answer(one, NOW + 1) is on.answer(one, NOW + 14)
+
+
+def test_a_new_trigger_is_announced_once():
+    """The refresh hears of it at its first call, and not again."""
+    seen = []
+    on = Desk(TriggerRules(default_server="http://p:9090"), 15.0, on_new=seen.append)
+    assert watched(on) is watched(on)
+    assert len(seen) == 1
+
+
+def test_equal_metadata_of_two_objects_are_two_triggers():
+    """State is kept by namespace, name and metadata."""
+    on = desk()
+    assert watched(on, "web") is not watched(on, "api")
+    assert watched(on, "web", threshold="20") is not watched(on, "web")
+
+
+def test_a_faulty_trigger_leaves_no_trace():
+    """What cannot be parsed is not watched."""
+    on = desk()
+    with pytest.raises(TriggerInvalid):
+        watched(on, quantile="7")
+    assert len(on) == 0
+
+
+def test_silent_triggers_are_forgotten():
+    """Only those that nobody asked about for so long."""
+    on = desk()
+    quiet, busy = watched(on, "quiet"), watched(on, "busy")
+    busy.last_called = NOW + 100
+    assert on.forget_silent(NOW + 120, 60) == [quiet]
+    assert list(on) == [busy]
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [(0.0, NOW), (1.0, NOW), (23.9, NOW), (24.0, NOW + 15), (30.0, NOW + 30), (3600.0, NOW + 3600)],
+)
+def test_moments_are_ticks(age: float, expected: float):
+    """The outlook's own tick until a refresh and a half later, then the newest tick."""
+    assert moment_of(outlook(1, NOW + 1.5), NOW + age, 15.0) == expected
+
+
+def test_deciding_is_a_function_of_its_arguments():
+    """Two replicas with the same outlook give the same plan for the same moment."""
+    one = watched(desk())
+    same = outlook(50, forecast=flat_forecast(NOW, [80.0] * 30))
+    assert decide(one.trigger, same, NOW + 3, 15.0) == decide(one.trigger, same, NOW + 12, 15.0)
