@@ -110,7 +110,7 @@ class Loaded:
         for number in range(self._count):
             metadata = {"query": f"sum(rate(requests_{number}[1m]))", "threshold": "10"}
             self.desk.watch("bench", f"workload-{number}", metadata, time.time())
-        while len(self.refresh) < self._count or self.refresh.backfill.waiting():  # noqa: ASYNC110 - polls once per run
+        while len(self.refresh.tracking) < self._count or self.refresh.backfill.waiting():  # noqa: ASYNC110 - polls once per run
             await asyncio.sleep(0.05)
         for worker in workers:
             worker.cancel()
@@ -134,7 +134,7 @@ async def measure_refresh(count: int, rounds: int) -> dict[str, float]:
     await loaded.fill()
     ticks = [await loaded.tick() for _ in range(rounds)]
     figures = {step: statistics.median(tick[step] for tick in ticks) for step in STEPS}
-    figures["history_bytes"] = loaded.refresh.bytes_per_trigger
+    figures["history_bytes"] = loaded.refresh.tracking.bytes_per_trigger
     figures["rss_bytes"] = (process.memory_info().rss - before) / count
     forecasts = sum(w.current.outlook.forecast is not None for w in loaded.desk if w.current)
     if forecasts < count:

@@ -123,7 +123,7 @@ async def refreshing(options: argparse.Namespace) -> None:
 async def _fill(loaded: Any, triggers: int) -> None:
     workers = [asyncio.create_task(run()) for run in (loaded.refresh.run_newcomers, loaded.refresh.backfill.run)]
     watch(loaded.desk, triggers, time.time())
-    while len(loaded.refresh) < triggers or loaded.refresh.backfill.waiting():  # noqa: ASYNC110 - polls once per run
+    while len(loaded.refresh.tracking) < triggers or loaded.refresh.backfill.waiting():  # noqa: ASYNC110 - polls once per run
         await asyncio.sleep(0.05)
     for worker in workers:
         worker.cancel()

@@ -96,7 +96,7 @@ class Service:
             self._refresh.welcome(watched)
         self._remember = Remember(
             self.desk,
-            self._refresh,
+            self._refresh.tracking,
             self._parts.store,
             self.clock,
             self.telemetry,
@@ -154,7 +154,7 @@ class Service:
         return missing
 
     def _facts(self, key: str) -> HistoryFacts | None:
-        return self._refresh.facts(key) if self._refresh is not None else None
+        return self._refresh.tracking.facts(key) if self._refresh is not None else None
 
     def _make_refresh(self, parts: Parts) -> Refresh:
         settings = RefreshSettings(

@@ -8,65 +8,22 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 import numpy as np
 import structlog
 
 from scaler.clock import Clock
-from scaler.decide import Watched
 from scaler.errors import DependencyError, StoreUnavailable
-from scaler.forecast import Forecaster
 from scaler.history import MetricSource
-from scaler.history.table import HistoryTable
-from scaler.series import Blocks, Forecast, Observation
+from scaler.series import Blocks
 from scaler.store import Store
 from scaler.telemetry import Telemetry
-from scaler.trigger import Trigger
+from scaler.tracking import Phase, Tracked
 
 log = structlog.get_logger()
 
 RETRY_SECONDS = 15.0
 """pause after a failed attempt; an open circuit of the source makes the next one cheap"""
-
-
-class Phase(IntEnum):
-    """What a job fetches, most urgent first."""
-
-    FINE = 0
-    COARSE = 1
-    HOLE = 2
-
-
-@dataclass(slots=True)
-class Tracked:
-    """One trigger that this process refreshes: its history, its newest forecast, and how far its backfill is."""
-
-    watched: Watched
-    forecaster: Forecaster
-    table: HistoryTable
-    observation: Observation | None = None
-    forecast: Forecast | None = None
-    advice: str = ""
-    """why its forecaster is not the one it asked for"""
-    trouble: str = ""
-    """why the newest observation failed"""
-    heard_at: float = 0.0
-    """when the source last answered for this trigger, with a value or without"""
-    done: set[Phase] = field(default_factory=set)
-    backfill_trouble: str = ""
-
-    @property
-    def trigger(self) -> Trigger:
-        return self.watched.trigger
-
-    @property
-    def key(self) -> str:
-        return self.watched.trigger.key
-
-    @property
-    def query_step_seconds(self) -> float:
-        return self.trigger.query_step_seconds or self.forecaster.grid.step_seconds
 
 
 @dataclass(order=True, slots=True)

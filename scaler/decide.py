@@ -14,6 +14,9 @@ from scaler.plan.rules import plan
 from scaler.series import Outlook
 from scaler.trigger import Trigger, TriggerRules, parse_trigger
 
+FURTHEST_AHEAD_SECONDS = 30.0
+"""how far ahead an outlook may begin to count; the grace between issue and counting is a second"""
+
 
 def decide(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds: float) -> Plan:
     """The plan for `trigger` at `now`: a pure function, equal on every replica that received the same outlook."""
@@ -95,6 +98,8 @@ class Desk:
         watched = self._watched.get(key)
         if watched is None:
             return
+        if outlook.counts_from > now + FURTHEST_AHEAD_SECONDS:
+            return  # from a replica whose clock is wrong: it would keep all others' outlooks out until then
         known = watched.upcoming or watched.current
         if known is not None and outlook.counts_from < known.outlook.counts_from:
             return

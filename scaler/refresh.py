@@ -17,17 +17,18 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import structlog
 
-from scaler.backfill import Backfill, Phase, Tracked
+from scaler.backfill import Backfill
 from scaler.clock import Clock
 from scaler.decide import Desk, Watched
-from scaler.errors import CacheUnavailable, DependencyError
-from scaler.forecast import Choice, ForecastCache, Forecasters
+from scaler.errors import DependencyError
+from scaler.forecast import ForecastCache, Forecasters
 from scaler.history import MetricSource
 from scaler.history.table import HistoryTable
-from scaler.series import Forecast, Grid, Observation, Outlook
-from scaler.status.report import HistoryFacts
+from scaler.replicas import Replicas
+from scaler.series import Forecast, Observation, Outlook
 from scaler.store import Store
 from scaler.telemetry import Telemetry
+from scaler.tracking import Phase, Tracked, Tracking
 from scaler.trigger import Mode
 
 log = structlog.get_logger()
@@ -38,9 +39,6 @@ RECENT_SECONDS = 900.0
 
 PLANS_AT_A_TIME = 16
 """plans made before the event loop may answer somebody: about a millisecond's work"""
-
-LEASE_INTERVALS = 2.0
-"""how many refresh intervals a lease lasts: after a replica died, another takes over at its next tick but one"""
 
 HURRY_SECONDS = 0.1
 """how long freshly backfilled triggers are gathered, to be forecast together"""
@@ -58,8 +56,6 @@ class RefreshSettings:
     threads: int = 1
     """chunks forecast at the same time"""
     backfill_concurrency: int = 8
-    outlook_seconds: float = 7200.0
-    """how long a shared outlook is kept"""
 
 
 class Refresh:
@@ -78,15 +74,12 @@ class Refresh:
     ) -> None:
         self._desk = desk
         self._source = source
-        self._catalog = catalog
-        self._cache = cache
+        self._replicas = Replicas(cache, telemetry, settings.interval_seconds)
         self._clock = clock
         self._telemetry = telemetry
         self._settings = settings
         self._pool = ThreadPoolExecutor(max_workers=settings.threads, thread_name_prefix="forecast")
-        self._tables: dict[Grid, HistoryTable] = {}
-        self._tracked: dict[str, Tracked] = {}
-        self._alone = False
+        self.tracking = Tracking(catalog, clock, settings.interval_seconds)
         self._seconds_per_forecast = 0.0
         self._hurried: set[str] = set()
         self._hurry = asyncio.Event()
@@ -129,17 +122,14 @@ class Refresh:
             await self._clock.sleep_until(self._clock.now() + HURRY_SECONDS)
             self._hurry.clear()
             keys, self._hurried = self._hurried, set()
-            tracked = [self._tracked[key] for key in keys if key in self._tracked]
+            tracked = [t for t in self.tracking if t.key in keys]
             await self._forecast_and_publish(tracked, self._clock.now())
 
     async def run_listen(self) -> None:
         """Take over what other replicas publish; all of it once subscribed, which the cache tells by no keys."""
         while True:
-            try:
-                async for keys in self._cache.wakes():
-                    await self._receive(keys or [w.trigger.key for w in self._desk])
-            except CacheUnavailable as error:
-                log.warning("cache_unavailable", error=str(error))
+            async for keys in self._replicas.wakes():
+                await self._receive(keys or [w.trigger.key for w in self._desk])
             await asyncio.sleep(1.0)
 
     # One tick
@@ -148,13 +138,12 @@ class Refresh:
         """Refresh every trigger of this replica for the moment `at`. One dead server does not delay the others."""
         with self._telemetry.step("refresh"):
             self._expire(at)
-            ours = await self._lease(list(self._desk))
-            self._adopt(ours)
-            self._advance(at)
-            await asyncio.gather(*(self._refresh_server(group, at) for group in self._by_server()))
+            await self._lease()
+            self.tracking.advance(at)
+            await asyncio.gather(*(self._refresh_server(group, at) for group in _by_server(self.tracking)))
         self.ticks += 1
         self._telemetry.set("watched_triggers", len(self._desk))
-        self._telemetry.set("refreshed_triggers", len(self._tracked))
+        self._telemetry.set("refreshed_triggers", len(self.tracking))
 
     async def _refresh_server(self, tracked: list[Tracked], at: float) -> None:
         await self._observe(tracked, at)
@@ -170,43 +159,7 @@ class Refresh:
     async def close(self) -> None:
         """Give the leases back and stop the workers."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        try:
-            await self._cache.release(list(self._tracked))
-        except CacheUnavailable as error:
-            log.warning("cache_unavailable", error=str(error))
-
-    # Facts for others
-
-    def __len__(self) -> int:
-        return len(self._tracked)
-
-    def facts(self, key: str) -> HistoryFacts | None:
-        """What the readiness report says of a trigger; None where another replica refreshes it."""
-        tracked = self._tracked.get(key)
-        if tracked is None:
-            return None
-        known, grid = tracked.table.coverage(key), tracked.forecaster.grid
-        return HistoryFacts(
-            model=tracked.forecaster.model,
-            observed_at=tracked.observation.at if tracked.observation else None,
-            forecast_at=tracked.forecast.start if tracked.forecast else None,
-            covered_seconds=max(known.steps * grid.step_seconds, known.blocks * grid.coarse_seconds),
-            needed_seconds=tracked.forecaster.needed_seconds,
-            wanted_seconds=float(grid.coarse_span_seconds),
-            is_backfilled={Phase.FINE, Phase.COARSE} <= tracked.done,
-            trouble=tracked.trouble,
-            backfill_trouble=tracked.backfill_trouble,
-        )
-
-    def tracked(self, key: str) -> Tracked | None:
-        """What this replica knows of a trigger it refreshes; None where another replica does."""
-        return self._tracked.get(key)
-
-    @property
-    def bytes_per_trigger(self) -> float:
-        """History kept per refreshed trigger, in bytes, over all grids."""
-        rows = sum(len(table) for table in self._tables.values())
-        return sum(table.bytes_per_trigger * len(table) for table in self._tables.values()) / rows if rows else 0.0
+        await self._replicas.leave([t.key for t in self.tracking])
 
     # Steps
 
@@ -215,8 +168,8 @@ class Refresh:
         await self._receive(keys)
         for _ in [w for w in newcomers if w.current is None]:
             self._telemetry.count("cold_start")
-        ours = await self._lease(newcomers)
-        fresh = self._adopt(ours)
+        own = await self._replicas.lease_more(keys)
+        fresh = self._adopt([w for w in newcomers if w.trigger.key in own])
         at = self._clock.now()
         await asyncio.gather(*(self._observe_and_publish(group, at) for group in _by_server(fresh)))
 
@@ -226,76 +179,25 @@ class Refresh:
 
     def _expire(self, at: float) -> None:
         for watched in self._desk.forget_silent(at, self._settings.silence_seconds):
-            self._drop(watched.trigger.key)
+            self.tracking.drop(watched.trigger.key)
             self._telemetry.count("trigger_expired")
             log.info("trigger_expired", namespace=watched.trigger.namespace, name=watched.trigger.name)
 
-    async def _lease(self, watched: Sequence[Watched]) -> list[Watched]:
-        """Those that this replica refreshes; all of them while the cache does not answer."""
+    async def _lease(self) -> None:
+        """Find out which triggers are this replica's, and track those and no others."""
         with self._telemetry.step("lease"):
-            keys = [w.trigger.key for w in watched]
-            try:
-                mine = await self._cache.lease(keys, self._settings.interval_seconds * LEASE_INTERVALS)
-                self._note_alone(False)
-            except CacheUnavailable as error:
-                self._note_alone(True, str(error))
-                return list(watched)
-        for key in keys:
-            if key not in mine:
-                self._drop(key)
-        return [w for w in watched if w.trigger.key in mine]
+            watched = list(self._desk)
+            own = await self._replicas.lease([w.trigger.key for w in watched])
+            for tracked in self.tracking:
+                if tracked.key not in own:
+                    self.tracking.drop(tracked.key)
+            self._adopt([w for w in watched if w.trigger.key in own])
 
-    def _note_alone(self, alone: bool, why: str = "") -> None:
-        if alone and not self._alone:
-            log.warning("cache_unavailable", error=why, consequence="this replica refreshes all its triggers itself")
-        if self._alone and not alone:
-            log.info("cache_back")
-        self._alone = alone
-        self._telemetry.set("cache_up", 0 if alone else 1)
-
-    def _adopt(self, ours: Iterable[Watched]) -> list[Tracked]:
-        """Start tracking what is new among ours, and what its bundle no longer serves; returns the new ones."""
-        fresh = []
-        for watched in ours:
-            known = self._tracked.get(watched.trigger.key)
-            choice = self._catalog.choice(watched.trigger)
-            if known is not None and known.forecaster is choice.forecaster:
-                continue
-            fresh.append(self._track(watched, choice, known))
+    def _adopt(self, watched: Iterable[Watched]) -> list[Tracked]:
+        fresh = self.tracking.adopt(watched)
+        for tracked in fresh:
+            self.backfill.new(tracked)
         return fresh
-
-    def _track(self, watched: Watched, choice: Choice, known: Tracked | None) -> Tracked:
-        table = self._table(choice.forecaster.grid)
-        if known is not None and known.table is table:
-            known.forecaster, known.advice = choice.forecaster, choice.reason
-            return known
-        if known is not None:
-            self._drop(known.key)
-        tracked = self._tracked[watched.trigger.key] = Tracked(watched, choice.forecaster, table, advice=choice.reason)
-        table.add(tracked.key)
-        if watched.current is not None:
-            tracked.forecast = watched.current.outlook.forecast
-            tracked.observation = watched.current.outlook.observation
-        self.backfill.new(tracked)
-        return tracked
-
-    def _table(self, grid: Grid) -> HistoryTable:
-        if grid not in self._tables:
-            self._tables[grid] = HistoryTable(grid, self._settings.interval_seconds)
-            self._tables[grid].advance(self._clock.now())
-        return self._tables[grid]
-
-    def _drop(self, key: str) -> None:
-        tracked = self._tracked.pop(key, None)
-        if tracked is not None:
-            tracked.table.remove(key)
-
-    def _advance(self, at: float) -> None:
-        for table in self._tables.values():
-            table.advance(at)
-
-    def _by_server(self) -> list[list[Tracked]]:
-        return _by_server(self._tracked.values())
 
     async def _observe(self, tracked: list[Tracked], at: float) -> None:
         """Newest demand of each trigger into the tables; failures are remembered in the source's own words."""
@@ -314,10 +216,8 @@ class Refresh:
                 self._note_trouble(tracked, result)
             else:
                 seen.append((tracked, result))
-        for table in self._tables.values():
-            rows = [(t, value) for t, value in seen if t.table is table]
-            if rows:
-                _put(table, rows, at)
+        for table in {id(t.table): t.table for t, _ in seen}.values():
+            _put(table, [(t, value) for t, value in seen if t.table is table], at)
         for tracked, _ in seen:
             self._note_heard(tracked, at)
 
@@ -400,21 +300,18 @@ class Refresh:
 
     async def _publish(self, chunk: Sequence[Tracked]) -> None:
         """Outlooks into this process's memory, a few plans at a time, then to the other replicas."""
-        chunk = [t for t in chunk if t.key in self._tracked]
+        chunk = [t for t in chunk if t.key in self.tracking]
         with self._telemetry.step("publish"):
             self._renew_observations(chunk)
             now = self._clock.now()
             counts_from = now + self._settings.publish_grace_seconds
             outlooks = {
-                t.key: Outlook(counts_from, t.observation, t.forecast, "; ".join(filter(None, (t.trouble, t.advice))))
+                t.key: Outlook(counts_from, t.observation, t.forecast, t.told)
                 for t in chunk
                 if t.observation is not None or t.forecast is not None
             }
             await self._receive_locally(outlooks)
-            try:
-                await self._cache.publish(outlooks, self._settings.outlook_seconds)
-            except CacheUnavailable as error:
-                self._note_alone(True, str(error))
+            await self._replicas.publish(outlooks)
 
     def _renew_observations(self, chunk: Sequence[Tracked]) -> None:
         for table in {id(t.table): t.table for t in chunk}.values():
@@ -430,12 +327,7 @@ class Refresh:
     async def _receive(self, keys: Sequence[str]) -> None:
         """Outlooks that other replicas published for triggers that this one knows."""
         known = [key for key in keys if self._desk.get(key) is not None]
-        try:
-            outlooks = await self._cache.receive(known)
-        except CacheUnavailable as error:
-            self._note_alone(True, str(error))
-            return
-        await self._receive_locally(outlooks)
+        await self._receive_locally(await self._replicas.receive(known))
 
     async def _receive_locally(self, outlooks: dict[str, Outlook]) -> None:
         for chunk in _chunks(list(outlooks.items()), PLANS_AT_A_TIME):

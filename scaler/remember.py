@@ -6,14 +6,13 @@ from typing import TypeVar
 
 import structlog
 
-from scaler.backfill import Phase, Tracked
 from scaler.clock import Clock
 from scaler.decide import Desk, Watched
 from scaler.errors import StoreUnavailable, TriggerInvalid
-from scaler.refresh import Refresh
 from scaler.series import Blocks
 from scaler.store import Store, WatchedRecord
 from scaler.telemetry import Telemetry
+from scaler.tracking import Phase, Tracked, Tracking
 
 log = structlog.get_logger()
 _T = TypeVar("_T")
@@ -30,14 +29,14 @@ class Remember:
     def __init__(
         self,
         desk: Desk,
-        refresh: Refresh,
+        tracking: Tracking,
         store: Store,
         clock: Clock,
         telemetry: Telemetry,
         silence_seconds: float,
     ) -> None:
         self._desk = desk
-        self._refresh = refresh
+        self._tracking = tracking
         self._store = store
         self._clock = clock
         self._telemetry = telemetry
@@ -98,7 +97,7 @@ class Remember:
         """Refreshed triggers that have complete blocks which are not stored yet, by the length of a block."""
         due: dict[int, list[Tracked]] = {}
         for watched in self._desk:
-            tracked = self._refresh.tracked(watched.trigger.key)
+            tracked = self._tracking.get(watched.trigger.key)
             if tracked is None or Phase.COARSE not in tracked.done:
                 continue
             block = tracked.forecaster.grid.coarse_seconds

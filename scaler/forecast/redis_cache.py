@@ -32,13 +32,20 @@ CONNECT_SECONDS = 1.0
 QUIET_SECONDS = 5.0
 """without a wake for so long, the subscription is asked whether it still lives"""
 
+FURTHEST_AHEAD_SECONDS = 60
+"""a record that counts from later than this was written by a replica whose clock is wrong, and keeps nobody out"""
+
 # A known record is kept where it is whole, of this version, expiring, and counts from a later moment than the new one.
 _PUBLISH = f"""
 local replica, channel, milliseconds, prefix = unpack(ARGV, 1, 4)
+local function counts_from(record)
+  return (struct.unpack('<d', record, {COUNTS_FROM_OFFSET + 1}))
+end
 local function is_newer(known, record, key)
   return type(known) == 'string' and #known == {COUNTS_FROM_OFFSET + 8}
     and known:sub(1, {len(MARK)}) == record:sub(1, {len(MARK)})
-    and struct.unpack('<d', known, {COUNTS_FROM_OFFSET + 1}) > struct.unpack('<d', record, {COUNTS_FROM_OFFSET + 1})
+    and counts_from(known) > counts_from(record)
+    and counts_from(known) < tonumber(redis.call('TIME')[1]) + {FURTHEST_AHEAD_SECONDS}
     and redis.call('PTTL', key) > 0
 end
 local taken = {{}}

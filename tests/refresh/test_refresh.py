@@ -165,7 +165,7 @@ async def test_a_hole_is_filled_when_the_source_is_back() -> None:
     async with replica(demand, rising) as world:
         watched = world.call()
         await world.pass_time(1000)
-        tracked = world.refresh.tracked(watched.trigger.key)
+        tracked = world.refresh.tracking.get(watched.trigger.key)
         assert tracked is not None
         assert tracked.table.coverage(tracked.key).steps >= 59
 
@@ -176,7 +176,7 @@ async def test_silent_triggers_are_forgotten() -> None:
         world.call()
         await world.pass_time(90)
         assert len(world.desk) == 0
-        assert len(world.refresh) == 0
+        assert len(world.refresh.tracking) == 0
 
 
 async def test_one_replica_refreshes_and_both_answer_alike() -> None:
@@ -193,7 +193,7 @@ async def test_one_replica_refreshes_and_both_answer_alike() -> None:
         for _ in range(50):
             await first.pass_time(1)
             assert first.plan(one) == second.plan(other)
-        assert {len(first.refresh), len(second.refresh)} == {0, 1}
+        assert {len(first.refresh.tracking), len(second.refresh.tracking)} == {0, 1}
 
 
 async def test_a_lost_cache_makes_every_replica_work_alone() -> None:

@@ -15,7 +15,7 @@ from tests.refresh.test_refresh import GRID, METADATA, START, Chosen, replica, r
 
 
 def remembering(store: Store, desk: Desk, refresh: Refresh, clock: ManualClock) -> Remember:
-    return Remember(desk, refresh, store, clock, Telemetry(), silence_seconds=3600)
+    return Remember(desk, refresh.tracking, store, clock, Telemetry(), silence_seconds=3600)
 
 
 def idle_replica(store: Store, clock: ManualClock, rules: TriggerRules) -> tuple[Desk, Remember]:

@@ -1,0 +1,142 @@
+"""The triggers that this process refreshes, each with its history table, its forecaster and how far its backfill is."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from scaler.clock import Clock
+from scaler.decide import Watched
+from scaler.forecast import Choice, Forecaster, Forecasters
+from scaler.history.table import HistoryTable
+from scaler.series import Forecast, Grid, Observation
+from scaler.status.report import HistoryFacts
+from scaler.trigger import Trigger
+
+
+class Phase(IntEnum):
+    """What a backfill fetches, most urgent first."""
+
+    FINE = 0
+    COARSE = 1
+    HOLE = 2
+
+
+@dataclass(slots=True)
+class Tracked:
+    """One trigger that this process refreshes."""
+
+    watched: Watched
+    forecaster: Forecaster
+    table: HistoryTable
+    advice: str = ""
+    """why its forecaster is not the one it asked for"""
+    observation: Observation | None = None
+    forecast: Forecast | None = None
+    trouble: str = ""
+    """why the newest observation failed"""
+    heard_at: float = 0.0
+    """when the source last answered for this trigger"""
+    done: set[Phase] = field(default_factory=set)
+    backfill_trouble: str = ""
+
+    @property
+    def trigger(self) -> Trigger:
+        return self.watched.trigger
+
+    @property
+    def key(self) -> str:
+        return self.watched.trigger.key
+
+    @property
+    def query_step_seconds(self) -> float:
+        return self.trigger.query_step_seconds or self.forecaster.grid.step_seconds
+
+    @property
+    def told(self) -> str:
+        """What whoever reads the plan should know besides it."""
+        return "; ".join(filter(None, (self.trouble, self.advice)))
+
+
+class Tracking:
+    """All tracked triggers by key. No I/O."""
+
+    def __init__(self, catalog: Forecasters, clock: Clock, slot_seconds: float) -> None:
+        self._catalog = catalog
+        self._clock = clock
+        self._slot_seconds = slot_seconds
+        self._tables: dict[Grid, HistoryTable] = {}
+        self._tracked: dict[str, Tracked] = {}
+
+    def __len__(self) -> int:
+        return len(self._tracked)
+
+    def __iter__(self) -> Iterator[Tracked]:
+        return iter(list(self._tracked.values()))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._tracked
+
+    def get(self, key: str) -> Tracked | None:
+        return self._tracked.get(key)
+
+    def adopt(self, watched: Iterable[Watched]) -> list[Tracked]:
+        """Track what is not tracked yet, and what another bundle serves by now; returns those that need their past."""
+        fresh = []
+        for one in watched:
+            known, choice = self._tracked.get(one.trigger.key), self._catalog.choice(one.trigger)
+            if known is not None and known.table is self._table(choice.forecaster.grid):
+                known.forecaster, known.advice = choice.forecaster, choice.reason
+                continue
+            self.drop(one.trigger.key)
+            fresh.append(self._track(one, choice))
+        return fresh
+
+    def drop(self, key: str) -> None:
+        """Forget a trigger and its history."""
+        tracked = self._tracked.pop(key, None)
+        if tracked is not None:
+            tracked.table.remove(key)
+
+    def advance(self, at: float) -> None:
+        """Move every table to the moment `at`."""
+        for table in self._tables.values():
+            table.advance(at)
+
+    def facts(self, key: str) -> HistoryFacts | None:
+        """What the readiness report says of a trigger; None where another replica refreshes it."""
+        tracked = self._tracked.get(key)
+        if tracked is None:
+            return None
+        known, grid = tracked.table.coverage(key), tracked.forecaster.grid
+        return HistoryFacts(
+            model=tracked.forecaster.model,
+            observed_at=tracked.observation.at if tracked.observation else None,
+            forecast_at=tracked.forecast.start if tracked.forecast else None,
+            covered_seconds=max(known.steps * grid.step_seconds, known.blocks * grid.coarse_seconds),
+            needed_seconds=tracked.forecaster.needed_seconds,
+            wanted_seconds=float(grid.coarse_span_seconds),
+            is_backfilled={Phase.FINE, Phase.COARSE} <= tracked.done,
+            trouble=tracked.trouble,
+            backfill_trouble=tracked.backfill_trouble,
+        )
+
+    @property
+    def bytes_per_trigger(self) -> float:
+        """History kept per trigger, in bytes, over all grids."""
+        kept = sum(table.bytes_per_trigger * len(table) for table in self._tables.values())
+        return kept / len(self) if len(self) else 0.0
+
+    def _track(self, watched: Watched, choice: Choice) -> Tracked:
+        tracked = Tracked(watched, choice.forecaster, self._table(choice.forecaster.grid), choice.reason)
+        if watched.current is not None:  # what the replica before this one knew
+            tracked.forecast = watched.current.outlook.forecast
+            tracked.observation = watched.current.outlook.observation
+        tracked.table.add(tracked.key)
+        self._tracked[tracked.key] = tracked
+        return tracked
+
+    def _table(self, grid: Grid) -> HistoryTable:
+        if grid not in self._tables:
+            self._tables[grid] = HistoryTable(grid, self._slot_seconds)
+            self._tables[grid].advance(self._clock.now())
+        return self._tables[grid]
