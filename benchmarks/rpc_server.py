@@ -2,7 +2,7 @@
 
 headway      the real desk, servicer and port, with many watched triggers, each with a forecast; nothing refreshes
 refreshing   the whole service with a source that answers at once; refreshes all triggers without a pause
-bare         grpc.aio on uvloop, generic handlers that return constant bytes
+bare         grpc.aio on uvloop, handlers that return constant bytes
 bare-aio     the same on asyncio's own loop
 bare-threads grpc's threaded server, 8 threads
 bare-typed   grpc.aio on uvloop with generated code: messages are parsed and made
@@ -139,7 +139,7 @@ async def _refresh_without_pause(loaded: Any) -> None:
 async def bare(options: argparse.Namespace) -> None:
     """grpc.aio with constants, built as Headway's own server is."""
     server = grpc.aio.server(options=[("grpc.so_reuseport", int(options.port > 0))])
-    server.add_generic_rpc_handlers((constant_handlers(_later),))
+    add_constants(server, _later)
     port = server.add_insecure_port(f"127.0.0.1:{options.port}")
     await server.start()
     await until_told(port)
@@ -170,7 +170,7 @@ async def bare_typed(options: argparse.Namespace) -> None:
 def bare_threads(options: argparse.Namespace) -> None:
     """grpc's threaded server with constants."""
     server = grpc.server(ThreadPoolExecutor(8))
-    server.add_generic_rpc_handlers((constant_handlers(_now),))
+    add_constants(server, _now)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     ready(port)
@@ -178,10 +178,11 @@ def bare_threads(options: argparse.Namespace) -> None:
     server.stop(0)
 
 
-def constant_handlers(make: Callable[[bytes], Callable[..., Any]]) -> Any:
-    """Handlers for the three calls of KEDA's cycle, bytes in and bytes out."""
+def add_constants(server: Any, make: Callable[[bytes], Callable[..., Any]]) -> None:
+    """Give the server the three methods of KEDA's cycle, bytes in and bytes out, as generated code registers them."""
     handlers = {name: grpc.unary_unary_rpc_method_handler(make(reply)) for name, reply in CONSTANTS.items()}
-    return grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
+    server.add_registered_method_handlers(SERVICE.full_name, handlers)
 
 
 def _later(reply: bytes) -> Callable[[bytes, object], Awaitable[bytes]]:

@@ -42,6 +42,10 @@ RELOAD_SECONDS = 60.0
 """how often the bundles' place is looked at for new versions"""
 
 
+LISTED_SECONDS = 60.0
+"""how often listed triggers are asked about: as often as telemetry wants to see that somebody does"""
+
+
 class Service:
     """One scaler process. `start` returns when its ports are open and its parts loaded; `stop` drains."""
 
@@ -84,6 +88,8 @@ class Service:
         log.info(
             "listening", grpc_address=_at(self.settings.grpc_address, self.grpc_port), http_address=self._http_at()
         )
+        if not (self.settings.prometheus or self.settings.allow_server_address or self._given_source):
+            log.warning("no_source")
         self._parts = await open_parts(self.settings, self._given_source)
         self._refresh = self._make_refresh(self._parts)
         self.telemetry.follow("rpc_calls", lambda: {key: float(count) for key, count in self.servicer.calls.items()})
@@ -182,11 +188,13 @@ class Service:
         if not self._restored:
             restored = await self._remember.restore()
             self._restored = True
-            log.info("restored", triggers=restored)
+            log.info("restored", triggers=restored, listed=len(self.settings.triggers))
         await self._remember.run()
 
     async def _watch_listed(self) -> None:
-        await keep_watching(self.desk, self.settings.triggers, self.clock, self.settings.trigger_expiry / 4)
+        await keep_watching(
+            self.desk, self.settings.triggers, self.clock, min(LISTED_SECONDS, self.settings.trigger_expiry / 4)
+        )
 
     async def _follow_bundles(self) -> None:
         """Take up new versions of the bundles; a refused one is told once, and what runs stays."""
@@ -197,7 +205,7 @@ class Service:
             refused = {place: str(refusal) for place, refusal in catalog.refusals.items()}
             for place, why in refused.items():
                 if told.get(place) != why:
-                    log.error("bundle_refused", bundle=place, error=why)
+                    log.error("bundle_refused", bundle=place, error=why, serving=catalog.champion.model)
                     self.telemetry.count("bundle_refused")
             told = refused
             await self.clock.sleep_until(self.clock.now() + RELOAD_SECONDS)

@@ -48,7 +48,17 @@ class Answer:
 class Watched:
     """One trigger that KEDA asks about, with the answer that counts now and the one that will count next."""
 
-    __slots__ = ("current", "first_called", "last_called", "metadata", "ready", "trigger", "trouble", "upcoming")
+    __slots__ = (
+        "current",
+        "first_called",
+        "last_called",
+        "listed",
+        "metadata",
+        "ready",
+        "trigger",
+        "trouble",
+        "upcoming",
+    )
 
     def __init__(self, trigger: Trigger, metadata: Mapping[str, str], now: float) -> None:
         self.trigger = trigger
@@ -59,6 +69,8 @@ class Watched:
         self.upcoming: Answer | None = None
         self.trouble: HeadwayError | None = None
         """why there is no answer yet: the last failure of observing"""
+        self.listed = False
+        """whether it is watched because the settings list it"""
         self.ready = asyncio.Event()
         """set when the first outlook, or the first failure to get one, has arrived"""
 

@@ -12,5 +12,5 @@ async def keep_watching(desk: Desk, listed: Sequence[ListedTrigger], clock: Cloc
     while True:
         now = clock.now()
         for trigger in listed:
-            desk.watch(trigger.namespace, trigger.name, trigger.metadata, now)
+            desk.watch(trigger.namespace, trigger.name, trigger.metadata, now).listed = True
         await clock.sleep_until(now + every_seconds)

@@ -203,9 +203,11 @@ class Refresh:
         """Newest demand of each trigger into the tables; failures are remembered in the source's own words."""
         with self._telemetry.step("observe"):
             found = await self._source.observe([t.trigger for t in tracked], at)
+        before = {t.key: t.trouble for t in tracked}
         for chunk in _chunks(list(zip(tracked, found, strict=True)), self._settings.chunk):
             self._take_observations(chunk, at)
             await asyncio.sleep(0)
+        _tell_changes([(t, before[t.key], result) for t, result in zip(tracked, found, strict=True)])
 
     def _take_observations(self, found: Sequence[tuple[Tracked, float | DependencyError]], at: float) -> None:
         seen = []
@@ -229,16 +231,7 @@ class Refresh:
         tracked.trouble = ""
 
     def _note_trouble(self, tracked: Tracked, error: DependencyError) -> None:
-        text = str(error)
-        if tracked.trouble != text:
-            log.warning(
-                "observation_failed",
-                namespace=tracked.trigger.namespace,
-                name=tracked.trigger.name,
-                kind=type(error).__name__,
-                error=text,
-            )
-        tracked.trouble = text
+        tracked.trouble = str(error)
         self._telemetry.count("source_error", kind=type(error).__name__)
         if tracked.observation is None and tracked.forecast is None:
             self._desk.fail(tracked.key, error)
@@ -347,6 +340,27 @@ def utc_offset_seconds(timezone: str, at: float) -> int:
 
 def _put(table: HistoryTable, rows: Sequence[tuple[Tracked, float]], at: float) -> None:
     table.put([t.key for t, _ in rows], np.array([value for _, value in rows], dtype=np.float32), at)
+
+
+def _tell_changes(observed: Sequence[tuple[Tracked, str, float | DependencyError]]) -> None:
+    """One line per kind of new trouble, however many triggers have it, and one for those that are well again."""
+    new: dict[str, list[Tracked]] = {}
+    for tracked, before, result in observed:
+        if isinstance(result, DependencyError) and tracked.trouble != before:
+            new.setdefault(type(result).__name__, []).append(tracked)
+    for kind, members in new.items():
+        one = members[0]
+        log.warning(
+            "observation_failed",
+            kind=kind,
+            triggers=len(members),
+            namespace=one.trigger.namespace,
+            name=one.trigger.name,
+            error=one.trouble,
+        )
+    back = sum(bool(before) and not tracked.trouble for tracked, before, _ in observed)
+    if back:
+        log.info("observation_back", triggers=back)
 
 
 def _never_forgetting(tracked: Tracked, new: Observation) -> Observation:

@@ -77,7 +77,8 @@ class Remember:
         return True
 
     async def _write_watched(self) -> None:
-        due = [w for w in self._desk if w.last_called - self._written.get(w.trigger.key, 0.0) > TOUCH_SECONDS]
+        asked = (w for w in self._desk if not w.listed)  # what the settings list returns with them, or not at all
+        due = [w for w in asked if w.last_called - self._written.get(w.trigger.key, 0.0) > TOUCH_SECONDS]
         for chunk in _chunked(due):
             if not await self._done(self._store.watch([_record(w) for w in chunk])):
                 return

@@ -201,7 +201,14 @@ FIGURES: tuple[Figure, ...] = (*TRIGGER_FIGURES, TRIGGERS_BY_RUNG, *PROCESS_FIGU
 
 EVENTS: tuple[Event, ...] = (
     Event("listening", "info", ("grpc_address", "http_address"), "The ports are open"),
-    Event("restored", "info", ("triggers",), "Watched triggers were read from the database after a start"),
+    Event(
+        "restored", "info", ("triggers", "listed"),
+        "Watched triggers were read from the database after a start; `listed` more stand in the settings",
+    ),
+    Event(
+        "no_source", "warning", (),
+        "Neither `prometheus` nor `allow-server-address` is set: every trigger will be refused",
+    ),
     Event("draining", "info", (), "SIGTERM or SIGINT came: NOT_SERVING, then the ports close"),
     Event("stopped", "info", (), "The process ends"),
     Event(
@@ -212,15 +219,17 @@ EVENTS: tuple[Event, ...] = (
         "A trigger in the database no longer fits the rules; it returns when KEDA asks about it",
     ),
     Event(
-        "observation_failed", "warning", ("namespace", "name", "kind", "error"),
-        "The source gave no demand, in its own words; once per change of the words",
+        "observation_failed", "warning", ("kind", "triggers", "namespace", "name", "error"),
+        "The source gave no demand for so many triggers; one of them and the source's own words for it. Once per change",
     ),
+    Event("observation_back", "info", ("triggers",), "The source gives demand again for so many triggers"),
     Event(
         "no_subqueries", "debug", ("namespace", "name", "why"),
         "The server cannot sum up blocks of history; plain samples are used",
     ),
     Event(
-        "bundle_refused", "error", ("bundle", "error"), "Does not match its specification; the running bundle stays"
+        "bundle_refused", "error", ("bundle", "error", "serving"),
+        "Does not match its specification; `serving` goes on, or takes its place",
     ),
     Event("forecast_failed", "error", ("model",), "A run of the bundle failed; the last forecasts are kept"),
     Event("refresh_failed", "error", ("at",), "A refresh broke off; the next one is tried"),

@@ -25,6 +25,10 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 TRIGGERS_AT_A_TIME = 32
 """written before the event loop may answer somebody: about half a millisecond's work"""
 
+ASKED_SECONDS = 600.0
+"""a trigger nobody asked about for so long is not exported, though it is kept: after an edit of a ScaledObject the old
+trigger must not stand in `max(headway_planned_demand)` for as long as `trigger-expiry`"""
+
 LINES_AT_A_TIME = 500
 """sent in one piece: some 50 kB"""
 
@@ -36,7 +40,8 @@ async def exposition(telemetry: Telemetry, desk: Desk, now: float) -> AsyncItera
     yield generate_latest(telemetry.registry)
     lines: dict[str, list[str]] = {figure.called: [] for figure in TRIGGER_FIGURES}
     rungs: Counter[Rung] = Counter()
-    for position, watched in enumerate(desk):
+    asked = (watched for watched in desk if now - watched.last_called <= ASKED_SECONDS)
+    for position, watched in enumerate(asked):
         rungs[_write(lines, desk, watched, now)] += 1
         if position % TRIGGERS_AT_A_TIME == 0:
             await asyncio.sleep(0)

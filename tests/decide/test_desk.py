@@ -159,3 +159,13 @@ def test_deciding_is_a_function_of_its_arguments():
     one = watched(desk())
     same = outlook(50, forecast=flat_forecast(NOW, [80.0] * 30))
     assert decide(one.trigger, same, NOW + 3, 15.0) == decide(one.trigger, same, NOW + 12, 15.0)
+
+
+def test_a_wrong_clock_keeps_nobody_out():
+    """An outlook that would count far in the future is not taken: later ones must not wait for it."""
+    on = desk()
+    one = watched(on)
+    on.receive(one.trigger.key, outlook(50), NOW)
+    on.receive(one.trigger.key, outlook(1, NOW + 86400), NOW + 1)
+    on.receive(one.trigger.key, outlook(60, NOW + 16), NOW + 15)
+    assert on.answer(one, NOW + 16).plan.metric == 60

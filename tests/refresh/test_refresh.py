@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from structlog.testing import capture_logs
+
 from scaler.decide import Desk, Watched
 from scaler.errors import CacheUnavailable, DependencyError, SourceUnavailable
 from scaler.forecast.cache import Memory, MemoryCache
@@ -232,3 +234,39 @@ def test_offsets_follow_daylight_saving() -> None:
     """A zone's offset is that of the moment asked for."""
     assert utc_offset_seconds("Europe/Berlin", 1_704_067_200) == 3600
     assert utc_offset_seconds("Europe/Berlin", 1_719_792_000) == 7200
+
+
+async def test_an_outage_is_told_once_per_kind() -> None:
+    """However many triggers a server has, its outage is one line in the log, and its return another."""
+
+    def demand(_: Trigger, at: float) -> float | DependencyError:
+        return SourceUnavailable("away") if START + 30 < at < START + 90 else 100.0
+
+    with capture_logs() as logs:
+        async with replica(demand, rising) as world:
+            for number in range(5):
+                world.call(f"web-{number}")
+            await world.pass_time(120)
+    told = [(entry["event"], entry["triggers"]) for entry in logs if entry["event"].startswith("observation_")]
+    assert told == [("observation_failed", 5), ("observation_back", 5)]
+
+
+async def test_a_lost_cache_is_waited_for_once_a_tick() -> None:
+    """Between ticks nothing waits for a cache that does not answer: a slow failure must not slow the answers."""
+    calls = []
+
+    class Hanging(MemoryCache):
+        async def lease(self, keys: object, seconds: float) -> set[str]:
+            calls.append("lease")
+            raise CacheUnavailable("no answer in time")
+
+        async def publish(self, outlooks: object, seconds: float) -> None:
+            calls.append("publish")
+            raise CacheUnavailable("no answer in time")
+
+    async with replica(steady, rising, Hanging()) as world:
+        for number in range(5):
+            world.call(f"web-{number}")
+        await world.pass_time(61)
+    assert "publish" not in calls
+    assert len(calls) <= 6
