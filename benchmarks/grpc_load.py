@@ -6,6 +6,7 @@ address): requests are joined from prepared frames, of replies only their frames
 server's time.
 """
 
+import math
 import selectors
 import socket
 import struct
@@ -54,8 +55,8 @@ class Seen:
         return len(self.calls) / self.seconds
 
     def quantile_ms(self, level: float) -> float:
-        """The quantile of the calls' times, in milliseconds."""
-        times = sorted(self.calls)
+        """The quantile of the calls' times, in milliseconds; NaN without any."""
+        times = sorted(self.calls) or [math.nan]
         return 1000 * times[min(len(times) - 1, int(level * len(times)))]
 
 

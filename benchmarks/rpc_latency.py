@@ -45,7 +45,7 @@ class Lengths:
 
 QUICK = Lengths(rounds=6, round_seconds=0.4, open_seconds=3.0, spellings=1)
 FULL = Lengths(rounds=30, round_seconds=1.0, open_seconds=15.0, spellings=6)
-KINDS = ("bare-aio", "bare", "bare-threads", "bare-typed")
+KINDS = ("bare", "bare-aio", "bare-switching", "bare-threads", "bare-typed")
 
 
 @dataclass(slots=True)
@@ -145,12 +145,13 @@ def in_turn(
         for kind in list(servers)[:: -1 if turn % 2 else 1]:
             before = servers[kind].cpu_seconds()
             seen = closed_loop(servers[kind].port, asked, callers, seconds)
-            runs[kind].append(Run(seen, 1e6 * (servers[kind].cpu_seconds() - before) / len(seen.calls)))
+            spent = servers[kind].cpu_seconds() - before
+            runs[kind].append(Run(seen, 1e6 * spent / max(1, len(seen.calls))))
     return runs
 
 
 def _ratio(runs: Mapping[str, list[Run]], figure: Callable[[Run], float]) -> float:
-    pairs = zip(runs["headway"], runs["bare"], strict=True)
+    pairs = [pair for pair in zip(runs["headway"], runs["bare"], strict=True) if all(run.seen.calls for run in pair)]
     return round(statistics.median(figure(ours) / figure(bare) for ours, bare in pairs), 4)
 
 
@@ -223,22 +224,10 @@ def machine() -> str:
     return f"{len(CORES)} x {name}, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
 
 
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _shown(value: object) -> str:
-    return (
-        f"{value:.3f}"
-        if isinstance(value, float) and value < 100
-        else f"{value:.0f}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3f}" if value < 100 else f"{value:.0f}"
 
 
 def _options() -> argparse.Namespace:

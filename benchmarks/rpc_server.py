@@ -2,8 +2,9 @@
 
 headway      the real desk, servicer and port, with many watched triggers, each with a forecast; nothing refreshes
 refreshing   the whole service with a source that answers at once; refreshes all triggers without a pause
-bare         grpc.aio on uvloop, handlers that return constant bytes
+bare         grpc.aio on uvloop as Headway opens it, handlers that return constant bytes
 bare-aio     the same on asyncio's own loop
+bare-switching  the same as bare under the default scheduling of Linux and Python
 bare-threads grpc's threaded server, 8 threads
 bare-typed   grpc.aio on uvloop with generated code: messages are parsed and made
 
@@ -20,7 +21,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import numpy as np
@@ -34,6 +35,7 @@ from scaler.metric.servicer import Servicer
 from scaler.metric.streams import Streams
 from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.metric.wire import externalscaler_pb2_grpc as wire_grpc
+from scaler.scheduling import prefer_answers
 from scaler.series import Forecast, Observation, Outlook
 from scaler.trigger import TriggerRules
 
@@ -136,13 +138,33 @@ async def _refresh_without_pause(loaded: Any) -> None:
         print(json.dumps({step: round(took, 3) for step, took in seconds.items()}), file=sys.stderr, flush=True)
 
 
+class Constants:
+    """Answers of Headway's servicer without the servicer."""
+
+    def __init__(self) -> None:
+        self.streams = Streams(60)
+
+    async def GetMetricSpec(self, request: bytes, context: object) -> bytes:
+        return CONSTANTS["GetMetricSpec"]
+
+    async def GetMetrics(self, request: bytes, context: object) -> bytes:
+        return CONSTANTS["GetMetrics"]
+
+    async def IsActive(self, request: bytes, context: object) -> bytes:
+        return ACTIVE
+
+    async def StreamIsActive(self, request: bytes, context: object) -> None:
+        """Not called here."""
+
+    async def StreamMetricSpec(self, request: bytes, context: object) -> None:
+        """Not called here."""
+
+
 async def bare(options: argparse.Namespace) -> None:
-    """grpc.aio with constants, built as Headway's own server is."""
-    server = grpc.aio.server(options=[("grpc.so_reuseport", int(options.port > 0))])
-    add_constants(server, _later)
-    port = server.add_insecure_port(f"127.0.0.1:{options.port}")
-    await server.start()
-    await until_told(port)
+    """Headway's own port, where constants are answered: what is left out is Headway's work on each call."""
+    where = ServerOptions(address=f"127.0.0.1:{options.port}", notice_seconds=0, reuse_port=options.port > 0)
+    server = MetricServer(cast("Servicer", Constants()), where)
+    await until_told(await server.start())
     await server.stop(0)
 
 
@@ -211,6 +233,7 @@ KINDS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "headway": lambda options: uvloop.run(headway(options)),
     "refreshing": lambda options: uvloop.run(refreshing(options)),
     "bare": lambda options: uvloop.run(bare(options)),
+    "bare-switching": lambda options: uvloop.run(bare(options)),
     "bare-aio": lambda options: asyncio.run(bare(options)),
     "bare-threads": bare_threads,
     "bare-typed": lambda options: uvloop.run(bare_typed(options)),
@@ -230,6 +253,8 @@ def main() -> None:
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
     elif options.core is not None:
         os.sched_setaffinity(0, {options.core})
+    if options.kind != "bare-switching":
+        prefer_answers()
     KINDS[options.kind](options)
 
 

@@ -7,6 +7,7 @@ shared cache) is imported and opened behind it.
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ import structlog
 
 from scaler.clock import Clock, SystemClock
 from scaler.decide import Desk, Watched
+from scaler.errors import CacheUnavailable
+from scaler.forecast import ForecastCache
 from scaler.history import MetricSource
 from scaler.listed import keep_watching
 from scaler.logs import configure_logs
@@ -21,9 +24,10 @@ from scaler.metric.certificates import TlsFiles
 from scaler.metric.server import MetricServer, ServerOptions
 from scaler.metric.servicer import Servicer
 from scaler.metric.streams import Streams
-from scaler.parts import Parts, open_parts
+from scaler.parts import Parts, open_cache, open_parts
 from scaler.refresh import Refresh, RefreshSettings
 from scaler.remember import Remember
+from scaler.scheduling import prefer_answers
 from scaler.settings import Settings
 from scaler.status.report import HistoryFacts
 from scaler.telemetry import Telemetry
@@ -72,7 +76,9 @@ class Service:
         self._status: StatusServer | None = None
         self._restored = False
         self._draining = False
+        self._cache: ForecastCache | None = None
         self._early: list[Watched] = []
+        """asked about before the parts were open"""
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -90,7 +96,8 @@ class Service:
         )
         if not (self.settings.prometheus or self.settings.allow_server_address or self._given_source):
             log.warning("no_source")
-        self._parts = await open_parts(self.settings, self._given_source)
+        self._cache = open_cache(self.settings)
+        self._parts = await open_parts(self.settings, self._cache, self._given_source)
         self._refresh = self._make_refresh(self._parts)
         self.telemetry.follow("rpc_calls", lambda: {key: float(count) for key, count in self.servicer.calls.items()})
         catalog, source = self._parts.catalog, self._parts.source
@@ -175,10 +182,18 @@ class Service:
         )
 
     def _welcome(self, watched: Watched) -> None:
-        if self._refresh is None:
-            self._early.append(watched)
-        else:
+        if self._refresh is not None:
             self._refresh.welcome(watched)
+            return
+        self._early.append(watched)
+        if self._cache is not None:
+            self._tasks.append(asyncio.create_task(self._take_shared(watched.trigger.key, self._cache)))
+
+    async def _take_shared(self, key: str, cache: ForecastCache) -> None:
+        """What another replica has published counts at once: a model takes longer to load than a cache to ask."""
+        with suppress(CacheUnavailable):
+            for found, outlook in (await cache.receive([key])).items():
+                self.desk.receive(found, outlook, self.clock.now())
 
     def _worth_waiting(self, trigger: Trigger) -> bool:
         return self._parts is None or self._parts.source.reachable(trigger)
@@ -243,6 +258,7 @@ async def serve(settings: Settings) -> None:
 def run(settings: Settings) -> None:
     """`serve` on the event loop chosen in docs/decisions/0002-server-kind.md."""
     configure_logs(settings.log_format, settings.log_level)
+    prefer_answers()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(settings))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from scaler import __version__
 from scaler.commands import Exit, Usage
@@ -19,6 +19,26 @@ EXIT_TEXT = (
     "Exit status: 0 fine · 1 faults found, or nothing ready yet · 2 wrong flags or settings · "
     "3 the scaler or Prometheus could not be reached."
 )
+SERVE_EXIT_TEXT = (
+    "Exit status: 0 fine, ended by SIGTERM or SIGINT · 2 wrong flags or settings, a port that is taken, or a data-dir "
+    "that another process uses."
+)
+WHY_EXIT_TEXT = (
+    "Exit status: 0 fine, there is a forecast (or mode reactive wants none) · 1 the trigger is unknown, KEDA gets an "
+    "error, or there is no forecast yet · 2 wrong flags · 3 the scaler could not be reached."
+)
+CHECK_EXIT_TEXT = (
+    "Exit status: 0 fine, there may be warnings · 1 errors in the file, or a query or a call that failed · 2 wrong "
+    "flags, or nothing to check · 3 the scaler or Prometheus could not be reached."
+)
+
+
+class PlainHelp(TyperCommand):
+    """Help without a table: a flag too long for its column gets a line of its own, where a table would cut it off."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self.rich_markup_mode = None
+        super().format_help(ctx, formatter)
 
 
 class Commands(TyperGroup):
@@ -68,17 +88,18 @@ def headway(
     """
 
 
-@app.command(epilog=EXIT_TEXT)
+@app.command(cls=PlainHelp, epilog=SERVE_EXIT_TEXT)
 @with_settings_options
 def serve(settings: Settings) -> None:
     """Run the scaler: the gRPC port for KEDA, the HTTP port for people and probes.
 
     Every option is also an environment variable (--refresh-interval is HEADWAY_REFRESH_INTERVAL) and a line of the
-    YAML file given with --config. A flag wins over the environment, the environment over the file.
+    YAML file given with --config. A flag wins over the environment, the environment over the file. What a flag takes
+    several times is one comma separated list in the environment. The settings in force are logged at the start.
     """
-    from scaler.app import run
+    from scaler.commands.serve import serve as run_serve
 
-    run(settings)
+    run_serve(settings)
 
 
 @app.command(epilog=EXIT_TEXT)
@@ -107,7 +128,7 @@ def demo(
     raise typer.Exit(run_demo(DemoOptions(speed, seconds, once, as_json, grpc_address, http_address)))
 
 
-@app.command(epilog=EXIT_TEXT)
+@app.command(epilog=WHY_EXIT_TEXT)
 def why(
     namespace: Annotated[str, typer.Argument(help="Namespace of the ScaledObject.")],
     name: Annotated[str, typer.Argument(help="Name of the ScaledObject.")],
@@ -126,14 +147,18 @@ def why(
     raise typer.Exit(explain(namespace, name, address, as_json))
 
 
-@app.command(epilog=EXIT_TEXT)
+@app.command(epilog=CHECK_EXIT_TEXT)
 def check(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Kubernetes YAML, - for stdin.")],
     prometheus: Annotated[
         str, typer.Option(metavar="URL", help="Try the queries here, whatever serverAddress says.")
     ] = "",
     scaler: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Make KEDA's calls in KEDA's order against this scaler.")
+        str,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Make KEDA's calls in KEDA's order against this scaler, which then watches the file's triggers.",
+        ),
     ] = "",
     keda_version: Annotated[str, typer.Option(metavar="X.Y.Z", help="The KEDA that will read the file.")] = "2.20.2",
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="For objects that name none.")] = "default",
@@ -155,15 +180,18 @@ def check(
     """Check a ScaledObject before KEDA reads it, and a running scaler as KEDA would see it.
 
     A trigger of type external or external-push is Headway's when its metadata has a query, or when its scalerAddress
-    has "headway" in it. Each of its faults is reported with line, rule and mend; the query is tried at its server (or
-    at --prometheus), with the replicas that would follow. TriggerAuthentications in the file are read for their
-    parameters; other documents are skipped.
+    has "headway" in it; one of type prometheus when its query reads headway_planned_demand. Each fault is reported with
+    line, rule and mend; the query is tried at its serverAddress (or at --prometheus), with the replicas that would
+    follow. TriggerAuthentications in the file are read for their parameters; other documents are skipped.
+
+    --scaler asks as KEDA does, so the running scaler takes the file's triggers up: it fetches their past and forecasts
+    them until nobody has asked for its trigger-expiry (1h by default). Nothing in the cluster changes.
 
     error: it does not work, or does something else than is written. warning: it works today and hurts on a bad day.
 
     --json keys: file, keda_version, errors, warnings, objects[kind, namespace, name, findings[level, rule, line, field,
-    text, mend], queries[trigger, server, query, demand, replicas, trouble], calls[phase, rpc, trigger, milliseconds,
-    status, answer, number, trouble, consequence]].
+    text, mend], queries[trigger, server, query, tried, demand, replicas, trouble], calls[phase, rpc, trigger,
+    milliseconds, status, answer, number, trouble, consequence]].
     """
     from scaler.commands.check import CheckOptions, read_tls
     from scaler.commands.check import check as run_check

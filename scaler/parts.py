@@ -31,13 +31,25 @@ class Parts:
         await asyncio.gather(self.source.close(), self.cache.close(), self.store.close(), return_exceptions=True)
 
 
-async def open_parts(settings: Settings, source: MetricSource | None = None) -> Parts:
-    """All parts, opened side by side. Raises SettingsError for what an operator must mend.
+async def open_parts(settings: Settings, cache: ForecastCache, source: MetricSource | None = None) -> Parts:
+    """All parts, the slow ones opened side by side. Raises SettingsError for what an operator must mend.
 
     A bundle that is refused does not raise: the one that ships serves, and the catalog's refusals say why.
     """
     catalog, store = await asyncio.gather(asyncio.to_thread(_catalog, settings), asyncio.to_thread(_store, settings))
-    return Parts(source or _source(settings), catalog, _cache(settings), store)
+    return Parts(source or _source(settings), catalog, cache, store)
+
+
+def open_cache(settings: Settings) -> ForecastCache:
+    """What replicas share, or this process's own memory. Does not wait for a server."""
+    if settings.redis is None:
+        from scaler.forecast.cache import MemoryCache
+
+        return MemoryCache()
+    from scaler.forecast.redis_cache import RedisCache
+
+    replica = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+    return RedisCache(settings.redis.get_secret_value(), replica)
 
 
 def _source(settings: Settings) -> MetricSource:
@@ -54,17 +66,6 @@ def _catalog(settings: Settings) -> "Catalog":
     from scaler.forecast.catalog import Catalog
 
     return Catalog.open(settings.bundle, threads=settings.inference_threads)
-
-
-def _cache(settings: Settings) -> ForecastCache:
-    if settings.redis is None:
-        from scaler.forecast.cache import MemoryCache
-
-        return MemoryCache()
-    from scaler.forecast.redis_cache import RedisCache
-
-    replica = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
-    return RedisCache(settings.redis.get_secret_value(), replica)
 
 
 def _store(settings: Settings) -> Store:

@@ -37,9 +37,6 @@ _T = TypeVar("_T")
 RECENT_SECONDS = 900.0
 """how far back `Observation.recent_peak` looks"""
 
-PLANS_AT_A_TIME = 16
-"""plans made before the event loop may answer somebody: about a millisecond's work"""
-
 HURRY_SECONDS = 0.1
 """how long freshly backfilled triggers are gathered, to be forecast together"""
 
@@ -191,7 +188,9 @@ class Refresh:
             for tracked in self.tracking:
                 if tracked.key not in own:
                     self.tracking.drop(tracked.key)
-            self._adopt([w for w in watched if w.trigger.key in own])
+            for chunk in _chunks(watched, self._settings.chunk):
+                self._adopt([w for w in chunk if w.trigger.key in own])
+                await asyncio.sleep(0)
 
     def _adopt(self, watched: Iterable[Watched]) -> list[Tracked]:
         fresh = self.tracking.adopt(watched)
@@ -323,10 +322,9 @@ class Refresh:
         await self._receive_locally(await self._replicas.receive(known))
 
     async def _receive_locally(self, outlooks: dict[str, Outlook]) -> None:
-        for chunk in _chunks(list(outlooks.items()), PLANS_AT_A_TIME):
-            now = self._clock.now()
-            for key, outlook in chunk:
-                self._desk.receive(key, outlook, now)
+        for key, outlook in outlooks.items():
+            self._desk.receive(key, outlook, self._clock.now())
+            # A plan is a tenth of a millisecond, and an answer takes the loop five turns: one plan a turn.
             await asyncio.sleep(0)
 
 

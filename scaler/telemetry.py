@@ -200,6 +200,10 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
 FIGURES: tuple[Figure, ...] = (*TRIGGER_FIGURES, TRIGGERS_BY_RUNG, *PROCESS_FIGURES)
 
 EVENTS: tuple[Event, ...] = (
+    Event(
+        "settings", "info", ("settings",),
+        "The settings in force, spelled as in the file: once, at the start. Without secrets and the values of metadata",
+    ),
     Event("listening", "info", ("grpc_address", "http_address"), "The ports are open"),
     Event(
         "restored", "info", ("triggers", "listed"),
@@ -220,7 +224,7 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event(
         "observation_failed", "warning", ("kind", "triggers", "namespace", "name", "error"),
-        "The source gave no demand for so many triggers; one of them and the source's own words for it. Once per change",
+        "The source gave no demand for so many triggers; one of them, and the source's words for it. Once per change",
     ),
     Event("observation_back", "info", ("triggers",), "The source gives demand again for so many triggers"),
     Event(

@@ -2,7 +2,6 @@
 
 import re
 import sys
-from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,10 @@ from scaler.commands.rules.metadata import parsed
 from scaler.errors import HeadwayError
 from scaler.logs import configure_logs
 from scaler.trigger import Trigger, TriggerRules
+
+NOT_TRIED = (
+    "the trigger names no serverAddress, and only the scaler knows its default: give --prometheus URL to try the query"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def check(options: CheckOptions) -> Exit:
     try:
         manifest = _read(options)
     except ManifestError as error:
-        print(f"{options.file}: {error}", file=sys.stderr)
+        print(f"headway: {named(options.file)}: {error}", file=sys.stderr)
         return Exit.FAULTS
     context = _context(options, manifest)
     console = Console(highlight=False, soft_wrap=False)
@@ -57,6 +60,11 @@ def check(options: CheckOptions) -> Exit:
     if manifest.skipped:
         console.print(f"[dim]not looked at: {', '.join(sorted(set(manifest.skipped)))}[/]")
     return exit_of(reports)
+
+
+def named(file: str) -> str:
+    """The file as a message names it."""
+    return "standard input" if file == "-" else file
 
 
 def parse_version(text: str) -> tuple[int, int, int]:
@@ -81,12 +89,12 @@ def _read(options: CheckOptions) -> Manifest:
         text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text(encoding="utf-8")
         manifest = read_manifest(text, options.namespace)
     except OSError as error:
-        raise Usage(f"{options.file}: {error.strerror}") from error
+        raise Usage(f"{named(options.file)}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise Usage(f"{options.file}: not UTF-8 text (byte {error.start})") from error
+        raise Usage(f"{named(options.file)}: not UTF-8 text (byte {error.start})") from error
     if not manifest.objects:
         found = f" (found: {', '.join(sorted(set(manifest.skipped)))})" if manifest.skipped else ""
-        raise Usage(f"{options.file}: no ScaledObject in it{found}")
+        raise Usage(f"{named(options.file)}: no ScaledObject in it{found}")
     return manifest
 
 
@@ -108,10 +116,18 @@ def _report(scaled: ScaledObject, context: Context, options: CheckOptions) -> Re
 
 
 def _ask(scaled: ScaledObject, context: Context, options: CheckOptions) -> list[Asked]:
-    """The queries of all triggers that can be read and whose server is known."""
+    """The queries of all triggers that can be read, tried where their server is known."""
     readable = [(entry.index, parsed(scaled, entry, context)) for entry in scaled.our_triggers]
     triggers = [(index, trigger) for index, trigger in readable if isinstance(trigger, Trigger)]
-    triggers = list(_with_server(triggers, options.prometheus))
+    known = [one for one in triggers if options.prometheus or one[1].server_address != ANY_SERVER.default_server]
+    untried = [
+        Asked(index, "", trigger.query, trigger.threshold, trouble=NOT_TRIED, tried=False)
+        for index, trigger in triggers
+    ]
+    return [*_try(scaled, known, options), *(one for one in untried if one.trigger not in dict(known))]
+
+
+def _try(scaled: ScaledObject, triggers: list[tuple[int, Trigger]], options: CheckOptions) -> list[Asked]:
     if not triggers:
         return []
     from scaler.history.connection import Limits
@@ -122,9 +138,3 @@ def _ask(scaled: ScaledObject, context: Context, options: CheckOptions) -> list[
         return ask_queries(scaled, triggers, source, options.prometheus)
     except HeadwayError as error:
         raise Usage(str(error)) from error
-
-
-def _with_server(triggers: Iterable[tuple[int, Trigger]], prometheus: str) -> Iterable[tuple[int, Trigger]]:
-    for index, trigger in triggers:
-        if prometheus or trigger.server_address != ANY_SERVER.default_server:
-            yield index, trigger

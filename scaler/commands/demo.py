@@ -187,7 +187,8 @@ def _recording() -> contextlib.AbstractContextManager[Path]:
 def _view(options: DemoOptions, service: Service) -> View:
     grpc_address = _with_port(options.grpc_address, service.grpc_port)
     http_address = _with_port(options.http_address, service.http_port)
-    text = introduction(grpc_address, http_address, manifest_path())
+    (first, *_), path = demo_objects(), manifest_path()
+    text = introduction(grpc_address, http_address, path, first)
     if sys.stdout.isatty() and not options.as_json:
         return LiveView(options.speed, text)
     print(text, file=sys.stderr)

@@ -13,8 +13,10 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from scaler.commands.manifest import ScaledObject
 from scaler.commands.simulated import Deployment
 from scaler.plan import Plan
+from scaler.trigger import KEDA_KEYS
 
 ROW_SECONDS = 2.0
 """real seconds between two plain rows of one workload"""
@@ -145,9 +147,12 @@ def _words(lane: tuple[str, str, str, str]) -> str:
     return f"{replicas:>2} replicas ({ready:>2} ready) short {short:>5} min {hours:>6} replica-h"
 
 
-def introduction(grpc_address: str, http_address: str, manifest: str) -> str:
-    """What is to be seen, and how to ask the running demo what KEDA would ask it."""
-    message = '{"namespace":"demo","name":"gateway","scalerMetadata":{"query":"gateway_traffic","threshold":"10"}}'
+def introduction(grpc_address: str, http_address: str, manifest: str, scaled: ScaledObject) -> str:
+    """What is to be seen, and how to ask the running demo about `scaled` what KEDA would ask it."""
+    (entry,) = scaled.our_triggers
+    metadata = {key: value for key, value in entry.metadata.items() if key not in KEDA_KEYS}
+    reference = {"namespace": scaled.namespace, "name": scaled.name, "scalerMetadata": metadata}
+    message = json.dumps(reference, separators=(",", ":"))
     return f"""\
 Three recorded workloads, planned by Headway as KEDA would have it, next to what a reactive trigger would do.
   need       the demand that must be served by the time a replica ordered now is ready
@@ -157,7 +162,7 @@ Three recorded workloads, planned by Headway as KEDA would have it, next to what
 Ctrl-C leaves. In another terminal:
 
   headway check {manifest} --scaler {grpc_address}
-  headway why demo gateway --address http://{http_address}
+  headway why {scaled.namespace} {scaled.name} --address http://{http_address}
   grpcurl -plaintext -d '{message}' {grpc_address} externalscaler.ExternalScaler/IsActive
 """
 

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import grpc
 
+from scaler.commands.figures import figure
 from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.metric.wire.externalscaler_pb2_grpc import ExternalScalerStub
 
@@ -213,7 +214,7 @@ def _read_spec(reply: wire.GetMetricSpecResponse) -> _Answered:
         trouble = "several specs: only one is well trodden"
     elif not target >= 0.0005:
         trouble = f"target {target:g} becomes 0 and the API server rejects the HPA"
-    return f"{spec.metricName} target {target:g}", trouble, target
+    return f"{spec.metricName} target {figure(target)}", trouble, target
 
 
 def _read_values(reply: wire.GetMetricsResponse) -> _Answered:
@@ -226,7 +227,7 @@ def _read_values(reply: wire.GetMetricsResponse) -> _Answered:
         trouble = "several values: the HPA adds them up"
     elif not math.isfinite(value.metricValueFloat) or not 0 <= number < LARGEST_VALUE:
         trouble = f"{value.metricValueFloat} is no demand"
-    return f"{number:g}", trouble, number
+    return figure(number), trouble, number
 
 
 def _read_active(reply: wire.IsActiveResponse) -> _Answered:

@@ -1,5 +1,6 @@
 """YAML → the ScaledObjects in it, with the line of every field. Pure: takes text, reads no file."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -10,6 +11,8 @@ FieldPath: TypeAlias = tuple[str | int, ...]
 """where a field stands in its document, as ("spec", "triggers", 0, "metadata", "threshold")"""
 
 EXTERNAL_TYPES = ("external", "external-push")
+PLAN_FIGURE = "headway_planned_demand"
+"""the exported figure that KEDA's own `prometheus` trigger can read"""
 
 
 class ManifestError(Exception):
@@ -47,6 +50,13 @@ class TriggerEntry:
         has_query = "query" in self.metadata or "queryFromEnv" in self.metadata
         return has_query or "headway" in self.metadata.get("scalerAddress", "")
 
+    @property
+    def reads_plan(self) -> bool:
+        """A `prometheus` trigger that reads what Headway exports: then KEDA never calls Headway."""
+        return (
+            self.kind == "prometheus" and re.search(rf"\b{PLAN_FIGURE}\b", self.metadata.get("query", "")) is not None
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ScaledObject:
@@ -65,6 +75,10 @@ class ScaledObject:
     @property
     def our_triggers(self) -> tuple[TriggerEntry, ...]:
         return tuple(trigger for trigger in self.triggers if trigger.ours)
+
+    @property
+    def plan_readers(self) -> tuple[TriggerEntry, ...]:
+        return tuple(trigger for trigger in self.triggers if trigger.reads_plan)
 
     @property
     def min_replicas(self) -> int:

@@ -16,16 +16,18 @@ from scaler.trigger import Trigger
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a trigger's query returned. `demand` is None where it failed or was not asked; `trouble` says why."""
+    """What a trigger's query returned. `demand` is None where it failed or was not tried; `trouble` says why."""
 
     trigger: int
     server: str
     query: str
+    threshold: float
     demand: float | None = None
     replicas: int | None = None
     """what the HPA would want for this demand, within minReplicaCount and maxReplicaCount"""
     trouble: str = ""
     unreachable: bool = False
+    tried: bool = True
 
 
 def ask_queries(
@@ -48,7 +50,7 @@ async def _observe(source: MetricSource, triggers: Sequence[Trigger]) -> list[fl
 
 
 def _asked(scaled: ScaledObject, index: int, trigger: Trigger, answer: float | DependencyError) -> Asked:
-    plain = Asked(index, trigger.server_address, trigger.query)
+    plain = Asked(index, trigger.server_address, trigger.query, trigger.threshold)
     if isinstance(answer, DependencyError):
         unreachable = isinstance(answer, SourceUnavailable)
         return dataclasses.replace(plain, trouble=str(answer), unreachable=unreachable)
@@ -57,8 +59,22 @@ def _asked(scaled: ScaledObject, index: int, trigger: Trigger, answer: float | D
 
 def replicas_for(scaled: ScaledObject, value: float, target: float) -> int:
     """What the HPA wants for an AverageValue metric, before tolerance, stabilisation and growth limits."""
-    wanted = average_value(milli(value), milli(target), 0, Hpa())
-    return min(max(wanted, scaled.min_replicas, 1), max(scaled.max_replicas, 1))
+    return min(max(_wanted(value, target), scaled.min_replicas, 1), max(scaled.max_replicas, 1))
+
+
+def in_words(scaled: ScaledObject, value: float, target: float) -> str:
+    """The same as text, with the bound that decided: `20 replicas (maxReplicaCount; the demand asks for 27)`."""
+    wanted, replicas = _wanted(value, target), replicas_for(scaled, value, target)
+    text = f"{replicas} replica" if replicas == 1 else f"{replicas} replicas"
+    if wanted > replicas:
+        return f"{text} (maxReplicaCount; the demand asks for {wanted})"
+    if replicas > wanted and scaled.min_replicas == replicas:
+        return f"{text} (minReplicaCount; the demand asks for {wanted})"
+    return text
+
+
+def _wanted(value: float, target: float) -> int:
+    return average_value(milli(value), milli(target), 0, Hpa())
 
 
 def our_triggers(scaled: ScaledObject) -> list[OurTrigger]:

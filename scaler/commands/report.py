@@ -10,10 +10,16 @@ from rich.padding import Padding
 from rich.table import Table
 
 from scaler.commands import Exit
+from scaler.commands.figures import figure, rounded
 from scaler.commands.keda_client import Call
 from scaler.commands.manifest import FieldPath, ScaledObject
-from scaler.commands.probes import Asked, replicas_for
+from scaler.commands.probes import Asked, in_words
 from scaler.commands.rules import Finding, Level
+
+_READS_PLAN = (
+    "trigger {} reads the plan from Prometheus: KEDA never calls Headway for it, so the scaler's settings must list it "
+    "under `triggers:`"
+)
 
 _STYLE: Mapping[Level, str] = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.ADVICE: "cyan"}
 
@@ -32,12 +38,19 @@ class Report:
 
     @property
     def probes(self) -> list[Asked | Call]:
-        return [*self.asked, *self.calls]
+        """What was really asked."""
+        return [*(asked for asked in self.asked if asked.tried), *self.calls]
 
     @property
     def errors(self) -> int:
         """Faults of the file, and answers that are wrong; not the answers that never came."""
         return self.count(Level.ERROR) + sum(bool(one.trouble) and not one.unreachable for one in self.probes)
+
+    @property
+    def summary(self) -> str:
+        """`1 error, 2 warnings, 0 advice`"""
+        errors, warnings, advice = self.errors, self.count(Level.WARNING), self.count(Level.ADVICE)
+        return f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}, {advice} advice"
 
 
 def exit_of(reports: list[Report]) -> Exit:
@@ -80,7 +93,8 @@ def _object(report: Report) -> dict[str, Any]:
                 "trigger": asked.trigger,
                 "server": asked.server,
                 "query": asked.query,
-                "demand": asked.demand,
+                "tried": asked.tried,
+                "demand": rounded(asked.demand),
                 "replicas": asked.replicas,
                 "trouble": asked.trouble,
             }
@@ -94,7 +108,7 @@ def _object(report: Report) -> dict[str, Any]:
                 "milliseconds": round(call.milliseconds, 3),
                 "status": call.status,
                 "answer": call.answer,
-                "number": call.number,
+                "number": rounded(call.number),
                 "trouble": call.trouble,
                 "consequence": call.consequence,
             }
@@ -117,12 +131,13 @@ def print_report(report: Report, console: Console) -> None:
     if not report.findings:
         console.print("  [green]nothing to mend in the file[/]")
     for asked in report.asked:
-        _print_asked(asked, console)
+        _print_asked(asked, scaled, console)
     if report.calls:
         console.print(_call_table(report.calls))
         _print_outcome(report, console)
-    counts = (report.errors, report.count(Level.WARNING), report.count(Level.ADVICE))
-    console.print("  {} errors, {} warnings, {} advice\n".format(*counts))
+    for entry in scaled.plan_readers:
+        console.print(Padding(_READS_PLAN.format(entry.index), (0, 0, 0, 2), expand=False))
+    console.print(f"  {report.summary}\n")
 
 
 def _print_finding(finding: Finding, scaled: ScaledObject, console: Console) -> None:
@@ -134,12 +149,16 @@ def _print_finding(finding: Finding, scaled: ScaledObject, console: Console) -> 
     console.print(Padding(f"[dim]→ {escape(finding.mend)}[/]", (0, 0, 0, 6), expand=False))
 
 
-def _print_asked(asked: Asked, console: Console) -> None:
-    if asked.trouble:
+def _print_asked(asked: Asked, scaled: ScaledObject, console: Console) -> None:
+    if not asked.tried:
+        text = f"query of trigger {asked.trigger} not tried: {escape(asked.trouble)}"
+        console.print(Padding(text.strip(), (0, 0, 0, 2), expand=False))
+        return
+    if asked.demand is None:
         word = "not reachable" if asked.unreachable else "error"
         text = f"[bold red]{word}[/]  {escape(asked.trouble)}"
     else:
-        text = f"demand now {asked.demand:g} → {asked.replicas} replicas if KEDA asked for it now"
+        text = f"demand now {figure(asked.demand)} → {in_words(scaled, asked.demand, asked.threshold)}"
     console.print(f"  query of trigger {asked.trigger} at {escape(asked.server)}")
     console.print(Padding(text, (0, 0, 0, 6), expand=False))
 
@@ -169,5 +188,9 @@ def _print_outcome(report: Report, console: Console) -> None:
         targets = [call.number for call in own if call.rpc == "GetMetricSpec"]
         values = [call.number for call in own if call.rpc == "GetMetrics"]
         if targets and values and targets[-1] and values[-1] is not None:
-            replicas = replicas_for(report.scaled, values[-1], targets[-1])
-            console.print(f"  trigger {entry.index}: {values[-1]:g} / {targets[-1]:g} → {replicas} replicas")
+            replicas = in_words(report.scaled, values[-1], targets[-1])
+            console.print(f"  trigger {entry.index}: {figure(values[-1])} / {figure(targets[-1])} → {replicas}")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

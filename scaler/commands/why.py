@@ -11,10 +11,29 @@ from rich.markup import escape
 from rich.table import Table
 
 from scaler.commands import Exit, Usage
+from scaler.commands.figures import figure, rounded
 
 Record: TypeAlias = Mapping[str, Any]
 
 TIMEOUT_SECONDS = 10.0
+
+UNKNOWN = (
+    "A trigger with faults is not watched either: KEDA gets INVALID_ARGUMENT until they are mended. "
+    "`headway check FILE` names them, and so does the event KEDAScalerFailed of the ScaledObject."
+)
+
+UNTIL: Mapping[str, str] = {
+    "FAILED_PRECONDITION": "the query, or the access to its server, is mended: this does not pass by itself",
+    "INVALID_ARGUMENT": "the trigger is mended: this does not pass by itself",
+    "INTERNAL": "Headway is mended: the scaler's log says more",
+    "": "what it names is over; it is asked again at every refresh",
+}
+"""gRPC status of the error that KEDA gets → how long that lasts, where the readiness report cannot know"""
+
+MEANWHILE = (
+    "the workload is not scaled down, other triggers may scale it up, and the ScaledObject's fallback acts where it "
+    "has one"
+)
 
 
 class Unreachable(Exception):
@@ -30,10 +49,12 @@ def explain(namespace: str, name: str, address: str, as_json: bool) -> Exit:
         errors.print(f"headway: {error}", markup=False)
         return Exit.UNREACHABLE
     if as_json:
-        console.print_json(data=found)
+        console.print_json(data=rounded(found))
     elif status != httpx.codes.OK:
         for fault in found["errors"]:
             errors.print(f"headway: {fault['value']}: {fault['rule']}", markup=False)
+        if status == httpx.codes.NOT_FOUND:
+            errors.print(UNKNOWN, markup=False)
     else:
         for record in found["triggers"]:
             print_record(record, float(found["at"]), console)
@@ -74,6 +95,7 @@ def print_record(record: Record, now: float, console: Console) -> None:
     )
     console.print(f"  {escape(record['query'])}  at {escape(record['server'])}", soft_wrap=True)
     console.print(f"  {escape(_asked_for(record))}", soft_wrap=True)
+    console.print(f"  last asked {_ago(record['last_called'], now)}")
     for line in _summary(record, now):
         console.print(f"  {line}", soft_wrap=True)
     if record["plan"] is not None:
@@ -83,8 +105,8 @@ def print_record(record: Record, now: float, console: Console) -> None:
 
 def _asked_for(record: Record) -> str:
     return (
-        f"threshold {record['threshold']:g} · lead time {record['lead_time_seconds']:g} s · "
-        f"quantile {record['quantile']:g} · mode {record['mode']} · policy {record['policy']}"
+        f"threshold {figure(record['threshold'])} · lead time {figure(record['lead_time_seconds'])} s · "
+        f"quantile {figure(record['quantile'])} · mode {record['mode']} · policy {record['policy']}"
     )
 
 
@@ -93,16 +115,25 @@ def _summary(record: Record, now: float) -> Iterator[str]:
     if plan is not None:
         yield from _plan_lines(plan, now)
     else:
-        yield f"[bold red]no answer for KEDA:[/] {escape(record['trouble'])}"
+        status = record.get("status") or "an error"
+        yield f"[bold red]no answer: KEDA gets {status}[/], {escape(record['trouble'])}"
     yield from _input_lines(record, now)
     if readiness is not None and not readiness["ready"]:
-        yield "[yellow]no forecast yet[/]"
-        for missing in readiness["missing"]:
-            yield f"  missing    {escape(missing)}"
-        yield f"  until      {escape(readiness['when'])}"
-        yield f"  meanwhile  {escape(readiness['meanwhile'])}"
+        yield from _readiness_lines(record, readiness)
     elif plan is not None and record["trouble"]:
         yield f"[yellow]trouble:[/] {escape(record['trouble'])}"
+
+
+def _readiness_lines(record: Record, readiness: Record) -> Iterator[str]:
+    """What the first forecast lacks. The trouble has been told above, and is not told again with each of them."""
+    has_answer, told = record["plan"] is not None, f": {record['trouble']}" if record["trouble"] else ""
+    until = readiness["when"] if has_answer else UNTIL.get(record.get("status", ""), readiness["when"])
+    meanwhile = readiness["meanwhile"] if has_answer else MEANWHILE
+    yield "[yellow]no forecast yet[/]"
+    for missing in readiness["missing"]:
+        yield f"  missing    {escape(missing.removesuffix(told))}"
+    yield f"  until      {escape(until)}"
+    yield f"  meanwhile  {escape(meanwhile)}"
 
 
 def _plan_lines(plan: Record, now: float) -> Iterator[str]:
@@ -120,9 +151,10 @@ def _input_lines(record: Record, now: float) -> Iterator[str]:
     if observation is not None:
         yield f"observed {_number(observation['value'])}, {_ago(observation['at'], now)}"
     if forecast is not None:
-        largest = ", ".join(f"{level}: {_number(value)}" for level, value in forecast["largest"].items())
-        since, until = _ago(forecast["start"], now), _clock(forecast["end"])
-        yield f"forecast of {escape(forecast['model'])}, {since}, until {until}; largest by quantile: {largest}"
+        issued, until = _ago(forecast["start"], now), _clock(forecast["end"])
+        yield f"forecast of {escape(forecast['model'])}, issued {issued}, reaches until {until}"
+        levels = ((100 * float(level), value) for level, value in forecast["largest"].items())
+        yield "  largest demand until then: " + " · ".join(f"p{level:g} {_number(value)}" for level, value in levels)
 
 
 def _reasons(reasons: list[Record]) -> Table:
@@ -137,7 +169,7 @@ def _reasons(reasons: list[Record]) -> Table:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{round(value, 2):g}" if value < 1e6 else f"{value:.4g}"
+    return "" if value is None else figure(value)
 
 
 def _ago(at: float, now: float) -> str:

@@ -9,8 +9,7 @@ from typing import TypeAlias
 
 import httpx
 import stamina
-from purgatory import AsyncCircuitBreakerFactory
-from purgatory.service._async.circuitbreaker import AsyncCircuitBreaker
+from circuitbreaker import CircuitBreaker
 
 from scaler.errors import SourceRefused, SourceUnavailable
 from scaler.history.answers import Answer, TooLarge, TooSlow, TryAgain, decode
@@ -61,12 +60,11 @@ class Server:
         self._range_slots = asyncio.Semaphore(max(1, limits.concurrency // 2))
         self._identity = Identity(access) if address.startswith("https:") else None
         self._client = self._new_client(transport)
-        self._breakers = AsyncCircuitBreakerFactory(
-            default_threshold=limits.failures_to_open,
-            default_ttl=limits.open_seconds,
-            exclude=[SourceRefused, (TooSlow, self._answered_since), asyncio.CancelledError],
+        self._circuit = CircuitBreaker(
+            failure_threshold=limits.failures_to_open,
+            recovery_timeout=limits.open_seconds,
+            expected_exception=self._is_the_server,
         )
-        self._breaker: AsyncCircuitBreaker | None = None
         self._last_answer = 0.0
 
     def _new_client(self, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
@@ -92,23 +90,19 @@ class Server:
 
     def reachable(self) -> bool:
         """False while the circuit is open."""
-        if self._breaker is None:
-            return True
-        opened_at = self._breaker.context.opened_at
-        return opened_at is None or time.time() > opened_at + self._breaker.context.ttl
+        return not self._circuit.opened
 
     async def close(self) -> None:
         await self._client.aclose()
 
     async def _guarded(self, path: str, form: Mapping[str, str], parameters: Pairs, seconds: float) -> Answer:
-        if self._breaker is None:
-            self._breaker = await self._breakers.get_breaker(self._base)
         if not self.reachable():
             raise SourceUnavailable(
                 f"{self.shown} failed {self._limits.failures_to_open} times in a row; trying again soon"
             )
-        async with self._breaker, self._time_limit(seconds):
-            answer = await self._retrying(path, {**form, "timeout": f"{round(900 * seconds)}ms"}, parameters)
+        with self._circuit:
+            async with self._time_limit(seconds):
+                answer = await self._retrying(path, {**form, "timeout": f"{round(900 * seconds)}ms"}, parameters)
         self._last_answer = time.monotonic()
         return answer
 
@@ -123,9 +117,11 @@ class Server:
             error.started = started
             raise error from None
 
-    def _answered_since(self, error: BaseException) -> bool:
-        """Whether the server answered somebody while this one waited: then the query is slow, not the server."""
-        return isinstance(error, TooSlow) and self._last_answer >= error.started
+    def _is_the_server(self, kind: type[BaseException], error: BaseException) -> bool:
+        """Whether a failure speaks against the server: not where it refused, or answered others in the meantime."""
+        if isinstance(error, TooSlow):
+            return self._last_answer < error.started
+        return not isinstance(error, SourceRefused | asyncio.CancelledError)
 
     async def _retrying(self, path: str, form: Mapping[str, str], parameters: Pairs) -> Answer:
         retries = stamina.retry_context(

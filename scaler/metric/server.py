@@ -74,7 +74,7 @@ class MetricServer:
                 return self._server.add_insecure_port(address)
             return self._server.add_secure_port(address, credentials(tls))
         except RuntimeError as error:
-            raise SettingsError(f"gRPC address {address}: cannot listen: {_why_not(address)}") from error
+            raise SettingsError(f"grpc-address={address!r}: cannot listen: {_why_not(address)}") from error
 
 
 def _register(server: grpc.aio.Server, servicer: Servicer) -> None:

@@ -82,9 +82,9 @@ class Settings(BaseSettings):
     allow_server_address: Patterns = _setting(
         (),
         "PATTERN",
-        "A `serverAddress` that triggers may use, as `http://prometheus.*:9090`; repeatable. `*` stands for a part of "
-        "one segment. None by default: metadata is tenant input, and an open list would let anyone reach into the "
-        "cluster.",
+        "A `serverAddress` that triggers may use, as `http://prometheus.*:9090`; repeatable, and in the environment "
+        "separated by commas. `*` stands for a part of one segment. None by default: metadata is tenant input, and an "
+        "open list would let anyone reach into the cluster.",
     )
     prometheus_username: str = _setting("", "NAME", "User name of basic authentication at `prometheus`.")
     prometheus_password_file: File | None = _setting(
@@ -184,7 +184,11 @@ class Settings(BaseSettings):
         "Watched triggers and the long history, as postgresql://user@host/headway. Otherwise a SQLite file in "
         "`data-dir`.",
     )
-    data_dir: Path = _setting(Path("headway-data"), "DIR", "Folder of the SQLite file; made when missing.")
+    data_dir: Path = _setting(
+        Path("headway-data"),
+        "DIR",
+        "Folder of the SQLite file; made when missing. For one process at a time: a second one does not start.",
+    )
     trigger_expiry: Seconds = _setting(
         3600.0,
         "DURATION",

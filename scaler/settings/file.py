@@ -19,12 +19,18 @@ def read_settings_file(path: object) -> dict[str, Any]:
     except OSError:
         return {}  # told by the field's own check, together with the other faults
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _unusable(path, "must be YAML: " + redacted(" ".join(str(error).split()))) from None
+        raise _unusable(path, f"must be YAML: {_why_not(error)}") from None
     if not isinstance(content, dict):
         raise _unusable(path, "must be a mapping of settings at its top level")
     if "config" in content:
         raise _unusable(path, "must not name another file (config)")
     return {field_name(str(key)): _with_field_names(value) for key, value in content.items()}
+
+
+def _why_not(error: Exception) -> str:
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return where + redacted(" ".join(str(problem or error).split()))
 
 
 def _with_field_names(value: Any) -> Any:

@@ -43,8 +43,33 @@ def fault_of(detail: ErrorDetails, model: type[BaseModel]) -> Fault:
     field = written(".".join(map(str, detail["loc"])))
     if detail["type"] == "extra_forbidden":
         return Fault(field, _shown(detail["input"]), _unknown(field.rpartition(".")[2], model))
+    if detail["type"] == "missing":
+        return Fault(field, "", "is required")
+    return Fault(field, _shown(detail["input"]), _rule(detail))
+
+
+_MUST_BE = {
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "string_type": "must be text",
+    "path_type": "must be a path",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+}
+"""pydantic's kinds of complaint, in the words that the other rules use"""
+
+
+def _rule(detail: ErrorDetails) -> str:
+    told = _MUST_BE.get(detail["type"])
+    if told is not None:
+        return told.format(**detail.get("ctx", {}))
     rule = detail["msg"].removeprefix("Value error, ")
-    return Fault(field, _shown(detail["input"]), rule[0].lower() + rule[1:])
+    return rule[0].lower() + rule[1:]
 
 
 def contradictions(settings: "Settings", faulty: Collection[str] = ()) -> list[Fault]:

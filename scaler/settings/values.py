@@ -49,8 +49,8 @@ def _texts(value: object) -> object:
 def _patterns(values: tuple[str, ...]) -> tuple[str, ...]:
     wrong = [value for value in values if not is_pattern(value)]
     if wrong:
-        rule = "must be SCHEME://HOST[:PORT][/PATH], with * and ? within a segment, or * for every server"
-        raise ValueError(f"{', '.join(wrong)}: {rule}")
+        which = f" (wrong: {', '.join(wrong)})" if len(values) > 1 else ""
+        raise ValueError(f"must be SCHEME://HOST[:PORT][/PATH], * and ? within a segment, or * for any server{which}")
     return values
 
 

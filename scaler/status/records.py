@@ -23,11 +23,19 @@ def plan_record(desk: Desk, watched: Watched, now: float) -> Record:
     try:
         answer = desk.answer(watched, now)
     except HeadwayError as error:
-        return {**trigger_record(watched), "plan": None, "trouble": redacted(str(error)), **_inputs(watched.current)}
+        status, trouble = error.status, redacted(str(error))
+        return {
+            **trigger_record(watched),
+            "plan": None,
+            "status": status,
+            "trouble": trouble,
+            **_inputs(watched.current),
+        }
     trouble = redacted(answer.outlook.trouble)
     return {
         **trigger_record(watched),
         "plan": _plan(answer.plan, watched.trigger),
+        "status": "OK",
         "trouble": trouble,
         **_inputs(answer),
     }
@@ -35,10 +43,11 @@ def plan_record(desk: Desk, watched: Watched, now: float) -> Record:
 
 def why_record(desk: Desk, watched: Watched, now: float, explain: Explain) -> Record:
     """The plan's record with the readiness report."""
-    report = readiness_report(watched.trigger, explain(watched.trigger.key))
+    record = plan_record(desk, watched, now)
     if watched.current is not None and watched.current.outlook.forecast is not None:
-        return {**plan_record(desk, watched, now), "readiness": None}
-    return {**plan_record(desk, watched, now), "readiness": {"ready": report.ready, **asdict(report)}}
+        return {**record, "readiness": None}
+    report = readiness_report(watched.trigger, explain(watched.trigger.key), record["status"])
+    return {**record, "readiness": {"ready": report.ready, **asdict(report)}}
 
 
 def trigger_record(watched: Watched) -> Record:

@@ -51,15 +51,19 @@ Explain: TypeAlias = Callable[[str], HistoryFacts | None]
 """trigger key → facts; None where another replica refreshes the trigger and this one only receives its outlooks"""
 
 
-def readiness_report(trigger: Trigger, facts: HistoryFacts | None) -> ReadinessReport:
-    """The report for one trigger from the facts of the process that refreshes it."""
+LASTING = ("FAILED_PRECONDITION", "INVALID_ARGUMENT")
+"""gRPC statuses of what somebody must mend: it does not pass by itself"""
+
+
+def readiness_report(trigger: Trigger, facts: HistoryFacts | None, status: str = "UNAVAILABLE") -> ReadinessReport:
+    """The report for one trigger from the facts of the process that refreshes it, and the gRPC status of its answer."""
     if facts is None:
         return _elsewhere()
     missing = tuple(_missing(trigger, facts))
     return ReadinessReport(
         missing,
-        _when(trigger, facts) if missing else "now",
-        _meanwhile(facts) if missing else "",
+        _when(trigger, facts, status) if missing else "now",
+        _meanwhile(facts, status) if missing else "",
         facts.covered_seconds,
         facts.needed_seconds,
         facts.wanted_seconds,
@@ -94,14 +98,17 @@ def _missing(trigger: Trigger, facts: HistoryFacts) -> list[str]:
         missing.append(f"the past has not been fetched yet{_because(facts.backfill_trouble)}")
     if facts.covered_seconds < facts.needed_seconds:
         missing.append(
-            f"{span(facts.covered_seconds)} of history, {facts.model} needs at least {span(facts.needed_seconds)}"
+            f"{span(facts.covered_seconds)} of history are there, at least {span(facts.needed_seconds)} needed "
+            f"by {facts.model}"
         )
     return missing or [f"the first forecast of {facts.model}"]
 
 
-def _when(trigger: Trigger, facts: HistoryFacts) -> str:
+def _when(trigger: Trigger, facts: HistoryFacts, status: str) -> str:
     if trigger.mode is Mode.REACTIVE:
         return "when the trigger's mode is predictive or shadow"
+    if status in LASTING:
+        return "when the query, or the access to its server, is mended: this does not pass by itself"
     if facts.trouble or facts.backfill_trouble:
         return "soon after the source answers again; it is asked at every refresh"
     if not facts.is_backfilled:
@@ -112,11 +119,11 @@ def _when(trigger: Trigger, facts: HistoryFacts) -> str:
     return "with the next refresh"
 
 
-def _meanwhile(facts: HistoryFacts) -> str:
+def _meanwhile(facts: HistoryFacts, status: str) -> str:
     if facts.observed_at is not None:
         return "the newest observation is answered, as a reactive trigger would"
     return (
-        "KEDA gets UNAVAILABLE with this reason: the workload is not scaled down, other triggers may scale it up, "
+        f"KEDA gets {status} with this reason: the workload is not scaled down, other triggers may scale it up, "
         "and the ScaledObject's fallback acts where it has one"
     )
 

@@ -32,6 +32,7 @@ RECORDS_AT_A_TIME = 4
 """made before the event loop may answer KEDA: about half a millisecond's work"""
 
 PATHS = {
+    "/": "this list as a page for browsers",
     "/livez": "200 while the process answers",
     "/readyz": "200 once it can give good answers; until then 503 and what is missing",
     "/metrics": "telemetry, for Prometheus",
@@ -154,7 +155,7 @@ class RequestIds:
 
 
 def _links() -> list[tuple[str, str]]:
-    return [(path, text) for path, text in PATHS.items() if "{" not in path]
+    return [(path, text) for path, text in PATHS.items() if path != "/" and "{" not in path]
 
 
 def _limit(given: str | None, faults: list[Fault]) -> int:
@@ -205,7 +206,7 @@ async def _refused(request: Request, error: HTTPException) -> Response:
     path = request.url.path
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return _faulty([Fault("method", request.method, "this port is read-only: GET")], HTTPStatus.METHOD_NOT_ALLOWED)
-    near = difflib.get_close_matches(path, PATHS, n=1)
+    near = difflib.get_close_matches(path, [known for known in PATHS if known != "/"], n=1)
     rule = f"unknown path; did you mean {near[0]}?" if near else f"unknown path; known are {', '.join(PATHS)}"
     return _faulty([Fault("path", path, rule)], HTTPStatus(error.status_code))
 

@@ -21,7 +21,7 @@ spec:
   triggers:
     - type: external
       metadata:
-        scalerAddress: dns:///headway-headless.keda:50051
+        scalerAddress: dns:///headway.keda:50051
         query: QUERY
         threshold: "50"
     - type: cpu
@@ -58,6 +58,8 @@ def test_replicas_stay_within_the_objects_bounds(server: PrometheusServer, tmp_p
     result = check(server, tmp_path, "sum(requests) * 1000", "--json")
     (asked,) = json.loads(result.stdout)["objects"][0]["queries"]
     assert (asked["demand"], asked["replicas"], asked["trouble"]) == (480000.0, 20, "")
+    told = check(server, tmp_path, "sum(requests) * 1000").stdout
+    assert "demand now 480000 → 20 replicas (maxReplicaCount; the demand asks for 9600)" in " ".join(told.split())
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,9 @@ from typer.testing import CliRunner
 from scaler import __version__
 from scaler.cli import app
 from scaler.commands import offline
+from scaler.settings.options import flag, flag_fields
+
+EXAMPLES = Path(__file__).parent.parent.parent / "deploy" / "examples"
 
 GOOD = """\
 kind: ScaledObject
@@ -19,7 +22,7 @@ spec:
   triggers:
     - type: external
       metadata:
-        scalerAddress: dns:///headway-headless.keda:50051
+        scalerAddress: dns:///headway.keda:50051
         query: up
         threshold: "50"
     - type: cpu
@@ -52,6 +55,14 @@ def test_every_command_explains_itself_and_its_exit_status(command: str) -> None
     assert "Exit status: 0 fine" in " ".join(out.split())
 
 
+def test_help_of_serve_names_every_flag_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a terminal of 80 columns no flag is cut off, and no line is longer."""
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = run("serve", "--help")
+    assert [flag(name) for name in flag_fields() if f" {flag(name)} " not in out] == []
+    assert max(map(len, out.splitlines())) <= 80
+
+
 def test_wrong_settings_are_told_and_exit_2() -> None:
     """Every fault of the settings is on stderr, without a traceback."""
     code, _, err = run("serve", "--refresh-interval", "7s", "--grpc-address", "nowhere")
@@ -71,6 +82,23 @@ def test_check_of_a_good_file_is_fine(good: Path) -> None:
     assert (code, "nothing to mend" in out) == (0, True)
 
 
+def test_check_says_when_a_query_was_not_tried(good: Path) -> None:
+    """Without serverAddress and --prometheus nobody is asked, which is no fault; the mend is named."""
+    code, out, _ = run("check", good)
+    words = " ".join(out.split())
+    assert "query of trigger 0 not tried" in words
+    assert "give --prometheus URL" in words
+    assert (code, "0 errors, 0 warnings" in words) == (0, True)
+    (asked,) = json.loads(run("check", good, "--json")[1])["objects"][0]["queries"]
+    assert (asked["tried"], asked["demand"]) == (False, None)
+
+
+def test_check_says_that_a_reader_of_the_plan_is_never_called() -> None:
+    """KEDA asks Prometheus then, and the trigger must be listed."""
+    code, out, _ = run("check", EXAMPLES / "prometheus.yaml")
+    assert (code, "settings must list it" in " ".join(out.split())) == (0, True)
+
+
 def test_check_reads_standard_input() -> None:
     """A dash stands for stdin, as in helm template … | headway check -."""
     assert run("check", "--offline", "-", stdin=GOOD)[0] == 0
@@ -83,6 +111,7 @@ def test_check_of_a_faulty_file_exits_1_with_line_and_mend(good: Path) -> None:
     assert code == 1
     assert "line 11, spec.triggers[0].metadata.threshold" in out
     assert "threshold='-50'" in out
+    assert "1 error, 0 warnings" in out
 
 
 def test_check_json_is_the_documented_form(good: Path) -> None:
@@ -99,7 +128,7 @@ def test_check_of_broken_yaml_exits_1_with_the_line(good: Path) -> None:
     """What is not YAML is a fault of the file."""
     good.write_text("kind: ScaledObject\nspec: [1\n")
     code, _, err = run("check", good)
-    assert (code, "line 3, column 1: not valid YAML" in err) == (1, True)
+    assert (code, f"headway: {good}: line 3, column 1: not valid YAML" in err) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 
 from scaler.cli import app
 from scaler.commands.demo import demo_objects
+from scaler.commands.demo_view import introduction
 from scaler.commands.rules import Context, inspect
 from scaler.history.traces import read_traces
+from scaler.trigger import TriggerRules, parse_trigger
 from tests.servers.process import running, wait_until
 
 DATA = Path(str(files("scaler") / "demo_data"))
@@ -60,6 +62,16 @@ def test_every_shipped_query_is_recorded_and_credited() -> None:
 def test_the_recording_stays_small() -> None:
     """Samples ship in every wheel."""
     assert (DATA / "workloads.csv.gz").stat().st_size < 250_000
+
+
+def test_the_printed_call_is_about_the_demos_own_trigger() -> None:
+    """Other metadata would make the scaler watch a further trigger."""
+    scaled, *_ = demo_objects()
+    message = re.search(r"-d '(.*?)'", introduction("a:1", "b:2", "objects.yaml", scaled))
+    assert message
+    rules = TriggerRules(default_server="http://recorded")
+    asked = parse_trigger(scaled.namespace, scaled.name, json.loads(message[1])["scalerMetadata"], rules)
+    assert asked == parse_trigger(scaled.namespace, scaled.name, scaled.our_triggers[0].metadata, rules)
 
 
 @pytest.mark.e2e

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,11 @@ import yaml
 
 from scaler.commands.manifest import read_manifest
 from scaler.commands.rules import Context, Finding, inspect
+
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLES = [
+    path for path in sorted((ROOT / "deploy" / "examples").glob("*.yaml")) if "kind: ScaledObject" in path.read_text()
+]
 
 GOOD: dict[str, Any] = {
     "apiVersion": "keda.sh/v1alpha1",
@@ -23,7 +29,7 @@ GOOD: dict[str, Any] = {
             {
                 "type": "external",
                 "metadata": {
-                    "scalerAddress": "dns:///headway-headless.keda:50051",
+                    "scalerAddress": "dns:///headway.keda:50051",
                     "query": "sum(rate(http_requests_total[1m]))",
                     "threshold": "50",
                 },
@@ -77,6 +83,14 @@ def formula(text: str) -> Callable[[dict[str, Any]], object]:
     return change
 
 
+def at_zero(kind: str, wait: int) -> Callable[[dict[str, Any]], object]:
+    def change(document: dict[str, Any]) -> None:
+        document["spec"].update(minReplicaCount=0, initialCooldownPeriod=wait)
+        document["spec"]["triggers"][0]["type"] = kind
+
+    return change
+
+
 SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     # situation, change, "level rule" of everything found
     ("a good object", lambda _: None, ""),
@@ -93,7 +107,7 @@ SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("empty answers count as 0", metadata(ignoreNullValues="true"), "warning ignore-null-values"),
     ("a short lead time", metadata(leadTime="30s"), "warning lead-time"),
     ("no address", without("triggers", 0, "metadata", "scalerAddress"), "error scaler-address"),
-    ("an address without port", metadata(scalerAddress="dns:///headway-headless"), "error scaler-address"),
+    ("an address without port", metadata(scalerAddress="dns:///headway"), "error scaler-address"),
     ("a web address", metadata(scalerAddress="http://headway:50051"), "error scaler-address"),
     ("an IP address", metadata(scalerAddress="10.0.0.1:50051"), "warning scaler-address"),
     ("a ClusterIP Service", metadata(scalerAddress="headway.keda:50051"), "warning scaler-address"),
@@ -116,6 +130,9 @@ SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("maximum below minimum", spec(maxReplicaCount=1), "error replica-bounds"),
     ("minimum zero", spec(minReplicaCount=0), "warning minimum-zero"),
     ("minimum not written", without("minReplicaCount"), "warning minimum-zero"),
+    ("minimum zero, woken by a push, with time at the start", at_zero("external-push", 600), ""),
+    ("minimum zero, woken by a push, without", at_zero("external-push", 0), "warning minimum-zero"),
+    ("minimum zero, woken by a poll", at_zero("external", 600), "warning minimum-zero"),
     ("idle at zero", spec(idleReplicaCount=0), "warning idle-replicas"),
     ("idle at one", spec(idleReplicaCount=1), "error idle-replicas"),
     ("a short polling interval", spec(pollingInterval=5), "advice polling-interval"),
@@ -134,6 +151,87 @@ SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
 def test_situation(change: Callable[[dict[str, Any]], object], expected: str) -> None:
     """Exactly the expected findings, and nothing else."""
     assert ", ".join(f"{finding.level} {finding.rule}" for finding in check(change)) == expected
+
+
+OWN = '{namespace="shop", name="web"}'
+DEMAND = "sum(rate(http_requests_total[1m]))"
+PLAN = f"max(headway_planned_demand{OWN})"
+
+
+def reads(query: str, reactive: bool = False, **fields: str) -> Callable[[dict[str, Any]], object]:
+    """KEDA's own trigger alone, reading the plan; with `reactive` the other one stays beside it."""
+
+    def change(document: dict[str, Any]) -> None:
+        _, other = document["spec"]["triggers"]
+        planned = {"type": "prometheus", "metadata": {**other["metadata"], "query": query, **fields}}
+        document["spec"]["triggers"] = [planned, other] if reactive else [planned]
+
+    return change
+
+
+PLANNED: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
+    # situation, change, "level: words" of everything found
+    ("the plan or the demand", reads(f"{PLAN} or {DEMAND}"), ""),
+    ("a maximum over time", reads(f"max(max_over_time(headway_planned_demand{OWN}[5m])) or {DEMAND}"), ""),
+    ("blanks and single quotes", reads(f"max ( headway_planned_demand {OWN} )\nor\n{DEMAND}".replace('"', "'")), ""),
+    ("no maximum", reads(f"headway_planned_demand{OWN} or {DEMAND}"), "error: not read as max"),
+    ("a sum of the replicas", reads(f"sum(headway_planned_demand{OWN}) or {DEMAND}"), "error: not read as max"),
+    ("a maximum by name", reads(f"{PLAN} by (name) or {DEMAND}"), "error: not read as max"),
+    ("a maximum by name, in front", reads(f"max by (name) (headway_planned_demand{OWN}) or {DEMAND}"),
+     "error: not read as max"),
+    ("no stand-in", reads(PLAN), "warning: which KEDA reads as 0"),
+    ("no stand-in, empty is an error", reads(PLAN, ignoreNullValues="false"), "warning: nobody scales up"),
+    ("no stand-in, but a reactive trigger", reads(PLAN, reactive=True), ""),
+    ("0 as stand-in", reads(f"{PLAN} or vector(0)"), "warning: 0 stands in"),
+    ("the demand first", reads(f"{DEMAND} or {PLAN}"), "warning: after `or`"),
+    ("no labels", reads(f"max(headway_planned_demand) or {DEMAND}"),
+     'error: without namespace="shop", error: without name="web"'),
+    ("no name", reads(f'max(headway_planned_demand{{namespace="shop"}}) or {DEMAND}'), 'error: without name="web"'),
+    ("the name of another", reads(f'max(headway_planned_demand{{namespace="shop",name="api"}}) or {DEMAND}'),
+     'warning: has name="api"'),
+    ("scraped without honor_labels",
+     reads(f'max(headway_planned_demand{{namespace="keda",exported_namespace="shop",name="web"}}) or {DEMAND}'), ""),
+    ("a pattern", reads(f'max(headway_planned_demand{{namespace=~"shop|x",name="web"}}) or {DEMAND}'), ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "expected"), [row[1:] for row in PLANNED], ids=[row[0] for row in PLANNED])
+def test_reading_the_plan(change: Callable[[dict[str, Any]], object], expected: str) -> None:
+    """A `prometheus` trigger that reads the plan has exactly the expected findings."""
+    found, wanted = check(change), [text.split(": ", 1) for text in expected.split(", ") if text]
+    assert [finding.level for finding in found] == [level for level, _ in wanted]
+    assert {finding.rule for finding in found} <= {"planned-demand"}
+    for finding, (_, words) in zip(found, wanted, strict=True):
+        assert words in finding.text
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_examples_have_nothing_to_mend(path: Path) -> None:
+    """Every example is what `headway check` asks for, with the newest KEDA."""
+    (scaled,) = read_manifest(path.read_text()).objects
+    assert inspect(scaled, Context()) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "mend"),
+    [
+        ({"treshold": "50"}, "Write `threshold` instead of `treshold`."),
+        ({"lookAhead": "3m"}, "Write `leadTime` instead of `lookAhead`."),
+        ({"colour": "blue"}, "Remove `colour`."),
+        ({"bearerToken": "x"}, "Remove `bearerToken`."),
+        ({"quantile": "2"}, "Write `quantile` as the rule says."),
+    ],
+)
+def test_mend_of_a_trigger_fault(fields: dict[str, str], mend: str) -> None:
+    """What to write is said, where the rule tells it."""
+    (finding,) = check(metadata(**fields))
+    assert finding.mend == mend
+
+
+def test_a_missing_key_is_to_be_added() -> None:
+    """A required key that is absent is no key to be rewritten."""
+    (finding,) = check(without("triggers", 0, "metadata", "threshold"))
+    assert finding.mend == "Add `threshold`."
 
 
 VERSIONS: list[tuple[str, Callable[[dict[str, Any]], object], tuple[int, int, int], str]] = [

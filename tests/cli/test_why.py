@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from scaler.cli import app
+from scaler.commands.why import print_record
 from scaler.decide import Desk, Watched
+from scaler.errors import HeadwayError, SourceRefused, SourceUnavailable, TriggerError
 from scaler.series import Forecast, Observation, Outlook
 from scaler.settings import load_settings
 from scaler.status.report import HistoryFacts
@@ -28,8 +31,12 @@ class Port:
 
     desk: Desk
     address: str = ""
+    trouble: str = ""
 
     def explain(self, key: str) -> HistoryFacts:
+        if self.trouble:
+            away = (self.trouble, self.trouble)
+            return HistoryFacts("seasonal@1", None, None, 0.0, 3600.0, 86400.0, False, *away)
         return HistoryFacts("seasonal@1", NOW, None, 600.0, 3600.0, 86400.0, True)
 
     def watch(self, **metadata: str) -> Watched:
@@ -69,6 +76,9 @@ async def test_reasons_and_replicas_are_shown(port: Port) -> None:
     need = next(line for line in result.stdout.splitlines() if line.split()[:1] == ["need"])
     assert "420  the peak over" in need
     assert "sum(up[1m])" in result.stdout
+    assert "last asked 0 s ago" in result.stdout
+    assert "issued 0 s ago" in result.stdout
+    assert "largest demand until then: p50 420 · p90 420" in result.stdout
 
 
 async def test_before_the_first_forecast_it_says_what_is_missing(port: Port) -> None:
@@ -76,7 +86,7 @@ async def test_before_the_first_forecast_it_says_what_is_missing(port: Port) -> 
     port.receive(port.watch(), None)
     result = await port.why()
     assert result.exit_code == 1
-    assert "10 min of history, seasonal@1 needs at least 1 h" in result.stdout
+    assert "10 min of history are there, at least 1 h needed by seasonal@1" in result.stdout
     assert "until      in 50 min" in result.stdout
     assert "meanwhile  the newest observation is answered" in result.stdout
 
@@ -86,7 +96,40 @@ async def test_before_the_first_observation_there_is_no_answer(port: Port) -> No
     port.watch()
     result = await port.why()
     assert result.exit_code == 1
-    assert "no answer for KEDA:" in result.stdout
+    assert "no answer: KEDA gets" in result.stdout
+
+
+async def test_a_trouble_is_told_once(port: Port) -> None:
+    """What keeps observation and past away stands once in the text, not with each of them."""
+    port.trouble = "http://prometheus: parse error"
+    port.desk.fail(port.watch().trigger.key, SourceRefused(port.trouble))
+    result = await port.why()
+    assert result.exit_code == 1
+    assert result.stdout.count("parse error") == 1
+    assert "KEDA gets FAILED_PRECONDITION" in result.stdout
+    assert "missing    no observation yet\n" in result.stdout
+    assert "missing    the past has not been fetched yet\n" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "until"),
+    [
+        (SourceRefused, "the query, or the access to its server, is mended"),
+        (TriggerError, "the trigger is mended"),
+        (SourceUnavailable, "soon after the source answers again"),
+    ],
+)
+async def test_the_status_and_how_long_it_lasts(
+    port: Port, error: type[HeadwayError], until: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gRPC status that KEDA gets is named, and what does not pass by itself is not said to."""
+    port.trouble = "http://prometheus: away"
+    port.desk.fail(port.watch().trigger.key, error(port.trouble))
+    (record,) = json.loads((await port.why("--json")).stdout)["triggers"]
+    print_record({**record, "status": error.status}, NOW, Console(width=200))
+    told = capsys.readouterr().out
+    assert f"KEDA gets {error.status}, http://prometheus: away" in told
+    assert f"until      {until}" in told
 
 
 async def test_reactive_triggers_are_fine_without_forecast(port: Port) -> None:
@@ -108,6 +151,7 @@ async def test_unknown_workload_exits_1_with_the_reason(port: Port) -> None:
     result = await port.why()
     assert result.exit_code == 1
     assert "shop/web: no trigger of this name is watched here" in result.stderr
+    assert "INVALID_ARGUMENT" in result.stderr
 
 
 def test_nobody_listening_exits_3() -> None:

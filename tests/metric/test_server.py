@@ -97,7 +97,7 @@ async def test_a_taken_address_is_named_with_the_reason() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(SettingsError, match=rf"gRPC address {address}: cannot listen: Address already in use"):
+        with pytest.raises(SettingsError, match=rf"grpc-address='{address}': cannot listen: Address already in use"):
             await opened(address)
 
 
@@ -110,7 +110,7 @@ async def test_two_servers_do_not_share_a_port() -> None:
 
 async def test_a_foreign_address_is_refused() -> None:
     """An address of another machine is named with the system's reason."""
-    with pytest.raises(SettingsError, match=r"192\.0\.2\.1:0: cannot listen: Cannot assign requested address"):
+    with pytest.raises(SettingsError, match=r"192\.0\.2\.1:0.: cannot listen: Cannot assign requested address"):
         await opened("192.0.2.1:0")
 
 

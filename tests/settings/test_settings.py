@@ -1,8 +1,10 @@
 """Settings: where a value comes from, and what is refused."""
 
+import json
+
 import pytest
 
-from scaler.settings import Settings, SettingsInvalid, load_settings
+from scaler.settings import Settings, SettingsInvalid, in_force, load_settings
 
 
 def faults(**flags) -> dict[str, str]:
@@ -173,3 +175,52 @@ def test_settings_cannot_be_changed_afterwards():
     with pytest.raises(ValueError):
         settings.prometheus = "http://elsewhere"  # type: ignore[misc]
     assert isinstance(settings, Settings)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("max_query_length", "0", "must be at least 1"),
+        ("inference_threads", "99", "must be at most 64"),
+        ("inference_threads", "two", "must be a whole number"),
+        ("log_format", "xml", "must be 'json' or 'console'"),
+    ],
+)
+def test_rules_are_told_in_our_words(field, value, rule):
+    """A fault is field, value and rule, whoever found it."""
+    assert faults(**{field: value}) == {field.replace("_", "-"): rule}
+
+
+def test_what_an_entry_lacks_is_required(yaml):
+    """A missing key has no value to be shown."""
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings({"config": yaml("servers:\n  - tenant: a\n")})
+    assert list(map(str, caught.value.faults)) == ["servers.0.pattern='': is required"]
+
+
+def test_only_the_wrong_ones_of_a_list_are_named():
+    """One wrong pattern among right ones is told apart."""
+    assert faults(allow_server_address=["http://a", "b"])["allow-server-address"].endswith("(wrong: b)")
+
+
+def test_fault_of_the_file_has_its_line(yaml):
+    """What is no YAML is found by line and column."""
+    rule = faults(config=yaml("redis: x\nprometheus: [\n"))["config"]
+    assert rule.startswith("must be YAML: line 3, column 1: ")
+
+
+def test_settings_in_force_show_no_secrets(yaml, tmp_path):
+    """All settings as the file spells them, without credentials and without the values of metadata."""
+    token = tmp_path / "token"
+    token.write_text("geheim")
+    text = (
+        f"servers:\n  - pattern: http://m\n    bearer-token-file: {token}\n"
+        "triggers:\n  - {namespace: a, name: b, metadata: {query: secretly, threshold: '1'}}\n"
+        "prometheus: http://p\nredis: redis://:geheim@r/0\ndatabase: postgresql://u:geheim@d/h\n"
+    )
+    shown = in_force(load_settings({"config": yaml(text), "drain_grace": "90s"}))
+    assert shown.keys() == {name.replace("_", "-") for name in Settings.model_fields}
+    assert (shown["drain-grace"], shown["redis"], shown["tls-cert"]) == ("1m30s", "redis://***@r/0", None)
+    assert shown["servers"][0]["bearer-token-file"] == str(token)
+    assert shown["triggers"] == [{"namespace": "a", "name": "b", "metadata": {"query": "***", "threshold": "***"}}]
+    assert "geheim" not in json.dumps(shown)

@@ -20,7 +20,7 @@ def test_nothing_is_missing_once_there_is_a_forecast():
 def test_too_little_history():
     """It says how much there is, how much is needed, and when it will be there."""
     report = readiness_report(TRIGGER, replace(GOOD, forecast_at=None, covered_seconds=600.0))
-    assert report.missing == ("10 min of history, seasonal@1 needs at least 1 h",)
+    assert report.missing == ("10 min of history are there, at least 1 h needed by seasonal@1",)
     assert report.when.startswith("in 50 min")
     assert report.meanwhile == "the newest observation is answered, as a reactive trigger would"
 
@@ -39,6 +39,14 @@ def test_source_in_trouble():
     assert report.missing == ("no observation yet: http://p: connection refused",)
     assert "source answers again" in report.when
     assert report.meanwhile.startswith("KEDA gets UNAVAILABLE")
+
+
+def test_what_somebody_must_mend_is_not_said_to_pass():
+    """The status that KEDA gets is named, and a bad query stays bad."""
+    facts = replace(GOOD, forecast_at=None, observed_at=None, trouble="http://p: parse error")
+    report = readiness_report(TRIGGER, facts, "FAILED_PRECONDITION")
+    assert "is mended" in report.when
+    assert report.meanwhile.startswith("KEDA gets FAILED_PRECONDITION")
 
 
 def test_reactive_mode_never_has_a_forecast():

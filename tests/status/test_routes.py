@@ -58,6 +58,7 @@ async def test_plans_have_reasons_and_no_metadata(port):
     assert plans["web"]["plan"]["reasons"][0]["rule"] == "need"
     assert plans["new"]["plan"]["rung"] == "observation_alone"
     assert plans["dead"]["plan"] is None
+    assert (plans["dead"]["status"], plans["web"]["status"]) == ("UNAVAILABLE", "OK")
     assert plans["dead"]["trouble"] == "http://prometheus:9090: connection refused"
     assert "scalerAddress" not in answer.text
     assert "geheim" not in answer.text
@@ -104,7 +105,7 @@ async def test_why_shows_what_is_missing(port):
     """Without one the readiness report stands in its place."""
     [record] = (await port.get("/api/v1/why/shop/new")).json()["triggers"]
     assert record["forecast"] is None
-    assert record["readiness"]["missing"] == ["10 min of history, seasonal@1 needs at least 1 h"]
+    assert record["readiness"]["missing"] == ["10 min of history are there, at least 1 h needed by seasonal@1"]
     assert record["readiness"]["ready"] is False
 
 
@@ -120,6 +121,7 @@ async def test_unknown_path_and_method(port):
     answer = await port.get("/api/v1/plan")
     assert answer.status_code == 404
     assert "did you mean /api/v1/plans?" in answer.json()["errors"][0]["rule"]
+    assert "known are /, /livez" in (await port.get("/nowhere")).json()["errors"][0]["rule"]
     answer = await port.client.post("/api/v1/plans")
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (405, "method")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from scaler.commands.manifest import ScaledObject
-from scaler.commands.rules import connection, metadata, safety, scaling, versions
+from scaler.commands.rules import connection, metadata, planned, safety, scaling, versions
 from scaler.commands.rules.finding import Context, Finding, Level
 
 __all__ = ["RULES", "Context", "Finding", "Level", "Rule", "inspect"]
@@ -23,6 +23,9 @@ RULES: tuple[Rule, ...] = (
     metadata.mode_is_silent,
     metadata.empty_answer_counts_as_zero,
     metadata.lead_time_too_short,
+    planned.planned_maximum,
+    planned.planned_stand_in,
+    planned.planned_labels,
     connection.scaler_address,
     connection.tls_keys_in_metadata,
     connection.unsafe_ssl_alone,

@@ -9,7 +9,7 @@ from scaler.commands.rules.finding import Context, Finding, Level
 KEDA_TLS_KEYS = ("caCert", "tlsClientCert", "tlsClientKey", "tlsCertFile")
 """TriggerAuthentication parameters (PEM content); in metadata they do nothing"""
 
-_HEADLESS = "dns:///headway-headless.keda.svc.cluster.local:50051"
+_HEADLESS = "dns:///headway.keda.svc.cluster.local:50051"
 
 
 def uses_tls(entry: TriggerEntry, context: Context) -> bool:

@@ -1,8 +1,9 @@
 """Rules on what the trigger's metadata says to Headway."""
 
+import re
 from collections.abc import Iterator
 
-from scaler.commands.manifest import EXTERNAL_TYPES, ScaledObject, TriggerEntry
+from scaler.commands.manifest import EXTERNAL_TYPES, PLAN_FIGURE, ScaledObject, TriggerEntry
 from scaler.commands.rules.connection import KEDA_TLS_KEYS
 from scaler.commands.rules.finding import Context, Finding, Level
 from scaler.errors import Fault, TriggerInvalid
@@ -25,15 +26,20 @@ def _readable(scaled: ScaledObject, context: Context) -> Iterator[tuple[TriggerE
 
 
 def our_trigger_present(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
-    if scaled.our_triggers:
+    if scaled.our_triggers or scaled.plan_readers:
         return
     other = any(entry.kind in EXTERNAL_TYPES for entry in scaled.triggers)
-    why = "its external triggers have no `query` and no `headway` in scalerAddress" if other else "no external trigger"
+    why = (
+        "its external triggers have no `query` and no `headway` in scalerAddress"
+        if other
+        else f"no external trigger, and none of type `prometheus` that reads {PLAN_FIGURE}"
+    )
     yield Finding(
         Level.WARNING,
         "no-trigger-of-ours",
         f"Nothing here is Headway's: {why}.",
-        "Add a trigger of type `external` with scalerAddress, query and threshold.",
+        "Add a trigger of type `external` with scalerAddress, query and threshold, or let a `prometheus` trigger read "
+        f"{PLAN_FIGURE}.",
         ("spec", "triggers"),
     )
 
@@ -47,9 +53,20 @@ def trigger_faults(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
                     Level.ERROR,
                     "trigger-fault",
                     f"{fault} ({_consequence(fault)})",
-                    f"Write `{fault.field}` as the rule says.",
+                    _mend(fault),
                     (*entry.path, "metadata", fault.field),
                 )
+
+
+def _mend(fault: Fault) -> str:
+    """What to write, as far as the rule tells it."""
+    if near := re.search(r"did you mean (\w+)\?", fault.rule):
+        return f"Write `{near[1]}` instead of `{fault.field}`."
+    if fault.rule.startswith("is required"):
+        return f"Add `{fault.field}`."
+    if fault.rule.startswith(("is not a key", "is refused")):
+        return f"Remove `{fault.field}`."
+    return f"Write `{fault.field}` as the rule says."
 
 
 def _consequence(fault: Fault) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 from scaler.commands.manifest import EXTERNAL_TYPES, ScaledObject
 from scaler.commands.rules.finding import Context, Finding, Level
 
-_NOT_REACTIVE = (*EXTERNAL_TYPES, "cron", "predictkube")
+NOT_REACTIVE = (*EXTERNAL_TYPES, "cron", "predictkube")
+"""types of triggers that do not follow the demand of now"""
 
 _FALLBACK_EXAMPLE = "fallback: {failureThreshold: 3, replicas: N, behavior: currentReplicasIfHigher}"
 
@@ -40,7 +41,7 @@ def metric_type(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
 def reactive_floor(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
     if not scaled.our_triggers or scaled.kind == "ScaledJob":
         return
-    if all(entry.kind in _NOT_REACTIVE for entry in scaled.triggers):
+    if all(entry.kind in NOT_REACTIVE for entry in scaled.triggers):
         yield Finding(
             Level.WARNING,
             "reactive-floor",

@@ -21,15 +21,29 @@ def replica_bounds(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
 def minimum_zero(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
     if scaled.kind != "ScaledObject" or scaled.min_replicas != 0 or not scaled.our_triggers:
         return
+    lacks = list(_lacks_for_zero(scaled))
+    if not lacks:
+        return
     written = "minReplicaCount is 0" if "minReplicaCount" in scaled.spec else "minReplicaCount is not set, which is 0"
     yield Finding(
         Level.WARNING,
         "minimum-zero",
-        f"{written}: a fresh object is scaled to zero on its first inactive poll (initialCooldownPeriod is 0), and "
-        "waking waits for the poll, then for the HPA.",
-        "Set minReplicaCount: 1; where zero is wanted, set initialCooldownPeriod and use type external-push.",
+        f"{written}: {', and '.join(why for why, _ in lacks)}.",
+        f"Set minReplicaCount: 1; where zero is wanted, {' and '.join(mend for _, mend in lacks)}.",
         ("spec", "minReplicaCount"),
     )
+
+
+def _lacks_for_zero(scaled: ScaledObject) -> Iterator[tuple[str, str]]:
+    """What hurts in a workload that rests at zero, and what to write against it."""
+    wait = scaled.spec.get("initialCooldownPeriod")
+    if not isinstance(wait, int) or wait <= 0:
+        yield (
+            "a fresh object is scaled to zero on its first inactive poll (initialCooldownPeriod is 0)",
+            "set initialCooldownPeriod",
+        )
+    if not any(entry.kind == "external-push" for entry in scaled.our_triggers):
+        yield "waking waits for the poll, then for the HPA", "use type external-push"
 
 
 def idle_replicas(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
