@@ -55,6 +55,7 @@ class Watched:
         "listed",
         "metadata",
         "ready",
+        "settled_until",
         "trigger",
         "trouble",
         "upcoming",
@@ -67,6 +68,8 @@ class Watched:
         self.last_called = now
         self.current: Answer | None = None
         self.upcoming: Answer | None = None
+        self.settled_until = 0.0
+        """until then `current` is the answer, and nothing else need be looked at"""
         self.trouble: HeadwayError | None = None
         """why there is no answer yet: the last failure of observing"""
         self.listed = False
@@ -121,6 +124,7 @@ class Desk:
             watched.upcoming = answer
         else:
             watched.current, watched.upcoming = answer, None
+        _settle(watched)
         watched.trouble = None
         watched.ready.set()
 
@@ -133,15 +137,20 @@ class Desk:
 
     def answer(self, watched: Watched, now: float) -> Answer:
         """The answer that counts at `now`. Raises NotReady, the source's own error, or SourceUnavailable."""
-        upcoming = watched.upcoming
-        if upcoming is not None and now >= upcoming.counts_from:
-            self._promote(watched, now)
+        current = watched.current
+        if now < watched.settled_until and current is not None:
+            return current
+        return self._look(watched, now)
+
+    def _look(self, watched: Watched, now: float) -> Answer:
+        self._promote(watched, now)
         current = watched.current
         if current is None:
             # one instance is raised many times: without this its traceback would grow with every call
             raise (watched.trouble or _not_ready(watched.trigger)).with_traceback(None)
         if now >= current.valid_until:
             current = watched.current = self._answer(watched.trigger, current.outlook, now)
+        _settle(watched)
         if current.plan.rung is Rung.NOTHING:
             raise SourceUnavailable(_nothing_left(watched.trigger, current))
         return current
@@ -161,6 +170,16 @@ class Desk:
         made = decide(trigger, outlook, now, self.refresh_seconds)
         valid_until = max(outlook.counts_from + 1.5 * self.refresh_seconds, made.at + self.refresh_seconds)
         return Answer(outlook, made, outlook.counts_from, valid_until)
+
+
+def _settle(watched: Watched) -> None:
+    current, upcoming = watched.current, watched.upcoming
+    if current is None or current.plan.rung is Rung.NOTHING:
+        watched.settled_until = 0.0
+    elif upcoming is None:
+        watched.settled_until = current.valid_until
+    else:
+        watched.settled_until = min(current.valid_until, upcoming.counts_from)
 
 
 def _not_ready(trigger: Trigger) -> NotReady:

@@ -33,8 +33,3 @@ def value_reply(value: float | None) -> bytes:
         raise ValueError(f"a plan asked for a metric of {value}")
     metric = wire.MetricValue(metricName=METRIC_NAME, metricValue=math.ceil(value), metricValueFloat=value)
     return wire.GetMetricsResponse(metricValues=[metric]).SerializeToString()
-
-
-def activity_reply(active: bool) -> bytes:
-    """A serialised IsActiveResponse."""
-    return ACTIVE if active else INACTIVE

@@ -9,7 +9,7 @@ import contextlib
 import secrets
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NoReturn, Protocol, TypeAlias
 
 import grpc
@@ -19,8 +19,9 @@ from scaler.decide import Answer, Desk, Watched
 from scaler.errors import DependencyError, HeadwayError, TriggerInvalid
 from scaler.metric.lookup import Lookup, measured_object, scaled_object
 from scaler.metric.memo import Memo
-from scaler.metric.replies import activity_reply, spec_reply, value_reply
+from scaler.metric.replies import ACTIVE, INACTIVE, spec_reply, value_reply
 from scaler.metric.streams import Streams
+from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.trigger import Trigger, parse_trigger
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
@@ -42,7 +43,6 @@ class Servicer:
 
     first_answer_wait: seconds for which the call that registers a trigger waits for its first outlook, unless
     `worth_waiting` says that its source cannot be reached, or `most_waiting` calls wait already. No other call waits.
-    calls: how many calls ended how, by (RPC, status name).
     """
 
     def __init__(
@@ -55,9 +55,10 @@ class Servicer:
         most_waiting: int = 64,
     ) -> None:
         self.streams = streams
-        self.calls: Counter[tuple[str, str]] = Counter()
+        self._answered = dict.fromkeys(wire.DESCRIPTOR.services_by_name["ExternalScaler"].methods_by_name, 0)
+        self._refused: Counter[tuple[str, str]] = Counter()
         self._desk = desk
-        self._clock = clock
+        self._now = clock.now
         self._first_answer_wait = first_answer_wait
         self._worth_waiting = worth_waiting
         self._free_waits = most_waiting
@@ -65,37 +66,42 @@ class Servicer:
         self._objects = Lookup(desk, scaled_object)
         self._measured = Lookup(desk, measured_object)
 
+    @property
+    def calls(self) -> Mapping[tuple[str, str], int]:
+        """How many calls ended how, by (RPC, status name)."""
+        return {**{(rpc, "OK"): count for rpc, count in self._answered.items() if count}, **self._refused}
+
     async def GetMetricSpec(self, request: bytes, context: Context) -> bytes:
         """The one metric and its target, from the metadata alone: also while cold, draining, or with other faults."""
         try:
             reply = self._spec(request)
         except Exception as error:  # noqa: BLE001 - whatever fails, the caller gets a status
             await self._refuse("GetMetricSpec", error, context)
-        self.calls["GetMetricSpec", "OK"] += 1
+        self._answered["GetMetricSpec"] += 1
         return reply
 
     async def GetMetrics(self, request: bytes, context: Context) -> bytes:
         """The planned metric: exactly one value, under our one name whatever name was asked for."""
         try:
-            now = self._clock.now()
+            now = self._now()
             watched = self._measured.known(request, now) or await self._met(self._measured, request, now)
             answer = self._desk.answer(watched, now)
             reply = answer.wire or _made(answer)
         except Exception as error:  # noqa: BLE001
             await self._refuse("GetMetrics", error, context)
-        self.calls["GetMetrics", "OK"] += 1
+        self._answered["GetMetrics"] += 1
         return reply
 
     async def IsActive(self, request: bytes, context: Context) -> bytes:
         """Whether demand is expected in the lead window; an error, never "inactive", while nothing is known."""
         try:
-            now = self._clock.now()
+            now = self._now()
             watched = self._objects.known(request, now) or await self._met(self._objects, request, now)
-            active = self._desk.answer(watched, now).plan.active
+            reply = ACTIVE if self._desk.answer(watched, now).plan.active else INACTIVE
         except Exception as error:  # noqa: BLE001
             await self._refuse("IsActive", error, context)
-        self.calls["IsActive", "OK"] += 1
-        return activity_reply(active)
+        self._answered["IsActive"] += 1
+        return reply
 
     async def StreamIsActive(self, request: bytes, context: Context) -> None:
         """Activity now and at each change; silent while nothing is known."""
@@ -141,10 +147,10 @@ class Servicer:
             self._free_waits += 1
 
     def _activity(self, request: bytes) -> bytes | None:
-        now = self._clock.now()
+        now = self._now()
         watched = self._objects.known(request, now) or self._objects.watch(request, now)
         try:
-            return activity_reply(self._desk.answer(watched, now).plan.active)
+            return ACTIVE if self._desk.answer(watched, now).plan.active else INACTIVE
         except DependencyError:
             return None
 
@@ -155,12 +161,12 @@ class Servicer:
                     await context.write(message)
         except Exception as error:  # noqa: BLE001
             await self._refuse(rpc, error, context)
-        self.calls[rpc, "OK"] += 1
+        self._answered[rpc] += 1
 
     async def _refuse(self, rpc: str, error: Exception, context: Context) -> NoReturn:
         status = error.status if isinstance(error, HeadwayError) else "INTERNAL"
         text = str(error) if isinstance(error, HeadwayError) else _logged(rpc, error)
-        self.calls[rpc, status] += 1
+        self._refused[rpc, status] += 1
         await context.abort(grpc.StatusCode[status], _shortened(text))
         raise AssertionError("abort raises")
 
