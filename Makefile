@@ -33,6 +33,7 @@ check: $(STAMP)  ## format, lint, types, import contracts, generated files up to
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.generate --check
+	$(BIN)/python -m training.seasonal_bundle --check
 
 format: $(STAMP)  ## rewrite files in the project's format
 	$(BIN)/ruff format .

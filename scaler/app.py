@@ -95,7 +95,7 @@ class Service:
             "listening", grpc_address=_at(self.settings.grpc_address, self.grpc_port), http_address=self._http_at()
         )
         if not (self.settings.prometheus or self.settings.allow_server_address or self._given_source):
-            log.warning("no_source")
+            log.warning("no_source", consequence="every trigger is refused: set prometheus or allow-server-address")
         self._cache = open_cache(self.settings)
         self._parts = await open_parts(self.settings, self._cache, self._given_source)
         self._refresh = self._make_refresh(self._parts)

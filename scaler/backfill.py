@@ -88,6 +88,12 @@ class Backfill:
                 self._telemetry.count("backfill_failed", phase=job.phase.name.lower())
                 self._again_later(job)
                 continue
+            except Exception:
+                log.exception("backfill_failed", namespace=job.tracked.trigger.namespace, name=job.tracked.trigger.name)
+                job.tracked.backfill_trouble = "the history could not be read: see the log"
+                self._telemetry.count("backfill_failed", phase=job.phase.name.lower())
+                self._again_later(job)
+                continue
             job.tracked.done.add(job.phase)
             job.tracked.backfill_trouble = ""
             self._on_filled(job.tracked)
@@ -140,8 +146,7 @@ class Backfill:
     async def _stored(self, tracked: Tracked, since: float) -> Blocks | None:
         try:
             found = await self._store.load_blocks([tracked.key], tracked.forecaster.grid.coarse_seconds, since)
-        except StoreUnavailable as error:
-            log.warning("store_unavailable", error=str(error))
+        except StoreUnavailable:  # scaler/remember.py tells of it, once
             return None
         return found.get(tracked.key)
 

@@ -95,7 +95,7 @@ def serve(settings: Settings) -> None:
 
     Every option is also an environment variable (--refresh-interval is HEADWAY_REFRESH_INTERVAL) and a line of the
     YAML file given with --config. A flag wins over the environment, the environment over the file. What a flag takes
-    several times is one comma separated list in the environment. The settings in force are logged at the start.
+    several times is one comma separated list in the environment. What was set is logged at the start.
     """
     from scaler.commands.serve import serve as run_serve
 
@@ -181,8 +181,9 @@ def check(
 
     A trigger of type external or external-push is Headway's when its metadata has a query, or when its scalerAddress
     has "headway" in it; one of type prometheus when its query reads headway_planned_demand. Each fault is reported with
-    line, rule and mend; the query is tried at its serverAddress (or at --prometheus), with the replicas that would
-    follow. TriggerAuthentications in the file are read for their parameters; other documents are skipped.
+    line, rule and mend; its query, and that of every prometheus trigger, is tried at its serverAddress (or at
+    --prometheus), with the replicas that would follow. TriggerAuthentications in the file are read for their
+    parameters; other documents are skipped.
 
     --scaler asks as KEDA does, so the running scaler takes the file's triggers up: it fetches their past and forecasts
     them until nobody has asked for its trigger-expiry (1h by default). Nothing in the cluster changes.

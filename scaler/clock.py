@@ -21,13 +21,14 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The wall clock. Sleeping follows it when it is set: a step forwards wakes within a second."""
+    """The wall clock. Sleeping follows it when it is set forwards; set back, nobody sleeps longer for it."""
 
     def now(self) -> float:
         return time.time()
 
     async def sleep_until(self, moment: float) -> None:
-        await _sleep(lambda: min(moment - time.time(), 1.0))
+        due = time.monotonic() + (moment - time.time())
+        await _sleep(lambda: min(moment - time.time(), due - time.monotonic(), 1.0))
 
 
 class AcceleratedClock:

@@ -113,11 +113,12 @@ class Desk:
         watched = self._watched.get(key)
         if watched is None:
             return
-        if outlook.counts_from > now + FURTHEST_AHEAD_SECONDS:
+        furthest = now + FURTHEST_AHEAD_SECONDS
+        if outlook.counts_from > furthest:
             return  # from a replica whose clock is wrong: it would keep all others' outlooks out until then
         known = watched.upcoming or watched.current
-        if known is not None and outlook.counts_from < known.outlook.counts_from:
-            return
+        if known is not None and outlook.counts_from < known.outlook.counts_from <= furthest:
+            return  # what is known from further ahead comes from before a clock was set back
         answer = self._answer(watched.trigger, outlook, max(now, outlook.counts_from))
         if outlook.counts_from > now and watched.current is not None:
             self._promote(watched, now)

@@ -58,7 +58,9 @@ def _source(settings: Settings) -> MetricSource:
     from scaler.history.prometheus import PrometheusSource
 
     access = [ServerAccess(**server.model_dump()) for server in settings.known_servers]
-    limits = Limits(concurrency=settings.prometheus_concurrency, observe_seconds=settings.prometheus_timeout)
+    # a server that hangs must not delay the next look at the others
+    patience = min(settings.prometheus_timeout, 0.8 * settings.refresh_interval)
+    limits = Limits(concurrency=settings.prometheus_concurrency, observe_seconds=patience)
     return PrometheusSource(access, limits)
 
 

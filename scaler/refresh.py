@@ -37,6 +37,9 @@ _T = TypeVar("_T")
 RECENT_SECONDS = 900.0
 """how far back `Observation.recent_peak` looks"""
 
+NEGLECTED_INTERVALS = 2.5
+"""after so many refreshes without news of a trigger whose lease another holds, this replica refreshes it, too"""
+
 HURRY_SECONDS = 0.1
 """how long freshly backfilled triggers are gathered, to be forecast together"""
 
@@ -78,7 +81,10 @@ class Refresh:
         self._pool = ThreadPoolExecutor(max_workers=settings.threads, thread_name_prefix="forecast")
         self.tracking = Tracking(catalog, clock, settings.interval_seconds)
         self._seconds_per_forecast = 0.0
+        self._ticked_at = 0.0
         self._hurried: set[str] = set()
+        self._neglected: set[str] = set()
+        """refreshed here, whoever holds the lease, until another replica is heard of again"""
         self._hurry = asyncio.Event()
         self._newcomers: asyncio.Queue[Watched] = asyncio.Queue()
         self.ticks = 0
@@ -95,6 +101,8 @@ class Refresh:
         while True:
             at = (math.floor(self._clock.now() / interval) + 1) * interval
             await self._clock.sleep_until(at)
+            if self._clock.now() < at - interval:
+                continue  # the clock was set back meanwhile
             try:
                 await self.once(at)
             except Exception:
@@ -134,13 +142,22 @@ class Refresh:
     async def once(self, at: float) -> None:
         """Refresh every trigger of this replica for the moment `at`. One dead server does not delay the others."""
         with self._telemetry.step("refresh"):
+            self._follow_clock(at)
             self._expire(at)
-            await self._lease()
+            await self._lease(at)
             self.tracking.advance(at)
             await asyncio.gather(*(self._refresh_server(group, at) for group in _by_server(self.tracking)))
         self.ticks += 1
         self._telemetry.set("watched_triggers", len(self._desk))
         self._telemetry.set("refreshed_triggers", len(self.tracking))
+
+    def _follow_clock(self, at: float) -> None:
+        """A clock that was set back makes all that is kept come from the future: begin again."""
+        back = self._ticked_at - at
+        self._ticked_at = at
+        if back > self._settings.interval_seconds:
+            log.warning("clock_set_back", seconds=round(back), consequence="all history is fetched again")
+            self.tracking.clear()
 
     async def _refresh_server(self, tracked: list[Tracked], at: float) -> None:
         await self._observe(tracked, at)
@@ -180,17 +197,27 @@ class Refresh:
             self._telemetry.count("trigger_expired")
             log.info("trigger_expired", namespace=watched.trigger.namespace, name=watched.trigger.name)
 
-    async def _lease(self) -> None:
+    async def _lease(self, at: float) -> None:
         """Find out which triggers are this replica's, and track those and no others."""
         with self._telemetry.step("lease"):
             watched = list(self._desk)
             own = await self._replicas.lease([w.trigger.key for w in watched])
+            others = {w.trigger.key: w for w in watched if w.trigger.key not in own}
+            self._neglected &= others.keys()
+            self._neglected |= {key for key, one in others.items() if self._is_neglected(one, at)}
+            own |= self._neglected
             for tracked in self.tracking:
                 if tracked.key not in own:
                     self.tracking.drop(tracked.key)
             for chunk in _chunks(watched, self._settings.chunk):
                 self._adopt([w for w in chunk if w.trigger.key in own])
                 await asyncio.sleep(0)
+
+    def _is_neglected(self, watched: Watched, at: float) -> bool:
+        """Whether the replica that holds the lease has told nothing for so long that this one must look itself."""
+        known = watched.upcoming or watched.current
+        heard_at = known.outlook.counts_from if known is not None else watched.first_called
+        return at - heard_at > NEGLECTED_INTERVALS * self._settings.interval_seconds
 
     def _adopt(self, watched: Iterable[Watched]) -> list[Tracked]:
         fresh = self.tracking.adopt(watched)
@@ -319,7 +346,9 @@ class Refresh:
     async def _receive(self, keys: Sequence[str]) -> None:
         """Outlooks that other replicas published for triggers that this one knows."""
         known = [key for key in keys if self._desk.get(key) is not None]
-        await self._receive_locally(await self._replicas.receive(known))
+        received = await self._replicas.receive(known)
+        self._neglected -= received.keys()
+        await self._receive_locally(received)
 
     async def _receive_locally(self, outlooks: dict[str, Outlook]) -> None:
         for key, outlook in outlooks.items():

@@ -137,6 +137,8 @@ class Remember:
     def _note_up(self, up: bool, why: str = "") -> None:
         if self._up and not up:
             log.warning("store_unavailable", error=why)
+        if up and not self._up:
+            log.info("store_back")
         self._up = up
         self._telemetry.set("store_up", 1 if up else 0)
 

@@ -30,6 +30,10 @@ class Replicas:
         self._telemetry = telemetry
         self._lease_seconds = LEASE_INTERVALS * interval_seconds
         self._alone = False
+        """whether the cache is left alone until the next tick"""
+        self._mute = False
+        """whether publishing failed the last time it was tried"""
+        self._told_down = False
 
     async def lease(self, keys: Sequence[str]) -> set[str]:
         """Those of `keys` that this replica refreshes; all of them while the cache does not answer."""
@@ -38,7 +42,8 @@ class Replicas:
         except CacheUnavailable as error:
             self._note(True, str(error))
             return set(keys)
-        self._note(False)
+        self._note(self._mute)
+        self._alone = False  # publishing is tried again, if only once a tick
         return own
 
     async def lease_more(self, keys: Sequence[str]) -> set[str]:
@@ -52,7 +57,11 @@ class Replicas:
         try:
             await self._cache.publish(outlooks, OUTLOOK_SECONDS)
         except CacheUnavailable as error:
+            self._mute = self._alone = True
             self._note(True, str(error))
+            return
+        self._mute = False
+        self._note(False)
 
     async def receive(self, keys: Sequence[str]) -> dict[str, Outlook]:
         """What other replicas published for `keys`."""
@@ -78,9 +87,9 @@ class Replicas:
             self._note(True, str(error))
 
     def _note(self, alone: bool, why: str = "") -> None:
-        if alone and not self._alone:
+        if alone and not self._told_down:
             log.warning("cache_unavailable", error=why, consequence="this replica refreshes all its triggers itself")
-        if self._alone and not alone:
+        if self._told_down and not alone:
             log.info("cache_back")
-        self._alone = alone
+        self._alone = self._told_down = alone
         self._telemetry.set("cache_up", 0 if alone else 1)

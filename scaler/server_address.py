@@ -68,11 +68,11 @@ def is_pattern(pattern: str) -> bool:
 
 def redact(text: str) -> str:
     """`text` without what may be a credential: everything before an `@`, everything after a `?` or `#`."""
-    before_query = re.split("[?#]", text, maxsplit=1)[0]
-    scheme, separator, rest = before_query.partition("://")
-    if "@" not in before_query:
-        return before_query
-    return f"{scheme}://***@{rest.rpartition('@')[2]}" if separator and "@" not in scheme else "***@…"
+    scheme, separator, rest = text.partition("://")
+    if "@" not in text:
+        return re.split("[?#]", text, maxsplit=1)[0]
+    rest = re.split("[?#]", rest.rpartition("@")[2], maxsplit=1)[0]
+    return f"{scheme}://***@{rest}" if separator and "@" not in scheme else "***@…"
 
 
 def _split(text: str) -> tuple[str, str, int | None, str]:

@@ -202,7 +202,8 @@ FIGURES: tuple[Figure, ...] = (*TRIGGER_FIGURES, TRIGGERS_BY_RUNG, *PROCESS_FIGU
 EVENTS: tuple[Event, ...] = (
     Event(
         "settings", "info", ("settings",),
-        "The settings in force, spelled as in the file: once, at the start. Without secrets and the values of metadata",
+        "The settings that somebody set, spelled as in the file; the others have their defaults. Once, at the start. "
+        "Without secrets and the values of metadata",
     ),
     Event("listening", "info", ("grpc_address", "http_address"), "The ports are open"),
     Event(
@@ -210,7 +211,7 @@ EVENTS: tuple[Event, ...] = (
         "Watched triggers were read from the database after a start; `listed` more stand in the settings",
     ),
     Event(
-        "no_source", "warning", (),
+        "no_source", "warning", ("consequence",),
         "Neither `prometheus` nor `allow-server-address` is set: every trigger will be refused",
     ),
     Event("draining", "info", (), "SIGTERM or SIGINT came: NOT_SERVING, then the ports close"),
@@ -236,6 +237,11 @@ EVENTS: tuple[Event, ...] = (
         "Does not match its specification; `serving` goes on, or takes its place",
     ),
     Event("forecast_failed", "error", ("model",), "A run of the bundle failed; the last forecasts are kept"),
+    Event(
+        "clock_set_back", "warning", ("seconds", "consequence"),
+        "The machine's clock went back by about so much: history is fetched anew, observations are answered until then",
+    ),
+    Event("backfill_failed", "error", ("namespace", "name"), "Past demand could not be read; it is tried again"),
     Event("refresh_failed", "error", ("at",), "A refresh broke off; the next one is tried"),
     Event("task_failed", "error", ("task",), "A background task broke off and is started again"),
     Event(
@@ -248,6 +254,7 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event("cache_back", "info", (), "Redis answers again"),
     Event("store_unavailable", "warning", ("error",), "The database does not answer: nothing new outlives a restart"),
+    Event("store_back", "info", (), "The database answers again"),
     Event(
         "store_set_aside", "warning", ("file", "aside", "error"),
         "The database file was damaged: it lies beside a new one, nothing of it was deleted",

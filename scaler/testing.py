@@ -45,6 +45,11 @@ class ManualClock:
             await _let_others_run()
         self._now = max(self._now, moment)
 
+    def step_back(self, seconds: float) -> None:
+        """Be set back, as a machine's clock may be; who sleeps wakes after as long as planned."""
+        self._now -= seconds
+        self._sleepers = [(moment - seconds, wake) for moment, wake in self._sleepers]
+
 
 async def _let_others_run() -> None:
     for _ in range(20):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from scaler.clock import Clock
-from scaler.decide import Watched
+from scaler.decide import FURTHEST_AHEAD_SECONDS, Watched
 from scaler.forecast import Choice, Forecaster, Forecasters
 from scaler.history.table import HistoryTable
 from scaler.series import Forecast, Grid, Observation
@@ -97,6 +97,11 @@ class Tracking:
         if tracked is not None:
             tracked.table.remove(key)
 
+    def clear(self) -> None:
+        """Forget all triggers and all history."""
+        self._tracked.clear()
+        self._tables.clear()
+
     def advance(self, at: float) -> None:
         """Move every table to the moment `at`."""
         for table in self._tables.values():
@@ -128,9 +133,9 @@ class Tracking:
 
     def _track(self, watched: Watched, choice: Choice) -> Tracked:
         tracked = Tracked(watched, choice.forecaster, self._table(choice.forecaster.grid), choice.reason)
-        if watched.current is not None:  # what the replica before this one knew
-            tracked.forecast = watched.current.outlook.forecast
-            tracked.observation = watched.current.outlook.observation
+        known = watched.current.outlook if watched.current else None
+        if known is not None and known.counts_from <= self._clock.now() + FURTHEST_AHEAD_SECONDS:
+            tracked.forecast, tracked.observation = known.forecast, known.observation
         tracked.table.add(tracked.key)
         self._tracked[tracked.key] = tracked
         return tracked

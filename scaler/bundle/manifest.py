@@ -76,7 +76,7 @@ def parse_manifest(text: str | bytes, bundle: str) -> Manifest:
     """The manifest, or BundleInvalid with every fault. An unknown schema version is the only fault then told."""
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleInvalid(bundle, (f"manifest.json is not JSON: {error}",)) from error
     if not isinstance(content, dict):
         raise BundleInvalid(bundle, ("manifest.json is not an object",))

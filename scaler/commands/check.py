@@ -8,19 +8,20 @@ from pathlib import Path
 
 from scaler.commands import Exit, Usage
 from scaler.commands.keda_client import ScalerTls
-from scaler.commands.manifest import Manifest, ManifestError, ScaledObject, read_manifest
+from scaler.commands.manifest import Manifest, ManifestError, ScaledObject, TriggerEntry, read_manifest
 from scaler.commands.probes import Asked, ask_queries, call_scaler
 from scaler.commands.report import Report, as_json, exit_of, print_report
 from scaler.commands.rules import Context, inspect
 from scaler.commands.rules.finding import ANY_SERVER
-from scaler.commands.rules.metadata import parsed
+from scaler.commands.rules.metadata import as_keda_reads, parsed
 from scaler.errors import HeadwayError
 from scaler.logs import configure_logs
+from scaler.redaction import redacted
 from scaler.trigger import Trigger, TriggerRules
 
-NOT_TRIED = (
-    "the trigger names no serverAddress, and only the scaler knows its default: give --prometheus URL to try the query"
-)
+NO_ADDRESS = "the trigger names no serverAddress"
+SCALERS_DEFAULT = "the trigger names no serverAddress, and only the scaler knows its default"
+NEEDS_CREDENTIALS = "KEDA takes credentials for it from the cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +117,35 @@ def _report(scaled: ScaledObject, context: Context, options: CheckOptions) -> Re
 
 
 def _ask(scaled: ScaledObject, context: Context, options: CheckOptions) -> list[Asked]:
-    """The queries of all triggers that can be read, tried where their server is known."""
-    readable = [(entry.index, parsed(scaled, entry, context)) for entry in scaled.our_triggers]
-    triggers = [(index, trigger) for index, trigger in readable if isinstance(trigger, Trigger)]
-    known = [one for one in triggers if options.prometheus or one[1].server_address != ANY_SERVER.default_server]
+    """The queries of our triggers and of KEDA's `prometheus` ones, tried where they can be."""
+    found = {entry.index: parsed(scaled, entry, context) for entry in scaled.our_triggers}
+    found |= {entry.index: as_keda_reads(scaled, entry) for entry in scaled.prometheus_triggers}
+    triggers = {index: one for index, one in sorted(found.items()) if isinstance(one, Trigger)}
+    why_not = {} if options.prometheus else {index: _why_not(scaled.triggers[index]) for index in triggers}
+    known = [(index, trigger) for index, trigger in triggers.items() if not why_not.get(index)]
     untried = [
-        Asked(index, "", trigger.query, trigger.threshold, trouble=NOT_TRIED, tried=False)
-        for index, trigger in triggers
+        Asked(index, "", triggers[index].query, triggers[index].threshold, trouble=why + _mend(scaled), tried=False)
+        for index, why in why_not.items()
+        if why
     ]
-    return [*_try(scaled, known, options), *(one for one in untried if one.trigger not in dict(known))]
+    return sorted([*_try(scaled, known, options), *untried], key=lambda asked: asked.trigger)
+
+
+def _why_not(entry: TriggerEntry) -> str:
+    """Why a query cannot be tried where the trigger says; empty where it can."""
+    if entry.kind == "prometheus" and ("authenticationRef" in entry.fields or "authModes" in entry.metadata):
+        return NEEDS_CREDENTIALS
+    if "serverAddress" in entry.metadata:
+        return ""
+    return SCALERS_DEFAULT if entry.ours else NO_ADDRESS
+
+
+def _mend(scaled: ScaledObject) -> str:
+    """What to give, with the address that another trigger of the file has."""
+    for entry in scaled.prometheus_triggers:
+        if address := entry.metadata.get("serverAddress"):
+            return f": give --prometheus {redacted(address)}, as trigger {entry.index} has, to try the query"
+    return ": give --prometheus URL to try the query"
 
 
 def _try(scaled: ScaledObject, triggers: list[tuple[int, Trigger]], options: CheckOptions) -> list[Asked]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import math
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -172,9 +173,20 @@ def demo_objects() -> list[ScaledObject]:
     return list(read_manifest(text).objects)
 
 
+def program() -> str:
+    """How one calls this program from here: `headway` where the shell finds it, else with its path."""
+    called = Path(sys.argv[0])
+    if called.name != "headway" or shutil.which("headway") == str(called):
+        return "headway"
+    return _from_here(called)
+
+
 def manifest_path() -> str:
     """Where the ScaledObjects lie, as short as it can be written from here."""
-    path = Path(str(files("scaler") / "demo_data" / "scaledobjects.yaml"))
+    return _from_here(Path(str(files("scaler") / "demo_data" / "scaledobjects.yaml")))
+
+
+def _from_here(path: Path) -> str:
     with contextlib.suppress(ValueError):
         path = path.relative_to(Path.cwd())
     return str(path)
@@ -188,7 +200,7 @@ def _view(options: DemoOptions, service: Service) -> View:
     grpc_address = _with_port(options.grpc_address, service.grpc_port)
     http_address = _with_port(options.http_address, service.http_port)
     (first, *_), path = demo_objects(), manifest_path()
-    text = introduction(grpc_address, http_address, path, first)
+    text = introduction(program(), grpc_address, http_address, path, first)
     if sys.stdout.isatty() and not options.as_json:
         return LiveView(options.speed, text)
     print(text, file=sys.stderr)

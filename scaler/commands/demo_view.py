@@ -18,6 +18,9 @@ from scaler.commands.simulated import Deployment
 from scaler.plan import Plan
 from scaler.trigger import KEDA_KEYS
 
+LEAVE = "[dim]Ctrl-C leaves[/]"
+"""the last line: a terminal writes ^C after it, which would wrap after the full width of the table"""
+
 ROW_SECONDS = 2.0
 """real seconds between two plain rows of one workload"""
 
@@ -102,7 +105,11 @@ class LiveView:
         self._live = Live(console=Console(highlight=False), refresh_per_second=4)
 
     def show(self, rows: Sequence[Row], at_once: bool) -> None:
-        self._live.update(Group(self._table(rows), *self._notes(rows)), refresh=at_once)
+        self._live.update(self.screen(rows), refresh=at_once)
+
+    def screen(self, rows: Sequence[Row]) -> Group:
+        """What is redrawn: table, troubles, and how to leave."""
+        return Group(self._table(rows), *self._notes(rows), LEAVE)
 
     def __enter__(self) -> "LiveView":
         self._live.console.print(self._introduction, markup=False, soft_wrap=True)
@@ -147,22 +154,24 @@ def _words(lane: tuple[str, str, str, str]) -> str:
     return f"{replicas:>2} replicas ({ready:>2} ready) short {short:>5} min {hours:>6} replica-h"
 
 
-def introduction(grpc_address: str, http_address: str, manifest: str, scaled: ScaledObject) -> str:
-    """What is to be seen, and how to ask the running demo about `scaled` what KEDA would ask it."""
+def introduction(program: str, grpc_address: str, http_address: str, manifest: str, scaled: ScaledObject) -> str:
+    """What is to be seen, and how to ask the running demo about `scaled` what KEDA would ask it.
+
+    With the table it fits into a terminal of 80 columns and 24 rows.
+    """
     (entry,) = scaled.our_triggers
     metadata = {key: value for key, value in entry.metadata.items() if key not in KEDA_KEYS}
     reference = {"namespace": scaled.namespace, "name": scaled.name, "scalerMetadata": metadata}
     message = json.dumps(reference, separators=(",", ":"))
     return f"""\
-Three recorded workloads, planned by Headway as KEDA would have it, next to what a reactive trigger would do.
-  need       the demand that must be served by the time a replica ordered now is ready
-  metric     what KEDA reads; the HPA makes replicas of it
-  short      minutes in which more was asked than the ready replicas carry
-  replica-h  what that cost
-Ctrl-C leaves. In another terminal:
-
-  headway check {manifest} --scaler {grpc_address}
-  headway why {scaled.namespace} {scaled.name} --address http://{http_address}
+Three recorded workloads scaled by Headway, and the same by a reactive trigger
+  need       the demand to be served by the time a replica ordered now is ready
+  metric     what KEDA reads; may exceed need because of the HPA's dead band
+  short      minutes with demand above ready replicas × threshold
+  replica-h  replica hours: what that cost
+Both sides are counted alike, in recorded minutes. In another terminal:
+  {program} check {manifest} --scaler {grpc_address}
+  {program} why {scaled.namespace} {scaled.name} --address http://{http_address}
   grpcurl -plaintext -d '{message}' {grpc_address} externalscaler.ExternalScaler/IsActive
 """
 

@@ -15,6 +15,11 @@ PLAN_FIGURE = "headway_planned_demand"
 """the exported figure that KEDA's own `prometheus` trigger can read"""
 
 
+DEEPEST = 100
+MOST_NODES = 200_000
+"""aliases counted as often as they are used"""
+
+
 class ManifestError(Exception):
     """The file is not YAML, or not a Kubernetes object; the text names the line."""
 
@@ -75,6 +80,10 @@ class ScaledObject:
     @property
     def our_triggers(self) -> tuple[TriggerEntry, ...]:
         return tuple(trigger for trigger in self.triggers if trigger.ours)
+
+    @property
+    def prometheus_triggers(self) -> tuple[TriggerEntry, ...]:
+        return tuple(trigger for trigger in self.triggers if trigger.kind == "prometheus")
 
     @property
     def plan_readers(self) -> tuple[TriggerEntry, ...]:
@@ -139,7 +148,10 @@ def _documents(text: str) -> Iterator[yaml.Node]:
             if not isinstance(node, yaml.MappingNode):
                 line = node.start_mark.line + 1
                 raise ManifestError(f"line {line}: a Kubernetes object is a mapping (apiVersion, kind, metadata, spec)")
+            _bounded(node)
             yield node
+    except RecursionError:
+        raise ManifestError("nested too deeply") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -148,12 +160,28 @@ def _documents(text: str) -> Iterator[yaml.Node]:
         raise ManifestError(f"not valid YAML: {error}") from error
 
 
+def _bounded(document: yaml.Node) -> None:
+    """Raises ManifestError where aliases make a document endless, or larger than any that Kubernetes takes."""
+    waiting, count = [(document, 0)], 0
+    while waiting:
+        node, depth = waiting.pop()
+        count += 1
+        if depth > DEEPEST or count > MOST_NODES:
+            line = node.start_mark.line + 1
+            raise ManifestError(f"line {line}: nested deeper than {DEEPEST} levels, or more than {MOST_NODES} values")
+        if isinstance(node, yaml.MappingNode):
+            waiting += [(part, depth + 1) for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += [(part, depth + 1) for part in node.value]
+
+
 def _construct(node: yaml.Node) -> Mapping[str, Any]:
     try:
         document = yaml.SafeLoader("").construct_document(node)
     except (yaml.YAMLError, ValueError) as error:
         raise ManifestError(f"line {node.start_mark.line + 1}: not valid YAML: {error}") from error
-    assert isinstance(document, dict)
+    if not isinstance(document, dict):
+        raise ManifestError(f"line {node.start_mark.line + 1}: a Kubernetes object is a plain mapping")
     return document
 
 

@@ -17,8 +17,8 @@ from scaler.commands.probes import Asked, in_words
 from scaler.commands.rules import Finding, Level
 
 _READS_PLAN = (
-    "trigger {} reads the plan from Prometheus: KEDA never calls Headway for it, so the scaler's settings must list it "
-    "under `triggers:`"
+    "trigger {} reads the plan from Prometheus: KEDA never calls Headway for it, and neither does --scaler. The "
+    "scaler's settings must list it under `triggers:`; `headway why {} {}` tells whether they do."
 )
 
 _STYLE: Mapping[Level, str] = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.ADVICE: "cyan"}
@@ -136,7 +136,8 @@ def print_report(report: Report, console: Console) -> None:
         console.print(_call_table(report.calls))
         _print_outcome(report, console)
     for entry in scaled.plan_readers:
-        console.print(Padding(_READS_PLAN.format(entry.index), (0, 0, 0, 2), expand=False))
+        text = _READS_PLAN.format(entry.index, scaled.namespace, scaled.name)
+        console.print(Padding(escape(text), (0, 0, 0, 2), expand=False))
     console.print(f"  {report.summary}\n")
 
 
@@ -158,7 +159,10 @@ def _print_asked(asked: Asked, scaled: ScaledObject, console: Console) -> None:
         word = "not reachable" if asked.unreachable else "error"
         text = f"[bold red]{word}[/]  {escape(asked.trouble)}"
     else:
-        text = f"demand now {figure(asked.demand)} → {in_words(scaled, asked.demand, asked.threshold)}"
+        metadata, kind = scaled.triggers[asked.trigger].metadata, scaled.triggers[asked.trigger].kind
+        may_be_empty = metadata.get("ignoreNullValues", str(kind == "prometheus")).lower() == "true"
+        empty = ", or the query returns nothing" if asked.demand == 0 and may_be_empty else ""
+        text = f"demand now {figure(asked.demand)}{empty} → {in_words(scaled, asked.demand, asked.threshold)}"
     console.print(f"  query of trigger {asked.trigger} at {escape(asked.server)}")
     console.print(Padding(text, (0, 0, 0, 6), expand=False))
 

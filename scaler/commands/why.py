@@ -95,7 +95,8 @@ def print_record(record: Record, now: float, console: Console) -> None:
     )
     console.print(f"  {escape(record['query'])}  at {escape(record['server'])}", soft_wrap=True)
     console.print(f"  {escape(_asked_for(record))}", soft_wrap=True)
-    console.print(f"  last asked {_ago(record['last_called'], now)}")
+    listed = "listed in the settings: nobody asks by gRPC"
+    console.print(f"  {listed if record['listed'] else 'last asked ' + _ago(record['last_called'], now)}")
     for line in _summary(record, now):
         console.print(f"  {line}", soft_wrap=True)
     if record["plan"] is not None:
@@ -153,8 +154,11 @@ def _input_lines(record: Record, now: float) -> Iterator[str]:
     if forecast is not None:
         issued, until = _ago(forecast["start"], now), _clock(forecast["end"])
         yield f"forecast of {escape(forecast['model'])}, issued {issued}, reaches until {until}"
-        levels = ((100 * float(level), value) for level, value in forecast["largest"].items())
-        yield "  largest demand until then: " + " · ".join(f"p{level:g} {_number(value)}" for level, value in levels)
+        levels = ((100 * float(level), value) for level, value in forecast["peak"].items())
+        window, lead = forecast["window_seconds"], record["lead_time_seconds"]
+        refresh = window - lead
+        yield f"  peak over the next {window:.0f} s (lead time {lead:.0f} s + one refresh of {refresh:.0f} s):"
+        yield "    " + " · ".join(f"p{level:g} {_number(value)}" for level, value in levels)
 
 
 def _reasons(reasons: list[Record]) -> Table:

@@ -69,12 +69,12 @@ def decode(server: str, status: int, body: bytes) -> Answer:
     """The answer in `body`. Raises one of the errors above, or SourceRefused, with the server's own words."""
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if status >= 300 or not isinstance(document, dict) or document.get("status") != "success":
         raise _failure(server, status, document, body)
     try:
-        return Answer(document["data"]["resultType"], document["data"]["result"])
+        return Answer(str(document["data"]["resultType"]), document["data"]["result"])
     except (KeyError, TypeError):
         raise SourceUnavailable(f"{server} answered with JSON of another shape: {shortened(body)}") from None
 
@@ -99,7 +99,7 @@ def shortened(text: str | bytes, most: int = 80) -> str:
     """At most `most` characters of a foreign text, on one line."""
     if isinstance(text, bytes):
         text = text[: 4 * most].decode(errors="replace")
-    line = " ".join(text.split())
+    line = " ".join(text.encode(errors="replace").decode().split())
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
@@ -121,9 +121,13 @@ _KINDS = {"matrix": "range vector (`[5m]` without a function around it)", "strin
 
 
 def _items(answer: Answer) -> list[dict[str, Any]]:
-    if not isinstance(answer.result, list) or not all(isinstance(item, dict) for item in answer.result):
+    if not isinstance(answer.result, list) or not all(map(_is_item, answer.result)):
         raise SourceUnavailable(f"a {shortened(str(answer.kind))} of another shape: {shortened(str(answer.result))}")
     return answer.result
+
+
+def _is_item(item: Any) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("metric", {}), dict)
 
 
 def _plain(item: Mapping[str, Any], key: str) -> Any:
@@ -137,7 +141,7 @@ def _plain(item: Mapping[str, Any], key: str) -> Any:
 def _number(sample: Any) -> float:
     try:
         return float(sample[1])
-    except (TypeError, ValueError, IndexError, KeyError):
+    except (TypeError, ValueError, OverflowError, IndexError, KeyError):
         raise SourceUnavailable(f"a sample of another shape: {shortened(str(sample))}") from None
 
 
@@ -146,7 +150,7 @@ def _series(item: Mapping[str, Any]) -> Series:
     try:
         times = np.array([sample[0] for sample in samples], dtype=np.float64)
         values = np.array([float(sample[1]) for sample in samples], dtype=np.float64)
-    except (TypeError, ValueError, IndexError, KeyError):
+    except (TypeError, ValueError, OverflowError, IndexError, KeyError):
         raise SourceUnavailable(f"samples of another shape: {shortened(str(samples))}") from None
     return Series(item.get("metric", {}), times, values)
 

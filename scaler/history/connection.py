@@ -23,6 +23,9 @@ MOST_ANSWER_BYTES = 16 * 2**20
 MOST_URL_BYTES = 2_500
 """queries sent in the URL grow threefold there, and proxies refuse URLs above 8 kB"""
 
+# stamina would log every retry; the refresh tells of an outage once
+stamina.instrumentation.set_on_retry_hooks([])
+
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 
@@ -131,7 +134,7 @@ class Server:
             with attempt:
                 try:
                     return await self._once(path, form, parameters)
-                except httpx.TransportError as error:
+                except (httpx.TransportError, httpx.DecodingError) as error:
                     raise TryAgain(f"{self.shown}: {_cause(error)}") from error
         raise AssertionError("stamina returns or raises")
 
@@ -160,5 +163,5 @@ class Server:
         return bytes(body)
 
 
-def _cause(error: httpx.TransportError) -> str:
+def _cause(error: httpx.RequestError) -> str:
     return str(error) or type(error).__name__

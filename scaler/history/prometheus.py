@@ -63,7 +63,10 @@ class PrometheusSource:
             if position % AT_A_TIME == 0:
                 await asyncio.sleep(0)
             groups[(trigger.server_address, _parameters(trigger), self._patience(trigger))].append(position)
-        rounds = [_Round(self._server(address), parameters, seconds, at) for address, parameters, seconds in groups]
+        rounds = []
+        for address, parameters, seconds in groups:
+            rounds.append(_Round(self._server(address), parameters, seconds, at))
+            await asyncio.sleep(0)
         members = [[triggers[position] for position in positions] for positions in groups.values()]
         answers = await asyncio.gather(*(one.observe(who) for one, who in zip(rounds, members, strict=True)))
         seen: list[Seen] = [0.0] * len(triggers)

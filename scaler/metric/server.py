@@ -14,6 +14,9 @@ from scaler.metric.certificates import TlsFiles, credentials
 from scaler.metric.servicer import Servicer
 from scaler.metric.wire import externalscaler_pb2 as wire
 
+MOST_PENDING = 50_000
+"""calls that wait for the event loop; what is beyond is cancelled by gRPC"""
+
 SERVICE = wire.DESCRIPTOR.services_by_name["ExternalScaler"]
 
 
@@ -96,6 +99,9 @@ def _channel_options(options: ServerOptions, stream_seconds: float) -> list[tupl
     connection_grace_seconds = stream_seconds + 10
     return [
         ("grpc.so_reuseport", int(options.reuse_port)),
+        # gRPC cancels what waits beyond 1,000 calls, unseen by us; a KEDA that starts anew brings all its calls at once
+        ("grpc.server.max_pending_requests", MOST_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * MOST_PENDING),
         ("grpc.max_receive_message_length", options.max_request_bytes),
         ("grpc.max_connection_age_ms", int(options.max_connection_age_seconds * 1000)),
         ("grpc.max_connection_age_grace_ms", int(connection_grace_seconds * 1000)),

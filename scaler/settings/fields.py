@@ -118,7 +118,9 @@ class Settings(BaseSettings):
         "`prometheus` trigger reads `headway_planned_demand`.",
     )
     prometheus_timeout: Seconds = _setting(
-        10.0, "DURATION", "Longest wait for one answer. Below the refresh interval, so a slow server costs one look."
+        10.0,
+        "DURATION",
+        "Longest wait for one answer; never more than 0.8 of a refresh, so that a slow server costs one look.",
     )
     prometheus_concurrency: int = _setting(
         8,

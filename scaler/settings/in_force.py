@@ -1,4 +1,4 @@
-"""The settings as this process has them, to be shown."""
+"""What somebody set, to be shown."""
 
 from pathlib import Path
 from typing import Any
@@ -6,23 +6,28 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from scaler.redaction import HIDDEN, redacted
+from scaler.server_address import redact
 from scaler.settings.fields import ListedTrigger, Settings
 from scaler.settings.rules import written
 from scaler.settings.values import duration_text
 
 
 def in_force(settings: Settings) -> dict[str, Any]:
-    """Every setting with its value, spelled as in the file. Without secrets; of a trigger's metadata only the keys."""
+    """The settings that somebody set, spelled as in the file; all others have the defaults of docs/settings.md.
+
+    Without secrets; of a trigger's metadata only the keys.
+    """
     return _entry(settings)
 
 
 def _entry(entry: BaseModel) -> dict[str, Any]:
-    return {written(name): _shown(getattr(entry, name)) for name in type(entry).model_fields}
+    set_by_somebody = (name for name in type(entry).model_fields if name in entry.model_fields_set)
+    return {written(name): _shown(getattr(entry, name)) for name in set_by_somebody}
 
 
 def _shown(value: Any) -> Any:
     if isinstance(value, SecretStr):
-        return redacted(value.get_secret_value())
+        return redact(redacted(value.get_secret_value()))
     if isinstance(value, ListedTrigger):
         return {**_entry(value), "metadata": dict.fromkeys(value.metadata, HIDDEN)}
     if isinstance(value, BaseModel):
@@ -31,4 +36,6 @@ def _shown(value: Any) -> Any:
         return [_shown(item) for item in value]
     if isinstance(value, float):
         return duration_text(value)
+    if isinstance(value, str) and "://" in value:
+        return redact(value)  # a signed URL's secret is in its query, under a name of its maker's
     return redacted(str(value)) if isinstance(value, str | Path) else value

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from scaler.errors import Fault, SettingsError, TriggerInvalid
 from scaler.redaction import HIDDEN, redacted
+from scaler.server_address import redact
 from scaler.settings.values import duration_text
 from scaler.trigger import TriggerRules, parse_trigger
 
@@ -39,20 +40,29 @@ def written(name: str) -> str:
 
 
 def fault_of(detail: ErrorDetails, model: type[BaseModel]) -> Fault:
-    """The fault behind one complaint of pydantic about `model`. The value is shown without its secrets."""
+    """The fault behind one complaint of pydantic about `model`. The value is shown without its secrets.
+
+    Of an unknown setting, or a trigger's metadata, nothing is shown: nobody knows what it is.
+    """
     field = written(".".join(map(str, detail["loc"])))
     if detail["type"] == "extra_forbidden":
-        return Fault(field, _shown(detail["input"]), _unknown(field.rpartition(".")[2], model))
+        return Fault(field, HIDDEN, _unknown(field.rpartition(".")[2], model))
     if detail["type"] == "missing":
         return Fault(field, "", "is required")
-    return Fault(field, _shown(detail["input"]), _rule(detail))
+    hidden = "metadata" in detail["loc"] or (_is_secret(detail, model) and "://" not in str(detail["input"]))
+    return Fault(field, HIDDEN if hidden else _shown(detail["input"]), _rule(detail))
+
+
+def _is_secret(detail: ErrorDetails, model: type[BaseModel]) -> bool:
+    known = model.model_fields.get(str(detail["loc"][0]))
+    return known is not None and "SecretStr" in str(known.annotation)
 
 
 _MUST_BE = {
     "int_parsing": "must be a whole number",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
-    "string_type": "must be text",
+    "string_type": "must be quoted: it is text",
     "path_type": "must be a path",
     "tuple_type": "must be a list",
     "dict_type": "must be a mapping",
@@ -91,7 +101,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_shown, value))
     if isinstance(value, str | int | float):
-        return redacted(str(value))
+        text = str(value)
+        return redact(text) if "://" in text and "@" in text else redacted(text)
     return HIDDEN if value is not None else ""
 
 

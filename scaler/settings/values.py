@@ -3,7 +3,6 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, TypeAlias
-from urllib.parse import urlsplit
 
 import durationpy
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -58,11 +57,13 @@ def _pattern(value: str) -> str:
     return _patterns((value,))[0]
 
 
-def _address(value: str) -> str:
-    host, _, port = value.rpartition(":")
+def _address(value: object) -> str:
+    """Takes anything: YAML reads a bare port as a number."""
+    text = str(value)
+    host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
         raise ValueError("must be HOST:PORT, as 0.0.0.0:50051 or [::]:50051")
-    return value
+    return text
 
 
 def _server(value: str) -> str:
@@ -73,7 +74,7 @@ def _server(value: str) -> str:
 
 def _scheme(*allowed: str) -> AfterValidator:
     def check(value: SecretStr | None) -> SecretStr | None:
-        if value is not None and urlsplit(value.get_secret_value()).scheme not in allowed:
+        if value is not None and value.get_secret_value().partition("://")[0] not in allowed:
             raise ValueError("must begin with " + " or ".join(f"{scheme}://" for scheme in allowed))
         return value
 
@@ -90,7 +91,7 @@ def _readable(path: Path) -> Path:
 
 Seconds: TypeAlias = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
 SecondsOrNone: TypeAlias = Annotated[float, BeforeValidator(_seconds), AfterValidator(_not_negative)]
-Address: TypeAlias = Annotated[str, AfterValidator(_address)]
+Address: TypeAlias = Annotated[str, BeforeValidator(_address)]
 ServerUrl: TypeAlias = Annotated[str, AfterValidator(_server)]
 Pattern: TypeAlias = Annotated[str, AfterValidator(_pattern)]
 Patterns: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts), AfterValidator(_patterns)]

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from scaler.decide import Answer, Desk, Watched
 from scaler.errors import HeadwayError
 from scaler.plan import Plan
+from scaler.plan.demand import peak_quantile
 from scaler.redaction import redacted
 from scaler.series import Forecast, Observation
 from scaler.status.report import Explain, readiness_report
@@ -29,7 +30,7 @@ def plan_record(desk: Desk, watched: Watched, now: float) -> Record:
             "plan": None,
             "status": status,
             "trouble": trouble,
-            **_inputs(watched.current),
+            **_inputs(watched, watched.current, desk.refresh_seconds),
         }
     trouble = redacted(answer.outlook.trouble)
     return {
@@ -37,7 +38,7 @@ def plan_record(desk: Desk, watched: Watched, now: float) -> Record:
         "plan": _plan(answer.plan, watched.trigger),
         "status": "OK",
         "trouble": trouble,
-        **_inputs(answer),
+        **_inputs(watched, answer, desk.refresh_seconds),
     }
 
 
@@ -68,6 +69,7 @@ def trigger_record(watched: Watched) -> Record:
         "model": trigger.model,
         "first_called": watched.first_called,
         "last_called": watched.last_called,
+        "listed": watched.listed,
     }
 
 
@@ -91,10 +93,14 @@ def _plan(plan: Plan, trigger: Trigger) -> Record:
     }
 
 
-def _inputs(answer: Answer | None) -> Record:
+def _inputs(watched: Watched, answer: Answer | None, refresh_seconds: float) -> Record:
     if answer is None:
         return {"observation": None, "forecast": None}
-    return {"observation": _observation(answer.outlook.observation), "forecast": _forecast(answer.outlook.forecast)}
+    window_end = answer.plan.at + watched.trigger.lead_time_seconds + refresh_seconds
+    return {
+        "observation": _observation(answer.outlook.observation),
+        "forecast": _forecast(answer.outlook.forecast, answer.plan.at, window_end),
+    }
 
 
 def _observation(observation: Observation | None) -> Record | None:
@@ -108,8 +114,8 @@ def _observation(observation: Observation | None) -> Record | None:
     }
 
 
-def _forecast(forecast: Forecast | None) -> Record | None:
-    """When it was issued, how far it reaches, and its largest demand by quantile level."""
+def _forecast(forecast: Forecast | None, now: float, window_end: float) -> Record | None:
+    """When it was issued, how far it reaches, and by quantile level the peak over the lead window and its largest."""
     if forecast is None:
         return None
     largest = forecast.quantiles_HQ.max(axis=0).tolist()
@@ -118,6 +124,8 @@ def _forecast(forecast: Forecast | None) -> Record | None:
         "start": forecast.start,
         "end": forecast.end,
         "step_seconds": forecast.step_seconds,
+        "window_seconds": window_end - now,
+        "peak": {f"{level:g}": number(peak_quantile(forecast, level, now, window_end)) for level in forecast.levels},
         "largest": {f"{level:g}": number(value) for level, value in zip(forecast.levels, largest, strict=True)},
     }
 

@@ -109,14 +109,25 @@ def _when(trigger: Trigger, facts: HistoryFacts, status: str) -> str:
         return "when the trigger's mode is predictive or shadow"
     if status in LASTING:
         return "when the query, or the access to its server, is mended: this does not pass by itself"
+    lacking = max(0.0, facts.needed_seconds - facts.covered_seconds)
     if facts.trouble or facts.backfill_trouble:
-        return "soon after the source answers again; it is asked at every refresh"
+        return _after_the_trouble(facts, lacking)
     if not facts.is_backfilled:
         return "within seconds: the past is being fetched"
-    lacking = facts.needed_seconds - facts.covered_seconds
-    if lacking > 0:
+    if lacking:
         return f"in {span(lacking)}, if a sample arrives in every step: the source has no older ones"
     return "with the next refresh"
+
+
+def _after_the_trouble(facts: HistoryFacts, lacking: float) -> str:
+    asked = "it is asked at every refresh"
+    if not lacking:
+        return f"soon after the source answers again; {asked}"
+    if facts.is_backfilled:
+        return f"{span(lacking)} after the source answers again ({asked}): it has no older samples"
+    return (
+        f"soon after the source answers again ({asked}) if it has {span(lacking)} more of the past, else so much later"
+    )
 
 
 def _meanwhile(facts: HistoryFacts, status: str) -> str:

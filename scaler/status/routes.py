@@ -28,6 +28,7 @@ Missing: TypeAlias = Callable[[], Mapping[str, str]]
 
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 500
+MOST_REQUESTS = 64
 RECORDS_AT_A_TIME = 4
 """made before the event loop may answer KEDA: about half a millisecond's work"""
 
@@ -131,6 +132,29 @@ class StatusRoutes:
             and watched.trigger.key > after
         ]
         return sorted(found, key=lambda watched: watched.trigger.key)[:count]
+
+
+class Bounded:
+    """Answers 503 beyond MOST_REQUESTS under way: they must not eat the memory that answers to KEDA need.
+
+    Probes are always answered: a crowd at /metrics is no reason to be restarted.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._under_way = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        probe = scope.get("path") in ("/livez", "/readyz")
+        if self._under_way >= MOST_REQUESTS and not probe:
+            fault = Fault("path", scope.get("path", ""), f"{MOST_REQUESTS} requests are under way: try again")
+            await _faulty([fault], HTTPStatus.SERVICE_UNAVAILABLE)(scope, receive, send)
+            return
+        self._under_way += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._under_way -= 1
 
 
 class RequestIds:

@@ -8,18 +8,19 @@ from time import time
 
 import structlog
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from scaler.decide import Desk
 from scaler.errors import SettingsError
 from scaler.settings import Settings
 from scaler.status.report import Explain
-from scaler.status.routes import Missing, RequestIds, StatusRoutes
+from scaler.status.routes import Bounded, Missing, RequestIds, StatusRoutes
 from scaler.telemetry import Telemetry
 
 log = structlog.get_logger()
 
-MOST_CONNECTIONS = 256
-"""beyond this callers get 503: the port must not eat the memory that answers need"""
+REQUEST_SECONDS = 10.0
+"""how long a caller may take to send the head of a request"""
 
 GOODBYE_SECONDS = 1.0
 """how long open requests may take once the port closes"""
@@ -38,7 +39,7 @@ class StatusServer:
         now: Callable[[], float] = time,
     ) -> None:
         self._address = settings.http_address
-        self._app = RequestIds(StatusRoutes(desk, telemetry, readiness, explain, now).app())
+        self._app = RequestIds(Bounded(StatusRoutes(desk, telemetry, readiness, explain, now).app()))
         self._server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -53,7 +54,7 @@ class StatusServer:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                limit_concurrency=MOST_CONNECTIONS,
+                http=_Connection,
                 timeout_graceful_shutdown=int(GOODBYE_SECONDS),
             )
         )
@@ -65,6 +66,30 @@ class StatusServer:
         if self._server is not None and self._serving is not None:
             self._server.should_exit = True
             await asyncio.gather(self._serving, return_exceptions=True)
+
+
+class _Connection(H11Protocol):
+    """Ends connections on which no request arrives whole; uvicorn itself waits for ever."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._late = self.loop.call_later(REQUEST_SECONDS, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        under_way = self.cycle is not None and not self.cycle.response_complete
+        if self._late is not None and under_way:
+            self._late.cancel()
+            self._late = None
+        elif self._late is None and not under_way:
+            self._late = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._late is not None:
+            self._late.cancel()
+        super().connection_lost(exc)
 
 
 class _Server(uvicorn.Server):

@@ -1,6 +1,7 @@
 """Bundle folders: read, written, found, fetched."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,30 @@ def test_a_truncated_reference_is_told(folder: Path) -> None:
     reference = folder / "reference.npz"
     reference.write_bytes(reference.read_bytes()[:200])
     assert "reference.npz: cannot be read" in refused(folder)[0]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda good: good[:200] + bytes(byte ^ 0x55 for byte in good[200:260]) + good[260:],
+        lambda good: (
+            b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (), }".ljust(128) + bytes(4)
+        ),
+        lambda good: b"",
+    ],
+    ids=["flipped bytes", "a bare scalar", "nothing"],
+)
+def test_a_damaged_reference_is_told(folder: Path, damage: Callable[[bytes], bytes]) -> None:
+    """Whatever is wrong with the archive, the bundle is refused and nothing else happens."""
+    file = folder / "reference.npz"
+    file.write_bytes(damage(file.read_bytes()))
+    assert any(told.startswith("reference.npz") for told in refused(folder))
+
+
+def test_a_manifest_nested_without_end_is_told(folder: Path) -> None:
+    """JSON that would exhaust the stack is no JSON."""
+    (folder / "manifest.json").write_text("[" * 100_000)
+    assert refused(folder)[0].startswith("manifest.json is not JSON")
 
 
 def test_a_reference_of_other_shape_or_type_is_told(folder: Path) -> None:

@@ -62,6 +62,31 @@ def test_replicas_stay_within_the_objects_bounds(server: PrometheusServer, tmp_p
     assert "demand now 480000 → 20 replicas (maxReplicaCount; the demand asks for 9600)" in " ".join(told.split())
 
 
+PLAN = 'max(headway_planned_demand{namespace="shop", name="web"})'
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        (f"{PLAN} or sum(requests)", "demand now 480 → 10 replicas"),
+        (PLAN, "demand now 0, or the query returns nothing → 2 replicas"),
+        (f"{PLAN} or requests", "error"),
+    ],
+)
+def test_kedas_own_trigger_is_tried_at_its_own_server(
+    server: PrometheusServer, tmp_path: Path, query: str, words: str
+) -> None:
+    """A `prometheus` trigger that reads the plan: what KEDA would read, where an empty answer is 0."""
+    metadata = {"serverAddress": server.url, "query": query, "threshold": "50"}
+    triggers = [{"type": "prometheus", "metadata": metadata}]
+    document = {"kind": "ScaledObject", "metadata": {"name": "web", "namespace": "shop"}}
+    path = tmp_path / "web.yaml"
+    path.write_text(json.dumps({**document, "spec": {"minReplicaCount": 2, "triggers": triggers}}))
+    told = " ".join(CliRunner().invoke(app, ["check", str(path)]).stdout.split())
+    assert f"query of trigger 0 at {server.url}" in told
+    assert words in told
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [("requests", "2 "), ("sum(requests", "parse error"), ("absent_metric", "nothing")],

@@ -93,10 +93,44 @@ def test_check_says_when_a_query_was_not_tried(good: Path) -> None:
     assert (asked["tried"], asked["demand"]) == (False, None)
 
 
+def test_check_names_the_server_of_another_trigger(good: Path) -> None:
+    """Where one trigger has no serverAddress and another has one, that one is proposed, without its credentials."""
+    other = (
+        "type: prometheus\n      metadata: {serverAddress: 'http://u:geheim@127.0.0.1:9', query: up, threshold: '1'}"
+    )
+    good.write_text(GOOD.replace('type: cpu\n      metadata: {value: "80"}', other))
+    words = " ".join(run("check", good)[1].split())
+    assert "give --prometheus http://***@127.0.0.1:9, as trigger 1 has" in words
+    assert "geheim" not in words
+
+
+def test_check_says_why_a_query_of_another_trigger_is_not_tried(good: Path) -> None:
+    """Credentials that KEDA takes from the cluster are not at hand here."""
+    other = (
+        "type: prometheus\n      authenticationRef: {name: p}\n      metadata: {serverAddress: 'http://127.0.0.1:9', "
+    )
+    good.write_text(GOOD.replace("type: cpu\n      metadata: {value", f"{other}query: up, threshold"))
+    code, out, _ = run("check", good)
+    assert (code, "query of trigger 1 not tried: KEDA takes credentials" in " ".join(out.split())) == (0, True)
+
+
 def test_check_says_that_a_reader_of_the_plan_is_never_called() -> None:
-    """KEDA asks Prometheus then, and the trigger must be listed."""
-    code, out, _ = run("check", EXAMPLES / "prometheus.yaml")
-    assert (code, "settings must list it" in " ".join(out.split())) == (0, True)
+    """KEDA asks Prometheus then, the trigger must be listed, and `why` tells whether it is."""
+    code, out, _ = run("check", "--offline", EXAMPLES / "prometheus.yaml")
+    words = " ".join(out.split())
+    assert (code, "settings must list it" in words) == (0, True)
+    assert "neither does --scaler" in words
+    assert "`headway why shop checkout`" in words
+
+
+def test_the_readme_says_how_much_history_the_first_forecast_needs() -> None:
+    """It is what the shipped bundle's manifest asks for."""
+    bundle = Path(__file__).parent.parent.parent / "scaler" / "bundle" / "shipped" / "seasonal" / "manifest.json"
+    manifest = json.loads(bundle.read_text())
+    assert manifest["minimum_history_steps"] * manifest["step_seconds"] == 3600
+    assert "first forecast needs an hour of history" in " ".join(
+        (EXAMPLES.parent.parent / "README.md").read_text().split()
+    )
 
 
 def test_check_reads_standard_input() -> None:

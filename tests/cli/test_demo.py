@@ -1,6 +1,8 @@
 """The demo as a newcomer starts it: a whole process on the recording that ships with the package."""
 
+import io
 import json
+import math
 import re
 import signal
 import subprocess
@@ -11,13 +13,16 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from scaler.cli import app
-from scaler.commands.demo import demo_objects
-from scaler.commands.demo_view import introduction
+from scaler.commands.demo import BEGIN, demo_objects, program
+from scaler.commands.demo_view import LiveView, Row, introduction
 from scaler.commands.rules import Context, inspect
+from scaler.commands.simulated import Deployment
 from scaler.history.traces import read_traces
+from scaler.plan.hpa import Hpa
 from scaler.trigger import TriggerRules, parse_trigger
 from tests.servers.process import running, wait_until
 
@@ -67,11 +72,48 @@ def test_the_recording_stays_small() -> None:
 def test_the_printed_call_is_about_the_demos_own_trigger() -> None:
     """Other metadata would make the scaler watch a further trigger."""
     scaled, *_ = demo_objects()
-    message = re.search(r"-d '(.*?)'", introduction("a:1", "b:2", "objects.yaml", scaled))
+    message = re.search(r"-d '(.*?)'", introduction("headway", "a:1", "b:2", "objects.yaml", scaled))
     assert message
     rules = TriggerRules(default_server="http://recorded")
     asked = parse_trigger(scaled.namespace, scaled.name, json.loads(message[1])["scalerMetadata"], rules)
     assert asked == parse_trigger(scaled.namespace, scaled.name, scaled.our_triggers[0].metadata, rules)
+
+
+def test_text_and_table_fit_into_a_small_terminal() -> None:
+    """80 columns and 24 rows, the line of the call included, with the commands as long as in a checkout."""
+    scaled, *_ = demo_objects()
+    manifest = "scaler/demo_data/scaledobjects.yaml"
+    lines = introduction(".venv/bin/headway", "127.0.0.1:50051", "127.0.0.1:8080", manifest, scaled).splitlines()
+    commands = [line for line in lines if "127.0.0.1" in line]
+    assert [line for line in lines if len(line) > 80 and line not in commands] == []
+    view = LiveView(600, "")
+    deployment = Deployment.sized_for(42.0, 10.0, 90.0, Hpa(2, 60))
+    rows = [Row(BEGIN, name, 10.0, 4200.0, None, deployment, deployment, "") for name in ("gateway", "shop", "web")]
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(view.screen(rows))
+    table = console.export_text().splitlines()
+    assert table[-1].strip() == "Ctrl-C leaves"
+    assert 1 + sum(math.ceil(max(1, len(line)) / 80) for line in lines) + 1 + len(table) <= 24
+
+
+@pytest.mark.parametrize(
+    ("called", "found", "printed"),
+    [
+        ("HERE/.venv/bin/headway", None, ".venv/bin/headway"),
+        (".venv/bin/headway", "/usr/bin/headway", ".venv/bin/headway"),
+        ("/opt/x/headway", None, "/opt/x/headway"),
+        ("/usr/bin/headway", "/usr/bin/headway", "headway"),
+        ("HERE/scaler/cli.py", None, "headway"),
+    ],
+)
+def test_printed_commands_begin_with_what_can_be_called(
+    called: str, found: str | None, printed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The path of the running program as one writes it from here; its name alone where the shell finds it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [called.replace("HERE", str(tmp_path))])
+    monkeypatch.setattr("shutil.which", lambda _: found)
+    assert program() == printed
 
 
 @pytest.mark.e2e

@@ -228,6 +228,21 @@ def test_mend_of_a_trigger_fault(fields: dict[str, str], mend: str) -> None:
     assert finding.mend == mend
 
 
+@pytest.mark.parametrize(
+    ("threshold", "words"),
+    [
+        ("x", "'x' is no whole number: the API server refuses"),
+        (None, "missing: the API server refuses"),
+        (-1, "KEDA ignores"),
+    ],
+)
+def test_who_minds_a_wrong_fallback(threshold: object, words: str) -> None:
+    """What the schema of the ScaledObject forbids is never applied; what it allows, KEDA ignores."""
+    values = {"failureThreshold": threshold, "replicas": 6, "behavior": "currentReplicasIfHigher"}
+    (finding,) = check(spec(fallback=values))
+    assert words in finding.text
+
+
 def test_a_missing_key_is_to_be_added() -> None:
     """A required key that is absent is no key to be rewritten."""
     (finding,) = check(without("triggers", 0, "metadata", "threshold"))

@@ -78,7 +78,28 @@ async def test_reasons_and_replicas_are_shown(port: Port) -> None:
     assert "sum(up[1m])" in result.stdout
     assert "last asked 0 s ago" in result.stdout
     assert "issued 0 s ago" in result.stdout
-    assert "largest demand until then: p50 420 · p90 420" in result.stdout
+    assert "peak over the next 135 s (lead time 120 s + one refresh of 15 s):" in result.stdout
+    assert "p50 420 · p90 420" in result.stdout
+
+
+async def test_quantiles_are_of_the_window_that_need_is_about(port: Port) -> None:
+    """A peak that comes after the lead window is not shown beside need."""
+    late = forecast(420.0)
+    late.quantiles_HQ[60:] = 900.0
+    port.receive(port.watch(), late)
+    told = (await port.why()).stdout
+    assert "p90 420" in told
+    assert "900" not in told
+
+
+async def test_a_listed_trigger_was_not_asked_about(port: Port) -> None:
+    """Headway itself asks about what the settings list: that is no call of KEDA's."""
+    watched = port.watch()
+    watched.listed = True
+    port.receive(watched, forecast(420.0))
+    told = (await port.why()).stdout
+    assert "listed in the settings" in told
+    assert "last asked" not in told
 
 
 async def test_before_the_first_forecast_it_says_what_is_missing(port: Port) -> None:

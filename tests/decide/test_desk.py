@@ -162,6 +162,15 @@ def test_deciding_is_a_function_of_its_arguments():
     assert decide(one.trigger, same, NOW + 3, 15.0) == decide(one.trigger, same, NOW + 12, 15.0)
 
 
+def test_what_was_known_before_the_clock_was_set_back_is_replaced():
+    """An outlook from what is now the future keeps none of the present out."""
+    on = desk()
+    one = watched(on)
+    on.receive(one.trigger.key, outlook(50), NOW)
+    on.receive(one.trigger.key, outlook(60, NOW - 600), NOW - 600)
+    assert on.answer(one, NOW - 600).plan.metric == 60
+
+
 def test_a_wrong_clock_keeps_nobody_out():
     """An outlook that would count far in the future is not taken: later ones must not wait for it."""
     on = desk()

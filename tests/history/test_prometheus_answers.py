@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 import trustme
+from structlog.testing import capture_logs
 
 from scaler.errors import AmbiguousDemand, NoDemand, SettingsError, SourceRefused, SourceUnavailable
 from scaler.history import connection
@@ -93,6 +94,19 @@ async def observe(*responses: httpx.Response | Exception, trigger: Trigger = TRI
             AmbiguousDemand,
             "native histogram",
         ),
+        (httpx.Response(200, text="[" * 100_000), SourceUnavailable, "not with Prometheus's JSON"),
+        (httpx.DecodingError("incorrect header check"), SourceUnavailable, "incorrect header check"),
+        (
+            httpx.Response(200, text=json.dumps(vector(1)).replace('"1"', "1" + 400 * "0")),
+            SourceUnavailable,
+            "another shape",
+        ),
+        (
+            httpx.Response(200, text=json.dumps(vector(1)).replace('"metric": {', '"metric": null, "other": {')),
+            SourceUnavailable,
+            "another shape",
+        ),
+        (httpx.Response(400, text='{"status": "error", "error": "bad \\ud800"}'), SourceRefused, r"bad \?"),
         (httpx.Response(200, json=vector()), NoDemand, "unknown, not 0"),
         (httpx.Response(200, json=vector(1, 2, 3)), AmbiguousDemand, r"3 series, .*, …; it must return one"),
     ],
@@ -110,6 +124,13 @@ async def test_a_short_trouble_is_tried_again() -> None:
     busy = httpx.Response(503, text="busy")
     assert await observe(busy, httpx.Response(200, json=vector(5))) == 5.0
     assert await observe(httpx.ReadError("reset"), httpx.Response(200, json=vector(5))) == 5.0
+
+
+async def test_tries_are_not_logged_one_by_one() -> None:
+    """The refresh tells of an outage once; a line per try would bury it."""
+    with capture_logs() as logged:
+        assert isinstance(await observe(httpx.ReadError("reset")), SourceUnavailable)
+    assert logged == []
 
 
 async def test_a_wrong_query_is_asked_once() -> None:

@@ -1,5 +1,7 @@
 """What no well-behaved client sends: one clean error, and nothing else disturbed."""
 
+import asyncio
+
 import grpc
 import pytest
 from structlog.testing import capture_logs
@@ -92,3 +94,14 @@ async def test_our_own_errors_are_logged_without_values(monkeypatch: pytest.Monk
 
 def raw(it: Served, rpc: str) -> grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]:
     return it.channel.unary_unary(f"/externalscaler.ExternalScaler/{rpc}")
+
+
+async def test_a_burst_of_calls_is_answered() -> None:
+    """What arrives at once, as from a KEDA that has just started, waits; gRPC cancels none of it."""
+    async with served() as it:
+        ref = scaled_object()
+        await registered(it, ref)
+        it.observe(5)
+        answers = await asyncio.gather(*(it.metrics(ref) for _ in range(4000)), return_exceptions=True)
+
+    assert not [answer for answer in answers if isinstance(answer, BaseException)]

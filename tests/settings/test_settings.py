@@ -67,7 +67,7 @@ def test_every_fault_is_told_at_once(yaml):
     assert set(found) == {
         "grpc-adress", "publish-grace", "max-query-length", "refresh-interval", "log-format", "http-address",
     }  # fmt: skip
-    assert found["grpc-adress"] == ("x", "unknown setting; did you mean grpc-address?")
+    assert found["grpc-adress"] == ("***", "unknown setting; did you mean grpc-address?")
     assert "7s" in str(caught.value)
     assert str(caught.value).startswith("6 faults in the settings:\n  ")
 
@@ -191,6 +191,24 @@ def test_rules_are_told_in_our_words(field, value, rule):
     assert faults(**{field: value}) == {field.replace("_", "-"): rule}
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("colour: geheim", "colour='***': unknown setting"),
+        ("servers: [{pattern: 'http://a', bearer-token: geheim}]",
+         "servers.0.bearer-token='***': unknown setting; did you mean bearer-token-file?"),
+        ("triggers: [{namespace: a, name: b, metadata: {query: up, threshold: 5}}]",
+         "triggers.0.metadata.threshold='***': must be quoted: it is text"),
+        ("grpc-address: 50051", "grpc-address='50051': must be HOST:PORT, as 0.0.0.0:50051 or [::]:50051"),
+    ],
+)  # fmt: skip
+def test_faults_of_the_file(yaml, text, fault):
+    """No value is repeated of which nobody knows what it is; what YAML reads as a number is told what it must be."""
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings({"config": yaml(f"{text}\nprometheus: http://p\n")})
+    assert list(map(str, caught.value.faults)) == [fault]
+
+
 def test_what_an_entry_lacks_is_required(yaml):
     """A missing key has no value to be shown."""
     with pytest.raises(SettingsInvalid) as caught:
@@ -210,7 +228,7 @@ def test_fault_of_the_file_has_its_line(yaml):
 
 
 def test_settings_in_force_show_no_secrets(yaml, tmp_path):
-    """All settings as the file spells them, without credentials and without the values of metadata."""
+    """What was set, as the file spells it, without defaults, credentials and the values of metadata."""
     token = tmp_path / "token"
     token.write_text("geheim")
     text = (
@@ -219,8 +237,8 @@ def test_settings_in_force_show_no_secrets(yaml, tmp_path):
         "prometheus: http://p\nredis: redis://:geheim@r/0\ndatabase: postgresql://u:geheim@d/h\n"
     )
     shown = in_force(load_settings({"config": yaml(text), "drain_grace": "90s"}))
-    assert shown.keys() == {name.replace("_", "-") for name in Settings.model_fields}
-    assert (shown["drain-grace"], shown["redis"], shown["tls-cert"]) == ("1m30s", "redis://***@r/0", None)
-    assert shown["servers"][0]["bearer-token-file"] == str(token)
+    assert shown.keys() == {"config", "servers", "triggers", "prometheus", "redis", "database", "drain-grace"}
+    assert (shown["drain-grace"], shown["redis"]) == ("1m30s", "redis://***@r/0")
+    assert shown["servers"] == [{"pattern": "http://m", "bearer-token-file": str(token)}]
     assert shown["triggers"] == [{"namespace": "a", "name": "b", "metadata": {"query": "***", "threshold": "***"}}]
     assert "geheim" not in json.dumps(shown)

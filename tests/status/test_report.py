@@ -41,6 +41,22 @@ def test_source_in_trouble():
     assert report.meanwhile.startswith("KEDA gets UNAVAILABLE")
 
 
+@pytest.mark.parametrize(
+    ("is_backfilled", "when"),
+    [
+        (True, "45 min after the source answers again (it is asked at every refresh): it has no older samples"),
+        (False, "soon after the source answers again (it is asked at every refresh) if it has 45 min more of the past, "
+                "else so much later"),
+    ],
+)  # fmt: skip
+def test_source_in_trouble_with_too_little_history(is_backfilled, when):
+    """An answer alone does not bring the forecast: the history that is lacking then is told too."""
+    facts = replace(
+        GOOD, forecast_at=None, covered_seconds=900.0, is_backfilled=is_backfilled, trouble="http://p: away"
+    )
+    assert readiness_report(TRIGGER, facts).when == when
+
+
 def test_what_somebody_must_mend_is_not_said_to_pass():
     """The status that KEDA gets is named, and a bad query stays bad."""
     facts = replace(GOOD, forecast_at=None, observed_at=None, trouble="http://p: parse error")

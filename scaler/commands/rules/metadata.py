@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from scaler.commands.manifest import EXTERNAL_TYPES, PLAN_FIGURE, ScaledObject, TriggerEntry
 from scaler.commands.rules.connection import KEDA_TLS_KEYS
-from scaler.commands.rules.finding import Context, Finding, Level
+from scaler.commands.rules.finding import ANY_SERVER, Context, Finding, Level
 from scaler.errors import Fault, TriggerInvalid
 from scaler.trigger import Mode, Trigger, parse_trigger
 
@@ -14,6 +14,19 @@ def parsed(scaled: ScaledObject, entry: TriggerEntry, context: Context) -> Trigg
     """The trigger as the scaler would see it, or every fault it would report."""
     try:
         return parse_trigger(scaled.namespace, scaled.name, entry.metadata, context.trigger_rules)
+    except TriggerInvalid as invalid:
+        return invalid.faults
+
+
+KEDA_READS = ("query", "threshold", "serverAddress", "namespace", "queryParameters", "timeout", "ignoreNullValues")
+"""what KEDA's `prometheus` trigger and ours both have, and mean the same by"""
+
+
+def as_keda_reads(scaled: ScaledObject, entry: TriggerEntry) -> Trigger | tuple[Fault, ...]:
+    """KEDA's own `prometheus` trigger as one of ours: there an empty answer counts as 0, unless it says otherwise."""
+    own = {key: text for key, text in entry.metadata.items() if key in KEDA_READS}
+    try:
+        return parse_trigger(scaled.namespace, scaled.name, {"ignoreNullValues": "true", **own}, ANY_SERVER)
     except TriggerInvalid as invalid:
         return invalid.faults
 

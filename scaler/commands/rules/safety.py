@@ -75,8 +75,12 @@ def _fallback_troubles(written: Mapping[str, Any], minimum: int) -> Iterator[tup
     replicas, threshold = written.get("replicas"), written.get("failureThreshold")
     behavior = written.get("behavior", "static")
     for key, value in (("replicas", replicas), ("failureThreshold", threshold)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            yield Level.ERROR, key, f"fallback.{key}={value!r}: a whole number, 0 or more; KEDA ignores the fallback."
+        if value is None:
+            yield Level.ERROR, key, f"fallback.{key} is missing: the API server refuses the file."
+        elif not isinstance(value, int) or isinstance(value, bool):
+            yield Level.ERROR, key, f"fallback.{key}: {value!r} is no whole number: the API server refuses the file."
+        elif value < 0:
+            yield Level.ERROR, key, f"fallback.{key}: {value} is below 0: KEDA ignores the fallback."
     if replicas == 0 and minimum == 0:
         yield Level.WARNING, "replicas", "fallback.replicas 0: an erring object that is inactive is scaled to zero."
     elif isinstance(replicas, int) and 0 < replicas < minimum:
