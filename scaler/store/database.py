@@ -178,7 +178,12 @@ def set_aside(path: Path) -> Path:
 
 def _configure(connection: Any, _: object) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
+    try:
+        cursor.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        # SQLite does not wait here; whoever else is at it makes the file WAL for everybody
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.close()
 
