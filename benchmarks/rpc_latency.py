@@ -43,8 +43,8 @@ class Lengths:
     """orders of the metadata's keys in which each trigger is asked for: Go's maps have no order"""
 
 
-QUICK = Lengths(rounds=6, round_seconds=0.4, open_seconds=3.0, spellings=1)
-FULL = Lengths(rounds=30, round_seconds=1.0, open_seconds=15.0, spellings=6)
+QUICK = Lengths(rounds=6, round_seconds=0.3, open_seconds=2.0, spellings=1)
+FULL = Lengths(rounds=20, round_seconds=1.0, open_seconds=10.0, spellings=6)
 KINDS = ("bare", "bare-aio", "bare-switching", "bare-threads", "bare-typed")
 
 
@@ -123,7 +123,7 @@ def kinds(report: Report, asked: Sequence[Sequence[Call]], lengths: Lengths) -> 
         servers = {kind: running.enter_context(started(kind, 0, lengths)) for kind in KINDS}
         servers["2 processes"] = running.enter_context(two_processes(lengths))
         for callers in (1, 32):
-            runs = in_turn(servers, asked, callers, max(2, lengths.rounds // 3), lengths.round_seconds)
+            runs = in_turn(servers, asked, callers, lengths.rounds // 3, lengths.round_seconds)
             _show(report, "kinds of server, constants alone", callers, runs)
 
 
