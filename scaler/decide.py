@@ -51,6 +51,7 @@ class Watched:
     __slots__ = (
         "current",
         "first_called",
+        "forgotten",
         "last_called",
         "listed",
         "metadata",
@@ -72,10 +73,18 @@ class Watched:
         """until then `current` is the answer, and nothing else need be looked at"""
         self.trouble: HeadwayError | None = None
         """why there is no answer yet: the last failure of observing"""
+        self.forgotten = False
+        """no longer watched; whoever still holds this must have the trigger registered anew"""
         self.listed = False
         """whether it is watched because the settings list it"""
         self.ready = asyncio.Event()
         """set when the first outlook, or the first failure to get one, has arrived"""
+
+    def forget(self) -> None:
+        """Keep nothing that takes room."""
+        self.forgotten = True
+        self.current = self.upcoming = None
+        self.settled_until = 0.0
 
 
 class Desk:
@@ -161,6 +170,7 @@ class Desk:
         silent = [w for w in self._watched.values() if now - w.last_called > silence_seconds]
         for watched in silent:
             del self._watched[watched.trigger.key]
+            watched.forget()
         return silent
 
     def _promote(self, watched: Watched, now: float) -> None:

@@ -33,25 +33,25 @@ def measured_object(request: bytes) -> wire.ScaledObjectRef:
 class Lookup:
     """Finds the watched trigger of a request, by its bytes alone where they were seen before.
 
-    It remembers keys, not triggers: what the desk has forgotten is not kept alive here, and is registered anew.
+    What the desk has forgotten is registered anew.
     """
 
     def __init__(self, desk: Desk, reference: Callable[[bytes], wire.ScaledObjectRef]) -> None:
         self._desk = desk
         self._reference = reference
-        self._keys = Memo[str]()
+        self._seen = Memo[Watched]()
 
     def known(self, request: bytes, now: float) -> Watched | None:
         """The trigger, if these bytes were seen before and it is still watched; counts as a call for it."""
-        key = self._keys.get(request)
-        watched = None if key is None else self._desk.get(key)
-        if watched is not None:
-            watched.last_called = now
+        watched = self._seen.get(request)
+        if watched is None or watched.forgotten:
+            return None
+        watched.last_called = now
         return watched
 
     def watch(self, request: bytes, now: float) -> Watched:
         """The trigger, registered where it is new. Raises TriggerInvalid with every fault."""
         ref = self._reference(request)
         watched = self._desk.watch(ref.namespace, ref.name, ref.scalerMetadata, now)
-        self._keys.put(request, watched.trigger.key)
+        self._seen.put(request, watched)
         return watched
