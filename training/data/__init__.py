@@ -1,0 +1,1 @@
+"""From recorded demand to windows: load → clean → cut. Nothing here knows a model."""

@@ -1,0 +1,1 @@
+"""What learned models see, as graph nodes: written once, run while training, exported with the model."""

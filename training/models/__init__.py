@@ -1,0 +1,53 @@
+"""Models: fit, predict, export. One file each, one protocol, one signature of the exported graph."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from training.data.load import Series
+from training.data.windows import Past, Windows
+from training.task import Prediction, Task
+
+Progress: TypeAlias = Callable[[str, float], None]
+"""told what is being done and which share of it is over (0 to 1); may raise KeyboardInterrupt to end a fit early"""
+
+
+def silent(doing: str, share: float) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """All that a fit may see. Every window, its truth included, ends within `series`, which end where training ends."""
+
+    task: Task
+    series: tuple[Series, ...]
+    """in the order of `windows.names`"""
+    windows: Windows
+    """to learn from"""
+    held_out: Windows
+    """later windows of the same series: early stopping, calibration, weights"""
+    seed: int = 0
+
+
+class Model(Protocol):
+    """One way to forecast. The same data and seed give the same model, bit for bit."""
+
+    name: str
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The series it was fitted to, one by one (as in `Windows.names`); empty: it serves anybody."""
+        ...
+
+    def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
+        """Learn. Returns figures of the fit worth keeping. An interrupted fit keeps the best so far and returns."""
+        ...
+
+    def predict_quantiles(self, past: Past) -> Prediction:
+        """What the model says without its graph; `to_onnx` must answer the same to 1e-3."""
+        ...
+
+    def to_onnx(self) -> bytes:
+        """The graph of the bundle contract (scaler/bundle/README.md), features included."""
+        ...
