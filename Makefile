@@ -13,10 +13,11 @@ help:  ## list every verb
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --editable '.[training,dev]'
 	touch $(STAMP)
 
-setup: $(STAMP)  ## make .venv with the runtime and the development tools
+setup: $(STAMP)  ## make .venv with the runtime, the training packages and the development tools
 
 run: $(STAMP)  ## start the demo: recorded workloads, a live table, the gRPC port open
 	$(BIN)/headway demo

@@ -13,6 +13,8 @@ import numpy as np
 import onnx_ir as ir
 from onnxscript import GraphBuilder
 
+from scaler.bundle.signature import PEAKS, QUANTILES, Sizes, Tensor, expected, shape_of
+
 OPSET = 21
 IR_VERSION = 10
 HUGE = 3e38
@@ -145,3 +147,42 @@ def row(op: Any, tensor: Any, index: int) -> Any:
 
 def squeezed(op: Any, tensor: Masked, axis: int) -> Masked:
     return Masked(op.Squeeze(tensor.value, [axis]), op.Squeeze(tensor.valid, [axis]))
+
+
+def inputs(builder: GraphBuilder, sizes: Sizes, per_series: bool = False) -> dict[str, Any]:
+    """The inputs of the bundle contract by name, declared in `builder`; `series` only where `per_series`."""
+    wanted, _ = expected(sizes, per_series)
+    return {tensor.name: builder.input(tensor.name, _type(tensor), shape_of(tensor, sizes)) for tensor in wanted}
+
+
+def give(builder: GraphBuilder, op: Any, sizes: Sizes, steps: Any, peaks: Any) -> None:
+    """Declares steps [N, H, Q] and peaks [N, W, Q] as the outputs of the contract; without W only the steps.
+
+    Raised to 0 and ascending along Q, peaks along W too. NaN stays.
+    """
+    values = [running_max(op, op.Max(steps, 0.0), 2, sizes.Q)]
+    if sizes.W:
+        values.append(running_max(op, running_max(op, op.Max(peaks, 0.0), 2, sizes.Q), 1, sizes.W))
+    for tensor, value in zip((QUANTILES, PEAKS), values, strict=False):
+        value.shape, value.dtype = ir.Shape(shape_of(tensor, sizes)), _type(tensor)
+        builder.add_output(value, tensor.name)
+
+
+def _type(tensor: Tensor) -> ir.DataType:
+    return {"float32": ir.DataType.FLOAT, "int64": ir.DataType.INT64}[tensor.dtype]
+
+
+def enough(op: Any, demand: Masked, steps: int, minimum: int, recent: int) -> Any:
+    """Whether a history [N, T] of `steps` has `minimum` samples, and one of its newest `recent`. [N, 1]."""
+    many = op.GreaterOrEqual(op.ReduceSum(demand.valid, [1]), float(minimum))
+    return op.And(many, op.Greater(op.ReduceMax(part(op, demand.valid, steps - recent, steps), [1]), 0.0))
+
+
+def rows(op: Any, table: Any, positions_N: Any) -> Any:
+    """The rows of a constant table that integer positions pick. [S, ...] → [N, ...]."""
+    return op.Gather(constant(op, table), positions_N, axis=0)
+
+
+def missing(op: Any) -> Any:
+    """NaN as a node; a plain float("nan") can be used but once in a graph."""
+    return constant(op, np.float32(np.nan))

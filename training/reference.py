@@ -8,17 +8,20 @@ from numpy.typing import NDArray
 
 from scaler.bundle import Manifest
 from scaler.bundle.folder import Arrays
-from scaler.bundle.signature import HISTORY, LOCAL_TIME, LONG_HISTORY
+from scaler.bundle.signature import HISTORY, LOCAL_TIME, LONG_HISTORY, SERIES
 
 END = 1_750_003_380
 """seconds: a Sunday, not on the border of a block"""
 _Values = NDArray[np.float64]
 
 
-def reference_cases(manifest: Manifest) -> Arrays:
-    """Inputs of the graph: plain days, gaps, too little, nothing, zeros, tiny and huge demand, and sudden changes."""
-    times = END + np.arange(1 - manifest.steps, 1) * manifest.step_seconds
-    last_block = END // manifest.coarse_seconds * manifest.coarse_seconds - manifest.coarse_seconds
+def reference_cases(manifest: Manifest, end: int = END) -> Arrays:
+    """Inputs of the graph: plain days, gaps, too little, nothing, zeros, tiny and huge demand, and sudden changes.
+
+    `end` is the moment of the cases in seconds of local time. A bundle made for certain series gets them in turn.
+    """
+    times = end + np.arange(1 - manifest.steps, 1) * manifest.step_seconds
+    last_block = end // manifest.coarse_seconds * manifest.coarse_seconds - manifest.coarse_seconds
     blocks = last_block + np.arange(1 - manifest.coarse_steps, 1) * manifest.coarse_seconds
     plain, plain_blocks = _demand(times), _demand(blocks)
     no, no_blocks = np.full_like(plain, np.nan), np.full_like(plain_blocks, np.nan)
@@ -28,7 +31,7 @@ def reference_cases(manifest: Manifest) -> Arrays:
         (plain, plain_blocks, 0),
         (plain, plain_blocks, 2 * 86400),
         (_gaps(plain), _gaps(plain_blocks), 0),
-        (np.where(times > END - 3600, np.nan, plain), plain_blocks, 0),
+        (np.where(times > end - 3600, np.nan, plain), plain_blocks, 0),
         (no, no_blocks, 0),
         (no, plain_blocks, 0),
         (plain, no_blocks, 0),
@@ -43,10 +46,12 @@ def reference_cases(manifest: Manifest) -> Arrays:
         (np.where(np.arange(len(times)) % 60 == 0, 900.0, 0.0), 0 * plain_blocks + 15, 0),
     ]
     long = [np.stack([mean, mean * 1.25], axis=-1) for _, mean, _ in cases]
+    turns = {SERIES.name: np.arange(len(cases), dtype=np.int64) % len(manifest.series)} if manifest.series else {}
     return {
         HISTORY.name: np.stack([fine for fine, _, _ in cases]).astype(np.float32),
         LONG_HISTORY.name: np.stack(long).astype(np.float32),
-        LOCAL_TIME.name: np.array([END + shift for _, _, shift in cases], np.int64),
+        LOCAL_TIME.name: np.array([end + shift for _, _, shift in cases], np.int64),
+        **turns,
     }
 
 

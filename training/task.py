@@ -13,6 +13,7 @@ DAY_SECONDS = 86_400
 WEEK_SECONDS = 7 * DAY_SECONDS
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 PEAK_STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60, 90, 120)
+STEP_LEADS = (1, 2, 3, 5, 10, 15, 30, 60, 120, 240)
 HOURS_AHEAD = {60: 2, 300: 2, 900: 24, 1800: 24, 3600: 168}
 """how far the usual grids look ahead, by step in seconds"""
 
@@ -69,6 +70,11 @@ def task_for(step_seconds: int) -> Task:
     horizon = hours * 3600 // step_seconds
     peaks = tuple(w for w in PEAK_STEPS if w < horizon) + ((horizon,) if horizon <= 240 else ())
     return Task(grid, horizon, LEVELS, peaks, max(4, min(60, 3600 // step_seconds * 2)))
+
+
+def step_leads(task: Task) -> tuple[int, ...]:
+    """Leads at which learned models learn demand itself, the last step among them; between them they interpolate."""
+    return (*(lead for lead in STEP_LEADS if lead < task.horizon_steps), task.horizon_steps)
 
 
 @dataclass(frozen=True, slots=True)

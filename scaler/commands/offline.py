@@ -1,5 +1,6 @@
 """Commands of the offline package: shown where it is installed, absent elsewhere."""
 
+import contextlib
 from importlib.metadata import entry_points
 
 import typer
@@ -9,6 +10,10 @@ GROUP = "headway.commands"
 
 
 def add_offline_commands(app: typer.Typer) -> None:
-    """Let every installed package with entry points in GROUP add its commands (train, replay, models …)."""
+    """Let every installed package with entry points in GROUP add its commands (train, replay, models …).
+
+    A package that is registered but was left out of an image adds none.
+    """
     for entry in entry_points(group=GROUP):
-        entry.load()(app)
+        with contextlib.suppress(ModuleNotFoundError):
+            entry.load()(app)

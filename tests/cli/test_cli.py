@@ -196,10 +196,23 @@ def test_check_against_a_closed_port_exits_3(good: Path) -> None:
 
 
 def test_offline_commands_come_from_installed_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package with an entry point in the group adds its commands; without one there is nothing to see."""
-    assert "train" not in run("--help")[1]
+    """A package with an entry point in the group adds its commands; the offline package is one."""
+    assert "train" in run("--help")[1]
     trained = typer.Typer()
     entry = SimpleNamespace(load=lambda: lambda target: target.command("train")(lambda: typer.echo("trained")))
     monkeypatch.setattr(offline, "entry_points", lambda group: [entry] if group == offline.GROUP else [])
     offline.add_offline_commands(trained)
     assert CliRunner().invoke(trained, []).stdout == "trained\n"
+
+
+def test_offline_commands_of_a_package_left_out_are_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image without the offline package still has all other commands."""
+
+    def gone() -> None:
+        raise ModuleNotFoundError("no module named training")
+
+    monkeypatch.setattr(offline, "entry_points", lambda group: [SimpleNamespace(load=gone)])
+    bare = typer.Typer()
+    bare.command("serve")(lambda: typer.echo("serving"))
+    offline.add_offline_commands(bare)
+    assert CliRunner().invoke(bare, []).stdout == "serving\n"

@@ -4,10 +4,13 @@ One row per series and moment, columns `series,timestamp,value` and optionally `
 is a missing row. What is wrong with one series never keeps the others out.
 """
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
+from zoneinfo import available_timezones
 
 import numpy as np
 import pandas as pd
@@ -18,6 +21,11 @@ from scaler.series import Floats
 COLUMNS = ("series", "timestamp", "value")
 LARGEST = 1e30
 """beyond it float32 has no room left for a square"""
+JITTER = 0.1
+"""how far from its place on the regular step a timestamp may lie, as a share of the step"""
+MOST_BINS_PER_ROW = 100
+"""a series with fewer rows for its span is hardly one; it also keeps one wrong year from filling the memory"""
+DAY_SECONDS = 86_400
 
 
 class DataError(Exception):
@@ -28,7 +36,8 @@ class DataError(Exception):
 class Series:
     """Demand of one series of one system on a regular step. values [S], NaN for a gap.
 
-    Bin i covers [start + i step, + step). start: seconds since the epoch; step_seconds: whole.
+    Bin i covers [start + i step, + step). start: seconds since the epoch; step_seconds: whole. timezone: the IANA name
+    of the zone whose days and weeks the demand follows, as a trigger says it.
     """
 
     system: str
@@ -37,6 +46,7 @@ class Series:
     start: float
     step_seconds: int
     values: Floats
+    timezone: str = "UTC"
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -65,76 +75,143 @@ class Loaded:
     refused: tuple[Refused, ...]
 
 
-def load(paths: Iterable[Path]) -> Loaded:
-    """All series of all files. Raises DataError for a file that is none of ours."""
-    found = [one for path in paths for one in _of_file(path)]
-    return Loaded(
-        tuple(one for one in found if isinstance(one, Series)),
-        tuple(one for one in found if isinstance(one, Refused)),
-    )
+def load(paths: Iterable[Path], timezone: str = "UTC") -> Loaded:
+    """All series of all files, each in `timezone`. Raises DataError for a file that is none of ours.
+
+    Where timestamps jitter, they are taken for the moment of the regular step next to them, a tenth of it away at most.
+    A series that two files of one name hold is taken from the first.
+    """
+    if timezone not in available_timezones():
+        raise DataError(f"timezone={timezone!r}: must be an IANA name such as Europe/Berlin")
+    found: dict[tuple[str, str], Series] = {}
+    refused: list[Refused] = []
+    for one in (one for path in paths for one in _of_file(path, timezone)):
+        if isinstance(one, Series) and (one.system, one.name) in found:
+            refused.append(Refused(one.system, one.name, "is in another file of this name as well"))
+        elif isinstance(one, Series):
+            found[one.system, one.name] = one
+        else:
+            refused.append(one)
+    return Loaded(tuple(found.values()), tuple(refused))
 
 
 def system_of(path: Path) -> str:
     """What a file's series have in common: its name without what tells the format."""
-    return path.name.removesuffix(".gz").rpartition(".")[0]
+    return Path(path.name.removesuffix(".gz")).stem
 
 
-def _of_file(path: Path) -> Iterator[Series | Refused]:
+def local_seconds(moments: NDArray[np.float64], timezone: str) -> NDArray[np.int64]:
+    """Seconds since the epoch, shifted to what the clocks in `timezone` show at each moment."""
+    clocks = pd.DatetimeIndex(np.asarray(moments).astype("datetime64[s]"), tz="UTC").tz_convert(timezone)
+    return np.asarray(clocks.tz_localize(None).asi8, np.int64)
+
+
+def _of_file(path: Path, timezone: str) -> Iterator[Series | Refused]:
     frame = _read(path)
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:
-        raise DataError(f"{path.name}: lacks the column {', '.join(missing)}; there are {', '.join(frame.columns)}")
+        found = ", ".join(map(str, frame.columns)) or "none"
+        raise DataError(f"{path.name}: lacks the column {', '.join(missing)}; there are {found}")
     if frame.empty:
         raise DataError(f"{path.name}: holds no rows")
-    for name, rows in frame.groupby("series", sort=False):
-        yield _series(system_of(path), str(name), rows)
+    if pd.api.types.is_numeric_dtype(frame["timestamp"]):
+        raise DataError(f"{path.name}: column timestamp holds plain numbers; it must hold moments (ISO 8601)")
+    for name, rows in frame.groupby("series", sort=False, dropna=False, observed=True):
+        if pd.isna(name):
+            yield Refused(system_of(path), "", f"{len(rows)} rows have no name of a series")
+        else:
+            yield _series(system_of(path), str(name), rows, timezone)
 
 
 def _read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        return pd.read_csv(path, dtype={"series": str, "timestamp": str, "unit": str})
+        return pd.read_csv(path, dtype={"series": str, "timestamp": str, "unit": str}, low_memory=False)
     except pd.errors.EmptyDataError:
         raise DataError(f"{path.name}: is empty") from None
-    except (OSError, ValueError, pd.errors.ParserError) as error:
+    except (OSError, EOFError, ValueError, NotImplementedError, zlib.error) as error:
         raise DataError(f"{path.name}: cannot be read: {error}") from None
 
 
-def _series(system: str, name: str, rows: pd.DataFrame) -> Series | Refused:
-    times = pd.to_datetime(rows["timestamp"], utc=True, errors="coerce")
-    values = pd.to_numeric(rows["value"], errors="coerce").to_numpy(np.float64)
-    texts = rows["value"].notna().to_numpy() & np.isnan(values)
-    found = _Rows(
-        times=(times - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(),
-        values=values,
-        not_numbers=rows["value"][texts].astype(str).tolist(),
-    )
+def _series(system: str, name: str, rows: pd.DataFrame, timezone: str) -> Series | Refused:
+    found = _rows(rows)
     for rule in RULES:
         if broken := rule(found):
             return Refused(system, name, broken)
-    unit = str(rows["unit"].iloc[0]) if "unit" in rows else ""
-    step = _step(found.times)
-    places = np.rint((found.times - found.times[0]) / step).astype(np.int64)
-    grid = np.full(places[-1] + 1, np.nan, np.float32)
-    grid[places] = found.values
-    return Series(system, name, unit, float(found.times[0]), int(step), grid)
+    values = np.full(found.places[-1] + 1, np.nan, np.float32)
+    values[found.places] = found.values
+    unit = rows["unit"].iloc[0] if "unit" in rows else None
+    start = found.origin + found.step * round((found.times[0] - found.origin) / found.step)
+    return Series(system, name, "" if pd.isna(unit) else str(unit), float(start), int(found.step), values, timezone)
 
 
-@dataclass(frozen=True, slots=True)
+def _rows(rows: pd.DataFrame) -> "_Rows":
+    times = pd.to_datetime(rows["timestamp"], utc=True, errors="coerce", format="ISO8601")
+    texts = rows["value"].mask(rows["value"].astype(str).str.strip() == "")
+    values = pd.to_numeric(texts, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    return _Rows(
+        times=(times - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(),
+        values=values,
+        not_numbers=texts[texts.notna().to_numpy() & np.isnan(values)].astype(str).tolist(),
+    )
+
+
+@dataclass(frozen=True)
 class _Rows:
+    """One series as it was written. What is worked out of `times` holds where the rules before have been kept."""
+
     times: NDArray[np.float64]
     values: NDArray[np.float64]
     not_numbers: list[str]
 
+    @cached_property
+    def step(self) -> float:
+        """Seconds: the smallest usual distance; where distances differ by some seconds, the part of a day next to it.
 
-def _step(times: NDArray[np.float64]) -> float:
-    return float(np.diff(times).min())
+        Distances that one row in ten has at most (two exports that overlap, a wrong clock) do not count as usual.
+        """
+        distances = np.diff(self.times)
+        smallest = float(np.quantile(distances, 0.1, method="lower"))
+        if (np.abs(distances / smallest - np.rint(distances / smallest)) * smallest < 1e-3).all():
+            return smallest
+        usual = np.median(distances[distances < 1.5 * smallest])
+        return float(_PARTS_OF_A_DAY[np.argmin(np.abs(_PARTS_OF_A_DAY - usual))])
+
+    @cached_property
+    def origin(self) -> float:
+        """A moment on the regular step: the clock's where most rows are near it, else one amid the rows."""
+        turns = self.times / self.step % 1
+        if np.mean(np.abs(turns - np.rint(turns)) <= JITTER) > MOST:
+            return 0.0
+        mean = np.angle(np.exp(2j * np.pi * turns).mean()) / (2 * np.pi)
+        amid = mean + np.median((turns - mean + 0.5) % 1 - 0.5)
+        return round(float(amid % 1 * self.step), 0 if self.step >= 10 else 3)
+
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """The bin of each row, counted from the first."""
+        places = np.rint((self.times - self.origin) / self.step).astype(np.int64)
+        return np.asarray(places - places[0], np.int64)
+
+    def at(self, row: int) -> str:
+        """How a message names a row."""
+        moment = pd.Timestamp(self.times[row], unit="s").round("ms") if np.isfinite(self.times[row]) else None
+        return f"row {row + 1} of the series" + (f" ({moment.isoformat()}Z)" if moment is not None else "")
+
+
+MOST = 0.8
+"""share of the rows that settles a doubt"""
+_PARTS_OF_A_DAY = np.array([seconds for seconds in range(1, DAY_SECONDS + 1) if DAY_SECONDS % seconds == 0])
+
+
+def _first(marks: NDArray[np.bool_]) -> int:
+    return int(np.argmax(marks))
 
 
 def _moments(rows: _Rows) -> str:
-    bad = np.flatnonzero(np.isnan(rows.times))
-    return f"row {bad[0] + 1}: timestamp is not a moment (ISO 8601)" if len(bad) else ""
+    bad = np.isnan(rows.times)
+    return f"{rows.at(_first(bad))}: timestamp is not a moment (ISO 8601)" if bad.any() else ""
 
 
 def _numbers(rows: _Rows) -> str:
@@ -142,31 +219,56 @@ def _numbers(rows: _Rows) -> str:
 
 
 def _several(rows: _Rows) -> str:
-    return "has fewer than two rows" if len(rows.times) < 2 else ""
+    return "has one row: two at least tell its step" if len(rows.times) < 2 else ""
 
 
 def _ascending(rows: _Rows) -> str:
-    steps = np.diff(rows.times)
-    if (steps == 0).any():
-        return f"row {int(np.flatnonzero(steps == 0)[0]) + 2}: timestamp occurs twice"
-    if (steps < 0).any():
-        return f"row {int(np.flatnonzero(steps < 0)[0]) + 2}: timestamps must ascend"
+    distances = np.diff(rows.times, prepend=-np.inf)
+    if (distances == 0).any():
+        return f"{rows.at(_first(distances == 0))}: timestamp occurs twice"
+    if (distances < 0).any():
+        return f"{rows.at(_first(distances < 0))}: timestamps must ascend"
     return ""
 
 
+def _whole_step(rows: _Rows) -> str:
+    return "" if abs(rows.step - round(rows.step)) < 1e-3 <= rows.step else f"its step of {rows.step:g} s is not whole"
+
+
+def _filled(rows: _Rows) -> str:
+    distances = np.diff(rows.times)
+    if (rows.times[-1] - rows.times[0]) / rows.step <= MOST_BINS_PER_ROW * len(rows.times):
+        return ""
+    widest = int(np.argmax(distances))
+    return (
+        f"has {len(rows.times)} rows at a step of {rows.step:g} s but spans {_span(rows.times[-1] - rows.times[0])}, "
+        f"{_span(distances[widest])} of it before {rows.at(widest + 1)}: is that moment right?"
+    )
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / DAY_SECONDS:.0f} days" if seconds >= 2 * DAY_SECONDS else f"{seconds:.0f} s"
+
+
 def _regular(rows: _Rows) -> str:
-    step = _step(rows.times)
-    if step != round(step):
-        return f"the step of {step:g} s is not whole seconds"
-    off = np.flatnonzero(np.abs(np.diff(rows.times) % step) > 1e-6)
-    return f"row {off[0] + 2}: timestamp is not on the regular step of {step:g} s" if len(off) else ""
+    turns = (rows.times - rows.origin) / rows.step
+    off = np.abs(turns - np.rint(turns))
+    if (off > JITTER + 1e-9).any():
+        worst = _first(off > JITTER + 1e-9)
+        seconds = off[worst] * rows.step
+        return (
+            f"{rows.at(worst)}: timestamp is {seconds:.3g} s off its regular step of {rows.step:g} s; "
+            f"{JITTER:.0%} of the step are allowed"
+        )
+    same = np.diff(rows.places, prepend=-1) == 0
+    return f"{rows.at(_first(same))}: is the second in one step of {rows.step:g} s" if same.any() else ""
 
 
 def _in_range(rows: _Rows) -> str:
     if (rows.values < 0).any():
-        return f"row {int(np.flatnonzero(rows.values < 0)[0]) + 1}: demand must not be negative"
+        return f"{rows.at(_first(rows.values < 0))}: demand must not be negative"
     if (rows.values > LARGEST).any():
-        return f"row {int(np.flatnonzero(rows.values > LARGEST)[0]) + 1}: demand must be finite and below {LARGEST:g}"
+        return f"{rows.at(_first(rows.values > LARGEST))}: demand must be finite and below {LARGEST:g}"
     return ""
 
 
@@ -175,9 +277,21 @@ def _known(rows: _Rows) -> str:
 
 
 def _varied(rows: _Rows) -> str:
-    return "is constant: there is nothing to forecast" if np.nanmin(rows.values) == np.nanmax(rows.values) else ""
+    values = rows.values.astype(np.float32)
+    return "is constant: there is nothing to forecast" if np.nanmin(values) == np.nanmax(values) else ""
 
 
 _Rule: TypeAlias = Callable[[_Rows], str]
-RULES: tuple[_Rule, ...] = (_moments, _numbers, _several, _ascending, _regular, _in_range, _known, _varied)
+RULES: tuple[_Rule, ...] = (
+    _moments,
+    _numbers,
+    _several,
+    _ascending,
+    _whole_step,
+    _filled,
+    _regular,
+    _in_range,
+    _known,
+    _varied,
+)
 """each says what is broken, or nothing; a later one may rely on those before it"""

@@ -3,6 +3,7 @@
 Axes as in scaler.series: N windows, T fine past steps, L coarse past blocks, H future steps.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from scaler.bundle.folder import Arrays
 from scaler.bundle.signature import HISTORY, LOCAL_TIME, LONG_HISTORY, SERIES
+from scaler.history.grid import summed_up
 from scaler.series import Floats, Grid
-from training.data.load import Series
+from training.data.load import Series, local_seconds
 
 Rows: TypeAlias = NDArray[np.int64] | NDArray[np.bool_]
 """which windows: their positions, or a mark for each"""
@@ -88,40 +90,54 @@ class Windows:
 
 
 def cutoffs(series: Series, count: int, horizon: int, since: float, until: float) -> NDArray[np.float64]:
-    """At most `count` moments spread evenly over [since, until), each with a whole horizon of record behind it."""
+    """At most `count` moments spread evenly over [since, until], the `horizon` steps after each within it and recorded.
+
+    Each has at least one step of record before it. None where the series or the span is too short.
+    """
     step = series.step_seconds
-    first = max(0, int(np.ceil((since - series.start) / step)))
-    last = min(len(series.values) - horizon, int(np.floor((until - series.start) / step)) - horizon)
-    if last <= first:
+    first = max(1, math.ceil((since - series.start) / step - 1e-6))
+    last = min(len(series.values), math.floor((until - series.start) / step + 1e-6)) - horizon
+    if last < first or count < 1:
         return np.empty(0)
-    positions = np.unique(np.linspace(first + 1, last, count).astype(np.int64))
+    positions = np.unique(np.linspace(first, last, count).astype(np.int64))
     return np.asarray(series.start + step * positions, np.float64)
 
 
 def cut(chosen: Iterable[tuple[Series, NDArray[np.float64]]], grid: Grid, horizon: int) -> Windows:
     """The windows of each series at its cutoffs, in that order. A window's past ends with the last bin before it.
 
-    Series without a cutoff keep their place in `names`. Raises ValueError where no series has one.
+    Series without a cutoff keep their place in `names`. Raises ValueError where no series has a cutoff, where one is
+    on another step than the grid, and where a cutoff is not between two of its bins with the horizon on record.
     """
     parts = list(chosen)
     names = tuple(f"{series.system}/{series.name}" for series, _ in parts)
     if not sum(len(moments) for _, moments in parts):
         raise ValueError("no window can be cut: every series is shorter than the horizon")
-    fine = np.concatenate([_fine(s, _places(s, m), grid.steps) for s, m in parts])
-    coarse = np.concatenate([_coarse(s, m, grid) for s, m in parts])
-    truth = np.concatenate([_ahead(s, _places(s, m), horizon) for s, m in parts])
-    moments = np.concatenate([m for _, m in parts])
-    # the last sample is known at the cutoff: a bin that covers (…, cutoff] is a sample at the cutoff
-    local = moments.astype(np.int64)
+    places = [_places(series, moments, grid, horizon) for series, moments in parts]
+    fine = [_fine(series, before, grid.steps) for (series, _), before in zip(parts, places, strict=True)]
+    truth = [_ahead(series, before, horizon) for (series, _), before in zip(parts, places, strict=True)]
+    coarse = [_coarse(series, moments, grid) for series, moments in parts]
+    # the last bin covers (…, cutoff] as a sample taken at the cutoff does: local time is the cutoff's
+    local = np.concatenate([local_seconds(moments, series.timezone) for series, moments in parts])
     ahead = local[:, None] + grid.step_seconds * np.arange(1, horizon + 1)
-    owner = np.repeat(np.arange(len(parts)), [len(m) for _, m in parts])
-    past = Past(fine, coarse, local, owner)
-    return Windows(grid, past, KnownFuture(ahead), Truth(truth), names, moments)
+    owner = np.repeat(np.arange(len(parts)), [len(moments) for _, moments in parts])
+    past = Past(np.concatenate(fine), np.concatenate(coarse), local, owner)
+    moments = np.concatenate([moments for _, moments in parts])
+    return Windows(grid, past, KnownFuture(ahead), Truth(np.concatenate(truth)), names, moments)
 
 
-def _places(series: Series, moments: NDArray[np.float64]) -> NDArray[np.int64]:
+def _places(series: Series, moments: NDArray[np.float64], grid: Grid, horizon: int) -> NDArray[np.int64]:
     """How many bins lie before each moment."""
-    return np.asarray(np.rint((moments - series.start) / series.step_seconds), np.int64)
+    who = f"{series.system}: series {series.name!r}"
+    if series.step_seconds != grid.step_seconds:
+        raise ValueError(f"{who}: has a step of {series.step_seconds} s, the windows one of {grid.step_seconds} s")
+    exact = (np.asarray(moments, np.float64) - series.start) / series.step_seconds
+    places = np.asarray(np.rint(exact), np.int64)
+    if (np.abs(exact - places) > 1e-6).any():
+        raise ValueError(f"{who}: a cutoff must lie between two of its bins")
+    if (places < 0).any() or (places + horizon > len(series.values)).any():
+        raise ValueError(f"{who}: a cutoff must have {horizon} steps of record after it, and none may lie before it")
+    return places
 
 
 def _fine(series: Series, places: NDArray[np.int64], steps: int) -> Floats:
@@ -136,16 +152,17 @@ def _ahead(series: Series, places: NDArray[np.int64], horizon: int) -> Floats:
 
 
 def _coarse(series: Series, moments: NDArray[np.float64], grid: Grid) -> Floats:
-    """Mean and max per complete clock-aligned block before each moment. [N, L, 2]"""
+    """Mean and max per complete clock-aligned block before each moment, as the scaler keeps them. [N, L, 2]
+
+    A block is made of the bins that end within (start, start + coarse]; it is missing where fewer than half are known.
+    """
     per = grid.coarse_seconds // series.step_seconds
-    first = int(np.ceil(series.start / grid.coarse_seconds))
-    skipped = round((first * grid.coarse_seconds - series.start) / series.step_seconds)
-    whole = max(0, (len(series.values) - skipped) // per)
-    bins = series.values[skipped : skipped + whole * per].reshape(whole, per)
-    blocks = np.full((grid.coarse_steps + whole, 2), np.nan, np.float32)
-    known = ~np.isnan(bins).all(axis=1)
-    blocks[grid.coarse_steps :][known, 0] = np.nanmean(bins[known], axis=1)
-    blocks[grid.coarse_steps :][known, 1] = np.nanmax(bins[known], axis=1)
-    complete = np.clip(np.floor(moments / grid.coarse_seconds).astype(np.int64) - first, 0, whole)
+    first = math.floor(series.start / grid.coarse_seconds + 1e-9)
+    before = math.ceil((series.start - first * grid.coarse_seconds) / series.step_seconds - 1e-9)
+    bins = np.concatenate([np.full(before, np.nan, np.float32), series.values])
+    whole = len(bins) // per
+    bins = bins[: whole * per].reshape(whole, per)
+    blocks = np.concatenate([np.full((grid.coarse_steps, 2), np.nan, np.float32), summed_up(bins)])
+    complete = np.clip(np.floor(np.asarray(moments) / grid.coarse_seconds).astype(np.int64) - first, 0, whole)
     window: Floats = blocks[complete[:, None] + np.arange(grid.coarse_steps)]
     return window

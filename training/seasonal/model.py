@@ -21,7 +21,7 @@ def build(model: SeasonalModel) -> bytes:
             builder.input(tensor.name, _type(tensor), shape_of(tensor, model.sizes))
             for tensor in (HISTORY, LONG_HISTORY, LOCAL_TIME)
         ]
-        for tensor, value in zip((QUANTILES, PEAKS), _forecast(op, model, *inputs), strict=True):
+        for tensor, value in zip((QUANTILES, PEAKS), forecast(op, model, *inputs), strict=True):
             value.shape, value.dtype = ir.Shape(shape_of(tensor, model.sizes)), _type(tensor)
             builder.add_output(value, tensor.name)
         return graph.serialised(builder, "headway")
@@ -31,7 +31,7 @@ def _type(tensor: Tensor) -> ir.DataType:
     return {"float32": ir.DataType.FLOAT, "int64": ir.DataType.INT64}[tensor.dtype]
 
 
-def _forecast(op: Any, model: SeasonalModel, history: Any, long_history: Any, local_time: Any) -> tuple[Any, Any]:
+def forecast(op: Any, model: SeasonalModel, history: Any, long_history: Any, local_time: Any) -> tuple[Any, Any]:
     """(quantiles, peaks): everything between is relative to the mean of `history`."""
     demand = graph.masked(op, history)
     scale = _scale(op, demand)

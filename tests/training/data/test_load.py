@@ -1,0 +1,231 @@
+"""What can be loaded as recorded demand, and what is said of the rest."""
+
+import gzip
+import re
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from training.data.load import DataError, Loaded, load, local_seconds, system_of
+
+NOON = pd.Timestamp("2024-03-01T12:00:00Z")
+DEMAND = [3.0, 1.0, 4.0, 1.0, 5.0, 9.0]
+
+Rows = tuple[list[str], list[object]]
+
+
+def minutes(count: int = 6, step: float = 60.0) -> list[str]:
+    """Timestamps from noon on."""
+    return [(NOON + pd.Timedelta(seconds=step * i)).isoformat() for i in range(count)]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., Loaded]:
+    """Loads a CSV of the given series next to a healthy one, which must always be there."""
+
+    def loaded(**series: Rows) -> Loaded:
+        lines = ["series,timestamp,value,unit"]
+        for name, (times, values) in {**series, "healthy": (minutes(), DEMAND)}.items():
+            lines += [f"{name},{time},{value},req" for time, value in zip(times, values, strict=True)]
+        path = tmp_path / "shop.csv"
+        path.write_text("\n".join(lines) + "\n")
+        found = load([path])
+        assert any(one.name == "healthy" and one.values.tolist() == DEMAND for one in found.series)
+        return found
+
+    return loaded
+
+
+def refused(found: Loaded, name: str) -> str:
+    """The one refusal, which must be of this series."""
+    (one,) = found.refused
+    assert (one.system, one.name) == ("shop", name)
+    return str(one)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])
+def test_every_format_gives_the_same(tmp_path, suffix) -> None:
+    """CSV, compressed CSV and Parquet hold the same series: empty values and missing rows are gaps."""
+    frame = pd.DataFrame(
+        {
+            "series": ["b"] * 4 + ["a"] * 2,
+            "timestamp": pd.to_datetime([*np.array(minutes())[[0, 1, 2, 5]], *minutes(2, 300)]),
+            "value": [1.0, np.nan, 0.0, 2.5, 7.0, 8.0],
+            "unit": ["req/min"] * 4 + [None] * 2,
+        }
+    )
+    path = tmp_path / f"shop.eu.{suffix}"
+    frame.to_parquet(path) if suffix == "parquet" else frame.to_csv(path, index=False)
+    b, a = load([path]).series
+    assert (b.system, b.name, b.unit, b.start, b.step_seconds) == ("shop.eu", "b", "req/min", NOON.timestamp(), 60)
+    np.testing.assert_array_equal(b.values, np.float32([1, np.nan, 0, np.nan, np.nan, 2.5]))
+    assert (a.name, a.unit, a.step_seconds, a.values.tolist(), a.end) == ("a", "", 300, [7, 8], NOON.timestamp() + 600)
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        ([2.0] * 6, "is constant: there is nothing to forecast"),
+        ([1e12, 1e12 + 1] * 3, "is constant: there is nothing to forecast"),
+        ([""] * 6, "has no value at all"),
+        ([1, 2, -0.5, 4, 5, 6], r"row 3 of the series \(2024-03-01T12:02:00Z\): demand must not be negative"),
+        ([1, 2, "inf", 4, 5, 6], r"row 3 of the series \(.*\): demand must be finite and below 1e\+30"),
+        ([1, 2, "many", 4, 5, 6], "value 'many' is not a number; a gap is an empty value"),
+    ],
+)
+def test_values_that_are_no_demand(read, values, rule) -> None:
+    """Constant, unknown, negative, infinite or written in words: refused by name and rule; the others go on."""
+    assert re.search(rule, refused(read(ill=(minutes(), values)), "ill"))
+
+
+@pytest.mark.parametrize(
+    ("times", "rule"),
+    [
+        (minutes(1), "has one row"),
+        ([*minutes(5), minutes(5)[-1]], r"row 6 of the series \(2024-03-01T12:04:00Z\): timestamp occurs twice"),
+        ([minutes(2)[1], minutes(2)[0]], r"row 2 of the series \(2024-03-01T12:00:00Z\): timestamps must ascend"),
+        (["yesterday", *minutes(5)], r"row 1 of the series: timestamp is not a moment \(ISO 8601\)"),
+        (minutes(6, 0.5), "its step of 0.5 s is not whole"),
+        ([*minutes(5), *minutes(5, 88)[-1:]], r"row 6 .*12:05:52Z.* is 8 s off its regular step of 60 s; 10% of the"),
+    ],
+)
+def test_timestamps_that_are_no_regular_step(read, times, rule) -> None:
+    """Too few, duplicated, unsorted, unreadable or irregular timestamps: refused by name, row and rule."""
+    values = (np.arange(len(times)) % 5).tolist()
+    assert re.search(rule, refused(read(ill=(times, values)), "ill"))
+
+
+def test_jitter_of_seconds_is_snapped_to_the_clock(read) -> None:
+    """Samples taken some seconds late or early, as exporters do, lie on the clock's minute; a lost one is a gap."""
+    late = np.random.default_rng(3).uniform(-5, 5, 200)
+    times = [(NOON + pd.Timedelta(seconds=60 * i + late[i])).isoformat() for i in range(200) if i != 50]
+    found = read(jittery=(times, [float(i) for i in range(200) if i != 50]))
+    one = found.series[0]
+    expected = np.arange(200, dtype=np.float32)
+    expected[50] = np.nan
+    assert (one.start, one.step_seconds, found.refused) == (NOON.timestamp(), 60, ())
+    np.testing.assert_array_equal(one.values, expected)
+
+
+def test_a_step_beside_the_clock_stays_there(read) -> None:
+    """A series sampled at half past every minute, some seconds early or late, keeps its own phase."""
+    late = np.random.default_rng(4).uniform(-3, 3, 400)
+    times = [(NOON + pd.Timedelta(seconds=60 * i + 30 + late[i])).isoformat() for i in range(400)]
+    one = read(beside=(times, list(range(400)))).series[0]
+    assert one.start == pytest.approx(NOON.timestamp() + 30, abs=1)
+    assert one.values.tolist() == list(range(400))
+
+
+def test_two_rows_in_one_step(read) -> None:
+    """Two exports that overlap by some seconds have two values for one moment: which one counts is not ours to say."""
+    times = [*minutes(50)[:40], (NOON + pd.Timedelta(seconds=60 * 39 + 4)).isoformat(), *minutes(50)[40:]]
+    rule = refused(read(twice=(times, list(range(51)))), "twice")
+    assert "row 41 of the series (2024-03-01T12:39:04Z): is the second in one step of 60 s" in rule
+
+
+def test_one_wrong_year_does_not_fill_the_memory(read) -> None:
+    """One timestamp decades away is refused with the moment in question, and little memory is taken."""
+    times = [*minutes(500), "2064-03-01T12:00:00Z"]
+    tracemalloc.start()
+    rule = refused(read(wrong=(times, list(range(501)))), "wrong")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "14610 days of it before row 501 of the series (2064-03-01T12:00:00Z): is that moment right?" in rule
+    assert peak < 20e6
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e12])
+def test_wild_scales(read, scale) -> None:
+    """Demand of a billionth and of a trillion is demand."""
+    one = read(wild=(minutes(), [scale * value for value in DEMAND])).series[0]
+    np.testing.assert_allclose(one.values, np.array(DEMAND) * scale, rtol=1e-6)
+
+
+def test_what_is_healthy_though_it_looks_odd(read) -> None:
+    """A week without variance within a record, a record of two rows, and one that begins later than the others."""
+    flat = [1.0, *[7.0] * (7 * 1440), 2.0]
+    found = read(flat=(minutes(len(flat)), flat), young=(minutes(9)[7:], [1, 2]))
+    assert [(one.name, len(one.values)) for one in found.series] == [
+        ("flat", 7 * 1440 + 2),
+        ("young", 2),
+        ("healthy", 6),
+    ]
+    assert found.refused == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rule"),
+    [
+        ("a.csv", b"", "a.csv: is empty"),
+        ("a.csv", b"series,timestamp,value\n", "a.csv: holds no rows"),
+        (
+            "a.csv",
+            b"series,time,value\na,2024-01-01,1\n",
+            "a.csv: lacks the column timestamp; there are series, time, v",
+        ),
+        ("a.csv", b"series,timestamp,value\na,b,1,2,3\na,b\nc,d,e,f,g,h", "a.csv: cannot be read"),
+        ("a.csv.gz", gzip.compress(b"series,timestamp,value\n" * 1000)[:-20], "a.csv.gz: cannot be read"),
+        ("a.csv", b"\xff\xfe\x00series", "a.csv: cannot be read"),
+        ("a.parquet", b"PAR1 and then nothing", "a.parquet: cannot be read"),
+    ],
+)
+def test_files_that_are_none_of_ours(tmp_path, name, content, rule) -> None:
+    """An empty, torn or foreign file is refused by name and rule."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=rule):
+        load([tmp_path / name])
+
+
+def test_a_file_that_is_not_there(tmp_path) -> None:
+    """A missing file is named."""
+    with pytest.raises(DataError, match=r"no\.csv: cannot be read"):
+        load([tmp_path / "no.csv"])
+
+
+def test_numbers_are_no_timestamps(tmp_path) -> None:
+    """A Parquet file with epochs as plain numbers is refused: nobody knows their unit."""
+    frame = pd.DataFrame({"series": ["a"] * 2, "timestamp": [1_700_000_000, 1_700_000_060], "value": [1.0, 2.0]})
+    frame.to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="plain numbers"):
+        load([tmp_path / "a.parquet"])
+
+
+def test_rows_without_a_name_are_told(read) -> None:
+    """Rows that belong to no series are not dropped in silence."""
+    (one,) = read(**{"": (minutes(2), [1, 2])}).refused
+    assert str(one) == "shop: series '': 2 rows have no name of a series"
+
+
+def test_one_series_in_two_files(tmp_path) -> None:
+    """Two files of one name in two folders: the series of the first counts, the second is told."""
+    for folder, value in (("first", 1), ("second", 5)):
+        (tmp_path / folder).mkdir()
+        frame = pd.DataFrame({"series": "web", "timestamp": minutes(3), "value": [value, 2, 3]})
+        frame.to_csv(tmp_path / folder / "shop.csv", index=False)
+    found = load([tmp_path / "first" / "shop.csv", tmp_path / "second" / "shop.csv"])
+    assert [one.values.tolist() for one in found.series] == [[1, 2, 3]]
+    assert [str(one) for one in found.refused] == ["shop: series 'web': is in another file of this name as well"]
+
+
+def test_the_system_is_the_name_of_the_file() -> None:
+    """Without folder and format; a name without a suffix stays whole."""
+    names = ("a/web.csv", "web.csv.gz", "web.eu.parquet", "web")
+    assert [system_of(Path(name)) for name in names] == ["web", "web", "web.eu", "web"]
+
+
+def test_local_time_over_a_clock_change() -> None:
+    """The clocks of Berlin jump from 2 to 3 on the last Sunday of March; those of Kolkata lie half an hour off."""
+    before = pd.Timestamp("2024-03-31T00:59:00Z").timestamp()
+    shown = local_seconds(np.array([before, before + 60]), "Europe/Berlin") - before
+    assert shown.tolist() == [3600, 60 + 7200]
+    assert local_seconds(np.array([before]), "Asia/Kolkata")[0] - before == 5.5 * 3600
+
+
+def test_an_unknown_zone() -> None:
+    """A zone that nobody knows is told before a file is read."""
+    with pytest.raises(DataError, match="timezone='Berlin': must be an IANA name"):
+        load([], "Berlin")

@@ -1,0 +1,282 @@
+"""Pulling recorded demand: against a real Prometheus, and against servers that fail as no real one does on demand."""
+
+import asyncio
+import errno
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+
+from scaler.decide import Desk
+from scaler.history.traces import read_traces
+from scaler.status.report import HistoryFacts
+from scaler.status.routes import StatusRoutes
+from scaler.telemetry import Telemetry
+from scaler.trigger import TriggerRules
+from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
+from training.data.load import DataError, load
+from training.data.pull import Pulled, Wanted, pull, watched
+
+MIDNIGHT = 1_700_006_400.0
+"""2023-11-15T00:00:00Z"""
+DAY = 86400.0
+SPAN = {"since": MIDNIGHT - 3 * DAY, "until": MIDNIGHT}
+
+
+def wave(moment: float) -> float:
+    """What `wave` was at a moment: different in every minute."""
+    return round(100 + 50 * math.sin(2 * math.pi * moment / DAY) + (moment // 60) % 7, 3)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServer]:
+    minutes = [MIDNIGHT - 60.0 * back for back in range(3 * 1440, -1, -1)]
+    recording = [
+        Recorded("wave", [(t, wave(t)) for t in minutes], {"job": "shop"}),
+        Recorded("young", [(t, wave(t)) for t in minutes[-600:] if not 100 <= (MIDNIGHT - t) / 60 < 130]),
+        *(Recorded("apps", [(t, 1.0) for t in minutes], {"app": app}) for app in "ab"),
+    ]
+    with prometheus(tmp_path_factory.mktemp("prometheus"), recording) as running:
+        yield running
+
+
+@pytest.mark.server
+def test_everything_from_a_real_server(server, tmp_path) -> None:
+    """Good series arrive whole, on the bins that their samples close; each bad one is named, and disturbs nobody."""
+    told: list[tuple[str, float]] = []
+    found = pull(
+        triggers=[
+            ("shop/wave", "sum(wave)"),
+            ("shop/broken", "sum(wave"),
+            ("shop/young", "sum(young)"),
+            ("shop/several", "apps"),
+            Wanted("shop/nothing", "sum(unheard_of)"),
+        ],
+        server=server.url,
+        target=tmp_path / "shop.parquet",
+        unit="req/s",
+        progress=lambda doing, share: told.append((doing, share)),
+        **SPAN,
+    )
+    refused = {one.name: one.rule for one in found.refused}
+    assert found.series == ("shop/wave", "shop/young")
+    assert set(refused) == {"shop/broken", "shop/several", "shop/nothing"}
+    assert "parse error" in refused["shop/broken"]
+    assert "returned 2 series" in refused["shop/several"]
+    assert refused["shop/nothing"] == "the query returned nothing in the whole span"
+    assert [share for _, share in told] == sorted(share for _, share in told)
+    assert told[-1][1] == pytest.approx(1)
+    whole, young = load([found.path]).series
+    assert (whole.system, whole.unit, whole.start, whole.end) == ("shop", "req/s", MIDNIGHT - 3 * DAY, MIDNIGHT)
+    np.testing.assert_allclose(whole.values, [wave(moment + 60) for moment in whole.times], rtol=1e-6)
+    assert young.end == MIDNIGHT
+    assert len(young.values) == 600
+    # Prometheus looks back five minutes for the last sample, version 3 a moment less
+    assert np.isnan(young.values).sum() in (30 - 5, 30 - 4)
+
+
+@pytest.mark.server
+def test_the_file_is_a_recording_for_the_scaler_as_well(server, tmp_path) -> None:
+    """What was pulled can be replayed: the scaler's own reader finds the same series, gaps included."""
+    target = tmp_path / "shop.parquet"
+    pull(triggers=[("young", "sum(young)")], server=server.url, target=target, step_seconds=300, **SPAN)
+    (ours,) = load([target]).series
+    theirs = read_traces(target)["young"]
+    assert (theirs.start, theirs.step_seconds) == (ours.start, 300)
+    np.testing.assert_array_equal(theirs.values, ours.values)
+
+
+class Prometheus:
+    """Answers range queries; `fail` may answer otherwise. Keeps what it was asked for."""
+
+    def __init__(self, fail: Callable[[str, int], httpx.Response | None] = lambda query, count: None) -> None:
+        self.asked: list[tuple[str, float, float]] = []
+        self._fail = fail
+
+    def transport(self) -> httpx.MockTransport:
+        return httpx.MockTransport(self._answer)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        form = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
+        first, last, step = (float(form[name]) for name in ("start", "end", "step"))
+        self.asked.append((form["query"], first, last))
+        if failure := self._fail(form["query"], len(self.asked)):
+            return failure
+        values = [[moment, str(wave(moment))] for moment in np.arange(first, last + 1, step).tolist()]
+        result = [{"metric": {}, "values": values}]
+        return httpx.Response(200, json={"status": "success", "data": {"resultType": "matrix", "result": result}})
+
+
+def pulled(one: Prometheus, target: Path, *names: str, **told) -> Pulled:
+    arguments = {"patience_seconds": 1.0, "at_once": 1, **SPAN, **told}
+    triggers = [(name, f"sum({name})") for name in names]
+    return pull(triggers=triggers, server="http://p:9090", target=target, transport=one.transport(), **arguments)
+
+
+def test_a_pull_is_asked_for_in_days(tmp_path) -> None:
+    """A request for each series and day, from midnight to midnight however the span begins and ends."""
+    asking = Prometheus()
+    pulled(asking, tmp_path / "a.parquet", "a", since=MIDNIGHT - DAY - 90, until=MIDNIGHT + 150)
+    spans = [(first - MIDNIGHT, last - MIDNIGHT) for _, first, last in asking.asked]
+    assert spans == [(-DAY, -DAY), (-DAY + 60, 0), (60, 120)]
+    assert not (tmp_path / ".a.parquet.parts").exists()
+
+
+def test_an_interrupted_pull_goes_on_where_it_stopped(tmp_path) -> None:
+    """After Ctrl-C nothing half-written lies about; the rerun asks for the rest only, and the file is the same."""
+    target = tmp_path / "shop.parquet"
+    asking = Prometheus()
+
+    def interrupt(doing: str, share: float) -> None:
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pulled(asking, target, "a", "b", progress=interrupt)
+    before = len(asking.asked)
+    assert [path.name for path in tmp_path.iterdir()] == [".shop.parquet.parts"]
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert 3 <= before <= 5
+    assert pulled(asking, target, "a", "b").series == ("a", "b")
+    assert len(asking.asked) == 6
+    assert len(set(asking.asked)) == 6
+    pulled(Prometheus(), tmp_path / "whole.parquet", "a", "b")
+    assert target.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["shop.parquet", "whole.parquet"]
+
+
+def test_a_failed_series_is_asked_again_by_the_next_pull(tmp_path) -> None:
+    """One series fails: the others are in the file, the parts stay, and the rerun completes it without asking twice."""
+    failing = Prometheus(lambda query, count: httpx.Response(422, json={"error": "no"}) if "b" in query else None)
+    found = pulled(failing, tmp_path / "shop.parquet", "a", "b")
+    assert found.series == ("a",)
+    assert [str(one) for one in found.refused] == ["shop: series 'b': http://p:9090: no"]
+    asking = Prometheus()
+    assert pulled(asking, tmp_path / "shop.parquet", "a", "b").series == ("a", "b")
+    assert {query for query, _, _ in asking.asked} == {"sum(b)"}
+
+
+def test_a_server_that_stumbles_is_asked_again(tmp_path) -> None:
+    """More failures in a row than one request repeats for are waited out."""
+    stumbling = Prometheus(lambda query, count: httpx.Response(503, text="starting") if count <= 4 else None)
+    assert pulled(stumbling, tmp_path / "a.parquet", "a", patience_seconds=10.0).refused == ()
+
+
+def test_a_dead_server_is_given_up_once(tmp_path) -> None:
+    """Nobody answers: every series says so after the patience for one, and the file of the last pull stays as it is."""
+    target = tmp_path / "shop.parquet"
+    pulled(Prometheus(), target, "a")
+    before, began = target.read_bytes(), time.monotonic()
+    found = pulled(Prometheus(lambda query, count: httpx.Response(503)), target, *"bcdefgh")
+    assert time.monotonic() - began < 5
+    assert (found.series, [one.name for one in found.refused]) == ((), list("bcdefgh"))
+    assert all("HTTP 503" in one.rule for one in found.refused)
+    assert target.read_bytes() == before
+
+
+def test_a_full_disk(tmp_path, monkeypatch) -> None:
+    """No room for a part, or for the file: an error that says so; the file of the last pull stays as it is."""
+    target = tmp_path / "shop.parquet"
+    pulled(Prometheus(), target, "a")
+    before = target.read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for place in ("training.data.pull.np.savez", "training.data.pull.pq.ParquetWriter"):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, full)
+            with pytest.raises(DataError, match=r"shop\.parquet: cannot be written: No space left on device"):
+                pulled(Prometheus(), target, "a", until=MIDNIGHT - DAY)
+        assert target.read_bytes() == before
+        assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("told", "rule"),
+    [
+        ({"triggers": []}, "triggers: there are none"),
+        ({"triggers": [("a", "x"), ("a", "y")]}, "trigger 'a': each needs a name of its own"),
+        ({"triggers": [("a", " ")]}, "trigger 'a': query is empty"),
+        ({"server": ""}, "trigger 'a': server '': must start with http"),
+        ({"server": "http://user:word@p"}, r"trigger 'a': server 'http://\*\*\*@p': must not carry a user"),
+        ({"until": SPAN["since"] + 59}, "the span holds no whole step of 60 s"),
+        ({"until": 1e11}, "lies in the future"),
+        ({"step_seconds": 0}, "step_seconds=0: must be whole"),
+        ({"target": Path("/dev/null/shop.parquet")}, "cannot be written: Not a directory"),
+    ],
+)
+def test_what_cannot_be_pulled(tmp_path, told, rule) -> None:
+    """No or equal names, empty queries, impossible servers, spans, steps and places: told before anything is asked."""
+    asking = Prometheus()
+    right = {"triggers": [("a", "x")], "server": "http://p:9090", "target": tmp_path / "a.parquet", **SPAN}
+    with pytest.raises(DataError, match=rule):
+        pull(**{**right, **told}, transport=asking.transport())
+    assert asking.asked == []
+
+
+def scaler_with(*triggers: tuple[str, str, str]) -> httpx.MockTransport:
+    """The HTTP port of a scaler that watches (namespace, name, query), without a socket."""
+    desk = Desk(TriggerRules("http://prometheus:9090"), 15.0)
+    for namespace, name, query in triggers:
+        desk.watch(namespace, name, {"query": query, "threshold": "10"}, MIDNIGHT)
+    facts = HistoryFacts("seasonal@1", MIDNIGHT, None, 600.0, 3600.0, 86400.0, is_backfilled=True)
+    app = StatusRoutes(desk, Telemetry(), lambda: {}, lambda key: facts, lambda: MIDNIGHT).app()
+
+    async def ask(request: httpx.Request) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+            answer = await client.get(request.url)
+        return httpx.Response(answer.status_code, content=answer.content)
+
+    return httpx.MockTransport(lambda request: asyncio.run(ask(request)))
+
+
+def test_all_that_a_scaler_watches() -> None:
+    """Every trigger on every page, with its server; two of one ScaledObject have names of their own."""
+    many = [("shop", f"web-{number:03d}", f"sum(web_{number})") for number in range(600)]
+    found = watched("http://headway:8080/", scaler_with(*many, ("bank", "api", "sum(x)"), ("bank", "api", "sum(y)")))
+    assert {(one.name, one.query) for one in found[2:]} == {(f"{space}/{name}", query) for space, name, query in many}
+    assert {one.query for one in found[:2]} == {"sum(x)", "sum(y)"}
+    assert len({one.name for one in found}) == 602
+    assert all(one.name.startswith("bank/api/") for one in found[:2])
+    assert {one.server for one in found} == {"http://prometheus:9090"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "rule"),
+    [
+        (httpx.Response(404), "404 Not Found"),
+        (httpx.Response(200, text="<html>"), "answers, but not as a scaler does"),
+        (httpx.Response(200, json={"plans": [{}], "next": None}), "answers, but not as a scaler does"),
+    ],
+)
+def test_a_port_that_is_no_scaler(answer, rule) -> None:
+    """Another server at that address is named as such."""
+    with pytest.raises(DataError, match=rule):
+        watched("http://other:80", httpx.MockTransport(lambda request: answer))
+
+
+def test_a_scaler_that_is_not_there() -> None:
+    """A refused connection names the address."""
+    with pytest.raises(DataError, match=r"scaler at http://127\.0\.0\.1:9: .*refused"):
+        watched("http://127.0.0.1:9")
+
+
+def test_pulled_gaps_are_rows_without_a_value(tmp_path) -> None:
+    """A day that the server does not know is a day of rows without a value, and the series stays one."""
+
+    def lost(query: str, count: int) -> httpx.Response | None:
+        empty = {"status": "success", "data": {"resultType": "matrix", "result": []}}
+        return httpx.Response(200, json=empty) if count == 2 else None
+
+    found = pulled(Prometheus(lost), tmp_path / "a.parquet", "a")
+    frame = pd.read_parquet(found.path)
+    assert frame["value"].isna().sum() == 1440
+    assert len(frame) == 3 * 1440
+    assert list(frame.columns) == ["series", "timestamp", "value", "unit"]

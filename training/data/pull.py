@@ -1,0 +1,316 @@
+"""Recorded demand out of a Prometheus-compatible server, into one Parquet file that `load` and the scaler read.
+
+What has arrived is kept in parts, in a hidden folder next to the file (`.NAME.parts`): one for each query and 1440
+steps, a day of minutes. A pull that was interrupted goes on with the first part that is missing; the folder goes when
+every series has arrived.
+"""
+
+import asyncio
+import hashlib
+import json
+import math
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
+import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
+import stamina
+from numpy.typing import NDArray
+
+from scaler.errors import DependencyError, SourceUnavailable
+from scaler.history.answers import TooSlow
+from scaler.history.connection import Limits
+from scaler.history.credentials import ServerAccess
+from scaler.history.prometheus import PrometheusSource
+from scaler.redaction import redacted
+from scaler.series import Floats, Samples
+from scaler.server_address import parse_server_address
+from scaler.trigger import Trigger
+from training.data.load import DataError, Refused, system_of
+
+STEPS_PER_PART = 1440
+PAGE = 500
+TIMEOUT_SECONDS = 10.0
+SCHEMA = pa.schema(
+    [
+        ("series", pa.string()),
+        ("timestamp", pa.timestamp("us", tz="UTC")),
+        ("value", pa.float32()),
+        ("unit", pa.string()),
+    ]
+)
+
+
+class Wanted(NamedTuple):
+    """One trigger whose demand is pulled. `name` is what the series is called in the file."""
+
+    name: str
+    query: str
+    server: str = ""
+    """empty: the server that `pull` is given"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What is in the file now, and which series are not, and why. Without any series the file was not touched."""
+
+    path: Path
+    series: tuple[str, ...]
+    refused: tuple[Refused, ...]
+
+
+def pull(
+    *,
+    triggers: Sequence[tuple[str, str] | Wanted],
+    since: float,
+    until: float,
+    target: Path,
+    server: str = "",
+    step_seconds: int = 60,
+    unit: str = "",
+    access: Sequence[ServerAccess] = (),
+    at_once: int = 4,
+    patience_seconds: float = 60.0,
+    progress: Callable[[str, float], None] = lambda doing, share: None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Pulled:
+    """The demand of each trigger over [since, until) (seconds since the epoch), in the Parquet file `target`.
+
+    Columns series, timestamp, value, unit; a series is one regular step from its first to its last known bin, a gap
+    has no value. A timestamp is the start of a bin, whose value the server gave for the bin's end. `at_once` range
+    queries are under way at a time; one that fails for no fault of its own is repeated for `patience_seconds`, and
+    a server that answers nobody for as long is given up. `progress` is told the series and the share of all that is
+    there. Whatever is wrong with one series, the others go on.
+
+    Raises DataError for a span, step, name or address that cannot be, and for a file that cannot be written. Not to
+    be called where an event loop runs.
+    """
+    wanted = _checked(triggers, server)
+    bins = _bins(since, until, step_seconds)
+    folder = target.with_name(f".{target.name}.parts")
+    parts = {one.name: _parts(one, folder, step_seconds, bins) for one in wanted}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        work = _Pull(access, at_once, patience_seconds, progress, transport, sum(map(len, parts.values())))
+        troubles = asyncio.run(work.all(wanted, parts, step_seconds))
+        arrived = [one.name for one in wanted if one.name not in troubles]
+        empty = _write(target, {name: parts[name] for name in arrived}, step_seconds, unit)
+        if not troubles:
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise DataError(f"{target}: cannot be written: {error.strerror or error}; what arrived is kept") from None
+    troubles |= dict.fromkeys(empty, "the query returned nothing in the whole span")
+    refused = tuple(Refused(system_of(target), one.name, troubles[one.name]) for one in wanted if one.name in troubles)
+    return Pulled(target, tuple(name for name in arrived if name not in troubles), refused)
+
+
+def watched(address: str, transport: httpx.BaseTransport | None = None) -> tuple[Wanted, ...]:
+    """All that the scaler at `address` (http://HOST:8080) watches, named namespace/name.
+
+    Where one ScaledObject has several triggers, their short hashes tell them apart. Raises DataError.
+    """
+    records: list[dict[str, str]] = []
+    after: str | None = ""
+    try:
+        with httpx.Client(timeout=TIMEOUT_SECONDS, transport=transport) as client:
+            while after is not None:
+                found = client.get(f"{address.rstrip('/')}/api/v1/plans", params={"limit": PAGE, "after": after})
+                found.raise_for_status()
+                page = found.json()
+                records += page["plans"]
+                after = page["next"]
+        names = [f"{record['namespace']}/{record['name']}" for record in records]
+        several = {name for name, count in Counter(names).items() if count > 1}
+        return tuple(
+            Wanted(f"{name}/{record['trigger']}" if name in several else name, record["query"], record["server"])
+            for name, record in zip(names, records, strict=True)
+        )
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise DataError(f"scaler at {redacted(address)}: {error or type(error).__name__}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"scaler at {redacted(address)}: answers, but not as a scaler does ({error!r})") from None
+
+
+def _checked(triggers: Sequence[tuple[str, str] | Wanted], server: str) -> list[Wanted]:
+    wanted = [Wanted(*one) for one in triggers]
+    wanted = [one if one.server else one._replace(server=server) for one in wanted]
+    if not wanted:
+        raise DataError("triggers: there are none")
+    for name, count in Counter(one.name for one in wanted).items():
+        if count > 1 or not name:
+            raise DataError(f"trigger {name!r}: each needs a name of its own")
+    for one in wanted:
+        if not one.query.strip():
+            raise DataError(f"trigger {one.name!r}: query is empty")
+        try:
+            parse_server_address(one.server)
+        except ValueError as error:
+            raise DataError(f"trigger {one.name!r}: server {redacted(one.server)!r}: {error}") from None
+    return wanted
+
+
+def _bins(since: float, until: float, step_seconds: int) -> range:
+    """The bins within [since, until), numbered from the epoch."""
+    if step_seconds < 1 or step_seconds != int(step_seconds):
+        raise DataError(f"step_seconds={step_seconds}: must be whole and at least 1")
+    bins = range(math.ceil(since / step_seconds), math.floor(until / step_seconds))
+    if not bins:
+        raise DataError(f"since={since:.0f}, until={until:.0f}: the span holds no whole step of {step_seconds} s")
+    if until > time.time():
+        raise DataError(f"until={until:.0f}: lies in the future")
+    return bins
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Bins [first, end) of one query: two arrays, the numbers of the known bins and their demand."""
+
+    path: Path
+    first: int
+    end: int
+
+    def save(self, samples: Samples, step_seconds: int) -> None:
+        half_written = self.path.with_suffix(f".{os.getpid()}.tmp")
+        bins = np.rint(samples.times / step_seconds).astype(np.int64) - 1
+        try:
+            with half_written.open("wb") as file:
+                np.savez(file, bins=bins, values=samples.values)
+            half_written.replace(self.path)
+        finally:
+            half_written.unlink(missing_ok=True)
+
+    def load(self) -> tuple[NDArray[np.int64], Floats]:
+        with np.load(self.path) as stored:
+            return stored["bins"], stored["values"]
+
+
+def _parts(one: Wanted, folder: Path, step_seconds: int, bins: range) -> list[_Part]:
+    """Parts begin at multiples of their size, so that a later pull of a longer span finds them again."""
+    key = hashlib.sha256(json.dumps([one.server, one.query, step_seconds]).encode()).hexdigest()[:16]
+    borders = [bins.start, *range((bins.start // STEPS_PER_PART + 1) * STEPS_PER_PART, bins.stop, STEPS_PER_PART)]
+    return [
+        _Part(folder / f"{key}-{first}-{end}.npz", first, end)
+        for first, end in zip(borders, [*borders[1:], bins.stop], strict=True)
+    ]
+
+
+class _Pull:
+    """One pull under way."""
+
+    def __init__(
+        self,
+        access: Sequence[ServerAccess],
+        at_once: int,
+        patience_seconds: float,
+        progress: Callable[[str, float], None],
+        transport: httpx.AsyncBaseTransport | None,
+        parts: int,
+    ) -> None:
+        # half of the requests may be range queries; the circuit stays closed: patience is ours
+        limits = Limits(concurrency=2 * at_once, failures_to_open=10**9)
+        self._source = PrometheusSource(access, limits, transport)
+        self._at_once = asyncio.Semaphore(at_once)
+        self._patience = patience_seconds
+        self._progress = progress
+        self._parts = parts
+        self._over = 0
+        self._answered: dict[str, float] = {}
+        """when each server last answered, by the monotonic clock"""
+        self._lost: dict[str, str] = {}
+        """servers given up, and why"""
+
+    async def all(self, wanted: Sequence[Wanted], parts: dict[str, list[_Part]], step_seconds: int) -> dict[str, str]:
+        """Fetches what is missing. Returns what went wrong, by name."""
+        try:
+            troubles = await asyncio.gather(*(self._series(one, parts[one.name], step_seconds) for one in wanted))
+        finally:
+            await self._source.close()
+        return {one.name: trouble for one, trouble in zip(wanted, troubles, strict=True) if trouble}
+
+    async def _series(self, one: Wanted, parts: list[_Part], step_seconds: int) -> str:
+        trigger = Trigger("", one.name, one.query, 1.0, one.server, key=one.name)
+        async with self._at_once:
+            for number, part in enumerate(parts):
+                try:
+                    if not part.path.exists():
+                        part.save(await self._samples(trigger, part, step_seconds), step_seconds)
+                except DependencyError as error:
+                    self._tell(one.name, len(parts) - number)
+                    return str(error)
+                self._tell(one.name, 1)
+        return ""
+
+    def _tell(self, name: str, parts: int) -> None:
+        self._over += parts
+        self._progress(name, self._over / self._parts)
+
+    async def _samples(self, trigger: Trigger, part: _Part, step_seconds: int) -> Samples:
+        """What the server says at the end of each bin; repeated while it may get better."""
+        server, began = trigger.server_address, time.monotonic()
+        retries = stamina.retry_context(
+            on=lambda error: isinstance(error, SourceUnavailable) and not isinstance(error, TooSlow | _GivenUp),
+            attempts=None, timeout=self._patience, wait_initial=0.5, wait_max=10.0,
+        )  # fmt: skip
+        try:
+            async for attempt in retries:
+                with attempt:
+                    if server in self._lost:
+                        raise _GivenUp(self._lost[server])
+                    first, last = (part.first + 1) * step_seconds, part.end * step_seconds
+                    samples = await self._source.samples(trigger, first, last, step_seconds)
+                    self._answered[server] = time.monotonic()
+                    return samples
+        except SourceUnavailable as error:
+            if self._answered.get(server, -math.inf) < began and not isinstance(error, TooSlow):
+                self._lost[server] = str(error)
+            raise
+        raise AssertionError("stamina returns or raises")
+
+
+class _GivenUp(SourceUnavailable):
+    """The server answered nobody for as long as we had patience."""
+
+
+def _write(target: Path, parts: dict[str, list[_Part]], step_seconds: int, unit: str) -> list[str]:
+    """Writes the series one after the other; returns those that hold nothing. None at all: the file is left alone."""
+    empty = []
+    half_written = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with pq.ParquetWriter(half_written, SCHEMA, compression="zstd") as writer:
+            for name, of_one in parts.items():
+                table = _table(name, of_one, step_seconds, unit)
+                if len(table):
+                    writer.write_table(table)
+                else:
+                    empty.append(name)
+        if len(empty) < len(parts):
+            half_written.replace(target)
+    finally:
+        half_written.unlink(missing_ok=True)
+    return empty
+
+
+def _table(name: str, parts: list[_Part], step_seconds: int, unit: str) -> pa.Table:
+    """The rows from the first known bin to the last, without a value where nothing is known."""
+    loaded = [part.load() for part in parts]
+    bins, values = (np.concatenate(column) for column in zip(*loaded, strict=True))
+    every = np.arange(bins[0], bins[-1] + 1) if len(bins) else bins
+    demand = np.full(len(every), np.nan, np.float32)
+    demand[bins - every[:1]] = values
+    return pa.table(
+        [
+            pa.array([name] * len(every), pa.string()),
+            pa.array(every * step_seconds * 1_000_000, pa.timestamp("us", tz="UTC")),
+            pa.array(demand, pa.float32(), from_pandas=True),
+            pa.array([unit] * len(every), pa.string()),
+        ],
+        schema=SCHEMA,
+    )

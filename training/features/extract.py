@@ -1,0 +1,150 @@
+"""The feature graph: from a bundle's inputs to what a learned model sees; run while training, exported with the model.
+
+Axes: N windows, T past steps, F features, P patches, C channels, K targets, Q levels.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+from numpy.typing import NDArray
+
+from scaler.bundle.signature import HISTORY, LOCAL_TIME, LONG_HISTORY, shape_of
+from scaler.forecast.onnx_forecaster import open_graph, run
+from scaler.series import Floats
+from training import graph
+from training.data.windows import Past
+from training.features.calendar import add_calendar
+from training.features.columns import Columns
+from training.features.recent import add_recent
+from training.features.scaling import Scaled, scaled
+from training.features.seasonal import add_seasonal, centre_and_spread, seasonal_base
+from training.features.weeks import add_weeks
+from training.task import Task, step_leads
+
+PATCHES = 96
+CHANNELS = ("mean", "max", "last", "known")
+CHUNK = 256
+"""windows per run of the graph"""
+FEATURES, SEQUENCE, CENTRE, SPREAD, LEVEL, SCALE, KNOWN = (
+    "features",
+    "sequence",
+    "centre",
+    "spread",
+    "level",
+    "scale",
+    "known",
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a learned model is told of N windows, all finite: columns, the last day in patches, oldest first."""
+
+    features_NF: Floats
+    sequence_NPC: Floats
+
+    def __len__(self) -> int:
+        return len(self.features_NF)
+
+    def take(self, rows: Any) -> "Seen":
+        return Seen(self.features_NF[rows], self.sequence_NPC[rows])
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """`seen`, and what turns the units of a core into demand (training.models.learned says how).
+
+    `known_N`: whether there is enough history to say anything.
+    """
+
+    seen: Seen
+    centre_NK: Floats
+    spread_NK: Floats
+    level_N1: Floats
+    scale_N1: Floats
+    known_N: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.seen)
+
+
+class Extractor:
+    """The feature graph of a task, opened for training."""
+
+    def __init__(self, task: Task, threads: int = 1) -> None:
+        self.task = task
+        self.graph, self.names = feature_graph(task)
+        self._session: onnxruntime.InferenceSession = open_graph(self.graph, "features", threads)
+
+    def __call__(self, past: Past) -> Extracted:
+        """What a model sees of each window."""
+        inputs = {tensor.name: past.inputs()[tensor.name] for tensor in (HISTORY, LONG_HISTORY, LOCAL_TIME)}
+        parts = [
+            run(self._session, {name: values[start : start + CHUNK] for name, values in inputs.items()}, "features")
+            for start in range(0, len(past), CHUNK)
+        ]
+        found = {name: np.concatenate([part[name] for part in parts]).astype(np.float32) for name in parts[0]}
+        seen = Seen(found[FEATURES], found[SEQUENCE])
+        known = found[KNOWN][:, 0] > 0
+        return Extracted(seen, found[CENTRE], found[SPREAD], found[LEVEL], found[SCALE], known)
+
+
+def feature_graph(task: Task) -> tuple[bytes, tuple[str, ...]]:
+    """(graph, names of its columns). Outputs as in `Extracted`, `known` as 1.0 or 0.0."""
+    with graph.building("features") as (builder, op):
+        types = {"float32": ir.DataType.FLOAT, "int64": ir.DataType.INT64}
+        history, long_history, local_time = (
+            builder.input(tensor.name, types[tensor.dtype], shape_of(tensor, task.sizes))
+            for tensor in (HISTORY, LONG_HISTORY, LOCAL_TIME)
+        )
+        past = scaled(op, task, history, long_history)
+        columns = Columns(op)
+        add_recent(columns, task, past)
+        add_weeks(columns, task, past, long_history, local_time)
+        base = seasonal_base(op, task, past, (history, long_history, local_time))
+        add_seasonal(columns, task, base)
+        centre, spread = centre_and_spread(op, task, base)
+        add_calendar(columns, local_time)
+        targets = task.sizes.W + len(step_leads(task))
+        shapes = {
+            FEATURES: ("N", len(columns.names)),
+            SEQUENCE: ("N", min(PATCHES, task.grid.steps), len(CHANNELS)),
+            CENTRE: ("N", targets),
+            SPREAD: ("N", targets),
+        }
+        outputs = {
+            FEATURES: columns.joined(),
+            SEQUENCE: _sequence(op, task, past),
+            CENTRE: centre,
+            SPREAD: spread,
+            LEVEL: past.level,
+            SCALE: past.scale,
+            KNOWN: past.known,
+        }
+        for name, value in outputs.items():
+            value.shape, value.dtype = ir.Shape(shapes.get(name, ("N", 1))), ir.DataType.FLOAT
+            builder.add_output(value, name)
+        return graph.serialised(builder, "headway"), tuple(columns.names)
+
+
+def _sequence(op: Any, task: Task, past: Scaled) -> Any:
+    """The history in patches: mean, peak and last value above the level, and the share that is known."""
+    patches = min(PATCHES, task.grid.steps)
+    width = task.grid.steps // patches
+    steps = patches * width
+    demand = graph.cut(op, past.demand, task.grid.steps - steps, task.grid.steps)
+    relative = op.Asinh((demand.value - past.level) / past.scale) * demand.valid
+    by_patch = [0, patches, width]
+    value, valid = op.Reshape(relative, by_patch), op.Reshape(demand.valid, by_patch)
+    highest = op.ReduceMax(op.Where(op.Greater(valid, 0.0), value, -graph.HUGE), [2])
+    any_known = op.ReduceMax(valid, [2])
+    channels = [
+        op.ReduceSum(value, [2], keepdims=0) / op.Max(op.ReduceSum(valid, [2], keepdims=0), 1.0),
+        op.Squeeze(op.Where(op.Greater(any_known, 0.0), highest, 0.0), [2]),
+        op.Squeeze(graph.part(op, value, width - 1, width, axis=2), [2]),
+        op.ReduceMean(valid, [2], keepdims=0),
+    ]
+    return op.Concat(*(op.Unsqueeze(channel, [2]) for channel in channels), axis=2)

@@ -1,0 +1,80 @@
+"""What a learned model measures demand in, and back again. Axes: N windows, T past steps.
+
+A change is measured in units of the changes that this series makes: then a smooth series and a bursty one, of ten or of
+ten million requests, look alike, and an error counts the same in each.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from training import graph
+from training.features.columns import mean_of
+from training.graph import Masked
+from training.task import Task
+
+LEVEL_SECONDS = 180
+"""the level is the mean of the newest so many seconds"""
+REACH_SECONDS = 900
+"""nothing newer than that: there is no level, and the model answers NaN"""
+CHANGE_SECONDS = 300
+RESTLESS_SECONDS = 6 * 3600
+SHARE_OF_WEEKS = 0.1
+"""of the mean demand of the weeks before: a day without demand does not make the series a small one"""
+LEAST_CHANGE = 0.01
+"""of the mean demand: what counts as a change in a series that hardly moves"""
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """`demand` as it came; `level` and `scale` [N, 1] turn demand into units of change; `known` [N, 1]: 1.0 or 0.0."""
+
+    demand: Masked
+    mean: Any
+    level: Any
+    scale: Any
+    restless: Any
+    """mean change over the last hours, and over the whole day, as parts of the mean demand. [N, 1] each"""
+    restless_day: Any
+    known: Any
+
+
+def scaled(op: Any, task: Task, history: Any, long_history: Any) -> Scaled:
+    """Level and scale of each window, from history [N, T] and long_history [N, L, 2]."""
+    demand = graph.masked(op, history)
+    weeks = graph.masked(op, op.Squeeze(graph.part(op, long_history, 0, 1, axis=2), [2]))
+    size = op.Max(graph.mean(op, demand), graph.mean(op, weeks) * SHARE_OF_WEEKS)
+    size = op.Where(op.Greater(size, graph.TINY), size, 1.0)
+    level, near = _level(op, task, demand)
+    recent = _change(op, task, demand, RESTLESS_SECONDS)
+    day = _change(op, task, demand, task.grid.fine_span_seconds)
+    scale = op.Max((recent + day) * 0.5, size * LEAST_CHANGE)
+    enough = op.GreaterOrEqual(op.ReduceSum(demand.valid, [1]), float(task.minimum_history_steps))
+    known = graph.flag(op, op.And(enough, op.Greater(near, 0.0)))
+    return Scaled(demand, size, level, scale, recent / size, day / size, known)
+
+
+def _level(op: Any, task: Task, demand: Masked) -> tuple[Any, Any]:
+    newest = mean_of(op, last(op, task, demand, LEVEL_SECONDS))
+    near = mean_of(op, last(op, task, demand, REACH_SECONDS))
+    return op.Where(op.Greater(newest.valid, 0.0), newest.value, near.value), near.valid
+
+
+def _change(op: Any, task: Task, demand: Masked, seconds: int) -> Any:
+    """Mean absolute change over a few minutes, during the last `seconds`. [N, 1]."""
+    lag = steps_of(task, CHANGE_SECONDS)
+    recent = last(op, task, demand, seconds)
+    size = min(task.grid.steps, steps_of(task, seconds))
+    now, before = graph.cut(op, recent, lag, size), graph.cut(op, recent, 0, size - lag)
+    both = now.valid * before.valid
+    return graph.mean(op, Masked(op.Abs(now.value - before.value) * both, both))
+
+
+def steps_of(task: Task, seconds: int) -> int:
+    """How many steps of the task's grid, one at least."""
+    return max(1, round(seconds / task.grid.step_seconds))
+
+
+def last(op: Any, task: Task, demand: Masked, seconds: int) -> Masked:
+    """The newest so many seconds of a tensor [N, T]."""
+    steps = min(task.grid.steps, steps_of(task, seconds))
+    return graph.cut(op, demand, task.grid.steps - steps, task.grid.steps)

@@ -1,0 +1,50 @@
+"""Feature graph, core and head become one graph of the bundle contract."""
+
+import onnx
+from onnx import compose
+
+from scaler.bundle.signature import PEAKS, QUANTILES
+from training import graph
+
+
+def joined(features: bytes, core: bytes, head: bytes) -> bytes:
+    """The three graphs in a row. The core's inputs may be any of the features' outputs."""
+    first, second, third = (_plain(onnx.load_from_string(part)) for part in (features, core, head))
+    second, third = compose.add_prefix(second, "core/"), compose.add_prefix(third, "head/")
+    taken = [value.name.removeprefix("core/") for value in second.graph.input]
+    kept = ("centre", "spread", "level", "scale", "known")
+    both = compose.merge_models(
+        first, second, io_map=[(name, f"core/{name}") for name in taken], outputs=[*kept, "core/scaled"]
+    )
+    links = [("core/scaled", "head/scaled"), *((name, f"head/{name}") for name in kept)]
+    whole = compose.merge_models(both, third, io_map=links)
+    for tensor in (QUANTILES, PEAKS):
+        _rename(whole.graph, f"head/{tensor.name}", tensor.name)
+    return bytes(_plain(whole).SerializeToString(deterministic=True))
+
+
+def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without what exporters leave behind, and with one version of each operator set."""
+    del model.graph.value_info[:]
+    del model.metadata_props[:]
+    for node in model.graph.node:
+        node.ClearField("doc_string")
+        del node.metadata_props[:]
+    model.ir_version = graph.IR_VERSION
+    model.producer_name, model.producer_version, model.doc_string = "headway", "", ""
+    versions = {opset.domain: opset.version for opset in model.opset_import}
+    del model.opset_import[:]
+    for domain, version in sorted(versions.items()):
+        model.opset_import.append(onnx.helper.make_opsetid(domain, version))
+    return model
+
+
+def _rename(whole: onnx.GraphProto, old: str, new: str) -> None:
+    for node in whole.node:
+        for names in (node.input, node.output):
+            for position, name in enumerate(names):
+                if name == old:
+                    names[position] = new
+    for value in whole.output:
+        if value.name == old:
+            value.name = new

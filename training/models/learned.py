@@ -1,0 +1,151 @@
+"""Models that learn over many series at once: features graph → learned core → head graph, joined into one.
+
+A core learns quantiles of K targets: the peaks of the W window lengths, then the demand at some leads. Demand is first
+taken as y = asinh((demand - level) / scale): near now a change counts as it is, far out as its logarithm. What the
+seasonal model expects of y has a centre and a spread, and a target is (y - centre) / spread: a core learns where that
+model is wrong, and by nature knows the seasons. Quantiles pass through such maps unharmed.
+
+Axes: N windows, F features, P patches, C channels, K targets, W window lengths, H steps, Q levels.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from scaler.bundle.signature import PEAKS, QUANTILES, shape_of
+from scaler.forecast.onnx_forecaster import open_graph, run
+from scaler.series import Floats
+from training import graph
+from training.data.windows import Past, Windows
+from training.features.extract import Extracted, Extractor, Seen
+from training.features.seasonal import FURTHEST
+from training.models import Progress, Training, silent
+from training.models.join import joined
+from training.task import Prediction, Task, step_leads
+
+CHUNK = 4096
+
+
+class Core(Protocol):
+    """The learned part. `levels` are those of Q."""
+
+    name: str
+
+    def fit(
+        self,
+        seen: Seen,
+        target_NK: Floats,
+        held_out: Seen,
+        held_out_target_NK: Floats,
+        levels: tuple[float, ...],
+        seed: int,
+        progress: Progress,
+    ) -> Mapping[str, float]:
+        """Learn; targets are NaN where unknown. Returns figures worth keeping."""
+        ...
+
+    def predict(self, seen: Seen) -> Floats:
+        """[N, K, Q]; what does not ascend along Q is mended later."""
+        ...
+
+    def to_onnx(self) -> bytes:
+        """A graph from `features` [N, F] and `sequence` [N, P, C] (or one of them) to `scaled` [N, K, Q]."""
+        ...
+
+
+def targets_of(task: Task, windows: Windows, extracted: Extracted) -> Floats:
+    """The targets of each window. NaN where the truth or the level is unknown. [N, K]"""
+    steps = windows.truth.demand_NH[:, np.asarray(step_leads(task)) - 1]
+    demand = np.concatenate([windows.truth.peaks(task.peak_steps), steps], axis=1)
+    demand[~extracted.known_N] = np.nan
+    changes = np.arcsinh((demand - extracted.level_N1) / extracted.scale_N1)
+    return np.asarray((changes - extracted.centre_NK) / extracted.spread_NK, np.float32)
+
+
+class Learned:
+    """A model made of a core. Fitting extracts features once and hands them to the core."""
+
+    def __init__(self, core: Core, task: Task, threads: int = 1) -> None:
+        self.name = core.name
+        self.series: tuple[str, ...] = ()
+        self._core = core
+        self._task = task
+        self._extract = Extractor(task, threads)
+        self._open_head = open_graph(head_graph(task), "head")
+
+    def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
+        progress(f"{self.name}: features", 0.0)
+        seen, held = (self._extract(part.past) for part in (training.windows, training.held_out))
+        target = targets_of(self._task, training.windows, seen)
+        held_target = targets_of(self._task, training.held_out, held)
+        rows, held_rows = _some_known(target), _some_known(held_target)
+        return self._core.fit(
+            seen.seen.take(rows),
+            target[rows],
+            held.seen.take(held_rows),
+            held_target[held_rows],
+            self._task.levels,
+            training.seed,
+            progress,
+        )
+
+    def predict_quantiles(self, past: Past) -> Prediction:
+        seen = self._extract(past)
+        parts = [self._head(seen, slice(start, start + CHUNK)) for start in range(0, len(past), CHUNK)]
+        return Prediction(*(np.concatenate([part[t.name] for part in parts]) for t in (QUANTILES, PEAKS)))
+
+    def to_onnx(self) -> bytes:
+        return joined(self._extract.graph, self._core.to_onnx(), head_graph(self._task))
+
+    def _head(self, seen: Extracted, rows: slice) -> dict[str, Floats]:
+        scaled = self._core.predict(seen.seen.take(rows))
+        known = seen.known_N[rows, None].astype(np.float32)
+        inputs = {
+            "scaled": scaled,
+            "centre": seen.centre_NK[rows],
+            "spread": seen.spread_NK[rows],
+            "level": seen.level_N1[rows],
+            "scale": seen.scale_N1[rows],
+            "known": known,
+        }
+        return {name: np.asarray(value, np.float32) for name, value in run(self._open_head, inputs, "head").items()}
+
+
+def _some_known(target_NK: Floats) -> NDArray[np.int64]:
+    return np.flatnonzero(~np.isnan(target_NK).all(axis=1))
+
+
+def head_graph(task: Task) -> bytes:
+    """scaled [N, K, Q], centre, spread [N, K], level, scale, known [N, 1] → quantiles [N, H, Q], peaks [N, W, Q]."""
+    sizes = task.sizes
+    targets = sizes.W + len(step_leads(task))
+    with graph.building("head") as (builder, op):
+        scaled = builder.input("scaled", ir.DataType.FLOAT, ("N", targets, sizes.Q))
+        level, scale, known = (builder.input(n, ir.DataType.FLOAT, ("N", 1)) for n in ("level", "scale", "known"))
+        centre, spread = (builder.input(n, ir.DataType.FLOAT, ("N", targets)) for n in ("centre", "spread"))
+        changes = op.Unsqueeze(centre, [2]) + op.Unsqueeze(spread, [2]) * scaled
+        above = op.Sinh(op.Clip(changes, -FURTHEST, FURTHEST))
+        demand = op.Max(above * op.Unsqueeze(scale, [2]) + op.Unsqueeze(level, [2]), 0.0)
+        demand = graph.running_max(op, demand, 2, sizes.Q)
+        demand = op.Where(op.Unsqueeze(op.Greater(known, 0.0), [2]), demand, float("nan"))
+        peaks = graph.running_max(op, graph.part(op, demand, 0, sizes.W), 1, sizes.W)
+        steps = _steps(op, task, graph.part(op, demand, sizes.W, targets), peaks)
+        for tensor, value in ((QUANTILES, steps), (PEAKS, peaks)):
+            value.shape, value.dtype = ir.Shape(shape_of(tensor, sizes)), ir.DataType.FLOAT
+            builder.add_output(value, tensor.name)
+        return graph.serialised(builder, "headway")
+
+
+def _steps(op: Any, task: Task, at_leads: Any, peaks: Any) -> Any:
+    """Every step from those at the leads, none above the peak of the shortest window that holds it. [N, H, Q]"""
+    every = np.arange(1, task.horizon_steps + 1)
+    steps = op.MatMul(graph.constant(op, graph.between(step_leads(task), every.tolist())), at_leads)
+    covered = every[every <= task.peak_steps[-1]]
+    holds = np.searchsorted(task.peak_steps, covered)
+    capped = op.Min(graph.part(op, steps, 0, len(covered)), graph.at(op, peaks, holds))
+    if len(covered) == task.horizon_steps:
+        return capped
+    return op.Concat(capped, graph.part(op, steps, len(covered), task.horizon_steps), axis=1)

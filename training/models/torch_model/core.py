@@ -1,0 +1,222 @@
+"""The three cores, and their checkpoints. Axes: see the package."""
+
+import io
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from scaler.series import Floats
+from training.features.extract import Seen
+from training.models import Progress
+from training.models.torch_model import export
+from training.models.torch_model.fit import Fitted, Fitting, Rows, State, answers, fit, loss_of, repeatable
+from training.models.torch_model.network import Architecture, Average, Network, Sizes, constant_quantiles
+
+
+class CheckpointUnreadable(Exception):
+    """A file that is no checkpoint of a core; names the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides what a core becomes, data and seed apart."""
+
+    name: str
+    built: Architecture
+    fitting: Fitting
+    members: int = 1
+    """networks, fitted one by one from seeds next to each other, whose quantiles are averaged"""
+
+
+def mlp(fitting: Fitting | None = None, members: int = 1, checkpoint: Path | None = None) -> "TorchCore":
+    """Reads the features alone: 10,000 windows in less than a tenth of a second."""
+    built = Architecture("features", width=128, blocks=2, dropout=0.1)
+    return TorchCore(Recipe("mlp", built, fitting or Fitting(), members), checkpoint)
+
+
+def lstm(fitting: Fitting | None = None, members: int = 1, checkpoint: Path | None = None) -> "TorchCore":
+    """Reads the last day patch by patch, beginning with the features in mind."""
+    built = Architecture("lstm", width=64, blocks=1, layers=1, patches_per_token=2, dropout=0.1)
+    return TorchCore(Recipe("lstm", built, fitting or Fitting(), members), checkpoint)
+
+
+def transformer(fitting: Fitting | None = None, members: int = 1, checkpoint: Path | None = None) -> "TorchCore":
+    """Looks at all patches of the last day at once; the features are one more token."""
+    built = Architecture("transformer", width=64, blocks=1, layers=2, patches_per_token=4, dropout=0.1)
+    return TorchCore(Recipe("transformer", built, fitting or Fitting(), members), checkpoint)
+
+
+class TorchCore:
+    """A learned map in scaled units, see `training.models.learned.Core`.
+
+    checkpoint: a file that holds the best so far during the fit and the result after it; `restored` reads it.
+    """
+
+    def __init__(self, recipe: Recipe, checkpoint: Path | None = None) -> None:
+        self.name = recipe.name
+        self.recipe = recipe
+        self.checkpoint = checkpoint
+        self._sizes: Sizes | None = None
+        self._network: nn.Module | None = None
+
+    def fit(
+        self,
+        seen: Seen,
+        target_NK: Floats,
+        held_out: Seen,
+        held_out_target_NK: Floats,
+        levels: tuple[float, ...],
+        seed: int,
+        progress: Progress,
+    ) -> Mapping[str, float]:
+        """Learn; NaN in the targets says nothing. Interrupted, it keeps the best so far and returns.
+
+        Returns the pinball loss on the held-out rows next to that of constant quantiles, and how the fit went.
+        Raises ValueError where no target is known, or where arrays do not fit each other.
+        """
+        rows, judged = _rows("training", seen, target_NK), _rows("held-out", held_out, held_out_target_NK)
+        if not levels or list(levels) != sorted(set(levels)):
+            raise ValueError(f"quantile levels {levels}: must ascend")
+        sizes = _sizes(rows, len(levels))
+        wanted = torch.tensor(levels, dtype=torch.float32)
+        constant = torch.from_numpy(constant_quantiles(target_NK, levels))
+        networks: list[Network] = []
+        fits: list[Fitted] = []
+        with repeatable(seed, self.recipe.fitting.threads):
+            for member in range(self.recipe.members):
+                torch.manual_seed(seed + member)
+                network = Network(sizes, self.recipe.built)
+                network.begin_at(rows.features_NF, rows.sequence_NPC, constant)
+                fits.append(
+                    fit(
+                        network,
+                        rows,
+                        judged,
+                        wanted,
+                        self.recipe.fitting,
+                        seed + member,
+                        _part(progress, member, self.recipe.members),
+                        lambda state: self._keep(sizes, [*(one.state_dict() for one in networks), state]),
+                    )
+                )
+                if not networks or not fits[-1].interrupted:
+                    networks.append(network)
+                if fits[-1].interrupted:
+                    break
+            self._sizes, self._network = sizes, _joined(networks)
+            loss = loss_of(self._network, judged, wanted)
+        self._keep(sizes, [one.state_dict() for one in networks])
+        return _figures(loss, fits, len(networks), self._network)
+
+    def predict(self, seen: Seen) -> Floats:
+        """Quantiles in scaled units, ascending along Q. [N, K, Q]"""
+        network, sizes = self._fitted()
+        features, sequence = _tensors(seen)
+        if not len(features):
+            return np.empty((0, sizes.targets, sizes.levels), np.float32)
+        quantiles: Floats = torch.cat(list(answers(network, features, sequence))).numpy()
+        return quantiles
+
+    def to_onnx(self) -> bytes:
+        """The graph features [N, F], sequence [N, P, C] → scaled [N, K, Q]; the same bytes for the same weights."""
+        return export.to_onnx(*self._fitted())
+
+    def _fitted(self) -> tuple[nn.Module, Sizes]:
+        if self._network is None or self._sizes is None:
+            raise ValueError(f"{self.name}: must be fitted before it is asked")
+        return self._network, self._sizes
+
+    def _keep(self, sizes: Sizes, states: list[State]) -> None:
+        """A disk that takes no checkpoint is told of, and the fit goes on."""
+        if self.checkpoint is None:
+            return
+        try:
+            _write(self.checkpoint, {"recipe": asdict(self.recipe), "sizes": asdict(sizes), "states": states})
+        except OSError as error:
+            told = f"{self.name}: no checkpoint in {self.checkpoint}: {error}; the fit goes on in memory"
+            warnings.warn(told, RuntimeWarning, stacklevel=1)
+
+
+def restored(path: Path) -> TorchCore:
+    """The core whose fit wrote this checkpoint, as good as it was then. Raises CheckpointUnreadable."""
+    try:
+        held = torch.load(path, weights_only=True)
+        told = dict(held["recipe"])
+        built, fitting = Architecture(**told.pop("built")), Fitting(**told.pop("fitting"))
+        core = TorchCore(Recipe(built=built, fitting=fitting, **told))
+        sizes = Sizes(**held["sizes"])
+        networks = [Network(sizes, built) for _ in held["states"]]
+        for network, state in zip(networks, held["states"], strict=True):
+            network.load_state_dict(state)
+        core._sizes, core._network = sizes, _joined(networks)
+    except Exception as error:  # torch raises whatever unpickling, unzipping and copying raise
+        raise CheckpointUnreadable(f"{path}: is no checkpoint of a torch core: {error}") from error
+    return core
+
+
+def _write(path: Path, held: Mapping[str, object]) -> None:
+    """The whole file or none of it."""
+    packed = io.BytesIO()
+    torch.save(held, packed)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with draft.open("wb") as file:
+            file.write(packed.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _joined(networks: list[Network]) -> nn.Module:
+    return networks[0] if len(networks) == 1 else Average(networks)
+
+
+def _part(progress: Progress, member: int, members: int) -> Progress:
+    """Progress of one of several fits."""
+    return lambda doing, share: progress(doing, (member + share) / members)
+
+
+def _figures(loss: float, fits: list[Fitted], members: int, network: nn.Module) -> dict[str, float]:
+    return {
+        "held_out_loss": loss,
+        "constant_loss": fits[0].constant_loss,
+        "best_epoch": float(np.mean([one.epoch for one in fits[:members]])),
+        "epochs": float(sum(one.epochs for one in fits)),
+        "members": float(members),
+        "weights": float(sum(one.numel() for one in network.parameters())),
+        "interrupted": float(fits[-1].interrupted),
+    }
+
+
+def _rows(which: str, seen: Seen, target_NK: Floats) -> Rows:
+    rows = Rows(*_tensors(seen), _tensor(target_NK))
+    lengths = {len(rows.features_NF), len(rows.sequence_NPC), len(rows.target_NK)}
+    if len(lengths) > 1:
+        raise ValueError(f"{which} rows: features, sequence and targets must be equally many; they are {lengths}")
+    for name, inputs in (("features", rows.features_NF), ("sequence", rows.sequence_NPC)):
+        if not bool(inputs.isfinite().all()):
+            raise ValueError(f"{which} rows: {name} must be finite")
+    if not bool(rows.target_NK.isfinite().any()):
+        raise ValueError(f"{which} rows: no target is known, so nothing can be learned or judged")
+    return rows
+
+
+def _sizes(rows: Rows, levels: int) -> Sizes:
+    _, patches, channels = rows.sequence_NPC.shape
+    return Sizes(rows.features_NF.shape[1], patches, channels, rows.target_NK.shape[1], levels)
+
+
+def _tensors(seen: Seen) -> tuple[Tensor, Tensor]:
+    return _tensor(seen.features_NF), _tensor(seen.sequence_NPC)
+
+
+def _tensor(array: Floats) -> Tensor:
+    return torch.from_numpy(np.require(array, np.float32, ["C", "W"]))

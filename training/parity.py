@@ -1,0 +1,95 @@
+"""Does the exported graph say what the model says? Asked on real windows, and on the same ones damaged.
+
+Axes: N windows.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from scaler.bundle.signature import PEAKS, QUANTILES, SERIES
+from scaler.errors import HeadwayError
+from scaler.forecast.onnx_forecaster import open_graph, run
+from scaler.series import Floats
+from training.data.windows import Past
+from training.models import Model
+
+TOLERANCE = 1e-3
+"""largest difference, relative to the window's largest quantile"""
+CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The largest relative difference between model and graph over all windows, and where."""
+
+    largest: float
+    where: str
+
+
+class ParityBroken(HeadwayError):
+    """The exported graph does not say what the model says."""
+
+
+def checked(model: Model, graph: bytes, past: Past, seed: int = 0) -> Difference:
+    """The largest difference on these windows, as they are and damaged. Raises ParityBroken beyond the tolerance."""
+    found = [_difference(model, graph, kind, rows) for kind, rows in damaged(past, seed).items()]
+    worst = max(found, key=lambda one: one.largest)
+    if not worst.largest <= TOLERANCE:
+        raise ParityBroken(f"{model.name}: the graph differs from the model by {worst.largest:.2g} {worst.where}")
+    return worst
+
+
+def damaged(past: Past, seed: int) -> dict[str, Past]:
+    """The windows as they are, with gaps, near zero, short, huge and tiny."""
+    rng = np.random.default_rng(seed)
+    holes = rng.random(past.history_NT.shape) < 0.2
+    steps = past.history_NT.shape[1]
+    short = np.arange(steps) < steps * 0.9
+
+    def scaled(factor: float) -> Past:
+        size = np.float32(factor)
+        return replace(past, history_NT=past.history_NT * size, long_history_NL2=past.long_history_NL2 * size)
+
+    return {
+        "as recorded": past,
+        "with gaps": replace(past, history_NT=np.where(holes, np.float32(np.nan), past.history_NT)),
+        "begun lately": replace(
+            past,
+            history_NT=np.where(short, np.float32(np.nan), past.history_NT),
+            long_history_NL2=np.full_like(past.long_history_NL2, np.nan),
+        ),
+        "near zero": scaled(1e-9),
+        "huge": scaled(1e9),
+    }
+
+
+def _difference(model: Model, graph: bytes, kind: str, past: Past) -> Difference:
+    predicted = model.predict_quantiles(past)
+    answers = answer(graph, model, past)
+    worst = Difference(0.0, "anywhere")
+    for name, wanted in ((QUANTILES.name, predicted.quantiles_NHQ), (PEAKS.name, predicted.peaks_NWQ)):
+        relative = _relative(wanted, answers[name])
+        row = int(relative.argmax())
+        if relative[row] > worst.largest:
+            worst = Difference(float(relative[row]), f"in {name} of window {row} {kind}")
+    return worst
+
+
+def answer(graph: bytes, model: Model, past: Past) -> dict[str, Floats]:
+    """What the graph says of the windows, by output."""
+    session = open_graph(graph, model.name)
+    inputs = {name: values for name, values in past.inputs().items() if name != SERIES.name or model.series}
+    parts = [
+        run(session, {name: values[start : start + CHUNK] for name, values in inputs.items()}, model.name)
+        for start in range(0, len(past), CHUNK)
+    ]
+    return {name: np.concatenate([np.asarray(part[name], np.float32) for part in parts]) for name in parts[0]}
+
+
+def _relative(wanted: Floats, found: Floats) -> Floats:
+    """The largest difference of each window relative to its largest value; infinite where one of both is NaN. [N]"""
+    both_missing = np.isnan(wanted) & np.isnan(found)
+    size = np.nanmax(np.abs(np.where(both_missing, 0, wanted)), axis=(1, 2), initial=0.0)
+    off = np.where(both_missing, 0.0, np.abs(wanted - found)).max(axis=(1, 2))
+    return np.asarray(np.where(np.isnan(off), np.inf, off / np.maximum(size, 1e-30)), np.float32)

@@ -1,0 +1,69 @@
+"""Each experiment is a function that returns its whole configuration; `RECIPES` lists them by name.
+
+Heavy packages are imported by the recipe that needs them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from training.models import Model
+from training.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A model for a task, and how many windows of each series it learns from, and is held out on."""
+
+    make: Callable[[Task], Model]
+    windows: int = 600
+    held_out: int = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What a run may take."""
+
+    threads: int = 1
+    """threads of one fit, and series fitted at the same time"""
+
+
+def naive(effort: Effort) -> Recipe:
+    """Persistence or the same time yesterday, whichever is better at each lead, with empirical quantiles."""
+    from training.models.naive import Naive
+
+    return Recipe(lambda _: Naive())
+
+
+def mlp(effort: Effort) -> Recipe:
+    """A small network on the features."""
+    from training.models.learned import Learned
+    from training.models.torch_model.core import mlp as core
+    from training.models.torch_model.fit import Fitting
+
+    return Recipe(lambda task: Learned(core(Fitting(threads=effort.threads)), task, effort.threads))
+
+
+def lstm(effort: Effort) -> Recipe:
+    """An LSTM over the last day in patches, with the features."""
+    from training.models.learned import Learned
+    from training.models.torch_model.core import lstm as core
+    from training.models.torch_model.fit import Fitting
+
+    return Recipe(lambda task: Learned(core(Fitting(threads=effort.threads)), task, effort.threads))
+
+
+def transformer(effort: Effort) -> Recipe:
+    """A patched encoder over the last day, with the features."""
+    from training.models.learned import Learned
+    from training.models.torch_model.core import transformer as core
+    from training.models.torch_model.fit import Fitting
+
+    return Recipe(lambda task: Learned(core(Fitting(threads=effort.threads)), task, effort.threads))
+
+
+RECIPES: dict[str, Callable[[Effort], Recipe]] = {
+    "naive": naive,
+    "mlp": mlp,
+    "lstm": lstm,
+    "transformer": transformer,
+}
