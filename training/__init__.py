@@ -1,1 +1,6 @@
-"""Headway, the offline package: trains, compares, exports and replays. The scaler never imports it."""
+"""The offline package: recorded demand → windows → models → bundles. The scaler never imports it."""
+
+import os
+
+# xgboost and torch bring an OpenMP each; threads of one that spin while they wait take the processors from the other.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

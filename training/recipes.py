@@ -34,6 +34,13 @@ def naive(effort: Effort) -> Recipe:
     return Recipe(lambda _: Naive())
 
 
+def prophet(effort: Effort) -> Recipe:
+    """Prophet for each series by itself, moved by its newest misses; serves only the series it was fitted to."""
+    from training.models.prophet import Prophet
+
+    return Recipe(lambda _: Prophet(jobs=effort.threads))
+
+
 def mlp(effort: Effort) -> Recipe:
     """A small network on the features."""
     from training.models.learned import Learned
@@ -61,9 +68,35 @@ def transformer(effort: Effort) -> Recipe:
     return Recipe(lambda task: Learned(core(Fitting(threads=effort.threads)), task, effort.threads))
 
 
+def xgboost(effort: Effort) -> Recipe:
+    """Boosted trees on the features."""
+    from training.models.learned import Learned
+    from training.models.xgboost import Boosting, XgboostCore
+
+    return Recipe(lambda task: Learned(XgboostCore(task, Boosting(threads=effort.threads)), task, effort.threads))
+
+
+def ensemble(effort: Effort) -> Recipe:
+    """Boosted trees and a small network on the same features, weighted per lead bucket."""
+    from training.models.ensemble import Ensemble
+    from training.models.learned import Learned
+    from training.models.torch_model.core import mlp as network
+    from training.models.torch_model.fit import Fitting
+    from training.models.xgboost import Boosting, XgboostCore
+
+    def make(task: Task) -> Model:
+        trees = XgboostCore(task, Boosting(threads=effort.threads))
+        return Learned(Ensemble((trees, network(Fitting(threads=effort.threads))), task), task, effort.threads)
+
+    return Recipe(make)
+
+
 RECIPES: dict[str, Callable[[Effort], Recipe]] = {
     "naive": naive,
+    "prophet": prophet,
+    "xgboost": xgboost,
     "mlp": mlp,
+    "ensemble": ensemble,
     "lstm": lstm,
     "transformer": transformer,
 }

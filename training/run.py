@@ -94,7 +94,7 @@ def run(order: Order, progress: Progress = silent) -> Outcome:
     graph = model.to_onnx()
     some = np.arange(0, len(test), max(1, len(test) // PARITY_WINDOWS))
     parity = checked(model, graph, test.take(some).past, order.seed)
-    bundle = _bundle(order, task, model, graph, comparison)
+    bundle = _bundle(order, task, model, graph, comparison, loaded)
     _write(order, bundle, fit, parity, comparison, fold)
     progress("exporting", 1.0)
     return Outcome(bundle, comparison, parity, fit, loaded, cleaned, fold)
@@ -128,8 +128,9 @@ def _without_marked(training: Training, cleaned: Sequence[Cleaned]) -> Training:
     return Training(training.task, tuple(one.kept for one in cleaned), windows, held_out, training.seed)
 
 
-def _bundle(order: Order, task: Task, model: Model, graph: bytes, comparison: Comparison) -> Bundle:
+def _bundle(order: Order, task: Task, model: Model, graph: bytes, comparison: Comparison, loaded: Loaded) -> Bundle:
     data = _hash(order.data)
+    end = int(max(one.end for one in loaded.series))
     told = {
         "method": order.recipe,
         "data": ", ".join(f"{path.name} {digest[:12]}" for path, digest in data.items()),
@@ -145,7 +146,7 @@ def _bundle(order: Order, task: Task, model: Model, graph: bytes, comparison: Co
         data_licence=order.licence,
         series=tuple(_trigger(name) for name in model.series),
     )
-    return bundle_of(graph, manifest, reference_cases(manifest))
+    return bundle_of(graph, manifest, reference_cases(manifest, end))
 
 
 def _trigger(name: str) -> str:

@@ -1,0 +1,137 @@
+"""Several cores, averaged quantile by quantile, with weights per lead bucket that are learned on held-out windows.
+
+Averaging quantiles (Vincent, 1912) keeps the shape of what is averaged, where averaging distributions would widen it.
+
+Axes: N windows, K targets, Q levels, M members.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import compose, helper
+
+from scaler.series import Floats
+from training import graph
+from training.features.extract import FEATURES, SEQUENCE, Seen
+from training.models import Progress
+from training.models.learned import Core
+from training.task import Task, step_leads
+
+BUCKETS = (2, 5, 15, 60)
+"""a lead bucket ends at each of these steps, and there is one beyond"""
+PARTS = 10
+"""weights are multiples of a tenth"""
+
+
+class Ensemble:
+    """Its members as one core, see `training.models.learned.Core`."""
+
+    name = "ensemble"
+
+    def __init__(self, members: Sequence[Core], task: Task) -> None:
+        self._members = tuple(members)
+        self._bucket_K = buckets(task)
+        self._weight_KM = np.full((len(self._bucket_K), len(members)), 1 / len(members), np.float32)
+
+    def fit(
+        self,
+        seen: Seen,
+        target_NK: Floats,
+        held_out: Seen,
+        held_out_target_NK: Floats,
+        levels: tuple[float, ...],
+        seed: int,
+        progress: Progress,
+    ) -> Mapping[str, float]:
+        """Fit every member, then the weights; figures are prefixed with the member's name."""
+        figures: dict[str, float] = {}
+        for member in self._members:
+            found = member.fit(seen, target_NK, held_out, held_out_target_NK, levels, seed, progress)
+            figures |= {f"{member.name}_{name}": value for name, value in found.items()}
+        answers = [member.predict(held_out) for member in self._members]
+        for bucket in np.unique(self._bucket_K):
+            inside = self._bucket_K == bucket
+            best, loss = best_weights([a[:, inside] for a in answers], held_out_target_NK[:, inside], levels)
+            self._weight_KM[inside] = best
+            figures[f"bucket_{bucket}_loss"] = loss
+            for member, weight in zip(self._members, best, strict=True):
+                figures[f"bucket_{bucket}_{member.name}"] = weight
+        return figures
+
+    def predict(self, seen: Seen) -> Floats:
+        """The weighted mean of the members' quantiles. [N, K, Q]"""
+        found = np.stack([member.predict(seen) for member in self._members])
+        return np.asarray(np.einsum("km,mnkq->nkq", self._weight_KM, found), np.float32)
+
+    def to_onnx(self) -> bytes:
+        """All members side by side over the same inputs, then their weighted sum."""
+        parts = [onnx.load_from_string(member.to_onnx()) for member in self._members]
+        parts = [compose.add_prefix(part, f"{m}/") for m, part in enumerate(parts)]
+        nodes: list[Any] = []
+        initializers: list[Any] = []
+        opsets, inputs = {"": graph.OPSET}, {}
+        for m, part in enumerate(parts):
+            for value in part.graph.input:
+                name = value.name.removeprefix(f"{m}/")
+                inputs[name] = value
+                nodes.append(helper.make_node("Identity", [name], [value.name]))
+            nodes += part.graph.node
+            initializers += part.graph.initializer
+            opsets |= {opset.domain: opset.version for opset in part.opset_import if opset.domain}
+            weight = self._weight_KM[None, :, m, None]
+            initializers.append(onnx.numpy_helper.from_array(weight, f"weight_{m}"))
+            nodes.append(helper.make_node("Mul", [f"{m}/scaled", f"weight_{m}"], [f"weighted_{m}"]))
+        nodes.append(helper.make_node("Sum", [f"weighted_{m}" for m in range(len(parts))], ["scaled"]))
+        made = helper.make_graph(
+            nodes,
+            "ensemble",
+            [_renamed(inputs[name], name) for name in (FEATURES, SEQUENCE) if name in inputs],
+            [_renamed(parts[0].graph.output[0], "scaled")],
+            initializers,
+        )
+        opset_imports = [helper.make_opsetid(domain, number) for domain, number in sorted(opsets.items())]
+        model = helper.make_model(made, opset_imports=opset_imports, ir_version=graph.IR_VERSION)
+        return bytes(model.SerializeToString(deterministic=True))
+
+
+def buckets(task: Task) -> NDArray[np.int64]:
+    """The lead bucket of each target, named by the last step in it (0: beyond all). [K]"""
+    leads = np.array([*task.peak_steps, *step_leads(task)])
+    ends = np.array([*BUCKETS, 0])
+    return ends[np.searchsorted(BUCKETS, leads)]
+
+
+def best_weights(
+    answers: Sequence[Floats], target_NK: Floats, levels: tuple[float, ...]
+) -> tuple[tuple[float, ...], float]:
+    """(weights of the members with the smallest pinball loss, that loss)."""
+    losses = {
+        weights: _loss(np.tensordot(np.asarray(weights, np.float32), answers, 1), target_NK, levels)
+        for weights in simplex(len(answers))
+    }
+    best = min(losses, key=lambda weights: losses[weights])
+    return best, losses[best]
+
+
+def simplex(members: int) -> list[tuple[float, ...]]:
+    """All weights of so many members in tenths that add up to 1."""
+    found = [parts for parts in product(range(PARTS + 1), repeat=members) if sum(parts) == PARTS]
+    return [tuple(part / PARTS for part in parts) for parts in found]
+
+
+def _loss(quantile_NKQ: Floats, target_NK: Floats, levels: tuple[float, ...]) -> float:
+    """Mean pinball loss over what is known."""
+    error = target_NK[:, :, None] - quantile_NKQ
+    level = np.asarray(levels)
+    return float(np.nanmean(np.maximum(level * error, (level - 1) * error)))
+
+
+def _renamed(value: onnx.ValueInfoProto, name: str) -> onnx.ValueInfoProto:
+    copy = onnx.ValueInfoProto()
+    copy.CopyFrom(value)
+    copy.name = name
+    return copy
