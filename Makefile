@@ -19,7 +19,12 @@ $(STAMP): pyproject.toml
 
 setup: $(STAMP)  ## make .venv with the runtime, the training packages and the development tools
 
-run: $(STAMP)  ## start the demo: recorded workloads, a live table, the gRPC port open
+$(BIN)/headway: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+run: $(BIN)/headway  ## start the demo: recorded workloads, a live table, the gRPC port open
 	$(BIN)/headway demo
 
 test: $(STAMP)  ## run all tests, those against real servers included
@@ -52,6 +57,7 @@ bundle: $(STAMP)  ## build the seasonal bundle that ships with the package
 bench: $(STAMP)  ## run every benchmark in its quick form
 	$(BIN)/python benchmarks/rpc_latency.py --quick
 	$(BIN)/python benchmarks/refresh.py --quick
+	$(BIN)/python benchmarks/accuracy.py --quick
 
 clean:  ## remove the virtual environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

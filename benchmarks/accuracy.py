@@ -10,14 +10,16 @@ Next to it stand the two naive models, each bundle that ships with the package a
                       do: the forecasts hardly differ, and take a fourth of the time or less
     sf-AutoETS        without a season: its smoothing holds 24 seasonal states, and a day has more steps
 
-The library is fitted anew to the days before each window (gaps interpolated linearly), as is usual with it. Its
-prediction intervals give the quantiles. It says nothing of the peak, which is bounded by the running maximum of the
-steps' quantiles: exact where the deciding window is one step (--step 5m), else the peak's quantile is at least that.
+The library is fitted anew to the week before each window (gaps interpolated linearly), as is usual with it; a longer
+past (--past-days) served it little better, a weekly season worse. Its prediction intervals give the quantiles. It says
+nothing of the peak, which is bounded by the running maximum of the steps' quantiles: exact where the deciding window is
+one step (--step 5m), else the quantile of the peak is at least that.
 
-peak loss: pinball loss of the largest demand of the next 5 minutes, relative to mean demand, mean over the levels;
-median over series. ratio: to the better naive model of each series. p90: share of truths at or below. MAPE: on the
-strongly seasonal series alone (daily R² above 0.8); 24 hours ahead is seen on grids of 15 minutes and coarser.
-Seconds are those of one core. Where the shipped bundle learnt from the same recordings, its scores flatter it.
+peak loss: pinball loss of the largest demand of the next 5 minutes (one step, where that is longer), relative to mean
+demand, mean over the levels; median over series. ratio: to the better naive model of each series. p90: share of truths
+at or below. MAPE: on the strongly seasonal series alone (daily R² above 0.8); 24 hours ahead is seen on grids of 15
+minutes and coarser. Seconds are those of one core; what is fitted to all series at once takes its share for each. Where
+a shipped bundle learnt from the same recordings, its scores flatter it. --quick tries everything and says little.
 """
 
 import argparse
@@ -25,7 +27,7 @@ import json
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, nan
 from pathlib import Path
@@ -41,21 +43,21 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from rpc_latency import machine
 
-from scaler.bundle import Manifest, read_bundle
-from scaler.bundle.folder import Arrays
+from scaler.bundle import Manifest, find_bundles, read_bundle
 from scaler.bundle.signature import PEAKS, QUANTILES
+from scaler.errors import HeadwayError
 from scaler.forecast.catalog import SHIPPED
-from scaler.forecast.onnx_forecaster import CHUNK, open_bundle, open_graph, run
+from scaler.forecast.onnx_forecaster import CHUNK, open_graph, run
 from scaler.series import Floats
 from training.data.clean import clean, without_marked
-from training.data.load import DataError, load
+from training.data.load import DataError, Series, load
 from training.data.resample import on_step, usual_step
 from training.data.windows import Past, Windows
-from training.evaluate.compare import NAIVE, STRONGLY_SEASONAL, Comparison, Cost, compare
+from training.evaluate.compare import STRONGLY_SEASONAL, Comparison, Cost, compare
 from training.evaluate.folds import Fold, by_time, training_of, windows_of
 from training.models import Model, Training
 from training.models.naive import Persistence, SeasonalNaive
-from training.recipes import RECIPES, Effort
+from training.recipes import RECIPES, Effort, Recipe
 from training.task import DAY_SECONDS, Prediction, Task, task_for
 
 DEMO_DATA = SHIPPED.parents[2] / "demo_data" / "workloads.csv.gz"
@@ -82,8 +84,8 @@ class Lengths:
     """what the library is fitted to"""
 
 
-QUICK = Lengths(series=3, windows=150, held_out=50, judged=8, past_days=7)
-FULL = Lengths(series=None, windows=None, held_out=None, judged=40, past_days=7)
+QUICK = Lengths(series=3, windows=150, held_out=50, judged=5, past_days=3)
+FULL = Lengths(series=None, windows=None, held_out=None, judged=30, past_days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,13 @@ class Report:
     """Everything measured: `summary` is flat, `tables` are what is printed."""
 
     summary: dict[str, float] = field(default_factory=dict)
-    tables: dict[str, list[dict[str, object]]] = field(default_factory=dict)
+    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    """models that could not be fitted or asked, and why"""
+
+    def fails(self, model: str, error: Exception) -> None:
+        self.failed.append(f"{model}: {error}")
+        print(f"failed: {self.failed[-1]}", file=sys.stderr)
 
 
 def main() -> int:
@@ -113,30 +121,41 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 150)
     console.print(machine(), highlight=False)
     try:
-        loaded = load(options.data, options.timezone)
-        steps = options.step or [usual_step(loaded.series)]
-        for step in steps:
-            fold = _fold(on_step(loaded, step).series, task_for(step), lengths)
-            measure(report, console, task_for(step), fold, options.models, lengths)
+        folds = _folds(options, lengths)
     except (DataError, ValueError) as error:
         print(f"accuracy.py: {error}", file=sys.stderr)
         return 2
+    for task, fold in folds:
+        for refused in fold.left_out:
+            print(f"left out: {refused}", file=sys.stderr)
+        measure(report, console, task, fold, options.models, lengths)
     if options.json:
-        figures = {"machine": machine(), "summary": report.summary, "tables": report.tables}
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
-    return 0
+        found = {"machine": machine(), "summary": report.summary, "tables": report.tables, "failed": report.failed}
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    return 1 if report.failed else 0
 
 
-def _fold(series: Sequence[Any], task: Task, lengths: Lengths) -> Fold:
+def _folds(options: argparse.Namespace, lengths: Lengths) -> list[tuple[Task, Fold]]:
+    """A task and its split per step asked for. Raises DataError or ValueError where there is nothing to judge."""
+    loaded = load(options.data, options.timezone)
+    for refused in loaded.refused:
+        print(f"left out: {refused}", file=sys.stderr)
+    if not loaded.series:
+        raise DataError("no series can be used")
+    tasks = [task_for(step) for step in options.step or [usual_step(loaded.series)]]
+    return [(task, _fold(on_step(loaded, task.grid.step_seconds).series, task, lengths)) for task in tasks]
+
+
+def _fold(series: Sequence[Series], task: Task, lengths: Lengths) -> Fold:
     """The newest tenth of each series is judged; of each file, series spread evenly over it."""
-    systems: dict[str, list[Any]] = {}
+    systems: dict[str, list[Series]] = {}
     for one in series:
         systems.setdefault(one.system, []).append(one)
     chosen = [one for group in systems.values() for one in _spread(group, lengths.series)]
     return by_time(chosen, task, folds=1)[0]
 
 
-def _spread(group: Sequence[Any], most: int | None) -> list[Any]:
+def _spread(group: Sequence[Series], most: int | None) -> list[Series]:
     count = min(len(group), most or len(group))
     return [group[place * len(group) // count] for place in range(count)]
 
@@ -145,7 +164,7 @@ def measure(report: Report, console: Console, task: Task, fold: Fold, recipes: S
     """Fit, ask and judge everybody on one grid; print the table and add the figures to the report."""
     test = windows_of(fold.test, task, lengths.judged)
     entrants = []
-    for entrant in entered(task, fold, test, recipes, lengths):
+    for entrant in entered(report, task, fold, test, recipes, lengths):
         print(f"{entrant.name}: asked", file=sys.stderr, flush=True)
         entrants.append(entrant)
     costs = {e.name: Cost(e.fit_seconds, e.answer_seconds * len(test)) for e in entrants}
@@ -153,29 +172,38 @@ def measure(report: Report, console: Console, task: Task, fold: Fold, recipes: S
     rows = list(figures(comparison))
     step = task.grid.step_seconds
     report.tables[f"{step} s"] = rows
-    report.summary |= dict(_flat(rows, step))
+    report.summary |= dict(flat(rows, step))
+    report.summary |= {
+        f"windows_{step}s": comparison.judged,
+        f"series_{step}s": comparison.series,
+        f"strongly_seasonal_{step}s": _strongly_seasonal(comparison),
+    }
     _print(console, comparison, rows, lengths)
 
 
-def entered(task: Task, fold: Fold, test: Windows, recipes: Sequence[str], lengths: Lengths) -> Iterator[Entrant]:
-    """Everybody's answers for the windows of `test`, one model after another."""
+def entered(
+    report: Report, task: Task, fold: Fold, test: Windows, recipes: Sequence[str], lengths: Lengths
+) -> Iterator[Entrant]:
+    """Everybody's answers for the windows of `test`, one model after another; the report says who fails."""
     cleaned = [clean(series) for series in fold.seen]
-    judges: dict[str, tuple[Callable[[Task], Model], int, int]] = {
-        "persistence": (lambda _: Persistence(), 600, 150),
-        "seasonal-naive": (lambda _: SeasonalNaive(), 600, 150),
+    everybody = {
+        "persistence": Recipe(lambda _: Persistence()),
+        "seasonal-naive": Recipe(lambda _: SeasonalNaive()),
+        **{name: RECIPES[name](Effort(threads=1)) for name in recipes},
     }
-    made = {name: RECIPES[name](Effort(threads=1)) for name in recipes}
-    everybody = judges | {name: (recipe.make, recipe.windows, recipe.held_out) for name, recipe in made.items()}
-    for name, (make, windows, held_out) in everybody.items():
-        raw = training_of(fold, task, lengths.windows or windows, lengths.held_out or held_out)
-        learnt, calibrated = (without_marked(part, cleaned) for part in (raw.windows, raw.held_out))
+    for name, recipe in everybody.items():
+        windows, held_out = lengths.windows or recipe.windows, lengths.held_out or recipe.held_out
+        cut = training_of(fold, task, windows, held_out)
+        learnt, calibrated = (without_marked(part, cleaned) for part in (cut.windows, cut.held_out))
         training = Training(task, tuple(one.kept for one in cleaned), learnt, calibrated)
-        yield fitted(name, make(task), training, test)
-    for folder in sorted(SHIPPED.parent.iterdir()):
+        try:
+            yield fitted(name, recipe.make(task), training, test)
+        except (HeadwayError, ValueError) as error:
+            report.fails(f"{name} on the grid of {task.grid.step_seconds} s", error)
+    for folder in find_bundles(SHIPPED.parent):
         bundle = read_bundle(folder)
         if _on_grid(bundle.manifest, task):
-            open_bundle(bundle, folder.name)
-            yield asked(SHIPS + folder.name, open_graph(bundle.graph, folder.name), test.past, 0.0)
+            yield asked(SHIPS + folder.name, open_graph(bundle.graph, folder.name), test.past, nan)
     yield from library(task, fold, test, lengths.past_days)
 
 
@@ -191,20 +219,18 @@ def asked(name: str, graph: onnxruntime.InferenceSession, past: Past, fit_second
     """What a graph says, run as the scaler runs it: on one core, CHUNK windows at a time."""
     wanted = {tensor.name for tensor in graph.get_inputs()}
     inputs = {key: values for key, values in past.inputs().items() if key in wanted}
-    parts = [_answers(graph, inputs, np.arange(len(past))[i : i + CHUNK], name) for i in range(0, len(past), CHUNK)]
-    quantiles, peaks = (np.concatenate([part[t.name] for part in parts]) for t in (QUANTILES, PEAKS))
-    count = max(1, -(-TIMED_WINDOWS // CHUNK))
-    began = time.perf_counter()
-    for turn in range(count):
-        _answers(graph, inputs, np.arange(turn * CHUNK, (turn + 1) * CHUNK) % len(past), name)
-    seconds = (time.perf_counter() - began) / (count * CHUNK)
-    return Entrant(
-        name, Prediction(np.asarray(quantiles, np.float32), np.asarray(peaks, np.float32)), fit_seconds, seconds
+    count = -(-max(len(past), TIMED_WINDOWS) // CHUNK)
+    parts, seconds = [], []
+    for rows in np.array_split(np.arange(count * CHUNK) % len(past), count):
+        batch = {key: values[rows] for key, values in inputs.items()}
+        began = time.perf_counter()
+        parts.append(run(graph, batch, name))
+        seconds.append(time.perf_counter() - began)
+    quantiles, peaks = (
+        np.concatenate([np.asarray(part[tensor.name], np.float32) for part in parts])[: len(past)]
+        for tensor in (QUANTILES, PEAKS)
     )
-
-
-def _answers(graph: onnxruntime.InferenceSession, inputs: Arrays, rows: Any, name: str) -> Arrays:
-    return run(graph, {key: values[rows] for key, values in inputs.items()}, name)
+    return Entrant(name, Prediction(quantiles, peaks), fit_seconds, min(seconds) / CHUNK)
 
 
 def _on_grid(manifest: Manifest, task: Task) -> bool:
@@ -252,7 +278,7 @@ def _of_library(model: Any, past: Floats, task: Task) -> Floats:
     """Quantiles of each step, by the model's prediction intervals; NaN without a past. [H, Q]"""
     if not len(past):
         return np.full((task.horizon_steps, len(task.levels)), np.nan, np.float32)
-    widths = {level: round(abs(200 * level - 100)) for level in task.levels}
+    widths = {level: round(abs(200 * level - 100), 6) for level in task.levels}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         said = model.forecast(y=past.astype(np.float64), h=task.horizon_steps, level=sorted({*widths.values()} - {0}))
@@ -261,7 +287,7 @@ def _of_library(model: Any, past: Floats, task: Task) -> Floats:
     return np.asarray(np.maximum(quantiles, 0), np.float32)
 
 
-def figures(comparison: Comparison) -> Iterator[dict[str, object]]:
+def figures(comparison: Comparison) -> Iterator[dict[str, Any]]:
     """A row per model, best first."""
     seasonal = comparison.seasonal_leads.set_index(["model", "lead_seconds"])["mape"]
     for row in comparison.summary.itertuples():
@@ -279,52 +305,58 @@ def figures(comparison: Comparison) -> Iterator[dict[str, object]]:
         }
 
 
-def _flat(rows: Sequence[Mapping[str, object]], step: int) -> Iterator[tuple[str, float]]:
-    """model_figure_step, and the best ratio of what Headway learns; a figure that is not known is left out."""
+def flat(rows: Sequence[Mapping[str, Any]], step: int) -> Iterator[tuple[str, float]]:
+    """MODEL_FIGURE_STEPs, and the best ratio of what Headway fits and of the library; unknown figures are left out."""
     for row in rows:
-        for name, value in row.items():
-            if isinstance(value, float | int) and isfinite(value):
-                yield f"{row['model']}_{name}_{step}s", round(float(value), 6)
-    ours = [row["ratio"] for row in rows if not str(row["model"]).startswith((LIBRARY, SHIPS, "naive", *NAIVE))]
-    if ours:
-        yield f"best_ratio_{step}s", round(min(float(str(ratio)) for ratio in ours), 6)
+        for name in SHOWN:
+            if isfinite(row[name]):
+                yield f"{row['model']}_{name}_{step}s", round(row[name], 6)
+    library = [row["ratio"] for row in rows if row["model"].startswith(LIBRARY)]
+    others = [row["ratio"] for row in rows if row["model"] in RECIPES and row["model"] != "naive"]
+    for name, ratios in (("best_library", library), ("best", others)):
+        if ratios:
+            yield f"{name}_ratio_{step}s", round(min(ratios), 6)
 
 
 SHOWN = {
     "peak_loss": ("peak loss", ".2%"),
-    "ratio": ("ratio to the better naive", ".3f"),
-    "better": ("series better", "d"),
-    "p90_peak": ("p90 of the peak held", ".1%"),
-    "p90_step": ("p90 of steps held", ".1%"),
-    "mape_15m": ("MAPE at 15 min", ".1%"),
-    "mape_24h": ("MAPE at 24 h", ".1%"),
+    "ratio": ("ratio to naive", ".2f"),
+    "better": ("better on", "d"),
+    "p90_peak": ("p90 of peak", ".1%"),
+    "p90_step": ("p90 of steps", ".1%"),
+    "mape_15m": ("MAPE 15 min", ".1%"),
+    "mape_24h": ("MAPE 24 h", ".1%"),
     "rmse": ("RMSE / mean", ".1%"),
-    "fit_s_per_series": ("fit, s a series", ".3g"),
-    "answer_s_10000": ("answer 10,000, s", ".3g"),
+    "fit_s_per_series": ("fit s/series", ",.3f"),
+    "answer_s_10000": ("10,000 series s", ",.1f"),
 }
 """the heading and the form of each figure"""
 
 
 def _print(console: Console, comparison: Comparison, rows: Sequence[Mapping[str, Any]], lengths: Lengths) -> None:
-    r2 = comparison.scores.groupby("series")["daily_r2"].first()
     title = (
-        f"step {comparison.task.grid.step_seconds} s: {comparison.judged} of {comparison.windows} windows of "
-        f"{comparison.series} series in {comparison.systems} files, {int((r2 > STRONGLY_SEASONAL).sum())} of them "
-        f"strongly seasonal; peaks of the next {comparison.deciding_seconds} s; statsforecast sees {lengths.past_days} days"
+        f"step {comparison.task.grid.step_seconds} s, the peak of the next {comparison.deciding_seconds} s: "
+        f"{comparison.judged} of {comparison.windows} windows, {comparison.series} series, {comparison.systems} files; "
+        f"{_strongly_seasonal(comparison)} series strongly seasonal; statsforecast sees {lengths.past_days} days"
     )
-    table = Table("model", *(heading for heading, _ in SHOWN.values()), title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
+    table.add_column("model", no_wrap=True)
+    for heading, _ in SHOWN.values():
+        table.add_column(heading, justify="right")
     for row in rows:
         told = (format(row[name], form) if isfinite(row[name]) else "–" for name, (_, form) in SHOWN.items())
-        table.add_row(str(row["model"]), *told)
+        table.add_row(row["model"], *told)
     console.print(table)
-    for note in (*comparison.left_out, *_unanswered(comparison)):
-        console.print(note, highlight=False)
-
-
-def _unanswered(comparison: Comparison) -> Iterator[str]:
+    for series in comparison.left_out:
+        console.print(f"left out: {series}", highlight=False)
     for model, share in comparison.answered.items():
         if share < 1:
-            yield f"{model}: answers {share:.1%} of the windows; only those are judged that everybody answers"
+            console.print(f"{model} answers {share:.1%} of the windows: judged are those that everybody answers")
+
+
+def _strongly_seasonal(comparison: Comparison) -> int:
+    scores = comparison.scores
+    return int(scores.loc[scores["daily_r2"] > STRONGLY_SEASONAL, "series"].nunique())
 
 
 def _lengths(options: argparse.Namespace) -> Lengths:

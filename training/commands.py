@@ -3,62 +3,294 @@
 Heavy packages are imported when a command runs: `headway serve` starts without them, installed or not.
 """
 
-from collections.abc import Iterator
+import functools
+import inspect
+import json
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from scaler.commands import Exit, Usage
 
 INSTALL = "the training packages are missing: pip install 'headway[training]'"
+INTERRUPTED = 130
+"""exit status after Ctrl-C, as shells have it"""
+RUN_EXIT_TEXT = (
+    "Exit status: 0 fine, also where Ctrl-C ended the fit and its best was exported · 1 no model came of it, or no "
+    "place for the bundle · 2 wrong flags, or data that cannot be used · 130 interrupted, nothing written."
+)
+COMPARE_EXIT_TEXT = (
+    "Exit status: 0 fine · 1 a recipe failed (the report tells of the others), or no place for the report · 2 wrong "
+    "flags, or data that cannot be used · 130 interrupted, nothing written."
+)
+RECIPES_EXIT_TEXT = "Exit status: 0 fine."
+PULL_EXIT_TEXT = (
+    "Exit status: 0 fine · 1 some series are not in the file · 2 wrong flags or settings, or a file that cannot be "
+    "written · 3 the scaler or Prometheus could not be reached · 130 interrupted, what arrived is kept."
+)
+
+
+class By(StrEnum):
+    """What the judged windows are new in."""
+
+    TIME = "time"
+    SYSTEM = "system"
+
 
 Data = Annotated[list[Path], typer.Option("--data", help="A file of recorded demand; several may be given.")]
 Step = Annotated[str | None, typer.Option(help="Grid of the model, as 60s or 5m. Default: the step of most series.")]
-Seed = Annotated[int, typer.Option(help="Equal seeds give equal models.")]
+Seed = Annotated[int, typer.Option(min=0, help="Equal seeds give equal models.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of a fit, and series fitted at a time.")]
 Zone = Annotated[str, typer.Option(help="IANA zone of the recorded systems, for days and weeks.")]
+LearnedFrom = Annotated[int | None, typer.Option(min=10, help="Windows of each series to learn from.")]
+
+SERVER_FLAGS = (
+    "config",
+    "prometheus",
+    "prometheus_username",
+    "prometheus_password_file",
+    "prometheus_bearer_token_file",
+    "prometheus_certificate_file",
+    "prometheus_key_file",
+    "prometheus_ca_file",
+    "prometheus_tenant",
+    "prometheus_tenant_header",
+    "prometheus_method",
+)
+"""settings of `headway serve` that say where Prometheus is and how to get in"""
+
+
+class PlainHelp(TyperCommand):
+    """Help without a table, which would cut long flags off."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self.rich_markup_mode = None
+        super().format_help(ctx, formatter)
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add all commands of this file to the application."""
     train = typer.Typer(no_args_is_help=True, help="Train models on recorded demand, and compare them.")
-    train.command("run")(run)
+    train.command("run", epilog=RUN_EXIT_TEXT)(run)
+    train.command("compare", epilog=COMPARE_EXIT_TEXT)(compare)
+    train.command("recipes", epilog=RECIPES_EXIT_TEXT)(recipes)
     app.add_typer(train, name="train")
+    data = typer.Typer(no_args_is_help=True, help="Get recorded demand.")
+    data.command("pull", cls=PlainHelp, epilog=PULL_EXIT_TEXT)(_with_server_flags(pull))
+    app.add_typer(data, name="data")
 
 
 def run(
     recipe: Annotated[str, typer.Argument(help="Which model: see `headway train recipes`.")],
     data: Data,
-    out: Annotated[Path, typer.Option(help="Folder of the bundle; what is there is replaced at the end.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle; a bundle that is there is replaced at the end.")],
     step: Step = None,
     seed: Seed = 0,
     threads: Threads = 1,
     timezone: Zone = "UTC",
-    windows: Annotated[int | None, typer.Option(min=10, help="Windows of each series to learn from.")] = None,
+    windows: LearnedFrom = None,
+    search: Annotated[
+        float | None,
+        typer.Option(min=0.01, metavar="MINUTES", help="Look so long for better choices than the recipe's."),
+    ] = None,
     name: Annotated[str, typer.Option(help="Name of the bundle. Default: the recipe.")] = "",
     licence: Annotated[str, typer.Option(help="Terms of the data, kept in the bundle.")] = "",
 ) -> None:
-    """Train a model, judge it on the newest tenth of each series, and export it as a bundle."""
-    with _offline():
-        from training.recipes import RECIPES
+    """Train a model, judge it on the newest tenth of each series, and export it as a bundle.
+
+    Ctrl-C during the fit ends the fit: the best so far is judged and exported. Again, or at any other time, it ends the
+    run, and what was in the folder is still there.
+    """
+    with _offline("nothing was written"):
         from training.run import Order
         from training.run import run as carry_out
 
-        if recipe not in RECIPES:
-            raise Usage(f"recipe {recipe!r}: must be one of {', '.join(RECIPES)}")
-        order = Order(recipe, tuple(data), out, _seconds(step), seed, windows, threads, timezone, name, licence)
-        with _progress() as told:
-            outcome = carry_out(order, told)
+        _known([recipe])
+        order = Order(recipe, tuple(data), out, _step(step), seed, windows, threads, timezone, name, licence, search)
+        with _progress() as (told, say):
+            outcome = carry_out(order, told, lambda: say("the best so far is kept; Ctrl-C again ends at once"))
         _print_outcome(order, outcome)
+
+
+def compare(
+    data: Data,
+    recipes: Annotated[str, typer.Option(help="Which models, as naive,xgboost,mlp: see `headway train recipes`.")],
+    out: Annotated[Path, typer.Option(help="Folder for report.html, scores.csv and compare.json.")],
+    step: Step = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=1, help="How often to fit and judge. Default: once by time, else each system once."),
+    ] = None,
+    by: Annotated[By, typer.Option(help="Judge on later windows, or on systems (files) never seen.")] = By.TIME,
+    windows: LearnedFrom = None,
+    seed: Seed = 0,
+    threads: Threads = 1,
+    timezone: Zone = "UTC",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Fit several recipes and judge them, and both naive models, on the same windows.
+
+    By time each fold judges a tenth of every series, after all that was learned from. Models fitted to each series by
+    itself (prophet, hybrid) can be judged by time alone.
+
+    --json keys: judged_windows, series, systems, models[model, verdict, peak_loss, median_ratio, low, high, p, better,
+    …, fit_seconds, inference_seconds (for 10,000 windows), size_bytes], failed, left_out, report.
+    """
+    with _offline("nothing was written"):
+        from training.comparing import Asked, compare_recipes
+
+        names = tuple(dict.fromkeys(name.strip() for name in recipes.split(",") if name.strip()))
+        _known(names)
+        asked = Asked(names, tuple(data), out, _step(step), folds, by.value, windows, seed, threads, timezone)
+        with _progress() as (told, _):
+            compared = compare_recipes(asked, told)
+        _print_compared(asked, compared, as_json)
+    if compared.failed:
+        raise typer.Exit(Exit.FAULTS)
+
+
+def recipes() -> None:
+    """List what can be trained."""
+    with _offline():
+        from training.recipes import RECIPES
+
+        width = max(map(len, RECIPES))
+        for name, recipe in RECIPES.items():
+            typer.echo(f"{name:<{width}}  {inspect.getdoc(recipe) or ''}".partition("\n")[0])
+
+
+def pull(
+    settings: Any,
+    out: Annotated[Path, typer.Option(metavar="FILE.parquet", help="Where the demand goes.")],
+    query: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=PROMQL", help="A series and its query; repeatable.")
+    ] = None,
+    triggers: Annotated[
+        Path | None, typer.Option(metavar="FILE.yaml", help="ScaledObjects whose triggers are pulled.")
+    ] = None,
+    scaler: Annotated[
+        str, typer.Option(metavar="URL", help="HTTP address of a running scaler: all that it watches is pulled.")
+    ] = "",
+    since: Annotated[str, typer.Option(metavar="DURATION", help="How far back, as 14d or 36h.")] = "14d",
+    step: Annotated[str, typer.Option(metavar="DURATION", help="Distance of the values.")] = "60s",
+    unit: Annotated[str, typer.Option(help="Unit of the values, kept in the file.")] = "",
+) -> None:
+    """Pull recorded demand from Prometheus into a file to train on.
+
+    At least one of --query, --triggers and --scaler says what. A series is named namespace/name, as its trigger is,
+    so that a model fitted to it serves that trigger; name those of --query alike. A pull that was interrupted goes on
+    where it was when it is asked for again.
+
+    How to get into Prometheus is said as for headway serve: by these flags, their environment variables, or --config.
+    """
+    with _offline("what arrived is kept: the same command goes on from there"):
+        from scaler.logs import configure_logs
+        from training.data.pull import pull as fetch
+
+        configure_logs("console", "error")
+        step_seconds, seconds = _seconds("--step", step), _seconds("--since", since)
+        if out.suffix != ".parquet":
+            raise Usage(f"--out {str(out)!r}: must end in .parquet")
+        wanted, faulty = _wanted(settings, query or [], triggers, scaler)
+        access = _reached(settings, wanted)
+        until = time.time() // step_seconds * step_seconds
+        with _progress() as (told, _):
+            pulled = fetch(
+                triggers=wanted,
+                since=until - seconds,
+                until=until,
+                target=out,
+                step_seconds=step_seconds,
+                server=settings.prometheus,
+                unit=unit,
+                access=access,
+                progress=told,
+            )
+    for refused in (*faulty, *pulled.refused):
+        typer.echo(f"left out: {refused}", err=True)
+    if pulled.series:
+        typer.echo(f"{len(pulled.series)} series in {out}")
+    else:
+        typer.echo(f"headway: no series arrived; {out} was not written", err=True)
+    if faulty or pulled.refused:
+        raise typer.Exit(Exit.FAULTS)
+
+
+def _with_server_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`command` with its parameter `settings` made from the flags, environment and file that tell of Prometheus."""
+    from scaler.settings import load_settings
+    from scaler.settings.options import settings_options
+
+    @functools.wraps(command)
+    def run(**given: Any) -> Any:
+        flags = {name: given.pop(name) for name in SERVER_FLAGS}
+        return command(settings=load_settings(flags), **given)
+
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
+    options = [option for option in settings_options() if option.name in SERVER_FLAGS]
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options
+    del run.__wrapped__  # inspect would look through to the command's own signature
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
+
+
+def _wanted(settings: Any, queries: list[str], triggers: Path | None, scaler: str) -> tuple[list[Any], list[Any]]:
+    """(what to pull, what cannot be pulled). Raises Usage, or exits where the scaler cannot be reached."""
+    from training.data.load import DataError
+    from training.data.pull import watched
+    from training.pulling import of_manifest, of_queries
+
+    if not (queries or triggers or scaler):
+        raise Usage("what is to be pulled? give --query NAME=PROMQL, --triggers FILE.yaml or --scaler URL")
+    wanted = of_queries(queries)
+    faulty: list[Any] = []
+    if triggers:
+        found, faulty = of_manifest(triggers, settings.prometheus)
+        wanted += found
+    if scaler:
+        try:
+            wanted += watched(scaler if "://" in scaler else f"http://{scaler}")
+        except DataError as error:
+            _fail(str(error), Exit.UNREACHABLE)
+    if not wanted:
+        for refused in faulty:
+            typer.echo(f"left out: {refused}", err=True)
+        _fail("nothing is left to pull" if faulty else "the scaler watches nothing yet", Exit.FAULTS)
+    if not settings.prometheus and (without := [one.name for one in wanted if not one.server]):
+        raise Usage(f"{without[0]}: from which server? give --prometheus URL")
+    return wanted, faulty
+
+
+def _reached(settings: Any, wanted: list[Any]) -> Any:
+    """What opens the servers; exits where none of them can be reached."""
+    from training.pulling import access_of, unreachable
+
+    access = access_of(settings)
+    if trouble := unreachable(wanted, settings.prometheus, access):
+        _fail(trouble, Exit.UNREACHABLE)
+    return access
 
 
 def _print_outcome(order: Any, outcome: Any) -> None:
     for refused in (*outcome.loaded.refused, *outcome.fold.left_out):
         typer.echo(f"left out: {refused}", err=True)
-    table = outcome.comparison.summary
-    for row in table.itertuples():
+    if outcome.found:
+        found = outcome.found
+        chosen = ", ".join(f"{name} {_brief(value)}" for name, value in found.choices.items())
+        typer.echo(
+            f"search: {found.trials} trials, held-out loss {found.loss:.4f} (the recipe's {found.default_loss:.4f}): "
+            f"{chosen}"
+        )
+    if outcome.interrupted:
+        typer.echo("the fit was ended early: this is the best until then")
+    for row in outcome.comparison.summary.itertuples():
         typer.echo(
             f"{row.model:<16} peak loss {row.peak_loss:.4f} ({row.median_ratio:.2f} of the better naive)  "
             f"p90 coverage {row.peak_coverage:.3f}"
@@ -67,52 +299,129 @@ def _print_outcome(order: Any, outcome: Any) -> None:
     typer.echo(f"bundle {outcome.bundle.manifest.model} in {order.out}")
 
 
-def _seconds(step: str | None) -> int | None:
-    if step is None:
-        return None
+def _print_compared(asked: Any, compared: Any, as_json: bool) -> None:
+    from training.comparing import REPORT
+    from training.evaluate.report import verdict
+
+    comparison = compared.comparison
+    verdicts = {pair.model: verdict(pair) for pair in comparison.against_naive}
+    left_out = [*map(str, compared.refused), *comparison.left_out]
+    if as_json:
+        models = json.loads(comparison.summary.to_json(orient="records"))
+        summary = {
+            "judged_windows": comparison.judged,
+            "series": comparison.series,
+            "systems": comparison.systems,
+            "models": [{**model, "verdict": verdicts[model["model"]]} for model in models],
+            "failed": compared.failed,
+            "left_out": left_out,
+            "report": str(asked.out / REPORT),
+        }
+        typer.echo(json.dumps(summary, indent=2))
+        return
+    for told in left_out:
+        typer.echo(f"left out: {told}", err=True)
+    _print_ranking(comparison)
+    for model in comparison.summary["model"]:
+        typer.echo(f"{model}: {verdicts[model]}")
+    for name, reason in compared.failed.items():
+        typer.echo(f"{name}: not compared: {reason}", err=True)
+    typer.echo(f"report in {asked.out / REPORT}")
+
+
+def _print_ranking(comparison: Any) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"{comparison.judged} windows of {comparison.series} series in {comparison.systems} systems"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("model", no_wrap=True)
+    for head in ("peak loss", "to naive", "better", "p90 held", "fit s", "10,000 s", "kB"):
+        table.add_column(head, justify="right")
+    for row in comparison.summary.itertuples():
+        table.add_row(
+            row.model,
+            f"{row.peak_loss:.4f}",
+            f"{row.median_ratio:.3f}",
+            f"{row.better}/{row.series}",
+            f"{row.peak_coverage:.1%}",
+            f"{row.fit_seconds:.1f}",
+            f"{row.inference_seconds:.3g}",
+            f"{row.size_bytes / 1e3:.0f}",
+        )
+    Console(highlight=False).print(table)
+
+
+def _brief(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _known(recipes: Any) -> None:
+    from training.recipes import RECIPES
+
+    if not recipes:
+        raise Usage("--recipes: must name one at least")
+    for recipe in recipes:
+        if recipe not in RECIPES:
+            raise Usage(f"recipe {recipe!r}: must be one of {', '.join(RECIPES)}")
+
+
+def _step(text: str | None) -> int | None:
+    return None if text is None else _seconds("--step", text)
+
+
+def _seconds(flag: str, text: str) -> int:
     import durationpy
 
     try:
-        seconds = durationpy.from_str(step).total_seconds()
+        seconds = durationpy.from_str(text).total_seconds()
     except durationpy.DurationError as error:
-        raise Usage(f"--step {step!r}: must be a duration such as 60s or 5m") from error
+        raise Usage(f"{flag} {text!r}: must be a duration such as 60s or 5m") from error
     if seconds < 1 or seconds != int(seconds):
-        raise Usage(f"--step {step!r}: must be whole seconds, at least one")
+        raise Usage(f"{flag} {text!r}: must be whole seconds, at least one")
     return int(seconds)
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
-    """A bar on stderr that says what is being done; nothing where nobody looks."""
+def _progress() -> Iterator[tuple[Callable[[str, float], None], Callable[[str], None]]]:
+    """(progress, say): a bar on stderr that says what is being done, and a line above it; no bar where nobody looks."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
         bar = shown.add_task("starting", total=1.0)
-        yield lambda doing, share: shown.update(bar, description=doing, completed=share)
+        yield lambda doing, share: shown.update(bar, description=doing, completed=share), console.print
 
 
 @contextmanager
-def _offline() -> Iterator[None]:
+def _offline(after_interrupt: str = "") -> Iterator[None]:
     """Errors of the offline package as one line on stderr, with an exit status that means something."""
     try:
         from training.data.load import DataError
-        from training.parity import ParityBroken
+        from training.run import OrderRefused
     except ImportError as error:
         raise Usage(f"{INSTALL} ({error})") from None
+    from scaler.errors import HeadwayError, SettingsError
+
     try:
         yield
+    except KeyboardInterrupt:
+        _fail(f"interrupted; {after_interrupt}", INTERRUPTED)
     except ImportError as error:
         raise Usage(f"{INSTALL} ({error})") from None
-    except DataError as error:
+    except (DataError, OrderRefused) as error:
         _fail(str(error), Exit.USAGE)
-    except ParityBroken as error:
+    except SettingsError:
+        raise
+    except HeadwayError as error:
         _fail(str(error), Exit.FAULTS)
     except OSError as error:
-        _fail(f"{error.filename or ''}: {error.strerror}", Exit.FAULTS)
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error), Exit.FAULTS)
 
 
-def _fail(text: str, status: Exit) -> NoReturn:
+def _fail(text: str, status: int) -> NoReturn:
     typer.echo(f"headway: {text}", err=True)
     raise typer.Exit(status)

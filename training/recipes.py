@@ -41,6 +41,18 @@ def prophet(effort: Effort) -> Recipe:
     return Recipe(lambda _: Prophet(jobs=effort.threads))
 
 
+def hybrid(effort: Effort) -> Recipe:
+    """Prophet for each series, and boosted trees on what it leaves over; serves only the series it was fitted to."""
+    from training.models.hybrid import Hybrid
+    from training.models.xgboost import Boosting, XgboostCore
+
+    def make(task: Task) -> Model:
+        core = XgboostCore(task, Boosting(threads=effort.threads))
+        return Hybrid(core, task, threads=effort.threads, jobs=effort.threads)
+
+    return Recipe(make, windows=1000)
+
+
 def mlp(effort: Effort) -> Recipe:
     """A small network on the features."""
     from training.models.learned import Learned
@@ -94,6 +106,7 @@ def ensemble(effort: Effort) -> Recipe:
 RECIPES: dict[str, Callable[[Effort], Recipe]] = {
     "naive": naive,
     "prophet": prophet,
+    "hybrid": hybrid,
     "xgboost": xgboost,
     "mlp": mlp,
     "ensemble": ensemble,

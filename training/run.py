@@ -5,33 +5,48 @@ The same data, seed, code and packages give the same folder, byte for byte, on t
 
 import hashlib
 import json
+import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
 
 from scaler import __version__
-from scaler.bundle import Bundle
+from scaler.bundle import Bundle, checksum
+from scaler.bundle.folder import FILES
+from scaler.errors import HeadwayError
 from training.data.clean import Cleaned, clean, without_marked
 from training.data.load import DataError, Loaded, load
 from training.data.resample import on_step, usual_step
+from training.data.windows import Windows
 from training.evaluate.compare import Comparison, compare
 from training.evaluate.folds import Fold, by_time, training_of, windows_of
 from training.export import bundle_of, export
+from training.interrupts import first_passed_on, unsaid
 from training.models import Model, Progress, Training, silent
 from training.models.naive import Persistence, SeasonalNaive
 from training.parity import Difference, checked
 from training.recipes import RECIPES, Effort
 from training.reference import reference_cases
+from training.search import SPACES, Found, search
 from training.task import Task, task_for
 
 RECORD = "run.json"
 PACKAGES = ("numpy", "pandas", "onnx", "onnxruntime", "onnxscript", "torch", "xgboost-cpu", "prophet", "scikit-learn")
 PARITY_WINDOWS = 400
 TEST_WINDOWS = 150
+
+
+class OrderRefused(HeadwayError):
+    """What was asked for cannot be; names the field and the rule."""
+
+
+class RunFailed(HeadwayError):
+    """The data can be used and the order carried out, but no bundle came of it; says at which step, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,8 @@ class Order:
     name: str = ""
     """of the bundle; empty: the recipe's"""
     licence: str = ""
+    search_minutes: float | None = None
+    """None: the recipe as it is"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,46 +81,142 @@ class Outcome:
     loaded: Loaded
     cleaned: tuple[Cleaned, ...]
     fold: Fold
+    interrupted: bool = False
+    """the fit was ended early: the best until then was judged and exported"""
+    found: Found | None = None
+    """by the search, where one was asked for"""
 
 
-def run(order: Order, progress: Progress = silent) -> Outcome:
-    """Train, judge and export; the bundle lies in `order.out` when this returns.
+def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[], None] = unsaid) -> Outcome:
+    """Train, judge and export; the bundle lies in `order.out` when this returns, or nothing there has changed.
 
-    Raises DataError where no series can be used, ParityBroken or BundleInvalid where the export is not what was fitted.
+    A first SIGINT during the fit or the search ends that with the best so far, after `interrupt_heard` was called; any
+    other raises KeyboardInterrupt. Raises OrderRefused before any work, DataError where no series can be used, and
+    RunFailed, ParityBroken, BundleInvalid or OSError where there is nothing to export, or no place for it.
     """
     recipe = RECIPES[order.recipe](Effort(order.threads))
+    _refuse(order)
     progress("reading", 0.0)
-    loaded = load(order.data, order.timezone)
-    task = task_for(order.step_seconds or _step_of(loaded))
-    loaded = on_step(loaded, task.grid.step_seconds)
+    data = hashes(order.data)
+    loaded, task = read(order.data, order.timezone, order.step_seconds)
     fold = _fold(loaded, task)
-    cleaned = _cleaned(fold, progress)
-    training = training_of(fold, task, order.windows or recipe.windows, recipe.held_out, order.seed)
-    training = _without_marked(training, cleaned)
+    cleaned = cleaned_of(fold, progress)
+    training = training_without_marked(
+        fold, task, cleaned, order.windows or recipe.windows, recipe.held_out, order.seed
+    )
     test = windows_of(fold.test, task, TEST_WINDOWS)
-    model = recipe.make(task)
-    fit = model.fit(training, progress)
+    made_room(order.out)
+    found = _found(order, training, progress, interrupt_heard)
+    model = ((found and found.make) or recipe.make)(task)
+    fit, interrupted = _fitted(model, training, progress, interrupt_heard)
     progress("judging", 0.0)
-    judges: list[Model] = [Persistence(), SeasonalNaive()]
-    for judge in judges:
-        judge.fit(training)
-    models = {one.name: one for one in (*judges, model)}
-    predictions = {name: one.predict_quantiles(test.past) for name, one in models.items()}
-    comparison = compare(test, predictions, task)
+    comparison = _judged(model, training, test)
     progress("exporting", 0.0)
     graph = model.to_onnx()
     some = np.arange(0, len(test), max(1, len(test) // PARITY_WINDOWS))
     parity = checked(model, graph, test.take(some).past, order.seed)
-    bundle = _bundle(order, task, model, graph, comparison, loaded)
-    _write(order, bundle, fit, parity, comparison, fold)
+    bundle = _bundle(order, task, model, graph, comparison, loaded, data)
+    record = {
+        **record_of(order.data, data, order.timezone, order.threads, order.seed, task, fold),
+        "recipe": order.recipe,
+        "windows": order.windows,
+        "search": found and found.record,
+        "interrupted": interrupted,
+        "fit": {name: float(value) for name, value in fit.items()},
+        "parity": asdict(parity),
+        "scores": json.loads(comparison.summary.drop(columns=_TIMED).to_json(orient="records")),
+    }
+    _write(order.out, bundle, record)
     progress("exporting", 1.0)
-    return Outcome(bundle, comparison, parity, fit, loaded, cleaned, fold)
+    return Outcome(bundle, comparison, parity, fit, loaded, cleaned, fold, interrupted, found)
 
 
-def _step_of(loaded: Loaded) -> int:
+def read(data: Sequence[Path], timezone: str, step_seconds: int | None) -> tuple[Loaded, Task]:
+    """The series on one step, and the task on it. Raises DataError, or OrderRefused for a step that no task has."""
+    loaded = load(data, timezone)
     if not loaded.series:
         raise DataError(f"no series can be used: {'; '.join(map(str, loaded.refused[:5]))}")
-    return usual_step(loaded.series)
+    try:
+        task = task_for(step_seconds or usual_step(loaded.series))
+    except ValueError as error:
+        raise OrderRefused(str(error)) from None
+    return on_step(loaded, task.grid.step_seconds), task
+
+
+def cleaned_of(fold: Fold, progress: Progress) -> tuple[Cleaned, ...]:
+    """What a fit may see of each series of the fold, without what a fit must not learn."""
+    found = []
+    for place, series in enumerate(fold.seen):
+        progress("cleaning", place / len(fold.seen))
+        found.append(clean(series))
+    return tuple(found)
+
+
+def training_without_marked(
+    fold: Fold, task: Task, cleaned: Sequence[Cleaned], windows: int, held_out: int, seed: int
+) -> Training:
+    """`training_of` the fold, without the windows that hold what cleaning marked."""
+    raw = training_of(fold, task, windows, held_out, seed)
+    kept = [without_marked(part, cleaned) for part in (raw.windows, raw.held_out)]
+    return Training(task, tuple(one.kept for one in cleaned), kept[0], kept[1], seed)
+
+
+def hashes(paths: Sequence[Path]) -> dict[Path, str]:
+    """SHA-256 of each file. Raises DataError for one that cannot be read."""
+    try:
+        return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+
+def record_of(
+    paths: Sequence[Path], data: Mapping[Path, str], timezone: str, threads: int, seed: int, task: Task, fold: Fold
+) -> dict[str, object]:
+    """What went into a run."""
+    return {
+        "data": {path.name: data[path] for path in paths},
+        "step_seconds": task.grid.step_seconds,
+        "seed": seed,
+        "threads": threads,
+        "timezone": timezone,
+        "headway": __version__,
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "series": [f"{part.series.system}/{part.series.name}" for part in fold.test],
+        "left_out": [str(one) for one in fold.left_out],
+    }
+
+
+def made_room(folder: Path) -> None:
+    """Make the folder that `folder` will lie in, and see that it can be written to. Raises OSError."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent):
+        pass
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _refuse(order: Order) -> None:
+    """What is known to be wrong before hours are spent."""
+    if order.search_minutes is not None and order.recipe not in SPACES:
+        raise OrderRefused(f"recipe {order.recipe!r} has nothing to search for; {', '.join(SPACES)} have")
+    name = order.name or order.recipe
+    try:
+        Task().manifest(name, "0")
+    except ValueError:
+        rule = "must be at most 63 of a-z, 0-9, '.', '_' and '-', the first a letter or digit"
+        raise OrderRefused(f"name {name!r}: {rule}") from None
+    if order.out.exists() and not _ours(order.out):
+        raise OrderRefused(f"out {str(order.out)!r}: holds other things than a bundle, which would be lost")
+
+
+def _ours(folder: Path) -> bool:
+    """Nothing in it but what a run writes."""
+    return folder.is_dir() and {path.name for path in folder.iterdir()} <= {*FILES, RECORD}
 
 
 def _fold(loaded: Loaded, task: Task) -> Fold:
@@ -115,38 +228,67 @@ def _fold(loaded: Loaded, task: Task) -> Fold:
         raise DataError(f"nothing to train on: {error}{'; ' if refused else ''}{refused}") from None
 
 
-def _cleaned(fold: Fold, progress: Progress) -> tuple[Cleaned, ...]:
-    found = []
-    for place, series in enumerate(fold.seen):
-        progress("cleaning", place / len(fold.seen))
-        found.append(clean(series))
-    return tuple(found)
+def _found(order: Order, training: Training, progress: Progress, interrupt_heard: Callable[[], None]) -> Found | None:
+    if order.search_minutes is None:
+        return None
+    try:
+        with first_passed_on(progress, interrupt_heard) as (told, _):
+            return search(order.recipe, training, order.search_minutes, order.threads, told)
+    except ValueError as error:
+        raise RunFailed(f"{order.recipe}: cannot be searched for: {error}") from error
 
 
-def _without_marked(training: Training, cleaned: Sequence[Cleaned]) -> Training:
-    windows, held_out = (without_marked(part, cleaned) for part in (training.windows, training.held_out))
-    return Training(training.task, tuple(one.kept for one in cleaned), windows, held_out, training.seed)
+def _fitted(
+    model: Model, training: Training, progress: Progress, interrupt_heard: Callable[[], None]
+) -> tuple[Mapping[str, float], bool]:
+    """(figures of the fit, whether it was ended early)."""
+    try:
+        with first_passed_on(progress, interrupt_heard) as (told, heard):
+            figures = model.fit(training, told)
+    except ValueError as error:
+        raise RunFailed(f"{model.name}: cannot be fitted: {error}") from error
+    return figures, heard.passed_on or bool(figures.get("interrupted"))
 
 
-def _bundle(order: Order, task: Task, model: Model, graph: bytes, comparison: Comparison, loaded: Loaded) -> Bundle:
-    data = _hash(order.data)
-    end = int(max(one.end for one in loaded.series))
+def _judged(model: Model, training: Training, test: Windows) -> Comparison:
+    judges: list[Model] = [Persistence(), SeasonalNaive()]
+    try:
+        for judge in judges:
+            judge.fit(training)
+        predictions = {one.name: one.predict_quantiles(test.past) for one in (*judges, model)}
+        return compare(test, predictions, training.task)
+    except ValueError as error:
+        raise RunFailed(f"{model.name}: cannot be judged: {error}") from error
+
+
+def _bundle(
+    order: Order,
+    task: Task,
+    model: Model,
+    graph: bytes,
+    comparison: Comparison,
+    loaded: Loaded,
+    data: Mapping[Path, str],
+) -> Bundle:
+    """Its version is the graph's checksum: what answers alike is called alike."""
     told = {
         "method": order.recipe,
         "data": ", ".join(f"{path.name} {digest[:12]}" for path, digest in data.items()),
         "code": f"headway {__version__}",
         "seed": str(order.seed),
     }
-    joined = hashlib.sha256("".join([*data.values(), order.recipe, str(order.seed)]).encode()).hexdigest()
-    manifest = task.manifest(
-        order.name or order.recipe,
-        joined[:8],
-        trained=told,
-        scores=_scores(comparison, model.name),
-        data_licence=order.licence,
-        series=tuple(_trigger(name) for name in model.series),
-    )
-    return bundle_of(graph, manifest, reference_cases(manifest, end))
+    try:
+        manifest = task.manifest(
+            order.name or order.recipe,
+            checksum(graph)[:8],
+            trained=told,
+            scores=_scores(comparison, model.name),
+            data_licence=order.licence,
+            series=tuple(_trigger(name) for name in model.series),
+        )
+    except ValueError as error:
+        raise RunFailed(f"{model.name}: has no manifest: {error}") from error
+    return bundle_of(graph, manifest, reference_cases(manifest, int(max(one.end for one in loaded.series))))
 
 
 def _trigger(name: str) -> str:
@@ -156,44 +298,27 @@ def _trigger(name: str) -> str:
 
 
 def _scores(comparison: Comparison, model: str) -> dict[str, float]:
+    """Those that are known."""
     row = comparison.summary.set_index("model").loc[model]
     wanted = ("peak_loss", "peak_loss_at_level", "wql", "peak_coverage", "coverage")
-    against = {"peak_loss_over_better_naive": float(row["median_ratio"])}
-    return {name: round(value, 6) for name, value in {**{n: float(row[n]) for n in wanted}, **against}.items()}
+    told = {**{name: float(row[name]) for name in wanted}, "peak_loss_over_better_naive": float(row["median_ratio"])}
+    return {name: round(value, 6) for name, value in told.items() if isfinite(value)}
 
 
-def _hash(paths: Sequence[Path]) -> dict[Path, str]:
-    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-
-
-def _write(
-    order: Order, bundle: Bundle, fit: Mapping[str, float], parity: Difference, comparison: Comparison, fold: Fold
-) -> None:
-    """The bundle and the record of the run in place of `order.out`, all or nothing."""
-    record = {
-        "recipe": order.recipe,
-        "data": {path.name: digest for path, digest in _hash(order.data).items()},
-        "step_seconds": bundle.manifest.step_seconds,
-        "seed": order.seed,
-        "threads": order.threads,
-        "timezone": order.timezone,
-        "windows": order.windows,
-        "headway": __version__,
-        "packages": {name: version(name) for name in PACKAGES},
-        "series": [f"{part.series.system}/{part.series.name}" for part in fold.train],
-        "left_out": [str(one) for one in fold.left_out],
-        "fit": {name: float(value) for name, value in fit.items()},
-        "parity": asdict(parity),
-        "scores": json.loads(comparison.summary.drop(columns=_TIMED).to_json(orient="records")),
-    }
-    order.out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{order.out.name}-", dir=order.out.parent) as temporary:
-        made = Path(temporary, "bundle")
+def _write(out: Path, bundle: Bundle, record: Mapping[str, object]) -> None:
+    """The bundle and the record of the run in place of `out`, all or nothing."""
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+        made, old = Path(temporary, "bundle"), Path(temporary, "old")
         export(bundle, made)
         (made / RECORD).write_text(json.dumps(record, indent=2) + "\n")
-        if order.out.exists():
-            order.out.rename(Path(temporary, "old"))
-        made.rename(order.out)
+        try:
+            if out.exists():
+                os.rename(out, old)
+            os.rename(made, out)
+        except BaseException:
+            if old.exists() and not out.exists():
+                os.rename(old, out)
+            raise
 
 
 _TIMED = ["fit_seconds", "inference_seconds", "size_bytes"]

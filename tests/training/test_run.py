@@ -1,42 +1,55 @@
 """`headway train run`, whole: a file of recorded demand becomes a bundle that the scaler takes."""
 
 import json
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from scaler.bundle import read_bundle
 from scaler.cli import app
 from scaler.forecast.onnx_forecaster import open_bundle
+from tests.training.recording import add_series, write_recording
+from tests.training.stand_ins import Around, Drawing, press_ctrl_c, recipe_of
+from training import recipes
+from training.models import Progress, Training
+from training.search import Found
 
-DAYS = 6
+WRITTEN = {"model.onnx", "manifest.json", "reference.npz", "run.json"}
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two daily series in steps of five minutes, and one that cannot be used."""
-    rng = np.random.default_rng(3)
-    moments = pd.date_range("2026-01-05", periods=DAYS * 288, freq="5min", tz="UTC")
-    wave = 2 + np.sin(2 * np.pi * np.arange(len(moments)) / 288)
-    frames = []
-    for name, size in (("shop", 100.0), ("search", 9000.0)):
-        values = rng.poisson(size * wave)
-        frames.append(pd.DataFrame({"series": name, "timestamp": moments.strftime("%FT%TZ"), "value": values}))
-    still = frames[0].assign(series="still", value=7)
-    path = tmp_path_factory.mktemp("recorded") / "site.csv"
-    pd.concat([*frames, still]).to_csv(path, index=False)
+    path = write_recording(tmp_path_factory.mktemp("recorded") / "site.csv", shop=100, search=9000)
+    add_series(path, "still", 7)
     return path
 
 
-def trained(recipe: str, data: Path, out: Path, *more: str) -> str:
-    result = CliRunner().invoke(
+def asked(recipe: str, data: Path, out: Path, *more: str) -> Result:
+    return CliRunner().invoke(
         app, ["train", "run", recipe, "--data", str(data), "--out", str(out), "--windows", "30", *more]
     )
+
+
+def trained(recipe: str, data: Path, out: Path, *more: str) -> str:
+    result = asked(recipe, data, out, *more)
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def record_in(out: Path) -> dict:
+    return json.loads((out / "run.json").read_text())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_a_run_leaves_a_bundle_that_the_scaler_takes(recorded: Path, tmp_path: Path) -> None:
@@ -44,38 +57,212 @@ def test_a_run_leaves_a_bundle_that_the_scaler_takes(recorded: Path, tmp_path: P
     told = trained("naive", recorded, tmp_path / "made")
     forecaster = open_bundle(read_bundle(tmp_path / "made"), "made")
     assert forecaster.model.startswith("naive@")
-    record = json.loads((tmp_path / "made" / "run.json").read_text())
+    record = record_in(tmp_path / "made")
     assert record["series"] == ["site/shop", "site/search"]
     assert record["data"].keys() == {"site.csv"}
+    assert record["search"] is None
+    assert not record["interrupted"]
     assert "series 'still': is constant" in told
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
-def test_a_rerun_makes_the_same_bytes(recorded: Path, tmp_path: Path) -> None:
-    """Data, seed and code decide every byte; another seed makes another model."""
+def test_a_rerun_makes_the_same_bytes(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data, seed and code decide every byte, also where a model draws at random; another seed is another version."""
+    monkeypatch.setitem(recipes.RECIPES, "naive", recipe_of(Drawing))
     for out, seed in (("one", "1"), ("two", "1"), ("three", "2")):
-        trained("mlp", recorded, tmp_path / out, "--seed", seed)
-    graphs = {}
-    for out in ("one", "two", "three"):
-        graphs[out] = (tmp_path / out / "model.onnx").read_bytes()
-    for name in ("model.onnx", "manifest.json", "run.json", "reference.npz"):
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
-    assert graphs["one"] != graphs["three"]
+        trained("naive", recorded, tmp_path / out, "--seed", seed)
+    assert contents(tmp_path / "one").keys() == WRITTEN
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    first, other = (read_bundle(tmp_path / out).manifest for out in ("one", "three"))
+    assert first.version != other.version
+    assert first.trained["data"] == other.trained["data"]
+
+
+def test_a_search_decides_what_is_fitted(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is the one with the choices found, and the record holds them."""
+    chosen = Found({"depth": 3}, 0.4, 0.5, 7, lambda _: Around(lambda _: None, "searched"))
+
+    def found(recipe: str, training: Training, minutes: float, threads: int, progress: Progress) -> Found:
+        assert (recipe, minutes) == ("xgboost", 0.5)
+        return chosen
+
+    monkeypatch.setattr("training.run.search", found)
+    told = trained("xgboost", recorded, tmp_path / "made", "--search", "0.5")
+    assert record_in(tmp_path / "made")["search"] == {
+        "choices": {"depth": 3},
+        "held_out_loss": 0.4,
+        "default_held_out_loss": 0.5,
+        "trials": 7,
+    }
+    assert "search: 7 trials, held-out loss 0.4000 (the recipe's 0.5000): depth 3" in told
+    assert any(line.startswith("searched ") for line in told.splitlines())
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["wizard", "--data", "site.csv"], "recipe 'wizard': must be one of naive"),
-        (["naive", "--data", "site.csv", "--step", "soon"], "--step 'soon': must be a duration"),
-        (["naive", "--data", "absent.csv"], "absent.csv"),
+        (["wizard"], "recipe 'wizard': must be one of naive"),
+        (["naive", "--step", "soon"], "--step 'soon': must be a duration"),
+        (["naive", "--step", "-5m"], "--step '-5m': must be whole seconds, at least one"),
+        (["naive", "--step", "7m"], "a step of 420 s: must divide 900 s"),
+        (["naive", "--step", "1m"], "series 'shop': its step of 300 s is coarser than 60 s"),
+        (["naive", "--data", "absent.csv"], "absent.csv: cannot be read: No such file"),
+        (["naive", "--data", "columns.csv"], "columns.csv: lacks the column timestamp; there are series, time, value"),
+        (["naive", "--data", "still.csv"], "no series can be used: still: series 'still': is constant"),
+        (
+            ["naive", "--data", "short.csv"],
+            "series 'shop': its held-out part has no room for a window of 24 steps ahead",
+        ),
+        (["naive", "--timezone", "Middle/Earth"], "timezone='Middle/Earth': must be an IANA name"),
+        (["naive", "--windows", "-3"], "should be greater than or equal to 10"),
+        (["naive", "--seed", "-3"], "should be greater than or equal to 0"),
+        (["naive", "--search", "1"], "recipe 'naive' has nothing to search for; mlp, lstm, transformer, xgboost have"),
+        (["naive", "--name", "My Model"], "name 'My Model': must be at most 63 of a-z"),
     ],
 )
-def test_wrong_flags_are_told_and_nothing_is_written(
+def test_what_cannot_be_is_told_and_nothing_is_written(
     recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
 ) -> None:
-    """Exit status 2, one sentence, no folder."""
-    monkeypatch.chdir(recorded.parent)
-    result = CliRunner().invoke(app, ["train", "run", *arguments, "--out", str(tmp_path / "made")])
+    """Exit status 2, one sentence that names the field and the rule, no folder."""
+    (tmp_path / "columns.csv").write_text("series,time,value\na,2026-01-05T00:00:00Z,1\n")
+    still = [f"still,2026-01-05T{hour:02}:00:00Z,7\n" for hour in range(24)]
+    (tmp_path / "still.csv").write_text("series,timestamp,value\n" + "".join(still))
+    lines = recorded.read_text().splitlines(keepends=True)
+    (tmp_path / "short.csv").write_text("".join(lines[:200]))
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    data = [] if "--data" in arguments else ["--data", str(recorded)]
+    result = CliRunner().invoke(app, ["train", "run", *arguments, *data, "--out", "made"])
+    assert result.exit_code == 2, result.output
+    assert told in " ".join(result.stderr.replace("│", " ").split())
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_folder_with_other_things_is_not_replaced(recorded: Path, tmp_path: Path) -> None:
+    """A slip of the pen in --out costs nobody their files; a bundle that is there is replaced."""
+    precious = tmp_path / "thesis.txt"
+    precious.write_text("ten years of work")
+    result = asked("naive", recorded, tmp_path)
     assert result.exit_code == 2
-    assert told in result.output
+    assert "holds other things than a bundle" in result.stderr
+    assert precious.read_text() == "ten years of work"
+    for name in ("first", "second"):
+        trained("naive", recorded, tmp_path / "made", "--name", name)
+    assert read_bundle(tmp_path / "made").manifest.name == "second"
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """The system refuses to write what goes beyond a few pages of any file."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_disk_that_takes_no_more_leaves_the_old_bundle(recorded: Path, tmp_path: Path) -> None:
+    """A write that fails is told in a sentence; the bundle of before is whole, and no draft is left."""
+    out = tmp_path / "made"
+    trained("naive", recorded, out)
+    before = contents(out)
+    with full_disk():
+        result = asked("naive", recorded, out, "--name", "second")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == "headway: File too large"
+    assert contents(out) == before
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_fit_that_fails_says_why(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a model refuses is one sentence with exit status 1."""
+
+    def refuse(progress: Progress) -> None:
+        raise ValueError("the moon is in the wrong house")
+
+    monkeypatch.setitem(recipes.RECIPES, "naive", recipe_of(lambda: Around(refuse)))
+    result = asked("naive", recorded, tmp_path / "made")
+    assert result.exit_code == 1
+    assert "stand-in: cannot be fitted: the moon is in the wrong house" in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def pressing(at: float, times: int = 1) -> Callable[[recipes.Effort], recipes.Recipe]:
+    """A recipe whose fit goes on in tenths until it is told to end; Ctrl-C is pressed at `at`."""
+
+    def work(progress: Progress) -> None:
+        try:
+            for tenth in range(11):
+                if tenth / 10 == at:
+                    press_ctrl_c(times)
+                progress("working", tenth / 10)
+        except KeyboardInterrupt:
+            return
+        raise AssertionError("nobody ended the fit")
+
+    return recipe_of(lambda: Around(work))
+
+
+def test_ctrl_c_during_the_fit_keeps_the_best_so_far(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fit is told once; judging and export follow, and the record says that it was ended early."""
+    monkeypatch.setitem(recipes.RECIPES, "naive", pressing(0.5))
+    handler = signal.getsignal(signal.SIGINT)
+    told = trained("naive", recorded, tmp_path / "made")
+    assert "the best so far is kept; Ctrl-C again ends at once" in told
+    assert "the fit was ended early" in told
+    assert record_in(tmp_path / "made")["interrupted"] is True
+    assert open_bundle(read_bundle(tmp_path / "made"), "made")
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.parametrize(("at", "times"), [(0.5, 2), (0.0, 1)])
+def test_a_second_ctrl_c_or_one_before_anything_is_learned_ends_the_run(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: float, times: int
+) -> None:
+    """Exit status 130, and nothing is written."""
+    monkeypatch.setitem(recipes.RECIPES, "naive", pressing(at, times))
+    result = asked("naive", recorded, tmp_path / "made")
+    assert result.exit_code == 130
+    assert "interrupted; nothing was written" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("step", ["clean", "compare", "export"])
+def test_ctrl_c_elsewhere_leaves_what_was_there(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """While data is cleaned, models are judged, or the bundle is being written."""
+    out = tmp_path / "made"
+    trained("naive", recorded, out)
+    before = contents(out)
+
+    def pressed(*_: object, **__: object) -> None:
+        press_ctrl_c()
+
+    monkeypatch.setattr(f"training.run.{step}", pressed)
+    assert asked("naive", recorded, out).exit_code == 130
+    assert contents(out) == before
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_ctrl_c_between_old_and_new_brings_the_old_back(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old bundle is out of the way, the new one not yet in its place: even then one of them is there afterwards."""
+    out = tmp_path / "made"
+    trained("naive", recorded, out)
+    before = contents(out)
+    rename = os.rename
+
+    def pressed(source: Path, target: Path) -> None:
+        rename(source, target)
+        if source == out:
+            press_ctrl_c()
+
+    monkeypatch.setattr("os.rename", pressed)
+    assert asked("naive", recorded, out, "--name", "second").exit_code == 130
+    assert contents(out) == before
+    assert list(tmp_path.iterdir()) == [out]

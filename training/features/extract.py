@@ -3,6 +3,7 @@
 Axes: N windows, T past steps, F features, P patches, C channels, K targets, Q levels.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,31 +58,74 @@ class Seen:
 class Extracted:
     """`seen`, and what turns the units of a core into demand (training.models.learned says how).
 
-    `known_N`: whether there is enough history to say anything.
+    J is K, or 1 where all targets have the same. `known_N`: whether there is enough history to say anything.
     """
 
     seen: Seen
     centre_NK: Floats
     spread_NK: Floats
-    level_N1: Floats
-    scale_N1: Floats
+    level_NJ: Floats
+    scale_NJ: Floats
     known_N: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.seen)
 
 
-class Extractor:
-    """The feature graph of a task, opened for training."""
+def one_after_another(parts: Sequence[Extracted]) -> Extracted:
+    """Several as one; raises ValueError where there are none."""
+    seen = Seen(
+        np.concatenate([part.seen.features_NF for part in parts]),
+        np.concatenate([part.seen.sequence_NPC for part in parts]),
+    )
+    return Extracted(
+        seen,
+        np.concatenate([part.centre_NK for part in parts]),
+        np.concatenate([part.spread_NK for part in parts]),
+        np.concatenate([part.level_NJ for part in parts]),
+        np.concatenate([part.scale_NJ for part in parts]),
+        np.concatenate([part.known_N for part in parts]),
+    )
 
-    def __init__(self, task: Task, threads: int = 1) -> None:
+
+@dataclass(frozen=True)
+class Units:
+    """Nodes of what turns the units of a core into demand: centre, spread [N, K], level, scale [N, 1] or [N, K]."""
+
+    centre: Any
+    spread: Any
+    level: Any
+    scale: Any
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What a model adds to the features: inputs of its own by name, with their shapes, and what it makes of them.
+
+    `add` is given the columns so far, the past, its inputs, and the usual units; it may add columns, and returns the
+    units that count, [N, K] each.
+    """
+
+    inputs: Mapping[str, tuple[int | str, ...]]
+    add: Callable[[Columns, Scaled, Mapping[str, Any], Units], Units]
+
+
+class Extractor:
+    """The feature graph of a task, opened for training; or another (graph, names) with the contract's inputs."""
+
+    def __init__(self, task: Task, threads: int = 1, made: tuple[bytes, tuple[str, ...]] | None = None) -> None:
         self.task = task
-        self.graph, self.names = feature_graph(task)
+        self.graph, self.names = made or feature_graph(task)
         self._session: onnxruntime.InferenceSession = open_graph(self.graph, "features", threads)
+
+    @property
+    def shared_level(self) -> bool:
+        """Whether all targets have the same level and scale."""
+        return any(value.name == LEVEL and value.shape[1] == 1 for value in self._session.get_outputs())
 
     def __call__(self, past: Past) -> Extracted:
         """What a model sees of each window."""
-        inputs = {tensor.name: past.inputs()[tensor.name] for tensor in (HISTORY, LONG_HISTORY, LOCAL_TIME)}
+        inputs = {wanted.name: past.inputs()[wanted.name] for wanted in self._session.get_inputs()}
         parts = [
             run(self._session, {name: values[start : start + CHUNK] for name, values in inputs.items()}, "features")
             for start in range(0, len(past), CHUNK)
@@ -92,7 +136,7 @@ class Extractor:
         return Extracted(seen, found[CENTRE], found[SPREAD], found[LEVEL], found[SCALE], known)
 
 
-def feature_graph(task: Task) -> tuple[bytes, tuple[str, ...]]:
+def feature_graph(task: Task, addition: Addition | None = None) -> tuple[bytes, tuple[str, ...]]:
     """(graph, names of its columns). Outputs as in `Extracted`, `known` as 1.0 or 0.0."""
     with graph.building("features") as (builder, op):
         types = {"float32": ir.DataType.FLOAT, "int64": ir.DataType.INT64}
@@ -106,22 +150,27 @@ def feature_graph(task: Task) -> tuple[bytes, tuple[str, ...]]:
         add_weeks(columns, task, past, long_history, local_time)
         base = seasonal_base(op, task, past, (history, long_history, local_time))
         add_seasonal(columns, task, base)
-        centre, spread = centre_and_spread(op, task, base)
+        units = Units(*centre_and_spread(op, task, base), past.level, past.scale)
         add_calendar(columns, local_time)
+        if addition is not None:
+            given = {name: builder.input(name, ir.DataType.FLOAT, shape) for name, shape in addition.inputs.items()}
+            units = addition.add(columns, past, given, units)
         targets = task.sizes.W + len(step_leads(task))
         shapes = {
             FEATURES: ("N", len(columns.names)),
             SEQUENCE: ("N", min(PATCHES, task.grid.steps), len(CHANNELS)),
             CENTRE: ("N", targets),
             SPREAD: ("N", targets),
+            LEVEL: ("N", 1 if addition is None else targets),
+            SCALE: ("N", 1 if addition is None else targets),
         }
         outputs = {
             FEATURES: columns.joined(),
             SEQUENCE: _sequence(op, task, past),
-            CENTRE: centre,
-            SPREAD: spread,
-            LEVEL: past.level,
-            SCALE: past.scale,
+            CENTRE: units.centre,
+            SPREAD: units.spread,
+            LEVEL: units.level,
+            SCALE: units.scale,
             KNOWN: past.known,
         }
         for name, value in outputs.items():

@@ -29,6 +29,8 @@ def seasonal_model(task: Task) -> SeasonalModel:
     def marks(counts: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(sorted({min(task.horizon_steps, steps(count)) for count in counts}))
 
+    # an error needs a past window as long as its lead, and some of them
+    furthest = min(task.horizon_steps, task.grid.steps // 2)
     return SeasonalModel(
         step_seconds=step,
         steps=task.grid.steps,
@@ -38,7 +40,7 @@ def seasonal_model(task: Task) -> SeasonalModel:
         levels=task.levels,
         peak_steps=task.peak_steps,
         minimum_history_steps=task.minimum_history_steps,
-        anchors=tuple(sorted({*marks(usual.anchors), task.horizon_steps})),
+        anchors=tuple(sorted({*(min(mark, furthest) for mark in marks(usual.anchors)), furthest})),
         level_steps=marks(usual.level_steps),
         origin_stride=steps(usual.origin_stride),
         recent_steps=steps(usual.recent_steps),

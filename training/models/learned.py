@@ -61,24 +61,34 @@ def targets_of(task: Task, windows: Windows, extracted: Extracted) -> Floats:
     steps = windows.truth.demand_NH[:, np.asarray(step_leads(task)) - 1]
     demand = np.concatenate([windows.truth.peaks(task.peak_steps), steps], axis=1)
     demand[~extracted.known_N] = np.nan
-    changes = np.arcsinh((demand - extracted.level_N1) / extracted.scale_N1)
+    changes = np.arcsinh((demand - extracted.level_NJ) / extracted.scale_NJ)
     return np.asarray((changes - extracted.centre_NK) / extracted.spread_NK, np.float32)
 
 
 class Learned:
-    """A model made of a core. Fitting extracts features once and hands them to the core."""
+    """A model made of a core. Fitting extracts features once and hands them to the core.
 
-    def __init__(self, core: Core, task: Task, threads: int = 1) -> None:
+    extract: where not given, the features of the task.
+    """
+
+    def __init__(self, core: Core, task: Task, threads: int = 1, extract: Extractor | None = None) -> None:
         self.name = core.name
         self.series: tuple[str, ...] = ()
         self._core = core
         self._task = task
-        self._extract = Extractor(task, threads)
-        self._open_head = open_graph(head_graph(task), "head")
+        self._extract = extract or Extractor(task, threads)
+        self._head_graph = head_graph(task, self._extract.shared_level)
+        self._open_head = open_graph(self._head_graph, "head")
 
     def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
         progress(f"{self.name}: features", 0.0)
         seen, held = (self._extract(part.past) for part in (training.windows, training.held_out))
+        return self.learn(training, seen, held, progress)
+
+    def learn(
+        self, training: Training, seen: Extracted, held: Extracted, progress: Progress = silent
+    ) -> Mapping[str, float]:
+        """Fit to what has been extracted, by whatever extractor, of the training windows and of those held out."""
         target = targets_of(self._task, training.windows, seen)
         held_target = targets_of(self._task, training.held_out, held)
         rows, held_rows = _some_known(target), _some_known(held_target)
@@ -98,7 +108,7 @@ class Learned:
         return Prediction(*(np.concatenate([part[t.name] for part in parts]) for t in (QUANTILES, PEAKS)))
 
     def to_onnx(self) -> bytes:
-        return joined(self._extract.graph, self._core.to_onnx(), head_graph(self._task))
+        return joined(self._extract.graph, self._core.to_onnx(), self._head_graph)
 
     def _head(self, seen: Extracted, rows: slice) -> dict[str, Floats]:
         scaled = self._core.predict(seen.seen.take(rows))
@@ -107,8 +117,8 @@ class Learned:
             "scaled": scaled,
             "centre": seen.centre_NK[rows],
             "spread": seen.spread_NK[rows],
-            "level": seen.level_N1[rows],
-            "scale": seen.scale_N1[rows],
+            "level": seen.level_NJ[rows],
+            "scale": seen.scale_NJ[rows],
             "known": known,
         }
         return {name: np.asarray(value, np.float32) for name, value in run(self._open_head, inputs, "head").items()}
@@ -118,13 +128,18 @@ def _some_known(target_NK: Floats) -> NDArray[np.int64]:
     return np.flatnonzero(~np.isnan(target_NK).all(axis=1))
 
 
-def head_graph(task: Task) -> bytes:
-    """scaled [N, K, Q], centre, spread [N, K], level, scale, known [N, 1] → quantiles [N, H, Q], peaks [N, W, Q]."""
+def head_graph(task: Task, shared_level: bool = True) -> bytes:
+    """scaled [N, K, Q], centre, spread [N, K], level, scale, known [N, 1] → quantiles [N, H, Q], peaks [N, W, Q].
+
+    shared_level: whether level and scale are those of all targets; else they are [N, K].
+    """
     sizes = task.sizes
     targets = sizes.W + len(step_leads(task))
     with graph.building("head") as (builder, op):
         scaled = builder.input("scaled", ir.DataType.FLOAT, ("N", targets, sizes.Q))
-        level, scale, known = (builder.input(n, ir.DataType.FLOAT, ("N", 1)) for n in ("level", "scale", "known"))
+        known = builder.input("known", ir.DataType.FLOAT, ("N", 1))
+        each = 1 if shared_level else targets
+        level, scale = (builder.input(n, ir.DataType.FLOAT, ("N", each)) for n in ("level", "scale"))
         centre, spread = (builder.input(n, ir.DataType.FLOAT, ("N", targets)) for n in ("centre", "spread"))
         changes = op.Unsqueeze(centre, [2]) + op.Unsqueeze(spread, [2]) * scaled
         above = op.Sinh(op.Clip(changes, -FURTHEST, FURTHEST))

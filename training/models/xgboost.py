@@ -128,7 +128,7 @@ class XgboostCore:
             train,
             num_boost_round=chosen.rounds,
             evals=[(judge, "held_out")],
-            callbacks=[watch, stop],
+            callbacks=[stop, watch],
             verbose_eval=False,
         )
 

@@ -46,9 +46,13 @@ def _past(op: Any, model: SeasonalModel, days: Masked) -> Masked:
 
 
 def _with_next(op: Any, model: SeasonalModel, days: Any) -> Any:
-    """Each past day and the first E blocks after it: what lay behind and ahead of the same time. [N, D, B + E]."""
-    following = op.Slice(days, [1, 0], [model.past_days + 1, model.blocks_ahead], [1, 2])
-    return op.Concat(graph.part(op, days, 0, model.past_days), following, axis=2)
+    """Each past day and the first E blocks after it: what lay behind and ahead of the same time. [N, D, B + E].
+
+    Where E reaches beyond a day, the day after is taken to repeat.
+    """
+    ahead = [min(model.blocks, model.blocks_ahead - i) for i in range(0, model.blocks_ahead, model.blocks)]
+    following = [op.Slice(days, [1, 0], [model.past_days + 1, blocks], [1, 2]) for blocks in ahead]
+    return op.Concat(graph.part(op, days, 0, model.past_days), *following, axis=2)
 
 
 def _weighted(op: Any, weight_ND1: Any, rows: Any) -> Any:

@@ -1,0 +1,183 @@
+"""Learned models whole: features → core → head agree with their one graph; trees and ensembles as cores."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnxruntime
+import pytest
+from scipy import stats
+
+from scaler.series import Floats
+from training.data.synthetic import population
+from training.evaluate.folds import by_time, training_of, windows_of
+from training.export import bundle_of
+from training.features.extract import Seen
+from training.models import Training, silent
+from training.models.ensemble import Ensemble, best_weights, buckets, simplex
+from training.models.learned import Learned
+from training.models.xgboost import Boosting, XgboostCore, learned_targets
+from training.parity import ParityBroken, checked
+from training.reference import reference_cases
+from training.task import step_leads, task_for
+
+TASK = task_for(300)
+LEVELS = TASK.levels
+FEW = Boosting(rounds=12, depth=3, least_weight=5, threads=1)
+
+
+@pytest.fixture(scope="module")
+def training() -> Training:
+    series = population(4, 9, 300, 11)
+    return training_of(by_time(series, TASK, folds=1)[0], TASK, 60, 20)
+
+
+@pytest.fixture(scope="module")
+def fitted(training: Training) -> Learned:
+    model = Learned(XgboostCore(TASK, FEW), TASK)
+    model.fit(training)
+    return model
+
+
+class Constant:
+    """A core that answers the same always."""
+
+    def __init__(self, name: str, value: float) -> None:
+        self.name, self.value = name, value
+
+    def fit(self, *_: object) -> Mapping[str, float]:
+        return {}
+
+    def predict(self, seen: Seen) -> Floats:
+        return np.full((len(seen), len(buckets(TASK)), len(LEVELS)), self.value, np.float32)
+
+    def to_onnx(self) -> bytes:
+        raise NotImplementedError
+
+
+def rows(count: int, seed: int) -> tuple[Seen, Floats]:
+    """Targets that follow the first feature, with noise that grows with the second."""
+    rng = np.random.default_rng(seed)
+    features = rng.standard_normal((count, 5)).astype(np.float32)
+    noise = rng.standard_normal((count, len(buckets(TASK)))) * np.exp(0.5 * features[:, 1:2])
+    return Seen(features, np.zeros((count, 2, 1), np.float32)), (features[:, :1] + noise).astype(np.float32)
+
+
+def test_the_graph_says_what_the_model_says(fitted: Learned, training: Training) -> None:
+    """On windows as recorded, with gaps, begun lately, near zero and huge."""
+    assert checked(fitted, fitted.to_onnx(), training.held_out.past).largest < 1e-4
+
+
+def test_a_graph_of_another_model_is_refused(fitted: Learned, training: Training) -> None:
+    other = Learned(XgboostCore(TASK, FEW), TASK)
+    other.fit(Training(TASK, training.series, training.windows, training.held_out, seed=9))
+    with pytest.raises(ParityBroken, match=r"xgboost: the graph differs from the model by .* in (peaks|quantiles)"):
+        checked(fitted, other.to_onnx(), training.held_out.past)
+
+
+def test_the_scaler_takes_the_bundle(fitted: Learned) -> None:
+    manifest = TASK.manifest("trees", "1")
+    bundle = bundle_of(fitted.to_onnx(), manifest, reference_cases(manifest))
+    assert bundle.manifest.model == "trees@1"
+
+
+def test_answers_are_sound(fitted: Learned, training: Training) -> None:
+    """Ascending along the levels and the windows, never negative, no step above the peak that holds it."""
+    said = fitted.predict_quantiles(training.held_out.past)
+    assert (np.diff(said.peaks_NWQ, axis=2) >= 0).all()
+    assert (np.diff(said.peaks_NWQ, axis=1) >= 0).all()
+    assert (np.diff(said.quantiles_NHQ, axis=2) >= 0).all()
+    assert (said.quantiles_NHQ >= 0).all()
+    assert (said.quantiles_NHQ[:, :5] <= said.peaks_NWQ[:, 4:5] + 1e-3).all()
+
+
+def test_trees_learn_quantiles() -> None:
+    """Coverage is what was promised, and most of the way from constant to true quantiles is gone."""
+    core = XgboostCore(TASK, Boosting(rounds=40, depth=3, threads=1))
+    learn, judge = rows(3000, 1), rows(1000, 2)
+    core.fit(*learn, *judge, LEVELS, 0, silent)
+    fresh, target = rows(2000, 3)
+    said = core.predict(fresh)
+    for level, promised in enumerate(LEVELS):
+        assert (target <= said[..., level]).mean() == pytest.approx(promised, abs=0.04)
+    constant = _loss(np.broadcast_to(np.quantile(learn[1], LEVELS, axis=0).T[None], said.shape), target)
+    x, size = fresh.features_NF[:, 0, None, None], np.exp(0.5 * fresh.features_NF[:, 1, None, None])
+    least = _loss(x + size * stats.norm.ppf(LEVELS), target)
+    assert constant - _loss(said, target) > 0.6 * (constant - least)
+
+
+def test_trees_say_the_same_as_a_graph() -> None:
+    core = XgboostCore(TASK, FEW)
+    core.fit(*rows(400, 1), *rows(100, 2), LEVELS, 0, silent)
+    seen, _ = rows(7, 4)
+    graph = onnxruntime.InferenceSession(core.to_onnx())
+    (found,) = graph.run(None, {"features": seen.features_NF})
+    np.testing.assert_allclose(found, core.predict(seen), rtol=1e-4, atol=1e-5)
+    (alone,) = graph.run(None, {"features": seen.features_NF[3:4]})
+    np.testing.assert_allclose(alone[0], found[3], atol=1e-6)
+
+
+def test_an_interrupted_fit_keeps_its_trees() -> None:
+    """The targets not reached get one round each: the model still answers everything."""
+
+    def stop(doing: str, share: float) -> None:
+        raise KeyboardInterrupt
+
+    core = XgboostCore(TASK, FEW)
+    figures = core.fit(*rows(400, 1), *rows(100, 2), LEVELS, 0, stop)
+    assert figures["interrupted"] == 1
+    assert np.isfinite(core.predict(rows(5, 5)[0])).all()
+
+
+def test_targets_without_trees_lie_between_their_neighbours() -> None:
+    """Weights add up to one, and a target with trees of its own is just that."""
+    learned, between = learned_targets(TASK)
+    np.testing.assert_allclose(between.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(between[learned], np.eye(len(learned)), atol=1e-7)
+    assert len(between) == len(TASK.peak_steps) + len(step_leads(TASK))
+
+
+def test_an_ensemble_trusts_who_is_right() -> None:
+    """Weights go to the member with the smaller loss, by bucket of leads."""
+    seen, target = rows(300, 1)
+    late = buckets(TASK) == 60
+    target = np.where(late, 3.0, 1.0).astype(np.float32) * np.ones_like(target)
+    model = Ensemble((Constant("one", 1.0), Constant("three", 3.0)), TASK)
+    figures = model.fit(seen, target, seen, target, LEVELS, 0, silent)
+    assert figures["bucket_2_one"] == 1
+    assert figures["bucket_60_three"] == 1
+    np.testing.assert_allclose(model.predict(seen)[..., 0], target)
+
+
+def test_weights_lie_between_where_the_truth_does() -> None:
+    target = np.full((50, 1), 1.5, np.float32)
+    answers = [np.full((50, 1, len(LEVELS)), value, np.float32) for value in (1.0, 2.0)]
+    weights, loss = best_weights(answers, target, LEVELS)
+    assert weights == (0.5, 0.5)
+    assert loss == pytest.approx(0)
+
+
+def test_the_simplex_holds_every_mix_of_tenths() -> None:
+    assert len(simplex(3)) == 66
+    assert all(sum(weights) == pytest.approx(1) for weights in simplex(3))
+
+
+def test_an_ensemble_is_one_graph(training: Training) -> None:
+    """Two sets of trees side by side: the whole graph says what the model says."""
+    model = Learned(Ensemble((XgboostCore(TASK, FEW), XgboostCore(TASK, Boosting(rounds=5, threads=1))), TASK), TASK)
+    model.fit(training)
+    assert checked(model, model.to_onnx(), training.held_out.past).largest < 1e-4
+
+
+def test_windows_of_the_test_are_not_those_of_training(training: Training) -> None:
+    """What is held out begins after what is learned from ends."""
+    fold = by_time(population(4, 9, 300, 11), TASK, folds=1)[0]
+    test = windows_of(fold.test, TASK, 10)
+    for place in range(4):
+        learned = training.windows.cutoff_N[training.windows.series_N == place].max()
+        assert learned + TASK.horizon_steps * 300 <= test.cutoff_N[test.series_N == place].min()
+
+
+def _loss(said: Floats, target: Floats) -> float:
+    error = target[..., None] - said
+    level = np.array(LEVELS)
+    return float(np.maximum(level * error, (level - 1) * error).mean())

@@ -1,0 +1,180 @@
+"""Prophet per series, and a core that learns over all series at once what Prophet leaves over.
+
+Prophet with its newest misses taken back ("prophet-level") says where demand goes and how far off it tends to be; a
+target of the core is (y - Prophet's median) / Prophet's spread, y as in training.models.learned. Among the columns are
+Prophet's quantiles, its own path, and its misses over the last day.
+
+What Prophet leaves over of a record that it was fitted to is too little: a core that learned on that would trust it too
+much. So each training window is told by a Prophet that ends before it (expanding blocks, as in the cross-fitting of
+Chernozhukov et al., "Double/debiased machine learning", 2018, but forwards in time only), and whose shares and
+quantiles, too, are of windows before it. A block is about as long as what the finished model has to reach. Training
+windows before the first block teach nothing.
+
+Axes: N windows, S series, B blocks.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.windows import Past, Windows, cut, cutoffs
+from training.evaluate.folds import ended
+from training.features.extract import Extracted, Extractor, feature_graph, one_after_another
+from training.models import Progress, Training, silent
+from training.models.empirical import Values
+from training.models.hybrid_graph import addition, path_graph, told_first
+from training.models.learned import Core, Learned
+from training.models.prophet import Prophet
+from training.models.prophet_fit import Choices
+from training.task import Prediction, Task
+
+BLOCKS = (0.2, 0.4, 0.6, 0.8)
+JUDGED = 0.2
+"""the last share of what a block's Prophet sees: what it is calibrated on"""
+PROPHETS = 0.5
+"""share of the progress until the core learns"""
+
+
+class Hybrid:
+    """Prophet and what a core makes of its misses, as one model. `failed`: why a series has no Prophet.
+
+    A series in `failed` is answered by the core, told by the seasonal model instead. choices, jobs: see `Prophet`.
+    shares: where blocks begin, as shares of each series' record before its held-out windows, which are the last block.
+    """
+
+    name = "hybrid"
+
+    def __init__(
+        self,
+        core: Core,
+        task: Task,
+        choices: Choices | None = None,
+        threads: int = 1,
+        jobs: int = 1,
+        shares: Sequence[float] = BLOCKS,
+    ) -> None:
+        self.failed: dict[str, str] = {}
+        self._core, self._task, self._threads, self._jobs = core, task, threads, jobs
+        self._choices, self._shares = choices, (*shares, 1.0)
+        self._features = feature_graph(task, addition(task))
+        self._series: tuple[str, ...] = ()
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The series it was fitted to, in the order of `Windows.names`, those in `failed` among them."""
+        return self._series
+
+    def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
+        """Fit Prophet block by block and at last to everything, then the core.
+
+        Returns the core's figures, how many series Prophet failed on, and how many windows the core learned from.
+        Raises ValueError where the record is too short for Prophet. An interrupt before the core learns ends the fit
+        with KeyboardInterrupt, for there is nothing to keep; after that the core keeps its best.
+        """
+        borders_BS, share = borders(training, self._shares), PROPHETS / (len(self._shares) + 1)
+        blocks = [
+            self._until(training, border_S, _part(progress, b * share, (b + 1) * share))
+            for b, border_S in enumerate(borders_BS)
+        ]
+        final = self._prophet(training, _part(progress, PROPHETS - share, PROPHETS))
+        rows, seen = _told(training.windows, block_of(training.windows, borders_BS), blocks)
+        held = _extractor_of(blocks[-1])(training.held_out.past)
+        self._learned = Learned(self._core, self._task, self._threads, self._extractor(final))
+        self._series, self.failed = training.windows.names, final.failed
+        learned = replace(training, windows=training.windows.take(rows))
+        figures = self._learned.learn(learned, seen, held, _part(progress, PROPHETS, 1.0))
+        return {**figures, "failed": float(len(self.failed)), "windows": float(len(rows))}
+
+    def predict_quantiles(self, past: Past) -> Prediction:
+        """See `Model`."""
+        return self._learned.predict_quantiles(past)
+
+    def to_onnx(self) -> bytes:
+        """See `Model`."""
+        return self._learned.to_onnx()
+
+    def _until(self, training: Training, border_S: Values, progress: Progress) -> Extractor | ValueError:
+        """The features as told by a Prophet that has seen nothing from the borders on, or why there is none."""
+        try:
+            return self._extractor(self._prophet(before(training, border_S), progress))
+        except ValueError as error:
+            return error
+
+    def _prophet(self, training: Training, progress: Progress) -> Prophet:
+        interrupted = False
+
+        def told(doing: str, share: float) -> None:
+            nonlocal interrupted
+            try:
+                progress(doing, share)
+            except KeyboardInterrupt:
+                interrupted = True
+                raise
+
+        prophet = Prophet(self._choices, jobs=self._jobs)
+        prophet.fit(training, told)
+        if interrupted:
+            raise KeyboardInterrupt
+        return prophet
+
+    def _extractor(self, prophet: Prophet) -> Extractor:
+        graph, names = self._features
+        told = told_first(graph, prophet.to_onnx(), path_graph(self._task, prophet.components))
+        return Extractor(self._task, self._threads, (told, names))
+
+
+def borders(training: Training, shares: Sequence[float]) -> Values:
+    """The moments by which these shares are over of each series' record before its held-out windows. [B, S]"""
+    held_out = training.held_out
+    starts, ends = [], []
+    for s, one in enumerate(training.series):
+        moments = held_out.cutoff_N[held_out.series_N == s]
+        starts.append(one.start)
+        ends.append(moments.min() if len(moments) else one.end)
+    start_S, end_S = np.asarray(starts), np.asarray(ends)
+    return np.asarray(start_S + np.asarray(shares)[:, None] * (end_S - start_S))
+
+
+def block_of(windows: Windows, borders_BS: Values) -> NDArray[np.int64]:
+    """The block that each window is cut in; -1 before the first. [N]"""
+    return np.asarray((windows.cutoff_N >= borders_BS[:, windows.series_N]).sum(axis=0) - 1, np.int64)
+
+
+def before(training: Training, border_S: Values) -> Training:
+    """What was known at the borders. Held out, and learned from, is the last part of each series.
+
+    Raises ValueError where no series has a window there.
+    """
+    task = training.task
+    known = [ended(one, moment) for one, moment in zip(training.series, border_S, strict=True)]
+    since = [one.end - JUDGED * (one.end - one.start) for one in known]
+    chosen = [
+        (one, cutoffs(one, 2, task.horizon_steps, first, one.end)) for one, first in zip(known, since, strict=True)
+    ]
+    windows = cut(chosen, task.grid, task.horizon_steps)
+    return replace(training, series=tuple(known), windows=windows, held_out=windows)
+
+
+def _told(
+    windows: Windows, block_N: NDArray[np.int64], blocks: Sequence[Extractor | ValueError]
+) -> tuple[NDArray[np.int64], Extracted]:
+    """(rows, features) of the windows in blocks that have a Prophet. Raises ValueError where there are none."""
+    rows = [np.flatnonzero((block_N == b) & isinstance(block, Extractor)) for b, block in enumerate(blocks)]
+    some = [b for b, mine in enumerate(rows) if len(mine)]
+    if not some:
+        _extractor_of(blocks[-1])
+        raise ValueError("the record is too short: no window has two days and more before it for Prophet")
+    seen = one_after_another([_extractor_of(blocks[b])(windows.past.take(rows[b])) for b in some])
+    return np.concatenate(rows), seen
+
+
+def _extractor_of(block: Extractor | ValueError) -> Extractor:
+    if isinstance(block, ValueError):
+        raise block
+    return block
+
+
+def _part(progress: Progress, start: float, end: float) -> Progress:
+    return lambda doing, share: progress(doing, start + (end - start) * share)

@@ -1,0 +1,220 @@
+"""What may be chosen for a recipe, and the best that a budget of minutes finds.
+
+Trials are judged by the loss on the held-out windows alone; what the model is judged by later is never looked at. The
+first trial is the recipe as it is: on the held-out windows a search never ends worse than that.
+
+A further recipe takes part with an entry in `SPACES`.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from math import inf, isfinite, nan
+from typing import Any, TypeAlias
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from scaler.series import Floats
+from training.features.extract import Seen
+from training.models import Model, Progress, Training, silent
+from training.models.learned import Core, Learned
+from training.task import Task
+
+Choices: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What may be chosen, by name; what the recipe chooses; and the core that follows from choices."""
+
+    distributions: Mapping[str, BaseDistribution]
+    defaults: Choices
+    core: Callable[[Task, Choices], Core]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The best of all trials. Losses are those on the held-out windows."""
+
+    choices: Choices
+    loss: float
+    default_loss: float
+    """of the recipe as it is; NaN where it had none"""
+    trials: int
+    make: Callable[[Task], Model] | None = None
+    """a model with these choices"""
+
+    @property
+    def record(self) -> dict[str, object]:
+        """What a run writes down."""
+        return {
+            "choices": self.choices,
+            "held_out_loss": self.loss,
+            "default_held_out_loss": self.default_loss,
+            "trials": self.trials,
+        }
+
+
+def search(recipe: str, training: Training, minutes: float, threads: int = 1, progress: Progress = silent) -> Found:
+    """The best choices found in so many minutes, the recipe's own among them.
+
+    The trial under way when the time is over is ended early, and counts with what it learned by then. An interrupt
+    ends the search in the same way. How far it gets depends on the machine, so a rerun may find something else.
+    """
+    space = SPACES[recipe](threads)
+    caught = _Caught()
+    Learned(caught, training.task, threads).fit(training, progress)
+
+    def loss_of(choices: Choices, told: Progress) -> float:
+        return caught.loss_of(space.core(training.task, choices), told)
+
+    found = best_of(space, loss_of, training.seed, minutes, progress)
+    return replace(found, make=lambda task: Learned(space.core(task, found.choices), task, threads))
+
+
+def best_of(
+    space: Space,
+    loss_of: Callable[[Choices, Progress], float],
+    seed: int,
+    minutes: float,
+    progress: Progress = silent,
+    clock: Callable[[], float] = time.monotonic,
+) -> Found:
+    """Trials until the time is over, the defaults first (optuna's TPE sampler: Bergstra et al. 2011).
+
+    `loss_of` may take longer than there is time: its progress then raises KeyboardInterrupt, once. Raises ValueError
+    where no trial had a finite loss.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+    study.enqueue_trial(space.defaults)
+    watch = _Watch(progress, clock() + 60 * minutes, 60 * minutes, clock)
+    while not (watch.over or (study.trials and clock() >= watch.deadline)):
+        trial = study.ask(dict(space.distributions))
+        watch.doing = f"search: trial {trial.number + 1}" + (f", best {_best(study):.4g}" if trial.number else "")
+        loss = loss_of(dict(trial.params), watch)
+        known = isfinite(loss)
+        study.tell(trial, loss if known else None, None if known else optuna.trial.TrialState.FAIL)
+    if not isfinite(_best(study)):
+        raise ValueError("the search found nothing: no trial had a loss on the held-out windows")
+    default = study.trials[0].value
+    return Found(dict(study.best_params), _best(study), nan if default is None else default, len(study.trials))
+
+
+def _best(study: optuna.Study) -> float:
+    return min((trial.value for trial in study.trials if trial.value is not None), default=inf)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Progress of a trial as the share of the time that is over; ends a fit once, when the time is."""
+
+    progress: Progress
+    deadline: float
+    seconds: float
+    clock: Callable[[], float]
+    doing: str = ""
+    over: bool = False
+
+    def __call__(self, doing: str, share: float) -> None:
+        if self.over:
+            return
+        left = self.deadline - self.clock()
+        try:
+            self.progress(self.doing, min(1.0, 1 - left / self.seconds))
+        except KeyboardInterrupt:
+            self.over = True
+            raise
+        if left <= 0:
+            self.over = True
+            raise KeyboardInterrupt
+
+
+class _Caught:
+    """A core that keeps what it is given to learn from, for others to learn from."""
+
+    name = "search"
+
+    def fit(
+        self,
+        seen: Seen,
+        target_NK: Floats,
+        held_out: Seen,
+        held_out_target_NK: Floats,
+        levels: tuple[float, ...],
+        seed: int,
+        progress: Progress,
+    ) -> Mapping[str, float]:
+        self._given = (seen, target_NK, held_out, held_out_target_NK, levels, seed)
+        return {}
+
+    def loss_of(self, core: Core, progress: Progress) -> float:
+        """The held-out loss of a core fitted to it."""
+        return float(core.fit(*self._given, progress)["held_out_loss"])
+
+    def predict(self, seen: Seen) -> Floats:
+        raise NotImplementedError
+
+    def to_onnx(self) -> bytes:
+        raise NotImplementedError
+
+
+def _network(name: str, threads: int, more: Mapping[str, BaseDistribution]) -> Space:
+    from training.models.torch_model import core
+    from training.models.torch_model.fit import Fitting
+
+    usual = {"mlp": core.mlp, "lstm": core.lstm, "transformer": core.transformer}[name](Fitting(threads=threads)).recipe
+    distributions = {
+        "width": CategoricalDistribution((32, 64, 96, 128, 192, 256)),
+        "blocks": IntDistribution(1, 3),
+        "dropout": FloatDistribution(0.0, 0.3),
+        "learning_rate": FloatDistribution(3e-4, 1e-2, log=True),
+        **more,
+    }
+
+    def made(_: Task, choices: Choices) -> Core:
+        return core.TorchCore(replace(usual, built=_with(usual.built, choices), fitting=_with(usual.fitting, choices)))
+
+    return Space(distributions, _of(distributions, usual.built, usual.fitting), made)
+
+
+def _trees(threads: int) -> Space:
+    from training.models.xgboost import Boosting, XgboostCore
+
+    usual = Boosting(threads=threads)
+    distributions: dict[str, BaseDistribution] = {
+        "depth": IntDistribution(3, 8),
+        "learning_rate": FloatDistribution(0.03, 0.3, log=True),
+        "rounds": IntDistribution(50, 400),
+        "columns": FloatDistribution(0.1, 1.0),
+    }
+    return Space(
+        distributions,
+        _of(distributions, usual),
+        lambda task, choices: XgboostCore(task, _with(usual, choices)),
+    )
+
+
+def _of(distributions: Mapping[str, BaseDistribution], *settings: Any) -> Choices:
+    """What the settings say of each."""
+    told = {name: value for one in settings for name, value in _named(one).items()}
+    return {name: told[name] for name in distributions}
+
+
+def _with(settings: Any, choices: Choices) -> Any:
+    """The settings with those choices that they know."""
+    return replace(settings, **{name: choices[name] for name in _named(settings) if name in choices})
+
+
+def _named(settings: Any) -> Choices:
+    return {field.name: getattr(settings, field.name) for field in fields(settings)}
+
+
+SPACES: dict[str, Callable[[int], Space]] = {
+    "mlp": lambda threads: _network("mlp", threads, {}),
+    "lstm": lambda threads: _network("lstm", threads, {"layers": IntDistribution(1, 2)}),
+    "transformer": lambda threads: _network("transformer", threads, {"layers": IntDistribution(1, 4)}),
+    "xgboost": _trees,
+}
+"""recipe → (threads → what may be chosen)"""
