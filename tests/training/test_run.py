@@ -48,6 +48,14 @@ def record_in(out: Path) -> dict:
     return json.loads((out / "run.json").read_text())
 
 
+def old_bundle(out: Path) -> dict[str, bytes]:
+    """Something that a run left there before; returns its contents."""
+    out.mkdir()
+    for name in WRITTEN:
+        (out / name).write_text(f"{name} of before")
+    return contents(out)
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -146,8 +154,8 @@ def test_a_folder_with_other_things_is_not_replaced(recorded: Path, tmp_path: Pa
     assert result.exit_code == 2
     assert "holds other things than a bundle" in result.stderr
     assert precious.read_text() == "ten years of work"
-    for name in ("first", "second"):
-        trained("naive", recorded, tmp_path / "made", "--name", name)
+    old_bundle(tmp_path / "made")
+    trained("naive", recorded, tmp_path / "made", "--name", "second")
     assert read_bundle(tmp_path / "made").manifest.name == "second"
 
 
@@ -165,8 +173,7 @@ def full_disk() -> Iterator[None]:
 def test_a_disk_that_takes_no_more_leaves_the_old_bundle(recorded: Path, tmp_path: Path) -> None:
     """A write that fails is told in a sentence; the bundle of before is whole, and no draft is left."""
     out = tmp_path / "made"
-    trained("naive", recorded, out)
-    before = contents(out)
+    before = old_bundle(out)
     with full_disk():
         result = asked("naive", recorded, out, "--name", "second")
     assert result.exit_code == 1
@@ -198,6 +205,7 @@ def pressing(at: float, times: int = 1) -> Callable[[recipes.Effort], recipes.Re
                     press_ctrl_c(times)
                 progress("working", tenth / 10)
         except KeyboardInterrupt:
+            progress("keeping the best", 0.9)
             return
         raise AssertionError("nobody ended the fit")
 
@@ -207,7 +215,7 @@ def pressing(at: float, times: int = 1) -> Callable[[recipes.Effort], recipes.Re
 def test_ctrl_c_during_the_fit_keeps_the_best_so_far(
     recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The fit is told once; judging and export follow, and the record says that it was ended early."""
+    """The fit is told once, also where it tells of its progress again; judging and export follow, and the record."""
     monkeypatch.setitem(recipes.RECIPES, "naive", pressing(0.5))
     handler = signal.getsignal(signal.SIGINT)
     told = trained("naive", recorded, tmp_path / "made")
@@ -236,8 +244,7 @@ def test_ctrl_c_elsewhere_leaves_what_was_there(
 ) -> None:
     """While data is cleaned, models are judged, or the bundle is being written."""
     out = tmp_path / "made"
-    trained("naive", recorded, out)
-    before = contents(out)
+    before = old_bundle(out)
 
     def pressed(*_: object, **__: object) -> None:
         press_ctrl_c()
@@ -253,8 +260,7 @@ def test_ctrl_c_between_old_and_new_brings_the_old_back(
 ) -> None:
     """The old bundle is out of the way, the new one not yet in its place: even then one of them is there afterwards."""
     out = tmp_path / "made"
-    trained("naive", recorded, out)
-    before = contents(out)
+    before = old_bundle(out)
     rename = os.rename
 
     def pressed(source: Path, target: Path) -> None:
