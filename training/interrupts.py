@@ -50,7 +50,8 @@ def first_passed_on(progress: Progress, told: Callable[[], None] = unsaid) -> It
         if heard.asked and not heard.passed_on:
             heard.passed_on = True
             raise KeyboardInterrupt
-        heard.begun = heard.begun or share > 0
+        if not heard.passed_on:
+            heard.begun = heard.begun or share > 0
 
     before = signal.getsignal(signal.SIGINT)
     ours = threading.current_thread() is threading.main_thread() and callable(before)

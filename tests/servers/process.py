@@ -38,7 +38,7 @@ def running(command: Sequence[str | Path], log: Path, **popen: Any) -> Iterator[
             process.wait()
 
 
-def wait_until(ready: Callable[[], bool], log: Path, seconds: float = 20) -> None:
+def wait_until(ready: Callable[[], bool], log: Path, seconds: float = 60) -> None:
     """Return when `ready()` is true (OSError counts as not yet); fail with the end of the log when it never is."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
