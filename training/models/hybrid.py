@@ -1,10 +1,8 @@
 """Prophet per series, and a core that learns over all series at once what Prophet leaves over.
 
-Prophet with its newest misses taken back ("prophet-level") says where demand goes and how far off it tends to be. So
-does the seasonal model, which looks at the last weeks alone and on some series is better: the two medians are averaged,
-each weighted by one over its squared error. A target of the core is asinh((demand - that) / error), so that an outlier
-of a narrow window stays small in a wide one. Among the columns are what each says, Prophet's own path, and its misses
-over the last day.
+Prophet with its newest misses taken back ("prophet-level") says where demand goes and how far off it tends to be; a
+target of the core is (y - Prophet's median) / Prophet's spread, y as in training.models.learned. Among the columns are
+Prophet's quantiles, its own path, and its misses over the last day.
 
 What Prophet leaves over of a record that it was fitted to is too little: a core that learned on that would trust it too
 much. So each training window is told by a Prophet that ends before it (expanding blocks, as in the cross-fitting of

@@ -1,4 +1,4 @@
-"""What Prophet says becomes columns and the units of targets; its graph is put in front of that of the features.
+"""What Prophet says becomes columns, centre and spread of the features; its graph is put in front of theirs.
 
 Axes: N windows, M moments of Prophet's path, P patches of the last day, K targets, Q levels.
 """
@@ -25,8 +25,6 @@ from training.task import Task, step_leads
 BASE_QUANTILES, BASE_PEAKS, BASE_PATH = "base_quantiles", "base_peaks", "base_path"
 LEAST_ERROR = 0.1
 """of the changes that the series usually makes"""
-FURTHEST_APART = (1e-6, 1e6)
-"""errors of the two, one over the other"""
 PATCH_SECONDS = 900
 SPANS = (1, 2, 4, 12, 24)
 """newest patches over which misses are averaged; and over all of them"""
@@ -35,7 +33,7 @@ AGAIN = 9
 
 
 def addition(task: Task) -> Addition:
-    """Prophet's answers and its path as inputs; targets are misses of what it and the seasonal model say together."""
+    """Prophet's answers and its path as inputs; its median and the distance of its 0.1 and 0.9 quantiles count."""
     sizes = task.sizes
     inputs: dict[str, tuple[int | str, ...]] = {
         BASE_QUANTILES: shape_of(QUANTILES, sizes),
@@ -105,16 +103,9 @@ def _moments(task: Task) -> list[int]:
 
 def _add(task: Task, columns: Columns, past: Scaled, given: Mapping[str, Any], usual: Units) -> Units:
     op = columns.op
-    known, prophet = _prophet(op, task, past, given)
-    seasonal = _seasonal(op, past, usual)
-    share, middle, error = _mixed(op, prophet, seasonal)
-    units = Units(
-        centre=op.Where(known, 0.0, usual.centre),
-        spread=op.Where(known, 1.0, usual.spread),
-        level=op.Where(known, middle, usual.level),
-        scale=op.Where(known, error, usual.scale),
-    )
-    columns.add("prophet_known", graph.flag(op, known))
+    prophet, seasonal = _prophet(op, task, past, given), _seasonal(op, past, usual)
+    share, units = _mixed(op, prophet, seasonal, usual)
+    columns.add("prophet_known", graph.flag(op, prophet.known))
     told = {
         "prophet_": op.Asinh((prophet.middle - past.level) / past.scale),
         "prophet_off_seasonal_": op.Asinh((prophet.middle - seasonal.middle) / units.scale),
@@ -124,7 +115,7 @@ def _add(task: Task, columns: Columns, past: Scaled, given: Mapping[str, Any], u
     }
     wanted, names = _targets_seen(task), _names(task)
     for name, value in told.items():
-        seen = graph.at(op, op.Where(known, value, 0.0), wanted)
+        seen = graph.at(op, op.Where(prophet.known, value, 0.0), wanted)
         columns.add(name, seen, [names[k] for k in wanted])
     _add_path(columns, task, past, given[BASE_PATH])
     return units
@@ -136,17 +127,17 @@ class _Said:
 
     middle: Any
     error: Any
+    known: Any
 
 
-def _prophet(op: Any, task: Task, past: Scaled, given: Mapping[str, Any]) -> tuple[Any, _Said]:
-    """(whether it says anything [N, 1], what)"""
+def _prophet(op: Any, task: Task, past: Scaled, given: Mapping[str, Any]) -> _Said:
     steps = graph.at(op, given[BASE_QUANTILES], [lead - 1 for lead in step_leads(task)])
     said = op.Concat(given[BASE_PEAKS], steps, axis=1)
     known = op.Less(op.ReduceMax(op.Abs(said), [1, 2], keepdims=0), graph.HUGE)
     known = op.Unsqueeze(known, [1])
     said = op.Where(op.Unsqueeze(known, [2]), said, 0.0)
     low, middle, high = (_at_level(op, task, said, level) for level in (0.1, 0.5, 0.9))
-    return known, _Said(middle, op.Max((high - low) * 0.5, past.scale * LEAST_ERROR))
+    return _Said(middle, op.Max((high - low) * 0.5, past.scale * LEAST_ERROR), known)
 
 
 def _seasonal(op: Any, past: Scaled, usual: Units) -> _Said:
@@ -154,19 +145,23 @@ def _seasonal(op: Any, past: Scaled, usual: Units) -> _Said:
         usual.scale * op.Sinh(op.Clip(usual.centre + usual.spread * part, -FURTHEST, FURTHEST))
         for part in (-0.5, 0.0, 0.5)
     )
-    return _Said(usual.level + middle, op.Max((high - low) * 0.5, past.scale * LEAST_ERROR))
+    return _Said(usual.level + middle, op.Max((high - low) * 0.5, past.scale * LEAST_ERROR), None)
 
 
-def _mixed(op: Any, prophet: _Said, seasonal: _Said) -> tuple[Any, Any, Any]:
-    """(share of Prophet, middle, error): weighted by one over the squared errors; the error is their geometric mean.
-
-    Bates and Granger, "The Combination of Forecasts", 1969.
+def _mixed(op: Any, prophet: _Said, seasonal: _Said, usual: Units) -> tuple[Any, Units]:
+    """(share of Prophet, units): both weighted by one over their squared errors (Bates and Granger, "The Combination
+    of Forecasts", 1969), and the geometric mean of the errors; where Prophet is not known, the usual units.
     """
-    odds = op.Pow(op.Clip(seasonal.error / prophet.error, *FURTHEST_APART), 2.0)
+    odds = op.Pow(seasonal.error / prophet.error, 2.0)
     share = odds / (odds + 1.0)
     middle = prophet.middle * share + seasonal.middle * (1.0 - share)
     error = op.Exp(op.Log(prophet.error) * share + op.Log(seasonal.error) * (1.0 - share))
-    return share, middle, error
+    return share, Units(
+        centre=op.Where(prophet.known, 0.0, usual.centre),
+        spread=op.Where(prophet.known, 1.0, usual.spread),
+        level=op.Where(prophet.known, middle, usual.level),
+        scale=op.Where(prophet.known, error, usual.scale),
+    )
 
 
 def _names(task: Task) -> list[str]:
