@@ -31,11 +31,13 @@ def victoria(directory: Path, series: Iterable[Recorded] = ()) -> Iterator[str]:
 
 
 def _import(url: str, series: Iterable[Recorded]) -> None:
-    lines = []
+    """One series per request: parts of a large request are read side by side, and a new series that is cut by them may
+    be entered twice, so that sums count it twice.
+    """
     for one in series:
         labels = ",".join(f'{name}="{value}"' for name, value in one.labels.items())
-        lines += [f"{one.name}{{{labels}}} {value!r} {round(1000 * moment)}" for moment, value in one.samples]
-    httpx.post(f"{url}/api/v1/import/prometheus", content="\n".join(lines)).raise_for_status()
+        lines = [f"{one.name}{{{labels}}} {value!r} {round(1000 * moment)}" for moment, value in one.samples]
+        httpx.post(f"{url}/api/v1/import/prometheus", content="\n".join(lines)).raise_for_status()
     httpx.get(f"{url}/internal/force_flush").raise_for_status()
 
 

@@ -4,7 +4,6 @@ Axes: N windows, M moments of Prophet's path, P patches of the last day, K targe
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,13 +16,13 @@ from training import graph
 from training.features.columns import Columns, mean_of
 from training.features.extract import Addition, Units
 from training.features.scaling import Scaled
-from training.features.seasonal import FURTHEST, PEAKS_SEEN
+from training.features.seasonal import PEAKS_SEEN
 from training.graph import Masked
 from training.models.prophet_graph import Components, path_nodes, scale_nodes
 from training.task import Task, step_leads
 
 BASE_QUANTILES, BASE_PEAKS, BASE_PATH = "base_quantiles", "base_peaks", "base_path"
-LEAST_ERROR = 0.1
+LEAST_UNIT = 0.1
 """of the changes that the series usually makes"""
 PATCH_SECONDS = 900
 SPANS = (1, 2, 4, 12, 24)
@@ -78,7 +77,7 @@ def path_graph(task: Task, components: Components) -> bytes:
         return graph.serialised(builder, "headway")
 
 
-def _at_level(op: Any, task: Task, quantiles: Any, level: float) -> Any:
+def at_level(op: Any, task: Task, quantiles: Any, level: float) -> Any:
     """At the level of the task that is nearest. [N, K, Q] → [N, K]"""
     nearest = min(range(len(task.levels)), key=lambda q: abs(task.levels[q] - level))
     return op.Squeeze(graph.part(op, quantiles, nearest, nearest + 1, axis=2), [2])
@@ -102,66 +101,32 @@ def _moments(task: Task) -> list[int]:
 
 
 def _add(task: Task, columns: Columns, past: Scaled, given: Mapping[str, Any], usual: Units) -> Units:
-    op = columns.op
-    prophet, seasonal = _prophet(op, task, past, given), _seasonal(op, past, usual)
-    share, units = _mixed(op, prophet, seasonal, usual)
-    columns.add("prophet_known", graph.flag(op, prophet.known))
-    told = {
-        "prophet_": op.Asinh((prophet.middle - past.level) / past.scale),
-        "prophet_off_seasonal_": op.Asinh((prophet.middle - seasonal.middle) / units.scale),
-        "prophet_share_": share,
-        "now_off_": op.Asinh((past.level - units.level) / units.scale),
-        "unit_": op.Log(units.scale / past.scale),
-    }
-    wanted, names = _targets_seen(task), _names(task)
-    for name, value in told.items():
-        seen = graph.at(op, op.Where(prophet.known, value, 0.0), wanted)
-        columns.add(name, seen, [names[k] for k in wanted])
-    _add_path(columns, task, past, given[BASE_PATH])
-    return units
-
-
-@dataclass(frozen=True)
-class _Said:
-    """What one of the two expects of each target, in demand, and how far off it is wont to be. [N, K] each"""
-
-    middle: Any
-    error: Any
-    known: Any
-
-
-def _prophet(op: Any, task: Task, past: Scaled, given: Mapping[str, Any]) -> _Said:
+    op, wanted = columns.op, _targets_seen(task)
     steps = graph.at(op, given[BASE_QUANTILES], [lead - 1 for lead in step_leads(task)])
     said = op.Concat(given[BASE_PEAKS], steps, axis=1)
     known = op.Less(op.ReduceMax(op.Abs(said), [1, 2], keepdims=0), graph.HUGE)
     known = op.Unsqueeze(known, [1])
     said = op.Where(op.Unsqueeze(known, [2]), said, 0.0)
-    low, middle, high = (_at_level(op, task, said, level) for level in (0.1, 0.5, 0.9))
-    return _Said(middle, op.Max((high - low) * 0.5, past.scale * LEAST_ERROR), known)
-
-
-def _seasonal(op: Any, past: Scaled, usual: Units) -> _Said:
-    low, middle, high = (
-        usual.scale * op.Sinh(op.Clip(usual.centre + usual.spread * part, -FURTHEST, FURTHEST))
-        for part in (-0.5, 0.0, 0.5)
+    low, median, high = (at_level(op, task, said, level) for level in (0.1, 0.5, 0.9))
+    unit = op.Max((high - low) * 0.5, past.scale * LEAST_UNIT)
+    units = Units(
+        op.Where(known, 0.0, usual.centre),
+        op.Where(known, 1.0, usual.spread),
+        op.Where(known, median, usual.level),
+        op.Where(known, unit, usual.scale),
     )
-    return _Said(usual.level + middle, op.Max((high - low) * 0.5, past.scale * LEAST_ERROR), None)
-
-
-def _mixed(op: Any, prophet: _Said, seasonal: _Said, usual: Units) -> tuple[Any, Units]:
-    """(share of Prophet, units): both weighted by one over their squared errors (Bates and Granger, "The Combination
-    of Forecasts", 1969), and the geometric mean of the errors; where Prophet is not known, the usual units.
-    """
-    odds = op.Pow(seasonal.error / prophet.error, 2.0)
-    share = odds / (odds + 1.0)
-    middle = prophet.middle * share + seasonal.middle * (1.0 - share)
-    error = op.Exp(op.Log(prophet.error) * share + op.Log(seasonal.error) * (1.0 - share))
-    return share, Units(
-        centre=op.Where(prophet.known, 0.0, usual.centre),
-        spread=op.Where(prophet.known, 1.0, usual.spread),
-        level=op.Where(prophet.known, middle, usual.level),
-        scale=op.Where(prophet.known, error, usual.scale),
-    )
+    expected = usual.level + usual.scale * op.Sinh(usual.centre)
+    columns.add("prophet_known", graph.flag(op, known))
+    told = {
+        "prophet_": op.Asinh((median - past.level) / past.scale),
+        "prophet_unit_": op.Log(unit / past.scale),
+        "now_off_prophet_": op.Asinh((past.level - median) / unit),
+        "seasonal_off_prophet_": op.Asinh((expected - median) / unit),
+    }
+    for name, value in told.items():
+        columns.add(name, graph.at(op, op.Where(known, value, 0.0), wanted), [_names(task)[k] for k in wanted])
+    _add_path(columns, task, past, given[BASE_PATH])
+    return units
 
 
 def _names(task: Task) -> list[str]:
