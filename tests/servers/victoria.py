@@ -1,5 +1,6 @@
 """A real, throw-away VictoriaMetrics that holds given series: the second dialect of the same API."""
 
+import json
 import shutil
 import socket
 from collections.abc import Iterable, Iterator
@@ -26,19 +27,26 @@ def victoria(directory: Path, series: Iterable[Recorded] = ()) -> Iterator[str]:
     command = [binary, f"-httpListenAddr={address}", f"-storageDataPath={directory / 'data'}", "-retentionPeriod=100y"]
     with running(command, log):
         wait_until(lambda: _is_ready(f"http://{address}"), log)
-        _import(f"http://{address}", series)
+        given = _import(f"http://{address}", series)
+        wait_until(lambda: _holds(f"http://{address}") == given, log)
         yield f"http://{address}"
 
 
-def _import(url: str, series: Iterable[Recorded]) -> None:
-    """One series per request: parts of a large request are read side by side, and a new series that is cut by them may
-    be entered twice, so that sums count it twice.
-    """
+def _import(url: str, series: Iterable[Recorded]) -> int:
+    """How many samples it was given."""
+    lines = []
     for one in series:
         labels = ",".join(f'{name}="{value}"' for name, value in one.labels.items())
-        lines = [f"{one.name}{{{labels}}} {value!r} {round(1000 * moment)}" for moment, value in one.samples]
-        httpx.post(f"{url}/api/v1/import/prometheus", content="\n".join(lines)).raise_for_status()
+        lines += [f"{one.name}{{{labels}}} {value!r} {round(1000 * moment)}" for moment, value in one.samples]
+    httpx.post(f"{url}/api/v1/import/prometheus", content="\n".join(lines)).raise_for_status()
+    return len(lines)
+
+
+def _holds(url: str) -> int:
+    """How many samples queries see: a forced flush does not wait for one that runs already."""
     httpx.get(f"{url}/internal/force_flush").raise_for_status()
+    answer = httpx.get(f"{url}/api/v1/export", params={"match[]": '{__name__!=""}', "start": 0}).raise_for_status()
+    return sum(len(json.loads(line)["values"]) for line in answer.iter_lines() if line)
 
 
 def _is_ready(url: str) -> bool:
