@@ -68,6 +68,17 @@ class HistoryBatch:
     long_history_NL2: Floats
     local_time_N: NDArray[np.int64]
 
+    def take(self, rows: Sequence[int]) -> "HistoryBatch":
+        """Those triggers alone, in the order of `rows`."""
+        chosen = np.asarray(rows, np.int64)
+        return HistoryBatch(
+            [self.keys[i] for i in rows],
+            self.end,
+            self.history_NT[chosen],
+            self.long_history_NL2[chosen],
+            self.local_time_N[chosen],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Forecast:

@@ -7,7 +7,8 @@ import functools
 import inspect
 import json
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -31,8 +32,8 @@ COMPARE_EXIT_TEXT = (
 )
 RECIPES_EXIT_TEXT = "Exit status: 0 fine."
 PULL_EXIT_TEXT = (
-    "Exit status: 0 fine · 1 some series are not in the file · 2 wrong flags or settings, or a file that cannot be "
-    "written · 3 the scaler or Prometheus could not be reached · 130 interrupted, what arrived is kept."
+    "Exit status: 0 fine · 1 some series are not in the file, or no place for it · 2 wrong flags or settings · 3 the "
+    "scaler or Prometheus could not be reached · 130 interrupted, what arrived is kept."
 )
 
 
@@ -48,7 +49,9 @@ Step = Annotated[str | None, typer.Option(help="Grid of the model, as 60s or 5m.
 Seed = Annotated[int, typer.Option(min=0, help="Equal seeds give equal models.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of a fit, and series fitted at a time.")]
 Zone = Annotated[str, typer.Option(help="IANA zone of the recorded systems, for days and weeks.")]
-LearnedFrom = Annotated[int | None, typer.Option(min=10, help="Windows of each series to learn from.")]
+LearnedFrom = Annotated[
+    int | None, typer.Option(min=10, help="Windows of each series to learn from; at most 60,000 in all.")
+]
 
 SERVER_FLAGS = (
     "config",
@@ -101,8 +104,11 @@ def run(
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the bundle. Default: the recipe.")] = "",
     licence: Annotated[str, typer.Option(help="Terms of the data, kept in the bundle.")] = "",
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Keep learned weights as int8, and tell what that costs.")
+    ] = False,
 ) -> None:
-    """Train a model, judge it on the newest tenth of each series, and export it as a bundle.
+    """Train a model, judge it on the newest tenth of the record, and export it as a bundle.
 
     Ctrl-C during the fit ends the fit: the best so far is judged and exported. Again, or at any other time, it ends the
     run, and what was in the folder is still there.
@@ -112,7 +118,9 @@ def run(
         from training.run import run as carry_out
 
         _known([recipe])
-        order = Order(recipe, tuple(data), out, _step(step), seed, windows, threads, timezone, name, licence, search)
+        order = Order(
+            recipe, tuple(data), out, _step(step), seed, windows, threads, timezone, name, licence, search, int8
+        )
         with _progress() as (told, say):
             outcome = carry_out(order, told, lambda: say("the best so far is kept; Ctrl-C again ends at once"))
         _print_outcome(order, outcome)
@@ -136,11 +144,11 @@ def compare(
 ) -> None:
     """Fit several recipes and judge them, and both naive models, on the same windows.
 
-    By time each fold judges a tenth of every series, after all that was learned from. Models fitted to each series by
+    By time each fold judges a tenth of the record, after all that was learned from. Models fitted to each series by
     itself (prophet, hybrid) can be judged by time alone.
 
-    --json keys: judged_windows, series, systems, models[model, verdict, peak_loss, median_ratio, low, high, p, better,
-    …, fit_seconds, inference_seconds (for 10,000 windows), size_bytes], failed, left_out, report.
+    --json keys: judged_windows, series, not_judged, systems, models[model, verdict, peak_loss, median_ratio, low, high,
+    p, better, …, fit_seconds, inference_seconds (for 10,000 windows), size_bytes], failed, left_out, report.
     """
     with _offline("nothing was written"):
         from training.comparing import Asked, compare_recipes
@@ -256,7 +264,8 @@ def _wanted(settings: Any, queries: list[str], triggers: Path | None, scaler: st
         wanted += found
     if scaler:
         try:
-            wanted += watched(scaler if "://" in scaler else f"http://{scaler}")
+            found, hidden = watched(scaler if "://" in scaler else f"http://{scaler}", settings.prometheus)
+            wanted, faulty = [*wanted, *found], [*faulty, *hidden]
         except DataError as error:
             _fail(str(error), Exit.UNREACHABLE)
     if not wanted:
@@ -295,7 +304,14 @@ def _print_outcome(order: Any, outcome: Any) -> None:
             f"{row.model:<16} peak loss {row.peak_loss:.4f} ({row.median_ratio:.2f} of the better naive)  "
             f"p90 coverage {row.peak_coverage:.3f}"
         )
+    others = _not_judged(outcome.comparison, (*outcome.loaded.refused, *outcome.fold.left_out))
+    typer.echo(f"judged on {outcome.comparison.series} series, {others} are not judged")
     typer.echo(f"export agrees with the model to {outcome.parity.largest:.1e}")
+    for form in outcome.forms:
+        typer.echo(
+            f"{form.name:<8} {form.size_bytes / 1e6:6.2f} MB  {form.seconds:6.2f} s for 10,000 windows  "
+            f"peak loss {form.peak_loss:.4f}  p90 coverage {form.peak_coverage:.3f}"
+        )
     typer.echo(f"bundle {outcome.bundle.manifest.model} in {order.out}")
 
 
@@ -311,6 +327,7 @@ def _print_compared(asked: Any, compared: Any, as_json: bool) -> None:
         summary = {
             "judged_windows": comparison.judged,
             "series": comparison.series,
+            "not_judged": _not_judged(comparison, compared.refused),
             "systems": comparison.systems,
             "models": [{**model, "verdict": verdicts[model["model"]]} for model in models],
             "failed": compared.failed,
@@ -322,6 +339,8 @@ def _print_compared(asked: Any, compared: Any, as_json: bool) -> None:
     for told in left_out:
         typer.echo(f"left out: {told}", err=True)
     _print_ranking(comparison)
+    if others := _not_judged(comparison, compared.refused):
+        typer.echo(f"{others} series are not judged")
     for model in comparison.summary["model"]:
         typer.echo(f"{model}: {verdicts[model]}")
     for name, reason in compared.failed.items():
@@ -351,6 +370,12 @@ def _print_ranking(comparison: Any) -> None:
             f"{row.size_bytes / 1e3:.0f}",
         )
     Console(highlight=False).print(table)
+
+
+def _not_judged(comparison: Any, refused: Iterable[Any]) -> int:
+    """How many series of the data have no score."""
+    others = {f"{one.system}/{one.name}" for one in refused} - set(comparison.scores["series"])
+    return len(others) + len(comparison.left_out)
 
 
 def _brief(value: object) -> str:
@@ -407,7 +432,8 @@ def _offline(after_interrupt: str = "") -> Iterator[None]:
     from scaler.errors import HeadwayError, SettingsError
 
     try:
-        yield
+        with _fewer_windows_told():
+            yield
     except KeyboardInterrupt:
         _fail(f"interrupted; {after_interrupt}", INTERRUPTED)
     except ImportError as error:
@@ -420,6 +446,25 @@ def _offline(after_interrupt: str = "") -> Iterator[None]:
         _fail(str(error), Exit.FAULTS)
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error), Exit.FAULTS)
+
+
+@contextmanager
+def _fewer_windows_told() -> Iterator[None]:
+    """A line on stderr where there are more series than memory for the windows asked for."""
+    from training.evaluate.folds import FewerWindows
+
+    show = warnings.showwarning
+
+    def told(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, FewerWindows):
+            typer.echo(f"headway: {message}", err=True)
+        else:
+            show(message, category, *where, **more)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", FewerWindows)
+        warnings.showwarning = told
+        yield
 
 
 def _fail(text: str, status: int) -> NoReturn:

@@ -24,7 +24,7 @@ from training.data.windows import Past, Windows
 from training.evaluate.compare import NAIVE, Comparison, Cost, answered, compare, together
 from training.evaluate.folds import Fold, by_system, by_time, windows_of
 from training.evaluate.report import write_report
-from training.export import bundle_of, export
+from training.export import bundle_of, export, served
 from training.models import Model, Progress, Training, silent
 from training.models.naive import Persistence, SeasonalNaive
 from training.recipes import RECIPES, Effort, Recipe
@@ -44,8 +44,6 @@ from training.task import Prediction, Task
 REPORT, SCORES, RECORD = "report.html", "scores.csv", "compare.json"
 TEST_WINDOWS = 150
 BASELINES = {"persistence": Recipe(lambda _: Persistence()), "seasonal-naive": Recipe(lambda _: SeasonalNaive())}
-PER_SERIES = ("prophet", "hybrid")
-"""recipes known to serve only the series they were fitted to: by system they need not be tried"""
 ONLY_BY_TIME = "serves only the series it was fitted to, so it cannot be judged on systems that it has not seen"
 
 
@@ -140,7 +138,8 @@ class _Contest:
         effort = Effort(self.asked.threads)
         self._recipes = BASELINES | {name: RECIPES[name](effort) for name in self.asked.recipes}
         if self.asked.by == "system":
-            self._leave_out(dict.fromkeys((name for name in PER_SERIES if name in self._recipes), ONLY_BY_TIME))
+            per_series = [name for name, recipe in self._recipes.items() if recipe.per_series]
+            self._leave_out(dict.fromkeys(per_series, ONLY_BY_TIME))
 
     def hold(self, fold: Fold, last: bool) -> None:
         """Fit everybody to a fold, and ask for its test windows."""
@@ -221,7 +220,8 @@ def answers_of(graph: bytes, name: str, past: Past, per_series: bool) -> tuple[P
 
 def _size(task: Task, model: Model, graph: bytes) -> float:
     """Bytes of the model's bundle, which is made and read back on the way."""
-    manifest = task.manifest("measured", "0", series=model.series)
+    graph, series = served(graph, model.series)
+    manifest = task.manifest("measured", "0", series=series)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "bundle")
         export(bundle_of(graph, manifest, reference_cases(manifest)), folder)

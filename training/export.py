@@ -1,13 +1,16 @@
 """A graph becomes a bundle: reference cases answered, manifest written, and the whole loaded as the scaler loads it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
+from onnxruntime import InferenceSession
 
 from scaler.bundle import Bundle, Manifest, checksum, read_bundle, write_bundle
 from scaler.bundle.folder import Arrays
-from scaler.bundle.signature import HISTORY
+from scaler.bundle.signature import HISTORY, SERIES
 from scaler.errors import BundleInvalid
 from scaler.forecast.onnx_forecaster import open_bundle, open_graph, reference_difference, run
 
@@ -18,16 +21,31 @@ def bundle_of(graph: bytes, manifest: Manifest, cases: Arrays) -> Bundle:
     Raises BundleInvalid when the scaler would refuse it, or when its answer to a case depends on the other cases.
     """
     manifest = manifest.model_copy(update={"graph_sha256": checksum(graph)})
-    answers = run(open_graph(graph, manifest.model), cases, manifest.model)
+    session = open_graph(graph, manifest.model)
+    answers = run(session, cases, manifest.model)
+    _alone_as_together(session, manifest.model, cases, answers)
     bundle = Bundle(manifest, graph, {**cases, **answers})
-    _alone_as_together(bundle, cases, answers)
     open_bundle(bundle, manifest.model)
     return bundle
 
 
-def _alone_as_together(bundle: Bundle, cases: Arrays, answers: Arrays) -> None:
-    name = bundle.manifest.model
-    session = open_graph(bundle.graph, name)
+def served(graph: bytes, series: Sequence[str]) -> tuple[bytes, tuple[str, ...]]:
+    """(graph, names) without the series that have no name: the graph's `series` input counts those that are left."""
+    kept = [place for place, name in enumerate(series) if name]
+    names = tuple(series[place] for place in kept)
+    if len(kept) == len(series):
+        return graph, names
+    model = onnx.load_from_string(graph)
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if name == SERIES.name:
+                node.input[place] = "fitted_series"
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(kept, np.int64), "served_series"))
+    model.graph.node.insert(0, onnx.helper.make_node("Gather", ["served_series", SERIES.name], ["fitted_series"]))
+    return bytes(model.SerializeToString(deterministic=True)), names
+
+
+def _alone_as_together(session: InferenceSession, name: str, cases: Arrays, answers: Arrays) -> None:
     alone = [
         run(session, {key: values[case : case + 1] for key, values in cases.items()}, name)
         for case in range(len(cases[HISTORY.name]))

@@ -7,10 +7,12 @@ its values with 0 in the gaps, and a float mask with 1 where there is a value.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 from onnxscript import GraphBuilder
 
 from scaler.bundle.signature import PEAKS, QUANTILES, Sizes, Tensor, expected, shape_of
@@ -65,10 +67,15 @@ def masked(op: Any, tensor: Any) -> Masked:
     return Masked(op.Where(known, tensor, 0.0), op.Cast(known, to=ir.DataType.FLOAT))
 
 
+def masked_channels(op: Any, tensor: Any) -> tuple[Masked, Masked]:
+    """The two channels of long_history, each with its own gaps. [N, L, 2] → [N, L] twice."""
+    first, second = op.Split(op.Transpose(tensor, perm=[0, 2, 1]), num_outputs=2, axis=1, _outputs=2)
+    return masked(op, op.Squeeze(first, [1])), masked(op, op.Squeeze(second, [1]))
+
+
 def over(op: Any, value: Any, valid: Any) -> Masked:
-    """value / valid where valid > 0: a mean from a sum and a count (or sum of weights)."""
-    known = op.Greater(valid, 0.0)
-    return Masked(op.Where(known, value / op.Max(valid, TINY), 0.0), op.Cast(known, to=ir.DataType.FLOAT))
+    """value / valid: a mean from a sum and a count (or sum of weights). `value` must be 0 where `valid` is."""
+    return Masked(value / op.Max(valid, TINY), flag(op, op.Greater(valid, 0.0)))
 
 
 def mean(op: Any, tensor: Masked, axis: int = 1) -> Any:
@@ -89,20 +96,55 @@ def at(op: Any, tensor: Any, positions: Any) -> Any:
     return op.Gather(tensor, constant(op, np.asarray(positions, np.int64)), axis=1)
 
 
+def everywhere(op: Any, tensor: Any, positions: Any) -> Any:
+    """The same positions for every series: indices [N, n] for GatherElements along axis 1 of a tensor [N, T].
+
+    In onnxruntime several times as fast as Gather, where the indices serve more than one tensor.
+    """
+    flat = np.asarray(positions, np.int64).reshape(1, -1)
+    return op.Expand(constant(op, flat), op.Concat(op.Shape(tensor, start=0, end=1), [flat.size], axis=0))
+
+
 def trailing_mean(op: Any, tensor: Masked, steps: int) -> Masked:
     """Mean over each step and the `steps - 1` before it, of what is there. [N, T] → [N, T]."""
-    return over(op, _trailing_sum(op, tensor.value, steps), _trailing_sum(op, tensor.valid, steps))
+    if steps == 1:
+        return tensor
+    count = _trailing_sum(op, tensor.valid, steps)
+    return Masked(_trailing_sum(op, tensor.value, steps) / op.Max(count, 1.0), op.Min(count, 1.0))
 
 
 def _trailing_sum(op: Any, tensor: Any, steps: int) -> Any:
-    """A convolution with ones: in onnxruntime ten times as fast as AveragePool."""
-    ones = constant(op, np.ones((1, 1, steps), np.float32))
-    return op.Squeeze(op.Conv(op.Unsqueeze(tensor, [1]), ones, pads=[steps - 1, 0]), [1])
+    """Convolutions with ones (ten times as fast as AveragePool in onnxruntime): of few steps, then of these sums."""
+    few = max(size for size in range(1, isqrt(steps) + 1) if steps % size == 0)
+    return op.Squeeze(_convolved(op, _convolved(op, op.Unsqueeze(tensor, [1]), few, 1), steps // few, few), [1])
+
+
+def _convolved(op: Any, tensor: Any, count: int, apart: int) -> Any:
+    """Sum of the entry at each step and of `count - 1` before it, each `apart` from the next. [N, 1, T]."""
+    if count == 1:
+        return tensor
+    ones = constant(op, np.ones((1, 1, count), np.float32))
+    return op.Conv(tensor, ones, pads=[(count - 1) * apart, 0], dilations=[apart])
+
+
+def asinh(op: Any, tensor: Any) -> Any:
+    """Linear around 0, logarithmic far out: jumps a thousandfold stay numbers one can learn from.
+
+    In onnxruntime four times as fast as Asinh, and 1e-7 off it; what lies beyond 1e18 is taken for 1e18.
+    """
+    size = op.Min(op.Abs(tensor), 1e18)
+    grown = op.Log(size + op.Sqrt(size * size + 1.0))
+    return op.Where(op.Less(tensor, 0.0), op.Neg(grown), grown)
 
 
 def window_max(op: Any, tensor: Any, steps: int, stride: int) -> Any:
     """Max over [0, steps), [stride, stride + steps), … along the last axis. [N, T] → [N, (T - steps) // stride + 1]."""
     return op.Squeeze(op.MaxPool(op.Unsqueeze(tensor, [1]), kernel_shape=[steps], strides=[stride]), [1])
+
+
+def highest_so_far(op: Any, tensor: Any, size: int) -> Any:
+    """Each entry along the last axis (of length `size`) raised to the largest before it; no NaN. [N, C, size]."""
+    return op.MaxPool(tensor, kernel_shape=[size], pads=[size - 1, 0])
 
 
 def running_max(op: Any, tensor: Any, axis: int, size: int) -> Any:
@@ -117,10 +159,10 @@ def quantiles(op: Any, tensor: Masked, size: int, levels: Sequence[float]) -> tu
     """(quantiles [..., Q], count [..., 1]) of what is there along the last axis, which has `size` entries.
 
     Level p of n values is read at rank p (n + 1), as split conformal prediction does: a small sample answers with its
-    extremes. Where nothing is there the quantiles are `HUGE`.
+    extremes. Where nothing is there the quantiles are `HUGE`. What `value` holds in the gaps does not matter.
     """
     everything = op.Where(op.Greater(tensor.valid, 0.0), tensor.value, HUGE)
-    ascending, _ = op.TopK(everything, [size], axis=-1, largest=0, sorted=1, _outputs=2)
+    ascending = op.Reshape(_ascending(op, op.Reshape(everything, [-1, size]), size), op.Shape(everything))
     count = op.ReduceSum(tensor.valid, [-1])
     last = op.Max(count - 1.0, 0.0)
     rank = op.Max(op.Min(constant(op, floats(levels)) * (count + 1.0) - 1.0, last), 0.0)
@@ -128,6 +170,40 @@ def quantiles(op: Any, tensor: Masked, size: int, levels: Sequence[float]) -> tu
     low = op.GatherElements(ascending, op.Cast(below, to=ir.DataType.INT64), axis=-1)
     high = op.GatherElements(ascending, op.Cast(op.Min(below + 1.0, last), to=ir.DataType.INT64), axis=-1)
     return low + (high - low) * (rank - below), count
+
+
+def _ascending(op: Any, tensor: Any, size: int) -> Any:
+    """Sorted along the last axis, of length `size`; no NaN. [M, S] → [M, S].
+
+    All rows go through the same rounds of comparisons: in onnxruntime three times as fast as TopK.
+    """
+    tensor, place = op.Transpose(tensor, perm=[1, 0]), np.arange(size)
+    for first, second in _rounds(size):
+        one, other = (op.Gather(tensor, constant(op, place[pairs]), axis=0) for pairs in (first, second))
+        rest = np.setdiff1d(np.arange(size), [first, second])
+        kept = op.Gather(tensor, constant(op, place[rest]), axis=0)
+        tensor = op.Concat(op.Min(one, other), op.Max(one, other), kept, axis=0)
+        place = np.argsort(np.concatenate([first, second, rest]))
+    return op.Transpose(op.Gather(tensor, constant(op, place), axis=0), perm=[1, 0])
+
+
+def _rounds(size: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Batcher's merge exchange: which places to compare with which, round by round, to sort `size` entries.
+
+    Knuth, "The Art of Computer Programming" 3, section 5.2.2, algorithm M.
+    """
+    half = 1 << ((size - 1).bit_length() - 1) if size > 1 else 0
+    block = half
+    while block:
+        distance, remainder, following = block, 0, half
+        while True:
+            first = np.arange(size - distance)
+            first = first[first & block == remainder]
+            yield first, first + distance
+            if following == block:
+                break
+            distance, remainder, following = following - block, block, following // 2
+        block //= 2
 
 
 def between(knots: Sequence[int], points: Sequence[int]) -> Any:
@@ -143,10 +219,6 @@ def flag(op: Any, condition: Any) -> Any:
 def row(op: Any, tensor: Any, index: int) -> Any:
     """One entry along axis 1, which is dropped."""
     return op.Gather(tensor, index, axis=1)
-
-
-def squeezed(op: Any, tensor: Masked, axis: int) -> Masked:
-    return Masked(op.Squeeze(tensor.value, [axis]), op.Squeeze(tensor.valid, [axis]))
 
 
 def inputs(builder: GraphBuilder, sizes: Sizes, per_series: bool = False) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Axes: N windows.
 from dataclasses import dataclass, replace
 
 import numpy as np
+from onnxruntime import InferenceSession
 
 from scaler.bundle.signature import PEAKS, QUANTILES, SERIES
 from scaler.errors import HeadwayError
@@ -33,7 +34,8 @@ class ParityBroken(HeadwayError):
 
 def checked(model: Model, graph: bytes, past: Past, seed: int = 0) -> Difference:
     """The largest difference on these windows, as they are and damaged. Raises ParityBroken beyond the tolerance."""
-    found = [_difference(model, graph, kind, rows) for kind, rows in damaged(past, seed).items()]
+    session = open_graph(graph, model.name)
+    found = [_difference(model, session, kind, rows) for kind, rows in damaged(past, seed).items()]
     worst = max(found, key=lambda one: one.largest)
     if not worst.largest <= TOLERANCE:
         raise ParityBroken(f"{model.name}: the graph differs from the model by {worst.largest:.2g} {worst.where}")
@@ -64,9 +66,9 @@ def damaged(past: Past, seed: int) -> dict[str, Past]:
     }
 
 
-def _difference(model: Model, graph: bytes, kind: str, past: Past) -> Difference:
+def _difference(model: Model, session: InferenceSession, kind: str, past: Past) -> Difference:
     predicted = model.predict_quantiles(past)
-    answers = answer(graph, model, past)
+    answers = answered_by(session, model, past)
     worst = Difference(0.0, "anywhere")
     for name, wanted in ((QUANTILES.name, predicted.quantiles_NHQ), (PEAKS.name, predicted.peaks_NWQ)):
         relative = _relative(wanted, answers[name])
@@ -78,7 +80,10 @@ def _difference(model: Model, graph: bytes, kind: str, past: Past) -> Difference
 
 def answer(graph: bytes, model: Model, past: Past) -> dict[str, Floats]:
     """What the graph says of the windows, by output."""
-    session = open_graph(graph, model.name)
+    return answered_by(open_graph(graph, model.name), model, past)
+
+
+def answered_by(session: InferenceSession, model: Model, past: Past) -> dict[str, Floats]:
     inputs = {name: values for name, values in past.inputs().items() if name != SERIES.name or model.series}
     parts = [
         run(session, {name: values[start : start + CHUNK] for name, values in inputs.items()}, model.name)

@@ -62,7 +62,14 @@ def of_manifest(path: Path, default_server: str) -> tuple[list[Wanted], list[Ref
     names = [f"{one.namespace}/{one.name}" for one in triggers]
     several = {name for name, count in Counter(names).items() if count > 1}
     return [
-        Wanted(f"{name}/{short_hash(one)}" if name in several else name, one.query, one.server_address)
+        Wanted(
+            f"{name}/{short_hash(one)}" if name in several else name,
+            one.query,
+            one.server_address,
+            one.ignore_null_values,
+            one.tenant,
+            one.query_parameters,
+        )
         for name, one in zip(names, triggers, strict=True)
     ], refused
 

@@ -12,11 +12,15 @@ from training.task import Task
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A model for a task, and how many windows of each series it learns from, and is held out on."""
+    """A model for a task, and how many windows of each series it learns from, and is held out on.
+
+    per_series: the model serves only the series it was fitted to, see `training.models.Model.series`.
+    """
 
     make: Callable[[Task], Model]
     windows: int = 600
     held_out: int = 150
+    per_series: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ def prophet(effort: Effort) -> Recipe:
     """Prophet for each series by itself, moved by its newest misses; serves only the series it was fitted to."""
     from training.models.prophet import Prophet
 
-    return Recipe(lambda _: Prophet(jobs=effort.threads))
+    return Recipe(lambda _: Prophet(jobs=effort.threads), per_series=True)
 
 
 def hybrid(effort: Effort) -> Recipe:
@@ -50,7 +54,7 @@ def hybrid(effort: Effort) -> Recipe:
         core = XgboostCore(task, Boosting(threads=effort.threads))
         return Hybrid(core, task, threads=effort.threads, jobs=effort.threads)
 
-    return Recipe(make, windows=1000)
+    return Recipe(make, windows=1000, per_series=True)
 
 
 def mlp(effort: Effort) -> Recipe:

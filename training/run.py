@@ -5,7 +5,6 @@ The same data, seed, code and packages give the same folder, byte for byte, on t
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,15 +16,15 @@ import numpy as np
 
 from scaler import __version__
 from scaler.bundle import Bundle, checksum
-from scaler.bundle.folder import FILES
+from scaler.bundle.folder import FILES, replace_folder
 from scaler.errors import HeadwayError
 from training.data.clean import Cleaned, clean, without_marked
-from training.data.load import DataError, Loaded, load
+from training.data.load import DataError, Loaded, load, system_of
 from training.data.resample import on_step, usual_step
 from training.data.windows import Windows
 from training.evaluate.compare import Comparison, compare
 from training.evaluate.folds import Fold, by_time, training_of, windows_of
-from training.export import bundle_of, export
+from training.export import bundle_of, export, served
 from training.interrupts import first_passed_on, unsaid
 from training.models import Model, Progress, Training, silent
 from training.models.naive import Persistence, SeasonalNaive
@@ -33,7 +32,8 @@ from training.parity import Difference, checked
 from training.recipes import RECIPES, Effort
 from training.reference import reference_cases
 from training.search import SPACES, Found, search
-from training.task import Task, task_for
+from training.shrinking import Form, shrunk
+from training.task import Prediction, Task, task_for
 
 RECORD = "run.json"
 PACKAGES = ("numpy", "pandas", "onnx", "onnxruntime", "onnxscript", "torch", "xgboost-cpu", "prophet", "scikit-learn")
@@ -68,6 +68,8 @@ class Order:
     licence: str = ""
     search_minutes: float | None = None
     """None: the recipe as it is"""
+    int8: bool = False
+    """whether learned weights are kept as int8"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Outcome:
     """the fit was ended early: the best until then was judged and exported"""
     found: Found | None = None
     """by the search, where one was asked for"""
+    forms: tuple[Form, ...] = ()
+    """the graph as it was learned and as int8, where that was asked for"""
 
 
 def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[], None] = unsaid) -> Outcome:
@@ -100,6 +104,8 @@ def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[],
     data = hashes(order.data)
     loaded, task = read(order.data, order.timezone, order.step_seconds)
     fold = _fold(loaded, task)
+    if recipe.per_series:
+        _refuse_namesakes(fold, order.data)
     cleaned = cleaned_of(fold, progress)
     training = training_without_marked(
         fold, task, cleaned, order.windows or recipe.windows, recipe.held_out, order.seed
@@ -110,11 +116,14 @@ def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[],
     model = ((found and found.make) or recipe.make)(task)
     fit, interrupted = _fitted(model, training, progress, interrupt_heard)
     progress("judging", 0.0)
-    comparison = _judged(model, training, test)
+    comparison, naive = _judged(model, training, test)
     progress("exporting", 0.0)
     graph = model.to_onnx()
     some = np.arange(0, len(test), max(1, len(test) // PARITY_WINDOWS))
     parity = checked(model, graph, test.take(some).past, order.seed)
+    forms: tuple[Form, ...] = ()
+    if order.int8:
+        graph, forms = _shrunk(model, graph, test, task, naive)
     bundle = _bundle(order, task, model, graph, comparison, loaded, data)
     record = {
         **record_of(order.data, data, order.timezone, order.threads, order.seed, task, fold),
@@ -122,13 +131,15 @@ def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[],
         "windows": order.windows,
         "search": found and found.record,
         "interrupted": interrupted,
+        "failed": dict(getattr(model, "failed", {})),
         "fit": {name: float(value) for name, value in fit.items()},
         "parity": asdict(parity),
         "scores": json.loads(comparison.summary.drop(columns=_TIMED).to_json(orient="records")),
+        "int8": order.int8,
     }
     _write(order.out, bundle, record)
     progress("exporting", 1.0)
-    return Outcome(bundle, comparison, parity, fit, loaded, cleaned, fold, interrupted, found)
+    return Outcome(bundle, comparison, parity, fit, loaded, cleaned, fold, interrupted, found, forms)
 
 
 def read(data: Sequence[Path], timezone: str, step_seconds: int | None) -> tuple[Loaded, Task]:
@@ -228,6 +239,18 @@ def _fold(loaded: Loaded, task: Task) -> Fold:
         raise DataError(f"nothing to train on: {error}{'; ' if refused else ''}{refused}") from None
 
 
+def _refuse_namesakes(fold: Fold, data: Sequence[Path]) -> None:
+    """Raises OrderRefused where two series would have the same trigger: what a bundle knows its series by."""
+    systems: dict[str, list[str]] = {}
+    for one in fold.seen:
+        systems.setdefault(_trigger(f"{one.system}/{one.name}"), []).append(one.system)
+    for trigger, among in systems.items():
+        if len(among) > 1:
+            files = ", ".join(path.name for path in data if system_of(path) in among)
+            rule = "its name alone tells a model made for certain series which it is; leave it out of all but one"
+            raise OrderRefused(f"series {trigger!r}: is in {files}: {rule}")
+
+
 def _found(order: Order, training: Training, progress: Progress, interrupt_heard: Callable[[], None]) -> Found | None:
     if order.search_minutes is None:
         return None
@@ -250,15 +273,25 @@ def _fitted(
     return figures, heard.passed_on or bool(figures.get("interrupted"))
 
 
-def _judged(model: Model, training: Training, test: Windows) -> Comparison:
+def _judged(model: Model, training: Training, test: Windows) -> tuple[Comparison, Mapping[str, Prediction]]:
+    """(the comparison with both naive models, what these say)"""
     judges: list[Model] = [Persistence(), SeasonalNaive()]
     try:
         for judge in judges:
             judge.fit(training)
-        predictions = {one.name: one.predict_quantiles(test.past) for one in (*judges, model)}
-        return compare(test, predictions, training.task)
+        naive = {one.name: one.predict_quantiles(test.past) for one in judges}
+        return compare(test, {**naive, model.name: model.predict_quantiles(test.past)}, training.task), naive
     except ValueError as error:
         raise RunFailed(f"{model.name}: cannot be judged: {error}") from error
+
+
+def _shrunk(
+    model: Model, graph: bytes, test: Windows, task: Task, naive: Mapping[str, Prediction]
+) -> tuple[bytes, tuple[Form, ...]]:
+    try:
+        return shrunk(model, graph, test, task, naive)
+    except ValueError as error:
+        raise RunFailed(f"int8: {error}") from error
 
 
 def _bundle(
@@ -277,6 +310,7 @@ def _bundle(
         "code": f"headway {__version__}",
         "seed": str(order.seed),
     }
+    graph, series = served(graph, model.series)
     try:
         manifest = task.manifest(
             order.name or order.recipe,
@@ -284,7 +318,7 @@ def _bundle(
             trained=told,
             scores=_scores(comparison, model.name),
             data_licence=order.licence,
-            series=tuple(_trigger(name) for name in model.series),
+            series=tuple(map(_trigger, series)),
         )
     except ValueError as error:
         raise RunFailed(f"{model.name}: has no manifest: {error}") from error
@@ -308,17 +342,10 @@ def _scores(comparison: Comparison, model: str) -> dict[str, float]:
 def _write(out: Path, bundle: Bundle, record: Mapping[str, object]) -> None:
     """The bundle and the record of the run in place of `out`, all or nothing."""
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
-        made, old = Path(temporary, "bundle"), Path(temporary, "old")
+        made = Path(temporary, "bundle")
         export(bundle, made)
         (made / RECORD).write_text(json.dumps(record, indent=2) + "\n")
-        try:
-            if out.exists():
-                os.rename(out, old)
-            os.rename(made, out)
-        except BaseException:
-            if old.exists() and not out.exists():
-                os.rename(old, out)
-            raise
+        replace_folder(made, out)
 
 
 _TIMED = ["fit_seconds", "inference_seconds", "size_bytes"]

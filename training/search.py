@@ -83,8 +83,9 @@ def best_of(
 ) -> Found:
     """Trials until the time is over, the defaults first (optuna's TPE sampler: Bergstra et al. 2011).
 
-    `loss_of` may take longer than there is time: its progress then raises KeyboardInterrupt, once. Raises ValueError
-    where no trial had a finite loss.
+    `loss_of` may take longer than there is time: its progress then raises KeyboardInterrupt, once, and so may `loss_of`
+    where it has learned nothing by then. Raises ValueError where no trial had a finite loss, KeyboardInterrupt where
+    that is because whoever watches ended the search.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
@@ -93,11 +94,16 @@ def best_of(
     while not (watch.over or (study.trials and clock() >= watch.deadline)):
         trial = study.ask(dict(space.distributions))
         watch.doing = f"search: trial {trial.number + 1}" + (f", best {_best(study):.4g}" if trial.number else "")
-        loss = loss_of(dict(trial.params), watch)
+        try:
+            loss = loss_of(dict(trial.params), watch)
+        except KeyboardInterrupt:
+            if not watch.over or not (watch.late or isfinite(_best(study))):
+                raise
+            loss = nan
         known = isfinite(loss)
         study.tell(trial, loss if known else None, None if known else optuna.trial.TrialState.FAIL)
     if not isfinite(_best(study)):
-        raise ValueError("the search found nothing: no trial had a loss on the held-out windows")
+        raise ValueError("the search found nothing: no trial had a loss on the held-out windows by the end of its time")
     default = study.trials[0].value
     return Found(dict(study.best_params), _best(study), nan if default is None else default, len(study.trials))
 
@@ -116,6 +122,9 @@ class _Watch:
     clock: Callable[[], float]
     doing: str = ""
     over: bool = False
+    """the fit was told to end"""
+    late: bool = False
+    """because the time is over"""
 
     def __call__(self, doing: str, share: float) -> None:
         if self.over:
@@ -127,7 +136,7 @@ class _Watch:
             self.over = True
             raise
         if left <= 0:
-            self.over = True
+            self.over = self.late = True
             raise KeyboardInterrupt
 
 

@@ -1,7 +1,8 @@
 """A bundle as a folder: read, written atomically, found, fetched from a URL."""
 
+import ctypes
 import hashlib
-import shutil
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,8 +40,8 @@ def read_bundle(folder: Path) -> Bundle:
     missing = tuple(f"{name} is missing" for name in FILES if not (folder / name).is_file())
     if missing:
         raise BundleInvalid(bundle, missing)
-    manifest = parse_manifest((folder / MANIFEST).read_bytes(), bundle)
-    graph = (folder / GRAPH).read_bytes()
+    manifest = parse_manifest(_read(folder / MANIFEST), bundle)
+    graph = _read(folder / GRAPH)
     told = []
     if checksum(graph) != manifest.graph_sha256:
         told.append(f"{GRAPH}: checksum is {checksum(graph)}, the manifest says {manifest.graph_sha256}")
@@ -48,6 +49,13 @@ def read_bundle(folder: Path) -> Bundle:
     if told or trouble:
         raise BundleInvalid(bundle, tuple(told + trouble))
     return Bundle(manifest, graph, reference)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleInvalid(str(path.parent), (f"{path.name}: cannot be read: {error.strerror}",)) from None
 
 
 def _read_reference(path: Path, manifest: Manifest) -> tuple[Arrays, list[str]]:
@@ -74,17 +82,44 @@ def _misfit(tensor: Tensor, arrays: Arrays, manifest: Manifest, cases: int) -> l
 
 
 def write_bundle(bundle: Bundle, folder: Path) -> None:
-    """Put the bundle in place of `folder`: a reader sees the old one or the new one, never a part."""
+    """Put the bundle in place of `folder`, as `replace_folder` does."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-        new, old = Path(temporary, "new"), Path(temporary, "old")
+        new = Path(temporary, "new")
         new.mkdir()
         (new / GRAPH).write_bytes(bundle.graph)
         (new / MANIFEST).write_text(bundle.manifest.to_json())
         np.savez_compressed(new / REFERENCE, allow_pickle=False, **_ordered(bundle.reference))
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
+        replace_folder(new, folder)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put the folder `new` in place of `folder`, on the same file system; what was there is left in or next to `new`.
+
+    One step on Linux: whoever looks, and whoever finds what is left after a kill, sees the old one or the new one.
+    Where the file system cannot exchange two folders, the old one is moved away first, and back if the rest fails.
+    """
+    if not folder.exists():
+        os.rename(new, folder)
+    elif not _exchanged(new, folder):
+        old = new.with_name(f"{new.name}.old")
+        try:
+            os.rename(folder, old)
+            os.rename(new, folder)
+        except BaseException:
+            if old.exists() and not folder.exists():
+                os.rename(old, folder)
+            raise
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether both have changed places: renameat2(2) with RENAME_EXCHANGE, which the os module lacks."""
+    here, exchange = -100, 2
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError):
+        return False
+    return bool(rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
 
 
 def _ordered(reference: Arrays) -> dict[str, NDArray[np.generic]]:
@@ -122,7 +157,5 @@ def fetch(url: str, into: Path) -> Path:
             files.get(path.rstrip("/") + "/", f"{copy}/", recursive=True)
         except Exception as error:
             raise BundleInvalid(url, (f"cannot be fetched: {type(error).__name__}: {error}",)) from error
-        if target.exists():
-            shutil.rmtree(target)
-        copy.rename(target)
+        replace_folder(copy, target)
     return target

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import structlog
 from numpy.typing import NDArray
 
 from scaler.bundle import Bundle, Found, Manifest, read_bundle
@@ -24,19 +25,32 @@ CHUNK = 64
 REPLAYED_AT_ONCE = 2
 """reference cases per run: what a run needs, the session keeps, also where nothing is ever forecast"""
 
+log = structlog.get_logger(__name__)
+
 _DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(double)": "float64"}
 
 
 class OnnxForecaster:
-    """A loaded bundle: `Forecaster` for everything that its manifest serves. Thread-safe."""
+    """A loaded bundle: `Forecaster` for everything that its manifest serves. Thread-safe.
 
-    def __init__(self, manifest: Manifest, session: onnxruntime.InferenceSession, chunk: int = CHUNK) -> None:
+    otherwise: who answers, where it reads the same grid, the series that this one has nothing sound to say about, and
+    all of them when the graph fails.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        session: onnxruntime.InferenceSession,
+        chunk: int = CHUNK,
+        otherwise: "OnnxForecaster | None" = None,
+    ) -> None:
         self.manifest = manifest
         self.grid = Grid(manifest.step_seconds, manifest.steps, manifest.coarse_seconds, manifest.coarse_steps)
         self.model = manifest.model
         self.needed_seconds = float(manifest.minimum_history_steps * manifest.step_seconds)
         self._session = session
         self._chunk = chunk
+        self._otherwise = otherwise if otherwise is not None and otherwise.grid == self.grid else None
         self._positions = {name: i for i, name in enumerate(manifest.series)}
 
     def serves(self, trigger_key: str) -> bool:
@@ -44,7 +58,24 @@ class OnnxForecaster:
         return not self._positions or _series_of(trigger_key) in self._positions
 
     def forecast(self, batch: HistoryBatch) -> list[Forecast | None]:
-        """See `Forecaster`. The forecasts own their arrays. Raises BundleInvalid when the graph fails while running."""
+        """See `Forecaster`. The forecasts own their arrays, and say which bundle made them.
+
+        Raises BundleInvalid when the graph fails while running and nobody else can answer.
+        """
+        if self._otherwise is None:
+            return self._own(batch)
+        try:
+            forecasts = self._own(batch)
+        except BundleInvalid as error:
+            log.error("bundle_failed", bundle=self.model, error=str(error), serving=self._otherwise.model)
+            return self._otherwise.forecast(batch)
+        lacking = [i for i, forecast in enumerate(forecasts) if forecast is None]
+        if lacking:
+            for i, forecast in zip(lacking, self._otherwise.forecast(batch.take(lacking)), strict=True):
+                forecasts[i] = forecast
+        return forecasts
+
+    def _own(self, batch: HistoryBatch) -> list[Forecast | None]:
         forecasts: list[Forecast | None] = []
         for start in range(0, len(batch.keys), self._chunk):
             rows = slice(start, start + self._chunk)
@@ -78,21 +109,25 @@ class OnnxForecaster:
             )
 
 
-def load_forecaster(folder: Path, threads: int = 1, chunk: int = CHUNK) -> OnnxForecaster:
+def load_forecaster(
+    folder: Path, threads: int = 1, chunk: int = CHUNK, otherwise: OnnxForecaster | None = None
+) -> OnnxForecaster:
     """The forecaster of the bundle in `folder`. Raises BundleInvalid with every difference from the contract.
 
-    threads: how many cores one run uses.
+    threads: how many cores one run uses. otherwise: see `OnnxForecaster`.
     """
-    return open_bundle(read_bundle(folder), str(folder), threads, chunk)
+    return open_bundle(read_bundle(folder), str(folder), threads, chunk, otherwise)
 
 
-def open_bundle(bundle: Bundle, name: str, threads: int = 1, chunk: int = CHUNK) -> OnnxForecaster:
+def open_bundle(
+    bundle: Bundle, name: str, threads: int = 1, chunk: int = CHUNK, otherwise: OnnxForecaster | None = None
+) -> OnnxForecaster:
     """As `load_forecaster`, for a bundle already read; `name` is what a refusal calls it."""
     session = open_graph(bundle.graph, name, threads)
     told = _declared_differences(session, bundle.manifest) or _replayed_differences(session, bundle, name)
     if told:
         raise BundleInvalid(name, tuple(told))
-    return OnnxForecaster(bundle.manifest, session, chunk)
+    return OnnxForecaster(bundle.manifest, session, chunk, otherwise)
 
 
 def open_graph(graph: bytes, name: str, threads: int = 1) -> onnxruntime.InferenceSession:

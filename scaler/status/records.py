@@ -8,7 +8,7 @@ from scaler.decide import Answer, Desk, Watched
 from scaler.errors import HeadwayError
 from scaler.plan import Plan
 from scaler.plan.demand import peak_quantile
-from scaler.redaction import redacted
+from scaler.redaction import HIDDEN, redacted
 from scaler.series import Forecast, Observation
 from scaler.status.report import Explain, readiness_report
 from scaler.trigger import Trigger
@@ -60,6 +60,9 @@ def trigger_record(watched: Watched) -> Record:
         "trigger": short_hash(trigger),
         "query": trigger.query,
         "server": redacted(trigger.server_address),
+        "ignore_null_values": trigger.ignore_null_values,
+        "tenant": trigger.tenant,
+        "query_parameters": [[key, HIDDEN] for key, _ in trigger.query_parameters],
         "threshold": trigger.threshold,
         "activation_threshold": trigger.activation_threshold,
         "lead_time_seconds": trigger.lead_time_seconds,

@@ -1,5 +1,6 @@
 """Bundle folders: read, written, found, fetched."""
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -51,6 +52,55 @@ def test_a_failed_write_leaves_the_old_bundle(folder: Path) -> None:
         write_bundle(broken, folder)
     assert read_bundle(folder).graph == bundle.graph
     assert [path.name for path in folder.parent.iterdir()] == ["golden"]
+
+
+def renamed(monkeypatch: pytest.MonkeyPatch, then: Callable[[], None]) -> None:
+    """After each renaming of a folder, `then`."""
+    rename = os.rename
+
+    def spied(source: Path, target: Path) -> None:
+        rename(source, target)
+        then()
+
+    monkeypatch.setattr("os.rename", spied)
+
+
+def test_while_it_is_replaced_the_folder_is_always_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old and new change places in one step: whenever the writer is killed, a whole bundle is there."""
+    bundle, seen = read_bundle(folder), []
+    renamed(monkeypatch, lambda: seen.append(folder.exists()))
+    (folder / "old.txt").write_text("old")
+    write_bundle(bundle, folder)
+    assert all(seen)
+    assert not (folder / "old.txt").exists()
+    assert read_bundle(folder).graph == bundle.graph
+
+
+def test_where_folders_cannot_be_exchanged(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are renamed; Ctrl-C at the one moment when neither is in place brings the old one back."""
+    monkeypatch.setattr("scaler.bundle.folder._exchanged", lambda one, other: False)
+    bundle = read_bundle(folder)
+    (folder / "old.txt").write_text("old")
+    with monkeypatch.context() as patch:
+
+        def press_ctrl_c() -> None:
+            if not folder.exists():
+                raise KeyboardInterrupt
+
+        renamed(patch, press_ctrl_c)
+        with pytest.raises(KeyboardInterrupt):
+            write_bundle(bundle, folder)
+    assert (folder / "old.txt").exists()
+    write_bundle(bundle, folder)
+    assert not (folder / "old.txt").exists()
+    assert [path.name for path in folder.parent.iterdir()] == ["golden"]
+
+
+def test_a_bundle_that_goes_while_it_is_read_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was there a moment ago, or may not be read: the refusal that every reader expects."""
+    monkeypatch.setattr("pathlib.Path.is_file", lambda path: True)
+    (folder / "model.onnx").unlink()
+    assert refused(folder) == ("model.onnx: cannot be read: No such file or directory",)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "manifest.json", "reference.npz"])

@@ -49,9 +49,9 @@ def silent_before(progress: Progress) -> None:
     """Nothing is done before the fit."""
 
 
-def recipe_of(make: Callable[[], Model]) -> Callable[[Effort], Recipe]:
+def recipe_of(make: Callable[[], Model], per_series: bool = False) -> Callable[[Effort], Recipe]:
     """What a recipe's function is, for a model."""
-    return lambda _: Recipe(lambda _: make(), windows=30, held_out=30)
+    return lambda _: Recipe(lambda _: make(), windows=30, held_out=30, per_series=per_series)
 
 
 def press_ctrl_c(times: int = 1) -> None:

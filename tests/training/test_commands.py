@@ -1,5 +1,6 @@
 """The commands of the offline package as they are typed: recipes listed, demand pulled, errors told."""
 
+import errno
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs
 
+import numpy as np
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
@@ -42,6 +44,28 @@ spec:
       metadata: {scalerAddress: "headway:50051", query: c, threshold: "10"}
     - type: external
       metadata: {scalerAddress: "headway:50051", query: d, threshold: "soon"}
+"""
+
+
+TENANT = """\
+kind: ScaledObject
+metadata: {name: ours, namespace: shop}
+spec:
+  triggers:
+    - type: external
+      metadata:
+        scalerAddress: "headway:50051"
+        query: ours
+        threshold: "10"
+        namespace: blue
+        queryParameters: dedup=false
+---
+kind: ScaledObject
+metadata: {name: kedas, namespace: shop}
+spec:
+  triggers:
+    - type: prometheus
+      metadata: {serverAddress: "SERVER", query: patchy, threshold: "10"}
 """
 
 
@@ -81,8 +105,11 @@ class Answering(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.token = token
         self.asked: list[str] = []
+        self.paths: list[str] = []
         self.interrupt_at = 0
         """the number of the range query that somebody presses Ctrl-C at; 0: nobody does"""
+        self.plans: list[dict[str, str]] = []
+        """what it says as a scaler"""
 
     @property
     def url(self) -> str:
@@ -91,6 +118,9 @@ class Answering(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     server: Answering
+
+    def do_GET(self) -> None:
+        self._say(200, {"plans": self.server.plans, "next": None})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -101,10 +131,14 @@ class Handler(BaseHTTPRequestHandler):
         first, last, step = (float(form[name]) for name in ("start", "end", "step"))
         if form["query"] != "vector(0)":
             self.server.asked.append(form["query"])
+            self.server.paths.append(self.path)
             if len(self.server.asked) == self.server.interrupt_at:
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(0.5)
-        values = [[first + i * step, str(100 + i % 7)] for i in range(int((last - first) / step) + 1)]
+        moments = [first + i * step for i in range(int((last - first) / step) + 1)]
+        if form["query"] == "patchy":
+            moments = [moment for moment in moments if moment // 60 % 3 == 0]
+        values = [[moment, str(100 + moment // 60 % 7)] for moment in moments]
         result = [{"metric": {}, "values": values}]
         self._say(200, {"status": "success", "data": {"resultType": "matrix", "result": result}})
 
@@ -166,6 +200,52 @@ def test_triggers_of_a_file_are_pulled_under_their_names(server: Answering, tmp_
     assert names[2] == "shop/web"
     assert [name.rpartition("/")[0] for name in names[:2]] == ["shop/both"] * 2
     assert "series 'shop/both': trigger 2: threshold='soon'" in result.stderr
+
+
+def test_triggers_are_asked_as_the_scaler_asks(server: Answering, tmp_path: Path) -> None:
+    """Tenant and parameters are sent along, and what ignores null values is 0 where the server knows nothing."""
+    file = tmp_path / "triggers.yaml"
+    file.write_text(TENANT.replace("SERVER", server.url))
+    out = tmp_path / "shop.parquet"
+    result = asked("data", "pull", "--triggers", file, "--prometheus", server.url, "--since", "1h", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert {path.partition("?")[2] for path in server.paths} == {"namespace=blue&dedup=false", ""}
+    patchy, ours = sorted(load([out]).series, key=lambda one: one.name)
+    assert (np.isnan(patchy.values).any(), np.isnan(ours.values).any()) == (False, False)
+    assert (patchy.values == 0).sum() > 20
+    assert not (ours.values == 0).any()
+
+
+def test_a_scaler_that_hides_its_servers(server: Answering, tmp_path: Path) -> None:
+    """Triggers on a server whose address is hidden are named with the flag to give; the others are in the file."""
+    server.plans = [
+        {"namespace": "shop", "name": name, "trigger": "1", "query": name, "server": address}
+        for name, address in (("web", server.url), ("api", "http://prometheus/token=***"))
+    ]
+    out = tmp_path / "shop.parquet"
+    result = asked("data", "pull", "--scaler", server.url, "--since", "1h", "--out", out)
+    assert result.exit_code == 1, result.output
+    assert [one.name for one in load([out]).series] == ["shop/web"]
+    assert "series 'shop/api': the scaler hides a part of its server's address" in result.stderr
+    assert "give the whole of it as --prometheus URL" in result.stderr
+
+
+def test_a_full_disk_is_a_failure(server: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit status 1 as of every command that finds no place for its work, a sentence that names the file, no draft."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    out = tmp_path / "shop.parquet"
+    pull = ["data", "pull", "--prometheus", server.url, "--query", "web=web", "--since", "1h", "--out", out]
+    with monkeypatch.context() as patch:
+        patch.setattr("training.data.pull.pq.ParquetWriter.write_table", full)
+        result = asked(*pull)
+    assert result.exit_code == 1, result.output
+    assert f"headway: {out}: cannot be written: No space left on device; what arrived is kept" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [".shop.parquet.parts"]
+    assert asked(*pull).exit_code == 0
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_credentials_are_given_as_for_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,8 +37,8 @@ def record_in(out: Path) -> dict:
     return json.loads((out / "compare.json").read_text())
 
 
-def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, model: Model) -> None:
-    monkeypatch.setitem(recipes.RECIPES, name, recipe_of(lambda: model))
+def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, model: Model, per_series: bool = False) -> None:
+    monkeypatch.setitem(recipes.RECIPES, name, recipe_of(lambda: model, per_series))
 
 
 def fine(progress: Progress) -> None:
@@ -84,13 +84,16 @@ def test_the_summary_as_json(sites: list[Path], tmp_path: Path) -> None:
     assert ratios == sorted(ratios)
     assert {model["model"] for model in told["models"]} == {"persistence", "seasonal-naive", "naive"}
     assert all(model["verdict"] for model in told["models"])
-    assert (told["series"], told["systems"]) == (3, 2)
+    assert (told["series"], told["not_judged"], told["systems"]) == (3, 1, 2)
     assert told["left_out"] == ["north: series 'still': is constant: there is nothing to forecast"]
     assert Path(told["report"]).is_file()
 
 
 def test_a_comparison_by_system(sites: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each system is judged by models that never saw it; models made for their series are left out, with the reason."""
+    """Each system is judged by models that never saw it; models made for their series are left out, with the reason.
+
+    Those whose recipe says so are not even fitted.
+    """
     seen = []
 
     class Curious(Around):
@@ -98,18 +101,18 @@ def test_a_comparison_by_system(sites: list[Path], tmp_path: Path, monkeypatch: 
             seen.append({one.system for one in training.series})
             return super().fit(training, progress)
 
-    stand_in(monkeypatch, "prophet", Around(failing))
+    stand_in(monkeypatch, "one-by-one", Around(failing), per_series=True)
     stand_in(monkeypatch, "made-for-some", Around(fine, series=("north/shop",)))
     stand_in(monkeypatch, "curious", Curious(fine))
-    result = compared(sites, tmp_path / "compared", "prophet,made-for-some,curious", "--by", "system")
+    result = compared(sites, tmp_path / "compared", "one-by-one,made-for-some,curious", "--by", "system")
     assert result.exit_code == 1
     record = record_in(tmp_path / "compared")
     assert record["folds"] == ["without north", "without south"]
     assert seen == [{"south"}, {"north"}]
     assert {row["model"] for row in record["scores"]} == {"persistence", "seasonal-naive", "curious"}
-    assert record["failed"].keys() == {"prophet", "made-for-some"}
+    assert record["failed"].keys() == {"one-by-one", "made-for-some"}
     assert all("serves only the series it was fitted to" in reason for reason in record["failed"].values())
-    assert "prophet: not compared: serves only the series" in result.stderr
+    assert "one-by-one: not compared: serves only the series" in result.stderr
 
 
 def test_a_recipe_that_fails_leaves_the_others_alone(

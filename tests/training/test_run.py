@@ -1,24 +1,27 @@
 """`headway train run`, whole: a file of recorded demand becomes a bundle that the scaler takes."""
 
 import json
-import os
 import resource
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
 from scaler.bundle import read_bundle
 from scaler.cli import app
-from scaler.forecast.onnx_forecaster import open_bundle
+from scaler.forecast.onnx_forecaster import load_forecaster, open_bundle
 from tests.training.recording import add_series, write_recording
 from tests.training.stand_ins import Around, Drawing, press_ctrl_c, recipe_of
 from training import recipes
+from training.data.load import Series
 from training.models import Progress, Training
+from training.models.prophet_fit import Fit, _fit_or_reason
 from training.search import Found
 
 WRITTEN = {"model.onnx", "manifest.json", "reference.npz", "run.json"}
@@ -71,7 +74,16 @@ def test_a_run_leaves_a_bundle_that_the_scaler_takes(recorded: Path, tmp_path: P
     assert record["search"] is None
     assert not record["interrupted"]
     assert "series 'still': is constant" in told
+    assert "judged on 2 series, 1 are not judged" in told
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_more_series_than_memory(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They share the windows that there is room for, and a line says so."""
+    monkeypatch.setattr("training.evaluate.folds.MOST_LEARNED", 40)
+    told = trained("naive", recorded, tmp_path / "made")
+    assert "headway: 40 windows, 20 of each series instead of 30: more than 40 are not cut" in told.splitlines()
+    assert "Warning" not in told
 
 
 def test_a_rerun_makes_the_same_bytes(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,6 +169,39 @@ def test_a_folder_with_other_things_is_not_replaced(recorded: Path, tmp_path: Pa
     old_bundle(tmp_path / "made")
     trained("naive", recorded, tmp_path / "made", "--name", "second")
     assert read_bundle(tmp_path / "made").manifest.name == "second"
+
+
+def test_a_series_that_a_model_cannot_be_fitted_to_is_not_served(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bundle serves the others alone, each with its own parameters, and the record says why."""
+
+    def fit_or_reason(series: Series, *more: Any) -> Fit | str:
+        return "no fit today" if series.name == "shop" else _fit_or_reason(series, *more)
+
+    monkeypatch.setattr("training.models.prophet_fit._fit_or_reason", fit_or_reason)
+    trained("prophet", recorded, tmp_path / "made")
+    bundle = read_bundle(tmp_path / "made")
+    assert bundle.manifest.series == ("site/search",)
+    assert record_in(tmp_path / "made")["failed"] == {"site/shop": "no fit today"}
+    forecaster = open_bundle(bundle, "made")
+    assert forecaster.serves("site/search/1")
+    assert not forecaster.serves("site/shop/1")
+    assert np.isfinite(bundle.reference["quantiles"][0]).all()
+
+
+def test_two_series_of_one_name_are_told_before_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a bundle is made for certain series: exit status 2, with the name and the files."""
+
+    def fitted(progress: Progress) -> None:
+        raise AssertionError("nothing should be fitted")
+
+    monkeypatch.setitem(recipes.RECIPES, "prophet", recipe_of(lambda: Around(fitted), per_series=True))
+    north, south = (write_recording(tmp_path / f"{name}.csv", **{"web/shop": 100, name: 50}) for name in ("no", "so"))
+    result = asked("prophet", north, tmp_path / "made", "--data", str(south))
+    assert result.exit_code == 2, result.output
+    assert "series 'web/shop': is in no.csv, so.csv: its name alone tells" in " ".join(result.stderr.split())
+    assert not (tmp_path / "made").exists()
 
 
 @contextmanager
@@ -255,20 +300,32 @@ def test_ctrl_c_elsewhere_leaves_what_was_there(
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_ctrl_c_between_old_and_new_brings_the_old_back(
+def small_network(effort: recipes.Effort) -> recipes.Recipe:
+    """The network recipe, with few epochs."""
+    from training.models.learned import Learned
+    from training.models.torch_model.core import mlp
+    from training.models.torch_model.fit import Fitting
+
+    return recipes.Recipe(lambda task: Learned(mlp(Fitting(epochs=2, threads=1)), task), windows=60, held_out=20)
+
+
+def test_int8_is_smaller_and_says_what_it_costs(
     recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The old bundle is out of the way, the new one not yet in its place: even then one of them is there afterwards."""
-    out = tmp_path / "made"
-    before = old_bundle(out)
-    rename = os.rename
+    """Size, seconds and loss before and after are told; the bundle holds the smaller graph and the scaler takes it."""
+    monkeypatch.setitem(recipes.RECIPES, "mlp", small_network)
+    told = trained("mlp", recorded, tmp_path / "small", "--int8")
+    before, after = (line.split() for line in told.splitlines() if line.startswith(("float32", "int8")))
+    assert float(after[1]) < float(before[1])
+    assert float(after[-4]) == pytest.approx(float(before[-4]), rel=0.05)
+    graph = (tmp_path / "small" / "model.onnx").read_bytes()
+    assert len(graph) / 1e6 == pytest.approx(float(after[1]), abs=0.01)
+    assert load_forecaster(tmp_path / "small").model.startswith("mlp@")
 
-    def pressed(source: Path, target: Path) -> None:
-        rename(source, target)
-        if source == out:
-            press_ctrl_c()
 
-    monkeypatch.setattr("os.rename", pressed)
-    assert asked("naive", recorded, out, "--name", "second").exit_code == 130
-    assert contents(out) == before
-    assert list(tmp_path.iterdir()) == [out]
+def test_int8_of_what_has_no_weights_is_refused(recorded: Path, tmp_path: Path) -> None:
+    """Nothing is written."""
+    result = asked("naive", recorded, tmp_path / "none", "--int8")
+    assert result.exit_code == 1
+    assert "has no weights that int8 could hold" in result.output
+    assert not (tmp_path / "none").exists()

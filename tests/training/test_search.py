@@ -112,6 +112,26 @@ def test_an_interrupt_ends_the_search_with_the_best_so_far() -> None:
     assert told == ["search: trial 1", "search: trial 2, best 1", "search: trial 3, best 1"]
 
 
+def test_a_trial_that_learned_nothing_by_the_end_counts_for_nothing() -> None:
+    """Where the time is over the search ends with what it has; a person who ends it before that is obeyed."""
+    clock = Clock()
+
+    def loss_of(choices: Choices, progress: Progress) -> float:
+        clock.now += 40
+        progress("working", 0.0)
+        return 1.0
+
+    def watcher(doing: str, share: float) -> None:
+        raise KeyboardInterrupt
+
+    found = best_of(SPACE, loss_of, 0, minutes=1.0, clock=clock)
+    assert (found.trials, found.loss) == (2, 1.0)
+    with pytest.raises(ValueError, match="no trial had a loss on the held-out windows by the end"):
+        best_of(SPACE, loss_of, 0, minutes=0.5, clock=clock)
+    with pytest.raises(KeyboardInterrupt):
+        best_of(SPACE, loss_of, 0, minutes=10.0, progress=watcher, clock=clock)
+
+
 @pytest.mark.parametrize("recipe", SPACES)
 def test_the_defaults_of_a_space_are_the_recipe(recipe: str) -> None:
     """Each can be chosen, and gives the core that the recipe makes; another choice arrives in the core."""

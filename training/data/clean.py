@@ -6,11 +6,13 @@ counter   the whole series only rises, and falls back to about 0 at times: a raw
 outage    demand falls to about 0, stays there and comes back, at a time at which it usually is far from 0
 anomaly   demand is outside of everything usual at this time: a robust residual test against the same time of the
           days and weeks around (median and median absolute deviation: Iglewicz and Hoaglin, "How to detect and handle
-          outliers", 1993), both brought to one level, so that growth, level shifts and regular peaks are usual
+          outliers", 1993), both brought to one level, so that growth, level shifts and regular peaks are usual; what
+          came about then on a few other days as well is no anomaly, however far from most days it is
 
 A series whose bursts are frequent is made of bursts: nothing of it is marked, and the report says so.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -53,6 +55,12 @@ ODDER_THAN_MOST = 3.0
 """an anomaly is also so many times as odd as all but one in 200 moments of its series"""
 AT_ITS_EDGES = 4.0
 """robust standard deviations, from which the moments next to an anomaly belong to it"""
+RECURS_DAYS = 2
+"""demand that went as far on so many other days around this time recurs: it is something to expect"""
+RECURS_MINUTES = 30
+"""so much earlier or later than on those days"""
+AS_FAR = 0.5
+"""of the distance from the usual counts as as far"""
 SMOOTH_MINUTES = 30
 """over so much earlier and later the spread is averaged"""
 SMALLEST_SPREAD = 0.05
@@ -111,15 +119,23 @@ def clean(series: Series) -> Cleaned:
 def _judged(kind: Kind, series: Series, found: Iterable[slice], usual_S: Floats) -> tuple[Marks, list[Finding]]:
     """What to mark of the runs that were found, and what to say of them. Marks: [S]"""
     runs = list(found)
-    marks_S = np.zeros(len(series.values), np.bool_)
-    for run in runs:
-        marks_S[run] = True
+    marks_S = _marks(series, runs)
     a_day, of_record = COMMON[kind]
     if marks_S.mean() > of_record or len(runs) > max(FEWEST_DAYS, a_day * (series.end - series.start) / DAY_SECONDS):
         times = f"{len(runs)} times like an {kind}, {marks_S.mean():.1%} of the record"
         words = f"{times}: that is its nature, nothing is marked"
         return np.zeros_like(marks_S), [Finding("restless", series.start, series.end, words)]
-    return marks_S, [_finding(kind, series, run, usual_S) for run in runs]
+    if kind == "anomaly":
+        above_S = series.values - usual_S
+        runs = [run for run in runs if not _recurs(series, above_S, run)]
+    return _marks(series, runs), [_finding(kind, series, run, usual_S) for run in runs]
+
+
+def _marks(series: Series, runs: Sequence[slice]) -> Marks:
+    marks_S = np.zeros(len(series.values), np.bool_)
+    for run in runs:
+        marks_S[run] = True
+    return marks_S
 
 
 def _finding(kind: Kind, series: Series, run: slice, usual_S: Floats) -> Finding:
@@ -309,6 +325,16 @@ def _anomalies(series: Series, odd_S: Floats) -> Iterator[slice]:
     for run in _runs(odd_S > AT_ITS_EDGES / ODD * limit, _steps(series, SHIFT_MINUTES)):
         if odd_S[run].max() > limit:
             yield run
+
+
+def _recurs(series: Series, above_S: Floats, run: slice) -> bool:
+    """Whether demand went as far beyond the usual on other days around the time of the run."""
+    far = above_S[run.start + int(np.nanargmax(np.abs(above_S[run])))]
+    as_far_S = above_S * np.sign(far) >= AS_FAR * abs(far)
+    reach = _steps(series, RECURS_MINUTES, least=0)
+    others = {*itertools.chain(*_lags(series))}
+    around = ((run.start + lag - reach, run.stop + lag + reach) for lag in others)
+    return sum(bool(as_far_S[max(0, first) : max(0, end)].any()) for first, end in around) >= RECURS_DAYS
 
 
 def _runs(marks: Marks, apart: int) -> list[slice]:

@@ -13,10 +13,10 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
@@ -25,12 +25,12 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 import stamina
 from numpy.typing import NDArray
 
-from scaler.errors import DependencyError, SourceUnavailable
+from scaler.errors import DependencyError, HeadwayError, SourceUnavailable
 from scaler.history.answers import TooSlow
-from scaler.history.connection import Limits
+from scaler.history.connection import Limits, Pairs
 from scaler.history.credentials import ServerAccess
 from scaler.history.prometheus import PrometheusSource
-from scaler.redaction import redacted
+from scaler.redaction import HIDDEN, redacted
 from scaler.series import Floats, Samples
 from scaler.server_address import parse_server_address
 from scaler.trigger import Trigger
@@ -56,6 +56,14 @@ class Wanted(NamedTuple):
     query: str
     server: str = ""
     """empty: the server that `pull` is given"""
+    ignore_null_values: bool = False
+    """whether a moment without an answer is 0, from the first answer on, as in the scaler"""
+    tenant: str = ""
+    query_parameters: Pairs = ()
+
+
+class NotWritten(HeadwayError):
+    """There is no place for what was pulled; says where, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +93,15 @@ def pull(
     """The demand of each trigger over [since, until) (seconds since the epoch), in the Parquet file `target`.
 
     Columns series, timestamp, value, unit; a series is one regular step from its first to its last known bin, a gap
-    has no value. A timestamp is the start of a bin, whose value the server gave for the bin's end. `at_once` range
-    queries are under way at a time; one that fails for no fault of its own is repeated for `patience_seconds`, and
-    a server that answers nobody for as long is given up. `progress` is told the series and the share of all that is
-    there. Whatever is wrong with one series, the others go on.
+    has no value; where null values are ignored it is 0, to the end of the span. A timestamp is the start of a bin,
+    whose value the server gave for the bin's end. `at_once` range queries are under way at a time; one that fails for
+    no fault of its own is repeated for `patience_seconds`, and a server that answers nobody for as long is given up.
+    `progress` is told the series and the share of all that is there. Whatever is wrong with one series, the others go
+    on.
 
-    Raises DataError for a span, step, name or address that cannot be, and for a file that cannot be written. Not to
-    be called where an event loop runs.
+    Raises DataError for a span, step, name or address that cannot be, NotWritten for a file that cannot be written:
+    it stays as it was, and the next pull goes on with the parts that are there. Not to be called where an event loop
+    runs.
     """
     wanted = _checked(triggers, server)
     bins = _bins(since, until, step_seconds)
@@ -102,22 +112,28 @@ def pull(
         work = _Pull(access, at_once, patience_seconds, progress, transport, sum(map(len, parts.values())))
         troubles = asyncio.run(work.all(wanted, parts, step_seconds))
         arrived = [one.name for one in wanted if one.name not in troubles]
-        empty = _write(target, {name: parts[name] for name in arrived}, step_seconds, unit)
+        tables = (_table(one, parts[one.name], step_seconds, unit) for one in wanted if one.name not in troubles)
+        empty = _write(target, tables)
         if not troubles:
             shutil.rmtree(folder)
     except OSError as error:
-        raise DataError(f"{target}: cannot be written: {error.strerror or error}; what arrived is kept") from None
+        raise NotWritten(
+            f"{target}: cannot be written: {error.strerror or error}; what arrived is kept, a rerun goes on from there"
+        ) from None
     troubles |= dict.fromkeys(empty, "the query returned nothing in the whole span")
     refused = tuple(Refused(system_of(target), one.name, troubles[one.name]) for one in wanted if one.name in troubles)
     return Pulled(target, tuple(name for name in arrived if name not in troubles), refused)
 
 
-def watched(address: str, transport: httpx.BaseTransport | None = None) -> tuple[Wanted, ...]:
-    """All that the scaler at `address` (http://HOST:8080) watches, named namespace/name.
+def watched(
+    address: str, server: str = "", transport: httpx.BaseTransport | None = None
+) -> tuple[list[Wanted], list[Refused]]:
+    """What the scaler at `address` (http://HOST:8080) watches, named namespace/name; and what it tells too little of.
 
-    Where one ScaledObject has several triggers, their short hashes tell them apart. Raises DataError.
+    Where one ScaledObject has several triggers, their short hashes tell them apart. The scaler hides what may be a
+    secret: a server's address of which it hides a part is taken from `server` where that is the same. Raises DataError.
     """
-    records: list[dict[str, str]] = []
+    records: list[dict[str, Any]] = []
     after: str | None = ""
     try:
         with httpx.Client(timeout=TIMEOUT_SECONDS, transport=transport) as client:
@@ -129,14 +145,39 @@ def watched(address: str, transport: httpx.BaseTransport | None = None) -> tuple
                 after = page["next"]
         names = [f"{record['namespace']}/{record['name']}" for record in records]
         several = {name for name, count in Counter(names).items() if count > 1}
-        return tuple(
-            Wanted(f"{name}/{record['trigger']}" if name in several else name, record["query"], record["server"])
+        wanted = [
+            _asked_by(f"{name}/{record['trigger']}" if name in several else name, record, server)
             for name, record in zip(names, records, strict=True)
-        )
+        ]
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise DataError(f"scaler at {redacted(address)}: {error or type(error).__name__}") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"scaler at {redacted(address)}: answers, but not as a scaler does ({error!r})") from None
+    refused = [Refused("scaler", one.name, rule) for one in wanted if (rule := _hidden(one))]
+    return [one for one in wanted if not _hidden(one)], refused
+
+
+def _asked_by(name: str, record: dict[str, Any], server: str) -> Wanted:
+    """What the trigger of a record asks. A scaler of an older version tells of its query and server alone."""
+    shown = record["server"]
+    return Wanted(
+        name,
+        record["query"],
+        server if server and redacted(server.rstrip("/")) == shown.rstrip("/") else shown,
+        record.get("ignore_null_values", False),
+        record.get("tenant", ""),
+        tuple((key, value) for key, value in record.get("query_parameters", ())),
+    )
+
+
+def _hidden(one: Wanted) -> str:
+    """Why nobody can ask what the trigger asks: the scaler hides a part of it. Empty where it hides nothing."""
+    if HIDDEN in one.server:
+        rule = "the scaler hides a part of its server's address"
+        return f"{rule}, {one.server}: give the whole of it as --prometheus URL"
+    if any(HIDDEN in value for _, value in one.query_parameters):
+        return "the scaler hides its queryParameters: give the ScaledObject as --triggers FILE.yaml instead"
+    return ""
 
 
 def _checked(triggers: Sequence[tuple[str, str] | Wanted], server: str) -> list[Wanted]:
@@ -194,7 +235,8 @@ class _Part:
 
 def _parts(one: Wanted, folder: Path, step_seconds: int, bins: range) -> list[_Part]:
     """Parts begin at multiples of their size, so that a later pull of a longer span finds them again."""
-    key = hashlib.sha256(json.dumps([one.server, one.query, step_seconds]).encode()).hexdigest()[:16]
+    asked = [one.server, one.query, one.tenant, one.query_parameters, step_seconds]
+    key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
     borders = [bins.start, *range((bins.start // STEPS_PER_PART + 1) * STEPS_PER_PART, bins.stop, STEPS_PER_PART)]
     return [
         _Part(folder / f"{key}-{first}-{end}.npz", first, end)
@@ -236,7 +278,16 @@ class _Pull:
         return {one.name: trouble for one, trouble in zip(wanted, troubles, strict=True) if trouble}
 
     async def _series(self, one: Wanted, parts: list[_Part], step_seconds: int) -> str:
-        trigger = Trigger("", one.name, one.query, 1.0, one.server, key=one.name)
+        trigger = Trigger(
+            namespace="",
+            name=one.name,
+            query=one.query,
+            threshold=1.0,
+            server_address=one.server,
+            tenant=one.tenant,
+            query_parameters=one.query_parameters,
+            key=one.name,
+        )
         async with self._at_once:
             for number, part in enumerate(parts):
                 try:
@@ -279,35 +330,40 @@ class _GivenUp(SourceUnavailable):
     """The server answered nobody for as long as we had patience."""
 
 
-def _write(target: Path, parts: dict[str, list[_Part]], step_seconds: int, unit: str) -> list[str]:
+def _write(target: Path, tables: Iterable[tuple[str, pa.Table]]) -> list[str]:
     """Writes the series one after the other; returns those that hold nothing. None at all: the file is left alone."""
-    empty = []
+    empty, written = [], 0
     half_written = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with pq.ParquetWriter(half_written, SCHEMA, compression="zstd") as writer:
-            for name, of_one in parts.items():
-                table = _table(name, of_one, step_seconds, unit)
+            for name, table in tables:
                 if len(table):
                     writer.write_table(table)
+                    written += 1
                 else:
                     empty.append(name)
-        if len(empty) < len(parts):
+        if written:
             half_written.replace(target)
     finally:
         half_written.unlink(missing_ok=True)
     return empty
 
 
-def _table(name: str, parts: list[_Part], step_seconds: int, unit: str) -> pa.Table:
-    """The rows from the first known bin to the last, without a value where nothing is known."""
+def _table(one: Wanted, parts: list[_Part], step_seconds: int, unit: str) -> tuple[str, pa.Table]:
+    """The name, and the rows from the first known bin to the last, without a value where nothing is known.
+
+    Where null values are ignored: the rows to the end of the span, 0 where nothing is known.
+    """
     loaded = [part.load() for part in parts]
     bins, values = (np.concatenate(column) for column in zip(*loaded, strict=True))
-    every = np.arange(bins[0], bins[-1] + 1) if len(bins) else bins
-    demand = np.full(len(every), np.nan, np.float32)
+    every = bins
+    if len(bins):
+        every = np.arange(bins[0], parts[-1].end if one.ignore_null_values else bins[-1] + 1)
+    demand = np.full(len(every), 0.0 if one.ignore_null_values else np.nan, np.float32)
     demand[bins - every[:1]] = values
-    return pa.table(
+    return one.name, pa.table(
         [
-            pa.array([name] * len(every), pa.string()),
+            pa.array([one.name] * len(every), pa.string()),
             pa.array(every * step_seconds * 1_000_000, pa.timestamp("us", tz="UTC")),
             pa.array(demand, pa.float32(), from_pandas=True),
             pa.array([unit] * len(every), pa.string()),

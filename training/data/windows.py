@@ -4,6 +4,7 @@ Axes as in scaler.series: N windows, T fine past steps, L coarse past blocks, H 
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -103,6 +104,13 @@ def cutoffs(series: Series, count: int, horizon: int, since: float, until: float
     return np.asarray(series.start + step * positions, np.float64)
 
 
+def fair_share(counts: Sequence[int], limit: int) -> int:
+    """How many each may have, of those it has, so that all together have at most `limit`; but one at least."""
+    most = max(counts, default=0)
+    within = bisect_right(range(1, most + 1), limit, key=lambda share: int(np.minimum(counts, share).sum()))
+    return max(1, within)
+
+
 def cut(chosen: Iterable[tuple[Series, NDArray[np.float64]]], grid: Grid, horizon: int) -> Windows:
     """The windows of each series at its cutoffs, in that order. A window's past ends with the last bin before it.
 
@@ -114,16 +122,23 @@ def cut(chosen: Iterable[tuple[Series, NDArray[np.float64]]], grid: Grid, horizo
     if not sum(len(moments) for _, moments in parts):
         raise ValueError("no window can be cut: every series is shorter than the horizon")
     places = [_places(series, moments, grid, horizon) for series, moments in parts]
-    fine = [_fine(series, before, grid.steps) for (series, _), before in zip(parts, places, strict=True)]
-    truth = [_ahead(series, before, horizon) for (series, _), before in zip(parts, places, strict=True)]
-    coarse = [_coarse(series, moments, grid) for series, moments in parts]
+    fine_NT, coarse_NL2, truth_NH = (
+        np.empty((sum(map(len, places)), *shape), np.float32)
+        for shape in ((grid.steps,), (grid.coarse_steps, 2), (horizon,))
+    )
+    end = 0
+    for (series, moments), before in zip(parts, places, strict=True):
+        rows, end = slice(end, end + len(before)), end + len(before)
+        fine_NT[rows] = _fine(series, before, grid.steps)
+        coarse_NL2[rows] = _coarse(series, moments, grid)
+        truth_NH[rows] = _ahead(series, before, horizon)
     # the last bin covers (…, cutoff] as a sample taken at the cutoff does: local time is the cutoff's
     local = np.concatenate([local_seconds(moments, series.timezone) for series, moments in parts])
     ahead = local[:, None] + grid.step_seconds * np.arange(1, horizon + 1)
     owner = np.repeat(np.arange(len(parts)), [len(moments) for _, moments in parts])
-    past = Past(np.concatenate(fine), np.concatenate(coarse), local, owner)
+    past = Past(fine_NT, coarse_NL2, local, owner)
     moments = np.concatenate([moments for _, moments in parts])
-    return Windows(grid, past, KnownFuture(ahead), Truth(np.concatenate(truth)), names, moments)
+    return Windows(grid, past, KnownFuture(ahead), Truth(truth_NH), names, moments)
 
 
 def _places(series: Series, moments: NDArray[np.float64], grid: Grid, horizon: int) -> NDArray[np.int64]:

@@ -2,9 +2,12 @@
 
 Two ways: later than what was seen (`by_time`, expanding windows), and on systems never seen (`by_system`). Times are
 set for each system by itself, alike for all its series that were recorded at the same time: what one of them saw is no
-news for the others. Between systems, and between records of one system that lie apart, time says nothing.
+news for the others. Split at its own last tenth, a series that ended early would be judged on days that a model shared
+by all has learned from the series that went on, with every shock that they have in common. Between systems, and between
+records of one system that lie apart, time says nothing.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -13,11 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.load import Refused, Series
-from training.data.windows import Windows, cut, cutoffs
+from training.data.windows import Windows, cut, cutoffs, fair_share
 from training.models import Training
 from training.task import Task
 
 GOLDEN = (5**0.5 - 1) / 2
+MOST_LEARNED, MOST_JUDGED = 60_000, 20_000
+"""windows to learn from, and in each of the held-out and the tested part: with 29 kB each (steps of a minute) 2.9 GB"""
+
+
+class FewerWindows(UserWarning):
+    """There are more series than memory for the windows asked for; says how many each has instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +40,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One split. `train` and `held_out` list the same series in the same order; in `by_time`, so does `test`."""
+    """One split. `train` and `held_out` list the same series in the same order; in `by_time`, so does `test`.
+
+    `left_out`: the series that are not judged, and why.
+    """
 
     name: str
     train: tuple[Part, ...]
@@ -50,30 +62,38 @@ def by_time(
 ) -> tuple[Fold, ...]:
     """Expanding windows: the last `folds` stretches of each system are tested, each after all that came before it.
 
-    Shares are of the span that the system's overlapping series cover together; the held-out part lies just before the
-    tested one. A series without room for one window in each part is left out of the fold, with its name and the rule.
-    Raises ValueError where the shares leave nothing to train on, or no series is left.
+    Shares are of all samples of the system's overlapping series together, and the held-out part lies just before the
+    tested one: where series end at different times, the border is not where only those that last longest are left. A
+    series that ended too early to be judged is learned from, its other parts are empty; one without room for a window
+    in each part is no part of the fold. Both are named in `left_out`, with the rule. Raises ValueError where the shares
+    leave nothing to train on, or no series is left.
     """
     if folds < 1 or min(test_share, held_out_share) <= 0 or folds * test_share + held_out_share >= 1:
         raise ValueError(
             f"{folds} folds of {test_share:g} and {held_out_share:g} held out: must leave a share to train on"
         )
     kept, refused = _on_step(series, task)
-    spans = _spans(kept)
     found = []
     for fold in range(folds):
-        rows, left_out = [], list(refused)
-        for one, (start, end) in zip(kept, spans, strict=True):
-            test_until = end - (end - start) * test_share * (folds - 1 - fold)
-            test_since = test_until - (end - start) * test_share
-            held_since = test_since - (end - start) * held_out_share
-            row = _parts(one, (start, held_since, test_since, test_until))
+        later = test_share * (folds - 1 - fold)
+        shares = (1.0, later + test_share + held_out_share, later + test_share, later)
+        rows, left_out, judged = [], list(refused), 0
+        for one, borders in zip(kept, _borders(kept, shares), strict=True):
+            row = _parts(one, borders)
             rule = _rule(row, task)
+            if rule and one.end < row[-1].until and _has_room(row[0], task):
+                rule = "ended too early to be judged; it is learned from"
+                rows.append(row)
+            elif not rule:
+                rows.append(row)
+                judged += 1
             if rule:
                 left_out.append(Refused(one.system, one.name, rule))
-            else:
-                rows.append(row)
-        found.append(_fold(f"time {fold + 1} of {folds}", rows, left_out))
+        name = f"time {fold + 1} of {folds}"
+        if not judged:
+            raise ValueError(f"fold {name!r}: no series has room for a window in each part: {_told(left_out)}")
+        train, held_out, test = zip(*rows, strict=True)
+        found.append(Fold(name, train, held_out, test, tuple(left_out)))
     return tuple(found)
 
 
@@ -96,7 +116,7 @@ def by_system(
             f"{test_share:g} tested and {held_out_share:g} held out: must be shares above 0, held out below 1"
         )
     kept, refused = _on_step(series, task)
-    spans = _spans(kept)
+    spans = _borders(kept, (1.0, 0.0))
     hands = _dealt([group(one) for one in kept], folds)
     found = []
     for hand in hands:
@@ -121,13 +141,23 @@ def by_system(
     return tuple(found)
 
 
-def windows_of(parts: Iterable[Part], task: Task, count: int) -> Windows:
-    """At most `count` windows of each part, in order, spread over the part and over the hours of the day."""
-    chosen = []
+def windows_of(parts: Iterable[Part], task: Task, count: int, most: int = MOST_JUDGED) -> Windows:
+    """At most `count` windows of each part, in order, spread over the part and over the hours of the day.
+
+    Where they would be more than `most` together, each part has equally many, as far as it has them; then it warns
+    with FewerWindows.
+    """
+    found = []
     for part in parts:
         moments = cutoffs(part.series, len(part.series.values), task.horizon_steps, part.since, part.until)
-        chosen.append((part.series, _spread(moments, count)))
-    return cut(chosen, task.grid, task.horizon_steps)
+        found.append((part.series, moments))
+    there = [min(len(moments), count) for _, moments in found]
+    share = fair_share(there, most)
+    windows = cut([(series, _spread(moments, share)) for series, moments in found], task.grid, task.horizon_steps)
+    if share < max(there, default=0):
+        told = f"{len(windows)} windows, {share} of each series instead of {count}: more than {most} are not cut"
+        warnings.warn(told, FewerWindows, stacklevel=2)
+    return windows
 
 
 def _spread(moments: NDArray[np.float64], count: int) -> NDArray[np.float64]:
@@ -143,8 +173,9 @@ def _spread(moments: NDArray[np.float64], count: int) -> NDArray[np.float64]:
 
 
 def training_of(fold: Fold, task: Task, count: int, held_out_count: int, seed: int = 0) -> Training:
-    """What a fit gets of a fold, with at most so many windows of each series."""
-    train, held_out = windows_of(fold.train, task, count), windows_of(fold.held_out, task, held_out_count)
+    """What a fit gets of a fold, with at most so many windows of each series, and MOST_LEARNED together."""
+    train = windows_of(fold.train, task, count, MOST_LEARNED)
+    held_out = windows_of(fold.held_out, task, held_out_count)
     return Training(task, fold.seen, train, held_out, seed)
 
 
@@ -163,9 +194,13 @@ def _rule(parts: Sequence[Part], task: Task) -> str:
     """What keeps a series out of a fold, or nothing."""
     names = ("train", "held-out", "test") if len(parts) != 1 else ("test",)
     for name, part in zip(names, parts, strict=False):
-        if not len(cutoffs(part.series, 1, task.horizon_steps, part.since, part.until)):
+        if not _has_room(part, task):
             return f"its {name} part has no room for a window of {task.horizon_steps} steps ahead"
     return ""
+
+
+def _has_room(part: Part, task: Task) -> bool:
+    return bool(len(cutoffs(part.series, 1, task.horizon_steps, part.since, part.until)))
 
 
 def _on_step(series: Iterable[Series], task: Task) -> tuple[list[Series], list[Refused]]:
@@ -179,19 +214,31 @@ def _on_step(series: Iterable[Series], task: Task) -> tuple[list[Series], list[R
     return kept, refused
 
 
-def _spans(series: Sequence[Series]) -> list[tuple[float, float]]:
-    """First and last moment of each series' episode: of all series of its system that overlap, one with the next."""
-    episodes: list[tuple[str, float, float]] = []
-    for one in sorted(series, key=lambda one: (one.system, one.start)):
-        if episodes and episodes[-1][0] == one.system and one.start < episodes[-1][2]:
-            system, start, end = episodes[-1]
-            episodes[-1] = system, start, max(end, one.end)
+def _borders(series: Sequence[Series], shares: Sequence[float]) -> list[list[float]]:
+    """For each series, the moments after which these shares of all samples of its episode lie."""
+    borders: dict[int, list[float]] = {}
+    for episode in _episodes(series):
+        starts, ends = (np.array([getattr(series[place], edge) for place in episode]) for edge in ("start", "end"))
+        moments = np.unique(np.concatenate([starts, ends]))
+        after = np.array([np.clip(ends - moment, 0, ends - starts).sum() for moment in moments])
+        found = np.interp(np.array(shares) * after[0], after[::-1], moments[::-1]).tolist()
+        borders |= dict.fromkeys(episode, found)
+    return [borders[place] for place in range(len(series))]
+
+
+def _episodes(series: Sequence[Series]) -> list[list[int]]:
+    """Places of the series that belong together: all of one system that overlap, one with the next."""
+    episodes: list[list[int]] = []
+    until = -np.inf
+    for place in sorted(range(len(series)), key=lambda place: (series[place].system, series[place].start)):
+        one = series[place]
+        if episodes and series[episodes[-1][0]].system == one.system and one.start < until:
+            episodes[-1].append(place)
+            until = max(until, one.end)
         else:
-            episodes.append((one.system, one.start, one.end))
-    return [
-        next((start, end) for system, start, end in episodes if system == one.system and start <= one.start < end)
-        for one in series
-    ]
+            episodes.append([place])
+            until = one.end
+    return episodes
 
 
 def _dealt(systems: Sequence[str], folds: int | None) -> list[tuple[str, ...]]:
@@ -203,13 +250,6 @@ def _dealt(systems: Sequence[str], folds: int | None) -> list[tuple[str, ...]]:
     if not 2 <= hands <= len(by_size):
         raise ValueError(f"{folds} folds: must be between 2 and the {len(by_size)} systems")
     return [tuple(by_size[i::hands]) for i in range(hands)]
-
-
-def _fold(name: str, rows: Sequence[tuple[Part, ...]], left_out: Sequence[Refused]) -> Fold:
-    if not rows:
-        raise ValueError(f"fold {name!r}: no series has room for a window in each part: {_told(left_out)}")
-    train, held_out, test = zip(*rows, strict=True)
-    return Fold(name, train, held_out, test, tuple(left_out))
 
 
 def _told(left_out: Sequence[Refused]) -> str:

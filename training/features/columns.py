@@ -30,14 +30,9 @@ class Columns:
         return self.op.Clip(self.op.Where(self.op.IsNaN(everything), 0.0, everything), -1e6, 1e6)
 
 
-def asinh(op: Any, tensor: Any) -> Any:
-    """Linear around 0, logarithmic far out: jumps a thousandfold stay numbers one can learn from."""
-    return op.Asinh(tensor)
-
-
 def relative(op: Any, tensor: Masked, level: Any, scale: Any) -> Masked:
     """asinh of how many `scale` a value lies above `level`."""
-    return Masked(op.Asinh((tensor.value - level) / scale) * tensor.valid, tensor.valid)
+    return Masked(graph.asinh(op, (tensor.value - level) / scale) * tensor.valid, tensor.valid)
 
 
 def joined(op: Any, parts: Sequence[Masked]) -> Masked:
@@ -55,9 +50,3 @@ def highest_of(op: Any, tensor: Masked) -> Masked:
     highest = op.ReduceMax(op.Where(op.Greater(tensor.valid, 0.0), tensor.value, -graph.HUGE), [1])
     valid = op.ReduceMax(tensor.valid, [1])
     return Masked(op.Where(op.Greater(valid, 0.0), highest, 0.0), valid)
-
-
-def lowest_of(op: Any, tensor: Masked) -> Masked:
-    """Smallest of what is there. [N, n] → [N, 1]."""
-    least = highest_of(op, Masked(op.Neg(tensor.value), tensor.valid))
-    return Masked(op.Neg(least.value), least.valid)

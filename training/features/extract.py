@@ -21,7 +21,7 @@ from training.features.calendar import add_calendar
 from training.features.columns import Columns
 from training.features.recent import add_recent
 from training.features.scaling import Scaled, scaled
-from training.features.seasonal import add_seasonal, centre_and_spread, seasonal_base
+from training.features.seasonal import add_seasonal, middle_and_unit, seasonal_base
 from training.features.weeks import add_weeks
 from training.task import Task, step_leads
 
@@ -29,15 +29,7 @@ PATCHES = 96
 CHANNELS = ("mean", "max", "last", "known")
 CHUNK = 256
 """windows per run of the graph"""
-FEATURES, SEQUENCE, CENTRE, SPREAD, LEVEL, SCALE, KNOWN = (
-    "features",
-    "sequence",
-    "centre",
-    "spread",
-    "level",
-    "scale",
-    "known",
-)
+FEATURES, SEQUENCE, MIDDLE, UNIT, KNOWN = "features", "sequence", "middle", "unit", "known"
 
 
 @dataclass(frozen=True)
@@ -58,14 +50,12 @@ class Seen:
 class Extracted:
     """`seen`, and what turns the units of a core into demand (training.models.learned says how).
 
-    J is K, or 1 where all targets have the same. `known_N`: whether there is enough history to say anything.
+    `known_N`: whether there is enough history to say anything.
     """
 
     seen: Seen
-    centre_NK: Floats
-    spread_NK: Floats
-    level_NJ: Floats
-    scale_NJ: Floats
+    middle_NK: Floats
+    unit_NK: Floats
     known_N: NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -80,22 +70,18 @@ def one_after_another(parts: Sequence[Extracted]) -> Extracted:
     )
     return Extracted(
         seen,
-        np.concatenate([part.centre_NK for part in parts]),
-        np.concatenate([part.spread_NK for part in parts]),
-        np.concatenate([part.level_NJ for part in parts]),
-        np.concatenate([part.scale_NJ for part in parts]),
+        np.concatenate([part.middle_NK for part in parts]),
+        np.concatenate([part.unit_NK for part in parts]),
         np.concatenate([part.known_N for part in parts]),
     )
 
 
 @dataclass(frozen=True)
 class Units:
-    """Nodes of what turns the units of a core into demand: centre, spread [N, K], level, scale [N, 1] or [N, K]."""
+    """Nodes of what turns the units of a core into demand: what is expected of each target, and a usual miss. [N, K]"""
 
-    centre: Any
-    spread: Any
-    level: Any
-    scale: Any
+    middle: Any
+    unit: Any
 
 
 @dataclass(frozen=True)
@@ -103,7 +89,7 @@ class Addition:
     """What a model adds to the features: inputs of its own by name, with their shapes, and what it makes of them.
 
     `add` is given the columns so far, the past, its inputs, and the usual units; it may add columns, and returns the
-    units that count, [N, K] each.
+    units that count.
     """
 
     inputs: Mapping[str, tuple[int | str, ...]]
@@ -118,11 +104,6 @@ class Extractor:
         self.graph, self.names = made or feature_graph(task)
         self._session: onnxruntime.InferenceSession = open_graph(self.graph, "features", threads)
 
-    @property
-    def shared_level(self) -> bool:
-        """Whether all targets have the same level and scale."""
-        return any(value.name == LEVEL and value.shape[1] == 1 for value in self._session.get_outputs())
-
     def __call__(self, past: Past) -> Extracted:
         """What a model sees of each window."""
         inputs = {wanted.name: past.inputs()[wanted.name] for wanted in self._session.get_inputs()}
@@ -133,7 +114,7 @@ class Extractor:
         found = {name: np.concatenate([part[name] for part in parts]).astype(np.float32) for name in parts[0]}
         seen = Seen(found[FEATURES], found[SEQUENCE])
         known = found[KNOWN][:, 0] > 0
-        return Extracted(seen, found[CENTRE], found[SPREAD], found[LEVEL], found[SCALE], known)
+        return Extracted(seen, found[MIDDLE], found[UNIT], known)
 
 
 def feature_graph(task: Task, addition: Addition | None = None) -> tuple[bytes, tuple[str, ...]]:
@@ -147,10 +128,10 @@ def feature_graph(task: Task, addition: Addition | None = None) -> tuple[bytes, 
         past = scaled(op, task, history, long_history)
         columns = Columns(op)
         add_recent(columns, task, past)
-        add_weeks(columns, task, past, long_history, local_time)
-        base = seasonal_base(op, task, past, (history, long_history, local_time))
-        add_seasonal(columns, task, base)
-        units = Units(*centre_and_spread(op, task, base), past.level, past.scale)
+        add_weeks(columns, task, past, local_time)
+        base = seasonal_base(op, task, past, local_time)
+        add_seasonal(columns, task, past, base)
+        units = Units(*middle_and_unit(op, task, past, base))
         add_calendar(columns, local_time)
         if addition is not None:
             given = {name: builder.input(name, ir.DataType.FLOAT, shape) for name, shape in addition.inputs.items()}
@@ -159,18 +140,14 @@ def feature_graph(task: Task, addition: Addition | None = None) -> tuple[bytes, 
         shapes = {
             FEATURES: ("N", len(columns.names)),
             SEQUENCE: ("N", min(PATCHES, task.grid.steps), len(CHANNELS)),
-            CENTRE: ("N", targets),
-            SPREAD: ("N", targets),
-            LEVEL: ("N", 1 if addition is None else targets),
-            SCALE: ("N", 1 if addition is None else targets),
+            MIDDLE: ("N", targets),
+            UNIT: ("N", targets),
         }
         outputs = {
             FEATURES: columns.joined(),
             SEQUENCE: _sequence(op, task, past),
-            CENTRE: units.centre,
-            SPREAD: units.spread,
-            LEVEL: units.level,
-            SCALE: units.scale,
+            MIDDLE: units.middle,
+            UNIT: units.unit,
             KNOWN: past.known,
         }
         for name, value in outputs.items():
@@ -185,7 +162,7 @@ def _sequence(op: Any, task: Task, past: Scaled) -> Any:
     width = task.grid.steps // patches
     steps = patches * width
     demand = graph.cut(op, past.demand, task.grid.steps - steps, task.grid.steps)
-    relative = op.Asinh((demand.value - past.level) / past.scale) * demand.valid
+    relative = graph.asinh(op, (demand.value - past.level) / past.scale) * demand.valid
     by_patch = [0, patches, width]
     value, valid = op.Reshape(relative, by_patch), op.Reshape(demand.valid, by_patch)
     highest = op.ReduceMax(op.Where(op.Greater(valid, 0.0), value, -graph.HUGE), [2])

@@ -3,12 +3,17 @@
 Known at the moment of the forecast: all of it is `history`. Axes: N windows, T past steps.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from training import graph
-from training.features.columns import Columns, highest_of, joined, lowest_of, mean_of, relative
-from training.features.scaling import Scaled, last, steps_of
+from training.features.columns import Columns, relative
+from training.features.scaling import Scaled, changes_over, last, steps_of
 from training.graph import Masked
 from training.task import Task
 
@@ -20,19 +25,88 @@ SLOPE_MINUTES = (3, 5, 15, 30, 60)
 AHEAD_MINUTES = (0, 2, 5, 10, 20, 40, 60, 120)
 HOURS_AGO = (1, 2)
 
+Range: TypeAlias = tuple[int, int]
+"""steps before the end: from the older one to the newer one, which is not included"""
+
+
+@dataclass(frozen=True)
+class Day:
+    """Statistics of the last day over ranges of its steps: [N, ranges], in the order asked for."""
+
+    op: Any
+    task: Task
+    demand: Masked
+    ranges: Sequence[Range]
+    """over which means are asked for: they are made in one multiplication"""
+
+    def count(self, ranges: Sequence[Range]) -> Any:
+        """How many steps are known."""
+        return self._of(ranges, self._sums.valid)
+
+    def mean(self, ranges: Sequence[Range]) -> Masked:
+        return Masked(self._of(ranges, self._means.value), self._of(ranges, self._means.valid))
+
+    def highest(self, ranges: Sequence[Range]) -> Masked:
+        op, parts = self.op, (graph.part(self.op, self._or_low, *self._steps(r)) for r in ranges)
+        return Masked(
+            op.Concat(*(op.ReduceMax(part, [1]) for part in parts), axis=1), self._of(ranges, self._means.valid)
+        )
+
+    def lowest(self, ranges: Sequence[Range]) -> Masked:
+        op, parts = self.op, (graph.part(self.op, self._or_high, *self._steps(r)) for r in ranges)
+        return Masked(
+            op.Concat(*(op.ReduceMin(part, [1]) for part in parts), axis=1), self._of(ranges, self._means.valid)
+        )
+
+    def deviation(self, ranges: Sequence[Range]) -> Any:
+        """Standard deviation of what is there."""
+        op, squares = self.op, []
+        for wanted in ranges:
+            part = graph.cut(op, self.demand, *self._steps(wanted))
+            centred = (part.value - self._of([wanted], self._means.value)) * part.valid
+            squares.append(op.ReduceSumSquare(centred, [1]))
+        return op.Sqrt(op.Concat(*squares, axis=1) / op.Max(self.count(ranges), 1.0))
+
+    @cached_property
+    def _sums(self) -> Masked:
+        place = np.arange(self.task.grid.steps, 0, -1)[:, None]
+        older, newer = np.array(self.ranges).T
+        belongs = graph.constant(self.op, graph.floats((place <= older) & (place > newer)))
+        return Masked(self.op.MatMul(self.demand.value, belongs), self.op.MatMul(self.demand.valid, belongs))
+
+    @cached_property
+    def _means(self) -> Masked:
+        return graph.over(self.op, self._sums.value, self._sums.valid)
+
+    @cached_property
+    def _or_low(self) -> Any:
+        return self._or(-graph.HUGE)
+
+    @cached_property
+    def _or_high(self) -> Any:
+        return self._or(graph.HUGE)
+
+    def _or(self, otherwise: float) -> Any:
+        return self.op.Where(self.op.Greater(self.demand.valid, 0.0), self.demand.value, otherwise)
+
+    def _of(self, ranges: Sequence[Range], found: Any) -> Any:
+        return graph.at(self.op, found, [self.ranges.index(r) for r in ranges])
+
+    def _steps(self, wanted: Range) -> Range:
+        older, newer = wanted
+        return self.task.grid.steps - older, self.task.grid.steps - newer
+
 
 def add_recent(columns: Columns, task: Task, past: Scaled) -> None:
     """All columns of this file."""
-    _lags(columns, task, past)
-    _spans(columns, task, past)
-    _slopes(columns, task, past)
-    _again(columns, task, past)
+    again = [wanted for hours in (*HOURS_AGO, 24) for wanted in (*_after(task, hours), _then(task, hours))]
+    now, before = _slope_ranges(task)
+    day = Day(columns.op, task, past.demand, [*_lag_ranges(task), *_span_ranges(task), *now, *before, *again])
+    _lags(columns, task, past, day)
+    _spans(columns, task, past, day)
+    _slopes(columns, task, past, day)
+    _again(columns, task, past, day)
     _character(columns, task, past)
-
-
-def between(op: Any, task: Task, demand: Masked, oldest: int, newest: int) -> Masked:
-    """The steps from `oldest` to `newest` (not included) before the end; [T - oldest, T - newest)."""
-    return graph.cut(op, demand, task.grid.steps - oldest, task.grid.steps - newest)
 
 
 def steps_at(task: Task, minutes: tuple[int, ...]) -> list[int]:
@@ -41,56 +115,73 @@ def steps_at(task: Task, minutes: tuple[int, ...]) -> list[int]:
     return sorted(mark for mark in marks if mark <= task.grid.steps)
 
 
-def _lags(columns: Columns, task: Task, past: Scaled) -> None:
-    op = columns.op
-    newest = between(op, task, past.demand, NEWEST_STEPS, 0)
-    columns.add_known("lag_", relative(op, newest, past.level, past.scale), range(NEWEST_STEPS, 0, -1))
+def _lag_ranges(task: Task) -> list[Range]:
     marks = [m for m in steps_at(task, LAG_MINUTES) if m >= NEWEST_STEPS]
-    means = [mean_of(op, between(op, task, past.demand, older, newer)) for newer, older in pairwise(marks)]
-    columns.add_known("mean_before_", relative(op, joined(op, means), past.level, past.scale), marks[:-1])
+    return [(older, newer) for newer, older in pairwise(marks)]
 
 
-def _spans(columns: Columns, task: Task, past: Scaled) -> None:
-    op = columns.op
-    spans = [s for s in steps_at(task, SPAN_MINUTES) if s > 1]
-    parts = [between(op, task, past.demand, span, 0) for span in spans]
-    for name, statistic in (("mean_", mean_of), ("max_", highest_of), ("min_", lowest_of)):
-        found = joined(op, [statistic(op, part) for part in parts])
-        columns.add_known(name, relative(op, found, past.level, past.scale), spans)
-    spread = op.Concat(*(_deviation(op, part) for part in parts), axis=1)
-    columns.add("deviation_", op.Log(spread / past.scale + 0.01), spans)
-    columns.add("known_", op.Concat(*(op.ReduceMean(part.valid, [1]) for part in parts), axis=1), spans)
+def _lags(columns: Columns, task: Task, past: Scaled, day: Day) -> None:
+    op, ranges = columns.op, _lag_ranges(task)
+    newest = graph.cut(op, past.demand, task.grid.steps - NEWEST_STEPS, task.grid.steps)
+    columns.add_known("lag_", relative(op, newest, past.level, past.scale), range(NEWEST_STEPS, 0, -1))
+    means = relative(op, day.mean(ranges), past.level, past.scale)
+    columns.add_known("mean_before_", means, [newer for _, newer in ranges])
 
 
-def _deviation(op: Any, part: Masked) -> Any:
-    centred = (part.value - graph.mean(op, part)) * part.valid
-    return op.Sqrt(graph.mean(op, Masked(centred * centred, part.valid)))
+def _span_ranges(task: Task) -> list[Range]:
+    return [(span, 0) for span in steps_at(task, SPAN_MINUTES) if span > 1]
 
 
-def _slopes(columns: Columns, task: Task, past: Scaled) -> None:
+def _spans(columns: Columns, task: Task, past: Scaled, day: Day) -> None:
+    op, ranges = columns.op, _span_ranges(task)
+    spans = [span for span, _ in ranges]
+    for name, statistic in (("mean_", day.mean), ("max_", day.highest), ("min_", day.lowest)):
+        columns.add_known(name, relative(op, statistic(ranges), past.level, past.scale), spans)
+    columns.add("deviation_", op.Log(day.deviation(ranges) / past.scale + 0.01), spans)
+    columns.add("known_", day.count(ranges) / graph.constant(op, graph.floats(spans)), spans)
+
+
+def _slope_ranges(task: Task) -> tuple[list[Range], list[Range]]:
+    lengths = steps_at(task, SLOPE_MINUTES)
+    return [(steps, 0) for steps in lengths], [(2 * steps, steps) for steps in lengths]
+
+
+def _slopes(columns: Columns, task: Task, past: Scaled, day: Day) -> None:
     """Mean of the last steps less the mean of as many before them."""
     op = columns.op
-    for steps in steps_at(task, SLOPE_MINUTES):
-        now, before = between(op, task, past.demand, steps, 0), between(op, task, past.demand, 2 * steps, steps)
-        now, before = mean_of(op, now), mean_of(op, before)
-        change = Masked(op.Asinh((now.value - before.value) / past.scale), now.valid * before.valid)
-        columns.add_known(f"slope_{steps}", change)
+    now, before = (day.mean(ranges) for ranges in _slope_ranges(task))
+    change = Masked(graph.asinh(op, (now.value - before.value) / past.scale), now.valid * before.valid)
+    columns.add_known("slope_", change, steps_at(task, SLOPE_MINUTES))
 
 
-def _again(columns: Columns, task: Task, past: Scaled) -> None:
+def _ago(task: Task, hours: int) -> int:
+    return min(task.grid.steps, steps_of(task, 3600 * hours))
+
+
+def _after(task: Task, hours: int) -> list[Range]:
+    """What followed the same moment so many hours ago, between two marks each."""
+    ago = _ago(task, hours)
+    marks = [m for m in steps_at(task, AHEAD_MINUTES) if m <= ago]
+    return [(ago - start, ago - end) for start, end in pairwise(marks)]
+
+
+def _then(task: Task, hours: int) -> Range:
+    """The steps up to that moment."""
+    ago = _ago(task, hours)
+    return min(task.grid.steps, ago + steps_of(task, 180)), ago - 1
+
+
+def _again(columns: Columns, task: Task, past: Scaled, day: Day) -> None:
     """What followed the same moment an hour, two hours and a day ago: mean and peak, above the demand then and now."""
     op = columns.op
     for hours in (*HOURS_AGO, 24):
-        ago = min(task.grid.steps, steps_of(task, 3600 * hours))
-        marks = [m for m in steps_at(task, AHEAD_MINUTES) if m <= ago]
-        buckets = list(pairwise(marks))
-        if not buckets:
+        ranges, ago = _after(task, hours), _ago(task, hours)
+        if not ranges:
             continue
-        width = steps_of(task, 180)
-        then = mean_of(op, between(op, task, past.demand, min(task.grid.steps, ago + width), ago - 1))
-        for name, statistic in (("mean", mean_of), ("max", highest_of)):
-            found = joined(op, [statistic(op, between(op, task, past.demand, ago - a, ago - b)) for a, b in buckets])
-            ends = [b for _, b in buckets]
+        then = day.mean([_then(task, hours)])
+        for name, statistic in (("mean", day.mean), ("max", day.highest)):
+            found = statistic(ranges)
+            ends = [ago - newer for _, newer in ranges]
             columns.add_known(f"{hours}h_ago_{name}_", relative(op, found, past.level, past.scale), ends)
             since = relative(op, Masked(found.value, found.valid * then.valid), then.value, past.scale)
             columns.add_known(f"{hours}h_ago_{name}_change_", since, ends)
@@ -101,17 +192,16 @@ def _character(columns: Columns, task: Task, past: Scaled) -> None:
     op = columns.op
     columns.add("restless", op.Log(past.restless + 1e-4))
     columns.add("restless_day", op.Log(past.restless_day + 1e-4))
-    columns.add("level_over_mean", op.Asinh(past.level / past.mean))
+    columns.add("level_over_mean", graph.asinh(op, past.level / past.mean))
     columns.add("scale_over_mean", op.Log(past.scale / past.mean))
     columns.add("changes_lately", op.Log((past.restless + 1e-4) / (past.restless_day + 1e-4)))
     for minutes in (60, 1440):
         part = last(op, task, past.demand, MINUTE * minutes)
         zero = graph.flag(op, op.LessOrEqual(op.Abs(part.value), graph.TINY)) * part.valid
         columns.add(f"zeros_{minutes}", graph.mean(op, Masked(zero, part.valid)))
-    for steps in steps_at(task, (15, 60, 360)):
-        part = between(op, task, past.demand, min(task.grid.steps, steps + 1), 0)
-        size = min(task.grid.steps, steps + 1)
-        now, before = graph.cut(op, part, 1, size), graph.cut(op, part, 0, size - 1)
-        both = now.valid * before.valid
-        change = graph.mean(op, Masked(op.Abs(now.value - before.value) * both, both))
+    lengths = steps_at(task, (15, 60, 360))
+    longest, total = lengths[-1], task.grid.steps
+    changes = changes_over(op, graph.cut(op, past.demand, total - longest - 1, total), longest + 1, 1)
+    for steps in lengths:
+        change = graph.mean(op, graph.cut(op, changes, longest - steps, longest))
         columns.add(f"flicker_{steps}", op.Log(change / past.scale + 0.01))

@@ -29,6 +29,8 @@ class Scaled:
     """`demand` as it came; `level` and `scale` [N, 1] turn demand into units of change; `known` [N, 1]: 1.0 or 0.0."""
 
     demand: Masked
+    weeks: tuple[Masked, Masked]
+    """means and maxima of the blocks of the long history. [N, L] each"""
     mean: Any
     level: Any
     scale: Any
@@ -36,21 +38,26 @@ class Scaled:
     """mean change over the last hours, and over the whole day, as parts of the mean demand. [N, 1] each"""
     restless_day: Any
     known: Any
+    alive: Any
+    """1.0 or 0.0: whether there has been any demand in all these weeks. [N, 1]"""
 
 
 def scaled(op: Any, task: Task, history: Any, long_history: Any) -> Scaled:
     """Level and scale of each window, from history [N, T] and long_history [N, L, 2]."""
     demand = graph.masked(op, history)
-    weeks = graph.masked(op, op.Squeeze(graph.part(op, long_history, 0, 1, axis=2), [2]))
-    size = op.Max(graph.mean(op, demand), graph.mean(op, weeks) * SHARE_OF_WEEKS)
-    size = op.Where(op.Greater(size, graph.TINY), size, 1.0)
+    weeks = graph.masked_channels(op, long_history)
+    size = op.Max(graph.mean(op, demand), graph.mean(op, weeks[0]) * SHARE_OF_WEEKS)
+    alive = op.Greater(size, graph.TINY)
+    size = op.Where(alive, size, 1.0)
     level, near = _level(op, task, demand)
-    recent = _change(op, task, demand, RESTLESS_SECONDS)
-    day = _change(op, task, demand, task.grid.fine_span_seconds)
+    lag, steps = steps_of(task, CHANGE_SECONDS), task.grid.steps
+    changes = changes_over(op, demand, steps, lag)
+    newest = min(steps, steps_of(task, RESTLESS_SECONDS)) - lag
+    recent, day = graph.mean(op, graph.cut(op, changes, steps - lag - newest, steps - lag)), graph.mean(op, changes)
     scale = op.Max((recent + day) * 0.5, size * LEAST_CHANGE)
     enough = op.GreaterOrEqual(op.ReduceSum(demand.valid, [1]), float(task.minimum_history_steps))
     known = graph.flag(op, op.And(enough, op.Greater(near, 0.0)))
-    return Scaled(demand, size, level, scale, recent / size, day / size, known)
+    return Scaled(demand, weeks, size, level, scale, recent / size, day / size, known, graph.flag(op, alive))
 
 
 def _level(op: Any, task: Task, demand: Masked) -> tuple[Any, Any]:
@@ -59,14 +66,11 @@ def _level(op: Any, task: Task, demand: Masked) -> tuple[Any, Any]:
     return op.Where(op.Greater(newest.valid, 0.0), newest.value, near.value), near.valid
 
 
-def _change(op: Any, task: Task, demand: Masked, seconds: int) -> Any:
-    """Mean absolute change over a few minutes, during the last `seconds`. [N, 1]."""
-    lag = steps_of(task, CHANGE_SECONDS)
-    recent = last(op, task, demand, seconds)
-    size = min(task.grid.steps, steps_of(task, seconds))
-    now, before = graph.cut(op, recent, lag, size), graph.cut(op, recent, 0, size - lag)
+def changes_over(op: Any, demand: Masked, size: int, lag: int) -> Masked:
+    """Absolute change of each step from the step `lag` before it. [N, size] → [N, size - lag]."""
+    now, before = graph.cut(op, demand, lag, size), graph.cut(op, demand, 0, size - lag)
     both = now.valid * before.valid
-    return graph.mean(op, Masked(op.Abs(now.value - before.value) * both, both))
+    return Masked(op.Abs(now.value - before.value) * both, both)
 
 
 def steps_of(task: Task, seconds: int) -> int:

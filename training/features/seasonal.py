@@ -13,8 +13,8 @@ LEVELS_SEEN = (0.1, 0.5, 0.9, 0.99)
 PEAKS_SEEN = (2, 5, 15, 30, 60, 120)
 FURTHEST = 20.0
 """in asinh: a quarter of a billion scales"""
-LEAST_SPREAD = 0.1
-"""in asinh: a tenth of a usual change"""
+LEAST_UNIT = 0.1
+"""of the changes that the series usually makes"""
 
 
 def seasonal_model(task: Task) -> SeasonalModel:
@@ -49,38 +49,39 @@ def seasonal_model(task: Task) -> SeasonalModel:
     )
 
 
-def seasonal_base(op: Any, task: Task, past: Scaled, inputs: tuple[Any, Any, Any]) -> Any:
-    """The seasonal model's peaks, then its steps at the leads that are learned: asinh of scales above the level.
+def seasonal_base(op: Any, task: Task, past: Scaled, local_time: Any) -> Any:
+    """The seasonal model's peaks, then its steps at the leads that are learned; the level where it says nothing.
 
-    [N, K, Q], 0 where it says nothing.
+    [N, Q, K], in demand
     """
-    steps, peaks = forecast(op, seasonal_model(task), *inputs)
-    wanted = op.Concat(peaks, graph.at(op, steps, [lead - 1 for lead in step_leads(task)]), axis=1)
-    level, scale = op.Unsqueeze(past.level, [2]), op.Unsqueeze(past.scale, [2])
-    known = op.Less(op.Abs(wanted), graph.HUGE)
-    return op.Where(known, op.Clip(op.Asinh((wanted - level) / scale), -FURTHEST, FURTHEST), 0.0)
+    steps, peaks = forecast(op, seasonal_model(task), past.demand, past.weeks, local_time, step_leads(task))
+    wanted = op.Concat(peaks, steps, axis=2)
+    return op.Where(op.Less(op.Abs(wanted), graph.HUGE), wanted, op.Unsqueeze(past.level, [2]))
 
 
-def centre_and_spread(op: Any, task: Task, base: Any) -> tuple[Any, Any]:
-    """(median, distance of the 0.9 from the 0.1 quantile) of what `base` says of each target. [N, K] each"""
-    low, median, high = (op.Squeeze(_at_level(op, task, base, level), [2]) for level in (0.1, 0.5, 0.9))
-    return median, op.Max(high - low, LEAST_SPREAD)
+def middle_and_unit(op: Any, task: Task, past: Scaled, base: Any) -> tuple[Any, Any]:
+    """(median, half the distance of the 0.9 from the 0.1 quantile) of what `base` says of each target. [N, K] each
+
+    The unit is 0 where there has never been any demand: then nothing is forecast but nothing.
+    """
+    low, median, high = (graph.row(op, base, _nearest(task, level)) for level in (0.1, 0.5, 0.9))
+    return median, op.Max((high - low) * 0.5, past.scale * LEAST_UNIT) * past.alive
 
 
-def add_seasonal(columns: Columns, task: Task, base: Any) -> None:
-    """Some of what `base` says, as columns."""
+def add_seasonal(columns: Columns, task: Task, past: Scaled, base: Any) -> None:
+    """Some of what `base` says, as columns: asinh of scales above the level."""
     op, sizes = columns.op, task.sizes
     windows = [w for w, length in enumerate(task.peak_steps) if length in PEAKS_SEEN or w == sizes.W - 1]
     leads = [k for k, lead in enumerate(step_leads(task)) if lead in PEAKS_SEEN]
     for level in LEVELS_SEEN:
-        found = op.Squeeze(_at_level(op, task, base, level), [2])
+        above = (graph.row(op, base, _nearest(task, level)) - past.level) / past.scale
+        found = op.Clip(graph.asinh(op, above), -FURTHEST, FURTHEST)
         peaks = graph.at(op, found, windows)
         columns.add(f"seasonal_peak_{level}_", peaks, [task.peak_steps[w] for w in windows])
         steps = graph.at(op, found, [sizes.W + k for k in leads])
         columns.add(f"seasonal_step_{level}_", steps, [step_leads(task)[k] for k in leads])
 
 
-def _at_level(op: Any, task: Task, base: Any, level: float) -> Any:
-    """At the level of the task that is nearest. [N, K, 1]"""
-    nearest = min(range(len(task.levels)), key=lambda q: abs(task.levels[q] - level))
-    return graph.part(op, base, nearest, nearest + 1, axis=2)
+def _nearest(task: Task, level: float) -> int:
+    """Which of the task's levels is nearest."""
+    return min(range(len(task.levels)), key=lambda q: abs(task.levels[q] - level))

@@ -37,7 +37,10 @@ class Model(Protocol):
 
     @property
     def series(self) -> tuple[str, ...]:
-        """The series it was fitted to, one by one (as in `Windows.names`); empty: it serves anybody."""
+        """The series it was fitted to, one by one (as in `Windows.names`); empty: it serves anybody.
+
+        An empty name stands in the place of a series that it has no forecast for.
+        """
         ...
 
     def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:

@@ -28,12 +28,17 @@ PARTS = 10
 
 
 class Ensemble:
-    """Its members as one core, see `training.models.learned.Core`."""
+    """Its members as one core, see `training.models.learned.Core`.
+
+    Interrupted, it is the members fitted by then, the best so far of the one under way among them; the others are left
+    out, with weight 0.
+    """
 
     name = "ensemble"
 
     def __init__(self, members: Sequence[Core], task: Task) -> None:
         self._members = tuple(members)
+        self._fitted = self._members
         self._bucket_K = buckets(task)
         self._weight_KM = np.full((len(self._bucket_K), len(members)), 1 / len(members), np.float32)
 
@@ -47,29 +52,44 @@ class Ensemble:
         seed: int,
         progress: Progress,
     ) -> Mapping[str, float]:
-        """Fit every member, then the weights; figures are prefixed with the member's name."""
+        """Fit every member, then the weights; figures are prefixed with the member's name.
+
+        Raises KeyboardInterrupt where it is interrupted before any member has something to keep.
+        """
         figures: dict[str, float] = {}
-        for member in self._members:
-            found = member.fit(seen, target_NK, held_out, held_out_target_NK, levels, seed, progress)
-            figures |= {f"{member.name}_{name}": value for name, value in found.items()}
-        answers = [member.predict(held_out) for member in self._members]
+        fitted: list[Core] = []
+        for place, member in enumerate(self._members):
+            told = _Told(progress, place, len(self._members))
+            try:
+                found = member.fit(seen, target_NK, held_out, held_out_target_NK, levels, seed, told)
+            except KeyboardInterrupt:
+                if not (fitted and told.interrupted):
+                    raise
+            else:
+                fitted.append(member)
+                figures |= {f"{member.name}_{name}": value for name, value in found.items()}
+            if told.interrupted:
+                break
+        self._fitted = tuple(fitted)
+        self._weight_KM = np.empty((len(self._bucket_K), len(fitted)), np.float32)
+        answers = [member.predict(held_out) for member in fitted]
         for bucket in np.unique(self._bucket_K):
             inside = self._bucket_K == bucket
             best, loss = best_weights([a[:, inside] for a in answers], held_out_target_NK[:, inside], levels)
             self._weight_KM[inside] = best
             figures[f"bucket_{bucket}_loss"] = loss
-            for member, weight in zip(self._members, best, strict=True):
-                figures[f"bucket_{bucket}_{member.name}"] = weight
-        return figures
+            weights = dict(zip((member.name for member in fitted), best, strict=True))
+            figures |= {f"bucket_{bucket}_{member.name}": weights.get(member.name, 0.0) for member in self._members}
+        return {**figures, "interrupted": float(told.interrupted)}
 
     def predict(self, seen: Seen) -> Floats:
         """The weighted mean of the members' quantiles. [N, K, Q]"""
-        found = np.stack([member.predict(seen) for member in self._members])
+        found = np.stack([member.predict(seen) for member in self._fitted])
         return np.asarray(np.einsum("km,mnkq->nkq", self._weight_KM, found), np.float32)
 
     def to_onnx(self) -> bytes:
         """All members side by side over the same inputs, then their weighted sum."""
-        parts = [onnx.load_from_string(member.to_onnx()) for member in self._members]
+        parts = [onnx.load_from_string(member.to_onnx()) for member in self._fitted]
         parts = [compose.add_prefix(part, f"{m}/") for m, part in enumerate(parts)]
         nodes: list[Any] = []
         initializers: list[Any] = []
@@ -96,6 +116,21 @@ class Ensemble:
         opset_imports = [helper.make_opsetid(domain, number) for domain, number in sorted(opsets.items())]
         model = helper.make_model(made, opset_imports=opset_imports, ir_version=graph.IR_VERSION)
         return bytes(model.SerializeToString(deterministic=True))
+
+
+class _Told:
+    """Progress of one member after another, which remembers whether that one was interrupted."""
+
+    def __init__(self, progress: Progress, place: int, members: int) -> None:
+        self._progress, self._place, self._members = progress, place, members
+        self.interrupted = False
+
+    def __call__(self, doing: str, share: float) -> None:
+        try:
+            self._progress(doing, (self._place + share) / self._members)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            raise
 
 
 def buckets(task: Task) -> NDArray[np.int64]:

@@ -1,8 +1,8 @@
 """Prophet per series, and a core that learns over all series at once what Prophet leaves over.
 
-Prophet with its newest misses taken back ("prophet-level") says where demand goes and how far off it tends to be; a
-target of the core is (y - Prophet's median) / Prophet's spread, y as in training.models.learned. Among the columns are
-Prophet's quantiles, its own path, and its misses over the last day.
+Prophet with its newest misses taken back says where demand goes and how far off it tends to be: middle and unit of the
+core's targets (see training.models.learned) are Prophet's, not the seasonal model's. Among the columns are what each of
+them says, Prophet's own path, and its misses over the last day.
 
 What Prophet leaves over of a record that it was fitted to is too little: a core that learned on that would trust it too
 much. So each training window is told by a Prophet that ends before it (expanding blocks, as in the cross-fitting of
@@ -15,6 +15,7 @@ Axes: N windows, S series, B blocks.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ class Hybrid:
         self.failed: dict[str, str] = {}
         self._core, self._task, self._threads, self._jobs = core, task, threads, jobs
         self._choices, self._shares = choices, (*shares, 1.0)
-        self._features = feature_graph(task, addition(task))
+        self._features = _features_of(task)
         self._series: tuple[str, ...] = ()
 
     @property
@@ -123,6 +124,12 @@ class Hybrid:
         graph, names = self._features
         told = told_first(graph, prophet.to_onnx(), path_graph(self._task, prophet.components))
         return Extractor(self._task, self._threads, (told, names))
+
+
+@lru_cache(maxsize=4)
+def _features_of(task: Task) -> tuple[bytes, tuple[str, ...]]:
+    """Made once: that takes two seconds."""
+    return feature_graph(task, addition(task))
 
 
 def borders(training: Training, shares: Sequence[float]) -> Values:

@@ -109,19 +109,13 @@ def _add(task: Task, columns: Columns, past: Scaled, given: Mapping[str, Any], u
     said = op.Where(op.Unsqueeze(known, [2]), said, 0.0)
     low, median, high = (at_level(op, task, said, level) for level in (0.1, 0.5, 0.9))
     unit = op.Max((high - low) * 0.5, past.scale * LEAST_UNIT)
-    units = Units(
-        op.Where(known, 0.0, usual.centre),
-        op.Where(known, 1.0, usual.spread),
-        op.Where(known, median, usual.level),
-        op.Where(known, unit, usual.scale),
-    )
-    expected = usual.level + usual.scale * op.Sinh(usual.centre)
+    units = Units(op.Where(known, median, usual.middle), op.Where(known, unit, usual.unit))
     columns.add("prophet_known", graph.flag(op, known))
     told = {
         "prophet_": op.Asinh((median - past.level) / past.scale),
         "prophet_unit_": op.Log(unit / past.scale),
         "now_off_prophet_": op.Asinh((past.level - median) / unit),
-        "seasonal_off_prophet_": op.Asinh((expected - median) / unit),
+        "seasonal_off_prophet_": op.Asinh((usual.middle - median) / unit),
     }
     for name, value in told.items():
         columns.add(name, graph.at(op, op.Where(known, value, 0.0), wanted), [_names(task)[k] for k in wanted])

@@ -1,32 +1,36 @@
 """Models that learn over many series at once: features graph → learned core → head graph, joined into one.
 
-A core learns quantiles of K targets: the peaks of the W window lengths, then the demand at some leads. Demand is first
-taken as y = asinh((demand - level) / scale): near now a change counts as it is, far out as its logarithm. What the
-seasonal model expects of y has a centre and a spread, and a target is (y - centre) / spread: a core learns where that
-model is wrong, and by nature knows the seasons. Quantiles pass through such maps unharmed.
+A core learns quantiles of K targets: the peaks of the W window lengths, then the demand at some leads. A target is
+asinh((demand - middle) / unit): the seasonal model's median is the middle, half the distance between its 0.9 and 0.1
+quantiles the unit. So a core learns where that model is wrong, and by nature knows the seasons. A usual miss counts as
+it is, a wild one as its logarithm: what nobody could know does not decide what is learned. Quantiles pass through such
+maps unharmed.
 
 Axes: N windows, F features, P patches, C channels, K targets, W window lengths, H steps, Q levels.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 
 from scaler.bundle.signature import PEAKS, QUANTILES, shape_of
 from scaler.forecast.onnx_forecaster import open_graph, run
 from scaler.series import Floats
 from training import graph
 from training.data.windows import Past, Windows
-from training.features.extract import Extracted, Extractor, Seen
-from training.features.seasonal import FURTHEST
+from training.features.extract import KNOWN, MIDDLE, UNIT, Extracted, Extractor, Seen
 from training.models import Progress, Training, silent
 from training.models.join import joined
 from training.task import Prediction, Task, step_leads
 
 CHUNK = 4096
+FURTHEST = 10.0
+"""in asinh: misses of more than ten thousand units are learned, and told, as if they were that large"""
 
 
 class Core(Protocol):
@@ -61,8 +65,9 @@ def targets_of(task: Task, windows: Windows, extracted: Extracted) -> Floats:
     steps = windows.truth.demand_NH[:, np.asarray(step_leads(task)) - 1]
     demand = np.concatenate([windows.truth.peaks(task.peak_steps), steps], axis=1)
     demand[~extracted.known_N] = np.nan
-    changes = np.arcsinh((demand - extracted.level_NJ) / extracted.scale_NJ)
-    return np.asarray((changes - extracted.centre_NK) / extracted.spread_NK, np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a unit may be 0
+        misses = np.arcsinh((demand - extracted.middle_NK) / extracted.unit_NK)
+    return np.asarray(np.clip(misses, -FURTHEST, FURTHEST), np.float32)
 
 
 class Learned:
@@ -76,9 +81,8 @@ class Learned:
         self.series: tuple[str, ...] = ()
         self._core = core
         self._task = task
-        self._extract = extract or Extractor(task, threads)
-        self._head_graph = head_graph(task, self._extract.shared_level)
-        self._open_head = open_graph(self._head_graph, "head")
+        self._extract = extract or _extractor(task, threads)
+        self._head_graph, self._open_head = _made_head(task)
 
     def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
         progress(f"{self.name}: features", 0.0)
@@ -89,8 +93,10 @@ class Learned:
         self, training: Training, seen: Extracted, held: Extracted, progress: Progress = silent
     ) -> Mapping[str, float]:
         """Fit to what has been extracted, by whatever extractor, of the training windows and of those held out."""
-        target = targets_of(self._task, training.windows, seen)
-        held_target = targets_of(self._task, training.held_out, held)
+        target, held_target = (
+            targets_of(self._task, part, extracted)
+            for part, extracted in ((training.windows, seen), (training.held_out, held))
+        )
         rows, held_rows = _some_known(target), _some_known(held_target)
         return self._core.fit(
             seen.seen.take(rows),
@@ -115,35 +121,39 @@ class Learned:
         known = seen.known_N[rows, None].astype(np.float32)
         inputs = {
             "scaled": scaled,
-            "centre": seen.centre_NK[rows],
-            "spread": seen.spread_NK[rows],
-            "level": seen.level_NJ[rows],
-            "scale": seen.scale_NJ[rows],
-            "known": known,
+            MIDDLE: seen.middle_NK[rows],
+            UNIT: seen.unit_NK[rows],
+            KNOWN: known,
         }
         return {name: np.asarray(value, np.float32) for name, value in run(self._open_head, inputs, "head").items()}
+
+
+@lru_cache(maxsize=4)
+def _extractor(task: Task, threads: int) -> Extractor:
+    """Made once: that takes a second, and every model of a task has the same."""
+    return Extractor(task, threads)
+
+
+@lru_cache(maxsize=4)
+def _made_head(task: Task) -> tuple[bytes, InferenceSession]:
+    made = head_graph(task)
+    return made, open_graph(made, "head")
 
 
 def _some_known(target_NK: Floats) -> NDArray[np.int64]:
     return np.flatnonzero(~np.isnan(target_NK).all(axis=1))
 
 
-def head_graph(task: Task, shared_level: bool = True) -> bytes:
-    """scaled [N, K, Q], centre, spread [N, K], level, scale, known [N, 1] → quantiles [N, H, Q], peaks [N, W, Q].
-
-    shared_level: whether level and scale are those of all targets; else they are [N, K].
-    """
+def head_graph(task: Task) -> bytes:
+    """scaled [N, K, Q], middle, unit [N, K], known [N, 1] → quantiles [N, H, Q], peaks [N, W, Q]."""
     sizes = task.sizes
     targets = sizes.W + len(step_leads(task))
     with graph.building("head") as (builder, op):
         scaled = builder.input("scaled", ir.DataType.FLOAT, ("N", targets, sizes.Q))
-        known = builder.input("known", ir.DataType.FLOAT, ("N", 1))
-        each = 1 if shared_level else targets
-        level, scale = (builder.input(n, ir.DataType.FLOAT, ("N", each)) for n in ("level", "scale"))
-        centre, spread = (builder.input(n, ir.DataType.FLOAT, ("N", targets)) for n in ("centre", "spread"))
-        changes = op.Unsqueeze(centre, [2]) + op.Unsqueeze(spread, [2]) * scaled
-        above = op.Sinh(op.Clip(changes, -FURTHEST, FURTHEST))
-        demand = op.Max(above * op.Unsqueeze(scale, [2]) + op.Unsqueeze(level, [2]), 0.0)
+        known = builder.input(KNOWN, ir.DataType.FLOAT, ("N", 1))
+        middle, unit = (builder.input(name, ir.DataType.FLOAT, ("N", targets)) for name in (MIDDLE, UNIT))
+        misses = op.Sinh(op.Clip(scaled, -FURTHEST, FURTHEST))
+        demand = op.Max(misses * op.Unsqueeze(unit, [2]) + op.Unsqueeze(middle, [2]), 0.0)
         demand = graph.running_max(op, demand, 2, sizes.Q)
         demand = op.Where(op.Unsqueeze(op.Greater(known, 0.0), [2]), demand, float("nan"))
         peaks = graph.running_max(op, graph.part(op, demand, 0, sizes.W), 1, sizes.W)

@@ -85,8 +85,8 @@ class Prophet:
 
     @property
     def series(self) -> tuple[str, ...]:
-        """The series it was fitted to, in the order of `Windows.names`, those in `failed` among them."""
-        return self._series
+        """The series it was fitted to, in the order of `Windows.names`; an empty name in place of each in `failed`."""
+        return tuple("" if name in self.failed else name for name in self._series)
 
     @property
     def components(self) -> Components:
@@ -97,7 +97,8 @@ class Prophet:
         """Fit twice: up to the held-out windows to learn from the misses there, then to everything.
 
         Returns how many series were fitted and how many failed. Raises ValueError where none could be fitted, or the
-        held-out windows are too few to calibrate.
+        held-out windows are too few to calibrate. Interrupted in the first fits, it serves the series reached by then;
+        in the second, all, as they were fitted first.
         """
         task, series = training.task, training.series
         self._task, self._series = task, training.windows.names
@@ -106,9 +107,9 @@ class Prophet:
         spans = _dense(task, training)
         self._calibration = calibrate(spans[0], early[0], spans[1], self._level_correction)
         ends, final = [one.end for one in series], early
-        if INTERRUPTED not in early[1].values():
+        if not _interrupted(early):
             final = fit_components(series, ends, self._choices, training.seed, self._jobs, _part(progress, 0.5, 1.0))
-        self._components, self.failed = final
+        self._components, self.failed = early if _interrupted(final) else final
         return {"series": float(len(series) - len(self.failed)), "failed": float(len(self.failed))}
 
     def predict_quantiles(self, past: Past) -> Prediction:
@@ -118,6 +119,10 @@ class Prophet:
     def to_onnx(self) -> bytes:
         """See `Model`."""
         return _graph(self._task, self._components, self._calibration, self.name)
+
+
+def _interrupted(fitted: tuple[Components, Mapping[str, str]]) -> bool:
+    return INTERRUPTED in fitted[1].values()
 
 
 def _part(progress: Progress, start: float, end: float) -> Progress:

@@ -1,8 +1,11 @@
 """Prophet fitted to series one by one, and its parameters taken out. Axes: see prophet_graph.py."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any, Literal
 
 import joblib
@@ -80,26 +83,56 @@ def fit_components(
 ) -> tuple[Components, dict[str, str]]:
     """(components, why a series has none by system/name). Of each series only what lies before its `until` is seen.
 
-    An interrupt keeps what is fitted by then. Raises ValueError where no series could be fitted, or the country's
-    holidays are not known.
+    An interrupt begins no further fit, and keeps what is fitted by then and what is under way; KeyboardInterrupt where
+    that is nothing. Raises ValueError where no series could be fitted, or the country's holidays are not known.
     """
     calendar = holidays_of(series, choices)
     fits: list[Fit | str] = []
-    work = (
-        joblib.delayed(_fit_or_reason)(one, end, choices, calendar, seed)
-        for one, end in zip(series, until, strict=True)
-    )
-    try:
-        for one in joblib.Parallel(n_jobs=jobs, return_as="generator")(work):
-            fits.append(one)
+    interrupted = False
+
+    def work() -> Iterator[Any]:
+        for one, end in zip(series, until, strict=True):
+            if interrupted:
+                return
+            yield joblib.delayed(_fit_or_reason)(one, end, choices, calendar, seed)
+
+    resource_tracker.ensure_running()  # otherwise joblib begins it, and in Python 3.11 that lets Ctrl-C through again
+    with _no_ctrl_c():
+        results = iter(joblib.Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="n_jobs")(work()))
+    while (fit := _next(results)) is not None:
+        fits.append(fit)
+        if interrupted:
+            continue
+        try:
             progress(f"prophet: {len(fits)} of {len(series)} series", len(fits) / len(series))
-    except KeyboardInterrupt:
-        fits += [INTERRUPTED] * (len(series) - len(fits))
+        except KeyboardInterrupt:
+            interrupted = True
+    fits += [INTERRUPTED] * (len(series) - len(fits))
     failed = {f"{s.system}/{s.name}": fit for s, fit in zip(series, fits, strict=True) if isinstance(fit, str)}
     if len(failed) == len(series):
+        if interrupted:
+            raise KeyboardInterrupt
         name, reason = next(iter(failed.items()), ("", "there are none"))
         raise ValueError(f"no series could be fitted; series {name!r}: {reason}")
     return _components([None if isinstance(fit, str) else fit for fit in fits], choices, calendar), failed
+
+
+def _next(results: Iterator[Fit | str]) -> Fit | str | None:
+    with _no_ctrl_c():
+        return next(results, None)
+
+
+@contextmanager
+def _no_ctrl_c() -> Iterator[None]:
+    """Ctrl-C waits, here and in the processes begun within: a terminal sends it to them all.
+
+    Prophet's optimiser is such a process. Killed, it would pass for a fit that failed, and be tried again more slowly.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def frame_of(series: Series, until: float, choices: Choices) -> pd.DataFrame:
@@ -147,8 +180,8 @@ def _fit_or_reason(series: Series, until: float, choices: Choices, calendar: Any
 
 def fitted_prophet(rows: pd.DataFrame, choices: Choices, calendar: Any, seed: int) -> Any:
     """A prophet.Prophet fitted to `rows` (ds, y)."""
-    for name in ("cmdstanpy", "prophet"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # a fit that fails says so by raising
+    for name in ("cmdstanpy", "prophet", "prophet.models"):
+        logging.getLogger(name).disabled = True  # a fit that fails says so by raising
     from prophet import Prophet
 
     days = (rows["ds"].iloc[-1] - rows["ds"].iloc[0]).total_seconds() / DAY_SECONDS

@@ -42,6 +42,8 @@ class Boosting:
     """share of the features that a tree sees"""
     least_weight: float = 30.0
     """windows in a leaf, about"""
+    least_share: float = 0.1
+    """of all windows, that a leaf need not hold more than: from 30 in a leaf 60 windows have nothing to learn"""
     bins: int = 64
     threads: int = 1
 
@@ -117,7 +119,7 @@ class XgboostCore:
             "eta": chosen.learning_rate,
             "subsample": chosen.rows,
             "colsample_bytree": chosen.columns,
-            "min_child_weight": chosen.least_weight,
+            "min_child_weight": min(chosen.least_weight, chosen.least_share * train.num_row()),
             "max_bin": chosen.bins,
             "nthread": chosen.threads,
             "seed": seed,

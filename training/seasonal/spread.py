@@ -1,8 +1,10 @@
 """Level, restlessness, and the errors that the rule would have made during the last day. Axes: see the package."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from training import graph
 from training.graph import Masked
@@ -14,29 +16,39 @@ COMING_STEPS = 5
 
 @dataclass(frozen=True)
 class Past:
-    """What the rule knows: at every step, and (`level`, `known`, `unrest`) at now and at each origin. [N, 1 + S]."""
+    """What the rule knows, in scales: at every step [N, T], and at now and at each origin."""
 
     demand: Masked
     path: Any
-    burstiness: Any
+    """of the past alone"""
+    flat: Masked
+    """demand without its path"""
     level: Any
+    """and `known`: whether there is one. [N, 1 + S]"""
     known: Any
-    unrest: Any
+    unit: Any
+    """what an error over each anchor lead is measured in. [N, A, 1 + S]"""
 
 
 def past_of(op: Any, model: SeasonalModel, demand: Masked, path: Any, excess: Any) -> Past:
     """`demand` [N, T]; `path` and `excess` [N, T + H] as `seasonal_paths` gives them."""
-    flat = Masked((demand.value - graph.part(op, path, 0, model.steps)) * demand.valid, demand.valid)
+    path = graph.part(op, path, 0, model.steps)
+    flat = Masked((demand.value - path) * demand.valid, demand.valid)
     level = _level(op, model, flat)
-    moments = _moments(model, [0, *model.origin_ages(0)])
+    moments = graph.everywhere(op, demand.value, _moments(model))
     return Past(
         demand,
         path,
-        _burstiness(op, model, excess),
-        graph.at(op, level.value, moments),
-        graph.at(op, level.valid, moments),
-        _unrest(op, model, flat, level, moments),
+        flat,
+        op.GatherElements(level.value, moments, axis=1),
+        op.GatherElements(level.valid, moments, axis=1),
+        op.Unsqueeze(_unrest(op, model, flat, level), [1]) * _burstiness(op, model, excess),
     )
+
+
+def _moments(model: SeasonalModel) -> NDArray[np.int64]:
+    """Now, and the origins from the newest to the oldest, as places in the past. [1 + S]."""
+    return model.steps - 1 - np.array([0, *model.origin_ages(0)])
 
 
 def _level(op: Any, model: SeasonalModel, flat: Masked) -> Masked:
@@ -49,27 +61,33 @@ def _level(op: Any, model: SeasonalModel, flat: Masked) -> Masked:
         foreseen = graph.cut(op, trailing, 0, until)
         both = foreseen.valid * coming.valid
         miss = (foreseen.value - coming.value) * both
-        squared = graph.mean(op, Masked(miss * miss, both)) + 1e-6
-        weight = trailing.valid / (squared * squared)
-        weights.append(weight)
-        weighted.append(weight * trailing.value)
+        squared = op.ReduceSumSquare(miss, [1]) / op.Max(op.ReduceSum(both, [1]), 1.0) + 1e-6
+        trust = op.Reciprocal(squared * squared)
+        weights.append(trailing.valid * trust)
+        weighted.append(trailing.value * trust)
     return graph.over(op, op.Sum(*weighted), op.Sum(*weights))
 
 
-def _unrest(op: Any, model: SeasonalModel, flat: Masked, level: Masked, moments: Sequence[int]) -> Any:
+def _unrest(op: Any, model: SeasonalModel, flat: Masked, level: Masked) -> Any:
     """How large changes were in the hour before each moment, relative to the whole day, tempered. [N, 1 + S]."""
     now, before = graph.cut(op, flat, 1, model.steps), graph.cut(op, level, 0, model.steps - 1)
     both = now.valid * before.valid
     change = graph.trailing_mean(op, Masked(op.Abs(now.value - before.value) * both, both), model.restless_steps)
-    recent = Masked(*(graph.at(op, t, [moment - 1 for moment in moments]) for t in (change.value, change.valid)))
-    relative = _relative(op, recent.value, graph.mean(op, change), recent.valid)
-    return op.Pow(relative + 0.1, model.restless_power)
+    moments = graph.everywhere(op, change.value, _moments(model) - 1)
+    recent = Masked(*(op.GatherElements(t, moments, axis=1) for t in (change.value, change.valid)))
+    return op.Pow(_relative(op, recent.value, graph.mean(op, change), recent.valid) + 0.1, model.restless_power)
 
 
 def _burstiness(op: Any, model: SeasonalModel, excess: Any) -> Any:
-    """How far maxima usually rise above means at each moment, relative to the whole day, tempered. [N, T + H]."""
+    """How far maxima usually rise above means, relative to the whole day, tempered: at the middle of each window.
+
+    [N, A, 1 + S].
+    """
     usual = op.ReduceMean(graph.part(op, excess, 0, model.steps), [1])
-    return op.Pow(_relative(op, excess, usual, usual) + 0.1, model.excess_power)
+    middles = _moments(model) + np.array(model.anchors)[:, None] // 2
+    there = op.GatherElements(excess, graph.everywhere(op, excess, middles), axis=1)
+    power = op.Exp(op.Log(_relative(op, there, usual, usual) + 0.1) * model.excess_power)  # faster than Pow
+    return op.Reshape(power, [0, *middles.shape])
 
 
 def _relative(op: Any, value: Any, usual: Any, valid: Any) -> Any:
@@ -78,62 +96,72 @@ def _relative(op: Any, value: Any, usual: Any, valid: Any) -> Any:
     return op.Where(known, value / op.Max(usual, 1e-6), 1.0)
 
 
-def unrest_now(op: Any, model: SeasonalModel, past: Past) -> Any:
-    """What an error over each anchor lead will be measured in. [N, A]."""
-    middles = [model.steps - 1 + lead // 2 for lead in model.anchors]
-    return graph.part(op, past.unrest, 0, 1) * graph.at(op, past.burstiness, middles)
-
-
 def error_quantiles(op: Any, model: SeasonalModel, past: Past) -> Any:
-    """Quantiles of past errors of step and peak at each anchor lead, in units of unrest. [N, 2, A, Q].
+    """Quantiles of the errors of step and peak to expect at each anchor lead, in scales. [N, 2, A, Q].
 
-    A lead with too few errors borrows those of the lead before it.
+    A lead with too few past errors borrows those of the lead before it.
     """
-    by_lead: list[Any] = []
-    for i, lead in enumerate(model.anchors):
-        errors = _errors(op, model, past, lead)
-        found, count = graph.quantiles(op, errors, len(model.origin_ages(lead)), model.levels)
-        if by_lead:
-            borrowed = by_lead[-1] * float((lead / model.anchors[i - 1]) ** 0.5)
-            found = op.Where(op.GreaterOrEqual(count, float(model.fewest_errors)), found, borrowed)
-        by_lead.append(found)
-    return op.Concat(*(op.Unsqueeze(found, [2]) for found in by_lead), axis=2)
+    errors = _errors(op, model, past)
+    found, count = graph.quantiles(op, errors, len(model.origin_ages(0)), model.levels)
+    enough = op.GreaterOrEqual(count, float(model.fewest_errors))
+    leads = len(model.anchors)
+    founds, enoughs = (op.Split(t, num_outputs=leads, axis=2, _outputs=leads) for t in (found, enough))
+    by_lead = [founds[0]]
+    for i in range(1, leads):
+        borrowed = by_lead[-1] * float((model.anchors[i] / model.anchors[i - 1]) ** 0.5)
+        by_lead.append(op.Where(enoughs[i], founds[i], borrowed))
+    return op.Concat(*by_lead, axis=2) * op.Unsqueeze(graph.part(op, past.unit, 0, 1, axis=2), [1])
 
 
-def _errors(op: Any, model: SeasonalModel, past: Past, lead: int) -> Masked:
-    """Errors of step and peak at one lead, at each origin, in units of unrest. [N, 2, S]."""
-    ages = model.origin_ages(lead)
-    moments = _moments(model, ages)
-    everything = 1 + len(model.origin_ages(0))
-    level, known, unrest = (
-        graph.part(op, t, everything - len(ages), everything) for t in (past.level, past.known, past.unrest)
+def _errors(op: Any, model: SeasonalModel, past: Past) -> Masked:
+    """Errors of step and peak at each anchor lead and origin, in units of unrest. [N, 2, A, S].
+
+    Where the window of an origin is not over, there is none.
+    """
+    ages = np.array(model.origin_ages(0))
+    level, known, unit = (
+        graph.part(op, t, 1, 1 + len(ages), axis=-1)
+        for t in (op.Unsqueeze(past.level, [1, 2]), op.Unsqueeze(past.known, [1, 2]), op.Unsqueeze(past.unit, [1]))
     )
-    unrest = unrest * graph.at(op, past.burstiness, [moment + lead // 2 for moment in moments])
-    steps = _step_beyond_path(op, past, [moment + lead for moment in moments])
-    peaks = _peak_beyond_path(op, model, past, lead, ages)
-    errors = [Masked((came.value - level) / unrest * came.valid, came.valid * known) for came in (steps, peaks)]
-    return Masked(
-        op.Concat(*(op.Unsqueeze(e.value, [1]) for e in errors), axis=1),
-        op.Concat(*(op.Unsqueeze(e.valid, [1]) for e in errors), axis=1),
-    )
+    over = graph.constant(op, graph.floats(ages >= np.array(model.anchors)[:, None]))
+    came = _step_and_peak(op, model, past)
+    return Masked((came.value - level) / unit, came.valid * (known * over))
 
 
-def _moments(model: SeasonalModel, ages: Sequence[int]) -> list[int]:
-    return [model.steps - 1 - age for age in ages]
-
-
-def _step_beyond_path(op: Any, past: Past, moments: Sequence[int]) -> Masked:
-    came = Masked(graph.at(op, past.demand.value, moments), graph.at(op, past.demand.valid, moments))
-    return Masked(came.value - graph.at(op, past.path, moments), came.valid)
-
-
-def _peak_beyond_path(op: Any, model: SeasonalModel, past: Past, lead: int, ages: Sequence[int]) -> Masked:
-    """Largest demand of the window after each origin, less the path's largest value in it. [N, S]."""
-    stride = model.origin_stride
-    windows = [(model.steps - age) // stride for age in ages]
+def _step_and_peak(op: Any, model: SeasonalModel, past: Past) -> Masked:
+    """Demand beyond the path at the last step of the window after each origin, and at its highest. [N, 2, A, S]."""
+    leads, ages = np.array(model.anchors)[:, None], np.array(model.origin_ages(0))
+    last = graph.everywhere(op, past.path, np.minimum(model.steps - 1 - ages + leads, model.steps - 1))
+    step = Masked(*(op.GatherElements(t, last, axis=1) for t in (past.flat.value, past.flat.valid)))
+    windows = graph.everywhere(op, past.path, _windows(model))
     demand = op.Where(op.Greater(past.demand.valid, 0.0), past.demand.value, -graph.HUGE)
-    peak = graph.at(op, graph.window_max(op, demand, lead, stride), windows)
-    path = graph.part(op, past.path, 0, model.steps)
-    reach = graph.at(op, graph.window_max(op, path, lead, stride), windows)
-    valid = op.Greater(peak, -graph.HUGE / 2)
-    return Masked(op.Where(valid, peak - reach, 0.0), graph.flag(op, valid))
+    highest, reach = (op.GatherElements(_window_maxima(op, model, t), windows, axis=1) for t in (demand, past.path))
+    peak = Masked(highest - reach, graph.flag(op, op.Greater(highest, -graph.HUGE / 2)))
+    shape = [0, 1, len(leads), len(ages)]
+    return Masked(
+        op.Concat(op.Reshape(step.value, shape), op.Reshape(peak.value, shape), axis=1),
+        op.Concat(op.Reshape(step.valid, shape), op.Reshape(peak.valid, shape), axis=1),
+    )
+
+
+def _window_maxima(op: Any, model: SeasonalModel, tensor: Any) -> Any:
+    """Largest entry of all windows as long as an anchor lead that begin a multiple of strides before the end.
+
+    [N, T] → [N, windows of the first lead, then of the second, …].
+    """
+    stride = model.origin_stride
+    by_stride = graph.window_max(op, tensor, stride, stride)
+    maxima = [
+        graph.window_max(op, tensor, lead, stride)
+        if lead % stride
+        else graph.window_max(op, by_stride, lead // stride, 1)
+        for lead in model.anchors
+    ]
+    return op.Concat(*maxima, axis=1)
+
+
+def _windows(model: SeasonalModel) -> NDArray[np.int64]:
+    """Where the window after each origin is in `_window_maxima`; where it is not over, the newest that is. [A, S]."""
+    counts = (model.steps - np.array(model.anchors)) // model.origin_stride + 1
+    own = (model.steps - np.array(model.origin_ages(0))) // model.origin_stride
+    return np.asarray(np.cumsum(counts)[:, None] - counts[:, None] + np.minimum(own, counts[:, None] - 1), np.int64)

@@ -77,6 +77,31 @@ def test_a_moment_far_from_usual(factor, usual) -> None:
     assert "is usual at this time" in finding.words
 
 
+def peaks(*starts: int) -> Series:
+    """Twenty minutes of fivefold demand from each of these minutes on."""
+    one = demand()
+    for start in starts:
+        one = altered(one, slice(start, start + 20), 5)
+    return one
+
+
+def test_peaks_that_recur_at_a_time_of_day_stay() -> None:
+    """Far from usual on three days of 28 around the same time is a habit, also where it comes half an hour later."""
+    assert not clean(peaks(9 * DAY + 620, 11 * DAY + 645, 15 * DAY + 600)).mask_S.any()
+
+
+def test_peaks_that_do_not_recur_are_marked() -> None:
+    """Two at one time of day, and as many as three at different times, are no habit."""
+    for starts in ((9 * DAY + 620, 11 * DAY + 645), (9 * DAY + 620, 11 * DAY + 845, 15 * DAY + 400)):
+        assert clean(peaks(*starts)).mask_S.sum() == 20 * len(starts)
+
+
+def test_a_level_shift_is_no_habit_of_peaks() -> None:
+    """A peak after demand fell to a fifth is marked, though it reaches only what was usual before."""
+    one = altered(demand(), slice(14 * DAY, 28 * DAY), 0.2)
+    assert clean(altered(one, slice(20 * DAY + 700, 20 * DAY + 712), 5)).mask_S.sum() == 12
+
+
 def test_an_outage_is_marked_and_its_storm() -> None:
     """Half an hour near zero at noon is an outage; the sixfold demand after it an anomaly; both are said."""
     one = demand(daily(), weekly(0.8), outage(9.5, 30, 0.01, 6, 10), counted())

@@ -3,8 +3,10 @@
 import asyncio
 import errno
 import math
+import resource
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -21,7 +23,7 @@ from scaler.telemetry import Telemetry
 from scaler.trigger import TriggerRules
 from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
 from training.data.load import DataError, load
-from training.data.pull import Pulled, Wanted, pull, watched
+from training.data.pull import NotWritten, Pulled, Wanted, pull, watched
 
 MIDNIGHT = 1_700_006_400.0
 """2023-11-15T00:00:00Z"""
@@ -97,6 +99,7 @@ class Prometheus:
 
     def __init__(self, fail: Callable[[str, int], httpx.Response | None] = lambda query, count: None) -> None:
         self.asked: list[tuple[str, float, float]] = []
+        self.parameters: list[dict[str, str]] = []
         self._fail = fail
 
     def transport(self) -> httpx.MockTransport:
@@ -106,6 +109,7 @@ class Prometheus:
         form = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
         first, last, step = (float(form[name]) for name in ("start", "end", "step"))
         self.asked.append((form["query"], first, last))
+        self.parameters.append(dict(request.url.params))
         if failure := self._fail(form["query"], len(self.asked)):
             return failure
         values = [[moment, str(wave(moment))] for moment in np.arange(first, last + 1, step).tolist()]
@@ -113,9 +117,9 @@ class Prometheus:
         return httpx.Response(200, json={"status": "success", "data": {"resultType": "matrix", "result": result}})
 
 
-def pulled(one: Prometheus, target: Path, *names: str, **told) -> Pulled:
+def pulled(one: Prometheus, target: Path, *names: str | Wanted, **told) -> Pulled:
     arguments = {"patience_seconds": 1.0, "at_once": 1, **SPAN, **told}
-    triggers = [(name, f"sum({name})") for name in names]
+    triggers = [(name, f"sum({name})") if isinstance(name, str) else name for name in names]
     return pull(triggers=triggers, server="http://p:9090", target=target, transport=one.transport(), **arguments)
 
 
@@ -180,6 +184,53 @@ def test_a_dead_server_is_given_up_once(tmp_path) -> None:
     assert target.read_bytes() == before
 
 
+def test_tenant_and_parameters_are_sent(tmp_path) -> None:
+    """As the scaler sends them; series that differ in nothing else are asked for apart."""
+    asking = Prometheus()
+    plain = Wanted("a", "sum(x)")
+    of_tenant = Wanted("b", "sum(x)", tenant="blue", query_parameters=(("dedup", "false"),))
+    assert pulled(asking, tmp_path / "x.parquet", plain, of_tenant, since=MIDNIGHT - DAY).series == ("a", "b")
+    assert sorted(asking.parameters, key=len) == [{}, {"namespace": "blue", "dedup": "false"}]
+
+
+def test_ignored_null_values_are_0(tmp_path) -> None:
+    """From the first answer to the end of the span, over days without any answer; before it nobody knows."""
+
+    def lost(query: str, count: int) -> httpx.Response | None:
+        result = [{"metric": {}, "values": [[MIDNIGHT - 2 * DAY, "5"]]}] if count == 1 else []
+        return httpx.Response(200, json={"status": "success", "data": {"resultType": "matrix", "result": result}})
+
+    wanted = Wanted("a", "sum(x)", ignore_null_values=True)
+    (one,) = load([pulled(Prometheus(lost), tmp_path / "a.parquet", wanted).path]).series
+    assert (one.start, one.end) == (MIDNIGHT - 2 * DAY - 60, MIDNIGHT)
+    assert (one.values[0], np.abs(one.values[1:]).max()) == (5, 0)
+
+
+@contextmanager
+def full_disk(room: int) -> Iterator[None]:
+    """The system refuses to write what goes beyond so many bytes of any file."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("room", [10_000, 20_000], ids=["a part", "the file"])
+def test_a_disk_that_takes_no_more(tmp_path, room) -> None:
+    """A write that breaks off half-way leaves no draft, what arrived is kept, and the rerun completes it."""
+    target, asking = tmp_path / "shop.parquet", Prometheus()
+    with full_disk(room), pytest.raises(NotWritten, match=r"shop\.parquet: cannot be written: .*File too large"):
+        pulled(asking, target, "a", "b")
+    assert not target.exists()
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert pulled(asking, target, "a", "b").series == ("a", "b")
+    assert len(asking.asked) <= (8 if room == 10_000 else 6)
+    pulled(Prometheus(), tmp_path / "whole.parquet", "a", "b")
+    assert target.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
 def test_a_full_disk(tmp_path, monkeypatch) -> None:
     """No room for a part, or for the file: an error that says so; the file of the last pull stays as it is."""
     target = tmp_path / "shop.parquet"
@@ -192,7 +243,7 @@ def test_a_full_disk(tmp_path, monkeypatch) -> None:
     for place in ("training.data.pull.np.savez", "training.data.pull.pq.ParquetWriter"):
         with monkeypatch.context() as patch:
             patch.setattr(place, full)
-            with pytest.raises(DataError, match=r"shop\.parquet: cannot be written: No space left on device"):
+            with pytest.raises(NotWritten, match=r"shop\.parquet: cannot be written: No space left on device"):
                 pulled(Prometheus(), target, "a", until=MIDNIGHT - DAY)
         assert target.read_bytes() == before
         assert not list(tmp_path.rglob("*.tmp"))
@@ -209,7 +260,6 @@ def test_a_full_disk(tmp_path, monkeypatch) -> None:
         ({"until": SPAN["since"] + 59}, "the span holds no whole step of 60 s"),
         ({"until": 1e11}, "lies in the future"),
         ({"step_seconds": 0}, "step_seconds=0: must be whole"),
-        ({"target": Path("/dev/null/shop.parquet")}, "cannot be written: Not a directory"),
     ],
 )
 def test_what_cannot_be_pulled(tmp_path, told, rule) -> None:
@@ -221,11 +271,20 @@ def test_what_cannot_be_pulled(tmp_path, told, rule) -> None:
     assert asking.asked == []
 
 
-def scaler_with(*triggers: tuple[str, str, str]) -> httpx.MockTransport:
-    """The HTTP port of a scaler that watches (namespace, name, query), without a socket."""
-    desk = Desk(TriggerRules("http://prometheus:9090"), 15.0)
+def test_a_place_that_cannot_be(tmp_path) -> None:
+    """Told before anything is asked."""
+    asking = Prometheus()
+    with pytest.raises(NotWritten, match=r"/dev/null/shop\.parquet: cannot be written: Not a directory"):
+        pulled(asking, Path("/dev/null/shop.parquet"), "a")
+    assert asking.asked == []
+
+
+def scaler_with(*triggers: tuple[str, str, str], server: str = "http://prometheus:9090") -> httpx.MockTransport:
+    """The HTTP port of a scaler that watches (namespace, name, query) on that server, without a socket."""
+    desk = Desk(TriggerRules(server, ("http://elsewhere",)), 15.0)
     for namespace, name, query in triggers:
-        desk.watch(namespace, name, {"query": query, "threshold": "10"}, MIDNIGHT)
+        other = {"serverAddress": "http://elsewhere"} if namespace == "elsewhere" else {}
+        desk.watch(namespace, name, {"query": query, "threshold": "10", **other}, MIDNIGHT)
     facts = HistoryFacts("seasonal@1", MIDNIGHT, None, 600.0, 3600.0, 86400.0, is_backfilled=True)
     app = StatusRoutes(desk, Telemetry(), lambda: {}, lambda key: facts, lambda: MIDNIGHT).app()
 
@@ -240,12 +299,43 @@ def scaler_with(*triggers: tuple[str, str, str]) -> httpx.MockTransport:
 def test_all_that_a_scaler_watches() -> None:
     """Every trigger on every page, with its server; two of one ScaledObject have names of their own."""
     many = [("shop", f"web-{number:03d}", f"sum(web_{number})") for number in range(600)]
-    found = watched("http://headway:8080/", scaler_with(*many, ("bank", "api", "sum(x)"), ("bank", "api", "sum(y)")))
+    scaler = scaler_with(*many, ("bank", "api", "sum(x)"), ("bank", "api", "sum(y)"))
+    found, refused = watched("http://headway:8080/", transport=scaler)
+    assert not refused
     assert {(one.name, one.query) for one in found[2:]} == {(f"{space}/{name}", query) for space, name, query in many}
     assert {one.query for one in found[:2]} == {"sum(x)", "sum(y)"}
     assert len({one.name for one in found}) == 602
     assert all(one.name.startswith("bank/api/") for one in found[:2])
     assert {one.server for one in found} == {"http://prometheus:9090"}
+
+
+def test_a_server_that_the_scaler_hides() -> None:
+    """Its triggers are named with what to give instead, the others are pulled; given whole, it is used."""
+    server = "http://prometheus/token=abc123"
+    scaler = scaler_with(("shop", "web", "x"), ("elsewhere", "api", "y"), server=server)
+    for given in ("", "http://prometheus/token-of-another=def456"):
+        found, refused = watched("http://headway:8080", given, scaler)
+        assert [one.name for one in found] == ["elsewhere/api"]
+        assert [str(one) for one in refused] == [
+            "scaler: series 'shop/web': the scaler hides a part of its server's address, http://prometheus/token=***: "
+            "give the whole of it as --prometheus URL"
+        ]
+    found, refused = watched("http://headway:8080", server, scaler)
+    assert {one.name: one.server for one in found} == {"elsewhere/api": "http://elsewhere", "shop/web": server}
+    assert not refused
+
+
+def test_what_a_scaler_tells_of_its_queries() -> None:
+    """How null values count, the tenant and the parameters are taken over; parameters that it hides are told."""
+    record = {"namespace": "shop", "name": "web", "trigger": "1", "query": "x", "server": "http://p:9090"}
+    more = {"ignore_null_values": True, "tenant": "blue", "query_parameters": [["dedup", "false"]]}
+    hidden = {"name": "api", "query_parameters": [["extra", "token=***"]]}
+    page = {"plans": [{**record, **more}, {**record, **hidden}], "next": None}
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json=page))
+    found, refused = watched("http://headway:8080", transport=transport)
+    assert found == [Wanted("shop/web", "x", "http://p:9090", True, "blue", (("dedup", "false"),))]
+    assert [one.name for one in refused] == ["shop/api"]
+    assert "--triggers FILE.yaml" in refused[0].rule
 
 
 @pytest.mark.parametrize(
@@ -259,7 +349,7 @@ def test_all_that_a_scaler_watches() -> None:
 def test_a_port_that_is_no_scaler(answer, rule) -> None:
     """Another server at that address is named as such."""
     with pytest.raises(DataError, match=rule):
-        watched("http://other:80", httpx.MockTransport(lambda request: answer))
+        watched("http://other:80", transport=httpx.MockTransport(lambda request: answer))
 
 
 def test_a_scaler_that_is_not_there() -> None:

@@ -6,7 +6,7 @@ import pytest
 from scaler.history.table import HistoryTable
 from scaler.series import Grid
 from training.data.load import Series
-from training.data.windows import cut, cutoffs
+from training.data.windows import cut, cutoffs, fair_share
 
 GRID = Grid(60, 60, 900, 8)
 HORIZON = 20
@@ -115,6 +115,23 @@ def test_peaks_know_no_more_than_the_truth() -> None:
     one.values[25] = np.nan
     peaks = cut([(one, at(one, 20))], GRID, HORIZON).truth.peaks((1, 5, 6, 20))
     np.testing.assert_array_equal(peaks, [[20, 24, np.nan, np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("counts", "limit", "share"),
+    [
+        ([600] * 10, 6000, 600),
+        ([600] * 10, 5999, 599),
+        ([10, 600, 600], 410, 200),
+        ([10, 20, 600], 1000, 600),
+        ([5] * 100, 10, 1),
+        ([0, 0], 10, 1),
+        ([], 10, 1),
+    ],
+)
+def test_a_fair_share(counts: list[int], limit: int, share: int) -> None:
+    """What short series do not need goes to the long ones; nobody goes without."""
+    assert fair_share(counts, limit) == share
 
 
 def test_windows_of_several_series_stay_apart() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scaler.series import Grid
 from tests.training.evaluate.forecasts import MONDAY, TASK, series
 from training.data.load import Series
-from training.evaluate.folds import Part, by_system, by_time, ended, training_of, windows_of
+from training.evaluate.folds import FewerWindows, Part, by_system, by_time, ended, training_of, windows_of
 
 HORIZON = TASK.horizon_steps * TASK.grid.step_seconds
 DAY = 86_400
@@ -64,12 +64,15 @@ def test_by_time_no_truth_of_training_reaches_the_test(spans, offset, folds, tes
     for fold in found:
         train, held_out, test = (windows_of(part, SMALL, 10_000) for part in (fold.train, fold.held_out, fold.test))
         for i, part in enumerate(fold.test):
-            first_test = test.cutoff_N[test.series_N == i].min()
-            assert truth_end(train)[train.series_N == i].max() <= held_out.cutoff_N[held_out.series_N == i].min()
+            if len(held := held_out.cutoff_N[held_out.series_N == i]):
+                assert truth_end(train)[train.series_N == i].max() <= held.min()
+            if not len(tested := test.cutoff_N[test.series_N == i]):
+                continue
+            first_test = tested.min()
             for j, other in enumerate(fold.seen):
                 if recorded_together(part.series, other):
-                    assert truth_end(train)[train.series_N == j].max() <= first_test + ROUNDING
-                    assert truth_end(held_out)[held_out.series_N == j].max() <= first_test + ROUNDING
+                    assert (truth_end(train)[train.series_N == j] <= first_test + ROUNDING).all()
+                    assert (truth_end(held_out)[held_out.series_N == j] <= first_test + ROUNDING).all()
                     assert other.end <= first_test + ROUNDING
 
 
@@ -105,6 +108,30 @@ def test_by_time_windows_expand_and_tests_follow_each_other():
             assert other.since == pytest.approx(one.until)
     last = {system: max(one.end for one in some() if one.system == system) for system in "abc"}
     assert all(part.until == pytest.approx(last[part.series.system], abs=1) for part in folds[-1].test)
+
+
+def test_by_time_many_series_that_end_early_are_judged():
+    """The border is one for the system, a tenth of all samples after it: not where only the longest record is left."""
+    series_of_a = [*(series("a", f"early{i}", i, days=5 + 0.01 * i) for i in range(20)), series("a", "long", 30)]
+    fold = by_time(series_of_a, SMALL, folds=1)[0]
+    assert not fold.left_out
+    (since,) = {part.since for part in fold.test}
+    after = sum(np.count_nonzero(one.times >= since) for one in series_of_a)
+    assert after == pytest.approx(0.1 * sum(len(one.values) for one in series_of_a), abs=len(series_of_a))
+    assert np.bincount(windows_of(fold.test, SMALL, 5).series_N).tolist() == [5] * 21
+
+
+def test_by_time_a_series_that_ended_before_the_border_is_learned_from():
+    """It is named as not judged, keeps its place in all parts, and has windows in the first alone."""
+    early = series("a", "early", 7, days=4)
+    fold = by_time([early, *some()[:2]], TASK, folds=1)[0]
+    assert [str(one) for one in fold.left_out] == [
+        "a: series 'early': ended too early to be judged; it is learned from"
+    ]
+    training, test = training_of(fold, TASK, 30, 10), windows_of(fold.test, TASK, 10)
+    assert training.windows.names == training.held_out.names == test.names == ("a/early", "a/whole", "a/late")
+    counts = [np.bincount(one.series_N, minlength=3).tolist() for one in (training.windows, training.held_out, test)]
+    assert counts == [[30] * 3, [0, 10, 10], [0, 10, 10]]
 
 
 def test_by_time_records_that_lie_apart_are_split_apart():
@@ -157,6 +184,19 @@ def test_by_time_what_has_no_room_is_named():
     assert "train part has no room" in told["young"]
     assert "step of 3600 s is not the 300 s" in told["coarse"]
     assert len(fold.train) == len(fold.held_out) == len(fold.test) == len(some())
+
+
+def test_windows_are_bounded_whatever_the_number_of_series(monkeypatch):
+    """Many series share what memory has room for evenly; how much that is is said, and it is spread as usual."""
+    monkeypatch.setattr("training.evaluate.folds.MOST_LEARNED", 55)
+    fold = by_time(some(), TASK, folds=1)[0]
+    with pytest.warns(FewerWindows, match="55 windows, 11 of each series instead of 30: more than 55 are not cut"):
+        training = training_of(fold, TASK, 30, 10)
+    assert np.bincount(training.windows.series_N).tolist() == [11] * 5
+    assert len(training.held_out) == 50
+    for i, part in enumerate(fold.train):
+        cutoffs = training.windows.cutoff_N[training.windows.series_N == i]
+        assert np.diff(cutoffs).max() < 0.3 * (part.until - part.since)
 
 
 def test_by_system_what_is_tested_was_never_seen():

@@ -43,7 +43,7 @@ def column(extract: Extractor, found: Extracted, name: str) -> np.ndarray:
 def test_everything_is_finite_whatever_the_history(extract: Extractor) -> None:
     """Gaps, nothing at all, zeros, tiny and huge demand leave numbers to learn from."""
     found = extract(past_of_cases(TASK))
-    for values in (found.seen.features_NF, found.seen.sequence_NPC, found.centre_NK, found.spread_NK):
+    for values in (found.seen.features_NF, found.seen.sequence_NPC, found.middle_NK, found.unit_NK):
         assert np.isfinite(values).all()
     assert not found.known_N.all()
     assert found.known_N.any()
@@ -55,14 +55,15 @@ def test_names_are_distinct(extract: Extractor) -> None:
 
 @pytest.mark.parametrize("factor", [2.0**-20, 2.0**20])
 def test_features_have_no_units(extract: Extractor, factor: float) -> None:
-    """The same demand in other units looks the same; level and scale carry the units."""
+    """The same demand in other units looks the same; middle and unit carry the units."""
     series = demand(10, 0.0)
     moments = series.start + 300.0 * np.array([DAY * 3, DAY * 5 + 100, DAY * 8 + 200])
     plain = extract(cut([(series, moments)], TASK.grid, TASK.horizon_steps).past)
     larger = replace(series, values=series.values * np.float32(factor))
     other = extract(cut([(larger, moments)], TASK.grid, TASK.horizon_steps).past)
     np.testing.assert_allclose(other.seen.features_NF, plain.seen.features_NF, atol=2e-3)
-    np.testing.assert_allclose(other.scale_NJ, plain.scale_NJ * factor, rtol=1e-4)
+    np.testing.assert_allclose(other.middle_NK, plain.middle_NK * factor, rtol=1e-4)
+    np.testing.assert_allclose(other.unit_NK, plain.unit_NK * factor, rtol=1e-3)
 
 
 def test_the_future_changes_nothing(extract: Extractor) -> None:

@@ -1,12 +1,16 @@
 """Learned models whole: features → core → head agree with their one graph; trees and ensembles as cores."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 from scipy import stats
 
+from scaler.forecast.onnx_forecaster import open_graph
 from scaler.series import Floats
 from training.data.synthetic import population
 from training.evaluate.folds import by_time, training_of, windows_of
@@ -14,11 +18,11 @@ from training.export import bundle_of
 from training.features.extract import Seen
 from training.models import Training, silent
 from training.models.ensemble import Ensemble, best_weights, buckets, simplex
-from training.models.learned import Learned
+from training.models.learned import FURTHEST, Learned
 from training.models.xgboost import Boosting, XgboostCore, learned_targets
 from training.parity import ParityBroken, checked
 from training.reference import reference_cases
-from training.task import step_leads, task_for
+from training.task import Task, step_leads, task_for
 
 TASK = task_for(300)
 LEVELS = TASK.levels
@@ -39,12 +43,13 @@ def fitted(training: Training) -> Learned:
 
 
 class Constant:
-    """A core that answers the same always."""
+    """A core that answers the same always, and keeps what it was given to learn."""
 
     def __init__(self, name: str, value: float) -> None:
         self.name, self.value = name, value
 
-    def fit(self, *_: object) -> Mapping[str, float]:
+    def fit(self, *given: Any) -> Mapping[str, float]:
+        self.given = given
         return {}
 
     def predict(self, seen: Seen) -> Floats:
@@ -128,6 +133,58 @@ def test_an_interrupted_fit_keeps_its_trees() -> None:
     assert np.isfinite(core.predict(rows(5, 5)[0])).all()
 
 
+def test_few_windows_are_enough_for_trees_to_tell_them_apart() -> None:
+    """A leaf need not hold more than a tenth of them: from 60 windows something is learned."""
+    core = XgboostCore(TASK, Boosting(rounds=30, threads=1))
+    core.fit(*rows(60, 1), *rows(100, 2), LEVELS, 0, silent)
+    fresh, target = rows(1000, 3)
+    said = core.predict(fresh)
+    constant = np.quantile(rows(60, 1)[1], LEVELS, axis=0).T[None]
+    assert _loss(said, target) < 0.95 * _loss(np.broadcast_to(constant, said.shape), target)
+
+
+def test_a_freak_is_learned_as_no_more_than_far(training: Training) -> None:
+    """Demand beyond all measure is a target of some spreads, and missing stays missing."""
+    demand = training.windows.truth.demand_NH.copy()
+    demand[-1], demand[-2] = 1e30, np.nan
+    freak = replace(training.windows, truth=replace(training.windows.truth, demand_NH=demand))
+    core = Constant("constant", 0.0)
+    Learned(core, TASK).fit(replace(training, windows=freak, held_out=freak))
+    for target in (core.given[1], core.given[3]):
+        assert (target[-1] == FURTHEST).all()
+        assert np.abs(target).max() == FURTHEST
+
+
+def test_models_of_a_task_share_what_they_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The features of a task are made once, however many models learn from them."""
+    made = []
+
+    def counted(task: Task, threads: int) -> Any:
+        made.append(task)
+        return SimpleNamespace(shared_level=True)
+
+    monkeypatch.setattr("training.models.learned.Extractor", counted)
+    task = replace(TASK, minimum_history_steps=TASK.minimum_history_steps + 1)
+    for value in (1.0, 2.0):
+        Learned(Constant("constant", value), task)
+    assert made == [task]
+
+
+def test_a_graph_is_opened_once_to_be_checked(
+    fitted: Learned, training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many kinds of windows it is asked for."""
+    opened = []
+
+    def counted(*given: Any) -> Any:
+        opened.append(given)
+        return open_graph(*given)
+
+    monkeypatch.setattr("training.parity.open_graph", counted)
+    checked(fitted, fitted.to_onnx(), training.held_out.past.take(np.arange(3)))
+    assert len(opened) == 1
+
+
 def test_targets_without_trees_lie_between_their_neighbours() -> None:
     """Weights add up to one, and a target with trees of its own is just that."""
     learned, between = learned_targets(TASK)
@@ -146,6 +203,67 @@ def test_an_ensemble_trusts_who_is_right() -> None:
     assert figures["bucket_2_one"] == 1
     assert figures["bucket_60_three"] == 1
     np.testing.assert_allclose(model.predict(seen)[..., 0], target)
+
+
+class Ended(Constant):
+    """A core that is interrupted: with `share` of the fit over, and nothing learned where that is 0."""
+
+    def __init__(self, name: str, value: float, share: float) -> None:
+        super().__init__(name, value)
+        self.share = share
+
+    def fit(self, *given: Any) -> Mapping[str, float]:
+        try:
+            given[-1]("working", self.share)
+        except KeyboardInterrupt:
+            if not self.share:
+                raise
+        return super().fit(*given)
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.5, ["right", "under way"]), (0.0, ["right"])])
+def test_ctrl_c_ends_an_ensemble(share: float, kept: list[str]) -> None:
+    """The member under way is kept where it has something to keep; one whose turn did not come has no weight."""
+    under_way, late = Ended("under way", 3.0, share), Constant("late", 1.0)
+    model = Ensemble((Constant("right", 1.0), under_way, late), TASK)
+
+    def impatient(doing: str, done: float) -> None:
+        raise KeyboardInterrupt
+
+    seen, target = rows(50, 1)
+    target = np.ones_like(target)
+    figures = model.fit(seen, target, seen, target, LEVELS, 0, impatient)
+    assert figures["interrupted"] == 1
+    assert [figures[f"bucket_2_{name}"] for name in ("right", "under way", "late")] == [1, 0, 0]
+    assert [one.name for one in (under_way, late) if hasattr(one, "given")] == kept[1:]
+    np.testing.assert_allclose(model.predict(seen), 1.0)
+
+
+def test_ctrl_c_before_any_member_has_learned_ends_everything() -> None:
+    """There is nothing to keep, and no other member is begun."""
+    late = Constant("late", 1.0)
+
+    def impatient(doing: str, done: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Ensemble((Ended("first", 1.0, 0.0), late), TASK).fit(*rows(50, 1), *rows(50, 2), LEVELS, 0, impatient)
+    assert not hasattr(late, "given")
+
+
+def test_an_interrupted_ensemble_is_the_graph_of_what_it_has() -> None:
+    """It says what the member says that was fitted."""
+    member = XgboostCore(TASK, FEW)
+    model = Ensemble((member, Ended("second", 1.0, 0.0)), TASK)
+
+    def impatient(doing: str, done: float) -> None:
+        if done >= 0.5:
+            raise KeyboardInterrupt
+
+    model.fit(*rows(200, 1), *rows(100, 2), LEVELS, 0, impatient)
+    seen, _ = rows(7, 4)
+    (found,) = onnxruntime.InferenceSession(model.to_onnx()).run(None, {"features": seen.features_NF})
+    np.testing.assert_allclose(found, member.predict(seen), rtol=1e-4, atol=1e-5)
 
 
 def test_weights_lie_between_where_the_truth_does() -> None:

@@ -1,5 +1,11 @@
 """Prophet: its exported components against its own predict, the graph against numpy, and series that fail."""
 
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +22,7 @@ from scaler.series import Grid, HistoryBatch
 from training import graph
 from training.data.load import Series
 from training.data.windows import Past, Windows, cut, cutoffs
-from training.export import bundle_of
+from training.export import bundle_of, served
 from training.models import Training, silent
 from training.models.prophet import Prophet
 from training.models.prophet_fit import Choices, fit_components, fitted_prophet, frame_of, holidays_of
@@ -229,14 +235,26 @@ def test_newest_misses_move_the_next_steps_only(fitted: tuple[Training, Prophet]
 
 
 def test_a_series_that_cannot_be_fitted_keeps_nobody_else_out(fitted: tuple[Training, Prophet]) -> None:
-    """It is named with the rule it breaks and answered with NaN; its place among the series stays."""
+    """It is named with the rule it breaks and answered with NaN; its place among the series stays, without a name."""
     training, model = fitted
-    assert model.series == ("made/web", "made/night", "made/short")
+    assert model.series == ("made/web", "made/night", "")
     assert model.failed == {"made/short": "spans 1.0 days with 96 values; Prophet needs 2 days and 96"}
     past = training.held_out.past.take(np.array([0, 0]))
     past.series_N[1] = 2
     for said in (model.predict_quantiles(past), of_graph(model, past)):
         assert np.isnan(said.quantiles_NHQ).all(axis=(1, 2)).tolist() == [False, True]
+
+
+def test_a_graph_without_some_series_counts_the_others(fitted: tuple[Training, Prophet]) -> None:
+    """What was the second series is the first where that has no name, and answers as before."""
+    training, model = fitted
+    past = training.held_out.take(np.flatnonzero(training.held_out.series_N == 1)).past
+    before = of_graph(model, past)
+    graph, names = served(model.to_onnx(), ("", "made/night", ""))
+    assert names == ("made/night",)
+    after = run(open_graph(graph, "p"), replace(past, series_N=np.zeros_like(past.series_N)).inputs(), "p")
+    np.testing.assert_array_equal(after[QUANTILES.name], before.quantiles_NHQ)
+    assert served(model.to_onnx(), ("a", "b", "c")) == (model.to_onnx(), ("a", "b", "c"))
 
 
 def test_nothing_to_fit_names_a_series_and_its_rule() -> None:
@@ -264,14 +282,79 @@ def test_an_interrupt_keeps_what_is_fitted() -> None:
     assert np.isfinite(model.predict_quantiles(later(WEB)).quantiles_NHQ).all()
 
 
+def test_an_interrupt_of_the_last_fit_keeps_the_one_before() -> None:
+    """Every series was fitted once by then: none is given up."""
+
+    def impatient(doing: str, share: float) -> None:
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    model = Prophet(QUICK)
+    assert model.fit(training_of(WEB, NIGHT), impatient) == {"series": 2, "failed": 0}
+    assert np.isfinite(model.predict_quantiles(later(WEB, NIGHT)).quantiles_NHQ).all()
+
+
+def test_an_interrupt_before_any_series_is_fitted_leaves_nothing_to_keep() -> None:
+    """The only series reached by then cannot be fitted: that is no error in the data, but an interrupt."""
+
+    def impatient(doing: str, share: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_components([SHORT, WEB], [SHORT.end, WEB.end], QUICK, 0, 1, impatient)
+
+
+FITTING = """
+import sys
+import numpy as np
+from training.data.load import Series
+from training.interrupts import first_passed_on
+from training.models.prophet_fit import Choices, fit_components
+
+if __name__ == "__main__":
+    demand = np.random.default_rng(0).gamma(9.0, size=(12, 30 * 96)).astype(np.float32)
+    series = [Series("made", f"s{i}", "", 1_699_920_000.0, 900, one) for i, one in enumerate(demand)]
+    with first_passed_on(lambda *told: print(*told, flush=True)) as (told, _):
+        _, failed = fit_components(series, [one.end for one in series], Choices(), 0, int(sys.argv[1]), told)
+    print("fitted", 12 - len(failed), set(failed.values()))
+"""
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_in_a_terminal_ends_the_fits_soon_and_quietly(jobs: int, tmp_path: Path) -> None:
+    """A terminal tells the optimiser and the workers too: fits under way are finished, nothing is said or left."""
+    script, scratch = tmp_path / "fitting.py", tmp_path / "scratch"
+    script.write_text(FITTING)
+    scratch.mkdir()
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(
+        [sys.executable, script, str(jobs)],
+        env={**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": str(root)},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        said, complaints = process.communicate(timeout=60)
+    last = said.splitlines()[-1]
+    assert re.fullmatch(r"fitted [2-7] \{'the fit was interrupted before its turn'\}", last), said
+    assert (process.returncode, complaints) == (0, "")
+    assert list(scratch.iterdir()) == []
+
+
 def test_the_scaler_serves_each_series_with_its_own_parameters(
     fitted: tuple[Training, Prophet], tmp_path: Path
 ) -> None:
     """The bundle loads, and two triggers with one history are answered by their own seasons and errors."""
     training, model = fitted
-    manifest = COARSE.manifest(model.name, "1", series=model.series)
+    graph, series = served(model.to_onnx(), model.series)
+    manifest = COARSE.manifest(model.name, "1", series=series)
     end = int(training.held_out.past.local_time_N.max())
-    bundle = bundle_of(model.to_onnx(), manifest, reference_cases(manifest, end))
+    bundle = bundle_of(graph, manifest, reference_cases(manifest, end))
     assert np.isfinite(bundle.reference[QUANTILES.name]).all(axis=(1, 2)).sum() >= 6
     past = training.held_out.past.take(np.array([5, 5]))
     batch = HistoryBatch(

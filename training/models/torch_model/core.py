@@ -36,7 +36,7 @@ class Recipe:
 
 def mlp(fitting: Fitting | None = None, members: int = 1, checkpoint: Path | None = None) -> "TorchCore":
     """Reads the features alone: 10,000 windows in less than a tenth of a second."""
-    built = Architecture("features", width=128, blocks=2, dropout=0.1)
+    built = Architecture("features", width=128, blocks=2, dropout=0.3)
     return TorchCore(Recipe("mlp", built, fitting or Fitting(), members), checkpoint)
 
 
@@ -78,7 +78,8 @@ class TorchCore:
         """Learn; NaN in the targets says nothing. Interrupted, it keeps the best so far and returns.
 
         Returns the pinball loss on the held-out rows next to that of constant quantiles, and how the fit went.
-        Raises ValueError where no target is known, or where arrays do not fit each other.
+        Raises ValueError where no target is known, or where arrays do not fit each other, and KeyboardInterrupt where
+        it is interrupted before any epoch was better than constant quantiles: there is nothing to keep.
         """
         rows, judged = _rows("training", seen, target_NK), _rows("held-out", held_out, held_out_target_NK)
         if not levels or list(levels) != sorted(set(levels)):
@@ -105,6 +106,8 @@ class TorchCore:
                         lambda state: self._keep(sizes, [*(one.state_dict() for one in networks), state]),
                     )
                 )
+                if not networks and fits[-1].interrupted and not fits[-1].epoch:
+                    raise KeyboardInterrupt
                 if not networks or not fits[-1].interrupted:
                     networks.append(network)
                 if fits[-1].interrupted:

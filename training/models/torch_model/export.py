@@ -59,14 +59,19 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def quantised(model_bytes: bytes) -> bytes:
+def quantised(model_bytes: bytes, prefix: str = "") -> bytes:
     """The same graph with int8 weights, a scale per output; it computes in float32, so a batch changes no answer.
+
+    prefix: what the names of the weights begin with; others stay as they are. The same bytes where there are none.
 
     (Dynamic quantisation scales what flows by the largest of the whole batch: a row would depend on its neighbours.)
     """
     model = onnx.load_from_string(model_bytes)
-    weights = {one.name: one for one in model.graph.initializer if one.data_type == TensorProto.FLOAT}
+    floats = (one for one in model.graph.initializer if one.data_type == TensorProto.FLOAT)
+    weights = {one.name: one for one in floats if one.name.startswith(prefix)}
     axes = {name: axis for node in model.graph.node for name, axis in _weights(node) if name in weights}
+    if not axes:
+        return model_bytes
     unpacked = []
     for name, axis in axes.items():
         integers, scales = _int8(numpy_helper.to_array(weights[name]), axis)

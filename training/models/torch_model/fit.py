@@ -55,7 +55,10 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """loss: on the held-out rows; constant_loss: of quantiles that never change, the same rows. epoch: of the best."""
+    """loss: on the held-out rows; constant_loss: of quantiles that never change, the same rows.
+
+    epoch: of the best; 0 where none was better than those.
+    """
 
     loss: float
     constant_loss: float
