@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast check format proto docs bundle bench clean
+.PHONY: help setup run test test-fast check format proto docs bundle default-bundle bench clean
 
 help:  ## list every verb
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -53,6 +53,10 @@ docs: $(STAMP)  ## generate the reference pages in docs/
 
 bundle: $(STAMP)  ## build the seasonal bundle that ships with the package
 	$(BIN)/python -m training.seasonal_bundle
+
+default-bundle: $(STAMP)  ## train the general bundle that ships: make default-bundle TRACES=FOLDER (a quarter of an hour)
+	@test -d '$(TRACES)' || { echo 'TRACES must be the folder of the recorded systems: make default-bundle TRACES=FOLDER' >&2; exit 2; }
+	$(BIN)/python -m training.general.bundle '$(TRACES)'
 
 bench: $(STAMP)  ## run every benchmark in its quick form
 	$(BIN)/python benchmarks/rpc_latency.py --quick

@@ -60,7 +60,7 @@ from training.models.naive import Persistence, SeasonalNaive
 from training.recipes import RECIPES, Effort, Recipe
 from training.task import DAY_SECONDS, Prediction, Task, task_for
 
-DEMO_DATA = SHIPPED.parents[2] / "demo_data" / "workloads.csv.gz"
+DEMO_DATA = SHIPPED.parents[1] / "demo_data" / "workloads.csv.gz"
 LIBRARY = "sf-"
 """how the names of statsforecast's models begin"""
 SHIPS = "shipped-"
@@ -200,7 +200,7 @@ def entered(
             yield fitted(name, recipe.make(task), training, test)
         except (HeadwayError, ValueError) as error:
             report.fails(f"{name} on the grid of {task.grid.step_seconds} s", error)
-    for folder in find_bundles(SHIPPED.parent):
+    for folder in find_bundles(SHIPPED):
         bundle = read_bundle(folder)
         if _on_grid(bundle.manifest, task):
             yield asked(SHIPS + folder.name, open_graph(bundle.graph, folder.name), test.past, nan)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pydantic.fields import FieldInfo
 
+from scaler.bundle import read_bundle
+from scaler.forecast.catalog import GENERAL
 from scaler.plan.policies import POLICIES
 from scaler.settings.fields import ListedTrigger, Server, Settings
 from scaler.settings.options import default_text, environment_variable, flag, flag_fields, is_repeatable, placeholder
@@ -67,6 +69,18 @@ short hash of what was asked for, which tells two triggers of one ScaledObject a
 EVENTS_TEXT = """\
 One JSON object per line on stderr (`--log-format console` for people), with `event`, `level`, `timestamp` and, while a
 request is handled, `request_id`. Credentials and the values of metadata are left out."""
+
+GENERAL_TEXT = """\
+The bundle that forecasts where no other does. It learned from the demand of other people, so it wants no training: an
+hour of history is enough to begin with, a day is better, weeks are best. Where it has nothing sound to say, the
+`seasonal` bundle answers, which has learned nothing. `make default-bundle TRACES=FOLDER` makes it anew from the
+recorded systems and prints these scores again."""
+
+GENERAL_SCORES = """\
+On one-minute series of systems that it has *not* learned from: each system below was left out in turn, and those that
+no licence lets it learn from were only ever judged. Loss: pinball loss of the peak of the coming minutes, all levels,
+over that of the seasonal bundle, so below 1 is better; the median over the series, and the worst series. Covered: how
+often the peak was within its 0.9 quantile."""
 
 POLICIES_TEXT = """\
 A trigger's `policy` names one of these sets. `hold`: capacity that the forecast needs again this soon, at this lower
@@ -143,11 +157,41 @@ def policies_page() -> str:
 
 _NOW = (0, 2, 10, 50)
 
+
+def general_page() -> str:
+    """docs/general-bundle.md: what the bundle that ships learned from, and how it does on strangers."""
+    manifest = read_bundle(GENERAL).manifest
+    systems = [(name.removesuffix(": loss"), f"{value:.2f}") for name, value in manifest.scores.items() if "_" in name]
+    names = [name.removesuffix(": loss") for name in manifest.scores if ", " in name and name.endswith(" min: loss")]
+    rows = [
+        (
+            *name.split(", "),
+            *(f"{manifest.scores[f'{name}: {score}']:.2f}" for score in ("loss", "worst loss")),
+            f"{manifest.scores[f'{name}: p90 coverage']:.3f}",
+        )
+        for name in names
+    ]
+    return _page(
+        "The general bundle",
+        "scaler/bundle/shipped/general/manifest.json",
+        GENERAL_TEXT,
+        _table(("", ""), [(key, text) for key, text in manifest.trained.items()]),
+        "## Scores",
+        GENERAL_SCORES,
+        _table(("history", "peak of the next", "loss", "worst series", "covered"), rows),
+        "Five minutes ahead with weeks of history, by system:",
+        _table(("system", "loss"), systems),
+        "## Terms of the data",
+        "\n".join(f"* {line}" for line in manifest.data_licence.split("; ")),
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/trigger.md": trigger_page,
     "docs/settings.md": settings_page,
     "docs/telemetry.md": telemetry_page,
     "docs/policies.md": policies_page,
+    "docs/general-bundle.md": general_page,
 }
 
 

@@ -93,16 +93,18 @@ def xgboost(effort: Effort) -> Recipe:
 
 
 def ensemble(effort: Effort) -> Recipe:
-    """Boosted trees and a small network on the same features, weighted per lead bucket."""
+    """Boosted trees, a small network and the seasonal model, weighted per lead bucket."""
     from training.models.ensemble import Ensemble
     from training.models.learned import Learned
+    from training.models.seasonal import SeasonalCore
     from training.models.torch_model.core import mlp as network
     from training.models.torch_model.fit import Fitting
     from training.models.xgboost import Boosting, XgboostCore
 
     def make(task: Task) -> Model:
         trees = XgboostCore(task, Boosting(threads=effort.threads))
-        return Learned(Ensemble((trees, network(Fitting(threads=effort.threads))), task), task, effort.threads)
+        members = (trees, network(Fitting(threads=effort.threads)), SeasonalCore(task))
+        return Learned(Ensemble(members, task), task, effort.threads)
 
     return Recipe(make)
 

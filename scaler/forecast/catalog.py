@@ -1,4 +1,8 @@
-"""Which bundle serves whom: the bundles of a folder or URL, and the seasonal one that ships with the package."""
+"""Which bundle serves whom: the bundles of a folder or URL, and those that ship with the package.
+
+Two ship: `general`, learned from other people's demand, serves where nothing else does; `seasonal`, which has learned
+nothing, answers what any bundle on its grid cannot.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +16,8 @@ from scaler.errors import BundleInvalid
 from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster, open_bundle
 from scaler.trigger import Trigger
 
-SHIPPED = Path(scaler.bundle.__file__).parent / "shipped" / "seasonal"
+SHIPPED = Path(scaler.bundle.__file__).parent / "shipped"
+GENERAL, SEASONAL = SHIPPED / "general", SHIPPED / "seasonal"
 AUTO = "auto"
 
 
@@ -32,10 +37,28 @@ class _Loaded:
     refusals: Mapping[str, BundleInvalid] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """What comes with the package. default: `general`, or `seasonal` where that was refused, as `refusals` tell."""
+
+    default: OnnxForecaster
+    seasonal: OnnxForecaster
+    refusals: Mapping[str, BundleInvalid] = field(default_factory=dict)
+
+
+def open_shipped(threads: int = 1, general: Path = GENERAL) -> Shipped:
+    """Both bundles. Raises BundleInvalid where even the seasonal one cannot be used."""
+    seasonal = load_forecaster(SEASONAL, threads)
+    try:
+        return Shipped(load_forecaster(general, threads, otherwise=seasonal), seasonal)
+    except BundleInvalid as refusal:
+        return Shipped(seasonal, seasonal, {str(general): refusal})
+
+
 class Catalog:
     """The bundles in use. `open` and `reload` do I/O and CPU work: keep them off the event loop. All else is memory."""
 
-    def __init__(self, shipped: OnnxForecaster, source: str, champion: str, threads: int, cache: Path | None) -> None:
+    def __init__(self, shipped: "Shipped", source: str, champion: str, threads: int, cache: Path | None) -> None:
         self.shipped = shipped
         self._source = source
         self._champion = champion
@@ -53,20 +76,20 @@ class Catalog:
         champion: name of the bundle behind `auto`; empty: the first by folder name that serves anybody.
         threads: cores that one run may use. cache: where what lies at a URL is copied to; else a temporary folder.
         """
-        catalog = cls(load_forecaster(SHIPPED, threads), source or "", champion, threads, cache)
+        catalog = cls(open_shipped(threads), source or "", champion, threads, cache)
         catalog.reload()
         return catalog
 
     @property
     def refusals(self) -> Mapping[str, BundleInvalid]:
         """What the last reload refused, by folder or URL; where an older version of it runs, that one stays."""
-        return MappingProxyType(dict(self._loaded.refusals))
+        return MappingProxyType({**self.shipped.refusals, **self._loaded.refusals})
 
     @property
     def forecasters(self) -> Mapping[str, OnnxForecaster]:
-        """All bundles in use by name. A bundle that bears the shipped one's name takes its place here."""
-        own = {forecaster.manifest.name: forecaster for forecaster in self._loaded.bundles.values()}
-        return MappingProxyType({self.shipped.manifest.name: self.shipped, **own})
+        """All bundles in use by name. A bundle that bears a shipped one's name takes its place here."""
+        every = (self.shipped.seasonal, self.shipped.default, *self._loaded.bundles.values())
+        return MappingProxyType({forecaster.manifest.name: forecaster for forecaster in every})
 
     @property
     def champion(self) -> OnnxForecaster:
@@ -74,7 +97,7 @@ class Catalog:
         named = self.forecasters.get(self._champion)
         if named is not None:
             return named
-        return next((f for f in self._loaded.bundles.values() if not f.manifest.series), self.shipped)
+        return next((f for f in self._loaded.bundles.values() if not f.manifest.series), self.shipped.default)
 
     def forecaster_for(self, trigger: Trigger) -> OnnxForecaster:
         return self.choice(trigger).forecaster
@@ -130,7 +153,7 @@ class Catalog:
         bundle = read_bundle(folder)
         if running is not None and running.manifest == bundle.manifest:
             return running
-        return open_bundle(bundle, str(folder), self._threads)
+        return open_bundle(bundle, str(folder), self._threads, otherwise=self.shipped.seasonal)
 
 
 def _distinct(forecaster: OnnxForecaster, others: Mapping[str, OnnxForecaster]) -> OnnxForecaster:

@@ -201,7 +201,7 @@ class Settings(BaseSettings):
     bundle: str = _setting(
         "",
         "DIR_OR_URL",
-        "Trained model: a folder or an fsspec URL. By default the seasonal one that ships with Headway.",
+        "Trained model: a folder or an fsspec URL. By default the general one that ships with Headway.",
     )
     inference_threads: int = _setting(
         1,

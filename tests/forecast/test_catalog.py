@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scaler.forecast.catalog import Catalog
+from scaler.forecast.catalog import Catalog, open_shipped
 from scaler.trigger import Trigger
 
 GOLDEN = Path(__file__).parents[1] / "bundle" / "golden"
@@ -29,11 +29,21 @@ def spoil(folder: Path) -> None:
 
 
 def test_the_shipped_bundle_serves_by_default() -> None:
-    """Without a source everybody gets the seasonal bundle, on the default grid."""
+    """Without a source all get the general bundle, on the default grid; the seasonal one is to be had by name."""
     catalog = Catalog.open()
-    assert catalog.forecaster_for(trigger()).model == "seasonal@1"
-    assert (catalog.shipped.grid.steps, catalog.shipped.grid.coarse_steps) == (1440, 2688)
+    assert catalog.forecaster_for(trigger()).model == "general@1"
+    assert catalog.forecaster_for(trigger("seasonal")).model == "seasonal@1"
+    assert (catalog.champion.grid.steps, catalog.champion.grid.coarse_steps) == (1440, 2688)
     assert catalog.refusals == {}
+
+
+def test_without_a_sound_general_bundle_the_seasonal_one_serves(tmp_path: Path) -> None:
+    """What is wrong with it is told like that of any other bundle."""
+    spoil(put(tmp_path / "general"))
+    shipped = open_shipped(general=tmp_path / "general")
+    catalog = Catalog(shipped, "", "", 1, None)
+    assert catalog.champion.model == "seasonal@1"
+    assert "checksum" in str(catalog.refusals[str(tmp_path / "general")])
 
 
 def test_one_bundle_folder_becomes_the_champion(tmp_path: Path) -> None:
@@ -57,7 +67,7 @@ def test_an_unknown_model_falls_to_the_champion_and_says_so(tmp_path: Path) -> N
     """The reason names what was asked for, what there is and what serves."""
     choice = Catalog.open(str(put(tmp_path / "mine"))).choice(trigger("seasonl"))
     assert choice.forecaster.model == "golden@1"
-    assert choice.reason == "no bundle 'seasonl' (there are: golden, seasonal); golden@1 serves"
+    assert choice.reason == "no bundle 'seasonl' (there are: general, golden, seasonal); golden@1 serves"
 
 
 def test_a_url_is_a_source(tmp_path: Path) -> None:
@@ -71,7 +81,7 @@ def test_a_url_is_a_source(tmp_path: Path) -> None:
 def test_a_source_with_nothing_leaves_the_shipped_bundle(source: str, tmp_path: Path) -> None:
     """A wrong place is remembered as a refusal, and the service goes on."""
     catalog = Catalog.open(source, cache=tmp_path)
-    assert catalog.forecaster_for(trigger()).model == "seasonal@1"
+    assert catalog.forecaster_for(trigger()).model == "general@1"
     assert list(catalog.refusals) == [source]
 
 

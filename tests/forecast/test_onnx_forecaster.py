@@ -179,3 +179,36 @@ def test_a_fitted_bundle_answers_only_its_triggers(bundle: Bundle) -> None:
     forecaster = OnnxForecaster(manifest, Rubbish(answer))
     forecasts = forecaster.forecast(batch_of(bundle, ["shop/a/0", "shop/b/0"]))
     assert [f is None for f in forecasts] == [True, False]
+
+
+class Failing(Rubbish):
+    """Stands for a session whose graph breaks while it runs."""
+
+    def __init__(self) -> None:
+        super().__init__(np.empty(0))
+
+    def run(self, _names: list[str], _inputs: object) -> list[np.ndarray]:
+        raise RuntimeError("no memory")
+
+
+def test_what_a_bundle_cannot_say_the_next_one_says(bundle: Bundle) -> None:
+    """Series by series, and each forecast names the bundle that made it."""
+    below = bundle.manifest.model_copy(update={"peak_steps": (), "name": "below"})
+    sound = np.tile(np.array([1, 2, 3], np.float32), (1, 12, 1))
+    rubbish = np.concatenate([sound, sound * np.float32(np.nan)])
+    manifest = bundle.manifest.model_copy(update={"peak_steps": ()})
+    forecaster = OnnxForecaster(manifest, Rubbish(rubbish), otherwise=OnnxForecaster(below, Rubbish(sound)))
+    forecasts = forecaster.forecast(batch_of(bundle, ["shop/a/0", "shop/b/0"]))
+    assert [f and f.model for f in forecasts] == ["golden@1", "below@1"]
+
+
+def test_a_failing_graph_leaves_all_to_the_next_one(bundle: Bundle) -> None:
+    """And on another grid there is no next one: the failure is told."""
+    below = bundle.manifest.model_copy(update={"peak_steps": (), "name": "below"})
+    manifest = bundle.manifest.model_copy(update={"peak_steps": ()})
+    sound = OnnxForecaster(below, Rubbish(np.tile(np.array([1, 2, 3], np.float32), (1, 12, 1))))
+    batch = batch_of(bundle, ["shop/a/0"])
+    assert [f and f.model for f in OnnxForecaster(manifest, Failing(), otherwise=sound).forecast(batch)] == ["below@1"]
+    hourly = manifest.model_copy(update={"step_seconds": 3600})
+    with pytest.raises(BundleInvalid, match="no memory"):
+        OnnxForecaster(hourly, Failing(), otherwise=sound).forecast(batch)

@@ -21,7 +21,7 @@ from training.features.calendar import add_calendar
 from training.features.columns import Columns
 from training.features.recent import add_recent
 from training.features.scaling import Scaled, scaled
-from training.features.seasonal import add_seasonal, middle_and_unit, seasonal_base
+from training.features.seasonal import add_seasonal, in_units, middle_and_unit, seasonal_base
 from training.features.weeks import add_weeks
 from training.task import Task, step_leads
 
@@ -29,21 +29,26 @@ PATCHES = 96
 CHANNELS = ("mean", "max", "last", "known")
 CHUNK = 256
 """windows per run of the graph"""
-FEATURES, SEQUENCE, MIDDLE, UNIT, KNOWN = "features", "sequence", "middle", "unit", "known"
+FEATURES, SEQUENCE, SEASONAL, MIDDLE, UNIT, KNOWN = "features", "sequence", "seasonal", "middle", "unit", "known"
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a learned model is told of N windows, all finite: columns, the last day in patches, oldest first."""
+    """What a learned model is told of N windows, all finite: columns, the last day in patches, oldest first.
+
+    seasonal_NKQ: the quantiles of the seasonal model, in the units of a core; for those that read them.
+    """
 
     features_NF: Floats
     sequence_NPC: Floats
+    seasonal_NKQ: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.features_NF)
 
     def take(self, rows: Any) -> "Seen":
-        return Seen(self.features_NF[rows], self.sequence_NPC[rows])
+        seasonal = None if self.seasonal_NKQ is None else self.seasonal_NKQ[rows]
+        return Seen(self.features_NF[rows], self.sequence_NPC[rows], seasonal)
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ def one_after_another(parts: Sequence[Extracted]) -> Extracted:
     seen = Seen(
         np.concatenate([part.seen.features_NF for part in parts]),
         np.concatenate([part.seen.sequence_NPC for part in parts]),
+        np.concatenate([part.seen.seasonal_NKQ for part in parts if part.seen.seasonal_NKQ is not None]),
     )
     return Extracted(
         seen,
@@ -112,7 +118,7 @@ class Extractor:
             for start in range(0, len(past), CHUNK)
         ]
         found = {name: np.concatenate([part[name] for part in parts]).astype(np.float32) for name in parts[0]}
-        seen = Seen(found[FEATURES], found[SEQUENCE])
+        seen = Seen(found[FEATURES], found[SEQUENCE], found[SEASONAL])
         known = found[KNOWN][:, 0] > 0
         return Extracted(seen, found[MIDDLE], found[UNIT], known)
 
@@ -140,12 +146,14 @@ def feature_graph(task: Task, addition: Addition | None = None) -> tuple[bytes, 
         shapes = {
             FEATURES: ("N", len(columns.names)),
             SEQUENCE: ("N", min(PATCHES, task.grid.steps), len(CHANNELS)),
+            SEASONAL: ("N", targets, task.sizes.Q),
             MIDDLE: ("N", targets),
             UNIT: ("N", targets),
         }
         outputs = {
             FEATURES: columns.joined(),
             SEQUENCE: _sequence(op, task, past),
+            SEASONAL: in_units(op, base, units.middle, units.unit),
             MIDDLE: units.middle,
             UNIT: units.unit,
             KNOWN: past.known,

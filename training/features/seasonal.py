@@ -68,6 +68,12 @@ def middle_and_unit(op: Any, task: Task, past: Scaled, base: Any) -> tuple[Any, 
     return median, op.Max((high - low) * 0.5, past.scale * LEAST_UNIT) * past.alive
 
 
+def in_units(op: Any, base: Any, middle: Any, unit: Any) -> Any:
+    """What `base` says, in the units of a core: asinh((demand - middle) / unit). [N, Q, K] → [N, K, Q]"""
+    above = (base - op.Unsqueeze(middle, [1])) / op.Max(op.Unsqueeze(unit, [1]), graph.TINY)
+    return op.Transpose(op.Clip(graph.asinh(op, above), -FURTHEST, FURTHEST), perm=[0, 2, 1])
+
+
 def add_seasonal(columns: Columns, task: Task, past: Scaled, base: Any) -> None:
     """Some of what `base` says, as columns: asinh of scales above the level."""
     op, sizes = columns.op, task.sizes

@@ -16,7 +16,7 @@ from onnx import compose, helper
 
 from scaler.series import Floats
 from training import graph
-from training.features.extract import FEATURES, SEQUENCE, Seen
+from training.features.extract import FEATURES, SEASONAL, SEQUENCE, Seen
 from training.models import Progress
 from training.models.learned import Core
 from training.task import Task, step_leads
@@ -30,14 +30,18 @@ PARTS = 10
 class Ensemble:
     """Its members as one core, see `training.models.learned.Core`.
 
+    shares: the members' weights; None: learned on the held-out windows. Those come from series that the members know: a
+    model for strangers wants shares that were chosen on strangers.
+
     Interrupted, it is the members fitted by then, the best so far of the one under way among them; the others are left
     out, with weight 0.
     """
 
     name = "ensemble"
 
-    def __init__(self, members: Sequence[Core], task: Task) -> None:
+    def __init__(self, members: Sequence[Core], task: Task, shares: Sequence[float] | None = None) -> None:
         self._members = tuple(members)
+        self._shares = shares
         self._fitted = self._members
         self._bucket_K = buckets(task)
         self._weight_KM = np.full((len(self._bucket_K), len(members)), 1 / len(members), np.float32)
@@ -75,12 +79,23 @@ class Ensemble:
         answers = [member.predict(held_out) for member in fitted]
         for bucket in np.unique(self._bucket_K):
             inside = self._bucket_K == bucket
-            best, loss = best_weights([a[:, inside] for a in answers], held_out_target_NK[:, inside], levels)
+            said, came = [a[:, inside] for a in answers], held_out_target_NK[:, inside]
+            best, loss = self._weights(said, came, levels)
             self._weight_KM[inside] = best
             figures[f"bucket_{bucket}_loss"] = loss
             weights = dict(zip((member.name for member in fitted), best, strict=True))
             figures |= {f"bucket_{bucket}_{member.name}": weights.get(member.name, 0.0) for member in self._members}
         return {**figures, "interrupted": float(told.interrupted)}
+
+    def _weights(
+        self, answers: Sequence[Floats], target_NK: Floats, levels: tuple[float, ...]
+    ) -> tuple[tuple[float, ...], float]:
+        """(weights of the fitted members, their loss)"""
+        if self._shares is None:
+            return best_weights(answers, target_NK, levels)
+        given = self._shares[: len(answers)]
+        weights = tuple(share / sum(given) for share in given)
+        return weights, _loss(np.tensordot(np.asarray(weights, np.float32), answers, 1), target_NK, levels)
 
     def predict(self, seen: Seen) -> Floats:
         """The weighted mean of the members' quantiles. [N, K, Q]"""
@@ -109,7 +124,7 @@ class Ensemble:
         made = helper.make_graph(
             nodes,
             "ensemble",
-            [_renamed(inputs[name], name) for name in (FEATURES, SEQUENCE) if name in inputs],
+            [_renamed(inputs[name], name) for name in (FEATURES, SEQUENCE, SEASONAL) if name in inputs],
             [_renamed(parts[0].graph.output[0], "scaled")],
             initializers,
         )

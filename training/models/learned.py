@@ -56,7 +56,7 @@ class Core(Protocol):
         ...
 
     def to_onnx(self) -> bytes:
-        """A graph from `features` [N, F] and `sequence` [N, P, C] (or one of them) to `scaled` [N, K, Q]."""
+        """A graph from any of `features` [N, F], `sequence` [N, P, C], `seasonal` [N, K, Q] to `scaled` [N, K, Q]."""
         ...
 
 

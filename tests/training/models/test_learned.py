@@ -10,18 +10,22 @@ import onnxruntime
 import pytest
 from scipy import stats
 
-from scaler.forecast.onnx_forecaster import open_graph
+from scaler.bundle.signature import PEAKS
+from scaler.forecast.onnx_forecaster import open_graph, run
 from scaler.series import Floats
 from training.data.synthetic import population
 from training.evaluate.folds import by_time, training_of, windows_of
 from training.export import bundle_of
-from training.features.extract import Seen
+from training.features.extract import Extractor, Seen
+from training.features.seasonal import seasonal_model
 from training.models import Training, silent
 from training.models.ensemble import Ensemble, best_weights, buckets, simplex
 from training.models.learned import FURTHEST, Learned
+from training.models.seasonal import SeasonalCore
 from training.models.xgboost import Boosting, XgboostCore, learned_targets
 from training.parity import ParityBroken, checked
 from training.reference import reference_cases
+from training.seasonal import build
 from training.task import Task, step_leads, task_for
 
 TASK = task_for(300)
@@ -299,3 +303,25 @@ def _loss(said: Floats, target: Floats) -> float:
     error = target[..., None] - said
     level = np.array(LEVELS)
     return float(np.maximum(level * error, (level - 1) * error).mean())
+
+
+def test_the_seasonal_model_is_a_member_like_any_other(training: Training) -> None:
+    """Alone it says what the seasonal model says, and with given shares the mean moves that way; so does the graph."""
+    windows = training.held_out
+    alone, trees = Learned(SeasonalCore(TASK), TASK), Learned(XgboostCore(TASK, FEW), TASK)
+    both = Learned(Ensemble((XgboostCore(TASK, FEW), SeasonalCore(TASK)), TASK, (0.25, 0.75)), TASK)
+    for model in (alone, trees, both):
+        model.fit(training)
+    seasonal = build(seasonal_model(TASK))
+    session = open_graph(seasonal, "seasonal")
+    inputs = {value.name: windows.past.inputs()[value.name] for value in session.get_inputs()}
+    np.testing.assert_allclose(
+        alone.predict_quantiles(windows.past).peaks_NWQ,
+        run(session, inputs, "seasonal")[PEAKS.name],
+        rtol=1e-3,
+        atol=1e-2,
+    )
+    seen = Extractor(TASK)(windows.past).seen
+    mean = 0.25 * trees._core.predict(seen) + 0.75 * alone._core.predict(seen)
+    np.testing.assert_allclose(both._core.predict(seen), mean, atol=1e-5)
+    checked(both, both.to_onnx(), windows.past)

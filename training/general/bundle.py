@@ -1,0 +1,128 @@
+"""Makes the general bundle that ships with the scaler: `make default-bundle TRACES=FOLDER`.
+
+Learns anew for each system that is left out, to be judged on it; then from all of them, and that one ships. Its scores
+are in its manifest: those of systems left out, and those of systems that no licence lets it learn from.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from scaler.bundle import Bundle, Manifest, read_bundle
+from scaler.bundle.signature import PEAKS, QUANTILES
+from scaler.forecast.onnx_forecaster import open_graph, run
+from training.data.load import Series, load
+from training.data.windows import Past
+from training.export import bundle_of, export
+from training.general.data import JUDGED_ONLY, SEED, SOURCES, STEP_SECONDS, training_windows
+from training.general.scores import Score, scores, summary
+from training.models import Model, Training
+from training.parity import checked
+from training.reference import reference_cases
+from training.seasonal_bundle import ROOT
+from training.seasonal_bundle import SHIPPED as SEASONAL
+from training.task import Prediction, Task, task_for
+
+SHIPPED = ROOT / "scaler" / "bundle" / "shipped" / "general"
+NAME, VERSION = "general", "1"
+LARGEST_BYTES = 5_000_000
+CHUNK = 256
+NETWORKS = 4
+SHARES = (0.7, 0.3)
+"""of the networks and of the seasonal model, by the losses on systems left out"""
+
+
+def core(task: Task, threads: int) -> Model:
+    """The model before it has learned anything."""
+    from training.models.ensemble import Ensemble
+    from training.models.learned import Learned
+    from training.models.seasonal import SeasonalCore
+    from training.models.torch_model.core import mlp
+    from training.models.torch_model.fit import Fitting
+
+    networks = mlp(Fitting(threads=threads), members=NETWORKS)
+    return Learned(Ensemble((networks, SeasonalCore(task)), task, SHARES), task, threads)
+
+
+def fitted(series: Sequence[Series], task: Task, threads: int) -> tuple[Model, Past]:
+    """(the model, some of what it has learned from)"""
+    windows, held_out = training_windows(series, task)
+    model = core(task, threads)
+    model.fit(Training(task, tuple(series), windows, held_out, SEED))
+    return model, held_out.past
+
+
+def unseen(traces: Path, task: Task, threads: int) -> Iterator[Score]:
+    """Scores of each system by a model that has not seen it."""
+    seasonal = answers(read_bundle(SEASONAL))
+    for system in SOURCES:
+        others = recorded(traces, [name for name in SOURCES if name != system])
+        model, _ = fitted(others, task, threads)
+        yield from scores(recorded(traces, [system]), task, model.predict_quantiles, seasonal)
+
+
+def answers(bundle: Bundle) -> Callable[[Past], Prediction]:
+    """What the bundle's graph says of windows."""
+    session = open_graph(bundle.graph, bundle.manifest.model)
+    wanted = [value.name for value in session.get_inputs()]
+
+    def ask(past: Past) -> Prediction:
+        inputs = {name: past.inputs()[name] for name in wanted}
+        parts = [
+            run(session, {name: values[i : i + CHUNK] for name, values in inputs.items()}, bundle.manifest.model)
+            for i in range(0, len(past), CHUNK)
+        ]
+        return Prediction(*(np.concatenate([part[t.name] for part in parts]) for t in (QUANTILES, PEAKS)))
+
+    return ask
+
+
+def recorded(traces: Path, names: Iterable[str]) -> tuple[Series, ...]:
+    """The series of these trace files. Raises DataError where one is missing or cannot be read."""
+    return load([traces / f"{name}.csv.gz" for name in names]).series
+
+
+def made(traces: Path, task: Task, threads: int, told: Iterable[Score]) -> Bundle:
+    """The bundle that has learned from all systems it may; `told`: scores of models that have not."""
+    model, past = fitted(recorded(traces, SOURCES), task, threads)
+    graph = model.to_onnx()
+    checked(model, graph, past.take(np.arange(0, len(past), max(1, len(past) // 100))))
+    seasonal = answers(read_bundle(SEASONAL))
+    strangers = recorded(traces, JUDGED_ONLY)
+    found = summary([*told, *scores(strangers, task, model.predict_quantiles, seasonal)])
+    manifest: Manifest = task.manifest(
+        NAME,
+        VERSION,
+        trained={
+            "method": "four small networks learn where the seasonal model is wrong; averaged with it, 7 to 3",
+            "data": f"{', '.join(SOURCES)}; mixtures of these; synthetic demand",
+            "code": f"training.general, seed {SEED}",
+            "scores": "loss of the peak over that of the seasonal model, median over series of systems not seen",
+        },
+        scores=found,
+        data_licence="; ".join(f"{name}: {source.terms}" for name, source in SOURCES.items()),
+    )
+    return bundle_of(graph, manifest, reference_cases(manifest))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m training.general.bundle", description=__doc__)
+    parser.add_argument("traces", type=Path, help="folder of the recorded systems, a .csv.gz each")
+    parser.add_argument("--threads", type=int, default=1, help="the result depends on it in the last bits")
+    options = parser.parse_args(arguments)
+    task = task_for(STEP_SECONDS)
+    bundle = made(options.traces, task, options.threads, list(unseen(options.traces, task, options.threads)))
+    if len(bundle.graph) > LARGEST_BYTES:
+        print(f"the graph has {len(bundle.graph)} bytes, at most {LARGEST_BYTES} may ship", file=sys.stderr)
+        return 1
+    export(bundle, SHIPPED)
+    print("\n".join(f"{value:7.3f}  {name}" for name, value in bundle.manifest.scores.items()))
+    print(f"wrote {SHIPPED.relative_to(ROOT)}: {len(bundle.graph) / 1e6:.1f} MB; steps of {STEP_SECONDS} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

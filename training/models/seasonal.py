@@ -1,0 +1,47 @@
+"""The seasonal model as a core: it learns nothing, and steadies those that do. Axes: see training.models.learned."""
+
+from collections.abc import Mapping
+
+import onnx_ir as ir
+
+from scaler.series import Floats
+from training import graph
+from training.features.extract import SEASONAL, Seen
+from training.models import Progress
+from training.task import Task, step_leads
+
+
+class SeasonalCore:
+    """What the seasonal model says, see `training.models.learned.Core`."""
+
+    name = "seasonal"
+
+    def __init__(self, task: Task) -> None:
+        self._shape = ("N", task.sizes.W + len(step_leads(task)), task.sizes.Q)
+
+    def fit(
+        self,
+        seen: Seen,
+        target_NK: Floats,
+        held_out: Seen,
+        held_out_target_NK: Floats,
+        levels: tuple[float, ...],
+        seed: int,
+        progress: Progress,
+    ) -> Mapping[str, float]:
+        """There is nothing to fit."""
+        return {}
+
+    def predict(self, seen: Seen) -> Floats:
+        """[N, K, Q]. Raises ValueError where the features did not come with it."""
+        if seen.seasonal_NKQ is None:
+            raise ValueError("seasonal: the features must come with what the seasonal model says")
+        return seen.seasonal_NKQ
+
+    def to_onnx(self) -> bytes:
+        """`seasonal` as `scaled`."""
+        with graph.building("seasonal") as (builder, op):
+            said = op.Identity(builder.input(SEASONAL, ir.DataType.FLOAT, self._shape))
+            said.shape, said.dtype = ir.Shape(self._shape), ir.DataType.FLOAT
+            builder.add_output(said, "scaled")
+            return graph.serialised(builder, "headway")
