@@ -13,7 +13,7 @@ from types import MappingProxyType
 import scaler.bundle
 from scaler.bundle import fetch, find_bundles, read_bundle
 from scaler.errors import BundleInvalid
-from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster, open_bundle
+from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster, open_bundle, open_later
 from scaler.trigger import Trigger
 
 SHIPPED = Path(scaler.bundle.__file__).parent / "shipped"
@@ -47,8 +47,11 @@ class Shipped:
 
 
 def open_shipped(threads: int = 1, general: Path = GENERAL) -> Shipped:
-    """Both bundles. Raises BundleInvalid where even the seasonal one cannot be used."""
-    seasonal = load_forecaster(SEASONAL, threads)
+    """Both bundles; the seasonal one, which few need, is opened when it is first asked.
+
+    Raises BundleInvalid where even that cannot be read.
+    """
+    seasonal = open_later(read_bundle(SEASONAL), str(SEASONAL), threads)
     try:
         return Shipped(load_forecaster(general, threads, otherwise=seasonal), seasonal)
     except BundleInvalid as refusal:

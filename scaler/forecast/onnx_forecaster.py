@@ -3,8 +3,10 @@
 Axes: N series, T fine past steps, L coarse past blocks, H future steps, W window lengths, Q levels.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnxruntime
@@ -30,6 +32,31 @@ log = structlog.get_logger(__name__)
 _DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(double)": "float64"}
 
 
+class Session(Protocol):
+    """What is used of an onnxruntime.InferenceSession."""
+
+    def get_outputs(self) -> Sequence[onnxruntime.NodeArg]: ...
+
+    def run(self, names: Sequence[str], inputs: Mapping[str, NDArray[np.generic]]) -> Sequence[NDArray[np.generic]]: ...
+
+
+class _LateSession:
+    """A session that is opened when it is first used."""
+
+    def __init__(self, opened: Callable[[], Session]) -> None:
+        self._open = opened
+
+    @cached_property
+    def _session(self) -> Session:
+        return self._open()
+
+    def get_outputs(self) -> Sequence[onnxruntime.NodeArg]:
+        return self._session.get_outputs()
+
+    def run(self, names: Sequence[str], inputs: Mapping[str, NDArray[np.generic]]) -> Sequence[NDArray[np.generic]]:
+        return self._session.run(names, inputs)
+
+
 class OnnxForecaster:
     """A loaded bundle: `Forecaster` for everything that its manifest serves. Thread-safe.
 
@@ -40,7 +67,7 @@ class OnnxForecaster:
     def __init__(
         self,
         manifest: Manifest,
-        session: onnxruntime.InferenceSession,
+        session: Session,
         chunk: int = CHUNK,
         otherwise: "OnnxForecaster | None" = None,
     ) -> None:
@@ -123,11 +150,20 @@ def open_bundle(
     bundle: Bundle, name: str, threads: int = 1, chunk: int = CHUNK, otherwise: OnnxForecaster | None = None
 ) -> OnnxForecaster:
     """As `load_forecaster`, for a bundle already read; `name` is what a refusal calls it."""
+    return OnnxForecaster(bundle.manifest, _checked_session(bundle, name, threads), chunk, otherwise)
+
+
+def open_later(bundle: Bundle, name: str, threads: int = 1) -> OnnxForecaster:
+    """As `open_bundle`, but the graph is opened and checked when the first forecast is wanted of it."""
+    return OnnxForecaster(bundle.manifest, _LateSession(lambda: _checked_session(bundle, name, threads)))
+
+
+def _checked_session(bundle: Bundle, name: str, threads: int) -> onnxruntime.InferenceSession:
     session = open_graph(bundle.graph, name, threads)
     told = _declared_differences(session, bundle.manifest) or _replayed_differences(session, bundle, name)
     if told:
         raise BundleInvalid(name, tuple(told))
-    return OnnxForecaster(bundle.manifest, session, chunk, otherwise)
+    return session
 
 
 def open_graph(graph: bytes, name: str, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -144,7 +180,7 @@ def open_graph(graph: bytes, name: str, threads: int = 1) -> onnxruntime.Inferen
         raise BundleInvalid(name, (f"model.onnx cannot be loaded: {error}",)) from error
 
 
-def run(session: onnxruntime.InferenceSession, inputs: Mapping[str, NDArray[np.generic]], name: str) -> Arrays:
+def run(session: Session, inputs: Mapping[str, NDArray[np.generic]], name: str) -> Arrays:
     """All outputs by name. Raises BundleInvalid when the graph fails."""
     names = [output.name for output in session.get_outputs()]
     try:
