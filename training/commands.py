@@ -46,7 +46,7 @@ class By(StrEnum):
 
 Data = Annotated[list[Path], typer.Option("--data", help="A file of recorded demand; several may be given.")]
 Step = Annotated[str | None, typer.Option(help="Grid of the model, as 60s or 5m. Default: the step of most series.")]
-Seed = Annotated[int, typer.Option(min=0, help="Equal seeds give equal models.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Equal seeds give equal models.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of a fit, and series fitted at a time.")]
 Zone = Annotated[str, typer.Option(help="IANA zone of the recorded systems, for days and weeks.")]
 LearnedFrom = Annotated[
@@ -288,8 +288,10 @@ def _reached(settings: Any, wanted: list[Any]) -> Any:
 
 
 def _print_outcome(order: Any, outcome: Any) -> None:
-    for refused in (*outcome.loaded.refused, *outcome.fold.left_out):
+    for refused in outcome.loaded.refused:
         typer.echo(f"left out: {refused}", err=True)
+    for unjudged in outcome.fold.left_out:
+        typer.echo(f"not judged: {unjudged}", err=True)
     if outcome.found:
         found = outcome.found
         chosen = ", ".join(f"{name} {_brief(value)}" for name, value in found.choices.items())
@@ -304,8 +306,14 @@ def _print_outcome(order: Any, outcome: Any) -> None:
             f"{row.model:<16} peak loss {row.peak_loss:.4f} ({row.median_ratio:.2f} of the better naive)  "
             f"p90 coverage {row.peak_coverage:.3f}"
         )
+    for told in outcome.comparison.left_out:
+        typer.echo(f"not judged: {told}", err=True)
+    for name, reason in outcome.failed.items():
+        typer.echo(f"not served: {name}: {reason}", err=True)
+    for told in _losing(outcome.comparison.summary, outcome.model):
+        typer.echo(told, err=True)
     others = _not_judged(outcome.comparison, (*outcome.loaded.refused, *outcome.fold.left_out))
-    typer.echo(f"judged on {outcome.comparison.series} series, {others} are not judged")
+    typer.echo(f"judged on {outcome.comparison.series} series, not on {others} others")
     typer.echo(f"export agrees with the model to {outcome.parity.largest:.1e}")
     for form in outcome.forms:
         typer.echo(
@@ -337,10 +345,10 @@ def _print_compared(asked: Any, compared: Any, as_json: bool) -> None:
         typer.echo(json.dumps(summary, indent=2))
         return
     for told in left_out:
-        typer.echo(f"left out: {told}", err=True)
+        typer.echo(f"not judged: {told}", err=True)
     _print_ranking(comparison)
     if others := _not_judged(comparison, compared.refused):
-        typer.echo(f"{others} series are not judged")
+        typer.echo(f"series that are not judged: {others}")
     for model in comparison.summary["model"]:
         typer.echo(f"{model}: {verdicts[model]}")
     for name, reason in compared.failed.items():
@@ -370,6 +378,15 @@ def _print_ranking(comparison: Any) -> None:
             f"{row.size_bytes / 1e3:.0f}",
         )
     Console(highlight=False).print(table)
+
+
+def _losing(summary: Any, model: str) -> Iterator[str]:
+    """What speaks against serving the model: who loses less."""
+    loss = summary.set_index("model")["median_ratio"]
+    if loss[model] > 1:
+        yield f"warning: {model} loses {loss[model]:.2f} times what the better naive model loses: do not serve it"
+    elif "general" in loss.index and loss[model] > loss["general"]:
+        yield f"warning: the general bundle, which ships, loses less than {model}; train on more, or serve that"
 
 
 def _not_judged(comparison: Any, refused: Iterable[Any]) -> int:

@@ -1,7 +1,7 @@
 """`headway train compare`: recipes fitted on the same folds, judged on the same windows, as a page and a table.
 
-The two naive models always take part. What each says comes from its exported graph, run as the scaler runs it. A recipe
-that fails leaves the comparison, with the reason; the others go on.
+The two naive models always take part, and the bundle that ships where it reads the grid. What each says comes from its
+exported graph, run as the scaler runs it. A recipe that fails leaves the comparison, with the reason; the others go on.
 """
 
 import json
@@ -39,6 +39,7 @@ from training.run import (
     record_of,
     training_without_marked,
 )
+from training.shipped import shipped_for
 from training.task import Prediction, Task
 
 REPORT, SCORES, RECORD = "report.html", "scores.csv", "compare.json"
@@ -136,7 +137,9 @@ class _Contest:
 
     def __post_init__(self) -> None:
         effort = Effort(self.asked.threads)
-        self._recipes = BASELINES | {name: RECIPES[name](effort) for name in self.asked.recipes}
+        ships = shipped_for(self.task)
+        others = BASELINES | ({} if ships is None else {ships.name: Recipe(lambda _: ships)})
+        self._recipes = others | {name: RECIPES[name](effort) for name in self.asked.recipes}
         if self.asked.by == "system":
             per_series = [name for name, recipe in self._recipes.items() if recipe.per_series]
             self._leave_out(dict.fromkeys(per_series, ONLY_BY_TIME))

@@ -12,9 +12,11 @@ from scaler.bundle.signature import PEAKS, QUANTILES, SERIES
 from scaler.errors import HeadwayError
 from scaler.forecast.onnx_forecaster import open_graph, run
 from scaler.series import Floats
+from training.data.load import LARGEST
 from training.data.windows import Past
 from training.models import Model
 
+HUGE_FACTOR = 1e9
 TOLERANCE = 1e-3
 """largest difference, relative to the window's largest quantile"""
 CHUNK = 256
@@ -43,7 +45,7 @@ def checked(model: Model, graph: bytes, past: Past, seed: int = 0) -> Difference
 
 
 def damaged(past: Past, seed: int) -> dict[str, Past]:
-    """The windows as they are, with gaps, near zero, short, huge and tiny."""
+    """The windows as they are, with gaps, near zero, short, and as huge as demand may be."""
     rng = np.random.default_rng(seed)
     holes = rng.random(past.history_NT.shape) < 0.2
     steps = past.history_NT.shape[1]
@@ -62,7 +64,7 @@ def damaged(past: Past, seed: int) -> dict[str, Past]:
             long_history_NL2=np.full_like(past.long_history_NL2, np.nan),
         ),
         "near zero": scaled(1e-9),
-        "huge": scaled(1e9),
+        "huge": scaled(min(HUGE_FACTOR, LARGEST / max(1.0, float(np.nanmax(past.history_NT, initial=0.0))))),
     }
 
 

@@ -48,30 +48,45 @@ def of_manifest(path: Path, default_server: str) -> tuple[list[Wanted], list[Ref
         reason = error.strerror if isinstance(error, OSError) else error
         raise Usage(f"--triggers {str(path)!r}: {reason}") from None
     context = Context(trigger_rules=TriggerRules(default_server, ("*",)))
-    triggers: list[Trigger] = []
+    ours: list[Trigger] = []
+    keda: list[Trigger] = []
     refused = []
     for scaled in manifest.objects:
         for entry in scaled.triggers:
             found = _trigger(scaled, entry, context)
             if isinstance(found, Trigger):
-                triggers.append(found)
+                (ours if entry.ours else keda).append(found)
             elif found:
                 refused.append(Refused(path.name, f"{scaled.namespace}/{scaled.name}", found))
-    if not triggers and not refused:
+    if not ours and not keda and not refused:
         raise Usage(f"--triggers {str(path)!r}: no trigger in it asks Prometheus")
+    return _named([*ours, *_not_asked_by(ours, keda)]), refused
+
+
+def _not_asked_by(ours: Sequence[Trigger], keda: Sequence[Trigger]) -> list[Trigger]:
+    """KEDA's own triggers without those that are the reactive floor next to one of ours: these ask the same."""
+    asked = {(one.namespace, one.name, one.query) for one in ours}
+    return [one for one in keda if (one.namespace, one.name, one.query) not in asked]
+
+
+def _named(triggers: Sequence[Trigger]) -> list[Wanted]:
     names = [f"{one.namespace}/{one.name}" for one in triggers]
     several = {name for name, count in Counter(names).items() if count > 1}
     return [
-        Wanted(
-            f"{name}/{short_hash(one)}" if name in several else name,
-            one.query,
-            one.server_address,
-            one.ignore_null_values,
-            one.tenant,
-            one.query_parameters,
-        )
+        _asked(one, f"{name}/{short_hash(one)}" if name in several else name)
         for name, one in zip(names, triggers, strict=True)
-    ], refused
+    ]
+
+
+def _asked(trigger: Trigger, name: str) -> Wanted:
+    return Wanted(
+        name,
+        trigger.query,
+        trigger.server_address,
+        trigger.ignore_null_values,
+        trigger.tenant,
+        trigger.query_parameters,
+    )
 
 
 def _trigger(scaled: ScaledObject, entry: TriggerEntry, context: Context) -> Trigger | str:

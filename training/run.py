@@ -7,7 +7,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from pathlib import Path
@@ -32,6 +32,7 @@ from training.parity import Difference, checked
 from training.recipes import RECIPES, Effort
 from training.reference import reference_cases
 from training.search import SPACES, Found, search
+from training.shipped import shipped_for
 from training.shrinking import Form, shrunk
 from training.task import Prediction, Task, task_for
 
@@ -87,6 +88,10 @@ class Outcome:
     """the fit was ended early: the best until then was judged and exported"""
     found: Found | None = None
     """by the search, where one was asked for"""
+    model: str = ""
+    """its name in the comparison"""
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """series that it has no forecast for, and why"""
     forms: tuple[Form, ...] = ()
     """the graph as it was learned and as int8, where that was asked for"""
 
@@ -125,13 +130,14 @@ def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[],
     if order.int8:
         graph, forms = _shrunk(model, graph, test, task, naive)
     bundle = _bundle(order, task, model, graph, comparison, loaded, data)
+    failed = dict(getattr(model, "failed", {}))
     record = {
         **record_of(order.data, data, order.timezone, order.threads, order.seed, task, fold),
         "recipe": order.recipe,
         "windows": order.windows,
         "search": found and found.record,
         "interrupted": interrupted,
-        "failed": dict(getattr(model, "failed", {})),
+        "failed": failed,
         "fit": {name: float(value) for name, value in fit.items()},
         "parity": asdict(parity),
         "scores": json.loads(comparison.summary.drop(columns=_TIMED).to_json(orient="records")),
@@ -139,7 +145,9 @@ def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[],
     }
     _write(order.out, bundle, record)
     progress("exporting", 1.0)
-    return Outcome(bundle, comparison, parity, fit, loaded, cleaned, fold, interrupted, found, forms)
+    return Outcome(
+        bundle, comparison, parity, fit, loaded, cleaned, fold, interrupted, found, model.name, failed, forms
+    )
 
 
 def read(data: Sequence[Path], timezone: str, step_seconds: int | None) -> tuple[Loaded, Task]:
@@ -221,6 +229,8 @@ def _refuse(order: Order) -> None:
     except ValueError:
         rule = "must be at most 63 of a-z, 0-9, '.', '_' and '-', the first a letter or digit"
         raise OrderRefused(f"name {name!r}: {rule}") from None
+    if order.out.is_symlink():
+        raise OrderRefused(f"out {str(order.out)!r}: is a symbolic link; name the folder that it points to")
     if order.out.exists() and not _ours(order.out):
         raise OrderRefused(f"out {str(order.out)!r}: holds other things than a bundle, which would be lost")
 
@@ -274,8 +284,8 @@ def _fitted(
 
 
 def _judged(model: Model, training: Training, test: Windows) -> tuple[Comparison, Mapping[str, Prediction]]:
-    """(the comparison with both naive models, what these say)"""
-    judges: list[Model] = [Persistence(), SeasonalNaive()]
+    """(the comparison with the naive models and, where it reads the grid, the bundle that ships; what these say)"""
+    judges: list[Model] = [Persistence(), SeasonalNaive(), *filter(None, [shipped_for(training.task)])]
     try:
         for judge in judges:
             judge.fit(training)

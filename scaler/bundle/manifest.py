@@ -50,6 +50,8 @@ class Manifest(BaseModel):
         for field, values in (("levels", self.levels), ("peak_steps", self.peak_steps)):
             if list(values) != sorted(set(values)):
                 raise ValueError(f"{field} must ascend")
+        if self.coarse_seconds % self.step_seconds:
+            raise ValueError("coarse_seconds must be a multiple of step_seconds")
         if self.peak_steps and self.peak_steps[-1] > self.horizon_steps:
             raise ValueError("peak_steps must not reach beyond horizon_steps")
         if self.minimum_history_steps > self.steps:

@@ -39,23 +39,33 @@ class _Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """What comes with the package. default: `general`, or `seasonal` where that was refused, as `refusals` tell."""
+    """What comes with the package. default: `general`, or `seasonal` where that was refused, as `refusals` tell.
+
+    seasonal: None where that was refused, and bundles stand without it.
+    """
 
     default: OnnxForecaster
-    seasonal: OnnxForecaster
+    seasonal: OnnxForecaster | None
     refusals: Mapping[str, BundleInvalid] = field(default_factory=dict)
 
 
-def open_shipped(threads: int = 1, general: Path = GENERAL) -> Shipped:
+def open_shipped(threads: int = 1, general: Path = GENERAL, seasonal: Path = SEASONAL) -> Shipped:
     """Both bundles; the seasonal one, which few need, is opened when it is first asked.
 
-    Raises BundleInvalid where even that cannot be read.
+    Raises BundleInvalid where neither can be used.
     """
-    seasonal = open_later(read_bundle(SEASONAL), str(SEASONAL), threads)
+    refusals: dict[str, BundleInvalid] = {}
+    later: OnnxForecaster | None = None
     try:
-        return Shipped(load_forecaster(general, threads, otherwise=seasonal), seasonal)
+        later = open_later(read_bundle(seasonal), str(seasonal), threads)
     except BundleInvalid as refusal:
-        return Shipped(seasonal, seasonal, {str(general): refusal})
+        refusals[str(seasonal)] = refusal
+    try:
+        return Shipped(load_forecaster(general, threads, otherwise=later), later, refusals)
+    except BundleInvalid as refusal:
+        if later is None:
+            raise
+        return Shipped(later, later, {**refusals, str(general): refusal})
 
 
 class Catalog:
@@ -92,7 +102,7 @@ class Catalog:
     def forecasters(self) -> Mapping[str, OnnxForecaster]:
         """All bundles in use by name. A bundle that bears a shipped one's name takes its place here."""
         every = (self.shipped.seasonal, self.shipped.default, *self._loaded.bundles.values())
-        return MappingProxyType({forecaster.manifest.name: forecaster for forecaster in every})
+        return MappingProxyType({forecaster.manifest.name: forecaster for forecaster in every if forecaster})
 
     @property
     def champion(self) -> OnnxForecaster:

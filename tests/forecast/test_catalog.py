@@ -46,6 +46,15 @@ def test_without_a_sound_general_bundle_the_seasonal_one_serves(tmp_path: Path) 
     assert "checksum" in str(catalog.refusals[str(tmp_path / "general")])
 
 
+def test_without_a_sound_seasonal_bundle_the_general_one_serves_alone(tmp_path: Path) -> None:
+    """What cannot be opened later is refused at once, and nothing else is disturbed."""
+    spoil(put(tmp_path / "seasonal"))
+    catalog = Catalog(open_shipped(seasonal=tmp_path / "seasonal"), "", "", 1, None)
+    assert catalog.champion.model == "general@1"
+    assert list(catalog.forecasters) == ["general"]
+    assert "checksum" in str(catalog.refusals[str(tmp_path / "seasonal")])
+
+
 def test_one_bundle_folder_becomes_the_champion(tmp_path: Path) -> None:
     """`auto` means the operator's bundle; the shipped one stays to be had by name."""
     catalog = Catalog.open(str(put(tmp_path / "mine")))

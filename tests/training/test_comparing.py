@@ -14,6 +14,8 @@ from tests.training.recording import add_series, write_recording
 from tests.training.stand_ins import Around, press_ctrl_c, recipe_of
 from training import recipes
 from training.models import Model, Progress
+from training.shipped import shipped_for
+from training.task import task_for
 
 WRITTEN = {"report.html", "scores.csv", "compare.json"}
 
@@ -203,3 +205,11 @@ def test_older_files_are_replaced_as_a_whole_or_not_at_all(
     assert compared(sites, out, "naive").exit_code == 0
     after = {path.name: path.read_text() for path in out.iterdir()}
     assert {name for name in after if after[name] != before[name]} == WRITTEN
+
+
+def test_the_bundle_that_ships_takes_part_on_its_grid() -> None:
+    """On the minute grid it is asked, on another it has nothing to say."""
+    found = shipped_for(task_for(60))
+    assert found is not None
+    assert found.name == "general"
+    assert shipped_for(task_for(300)) is None

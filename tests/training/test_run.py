@@ -20,9 +20,12 @@ from tests.training.recording import add_series, write_recording
 from tests.training.stand_ins import Around, Drawing, press_ctrl_c, recipe_of
 from training import recipes
 from training.data.load import Series
+from training.data.windows import Past
 from training.models import Progress, Training
 from training.models.prophet_fit import Fit, _fit_or_reason
+from training.parity import Difference
 from training.search import Found
+from training.task import Prediction
 
 WRITTEN = {"model.onnx", "manifest.json", "reference.npz", "run.json"}
 
@@ -74,7 +77,7 @@ def test_a_run_leaves_a_bundle_that_the_scaler_takes(recorded: Path, tmp_path: P
     assert record["search"] is None
     assert not record["interrupted"]
     assert "series 'still': is constant" in told
-    assert "judged on 2 series, 1 are not judged" in told
+    assert "judged on 2 series, not on 1 others" in told
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
@@ -329,3 +332,26 @@ def test_int8_of_what_has_no_weights_is_refused(recorded: Path, tmp_path: Path) 
     assert result.exit_code == 1
     assert "has no weights that int8 could hold" in result.output
     assert not (tmp_path / "none").exists()
+
+
+def test_a_link_is_not_replaced(recorded: Path, tmp_path: Path) -> None:
+    """Whoever reads what it points to would go on with the old bundle; it is told before any work."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    result = asked("naive", recorded, tmp_path / "link")
+    assert result.exit_code == 2
+    assert "link': is a symbolic link" in result.output
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_a_model_that_loses_is_told(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle that is worse than doing nothing comes with a warning."""
+
+    class Wild(Around):
+        def predict_quantiles(self, past: Past) -> Prediction:
+            said = super().predict_quantiles(past)
+            return Prediction(said.quantiles_NHQ * 9, said.peaks_NWQ * 9)
+
+    monkeypatch.setitem(recipes.RECIPES, "naive", recipe_of(lambda: Wild(lambda _: None)))
+    monkeypatch.setattr("training.run.checked", lambda *_: Difference(0.0, ""))
+    assert "times what the better naive model loses: do not serve it" in trained("naive", recorded, tmp_path / "wild")

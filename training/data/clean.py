@@ -131,6 +131,12 @@ def _judged(kind: Kind, series: Series, found: Iterable[slice], usual_S: Floats)
     return _marks(series, runs), [_finding(kind, series, run, usual_S) for run in runs]
 
 
+def _furthest(above_S: Floats, run: slice) -> int:
+    """Where in the run demand was furthest from the usual; its begin, where neither is known together."""
+    above = np.nan_to_num(np.abs(above_S[run]), nan=-1.0)
+    return int(run.start) + int(np.argmax(above))
+
+
 def _marks(series: Series, runs: Sequence[slice]) -> Marks:
     marks_S = np.zeros(len(series.values), np.bool_)
     for run in runs:
@@ -139,7 +145,7 @@ def _marks(series: Series, runs: Sequence[slice]) -> Marks:
 
 
 def _finding(kind: Kind, series: Series, run: slice, usual_S: Floats) -> Finding:
-    far = run.start + int(np.nanargmax(np.abs(series.values[run] - usual_S[run])))
+    far = _furthest(series.values - usual_S, run)
     words = f"demand of {series.values[far]:.3g} where {usual_S[far]:.3g} is usual at this time"
     since, until = (series.start + series.step_seconds * place for place in (run.start, run.stop))
     return Finding(kind, since, until, words)
@@ -329,7 +335,7 @@ def _anomalies(series: Series, odd_S: Floats) -> Iterator[slice]:
 
 def _recurs(series: Series, above_S: Floats, run: slice) -> bool:
     """Whether demand went as far beyond the usual on other days around the time of the run."""
-    far = above_S[run.start + int(np.nanargmax(np.abs(above_S[run])))]
+    far = above_S[_furthest(above_S, run)]
     as_far_S = above_S * np.sign(far) >= AS_FAR * abs(far)
     reach = _steps(series, RECURS_MINUTES, least=0)
     others = {*itertools.chain(*_lags(series))}

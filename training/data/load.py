@@ -4,6 +4,9 @@ One row per series and moment, columns `series,timestamp,value` and optionally `
 is a missing row. What is wrong with one series never keeps the others out.
 """
 
+import lzma
+import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,13 +22,14 @@ from numpy.typing import NDArray
 from scaler.series import Floats
 
 COLUMNS = ("series", "timestamp", "value")
-LARGEST = 1e30
-"""beyond it float32 has no room left for a square"""
+LARGEST = 9.2e15
+"""the arithmetic of the HPA ends there, in milli-units"""
 JITTER = 0.1
 """how far from its place on the regular step a timestamp may lie, as a share of the step"""
 MOST_BINS_PER_ROW = 100
 """a series with fewer rows for its span is hardly one; it also keeps one wrong year from filling the memory"""
 DAY_SECONDS = 86_400
+_PACKED_WRONG = (zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 
 
 class DataError(Exception):
@@ -130,7 +134,7 @@ def _read(path: Path) -> pd.DataFrame:
         return pd.read_csv(path, dtype={"series": str, "timestamp": str, "unit": str}, low_memory=False)
     except pd.errors.EmptyDataError:
         raise DataError(f"{path.name}: is empty") from None
-    except (OSError, EOFError, ValueError, NotImplementedError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, TypeError, ImportError, NotImplementedError, *_PACKED_WRONG) as error:
         raise DataError(f"{path.name}: cannot be read: {error}") from None
 
 

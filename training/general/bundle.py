@@ -6,14 +6,12 @@ are in its manifest: those of systems left out, and those of systems that no lic
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from scaler.bundle import Bundle, Manifest, read_bundle
-from scaler.bundle.signature import PEAKS, QUANTILES
-from scaler.forecast.onnx_forecaster import open_graph, run
 from training.data.load import Series, load
 from training.data.windows import Past
 from training.export import bundle_of, export
@@ -24,12 +22,12 @@ from training.parity import checked
 from training.reference import reference_cases
 from training.seasonal_bundle import ROOT
 from training.seasonal_bundle import SHIPPED as SEASONAL
-from training.task import Prediction, Task, task_for
+from training.shipped import Asked
+from training.task import Task, task_for
 
 SHIPPED = ROOT / "scaler" / "bundle" / "shipped" / "general"
 NAME, VERSION = "general", "1"
 LARGEST_BYTES = 5_000_000
-CHUNK = 256
 NETWORKS = 4
 SHARES = (0.7, 0.3)
 """of the networks and of the seasonal model, by the losses on systems left out"""
@@ -57,27 +55,11 @@ def fitted(series: Sequence[Series], task: Task, threads: int) -> tuple[Model, P
 
 def unseen(traces: Path, task: Task, threads: int) -> Iterator[Score]:
     """Scores of each system by a model that has not seen it."""
-    seasonal = answers(read_bundle(SEASONAL))
+    seasonal = Asked(read_bundle(SEASONAL)).predict_quantiles
     for system in SOURCES:
         others = recorded(traces, [name for name in SOURCES if name != system])
         model, _ = fitted(others, task, threads)
         yield from scores(recorded(traces, [system]), task, model.predict_quantiles, seasonal)
-
-
-def answers(bundle: Bundle) -> Callable[[Past], Prediction]:
-    """What the bundle's graph says of windows."""
-    session = open_graph(bundle.graph, bundle.manifest.model)
-    wanted = [value.name for value in session.get_inputs()]
-
-    def ask(past: Past) -> Prediction:
-        inputs = {name: past.inputs()[name] for name in wanted}
-        parts = [
-            run(session, {name: values[i : i + CHUNK] for name, values in inputs.items()}, bundle.manifest.model)
-            for i in range(0, len(past), CHUNK)
-        ]
-        return Prediction(*(np.concatenate([part[t.name] for part in parts]) for t in (QUANTILES, PEAKS)))
-
-    return ask
 
 
 def recorded(traces: Path, names: Iterable[str]) -> tuple[Series, ...]:
@@ -90,7 +72,7 @@ def made(traces: Path, task: Task, threads: int, told: Iterable[Score]) -> Bundl
     model, past = fitted(recorded(traces, SOURCES), task, threads)
     graph = model.to_onnx()
     checked(model, graph, past.take(np.arange(0, len(past), max(1, len(past) // 100))))
-    seasonal = answers(read_bundle(SEASONAL))
+    seasonal = Asked(read_bundle(SEASONAL)).predict_quantiles
     strangers = recorded(traces, JUDGED_ONLY)
     found = summary([*told, *scores(strangers, task, model.predict_quantiles, seasonal)])
     manifest: Manifest = task.manifest(

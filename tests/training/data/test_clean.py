@@ -234,3 +234,13 @@ def test_marked_moments_are_no_truth() -> None:
     assert np.flatnonzero(unknown[1]).tolist() == list(range(10, 16))
     assert kept.past is windows.past
     assert not np.isnan(windows.truth.demand_NH).any()
+
+
+def test_a_series_that_is_hardly_there_is_no_reason_to_fail() -> None:
+    """Ninety-seven of a hundred values missing, whichever: something is said of the rest, or nothing is marked."""
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        values = random.poisson(120, 14_400).astype(np.float32)
+        values[random.random(len(values)) < 0.97] = np.nan
+        cleaned = clean(Series("system", "sparse", "", 1_700_006_400.0, 60, values))
+        assert cleaned.mask_S.sum() < 0.5 * np.isfinite(values).sum()

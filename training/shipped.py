@@ -1,0 +1,54 @@
+"""The bundle that ships with the scaler, as a model: whoever trains wants to know whether that beats it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from scaler.bundle import Bundle, read_bundle
+from scaler.bundle.signature import PEAKS, QUANTILES
+from scaler.forecast.catalog import GENERAL
+from scaler.forecast.onnx_forecaster import open_graph, run
+from training.data.windows import Past
+from training.models import Progress, Training, silent
+from training.task import Prediction, Task
+
+CHUNK = 256
+
+
+class Asked:
+    """A finished bundle as a model, see `training.models.Model`."""
+
+    series: tuple[str, ...] = ()
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.name = bundle.manifest.name
+        self._graph = bundle.graph
+        self._session = open_graph(bundle.graph, bundle.manifest.model)
+        self._inputs = [value.name for value in self._session.get_inputs()]
+
+    def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
+        """It has learned already."""
+        return {}
+
+    def predict_quantiles(self, past: Past) -> Prediction:
+        """What its graph says."""
+        inputs = {name: past.inputs()[name] for name in self._inputs}
+        parts = [
+            run(self._session, {name: values[i : i + CHUNK] for name, values in inputs.items()}, self.name)
+            for i in range(0, len(past), CHUNK)
+        ]
+        return Prediction(
+            *(np.concatenate([np.asarray(part[t.name], np.float32) for part in parts]) for t in (QUANTILES, PEAKS))
+        )
+
+    def to_onnx(self) -> bytes:
+        return self._graph
+
+
+def shipped_for(task: Task) -> Asked | None:
+    """The general bundle, where it answers this task; it reads the minute grid alone."""
+    bundle = read_bundle(GENERAL)
+    manifest = bundle.manifest
+    same = task.manifest(manifest.name, manifest.version)
+    asked = ("step_seconds", "steps", "horizon_steps", "coarse_seconds", "coarse_steps", "levels", "peak_steps")
+    return Asked(bundle) if all(getattr(manifest, key) == getattr(same, key) for key in asked) else None
