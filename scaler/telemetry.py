@@ -236,6 +236,10 @@ EVENTS: tuple[Event, ...] = (
         "bundle_refused", "error", ("bundle", "error", "serving"),
         "Does not match its specification; `serving` goes on, or takes its place",
     ),
+    Event(
+        "bundle_failed", "error", ("bundle", "error", "serving"),
+        "A run of the bundle failed; `serving` answered in its place, nobody where that is empty",
+    ),
     Event("forecast_failed", "error", ("model",), "A run of the bundle failed; the last forecasts are kept"),
     Event(
         "clock_set_back", "warning", ("seconds", "consequence"),

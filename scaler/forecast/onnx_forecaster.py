@@ -97,9 +97,13 @@ class OnnxForecaster:
             log.error("bundle_failed", bundle=self.model, error=str(error), serving=self._otherwise.model)
             return self._otherwise.forecast(batch)
         lacking = [i for i, forecast in enumerate(forecasts) if forecast is None]
-        if lacking:
-            for i, forecast in zip(lacking, self._otherwise.forecast(batch.take(lacking)), strict=True):
-                forecasts[i] = forecast
+        try:
+            others = self._otherwise.forecast(batch.take(lacking)) if lacking else []
+        except BundleInvalid as error:
+            log.error("bundle_failed", bundle=self._otherwise.model, error=str(error), serving="")
+            return forecasts
+        for i, forecast in zip(lacking, others, strict=True):
+            forecasts[i] = forecast
         return forecasts
 
     def _own(self, batch: HistoryBatch) -> list[Forecast | None]:

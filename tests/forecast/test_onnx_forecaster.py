@@ -202,6 +202,16 @@ def test_what_a_bundle_cannot_say_the_next_one_says(bundle: Bundle) -> None:
     assert [f and f.model for f in forecasts] == ["golden@1", "below@1"]
 
 
+def test_a_next_one_that_fails_takes_nothing_away(bundle: Bundle) -> None:
+    """What the first could say stays said."""
+    manifest = bundle.manifest.model_copy(update={"peak_steps": ()})
+    sound = np.tile(np.array([1, 2, 3], np.float32), (1, 12, 1))
+    rubbish = np.concatenate([sound, sound * np.float32(np.nan)])
+    forecaster = OnnxForecaster(manifest, Rubbish(rubbish), otherwise=OnnxForecaster(manifest, Failing()))
+    forecasts = forecaster.forecast(batch_of(bundle, ["shop/a/0", "shop/b/0"]))
+    assert [f is None for f in forecasts] == [False, True]
+
+
 def test_a_failing_graph_leaves_all_to_the_next_one(bundle: Bundle) -> None:
     """And on another grid there is no next one: the failure is told."""
     below = bundle.manifest.model_copy(update={"peak_steps": (), "name": "below"})
