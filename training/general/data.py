@@ -31,7 +31,8 @@ SOURCES: Mapping[str, Source] = {
     "smd_machines_1min": Source("MIT (Server Machine Dataset, OmniAnomaly and InterFusion repositories)", 600),
     "clarknet_http_requests_1min": Source("Internet Traffic Archive: unrestricted as to use", 2500),
     "worldcup98_requests_1min": Source(
-        "MIT (worldcup98-dataset), logs of Arlitt and Jin (C) 1997-1999 Hewlett-Packard, free to use and redistribute",
+        "MIT (worldcup98-dataset), logs (C) 1997-1999 Hewlett-Packard, free to redistribute with their notice, "
+        "which calls its software and documentation non-commercial",
         2500,
     ),
     "burstgpt_tokens_1min": Source("CC BY 4.0 (BurstGPT, HPMLL)", 2500),
