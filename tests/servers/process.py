@@ -1,7 +1,9 @@
 """Starting child processes that cannot outlive the test that started them."""
 
 import ctypes
+import random
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_NEVER_GIVEN_TO_CLIENTS = range(20_000, 32_000)
 
 
 def _die_with_parent() -> None:
@@ -36,6 +39,19 @@ def running(command: Sequence[str | Path], log: Path, **popen: Any) -> Iterator[
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on, and that no outgoing connection is given while its server is down: it lies below
+    the range from which Linux takes those."""
+    for port in random.sample(_NEVER_GIVEN_TO_CLIENTS, 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError(f"no free port in {_NEVER_GIVEN_TO_CLIENTS}")
 
 
 def wait_until(ready: Callable[[], bool], log: Path, seconds: float = 60) -> None:

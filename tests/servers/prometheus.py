@@ -1,6 +1,5 @@
 """A real, throw-away Prometheus that holds given series."""
 
-import re
 import shutil
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.servers.process import running, wait_until
+from tests.servers.process import free_port, running, wait_until
 
 HOW_TO_INSTALL = "needs prometheus and promtool: apt-get install -y --no-install-recommends prometheus"
 
@@ -32,7 +31,7 @@ class PrometheusServer:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.log = directory / "prometheus.log"
-        self.port = 0
+        self.port = free_port()
         self._life = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -41,7 +40,7 @@ class PrometheusServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start, and return when it answers; at the same port as before where there was one."""
+        """Start, and return when it answers; always at the same port."""
         assert self._process is None, "runs already"
         (self.directory / "prometheus.yml").write_text("global: {}\n")
         self.log.write_bytes(b"")
@@ -54,7 +53,6 @@ class PrometheusServer:
             "--web.enable-remote-write-receiver",
         ]
         self._process = self._life.enter_context(running(command, self.log))
-        wait_until(self._is_listening, self.log)
         wait_until(self._is_ready, self.log)
 
     def stop(self) -> None:
@@ -76,16 +74,11 @@ class PrometheusServer:
         assert self._process is not None, "does not run"
         self._process.send_signal(number)
 
-    def _is_listening(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise RuntimeError(f"prometheus ended: {self.log.read_text()[-2000:]}")
-        found = re.search(r'msg="?Listening on"? address=127\.0\.0\.1:(\d+)', self.log.read_text())
-        if found:
-            self.port = int(found[1])
-        return found is not None
-
     def _is_ready(self) -> bool:
+        assert self._process is not None
+        status = self._process.poll()
+        if status is not None:
+            raise RuntimeError(f"prometheus ended with {status}: {self.log.read_text()[-2000:]}")
         try:
             return httpx.get(f"{self.url}/-/ready", timeout=1).is_success
         except httpx.TransportError:

