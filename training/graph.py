@@ -22,6 +22,8 @@ IR_VERSION = 10
 HUGE = 3e38
 """stands for "missing" where values are sorted or compared; near the largest float32"""
 TINY = 1e-30
+FURTHEST_ABOVE = 4.0
+"""times the largest demand on record: no quantile is above; a step up on an hour of history is no reason for more"""
 
 
 @contextmanager
@@ -71,6 +73,11 @@ def masked_channels(op: Any, tensor: Any) -> tuple[Masked, Masked]:
     """The two channels of long_history, each with its own gaps. [N, L, 2] → [N, L] twice."""
     first, second = op.Split(op.Transpose(tensor, perm=[0, 2, 1]), num_outputs=2, axis=1, _outputs=2)
     return masked(op, op.Squeeze(first, [1])), masked(op, op.Squeeze(second, [1]))
+
+
+def ceiling(op: Any, demand: Masked, weeks_max: Masked) -> Any:
+    """The most that a model may forecast, from demand [N, T] and the block maxima of the weeks [N, L]. [N, 1]"""
+    return op.Max(*(op.ReduceMax(seen.value, [1]) for seen in (demand, weeks_max))) * FURTHEST_ABOVE
 
 
 def over(op: Any, value: Any, valid: Any) -> Masked:

@@ -78,6 +78,15 @@ def test_without_days_it_stays_where_it_is(name: str) -> None:
 
 
 @BOTH
+def test_a_step_up_on_an_hour_of_history_is_no_reason_for_more_of_them(name: str) -> None:
+    """No quantile is above four times the largest demand seen."""
+    forecast = answer(name, np.where(np.arange(75) < 70, 10.0, 100.0))
+    assert forecast is not None
+    assert forecast.peaks_WQ is not None
+    assert 100 < max(forecast.quantiles_HQ.max(), forecast.peaks_WQ.max()) <= 400 * (1 + 1e-6)
+
+
+@BOTH
 def test_coverage_of_the_peak_on_steady_noise(name: str) -> None:
     """The p90 of the peak holds about nine times of ten: 300 independent series, windows of 2, 5 and 30 minutes."""
     rng = np.random.default_rng(2)

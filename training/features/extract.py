@@ -29,7 +29,8 @@ PATCHES = 96
 CHANNELS = ("mean", "max", "last", "known")
 CHUNK = 256
 """windows per run of the graph"""
-FEATURES, SEQUENCE, SEASONAL, MIDDLE, UNIT, KNOWN = "features", "sequence", "seasonal", "middle", "unit", "known"
+FEATURES, SEQUENCE, SEASONAL, MIDDLE, UNIT = "features", "sequence", "seasonal", "middle", "unit"
+KNOWN, CEILING = "known", "ceiling"
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,14 @@ class Seen:
 class Extracted:
     """`seen`, and what turns the units of a core into demand (training.models.learned says how).
 
-    `known_N`: whether there is enough history to say anything.
+    `known_N`: whether there is enough history to say anything; `ceiling_N`: the most that may be said.
     """
 
     seen: Seen
     middle_NK: Floats
     unit_NK: Floats
     known_N: NDArray[np.bool_]
+    ceiling_N: Floats
 
     def __len__(self) -> int:
         return len(self.seen)
@@ -79,6 +81,7 @@ def one_after_another(parts: Sequence[Extracted]) -> Extracted:
         np.concatenate([part.middle_NK for part in parts]),
         np.concatenate([part.unit_NK for part in parts]),
         np.concatenate([part.known_N for part in parts]),
+        np.concatenate([part.ceiling_N for part in parts]),
     )
 
 
@@ -120,7 +123,7 @@ class Extractor:
         found = {name: np.concatenate([part[name] for part in parts]).astype(np.float32) for name in parts[0]}
         seen = Seen(found[FEATURES], found[SEQUENCE], found[SEASONAL])
         known = found[KNOWN][:, 0] > 0
-        return Extracted(seen, found[MIDDLE], found[UNIT], known)
+        return Extracted(seen, found[MIDDLE], found[UNIT], known, found[CEILING][:, 0])
 
 
 def feature_graph(task: Task, addition: Addition | None = None) -> tuple[bytes, tuple[str, ...]]:
@@ -157,6 +160,7 @@ def feature_graph(task: Task, addition: Addition | None = None) -> tuple[bytes, 
             MIDDLE: units.middle,
             UNIT: units.unit,
             KNOWN: past.known,
+            CEILING: past.ceiling,
         }
         for name, value in outputs.items():
             value.shape, value.dtype = ir.Shape(shapes.get(name, ("N", 1))), ir.DataType.FLOAT

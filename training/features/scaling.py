@@ -38,6 +38,8 @@ class Scaled:
     """mean change over the last hours, and over the whole day, as parts of the mean demand. [N, 1] each"""
     restless_day: Any
     known: Any
+    ceiling: Any
+    """the most that a model may forecast. [N, 1]"""
     alive: Any
     """1.0 or 0.0: whether there has been any demand in all these weeks. [N, 1]"""
 
@@ -57,7 +59,18 @@ def scaled(op: Any, task: Task, history: Any, long_history: Any) -> Scaled:
     scale = op.Max((recent + day) * 0.5, size * LEAST_CHANGE)
     enough = op.GreaterOrEqual(op.ReduceSum(demand.valid, [1]), float(task.minimum_history_steps))
     known = graph.flag(op, op.And(enough, op.Greater(near, 0.0)))
-    return Scaled(demand, weeks, size, level, scale, recent / size, day / size, known, graph.flag(op, alive))
+    return Scaled(
+        demand=demand,
+        weeks=weeks,
+        mean=size,
+        level=level,
+        scale=scale,
+        restless=recent / size,
+        restless_day=day / size,
+        known=known,
+        ceiling=graph.ceiling(op, demand, weeks[1]),
+        alive=graph.flag(op, alive),
+    )
 
 
 def _level(op: Any, task: Task, demand: Masked) -> tuple[Any, Any]:

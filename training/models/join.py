@@ -5,7 +5,7 @@ from onnx import compose
 
 from scaler.bundle.signature import PEAKS, QUANTILES
 from training import graph
-from training.features.extract import KNOWN, MIDDLE, UNIT
+from training.features.extract import CEILING, KNOWN, MIDDLE, UNIT
 
 
 def joined(features: bytes, core: bytes, head: bytes) -> bytes:
@@ -13,7 +13,7 @@ def joined(features: bytes, core: bytes, head: bytes) -> bytes:
     first, second, third = (_plain(onnx.load_from_string(part)) for part in (features, core, head))
     second, third = compose.add_prefix(second, "core/"), compose.add_prefix(third, "head/")
     taken = [value.name.removeprefix("core/") for value in second.graph.input]
-    kept = (MIDDLE, UNIT, KNOWN)
+    kept = (MIDDLE, UNIT, KNOWN, CEILING)
     both = compose.merge_models(
         first, second, io_map=[(name, f"core/{name}") for name in taken], outputs=[*kept, "core/scaled"]
     )

@@ -23,7 +23,7 @@ from scaler.forecast.onnx_forecaster import open_graph, run
 from scaler.series import Floats
 from training import graph
 from training.data.windows import Past, Windows
-from training.features.extract import KNOWN, MIDDLE, UNIT, Extracted, Extractor, Seen
+from training.features.extract import CEILING, KNOWN, MIDDLE, UNIT, Extracted, Extractor, Seen
 from training.models import Progress, Training, silent
 from training.models.join import joined
 from training.task import Prediction, Task, step_leads
@@ -124,6 +124,7 @@ class Learned:
             MIDDLE: seen.middle_NK[rows],
             UNIT: seen.unit_NK[rows],
             KNOWN: known,
+            CEILING: seen.ceiling_N[rows, None],
         }
         return {name: np.asarray(value, np.float32) for name, value in run(self._open_head, inputs, "head").items()}
 
@@ -145,15 +146,16 @@ def _some_known(target_NK: Floats) -> NDArray[np.int64]:
 
 
 def head_graph(task: Task) -> bytes:
-    """scaled [N, K, Q], middle, unit [N, K], known [N, 1] → quantiles [N, H, Q], peaks [N, W, Q]."""
+    """scaled [N, K, Q], middle, unit [N, K], known, ceiling [N, 1] → quantiles [N, H, Q], peaks [N, W, Q]."""
     sizes = task.sizes
     targets = sizes.W + len(step_leads(task))
     with graph.building("head") as (builder, op):
         scaled = builder.input("scaled", ir.DataType.FLOAT, ("N", targets, sizes.Q))
-        known = builder.input(KNOWN, ir.DataType.FLOAT, ("N", 1))
+        known, ceiling = (builder.input(name, ir.DataType.FLOAT, ("N", 1)) for name in (KNOWN, CEILING))
         middle, unit = (builder.input(name, ir.DataType.FLOAT, ("N", targets)) for name in (MIDDLE, UNIT))
         misses = op.Sinh(op.Clip(scaled, -FURTHEST, FURTHEST))
         demand = op.Max(misses * op.Unsqueeze(unit, [2]) + op.Unsqueeze(middle, [2]), 0.0)
+        demand = op.Min(demand, op.Unsqueeze(ceiling, [2]))
         demand = graph.running_max(op, demand, 2, sizes.Q)
         demand = op.Where(op.Unsqueeze(op.Greater(known, 0.0), [2]), demand, float("nan"))
         peaks = graph.running_max(op, graph.part(op, demand, 0, sizes.W), 1, sizes.W)

@@ -41,7 +41,7 @@ def forecast(
 
     demand: [N, T]; weeks: block means and maxima, [N, L] each. Everything between is relative to the mean of `demand`.
     """
-    scale = _scale(op, demand)
+    scale, ceiling = _scale(op, demand), graph.ceiling(op, demand, weeks[1])
     enough = op.GreaterOrEqual(op.ReduceSum(demand.valid, [1]), float(model.minimum_history_steps))
     demand = Masked(demand.value / scale, demand.valid)
     path, excess = seasonal_paths(op, model, by_day(op, model, weeks, scale), local_time)
@@ -54,7 +54,9 @@ def forecast(
     errors = op.Transpose(error_quantiles(op, model, past), perm=[0, 1, 3, 2])
     peaks = _peaks(op, model, level, ahead, graph.row(op, errors, 1))
     steps = _within_peaks(op, model, _steps(op, model, level, ahead, graph.row(op, errors, 0), leads), peaks, leads)
-    return _answer(op, model, steps, scale, known), _answer(op, model, peaks, scale, known)
+    limit = ceiling / scale
+    capped_steps, capped_peaks = (op.Min(found, op.Unsqueeze(limit, [2])) for found in (steps, peaks))
+    return _answer(op, model, capped_steps, scale, known), _answer(op, model, capped_peaks, scale, known)
 
 
 def _scale(op: Any, demand: Masked) -> Any:

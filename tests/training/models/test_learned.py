@@ -18,6 +18,7 @@ from training.evaluate.folds import by_time, training_of, windows_of
 from training.export import bundle_of
 from training.features.extract import Extractor, Seen
 from training.features.seasonal import seasonal_model
+from training.graph import FURTHEST_ABOVE
 from training.models import Training, silent
 from training.models.ensemble import Ensemble, best_weights, buckets, simplex
 from training.models.learned import FURTHEST, Learned
@@ -157,6 +158,18 @@ def test_a_freak_is_learned_as_no_more_than_far(training: Training) -> None:
     for target in (core.given[1], core.given[3]):
         assert (target[-1] == FURTHEST).all()
         assert np.abs(target).max() == FURTHEST
+
+
+def test_no_core_can_say_more_than_a_few_times_what_was_seen(training: Training) -> None:
+    """Whatever it learned: the largest demand of the day and the weeks bounds what is forecast."""
+    model = Learned(Constant("wild", FURTHEST), TASK)
+    past = training.held_out.past
+    largest_N = np.fmax(np.nanmax(past.history_NT, axis=1), np.nanmax(past.long_history_NL2[..., 1], axis=1))
+    told = model.predict_quantiles(past)
+    highest_N = np.fmax(told.quantiles_NHQ.max(axis=(1, 2)), told.peaks_NWQ.max(axis=(1, 2)))
+    share_N = highest_N / (FURTHEST_ABOVE * largest_N)
+    assert share_N.max() == pytest.approx(1)
+    assert np.mean(share_N > 0.999) > 0.5
 
 
 def test_models_of_a_task_share_what_they_open(monkeypatch: pytest.MonkeyPatch) -> None:
