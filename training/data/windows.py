@@ -129,8 +129,8 @@ def cut(chosen: Iterable[tuple[Series, NDArray[np.float64]]], grid: Grid, horizo
     end = 0
     for (series, moments), before in zip(parts, places, strict=True):
         rows, end = slice(end, end + len(before)), end + len(before)
-        fine_NT[rows] = _fine(series, before, grid.steps)
-        coarse_NL2[rows] = _coarse(series, moments, grid)
+        fine_NT[rows] = fine_windows(series, before, grid.steps)
+        coarse_NL2[rows] = coarse_windows(series, moments, grid)
         truth_NH[rows] = _ahead(series, before, horizon)
     # the last bin covers (…, cutoff] as a sample taken at the cutoff does: local time is the cutoff's
     local = np.concatenate([local_seconds(moments, series.timezone) for series, moments in parts])
@@ -155,7 +155,8 @@ def _places(series: Series, moments: NDArray[np.float64], grid: Grid, horizon: i
     return places
 
 
-def _fine(series: Series, places: NDArray[np.int64], steps: int) -> Floats:
+def fine_windows(series: Series, places: NDArray[np.int64], steps: int) -> Floats:
+    """The last `steps` bins before each place, NaN before the record. [N, T]"""
     padded = np.concatenate([np.full(steps, np.nan, np.float32), series.values])
     window: Floats = padded[places[:, None] + np.arange(steps)]
     return window
@@ -166,7 +167,7 @@ def _ahead(series: Series, places: NDArray[np.int64], horizon: int) -> Floats:
     return window
 
 
-def _coarse(series: Series, moments: NDArray[np.float64], grid: Grid) -> Floats:
+def coarse_windows(series: Series, moments: NDArray[np.float64], grid: Grid) -> Floats:
     """Mean and max per complete clock-aligned block before each moment, as the scaler keeps them. [N, L, 2]
 
     A block is made of the bins that end within (start, start + coarse]; it is missing where fewer than half are known.

@@ -1,0 +1,215 @@
+"""What the scaler would have forecast at any moment of the past: from what was observed before it, and nothing else.
+
+The windows are those of the refresh (tests hold them against the real one): fine samples back from the moment of issue,
+complete clock-aligned blocks before it. They are made and forecast in batches, and kept in a cache.
+
+Axes: I issues, H steps, W window lengths, Q levels.
+"""
+
+import hashlib
+import math
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaler.forecast.onnx_forecaster import OnnxForecaster
+from scaler.series import Floats, Forecast, HistoryBatch
+from training.data.load import Series, local_seconds
+from training.data.windows import coarse_windows, fine_windows
+from training.models import Progress, silent
+from training.replay.demand import Demand, Moments, Observing
+from training.replay.world import Span
+
+BATCH = 1024
+"""issues forecast at once: 30 MB of history"""
+VERSION = 1
+"""of what is kept in a cache"""
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """Forecasts issued at `issued_I` (ascending), as far ahead as they were kept."""
+
+    issued_I: Moments
+    newest_I: NDArray[np.int64]
+    """which forecast counts at each issue: its own, or the newest sound one before; -1 where there is none"""
+    quantiles_IHQ: Floats
+    peaks_IWQ: Floats | None
+    step_seconds: float
+    levels: tuple[float, ...]
+    peak_steps: tuple[int, ...]
+    model: str
+
+    def at(self, moment_K: Moments) -> list[Forecast | None]:
+        """The newest forecast issued at or before each moment."""
+        issue_K = np.searchsorted(self.issued_I, np.asarray(moment_K) + 1e-6, side="right") - 1
+        which_K = np.where(issue_K >= 0, self.newest_I[np.maximum(issue_K, 0)], -1)
+        made = {int(i): self._forecast(int(i)) for i in np.unique(which_K[which_K >= 0])}
+        return [made.get(i) for i in which_K.tolist()]
+
+    def _forecast(self, i: int) -> Forecast:
+        peaks = None if self.peaks_IWQ is None else self.peaks_IWQ[i]
+        return Forecast(
+            float(self.issued_I[i]),
+            self.step_seconds,
+            self.levels,
+            self.quantiles_IHQ[i],
+            self.peak_steps,
+            peaks,
+            self.model,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Issues:
+    """Which forecasts a replay needs: one every `every_seconds` over the span, kept so far ahead."""
+
+    span: Span
+    every_seconds: float
+    ahead_seconds: float
+    threads: int = 1
+
+
+def forecasts_of(
+    demand: Demand,
+    forecaster: OnnxForecaster,
+    observing: Observing,
+    issues: Issues,
+    cache: Path | None = None,
+    progress: Progress = silent,
+) -> Forecasts:
+    """What `forecaster` says of one series. With `cache`, a folder, asked once; another bundle is another question."""
+    issued_I = _moments(issues)
+    if cache is None:
+        return _made(demand, forecaster, observing, issued_I, issues, progress)
+    path = cache / f"{_key(demand.series, forecaster, observing, issues)}.npz"
+    if not path.exists():
+        made = _made(demand, forecaster, observing, issued_I, issues, progress)
+        _keep(path, made)
+        return made
+    with np.load(path) as kept:
+        peaks = kept["peaks"] if "peaks" in kept.files else None
+        return _forecasts(forecaster, issued_I, kept["sound"], kept["quantiles"], peaks)
+
+
+def _moments(issues: Issues) -> Moments:
+    """From the last one at or before the span's begin."""
+    first = math.floor(issues.span.begin / issues.every_seconds) * issues.every_seconds
+    count = math.ceil((issues.span.end - first) / issues.every_seconds)
+    return np.asarray(first + issues.every_seconds * np.arange(count), np.float64)
+
+
+def _made(
+    demand: Demand,
+    forecaster: OnnxForecaster,
+    observing: Observing,
+    issued_I: Moments,
+    issues: Issues,
+    progress: Progress,
+) -> Forecasts:
+    manifest = forecaster.manifest
+    steps = min(manifest.horizon_steps, math.ceil(issues.ahead_seconds / manifest.step_seconds) + 1)
+    history = _History(demand, forecaster, observing, issues.every_seconds)
+    sound_I = np.zeros(len(issued_I), np.bool_)
+    quantiles_IHQ = np.zeros((len(issued_I), steps, len(manifest.levels)), np.float32)
+    peaks_IWQ = np.zeros((len(issued_I), len(manifest.peak_steps), len(manifest.levels)), np.float32)
+
+    def fill(start: int) -> None:
+        for i, forecast in enumerate(forecaster.forecast(history.batch(issued_I[start : start + BATCH])), start):
+            if forecast is not None:
+                sound_I[i] = True
+                quantiles_IHQ[i] = forecast.quantiles_HQ[:steps]
+                if forecast.peaks_WQ is not None:
+                    peaks_IWQ[i] = forecast.peaks_WQ
+
+    starts = range(0, len(issued_I), BATCH)
+    with ThreadPoolExecutor(max_workers=issues.threads) as pool:
+        for done, _ in enumerate(pool.map(fill, starts)):
+            progress(f"forecasting with {forecaster.model}", (done + 1) / len(starts))
+    return _forecasts(forecaster, issued_I, sound_I, quantiles_IHQ, peaks_IWQ if manifest.peak_steps else None)
+
+
+def _forecasts(
+    forecaster: OnnxForecaster,
+    issued_I: Moments,
+    sound_I: NDArray[np.bool_],
+    quantiles_IHQ: Floats,
+    peaks_IWQ: Floats | None,
+) -> Forecasts:
+    manifest = forecaster.manifest
+    newest_I = np.maximum.accumulate(np.where(sound_I, np.arange(len(sound_I)), -1))
+    return Forecasts(
+        issued_I=issued_I,
+        newest_I=newest_I,
+        quantiles_IHQ=quantiles_IHQ,
+        peaks_IWQ=peaks_IWQ,
+        step_seconds=manifest.step_seconds,
+        levels=manifest.levels,
+        peak_steps=manifest.peak_steps,
+        model=forecaster.model,
+    )
+
+
+class _History:
+    """History as the refresh hands it to a forecaster, at moments that are multiples of `every_seconds`."""
+
+    def __init__(self, demand: Demand, forecaster: OnnxForecaster, observing: Observing, every_seconds: float) -> None:
+        self._forecaster = forecaster
+        self._every = every_seconds
+        self._timezone = demand.series.timezone
+        self._key = trigger_key(demand.series)
+        step = forecaster.grid.step_seconds
+        phases = max(1, round(step / every_seconds))
+        self._phases = [_observed(demand, observing, step, phase * every_seconds) for phase in range(phases)]
+
+    def batch(self, moments_N: Moments) -> HistoryBatch:
+        """All windows of these moments; `end` is the first, and means nothing."""
+        grid = self._forecaster.grid
+        history_NT = np.empty((len(moments_N), grid.steps), np.float32)
+        phase_N = np.rint(moments_N % grid.step_seconds / self._every).astype(np.int64)
+        for phase in np.unique(phase_N):
+            rows = phase_N == phase
+            series = self._phases[phase]
+            before = np.rint((moments_N[rows] - series.start) / series.step_seconds).astype(np.int64)
+            history_NT[rows] = fine_windows(series, before, grid.steps)
+        coarse_NL2 = coarse_windows(self._phases[0], moments_N, grid)
+        local_N = local_seconds(moments_N, self._timezone)
+        return HistoryBatch([self._key] * len(moments_N), float(moments_N[0]), history_NT, coarse_NL2, local_N)
+
+
+def trigger_key(series: Series) -> str:
+    """What a bundle knows the series by, as `scaler.trigger.Trigger.key`."""
+    name = series.name if "/" in series.name else f"{series.system}/{series.name}"
+    return f"{name}/replay"
+
+
+def _observed(demand: Demand, observing: Observing, step_seconds: int, phase_seconds: float) -> Series:
+    """Demand as it was seen at every step; bin i ends when it was."""
+    first = math.floor(demand.start / step_seconds) * step_seconds + phase_seconds
+    count = math.floor((demand.end + observing.scrape_seconds - first) / step_seconds) + 1
+    seen = demand.observed(np.asarray(first + step_seconds * np.arange(1, count + 1), np.float64), observing)
+    return replace(demand.series, start=first, step_seconds=step_seconds, values=seen.astype(np.float32))
+
+
+def _key(series: Series, forecaster: OnnxForecaster, observing: Observing, issues: Issues) -> str:
+    manifest = forecaster.manifest
+    digest = hashlib.sha256(series.values.tobytes())
+    told = (series.start, series.step_seconds, series.timezone, trigger_key(series) if manifest.series else "")
+    digest.update(repr((told, manifest.graph_sha256, observing, replace(issues, threads=1), VERSION)).encode())
+    return digest.hexdigest()[:32]
+
+
+def _keep(path: Path, made: Forecasts) -> None:
+    """The whole file or nothing: others may look for it at the same time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {"sound": made.newest_I == np.arange(len(made.newest_I)), "quantiles": made.quantiles_IHQ}
+    if made.peaks_IWQ is not None:
+        arrays["peaks"] = made.peaks_IWQ
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+        np.savez(file, **arrays)
+    os.replace(file.name, path)

@@ -1,0 +1,105 @@
+"""How long a pod takes until it serves: constant, lognormal, or one of two (a warm or a new node)."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+FORMS = "must be as 90s, lognormal:90s,0.4 or bimodal:40s,240s,0.2"
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class StartUp(Protocol):
+    """`draw`: seconds of the next pod. `usual`: what nearly all pods need at most, for who must choose a lead time."""
+
+    @property
+    def usual(self) -> float: ...
+
+    def draw(self, random: np.random.Generator) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Every pod takes as many seconds."""
+
+    seconds: float
+
+    @property
+    def usual(self) -> float:
+        return self.seconds
+
+    def draw(self, random: np.random.Generator) -> float:
+        return self.seconds
+
+    def __str__(self) -> str:
+        return f"{self.seconds:g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Lognormal:
+    """median: seconds. sigma: standard deviation of the logarithm."""
+
+    median: float
+    sigma: float
+
+    @property
+    def usual(self) -> float:
+        """The 0.9 quantile."""
+        return self.median * math.exp(1.2816 * self.sigma)
+
+    def draw(self, random: np.random.Generator) -> float:
+        return float(self.median * math.exp(self.sigma * random.standard_normal()))
+
+    def __str__(self) -> str:
+        return f"about {self.median:g} s (lognormal, sigma {self.sigma:g})"
+
+
+@dataclass(frozen=True, slots=True)
+class Bimodal:
+    """`warm` seconds, but with probability `share` the `cold` seconds of a node that must be added first."""
+
+    warm: float
+    cold: float
+    share: float
+
+    @property
+    def usual(self) -> float:
+        return self.warm if self.share < 0.1 else self.cold
+
+    def draw(self, random: np.random.Generator) -> float:
+        return self.cold if random.random() < self.share else self.warm
+
+    def __str__(self) -> str:
+        return f"{self.warm:g} s, or {self.cold:g} s for one pod in {1 / max(self.share, 1e-9):.3g}"
+
+
+def start_up(text: str) -> StartUp:
+    """`90s`, `lognormal:90s,0.4` or `bimodal:40s,240s,0.2`. Raises ValueError that says what was expected."""
+    kind, _, values = text.partition(":") if ":" in text else ("constant", "", text)
+    parts = [part.strip() for part in values.split(",")]
+    try:
+        if kind == "constant" and len(parts) == 1:
+            return Constant(_seconds(parts[0]))
+        if kind == "lognormal" and len(parts) == 2:
+            return Lognormal(_seconds(parts[0]), _within(parts[1], 0.0, 3.0))
+        if kind == "bimodal" and len(parts) == 3:
+            return Bimodal(_seconds(parts[0]), _seconds(parts[1]), _within(parts[2], 0.0, 1.0))
+    except ValueError as error:
+        raise ValueError(f"{text!r}: {error}; {FORMS}") from None
+    raise ValueError(f"{text!r}: {FORMS}")
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not found or float(found[1]) <= 0:
+        raise ValueError(f"{text!r} is not a positive number with s, m or h")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def _within(text: str, least: float, most: float) -> float:
+    number = float(text)
+    if not least <= number <= most:
+        raise ValueError(f"{text!r} does not lie from {least:g} to {most:g}")
+    return number
