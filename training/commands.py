@@ -8,6 +8,7 @@ import inspect
 import json
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -22,6 +23,8 @@ from scaler.commands import Exit, Usage
 INSTALL = "the training packages are missing: pip install 'headway[training]'"
 INTERRUPTED = 130
 """exit status after Ctrl-C, as shells have it"""
+MOST_FINDINGS = 10
+"""series of which a run tells what cleaning found in them; its record has all"""
 RUN_EXIT_TEXT = (
     "Exit status: 0 fine, also where Ctrl-C ended the fit and its best was exported · 1 no model came of it, or no "
     "place for the bundle · 2 wrong flags, or data that cannot be used · 130 interrupted, nothing written."
@@ -288,10 +291,13 @@ def _reached(settings: Any, wanted: list[Any]) -> Any:
 
 
 def _print_outcome(order: Any, outcome: Any) -> None:
+    from training.run import RECORD
+
     for refused in outcome.loaded.refused:
         typer.echo(f"left out: {refused}", err=True)
     for unjudged in outcome.fold.left_out:
         typer.echo(f"not judged: {unjudged}", err=True)
+    _print_findings(outcome.cleaned, f"all are in {order.out / RECORD}")
     if outcome.found:
         found = outcome.found
         chosen = ", ".join(f"{name} {_brief(value)}" for name, value in found.choices.items())
@@ -324,8 +330,9 @@ def _print_outcome(order: Any, outcome: Any) -> None:
 
 
 def _print_compared(asked: Any, compared: Any, as_json: bool) -> None:
-    from training.comparing import REPORT
+    from training.comparing import RECORD, REPORT
     from training.evaluate.report import verdict
+    from training.run import findings_of
 
     comparison = compared.comparison
     verdicts = {pair.model: verdict(pair) for pair in comparison.against_naive}
@@ -340,12 +347,14 @@ def _print_compared(asked: Any, compared: Any, as_json: bool) -> None:
             "models": [{**model, "verdict": verdicts[model["model"]]} for model in models],
             "failed": compared.failed,
             "left_out": left_out,
+            "findings": findings_of(compared.cleaned),
             "report": str(asked.out / REPORT),
         }
         typer.echo(json.dumps(summary, indent=2))
         return
     for told in left_out:
         typer.echo(f"not judged: {told}", err=True)
+    _print_findings(compared.cleaned, f"all are in {asked.out / RECORD}")
     _print_ranking(comparison)
     if others := _not_judged(comparison, compared.refused):
         typer.echo(f"series that are not judged: {others}")
@@ -354,6 +363,18 @@ def _print_compared(asked: Any, compared: Any, as_json: bool) -> None:
     for name, reason in compared.failed.items():
         typer.echo(f"{name}: not compared: {reason}", err=True)
     typer.echo(f"report in {asked.out / REPORT}")
+
+
+def _print_findings(cleaned: Iterable[Any], where: str) -> None:
+    """A line for each series in which cleaning found something: how often what, and the first; a count at the end."""
+    found = [one for one in cleaned if one.report]
+    for one in found[:MOST_FINDINGS]:
+        kinds = Counter(finding.kind for finding in one.report)
+        counts = ", ".join(f"{kind} {count} times" if count > 1 else kind for kind, count in kinds.items())
+        first = f"{counts}; the first: " if len(one.report) > 1 else ""
+        typer.echo(f"found: {one.series.system}: series {one.series.name!r}: {first}{one.report[0]}", err=True)
+    if len(found) > MOST_FINDINGS:
+        typer.echo(f"found: something in {len(found) - MOST_FINDINGS} more series; {where}", err=True)
 
 
 def _print_ranking(comparison: Any) -> None:

@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -19,8 +19,10 @@ from scaler.bundle.folder import Arrays
 from scaler.bundle.signature import PEAKS, QUANTILES, SERIES
 from scaler.forecast.onnx_forecaster import CHUNK, open_graph
 from scaler.forecast.onnx_forecaster import run as run_graph
-from training.data.load import DataError, Loaded, Refused
+from training.data.clean import Cleaned
+from training.data.load import Loaded, Refused, Series
 from training.data.windows import Past, Windows
+from training.enough import Amount, split, too_little
 from training.evaluate.compare import NAIVE, Comparison, Cost, answered, compare, together
 from training.evaluate.folds import Fold, by_system, by_time, windows_of
 from training.evaluate.report import write_report
@@ -33,6 +35,7 @@ from training.run import (
     OrderRefused,
     RunFailed,
     cleaned_of,
+    findings_of,
     hashes,
     made_room,
     read,
@@ -74,6 +77,8 @@ class Compared:
     comparison: Comparison
     failed: Mapping[str, str]
     refused: tuple[Refused, ...]
+    cleaned: tuple[Cleaned, ...]
+    """each series as the last fold that learned from it saw it"""
 
 
 class NotJudged(Exception):
@@ -91,17 +96,20 @@ def compare_recipes(asked: Asked, progress: Progress = silent) -> Compared:
     progress("reading", 0.0)
     data = hashes(asked.data)
     loaded, task = read(asked.data, asked.timezone, asked.step_seconds)
-    folds = _folds(asked, loaded, task)
+    amount = _amount(asked, task)
+    folds = split(loaded, amount)
     made_room(asked.out / REPORT if asked.out.is_dir() else asked.out)
-    contest = _Contest(asked, task, progress)
+    contest = _Contest(asked, task, progress, loaded, amount)
     for fold in folds:
         contest.hold(fold, last=fold is folds[-1])
     comparison = contest.decided()
+    cleaned = tuple(contest.cleaned.values())
     refused = (*loaded.refused, *dict.fromkeys(one for fold in folds for one in fold.left_out))
     record = {
         **record_of(asked.data, data, asked.timezone, asked.threads, asked.seed, task, folds[-1]),
         "series": sorted(comparison.scores["series"].unique()),
         "left_out": [*map(str, refused), *comparison.left_out],
+        "findings": findings_of(cleaned),
         "recipes": list(asked.recipes),
         "windows": asked.windows,
         "by": asked.by,
@@ -111,17 +119,18 @@ def compare_recipes(asked: Asked, progress: Progress = silent) -> Compared:
     }
     progress("writing", 1.0)
     _write(asked.out, comparison, record)
-    return Compared(comparison, contest.failed, refused)
+    return Compared(comparison, contest.failed, refused, cleaned)
 
 
-def _folds(asked: Asked, loaded: Loaded, task: Task) -> tuple[Fold, ...]:
-    try:
-        if asked.by == "system":
-            return by_system(loaded.series, task, asked.folds)
-        return by_time(loaded.series, task, asked.folds or 1)
-    except ValueError as error:
-        told = "; ".join([str(error), *map(str, loaded.refused[:5])])
-        raise DataError(f"nothing to compare on: {told}") from None
+def _amount(asked: Asked, task: Task) -> Amount:
+    """How the series are split, and the windows that the naive models learn from."""
+    naive = BASELINES["persistence"]
+    windows, by_systems = asked.windows or naive.windows, asked.by == "system"
+
+    def folds(series: Sequence[Series]) -> tuple[Fold, ...]:
+        return by_system(series, task, asked.folds) if by_systems else by_time(series, task, asked.folds or 1)
+
+    return Amount(task, folds, windows, naive.held_out, (asked.folds or 2) if by_systems else 1)
 
 
 @dataclass
@@ -131,6 +140,9 @@ class _Contest:
     asked: Asked
     task: Task
     progress: Progress
+    loaded: Loaded
+    amount: Amount
+    cleaned: dict[str, Cleaned] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     _pieces: list[tuple[Windows, dict[str, Prediction]]] = field(default_factory=list)
     _spent: dict[str, Cost] = field(default_factory=dict)
@@ -145,9 +157,10 @@ class _Contest:
             self._leave_out(dict.fromkeys(per_series, ONLY_BY_TIME))
 
     def hold(self, fold: Fold, last: bool) -> None:
-        """Fit everybody to a fold, and ask for its test windows."""
+        """Fit everybody to a fold, and ask for its test windows. Raises DataError where it is too little."""
         test = windows_of(fold.test, self.task, TEST_WINDOWS)
         cleaned = cleaned_of(fold, self.progress)
+        self.cleaned |= {one.name: one for one in cleaned}
         trainings: dict[tuple[int, int], Training] = {}
         said: dict[str, Prediction] = {}
         for place, (name, recipe) in enumerate(list(self._recipes.items())):
@@ -158,6 +171,8 @@ class _Contest:
             try:
                 said[name], cost = self._asked(name, recipe, trainings[sizes], test, told, last)
             except Exception as error:  # noqa: BLE001 - whatever a model raises is its own failure, not that of the others
+                if name in NAIVE and isinstance(error, ValueError):
+                    raise too_little(fold, cleaned, str(error), self.loaded, self.amount) from None
                 self._leave_out({name: f"{fold.name}: {_reason(error)}"})
             else:
                 self._spent[name] = _sum(self._spent.get(name), cost)

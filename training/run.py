@@ -18,16 +18,16 @@ from scaler import __version__
 from scaler.bundle import Bundle, checksum
 from scaler.bundle.folder import FILES, replace_folder
 from scaler.errors import HeadwayError
-from training.data.clean import Cleaned, clean, without_marked
+from training.data.clean import Cleaned, clean, without_counters, without_marked
 from training.data.load import DataError, Loaded, load, system_of
 from training.data.resample import on_step, usual_step
 from training.data.windows import Windows
+from training.enough import Amount, naive_models, split, too_little
 from training.evaluate.compare import Comparison, compare
 from training.evaluate.folds import Fold, by_time, training_of, windows_of
 from training.export import bundle_of, export, served
 from training.interrupts import first_passed_on, unsaid
 from training.models import Model, Progress, Training, silent
-from training.models.naive import Persistence, SeasonalNaive
 from training.parity import Difference, checked
 from training.recipes import RECIPES, Effort
 from training.reference import reference_cases
@@ -108,20 +108,24 @@ def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[],
     progress("reading", 0.0)
     data = hashes(order.data)
     loaded, task = read(order.data, order.timezone, order.step_seconds)
-    fold = _fold(loaded, task)
+    windows = order.windows or recipe.windows
+    amount = Amount(task, lambda series: by_time(series, task, folds=1), windows, recipe.held_out)
+    (fold,) = split(loaded, amount)
     if recipe.per_series:
         _refuse_namesakes(fold, order.data)
     cleaned = cleaned_of(fold, progress)
-    training = training_without_marked(
-        fold, task, cleaned, order.windows or recipe.windows, recipe.held_out, order.seed
-    )
+    training = training_without_marked(fold, task, cleaned, windows, recipe.held_out, order.seed)
+    try:
+        naive_ones = naive_models(training)
+    except ValueError as error:
+        raise too_little(fold, cleaned, str(error), loaded, amount) from None
     test = windows_of(fold.test, task, TEST_WINDOWS)
     made_room(order.out)
     found = _found(order, training, progress, interrupt_heard)
     model = ((found and found.make) or recipe.make)(task)
     fit, interrupted = _fitted(model, training, progress, interrupt_heard)
     progress("judging", 0.0)
-    comparison, naive = _judged(model, training, test)
+    comparison, naive = _judged(model, naive_ones, training, test)
     progress("exporting", 0.0)
     graph = model.to_onnx()
     some = np.arange(0, len(test), max(1, len(test) // PARITY_WINDOWS))
@@ -133,6 +137,8 @@ def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[],
     failed = dict(getattr(model, "failed", {}))
     record = {
         **record_of(order.data, data, order.timezone, order.threads, order.seed, task, fold),
+        "left_out": [*map(str, loaded.refused), *map(str, fold.left_out), *comparison.left_out],
+        "findings": findings_of(cleaned),
         "recipe": order.recipe,
         "windows": order.windows,
         "search": found and found.record,
@@ -151,8 +157,11 @@ def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[],
 
 
 def read(data: Sequence[Path], timezone: str, step_seconds: int | None) -> tuple[Loaded, Task]:
-    """The series on one step, and the task on it. Raises DataError, or OrderRefused for a step that no task has."""
-    loaded = load(data, timezone)
+    """The series that can be used, on one step, and the task on it.
+
+    Raises DataError, or OrderRefused for a step that no task has.
+    """
+    loaded = without_counters(load(data, timezone))
     if not loaded.series:
         raise DataError(f"no series can be used: {'; '.join(map(str, loaded.refused[:5]))}")
     try:
@@ -169,6 +178,11 @@ def cleaned_of(fold: Fold, progress: Progress) -> tuple[Cleaned, ...]:
         progress("cleaning", place / len(fold.seen))
         found.append(clean(series))
     return tuple(found)
+
+
+def findings_of(cleaned: Sequence[Cleaned]) -> dict[str, list[dict[str, str]]]:
+    """What cleaning found, as a record keeps it: by series, in the order of time."""
+    return {one.name: [finding.record for finding in one.report] for one in cleaned if one.report}
 
 
 def training_without_marked(
@@ -240,15 +254,6 @@ def _ours(folder: Path) -> bool:
     return folder.is_dir() and {path.name for path in folder.iterdir()} <= {*FILES, RECORD}
 
 
-def _fold(loaded: Loaded, task: Task) -> Fold:
-    """The last tenth of each series is for judging, the tenth before it is held out."""
-    try:
-        return by_time(loaded.series, task, folds=1)[0]
-    except ValueError as error:
-        refused = "; ".join(map(str, loaded.refused[:5]))
-        raise DataError(f"nothing to train on: {error}{'; ' if refused else ''}{refused}") from None
-
-
 def _refuse_namesakes(fold: Fold, data: Sequence[Path]) -> None:
     """Raises OrderRefused where two series would have the same trigger: what a bundle knows its series by."""
     systems: dict[str, list[str]] = {}
@@ -283,12 +288,12 @@ def _fitted(
     return figures, heard.passed_on or bool(figures.get("interrupted"))
 
 
-def _judged(model: Model, training: Training, test: Windows) -> tuple[Comparison, Mapping[str, Prediction]]:
+def _judged(
+    model: Model, naive_ones: Sequence[Model], training: Training, test: Windows
+) -> tuple[Comparison, Mapping[str, Prediction]]:
     """(the comparison with the naive models and, where it reads the grid, the bundle that ships; what these say)"""
-    judges: list[Model] = [Persistence(), SeasonalNaive(), *filter(None, [shipped_for(training.task)])]
+    judges = [*naive_ones, *filter(None, [shipped_for(training.task)])]
     try:
-        for judge in judges:
-            judge.fit(training)
         naive = {one.name: one.predict_quantiles(test.past) for one in judges}
         return compare(test, {**naive, model.name: model.predict_quantiles(test.past)}, training.task), naive
     except ValueError as error:

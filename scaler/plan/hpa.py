@@ -257,12 +257,18 @@ def _within(changes: tuple[Stamped, ...], direction: Direction, now: float) -> t
 
 
 def _recommend(hpa: Hpa, state: HpaState, desired: int, now: float) -> HpaState:
-    """The unstabilised recommendation is remembered; those that no window reaches any more go."""
-    seconds = hpa.downscale_stabilization_seconds
-    if hpa.behavior is not None:
-        seconds = max(hpa.behavior.up.stabilization_seconds, hpa.behavior.down.stabilization_seconds)
-    kept = tuple(past for past in state.recommendations or () if past.at >= now - seconds)
-    return replace(state, recommendations=(*kept, Stamped(now, desired)))
+    """The unstabilised recommendation is remembered; those that can never count again go.
+
+    Without `behavior` only the largest of the window counts, so one that a newer one reaches is forgotten, too.
+    """
+    past = state.recommendations or ()
+    if hpa.behavior is None:
+        since, least = now - hpa.downscale_stabilization_seconds, desired
+    else:
+        longest = max(hpa.behavior.up.stabilization_seconds, hpa.behavior.down.stabilization_seconds)
+        since, least = now - longest, -1
+    kept = [one for one in past if one.at >= since and one.replicas > least]
+    return HpaState((*kept, Stamped(now, desired)), state.ups, state.downs)
 
 
 def _tolerates(hpa: Hpa, ratio: float) -> bool:

@@ -5,12 +5,13 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
 from scaler.cli import app
-from tests.training.recording import add_series, write_recording
+from tests.training.recording import add_series, bad_values, write_recording, write_values
 from tests.training.stand_ins import Around, press_ctrl_c, recipe_of
 from training import recipes
 from training.models import Model, Progress
@@ -89,6 +90,43 @@ def test_the_summary_as_json(sites: list[Path], tmp_path: Path) -> None:
     assert (told["series"], told["not_judged"], told["systems"]) == (3, 1, 2)
     assert told["left_out"] == ["north: series 'still': is constant: there is nothing to forecast"]
     assert Path(told["report"]).is_file()
+
+
+@pytest.mark.parametrize("name", bad_values())
+def test_a_series_of_no_use_is_told(tmp_path: Path, name: str) -> None:
+    """Alone: exit status 2, one sentence with its name and the rule, and no file."""
+    values, rule = bad_values()[name]
+    data = write_values(tmp_path / "site.csv", **{name: values})
+    result = compared([data], tmp_path / "compared", "naive")
+    assert result.exit_code == 2, result.output
+    (line,) = result.stderr.splitlines()
+    assert f"site: series {name!r}: " in line
+    assert rule in line
+    assert list(tmp_path.iterdir()) == [data]
+
+
+def test_systems_too_young_to_compare_are_told(tmp_path: Path) -> None:
+    """By system it is two that must have enough."""
+    values, _ = bad_values()["young"]
+    young = [write_values(tmp_path / f"{name}.csv", shop=values) for name in ("north", "south")]
+    result = compared(young, tmp_path / "compared", "naive", "--by", "system")
+    assert result.exit_code == 2, result.output
+    assert "series 'shop': has 1.0 days of history; 1." in result.stderr
+
+
+def test_counters_and_findings_are_told_and_recorded(tmp_path: Path) -> None:
+    """A counter is left out in cleaning's words; what was found in another is on stderr, in the JSON and the record."""
+    total, rule = bad_values()["counter"]
+    usual = np.diff(total, prepend=0)
+    usual[3 * 288 + 100 : 3 * 288 + 118] = 0
+    data = write_values(tmp_path / "site.csv", total=total, shop=usual)
+    result = compared([data], tmp_path / "compared", "naive")
+    assert f"not judged: site: series 'total': {rule}" in result.stderr
+    assert "found: site: series 'shop': outage 2026-01-08 08:20 to 2026-01-08 09:50: demand of 0 " in result.stderr
+    told = json.loads(compared([data], tmp_path / "again", "naive", "--json").stdout)
+    assert told["findings"] == record_in(tmp_path / "compared")["findings"]
+    assert [one["kind"] for one in told["findings"]["site/shop"]] == ["outage"]
+    assert told["series"] == 1
 
 
 def test_a_comparison_by_system(sites: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from scaler.bundle import read_bundle
 from scaler.cli import app
 from scaler.forecast.onnx_forecaster import load_forecaster, open_bundle
-from tests.training.recording import add_series, write_recording
+from tests.training.recording import add_series, bad_values, write_recording, write_values
 from tests.training.stand_ins import Around, Drawing, press_ctrl_c, recipe_of
 from training import recipes
 from training.data.load import Series
@@ -81,6 +82,65 @@ def test_a_run_leaves_a_bundle_that_the_scaler_takes(recorded: Path, tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
+@pytest.mark.parametrize("name", bad_values())
+def test_a_series_of_no_use_is_told_before_any_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Alone in a file: exit status 2, one sentence with its name, the rule, and what is needed where it is short."""
+
+    def fitted(progress: Progress) -> None:
+        raise AssertionError("nothing should be fitted")
+
+    monkeypatch.setitem(recipes.RECIPES, "naive", recipe_of(lambda: Around(fitted)))
+    values, rule = bad_values()[name]
+    data = write_values(tmp_path / "site.csv", **{name: values})
+    result = asked("naive", data, tmp_path / "made")
+    assert result.exit_code == 2, result.output
+    (line,) = result.stderr.splitlines()
+    assert f"site: series {name!r}: " in line
+    assert rule in line
+    assert "learned from" not in line
+    assert not (tmp_path / "made").exists()
+
+
+def test_series_of_no_use_do_not_end_the_others(tmp_path: Path) -> None:
+    """Each is told with its rule and recorded; the good one has the scores that it has alone."""
+    bad = {name: values for name, (values, _) in bad_values().items() if len(values) == 6 * 288}
+    write_recording(tmp_path / "alone.csv", shop=100)
+    trained("naive", tmp_path / "alone.csv", tmp_path / "one")
+    good = pd.read_csv(tmp_path / "alone.csv")["value"].to_numpy()
+    told = trained("naive", write_values(tmp_path / "all.csv", shop=good, **bad), tmp_path / "made")
+    record = record_in(tmp_path / "made")
+    for name in bad:
+        rule = f"all: series {name!r}: {bad_values()[name][1]}"
+        assert rule in told
+        assert any(one.startswith(rule) for one in record["left_out"])
+    assert len(record["left_out"]) == len(bad)
+    assert record["series"] == ["all/shop", "all/gone", "all/off"]
+    assert "judged on 1 series, not on 5 others" in told
+
+
+def test_what_cleaning_found_is_told_and_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line for each series with how often what and the first, then a count; the record has all, with its time."""
+    monkeypatch.setattr("training.commands.MOST_FINDINGS", 1)
+    good = pd.read_csv(write_recording(tmp_path / "drawn.csv", days=10, shop=100))["value"].to_numpy(np.float64)
+    worse = good.copy()
+    worse[3 * 288 + 100 : 3 * 288 + 118] = 0
+    worse[5 * 288 + 100 : 5 * 288 + 103] *= 20
+    data = write_values(tmp_path / "site.csv", shop=worse, again=worse, fine=good)
+    told = trained("naive", data, tmp_path / "made").splitlines()
+    since, until = "2026-01-08 08:20", "2026-01-08 09:50"
+    lines = [line for line in told if line.startswith("found: ")]
+    assert lines[0].startswith(
+        f"found: site: series 'shop': outage, anomaly; the first: outage {since} to {until}: demand of 0 where "
+    )
+    assert lines[1:] == [f"found: something in 1 more series; all are in {tmp_path / 'made' / 'run.json'}"]
+    findings = record_in(tmp_path / "made")["findings"]
+    assert findings.keys() == {"site/shop", "site/again"}
+    assert [one["kind"] for one in findings["site/shop"]] == ["outage", "anomaly"]
+    first = findings["site/again"][0]
+    assert (first["since"], first["until"]) == (f"{since}Z", f"{until}Z")
+    assert first["words"].startswith("demand of 0 where ")
+
+
 def test_more_series_than_memory(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They share the windows that there is room for, and a line says so."""
     monkeypatch.setattr("training.evaluate.folds.MOST_LEARNED", 40)
@@ -134,7 +194,8 @@ def test_a_search_decides_what_is_fitted(recorded: Path, tmp_path: Path, monkeyp
         (["naive", "--data", "still.csv"], "no series can be used: still: series 'still': is constant"),
         (
             ["naive", "--data", "short.csv"],
-            "series 'shop': its held-out part has no room for a window of 24 steps ahead",
+            "series 'shop': has 0.6 days of history; 1.4 days are needed at a step of 300 s: its held-out part has no "
+            "room for a window of 24 steps ahead",
         ),
         (["naive", "--timezone", "Middle/Earth"], "timezone='Middle/Earth': must be an IANA name"),
         (["naive", "--windows", "-3"], "should be greater than or equal to 10"),

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import ndimage  # type: ignore[import-untyped,unused-ignore]
 
 from scaler.series import Floats
-from training.data.load import DAY_SECONDS, Series
+from training.data.load import DAY_SECONDS, Loaded, Refused, Series, moment_text
 from training.data.windows import Truth, Windows
 
 Kind: TypeAlias = Literal["counter", "outage", "anomaly", "restless", "unchecked"]
@@ -79,8 +79,14 @@ class Finding:
     until: float
     words: str
 
+    @property
+    def record(self) -> dict[str, str]:
+        """For a file of what went into a run."""
+        since, until = (f"{moment_text(moment)}Z" for moment in (self.since, self.until))
+        return {"kind": self.kind, "since": since, "until": until, "words": self.words}
+
     def __str__(self) -> str:
-        return f"{self.kind} {_moment(self.since)} to {_moment(self.until)}: {self.words}"
+        return f"{self.kind} {moment_text(self.since)} to {moment_text(self.until)}: {self.words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +98,20 @@ class Cleaned:
     report: tuple[Finding, ...]
 
     @property
+    def name(self) -> str:
+        return f"{self.series.system}/{self.series.name}"
+
+    @property
     def kept(self) -> Series:
         """A copy with NaN where the mask is: for models that are fitted to the whole record."""
         return replace(self.series, values=_without(self.series.values, self.mask_S))
+
+
+def without_counters(loaded: Loaded) -> Loaded:
+    """What is no raw counter; each counter joins the refused, with how it is told."""
+    found = [(one, _counter(one.values)) for one in loaded.series]
+    refused = tuple(Refused(one.system, one.name, words) for one, words in found if words)
+    return Loaded(tuple(one for one, words in found if not words), loaded.refused + refused)
 
 
 def clean(series: Series) -> Cleaned:
@@ -354,7 +371,3 @@ def _runs(marks: Marks, apart: int) -> list[slice]:
 
 def _steps(series: Series, minutes: float, least: int = 1) -> int:
     return max(least, round(minutes * 60 / series.step_seconds))
-
-
-def _moment(seconds: float) -> str:
-    return f"{pd.Timestamp(seconds, unit='s'):%Y-%m-%d %H:%M}"

@@ -60,6 +60,12 @@ class Series:
     def end(self) -> float:
         return self.start + self.step_seconds * len(self.values)
 
+    @property
+    def history_seconds(self) -> int:
+        """From the first known value to the last."""
+        known = np.flatnonzero(~np.isnan(self.values))
+        return int(known[-1] - known[0] + 1) * self.step_seconds if len(known) else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -108,6 +114,11 @@ def local_seconds(moments: NDArray[np.float64], timezone: str) -> NDArray[np.int
     """Seconds since the epoch, shifted to what the clocks in `timezone` show at each moment."""
     clocks = pd.DatetimeIndex(np.asarray(moments).astype("datetime64[s]"), tz="UTC").tz_convert(timezone)
     return np.asarray(clocks.tz_localize(None).asi8, np.int64)
+
+
+def moment_text(seconds: float) -> str:
+    """How a message names a moment: 2026-01-05 00:00, in UTC."""
+    return f"{pd.Timestamp(seconds, unit='s'):%Y-%m-%d %H:%M}"
 
 
 def _of_file(path: Path, timezone: str) -> Iterator[Series | Refused]:

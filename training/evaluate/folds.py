@@ -15,18 +15,31 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.load import Refused, Series
+from training.data.load import Refused, Series, moment_text
 from training.data.windows import Windows, cut, cutoffs, fair_share
+from training.evaluate.compare import Asked, Judging
 from training.models import Training
+from training.models.empirical import RECENT_STEPS
 from training.task import Task
 
 GOLDEN = (5**0.5 - 1) / 2
 MOST_LEARNED, MOST_JUDGED = 60_000, 20_000
 """windows to learn from, and in each of the held-out and the tested part: with 29 kB each (steps of a minute) 2.9 GB"""
 
+LEARNED = "; it is learned from"
+
 
 class FewerWindows(UserWarning):
     """There are more series than memory for the windows asked for; says how many each has instead."""
+
+
+class NoSeries(ValueError):
+    """A fold in which nothing is left to learn from, to hold out or to judge by; `left_out` says of each series why."""
+
+    def __init__(self, fold: str, left_out: Sequence[Refused]) -> None:
+        told = "; ".join(map(str, left_out[:3])) or "there are none"
+        super().__init__(f"fold {fold!r}: no series can be learned from and judged: {told}")
+        self.left_out = tuple(left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,17 @@ class Fold:
         return tuple(part.series for part in self.held_out)
 
 
+@dataclass(frozen=True, slots=True)
+class _Roles:
+    """A series as it is judged and as it is learned from (train and held-out part), and why it cannot be."""
+
+    series: Series
+    tested: Part
+    unjudged: str
+    learnt: tuple[Part, ...]
+    unlearnt: str
+
+
 def by_time(
     series: Iterable[Series], task: Task, folds: int = 3, test_share: float = 0.1, held_out_share: float = 0.1
 ) -> tuple[Fold, ...]:
@@ -64,9 +88,10 @@ def by_time(
 
     Shares are of all samples of the system's overlapping series together, and the held-out part lies just before the
     tested one: where series end at different times, the border is not where only those that last longest are left. A
-    series that ended too early to be judged is learned from, its other parts are empty; one without room for a window
-    in each part is no part of the fold. Both are named in `left_out`, with the rule. Raises ValueError where the shares
-    leave nothing to train on, or no series is left.
+    series that ended too early to be judged, or has no window to judge by, is learned from, and its test part is empty;
+    one without room for a window in each part, or without a window to learn from, is no part of the fold. All are named
+    in `left_out`, with the rule. Raises ValueError where the shares leave nothing to train on, and NoSeries where
+    nothing is left to learn from, to hold out or to judge by.
     """
     if folds < 1 or min(test_share, held_out_share) <= 0 or folds * test_share + held_out_share >= 1:
         raise ValueError(
@@ -79,19 +104,19 @@ def by_time(
         shares = (1.0, later + test_share + held_out_share, later + test_share, later)
         rows, left_out, judged = [], list(refused), 0
         for one, borders in zip(kept, _borders(kept, shares), strict=True):
-            row = _parts(one, borders)
-            rule = _rule(row, task)
-            if rule and one.end < row[-1].until and _has_room(row[0], task):
-                rule = "ended too early to be judged; it is learned from"
+            row, rule = _placed(_parts(one, borders), one.end, task)
+            if row:
                 rows.append(row)
-            elif not rule:
-                rows.append(row)
-                judged += 1
             if rule:
                 left_out.append(Refused(one.system, one.name, rule))
+            else:
+                judged += 1
         name = f"time {fold + 1} of {folds}"
-        if not judged:
-            raise ValueError(f"fold {name!r}: no series has room for a window in each part: {_told(left_out)}")
+        rules = [(row[1].series, _useless("held-out", row[1], task)) for row in rows]
+        if not judged or all(rule for _, rule in rules):
+            told = {(one.system, one.name): Refused(one.system, one.name, rule) for one, rule in rules if rule}
+            told |= {(one.system, one.name): one for one in left_out}
+            raise NoSeries(name, [replace(one, rule=one.rule.removesuffix(LEARNED)) for one in told.values()])
         train, held_out, test = zip(*rows, strict=True)
         found.append(Fold(name, train, held_out, test, tuple(left_out)))
     return tuple(found)
@@ -109,35 +134,40 @@ def by_system(
 
     The last `held_out_share` of the others is held out. `folds` None: one system at a time; else the systems are
     dealt out, those with most series first. `group` says what counts as one system, where several files are of the
-    same one. Raises ValueError below two systems, or where a fold has no series left.
+    same one. A series that can be neither judged nor learned from does not count. Raises ValueError below two systems,
+    and NoSeries where a fold has no series left.
     """
     if not (0 < test_share <= 1 and 0 < held_out_share < 1):
         raise ValueError(
             f"{test_share:g} tested and {held_out_share:g} held out: must be shares above 0, held out below 1"
         )
     kept, refused = _on_step(series, task)
-    spans = _borders(kept, (1.0, 0.0))
-    hands = _dealt([group(one) for one in kept], folds)
+    roles = []
+    for one, (start, end) in zip(kept, _borders(kept, (1.0, 0.0)), strict=True):
+        tested = Part(one, end - (end - start) * test_share, end)
+        learnt = _parts(one, (start, end - (end - start) * held_out_share, end))
+        unjudged = _useless("test", tested, task)
+        unlearnt = _useless("train", learnt[0], task) or _useless("held-out", learnt[1], task)
+        if unjudged and unlearnt:
+            refused.append(Refused(one.system, one.name, unjudged))
+        else:
+            roles.append(_Roles(one, tested, unjudged, learnt, unlearnt))
     found = []
-    for hand in hands:
-        learnt: list[tuple[Part, ...]] = []
-        tested: list[tuple[Part, ...]] = []
-        left_out = list(refused)
-        for one, (start, end) in zip(kept, spans, strict=True):
-            if group(one) in hand:
-                row: tuple[Part, ...] = (Part(one, end - (end - start) * test_share, end),)
+    for hand in _dealt([group(role.series) for role in roles], folds, refused):
+        tests, lessons, left_out = [], [], list(refused)
+        for role in roles:
+            judged = group(role.series) in hand
+            if rule := role.unjudged if judged else role.unlearnt:
+                left_out.append(Refused(role.series.system, role.series.name, rule))
+            elif judged:
+                tests.append(role.tested)
             else:
-                row = _parts(one, (start, end - (end - start) * held_out_share, end))
-            rule = _rule(row, task)
-            if rule:
-                left_out.append(Refused(one.system, one.name, rule))
-            else:
-                (tested if len(row) == 1 else learnt).append(row)
+                lessons.append(role.learnt)
         name = f"without {', '.join(hand)}"
-        if not (learnt and tested):
-            raise ValueError(f"fold {name!r}: no series has room for a window in each part: {_told(left_out)}")
-        train, held_out = zip(*learnt, strict=True)
-        found.append(Fold(name, train, held_out, tuple(part for (part,) in tested), tuple(left_out)))
+        if not (lessons and tests):
+            raise NoSeries(name, left_out)
+        train, held_out = zip(*lessons, strict=True)
+        found.append(Fold(name, train, held_out, tuple(tests), tuple(left_out)))
     return tuple(found)
 
 
@@ -190,17 +220,69 @@ def _parts(series: Series, borders: Sequence[float]) -> tuple[Part, ...]:
     return tuple(Part(ended(series, until), since, until) for since, until in pairwise(borders))
 
 
-def _rule(parts: Sequence[Part], task: Task) -> str:
-    """What keeps a series out of a fold, or nothing."""
-    names = ("train", "held-out", "test") if len(parts) != 1 else ("test",)
-    for name, part in zip(names, parts, strict=False):
-        if not _has_room(part, task):
-            return f"its {name} part has no room for a window of {task.horizon_steps} steps ahead"
-    return ""
+def _placed(row: tuple[Part, ...], end: float, task: Task) -> tuple[tuple[Part, ...], str]:
+    """(train, held-out and test part of a series as they go into a fold, none where it is left out; why not judged)"""
+    train, held_out, test = row
+    if rule := _useless("train", train, task):
+        return (), rule
+    if rule := _too_short("held-out", held_out, task) or _too_short("test", test, task):
+        return (row, f"ended too early to be judged{LEARNED}") if end < test.until else ((), rule)
+    if rule := _useless("test", test, task):
+        nothing = replace(test, series=ended(test.series, test.since))
+        return (train, held_out, nothing), f"{rule}{LEARNED}"
+    return row, ""
 
 
-def _has_room(part: Part, task: Task) -> bool:
-    return bool(len(cutoffs(part.series, 1, task.horizon_steps, part.since, part.until)))
+def _too_short(name: str, part: Part, task: Task) -> str:
+    """What keeps every window out of a part, or nothing."""
+    if len(cutoffs(part.series, 1, task.horizon_steps, part.since, part.until)):
+        return ""
+    return f"its {name} part has no room for a window of {task.horizon_steps} steps ahead"
+
+
+def _useless(name: str, part: Part, task: Task) -> str:
+    """Why no window of a part can be learned from (train, held-out) or judged by (test); empty where one can."""
+    if rule := _too_short(name, part, task):
+        return rule
+    values, first = part.series.values, max(0, round((part.since - part.series.start) / part.series.step_seconds))
+    lowest, highest = np.fmin.reduce(values[first:]), np.fmax.reduce(values[first:])
+    which = f"its {name} part, {moment_text(part.since)} to {moment_text(part.until)},"
+    if np.isnan(highest):
+        return f"{which} is one gap"
+    if highest == 0 and name != "held-out":
+        return f"{which} is 0 throughout"
+    if lowest == highest and name == "train":
+        return f"{which} is constant: there is nothing to learn"
+    decisive = task.peak_steps[Asked(task, Judging()).window] if name == "test" else 0
+    if _usable(part, task, decisive).any():
+        return ""
+    after = f"each of the {decisive} steps" if decisive else f"the {task.horizon_steps} steps"
+    return (
+        f"{which} has {np.count_nonzero(~np.isnan(values[first:]))} of its {len(values) - first} values, and no window "
+        f"with {task.minimum_history_steps} values and some demand in the {task.grid.steps} steps before it, a value "
+        f"in the newest {RECENT_STEPS} of them, and one in {after} after it"
+    )
+
+
+def _usable(part: Part, task: Task, decisive: int) -> NDArray[np.bool_]:
+    """At which of its cutoffs the past can be answered, and some truth is known: all of the `decisive` first steps."""
+    series, horizon = part.series, task.horizon_steps
+    moments = cutoffs(series, len(series.values), horizon, part.since, part.until)
+    at = np.rint((moments - series.start) / series.step_seconds).astype(np.int64)
+    known, demand = _running(~np.isnan(series.values)), _running(series.values > 0)
+    begin = np.maximum(at - task.grid.steps, 0)
+    past = (known[at] - known[begin] >= task.minimum_history_steps) & (demand[at] > demand[begin])
+    recent = known[at] > known[np.maximum(at - RECENT_STEPS, 0)]
+    if decisive:
+        truth = (known[at + decisive] - known[at] == decisive) & (demand[at + horizon] > demand[at])
+    else:
+        truth = known[at + horizon] > known[at]
+    return np.asarray(past & recent & truth)
+
+
+def _running(marks: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many are set before each place, and in all. [S + 1]"""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(marks)])
 
 
 def _on_step(series: Iterable[Series], task: Task) -> tuple[list[Series], list[Refused]]:
@@ -241,16 +323,13 @@ def _episodes(series: Sequence[Series]) -> list[list[int]]:
     return episodes
 
 
-def _dealt(systems: Sequence[str], folds: int | None) -> list[tuple[str, ...]]:
+def _dealt(systems: Sequence[str], folds: int | None, refused: Sequence[Refused]) -> list[tuple[str, ...]]:
     """The systems of each fold's test."""
     by_size = sorted(set(systems), key=lambda name: (-systems.count(name), name))
     if len(by_size) < 2:
-        raise ValueError(f"leaving systems out takes two of them; there is {', '.join(by_size) or 'none'}")
+        told = "; ".join([f"there is {', '.join(by_size) or 'none'}", *map(str, refused[:3])])
+        raise ValueError(f"leaving systems out takes two of them; {told}")
     hands = len(by_size) if folds is None else folds
     if not 2 <= hands <= len(by_size):
         raise ValueError(f"{folds} folds: must be between 2 and the {len(by_size)} systems")
     return [tuple(by_size[i::hands]) for i in range(hands)]
-
-
-def _told(left_out: Sequence[Refused]) -> str:
-    return "; ".join(map(str, left_out[:3])) or "there are none"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from scaler.series import Grid
-from training.data.clean import Cleaned, clean, without_marked
-from training.data.load import Series
+from training.data.clean import Cleaned, clean, without_counters, without_marked
+from training.data.load import Loaded, Series
 from training.data.synthetic import (
     MONDAY,
     Clock,
@@ -134,6 +134,16 @@ def test_a_raw_counter(resets) -> None:
     assert cleaned.mask_S.all()
     assert "lacks rate()" in cleaned.report[0].words
     assert (f"falls back {resets} times" if resets else "never falls") in cleaned.report[0].words
+
+
+def test_raw_counters_join_what_is_refused() -> None:
+    """By name, in the words of the finding; what is refused already and the others stay."""
+    counts = demand()
+    total = Series("shop", "total", "", MONDAY, 60, np.cumsum(counts.values).astype(np.float32))
+    sorted_out = without_counters(Loaded((total, counts), without_counters(Loaded((total,), ())).refused))
+    assert sorted_out.series == (counts,)
+    assert [one.name for one in sorted_out.refused] == ["total", "total"]
+    assert sorted_out.refused[0].rule == clean(total).report[0].words
 
 
 HEALTHY = {

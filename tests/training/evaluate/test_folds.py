@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scaler.series import Grid
 from tests.training.evaluate.forecasts import MONDAY, TASK, series
 from training.data.load import Series
-from training.evaluate.folds import FewerWindows, Part, by_system, by_time, ended, training_of, windows_of
+from training.evaluate.folds import FewerWindows, NoSeries, Part, by_system, by_time, ended, training_of, windows_of
 
 HORIZON = TASK.horizon_steps * TASK.grid.step_seconds
 DAY = 86_400
@@ -59,7 +59,7 @@ def test_by_time_no_truth_of_training_reaches_the_test(spans, offset, folds, tes
     try:
         found = by_time(given_series, SMALL, folds, test_share, held_out_share)
     except ValueError as error:
-        assert "no room" in str(error) or "no series has room" in str(error)  # noqa: PT017
+        assert "no room" in str(error)  # noqa: PT017
         return
     for fold in found:
         train, held_out, test = (windows_of(part, SMALL, 10_000) for part in (fold.train, fold.held_out, fold.test))
@@ -186,6 +186,97 @@ def test_by_time_what_has_no_room_is_named():
     assert len(fold.train) == len(fold.held_out) == len(fold.test) == len(some())
 
 
+def bad_ones() -> dict[str, tuple[Series, str]]:
+    """Series of ten days with room in each part and no use, and the rule that each breaks."""
+
+    def changed(name: str, **stretches: tuple[slice, float]) -> Series:
+        one = series("a", name, 11)
+        values = one.values.copy()
+        for where, value in stretches.values():
+            values[where] = value
+        return replace(one, values=values)
+
+    day, last = 288, slice(-1, None)
+    return {
+        one.name: (one, rule)
+        for one, rule in (
+            (
+                changed("begins late", gap=(slice(1, 8 * day + 60), np.nan)),
+                "train part, 2025-06-09 00:00 to 2025-06-17",
+            ),
+            (
+                changed("went away", gap=(slice(9 * day, None), np.nan)),
+                "test part, 2025-06-18 00:00 to 2025-06-19 00:00, is",
+            ),
+            (changed("came back", gap=(slice(9 * day, -1), np.nan)), "has 1 of its 288 values, and no window with 4 "),
+            (changed("woke up", idle=(slice(-1), 0), spike=(last, 5)), "is 0 throughout"),
+            (changed("jumped", flat=(slice(-1), 7), spike=(last, 5)), "is constant: there is nothing to learn"),
+            (changed("switched off", off=(slice(9 * day, None), 0)), "is 0 throughout"),
+        )
+    }
+
+
+LEARNED = {"went away", "came back", "switched off"}
+"""those of the bad ones that are bad at their end alone"""
+
+
+def test_by_time_what_no_window_can_use_is_named():
+    """It has room, but its windows know no past or no truth: left out, or learned from where only the test is so."""
+    found, good = bad_ones(), series("a", "good", 1)
+    fold = by_time([good, *(one for one, _ in found.values())], TASK, folds=1)[0]
+    told = {one.name: one.rule for one in fold.left_out}
+    assert told.keys() == found.keys()
+    for name, (_, rule) in found.items():
+        assert rule in told[name]
+        assert told[name].endswith("; it is learned from") == (name in LEARNED)
+    assert {one.name for one in fold.seen} == {"good", *LEARNED}
+    training, test = training_of(fold, TASK, 30, 10), windows_of(fold.test, TASK, 10)
+    assert (np.bincount(training.windows.series_N, minlength=len(fold.seen)) == 30).all()
+    assert {test.names[i] for i in test.series_N} == {"a/good"}
+
+
+@pytest.mark.parametrize("name", bad_ones())
+def test_by_time_what_no_window_can_use_is_named_where_it_is_alone(name: str):
+    """No fold is made of it; nobody is told that it is learned from."""
+    one, rule = bad_ones()[name]
+    with pytest.raises(NoSeries) as refused:
+        by_time([one], TASK, folds=1)
+    (told,) = refused.value.left_out
+    assert rule in told.rule
+    assert "learned from" not in told.rule
+
+
+def test_by_time_gaps_that_leave_windows_are_no_reason():
+    """A day without a value in the train part, half of the held-out and of the test part, few values before: judged."""
+    one = series("a", "holes")
+    values = one.values.copy()
+    for first, last in ((0, 7), (8, 8.5), (9.5, 10)):
+        values[round(first * 288) : round(last * 288)] = np.nan
+    fold = by_time([replace(one, values=values)], TASK, folds=1)[0]
+    assert not fold.left_out
+    assert len(windows_of(fold.test, TASK, 10))
+
+
+def test_by_time_somebody_must_be_held_out():
+    """A gap over the held-out part: judged beside others, refused by name where nobody has another."""
+    one = series("a", "gap", 12)
+    values = one.values.copy()
+    values[8 * 288 : 9 * 288] = np.nan
+    gap = replace(one, values=values)
+    assert not by_time([gap, series("a", "good")], TASK, folds=1)[0].left_out
+    with pytest.raises(NoSeries, match="series 'gap': its held-out part, 2025-06-17 00:00 to 2025-06-18 00:00, is one"):
+        by_time([gap], TASK, folds=1)
+
+
+def test_by_system_a_system_of_no_use_does_not_end_the_others():
+    """It is in no hand, and named in each fold."""
+    idle = replace(series("z", "idle"), values=np.append(np.zeros(2879, np.float32), np.float32(5)))
+    folds = by_system([*some(), idle], TASK)
+    assert [fold.name for fold in folds] == ["without a", "without c", "without b"]
+    for fold in folds:
+        assert [str(one)[:33] for one in fold.left_out] == ["z: series 'idle': its test part, "]
+
+
 def test_windows_are_bounded_whatever_the_number_of_series(monkeypatch):
     """Many series share what memory has room for evenly; how much that is is said, and it is spread as usual."""
     monkeypatch.setattr("training.evaluate.folds.MOST_LEARNED", 55)
@@ -242,7 +333,7 @@ def test_splits_that_cannot_be_made_are_refused():
         by_system(some()[:2], TASK)
     with pytest.raises(ValueError, match="between 2 and the 3 systems"):
         by_system(some(), TASK, folds=4)
-    with pytest.raises(ValueError, match="no series has room for a window in each part: a: series 'short'"):
+    with pytest.raises(ValueError, match="no series can be learned from and judged: a: series 'short'"):
         by_time([series("a", "short", days=0.1)], TASK)
 
 

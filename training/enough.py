@@ -1,0 +1,106 @@
+"""Whether recorded demand is enough to learn from and to judge by, and what to say where it is not.
+
+What is needed is not written down anywhere: it is the shortest record without a gap that can be split as the data is,
+and from which the naive models, which every other one is judged against, find their errors.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.data.clean import Cleaned
+from training.data.load import DAY_SECONDS, DataError, Loaded, Refused, Series
+from training.evaluate.folds import Fold, NoSeries, training_of
+from training.models import Model, Training
+from training.models.empirical import answerable
+from training.models.naive import Persistence, SeasonalNaive
+from training.task import Task
+
+MOST_TOLD = 5
+"""series in one message"""
+LONGEST_DAYS = 3650
+"""nobody is asked for more"""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How a run splits series (raising NoSeries), how many windows of each it cuts, and how many systems it takes."""
+
+    task: Task
+    split: Callable[[Sequence[Series]], tuple[Fold, ...]]
+    windows: int
+    held_out: int
+    systems: int = 1
+
+    def needed_days(self) -> float:
+        """The shortest record, alone and without a gap, that is enough, in tenths of a day."""
+        tenths = 1
+        while tenths < 10 * LONGEST_DAYS and not self._is_enough(tenths):
+            tenths *= 2
+        return bisect_left(range(tenths), True, lo=tenths // 2, key=self._is_enough) / 10
+
+    def _is_enough(self, tenths: int) -> bool:
+        step = self.task.grid.step_seconds
+        values = np.float32(1.0) + np.arange(tenths * DAY_SECONDS // (10 * step), dtype=np.float32) % 2
+        series = [Series(str(i), "", "", 0.0, step, values) for i in range(self.systems)]
+        try:
+            naive_models(training_of(self.split(series)[0], self.task, self.windows, self.held_out))
+        except ValueError:
+            return False
+        return True
+
+
+def split(loaded: Loaded, amount: Amount) -> tuple[Fold, ...]:
+    """The folds. Raises DataError where nothing is left of one: it names the series, the rules and what is needed."""
+    try:
+        return amount.split(loaded.series)
+    except NoSeries as error:
+        raise _nothing(error.left_out, loaded, amount) from None
+    except ValueError as error:
+        told = [f"nothing to train on: {error}", *map(str, loaded.refused[:MOST_TOLD])]
+        raise DataError("; ".join(told)) from None
+
+
+def naive_models(training: Training) -> list[Model]:
+    """What every model is judged against, fitted. Raises ValueError where the windows are too few for that.
+
+    The naive models do without held-out windows; most others do not.
+    """
+    held_out = training.held_out
+    known_N = answerable(training.task, held_out.past) & ~np.isnan(held_out.truth.demand_NH).all(axis=1)
+    if not known_N.any():
+        raise ValueError("no held-out window has both a history and what came")
+    models: list[Model] = [Persistence(), SeasonalNaive()]
+    for model in models:
+        model.fit(training)
+    return models
+
+
+def too_little(fold: Fold, cleaned: Sequence[Cleaned], why: str, loaded: Loaded, amount: Amount) -> DataError:
+    """What to raise where the naive models cannot be fitted to a fold, and said why."""
+    masked = {one.name: one.report[0].words for one in cleaned if one.report and one.mask_S.all()}
+    rule = f"every model is judged against one that repeats yesterday's demand: {why}"
+    seen = [Refused(one.system, one.name, masked.get(f"{one.system}/{one.name}", rule)) for one in fold.seen]
+    among = {(one.system, one.name) for one in seen}
+    others = [one for one in fold.left_out if (one.system, one.name) not in among]
+    return _nothing([*seen, *others], loaded, amount)
+
+
+def _nothing(refused: Iterable[Refused], loaded: Loaded, amount: Amount) -> DataError:
+    told = [*_with_history(refused, loaded.series, amount), *map(str, loaded.refused)]
+    more = f"; and {len(told) - MOST_TOLD} more series" if len(told) > MOST_TOLD else ""
+    return DataError(f"nothing to train on: {'; '.join(told[:MOST_TOLD])}{more}")
+
+
+def _with_history(refused: Iterable[Refused], series: Sequence[Series], amount: Amount) -> list[str]:
+    """Each with its rule; where its history is shorter than what is needed, with how long both are."""
+    known = {(one.system, one.name): one.history_seconds / DAY_SECONDS for one in series}
+    step, needed = amount.task.grid.step_seconds, amount.needed_days()
+    told = []
+    for one in refused:
+        days = known.get((one.system, one.name), needed)
+        short = f"has {int(days * 10 + 1e-6) / 10} days of history; {needed} days are needed at a step of {step} s: "
+        told.append(f"{one.system}: series {one.name!r}: {short if days < needed else ''}{one.rule}")
+    return told
