@@ -53,13 +53,21 @@ def fitted(series: Sequence[Series], task: Task, threads: int) -> tuple[Model, P
     return model, held_out.past
 
 
-def unseen(traces: Path, task: Task, threads: int) -> Iterator[Score]:
-    """Scores of each system by a model that has not seen it."""
+def unseen(traces: Path, task: Task, threads: int, keep: Path | None = None) -> Iterator[Score]:
+    """Scores of each system by a model that has not seen it; `keep`: a folder that gets those models as bundles."""
     seasonal = Asked(read_bundle(SEASONAL)).predict_quantiles
     for system in SOURCES:
         others = recorded(traces, [name for name in SOURCES if name != system])
         model, _ = fitted(others, task, threads)
+        if keep is not None:
+            manifest = task.manifest(without(system), VERSION, trained={"data": f"all of {NAME} but {system}"})
+            export(bundle_of(model.to_onnx(), manifest, reference_cases(manifest)), keep / without(system))
         yield from scores(recorded(traces, [system]), task, model.predict_quantiles, seasonal)
+
+
+def without(system: str) -> str:
+    """The name of the bundle that has not seen a system."""
+    return f"{NAME}-without-{system}"
 
 
 def recorded(traces: Path, names: Iterable[str]) -> tuple[Series, ...]:
@@ -94,9 +102,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.general.bundle", description=__doc__)
     parser.add_argument("traces", type=Path, help="folder of the recorded systems, a .csv.gz each")
     parser.add_argument("--threads", type=int, default=1, help="the result depends on it in the last bits")
+    parser.add_argument("--keep", type=Path, help="folder for the bundles that have not seen one of the systems, each")
     options = parser.parse_args(arguments)
     task = task_for(STEP_SECONDS)
-    bundle = made(options.traces, task, options.threads, list(unseen(options.traces, task, options.threads)))
+    told = list(unseen(options.traces, task, options.threads, options.keep))
+    bundle = made(options.traces, task, options.threads, told)
     if len(bundle.graph) > LARGEST_BYTES:
         print(f"the graph has {len(bundle.graph)} bytes, at most {LARGEST_BYTES} may ship", file=sys.stderr)
         return 1

@@ -1,9 +1,11 @@
 """What the scaler would have forecast at any moment of the past: from what was observed before it, and nothing else.
 
-The windows are those of the refresh (tests hold them against the real one): fine samples back from the moment of issue,
-complete clock-aligned blocks before it. They are made and forecast in batches, and kept in a cache.
+The windows are those of the refresh (tests hold them against the real one): fine samples back from the moment of issue
+for an hour and on the clock before that, complete clock-aligned blocks. They are made and forecast in batches, and kept
+in a cache.
 
-Axes: I issues, H steps, W window lengths, Q levels.
+Axes: S slots (ticks of the refresh), N windows, T fine past steps, L coarse past blocks; I issues, H steps, W window
+lengths, Q levels.
 """
 
 import hashlib
@@ -18,16 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaler.forecast.onnx_forecaster import OnnxForecaster
+from scaler.history.grid import Slots, last_known
+from scaler.plan.hpa import SYNC_SECONDS
 from scaler.series import Floats, Forecast, HistoryBatch
 from training.data.load import Series, local_seconds
-from training.data.windows import coarse_windows, fine_windows
+from training.data.windows import coarse_windows
 from training.models import Progress, silent
 from training.replay.demand import Demand, Moments, Observing
 from training.replay.world import Span
 
 BATCH = 1024
 """issues forecast at once: 30 MB of history"""
-VERSION = 1
+VERSION = 2
 """of what is kept in a cache"""
 
 
@@ -114,7 +118,7 @@ def _made(
 ) -> Forecasts:
     manifest = forecaster.manifest
     steps = min(manifest.horizon_steps, math.ceil(issues.ahead_seconds / manifest.step_seconds) + 1)
-    history = _History(demand, forecaster, observing, issues.every_seconds)
+    history = _History(demand, forecaster, observing)
     sound_I = np.zeros(len(issued_I), np.bool_)
     quantiles_IHQ = np.zeros((len(issued_I), steps, len(manifest.levels)), np.float32)
     peaks_IWQ = np.zeros((len(issued_I), len(manifest.peak_steps), len(manifest.levels)), np.float32)
@@ -156,28 +160,43 @@ def _forecasts(
 
 
 class _History:
-    """History as the refresh hands it to a forecaster, at moments that are multiples of `every_seconds`."""
+    """History as the refresh hands it to a forecaster, at any of its ticks; see `scaler.history.table`.
 
-    def __init__(self, demand: Demand, forecaster: OnnxForecaster, observing: Observing, every_seconds: float) -> None:
-        self._forecaster = forecaster
-        self._every = every_seconds
+    One thing differs: the first step of a gap is unknown here, while a refresh that has fetched what it missed holds
+    the last sample over it.
+    """
+
+    def __init__(self, demand: Demand, forecaster: OnnxForecaster, observing: Observing) -> None:
+        self._grid = forecaster.grid
+        self._slots = Slots(self._grid, SYNC_SECONDS)
         self._timezone = demand.series.timezone
         self._key = trigger_key(demand.series)
-        step = forecaster.grid.step_seconds
-        phases = max(1, round(step / every_seconds))
-        self._phases = [_observed(demand, observing, step, phase * every_seconds) for phase in range(phases)]
+        self._before = self._slots.per_step * (self._grid.steps + 1)
+        """how many slots before the first block of the record are kept, unknown, so that no window begins earlier"""
+        self._origin = math.floor(demand.start / self._grid.coarse_seconds) * self._grid.coarse_seconds
+        self._ends_S = self._known_of_steps(demand, observing)
+        steps = self._ends_S[self._before + self._slots.per_step :: self._slots.per_step]
+        self._steps = replace(
+            demand.series, start=float(self._origin), step_seconds=self._grid.step_seconds, values=steps
+        )
+
+    def _known_of_steps(self, demand: Demand, observing: Observing) -> Floats:
+        """Of the step that ends at each slot, the newest demand that was seen within it; NaN where none was."""
+        latest = demand.end + observing.scrape_seconds + observing.window_seconds
+        first = -self._before - self._slots.per_step + 1
+        slot_S = np.arange(first, math.ceil((latest - self._origin) / SYNC_SECONDS) + 1, dtype=np.float64)
+        seen_S = demand.observed(self._origin + SYNC_SECONDS * slot_S, observing).astype(np.float32)
+        return last_known(np.lib.stride_tricks.sliding_window_view(seen_S, self._slots.per_step))
 
     def batch(self, moments_N: Moments) -> HistoryBatch:
         """All windows of these moments; `end` is the first, and means nothing."""
-        grid = self._forecaster.grid
-        history_NT = np.empty((len(moments_N), grid.steps), np.float32)
-        phase_N = np.rint(moments_N % grid.step_seconds / self._every).astype(np.int64)
-        for phase in np.unique(phase_N):
-            rows = phase_N == phase
-            series = self._phases[phase]
-            before = np.rint((moments_N[rows] - series.start) / series.step_seconds).astype(np.int64)
-            history_NT[rows] = fine_windows(series, before, grid.steps)
-        coarse_NL2 = coarse_windows(self._phases[0], moments_N, grid)
+        slot_N = np.rint((moments_N - self._origin) / SYNC_SECONDS).astype(np.int64)
+        per_step = self._slots.per_step
+        back_T = np.arange(self._grid.steps - 1, -1, -1)
+        clock_N = slot_N // per_step * per_step
+        newest_NT = np.where(back_T < self._slots.rolling_steps, slot_N[:, None], clock_N[:, None])
+        history_NT = self._ends_S[self._before + newest_NT - per_step * back_T]
+        coarse_NL2 = coarse_windows(self._steps, moments_N, self._grid)
         local_N = local_seconds(moments_N, self._timezone)
         return HistoryBatch([self._key] * len(moments_N), float(moments_N[0]), history_NT, coarse_NL2, local_N)
 
@@ -186,14 +205,6 @@ def trigger_key(series: Series) -> str:
     """What a bundle knows the series by, as `scaler.trigger.Trigger.key`."""
     name = series.name if "/" in series.name else f"{series.system}/{series.name}"
     return f"{name}/replay"
-
-
-def _observed(demand: Demand, observing: Observing, step_seconds: int, phase_seconds: float) -> Series:
-    """Demand as it was seen at every step; bin i ends when it was."""
-    first = math.floor(demand.start / step_seconds) * step_seconds + phase_seconds
-    count = math.floor((demand.end + observing.scrape_seconds - first) / step_seconds) + 1
-    seen = demand.observed(np.asarray(first + step_seconds * np.arange(1, count + 1), np.float64), observing)
-    return replace(demand.series, start=first, step_seconds=step_seconds, values=seen.astype(np.float32))
 
 
 def _key(series: Series, forecaster: OnnxForecaster, observing: Observing, issues: Issues) -> str:

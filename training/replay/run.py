@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scaler.plan.hpa import SYNC_SECONDS, HpaState, average_value, milli, sync
 from training.replay.cluster import Cluster, Served
 from training.replay.demand import Moments
-from training.replay.policies import Answer, Policy
+from training.replay.policies import Answer, Metric, Policy
 from training.replay.world import Setting, World
 
 
@@ -59,16 +59,20 @@ class Scaler:
         return result.replicas
 
     def _activated(self, answer: Answer, current: int, now: float) -> int:
-        """From zero when a poll finds it active, to zero when it has not been active for the cooldown."""
+        """From zero when a poll finds it active, to zero when it has not been active for the cooldown.
+
+        With an error among its metrics it neither goes to zero nor counts as active, unless it is at zero.
+        """
         keda = self.setting.keda
         if now - self._polled_at < keda.polling_seconds:
             return current
         self._polled_at = now
+        failed = any(one.value is None for one in answer.metrics)
         if answer.active:
-            self._active_at = now
+            if current == 0 or not failed:
+                self._active_at = now
             return max(current, 1)
-        failed = all(one.value is None for one in answer.metrics)
-        return 0 if not failed and now - self._active_at > keda.cooldown_seconds else current
+        return current if failed or now - self._active_at <= keda.cooldown_seconds else 0
 
 
 def replay(world: World, policy: Policy, told: bool = False) -> Run:
@@ -94,13 +98,12 @@ def replay(world: World, policy: Policy, told: bool = False) -> Run:
 
 
 def _at_first(world: World, policy: Policy) -> int:
-    """Enough ready pods for what comes first, as if the policy had been there for long."""
+    """Enough ready pods for what the policy asks for first, or for the newest demand known: as if it had been there."""
     hpa = world.setting.hpa
-    answers = (policy.answer(k, 0) for k in range(min(len(world), 240)))
-    first = next((answer for answer in answers if answer.metrics[0].value), None)
-    if first is None:
-        return hpa.min_replicas
-    wanted = max(average_value(milli(one.value or 0.0), milli(one.target), 0, hpa) for one in first.metrics)
+    metrics = [one for one in policy.answer(0, 0).metrics if one.value is not None]
+    if not metrics:
+        metrics = [Metric(float(np.nan_to_num(world.refreshed.value_K[0])), world.setting.threshold)]
+    wanted = max(average_value(milli(one.value or 0.0), milli(one.target), 0, hpa) for one in metrics)
     return min(max(wanted, hpa.min_replicas), hpa.max_replicas)
 
 

@@ -18,7 +18,7 @@ class Oracle:
         self._target = world.setting.capacity / headroom
         ticks = math.ceil(world.setting.start_up.usual / SYNC_SECONDS) + 2
         known_K = np.nan_to_num(world.demand_K, nan=0.0)
-        ahead_K = ndimage.maximum_filter1d(known_K, ticks, origin=-((ticks - 1) // 2), mode="nearest")
+        ahead_K = ndimage.maximum_filter1d(known_K, ticks, origin=-(ticks // 2), mode="nearest")
         self._peak_K = ahead_K.tolist()
 
     def answer(self, k: int, replicas: int) -> Answer:

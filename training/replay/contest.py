@@ -1,0 +1,182 @@
+"""Which policies run in a world, and running them: on several cores, each world's forecasts made once.
+
+`Entry` names a policy and its settings; whoever runs it makes it anew in each world.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from joblib import Parallel, delayed
+
+from scaler.plan.hpa import SYNC_SECONDS
+from scaler.trigger import PolicyName, Trigger
+from training.models import Progress, silent
+from training.replay.outlooks import Forecasts
+from training.replay.policies import Policy
+from training.replay.policies.averaged import Averaged
+from training.replay.policies.headway import Headway, Outlooks, outlooks_of
+from training.replay.policies.hourly import Hourly
+from training.replay.policies.last_week import LastWeek
+from training.replay.policies.offset import Offset
+from training.replay.policies.oracle import Oracle
+from training.replay.policies.phpa import Phpa
+from training.replay.policies.reactive import Reactive
+from training.replay.run import Run, replay
+from training.replay.score import Price, Scores, score
+from training.replay.world import Setting, World
+
+REACTIVE_TARGETS = (1.3, 1.15, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+"""of the capacity: from too tight to generous"""
+HEADWAY_FRONT = ((0.6, 1.2), (0.75, 1.0), (0.9, 1.0), (0.95, 1.0), (0.99, 1.0), (0.99, 0.9), (0.99, 0.8), (0.99, 0.65))
+"""(quantile, threshold as a share of the capacity), from bold to cautious: first a higher quantile, then headroom"""
+LONGEST_LEAD_SECONDS = 7200.0
+HAND = 3
+"""entries that are run together: they share what is made of the forecasts"""
+
+
+class Entry(Protocol):
+    """A policy to run."""
+
+    @property
+    def name(self) -> str: ...
+
+    def made(self, world: World, outlooks: Outlooks, forecasts: Forecasts) -> Policy: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReactiveEntry:
+    """KEDA's prometheus trigger at a target."""
+
+    target: float
+    name: str
+
+    def made(self, world: World, outlooks: Outlooks, forecasts: Forecasts) -> Policy:
+        policy = Reactive(world, self.target)
+        policy.name = self.name
+        return policy
+
+
+@dataclass(frozen=True, slots=True)
+class HeadwayEntry:
+    """A trigger of Headway."""
+
+    trigger: Trigger
+    name: str
+
+    def made(self, world: World, outlooks: Outlooks, forecasts: Forecasts) -> Policy:
+        return Headway(world, outlooks, self.trigger, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class OracleEntry:
+    """Perfect foresight."""
+
+    name: str = "oracle"
+
+    def made(self, world: World, outlooks: Outlooks, forecasts: Forecasts) -> Policy:
+        return Oracle(world)
+
+
+RIVALS: Mapping[str, Callable[[World, Forecasts], Policy]] = {
+    "PHPA": lambda world, _: Phpa(world),
+    "average": lambda world, forecasts: Averaged(world, forecasts, offset_seconds=lead_seconds(world.setting)),
+    "one point ahead": lambda world, forecasts: Offset(world, forecasts, offset_seconds=lead_seconds(world.setting)),
+    "hourly plan": lambda world, _: Hourly(world),
+    "same time last week": lambda world, _: LastWeek(world),
+}
+"""what users might pick instead, at today's threshold; those that forecast are given our forecasts"""
+
+
+@dataclass(frozen=True, slots=True)
+class RivalEntry:
+    """One of RIVALS."""
+
+    name: str
+
+    def made(self, world: World, outlooks: Outlooks, forecasts: Forecasts) -> Policy:
+        policy = RIVALS[self.name](world, forecasts)
+        policy.name = self.name
+        return policy
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A policy's scores in a world, and what it did."""
+
+    entry: Entry
+    scores: Scores
+    run: Run
+
+
+def lead_seconds(setting: Setting) -> float:
+    """The lead time to ask for: start-up, one sync of the HPA and one spare; see keda.md."""
+    return min(LONGEST_LEAD_SECONDS, math.ceil(setting.start_up.usual + 2 * SYNC_SECONDS))
+
+
+def trigger_of(setting: Setting, query: str, timezone: str, name: str = "replay") -> Trigger:
+    """Today's trigger with its type changed: nothing but the lead time, which the start-up decides, is set."""
+    return Trigger(
+        namespace="replay",
+        name=name,
+        query=query,
+        threshold=setting.threshold,
+        server_address="http://prometheus:9090",
+        activation_threshold=setting.keda.activation_threshold,
+        lead_time_seconds=lead_seconds(setting),
+        timezone=timezone,
+        key=f"replay/{name}/0",
+    )
+
+
+def reactive_front(setting: Setting) -> list[ReactiveEntry]:
+    """Today's trigger at every target worth a look."""
+    return [ReactiveEntry(setting.capacity * share, f"reactive at {share:.0%}") for share in REACTIVE_TARGETS]
+
+
+def headway_front(setting: Setting, default: Trigger) -> list[HeadwayEntry]:
+    """The default trigger, from bold to cautious."""
+    return [
+        HeadwayEntry(replace(default, quantile=q, threshold=share * setting.capacity), f"headway q{q:g} at {share:.0%}")
+        for q, share in HEADWAY_FRONT
+    ]
+
+
+def neighbours(setting: Setting, trigger: Trigger) -> list[HeadwayEntry]:
+    """The same caution with other policies and lead times."""
+    longer = min(LONGEST_LEAD_SECONDS, 2 * trigger.lead_time_seconds)
+    shorter = max(30.0, 0.7 * trigger.lead_time_seconds)
+    changed = [
+        *(replace(trigger, policy=policy) for policy in PolicyName if policy is not trigger.policy),
+        *(replace(trigger, lead_time_seconds=float(round(lead))) for lead in (shorter, longer)),
+    ]
+    return [
+        HeadwayEntry(one, f"headway q{one.quantile:g} {one.policy.value} {one.lead_time_seconds:g}s") for one in changed
+    ]
+
+
+def run_all(
+    world: World,
+    forecasts: Forecasts,
+    entries: Sequence[Entry],
+    price: Price,
+    jobs: int = 1,
+    progress: Progress = silent,
+    doing: str = "replaying",
+) -> list[Ran]:
+    """Every entry in this world, in order; on so many cores (joblib: its other backends serve, too)."""
+    hands = [entries[start : start + HAND] for start in range(0, len(entries), HAND)]
+    found: list[Ran] = []
+    for ran in Parallel(n_jobs=jobs, return_as="generator")(
+        delayed(_ran)(world, forecasts, hand, price) for hand in hands
+    ):
+        found.extend(ran)
+        progress(doing, len(found) / len(entries))
+    return found
+
+
+def _ran(world: World, forecasts: Forecasts, entries: Sequence[Entry], price: Price) -> list[Ran]:
+    outlooks = outlooks_of(world, forecasts)
+    runs = [(entry, replay(world, entry.made(world, outlooks, forecasts))) for entry in entries]
+    return [Ran(entry, score(world, run, price), run) for entry, run in runs]

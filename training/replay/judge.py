@@ -1,0 +1,351 @@
+"""Would switching it on have paid? Settings are searched on the first part of the history, and judged on the rest.
+
+The toughest rival is a reactive trigger with a lower target, so everything is held against the front of those, at equal
+service and at equal cost, with paired bootstrap intervals over days.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+from scaler.forecast.onnx_forecaster import OnnxForecaster
+from scaler.trigger import Trigger
+from training.models import Progress, silent
+from training.replay import contest
+from training.replay.contest import Entry, HeadwayEntry, OracleEntry, Ran, ReactiveEntry, RivalEntry, run_all
+from training.replay.demand import Demand
+from training.replay.front import Interval, over_days
+from training.replay.outlooks import Forecasts, Issues, forecasts_of
+from training.replay.score import Price, Scores
+from training.replay.world import Setting, Span, World
+
+SEARCHED = 0.5
+"""share of the span on which settings are chosen"""
+TODAY, DEFAULT, TUNED, TUNED_REACTIVE, ORACLE = "today", "headway", "headway, tuned", "reactive, tuned", "oracle"
+KEPT_AHEAD_SECONDS = 3600.0
+DEARER = 1.02
+"""so many times the cost of a reactive trigger of equal service is no gain and no loss"""
+
+
+class Verdict(StrEnum):
+    ENABLE = "enable"
+    WITH_SETTINGS = "enable with these settings"
+    DO_NOT = "do not enable"
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """short minutes per week that are allowed."""
+
+    short_minutes_per_week: float
+
+    def holds(self, scores: Scores) -> bool:
+        return scores.short_minutes_per_week <= self.short_minutes_per_week
+
+    def __str__(self) -> str:
+        return f"short minutes per week ≤ {self.short_minutes_per_week:g}"
+
+
+def slo(text: str) -> Slo:
+    """`short minutes per week ≤ 5` (or <=). Raises ValueError that says what was expected."""
+    found = re.fullmatch(r"\s*short minutes per week\s*(?:≤|<=)\s*(\d+(?:\.\d+)?)\s*", text)
+    if not found:
+        raise ValueError(f"{text!r}: must be as 'short minutes per week <= 5'")
+    return Slo(float(found[1]))
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is to be judged. jobs: cores. every_seconds: how often a forecast is made."""
+
+    demand: Demand
+    setting: Setting
+    span: Span
+    query: str
+    slo: Slo | None = None
+    price: Price = field(default_factory=Price)
+    every_seconds: float = 60.0
+    jobs: int = 1
+    cache: Path | None = None
+    excluded: tuple[Span, ...] = ()
+    """stretches without a record: nothing is counted there"""
+    notes: tuple[str, ...] = ()
+    """what whoever reads the verdict should know of the data"""
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """A candidate against the front of reactive triggers on the judged days.
+
+    saved: share of the replica-hours that a reactive trigger of equal service needs more. unserved: over that of a
+    reactive trigger of equal cost. NaN where the front does not reach.
+    """
+
+    saved: Interval
+    unserved: Interval
+
+    @property
+    def wins(self) -> bool:
+        """It is better beyond doubt in one of them, and worse in none."""
+        return (self.saved.low > 0 or self.unserved.high < 1) and not self.loses
+
+    @property
+    def loses(self) -> bool:
+        return self.saved.high < 1 - DEARER or self.unserved.low > 1
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of a case."""
+
+    case: Case
+    world: World
+    """of the judged days"""
+    searched: Span
+    model: str
+    verdict: Verdict
+    why: tuple[str, ...]
+    trigger: Trigger
+    """what to switch on, if anything: the tuned one where the verdict names it, else the default"""
+    ran: dict[str, Ran]
+    """on the judged days, by name: today, headway (as it comes and tuned), reactive tuned, oracle, rivals"""
+    reactive_front: tuple[Ran, ...]
+    headway_front: tuple[Ran, ...]
+    against: dict[str, Against]
+    """by name of the candidate"""
+    gap_closed: float
+    """share of the way from today's trigger to the oracle, in unserved demand, that the recommended trigger goes"""
+
+
+def judge(case: Case, forecaster: OnnxForecaster, progress: Progress = silent) -> Judged:
+    """Search, judge, and say it in words. The same case gives the same result."""
+    first, rest = parts(case.span)
+    default = contest.trigger_of(case.setting, case.query, case.demand.series.timezone)
+    forecasts = forecasts_of(
+        case.demand,
+        forecaster,
+        case.setting.observing,
+        Issues(case.span, case.every_seconds, _ahead(default), case.jobs),
+        case.cache,
+        progress,
+    )
+    tuned, tuned_reactive = _searched(case, World(case.demand, case.setting, first), forecasts, default, progress)
+    world = World(case.demand, case.setting, rest)
+    ran = _all(case, world, forecasts, default, tuned, tuned_reactive, progress)
+    return _judged(case, world, first, forecaster.model, ran, default, tuned)
+
+
+def parts(span: Span) -> tuple[Span, Span]:
+    """(to search on, to judge on): halves, cut at whole minutes."""
+    middle = span.begin + (span.end - span.begin) * SEARCHED // 60 * 60
+    middle -= (middle - span.begin) % 60
+    return Span(span.begin, middle), Span(middle, span.end)
+
+
+def _ahead(trigger: Trigger) -> float:
+    """How far forecasts are kept: the longest lead that is tried, and the longest hold after it."""
+    return max(KEPT_AHEAD_SECONDS, 2 * trigger.lead_time_seconds + 2 * 1800.0)
+
+
+def _searched(
+    case: Case, world: World, forecasts: Forecasts, default: Trigger, progress: Progress
+) -> tuple[Trigger, float]:
+    """(the best trigger, the best target of a reactive one) on these days."""
+    setting = case.setting
+    entries: list[Entry] = [
+        ReactiveEntry(setting.threshold, TODAY),
+        *contest.reactive_front(setting),
+        *contest.headway_front(setting, default),
+    ]
+    found = run_all(world, forecasts, entries, case.price, case.jobs, progress, "searching")
+    today = found[0].scores
+    reactive = cheapest([one for one in found if isinstance(one.entry, ReactiveEntry)], today, case.slo)
+    best = cheapest([one for one in found if isinstance(one.entry, HeadwayEntry)], today, case.slo)
+    more = run_all(
+        world,
+        forecasts,
+        contest.neighbours(setting, _trigger(best.entry)),
+        case.price,
+        case.jobs,
+        progress,
+        "searching nearby",
+    )
+    best = cheapest([best, *more], today, case.slo)
+    return _trigger(best.entry), _target(reactive.entry)
+
+
+def cheapest(ran: Sequence[Ran], today: Scores, wanted: Slo | None) -> Ran:
+    """The one of least replica-hours that serves as it must: by the SLO, or without one as well as today's trigger.
+
+    Where none does, the one that leaves least unserved.
+    """
+
+    def serves(scores: Scores) -> bool:
+        return wanted.holds(scores) if wanted else scores.unserved_share <= today.unserved_share
+
+    good = [one for one in ran if serves(one.scores)]
+    if good:
+        return min(good, key=lambda one: (one.scores.replica_hours, one.scores.unserved_share))
+    return min(ran, key=lambda one: (one.scores.unserved_share, one.scores.replica_hours))
+
+
+def _trigger(entry: Entry) -> Trigger:
+    assert isinstance(entry, HeadwayEntry)
+    return entry.trigger
+
+
+def _target(entry: Entry) -> float:
+    assert isinstance(entry, ReactiveEntry)
+    return entry.target
+
+
+def _all(
+    case: Case,
+    world: World,
+    forecasts: Forecasts,
+    default: Trigger,
+    tuned: Trigger,
+    tuned_reactive: float,
+    progress: Progress,
+) -> list[Ran]:
+    entries: list[Entry] = [
+        ReactiveEntry(case.setting.threshold, TODAY),
+        HeadwayEntry(default, DEFAULT),
+        HeadwayEntry(tuned, TUNED),
+        ReactiveEntry(tuned_reactive, TUNED_REACTIVE),
+        OracleEntry(ORACLE),
+        *(RivalEntry(name) for name in contest.RIVALS),
+        *contest.reactive_front(case.setting),
+        *contest.headway_front(case.setting, default),
+    ]
+    return run_all(world, forecasts, entries, case.price, case.jobs, progress, "judging")
+
+
+def _judged(
+    case: Case, world: World, searched: Span, model: str, found: list[Ran], default: Trigger, tuned: Trigger
+) -> Judged:
+    fronts = len(contest.reactive_front(case.setting)), len(contest.headway_front(case.setting, default))
+    single = len(found) - sum(fronts)
+    ran = {one.entry.name: one for one in found[:single]}
+    reactive, headway = tuple(found[single : single + fronts[0]]), tuple(found[single + fronts[0] :])
+    among = [one.scores for one in (*reactive, ran[TODAY], ran[TUNED_REACTIVE])]
+    against = {name: held_against(ran[name].scores, among, case.setting.seed) for name in (DEFAULT, TUNED)}
+    verdict, why = verdict_of(ran, against, case)
+    trigger = tuned if verdict is Verdict.WITH_SETTINGS else default
+    chosen = ran[TUNED if verdict is Verdict.WITH_SETTINGS else DEFAULT]
+    return Judged(
+        case,
+        world,
+        searched,
+        model,
+        verdict,
+        why,
+        trigger,
+        ran,
+        reactive,
+        headway,
+        against,
+        gap_closed(ran[TODAY].scores, chosen.scores, ran[ORACLE].scores),
+    )
+
+
+def held_against(candidate: Scores, reactive: Sequence[Scores], seed: int = 0) -> Against:
+    """The candidate against the front of these reactive triggers, on the same days."""
+    saved = over_days(
+        lambda mine, theirs: 1 - mine.cost_P[0] / theirs.cost_at(mine.unserved_P[0]), [candidate], reactive, seed
+    )
+    unserved = over_days(
+        lambda mine, theirs: mine.unserved_P[0] / theirs.unserved_at(mine.cost_P[0]), [candidate], reactive, seed
+    )
+    return Against(saved, unserved)
+
+
+def gap_closed(today: Scores, candidate: Scores, oracle: Scores) -> float:
+    """NaN where there is no gap."""
+    gap = today.unserved_share - oracle.unserved_share
+    return (today.unserved_share - candidate.unserved_share) / gap if gap > 0 else math.nan
+
+
+def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tuple[Verdict, tuple[str, ...]]:
+    """The verdict, and a sentence for each reason.
+
+    The default is recommended where it wins for no more than today's cost; then the tuned trigger where it wins; then
+    the default at a higher cost, which the reasons tell.
+    """
+    today = ran[TODAY].scores
+    most = DEARER * today.replica_hours
+    choices = (
+        (DEFAULT, Verdict.ENABLE, most),
+        (TUNED, Verdict.WITH_SETTINGS, math.inf),
+        (DEFAULT, Verdict.ENABLE, math.inf),
+    )
+    for name, verdict, affordable in choices:
+        found = ran[name].scores
+        if against[name].wins and _serves(found, today, case.slo) and found.replica_hours <= affordable:
+            return verdict, (_compared(found, today), *_equal(against[name]), *_about_slo(found, case.slo))
+    return Verdict.DO_NOT, _why_not(ran, against, case)
+
+
+def _serves(found: Scores, today: Scores, wanted: Slo | None) -> bool:
+    return wanted.holds(found) if wanted else found.unserved_share <= today.unserved_share
+
+
+def _compared(found: Scores, today: Scores) -> str:
+    cost = found.replica_hours / today.replica_hours - 1 if today.replica_hours else math.nan
+    return (
+        f"{abs(cost):.1%} {'more' if cost > 0 else 'fewer'} replica-hours than today's trigger, "
+        f"{found.unserved_share:.3%} of the demand unserved instead of {today.unserved_share:.3%}, "
+        f"{found.short_minutes_per_week:.0f} short minutes a week instead of {today.short_minutes_per_week:.0f}"
+    )
+
+
+def _equal(against: Against) -> list[str]:
+    told = []
+    if math.isfinite(against.saved.value):
+        told.append(
+            f"a reactive trigger that serves as well needs {against.saved.value / (1 - against.saved.value):.1%} more "
+            f"replica-hours (saved: {_interval(against.saved)})"
+        )
+    if math.isfinite(against.unserved.value):
+        told.append(
+            f"a reactive trigger of equal cost leaves {1 / against.unserved.value:.2g} times as much unserved "
+            f"(ratio {_interval(against.unserved, '.2f')})"
+        )
+    return told
+
+
+def _interval(figure: Interval, form: str = ".1%") -> str:
+    return f"{figure.value:{form}}, 90 % interval {figure.low:{form}} to {figure.high:{form}}"
+
+
+def _about_slo(found: Scores, wanted: Slo | None) -> list[str]:
+    if wanted is None:
+        return []
+    return [f"{wanted}: {'held' if wanted.holds(found) else 'broken'} with {found.short_minutes_per_week:.1f}"]
+
+
+def _why_not(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tuple[str, ...]:
+    today = ran[TODAY].scores
+    told = []
+    for name in (DEFAULT, TUNED):
+        found, held = ran[name].scores, against[name]
+        if held.loses:
+            told.append(f"{name}: a reactive trigger does better at equal cost or service; {_compared(found, today)}")
+        elif not held.wins:
+            told.append(f"{name}: not told apart from a reactive trigger of another target; {_compared(found, today)}")
+        else:
+            told.append(
+                f"{name}: beats reactive triggers of equal cost, but does not serve enough; {_compared(found, today)}"
+            )
+        told.extend([*_equal(held), *_about_slo(found, case.slo)])
+    if today.unserved_share <= 1e-5:
+        told.append("today's trigger leaves nothing unserved: there is nothing to gain in service")
+    return tuple(told)
+
+
+def with_price(judged: Judged, price: Price) -> Judged:
+    """The same at another price."""
+    return replace(judged, case=replace(judged.case, price=price))

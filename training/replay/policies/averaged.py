@@ -1,0 +1,47 @@
+"""The weighted mean of what is measured and what is predicted, as one metric.
+
+Source: Kedify's predictive scaler (https://docs.kedify.io/scalers/predictive-scaler). Its example joins a measured and
+a predicted trigger by KEDA's `scalingModifiers` with the formula `(0.7 * measured) + (0.3 * predicted)`, predicted ten
+minutes ahead, with one target per replica (https://github.com/kedify/examples, samples/otel-scaler-with-predictor). The
+plain mean, half and half, is what others say of it. Its model is fitted per workload (Prophet); here the prediction is
+the median of the same bundle that Headway uses, so that only the decision differs.
+
+Axes: K ticks.
+"""
+
+from training.replay.outlooks import Forecasts
+from training.replay.policies import Answer, Metric
+from training.replay.policies.offset import LOOK_AHEAD_SECONDS, expected
+from training.replay.world import World
+
+
+class Averaged:
+    """share: weight of the prediction, from 0 to 1. offset_seconds: how far ahead it looks. target: as in `Reactive`.
+
+    Where either value is missing, so is the composite: the trigger answers an error. Raises ValueError for a share
+    out of range, and as `expected`.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        forecasts: Forecasts,
+        offset_seconds: float = LOOK_AHEAD_SECONDS,
+        share: float = 0.5,
+        target: float | None = None,
+    ) -> None:
+        if not 0 <= share <= 1:
+            raise ValueError(f"share {share:g}: must lie from 0 to 1")
+        self.name = f"measured and {share:g} forecast at {offset_seconds:g} s"
+        self._target = world.setting.threshold if target is None else target
+        self._activation = world.setting.keda.activation_threshold
+        mean_K = (1 - share) * world.seen_K + share * expected(world, forecasts, offset_seconds)
+        self._answers = [self._of(value) for value in mean_K.tolist()]
+
+    def answer(self, k: int, replicas: int) -> Answer:
+        return self._answers[k]
+
+    def _of(self, value: float) -> Answer:
+        if value != value:
+            return Answer((Metric(None, self._target),), False, ("measured or predicted value missing",))
+        return Answer((Metric(value, self._target),), value > self._activation)

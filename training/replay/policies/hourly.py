@@ -1,0 +1,81 @@
+"""A plan by the hour next to the reactive trigger, as the predictive scaling of clouds has it.
+
+Source: Amazon EC2 Auto Scaling, "How predictive scaling works"
+(https://docs.aws.amazon.com/autoscaling/ec2/userguide/predictive-scaling-policy-overview.html) and the API's
+`PredictiveScalingConfiguration`: from up to 14 days of history, at least 24 hours, a forecast for each hour, made anew
+every 6 hours; capacity is raised at the start of the hour, or `SchedulingBufferTime` (300 s) before; it never takes
+capacity away, which dynamic scaling does. How Amazon forecasts an hour is not public. Here it is the mean of the same
+hour on the same weekday, where any is on record, else on all days on record; of each hour counts its largest demand
+over five minutes, which is kinder than the hour's mean. As the newest such hour ends long before a plan is made,
+planning anew matters only while history is short. Hours and days are UTC.
+
+Axes: K ticks, D days back, N hours on record.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.replay.demand import Moments
+from training.replay.policies import Answer
+from training.replay.policies.last_week import beside_reactive
+from training.replay.world import World
+
+HOUR = 3600
+REPLAN_HOURS = 6
+LEAST_HOURS = 24
+DAYS = 14
+PERIOD_SECONDS = 300
+
+
+class Hourly:
+    """buffer_seconds: how long before an hour its capacity is there to be started. target: as in `Reactive`.
+
+    Raises ValueError for a buffer that is not shorter than an hour.
+    """
+
+    def __init__(self, world: World, buffer_seconds: float = 300.0, target: float | None = None) -> None:
+        if not 0 <= buffer_seconds < HOUR:
+            raise ValueError(f"buffer_seconds {buffer_seconds:g}: must lie from 0 to below {HOUR}")
+        self.name = "hourly plan"
+        plan = _Plan(world)
+        value_K = np.fmax(plan.of(world.sync_K, 0.0), plan.of(world.sync_K, buffer_seconds))
+        self._answers = beside_reactive(world, target, value_K)
+
+    def answer(self, k: int, replicas: int) -> Answer:
+        return self._answers[k]
+
+
+class _Plan:
+    def __init__(self, world: World) -> None:
+        self._first = math.ceil(world.demand.start / HOUR)
+        count = max(0, math.floor(world.span.end / HOUR) - self._first)
+        bounds = self._first * HOUR + PERIOD_SECONDS * np.arange(count * HOUR / PERIOD_SECONDS + 1)
+        means = world.demand.mean(bounds[:-1], bounds[1:]).reshape(count, -1)
+        self._peak_N = np.fmax.reduce(means, axis=1)
+
+    def of(self, at_K: Moments, ahead_seconds: float) -> Moments:
+        """What the plan in force at each moment says of the hour so far ahead; NaN where there is no plan."""
+        hour_K = np.floor((at_K + ahead_seconds) / HOUR).astype(np.int64)
+        made_K = np.floor(at_K / HOUR / REPLAN_HOURS).astype(np.int64) * REPLAN_HOURS
+        pairs, inverse_K = np.unique(np.stack([hour_K, made_K]), axis=1, return_inverse=True)
+        planned = self._planned(pairs[0], pairs[1])
+        return planned[inverse_K.ravel()]
+
+    def _planned(self, hour_K: NDArray[np.int64], made_K: NDArray[np.int64]) -> Moments:
+        """Hours since the epoch: the one planned for, and the one at whose start the plan was made."""
+        past_KD = hour_K[:, None] - 24 * np.arange(1, DAYS + 1)
+        enough_K = made_K - self._first >= LEAST_HOURS
+        there_KD = enough_K[:, None] & (past_KD >= self._first) & (past_KD - self._first < len(self._peak_N))
+        if not there_KD.any():
+            return np.full(len(hour_K), np.nan)
+        peak_KD = np.where(there_KD, self._peak_N[np.where(there_KD, past_KD - self._first, 0)], np.nan)
+        weekday_K = _mean(peak_KD[:, 6::7])
+        return np.where(np.isnan(weekday_K), _mean(peak_KD), weekday_K)
+
+
+def _mean(values_KD: Moments) -> Moments:
+    """Of the known ones; NaN where none is."""
+    known_K = (~np.isnan(values_KD)).sum(axis=1)
+    return np.where(known_K > 0, np.nansum(values_KD, axis=1) / np.maximum(known_K, 1), np.nan)

@@ -1,0 +1,55 @@
+"""The largest demand around this time last week, as one more Prometheus trigger next to the reactive one.
+
+Source: Grafana Mimir's `predictive scaling` of queriers (https://github.com/grafana/mimir/pull/7775), a trigger on
+`max_over_time(query[30m] offset 6d23h30m)`: what was seen from this time last week until half an hour later. The HPA
+takes the larger of the two triggers, so this one only ever adds replicas.
+
+Axes: K ticks.
+"""
+
+import numpy as np
+import pandas as pd
+
+from scaler.plan.hpa import SYNC_SECONDS
+from training.replay.demand import Moments
+from training.replay.policies import Answer, Metric
+from training.replay.policies.reactive import Reactive
+from training.replay.world import World
+
+OFFSET_SECONDS = 7 * 86_400.0 - 1800
+LOOKBACK_SECONDS = 1800.0
+
+
+class LastWeek:
+    """target: as in `Reactive`; both triggers have it."""
+
+    def __init__(self, world: World, target: float | None = None) -> None:
+        self.name = "last week"
+        self._answers = beside_reactive(world, target, _largest(world))
+
+    def answer(self, k: int, replicas: int) -> Answer:
+        return self._answers[k]
+
+
+def beside_reactive(world: World, target: float | None, value_K: Moments) -> list[Answer]:
+    """At each tick the answer of the reactive trigger and, as a second metric, a trigger that says `value_K`.
+
+    NaN counts as 0: KEDA's `prometheus` scaler says so of an empty result unless `ignoreNullValues` is false.
+    """
+    reactive = Reactive(world, target)
+    activation = world.setting.keda.activation_threshold
+
+    def both(k: int, value: float) -> Answer:
+        today = reactive.answer(k, 0)
+        return Answer((*today.metrics, Metric(value, reactive.target)), today.active or value > activation)
+
+    return [both(k, value) for k, value in enumerate(np.nan_to_num(value_K, nan=0.0).tolist())]
+
+
+def _largest(world: World) -> Moments:
+    """Of what a server saw at every scrape in the lookback before the offset; NaN where it saw nothing. [K]"""
+    samples = round(LOOKBACK_SECONDS / SYNC_SECONDS)
+    first = world.sync_K[0] - OFFSET_SECONDS - SYNC_SECONDS * (samples - 1)
+    at = first + SYNC_SECONDS * np.arange(len(world) + samples - 1)
+    seen = pd.Series(world.demand.observed(at, world.setting.observing))
+    return np.asarray(seen.rolling(samples, min_periods=1).max(), np.float64)[samples - 1 :]

@@ -1,0 +1,145 @@
+"""The Predictive Horizontal Pod Autoscaler: Holt-Winters on the replicas that the HPA computed, and the larger of both.
+
+Source: https://github.com/jthomperoo/predictive-horizontal-pod-autoscaler, docs/user-guide/models.md. At every
+`syncPeriod` it computes replicas from the metrics as the HPA does and remembers them; from the last `storedSeasons`
+seasons of `seasonalPeriods` values, at least two, Holt-Winters foretells the next value, rounded up; `decisionType:
+maximum` takes the larger of computed and foretold. Its smoothing factors "require tweaking": by default the best of a
+grid on the replicas before the span are taken, by squared error. (It also offers linear regression, whose horizon is
+seconds and which needs no history.)
+
+What differs: its period here is 5 minutes, so that a day's season is 288 values, but the computed replicas are followed
+at every sync, which is kinder; computed replicas are remembered without the tolerance, which depends on what ran; and
+the HPA's tolerance also holds for the foretold replicas, which come in as a second metric.
+
+Axes: T periods, N series or settings side by side, K ticks, I periods in which the span lies.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scaler.plan.hpa import average_value, milli
+from training.replay.demand import Moments
+from training.replay.policies import Answer
+from training.replay.policies.last_week import beside_reactive
+from training.replay.world import World
+
+TUNING_SEASONS = 14
+"""how much of the history before the span the smoothing factors are chosen on, at most"""
+MOST = 1e6
+"""replicas; factors that do not suit a series let the recursion grow without bounds"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Smoothing factors, from 0 to 1."""
+
+    alpha: float
+    beta: float
+    gamma: float
+
+
+DOCUMENTED = Tuning(0.9, 0.9, 0.9)
+"""those of the documentation's example"""
+GRID = tuple(
+    Tuning(alpha, beta, gamma)
+    for alpha in (0.1, 0.3, 0.5, 0.7, 0.9)
+    for beta in (0.0, 0.01, 0.1, 0.5, 0.9)
+    for gamma in (0.0, 0.1, 0.3, 0.6, 0.9)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seasons:
+    """`syncPeriod`, `seasonalPeriods` and `storedSeasons`."""
+
+    sync_seconds: float = 300.0
+    periods: int = 288
+    stored: int = 4
+
+
+class Phpa:
+    """target: as in `Reactive`. tuning: chosen on the history before the span where it is not given."""
+
+    def __init__(
+        self, world: World, target: float | None = None, tuning: Tuning | None = None, seasons: Seasons | None = None
+    ) -> None:
+        self.name = "phpa"
+        aim = world.setting.threshold if target is None else target
+        seasons = seasons or Seasons()
+        at_T, replicas_T = _computed(world, aim, seasons)
+        before = int(np.searchsorted(at_T, world.span.begin))
+        self.tuning = tuning or chosen(replicas_T[:before], seasons.periods)
+        period_K = np.searchsorted(at_T, world.sync_K + 1e-6, side="right") - 1
+        period_I, which_K = np.unique(period_K, return_inverse=True)
+        foretold_I = _foretold(replicas_T, period_I, self.tuning, seasons)
+        self._answers = beside_reactive(world, target, foretold_I[which_K] * aim)
+
+    def answer(self, k: int, replicas: int) -> Answer:
+        return self._answers[k]
+
+
+def holt_winters(
+    values_TN: Moments, periods: int, alpha: float | Moments, beta: float | Moments, gamma: float | Moments
+) -> Moments:
+    """Additive Holt-Winters: row t is what is expected of t + 1 after t. [T, N], with T at least two seasons.
+
+    Holt (1957), Winters (1960), in the form of Hyndman and Athanasopoulos, "Forecasting: Principles and Practice",
+    8.3. It starts from the first season's mean and shape, and the slope to the second season's mean. The factors are
+    numbers, or [N].
+    """
+    level = values_TN[:periods].mean(axis=0)
+    trend = (values_TN[periods : 2 * periods].mean(axis=0) - level) / periods
+    season = values_TN[:periods] - level
+    next_TN = np.empty(values_TN.shape)
+    for t, value in enumerate(values_TN):
+        usual = season[t % periods]
+        before = level + trend
+        level = alpha * (value - usual) + (1 - alpha) * before
+        trend = beta * (level - before + trend) + (1 - beta) * trend
+        season[t % periods] = gamma * (value - before) + (1 - gamma) * usual
+        next_TN[t] = level + trend + season[(t + 1) % periods]
+    return next_TN
+
+
+def chosen(replicas_T: Moments, periods: int) -> Tuning:
+    """Of the grid the factors with the least squared error one period ahead; with less than three seasons, the
+    documented ones.
+    """
+    if len(replicas_T) < 3 * periods:
+        return DOCUMENTED
+    recent_T = replicas_T[-TUNING_SEASONS * periods :]
+    alpha_N, beta_N, gamma_N = np.array([(one.alpha, one.beta, one.gamma) for one in GRID]).T
+    with np.errstate(over="ignore", invalid="ignore"):
+        next_TN = holt_winters(np.tile(recent_T[:, None], len(GRID)), periods, alpha_N, beta_N, gamma_N)
+        error_N = ((next_TN[2 * periods : -1] - recent_T[2 * periods + 1 :, None]) ** 2).mean(axis=0)
+    return GRID[int(np.argmin(np.nan_to_num(error_N, nan=np.inf)))]
+
+
+def _computed(world: World, target: float, seasons: Seasons) -> tuple[Moments, Moments]:
+    """At each of its syncs the replicas it computed; where nothing was seen, the last ones before. [T] each"""
+    step = seasons.sync_seconds
+    reach = max(TUNING_SEASONS, seasons.stored) * seasons.periods * step
+    first = math.ceil(max(world.demand.start, world.span.begin - reach) / step)
+    at = step * np.arange(first, math.floor(world.sync_K[-1] / step) + 1)
+    seen = pd.Series(world.demand.observed(at, world.setting.observing), index=at).ffill().dropna()
+    target_milli = milli(target)
+    replicas = [average_value(milli(value), target_milli, 0, world.setting.hpa) for value in seen.tolist()]
+    return seen.index.to_numpy(), np.array(replicas, np.float64)
+
+
+def _foretold(replicas_T: Moments, period_I: NDArray[np.int64], tuning: Tuning, seasons: Seasons) -> Moments:
+    """After each of these periods the replicas of the next; 0 before two seasons are stored. [I]"""
+    foretold_I = np.zeros(len(period_I))
+    stored_I = np.minimum((period_I + 1) // seasons.periods, seasons.stored)
+    for stored in range(2, seasons.stored + 1):
+        rows = stored_I == stored
+        if rows.any():
+            back_T = np.arange(1 - stored * seasons.periods, 1)
+            history_TN = replicas_T[period_I[rows] + back_T[:, None]]
+            next_TN = holt_winters(history_TN, seasons.periods, tuning.alpha, tuning.beta, tuning.gamma)
+            foretold_I[rows] = np.clip(np.ceil(next_TN[-1] - 1e-9), 0, MOST)
+    return foretold_I
