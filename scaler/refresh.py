@@ -24,6 +24,8 @@ from scaler.errors import DependencyError
 from scaler.forecast import ForecastCache, Forecasters
 from scaler.history import MetricSource
 from scaler.history.table import HistoryTable
+from scaler.plan.follow import follow
+from scaler.plan.hpa import SYNC_SECONDS
 from scaler.replicas import Replicas
 from scaler.series import Forecast, Observation, Outlook
 from scaler.store import Store
@@ -323,9 +325,11 @@ class Refresh:
         with self._telemetry.step("publish"):
             self._renew_observations(chunk)
             now = self._clock.now()
+            for tracked in chunk:
+                _follow(tracked, now)
             counts_from = now + self._settings.publish_grace_seconds
             outlooks = {
-                t.key: Outlook(counts_from, t.observation, t.forecast, t.told)
+                t.key: Outlook(counts_from, t.observation, t.forecast, t.told, t.replicas)
                 for t in chunk
                 if t.observation is not None or t.forecast is not None
             }
@@ -363,6 +367,15 @@ def utc_offset_seconds(timezone: str, at: float) -> int:
         return 0
     offset = datetime.fromtimestamp(at, UTC).astimezone(ZoneInfo(timezone)).utcoffset()
     return int(offset.total_seconds()) if offset is not None else 0
+
+
+def _follow(tracked: Tracked, now: float) -> None:
+    """Let the HPA read what we have answered since it last did."""
+    if tracked.followed is not None and now - tracked.followed.at < 0.5 * SYNC_SECONDS:
+        return
+    current = tracked.watched.current
+    answered = None if current is None else current.plan.planned
+    tracked.followed = follow(tracked.followed, answered, tracked.trigger.threshold, now)
 
 
 def _put(table: HistoryTable, rows: Sequence[tuple[Tracked, float]], at: float) -> None:

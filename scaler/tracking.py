@@ -8,6 +8,7 @@ from scaler.clock import Clock
 from scaler.decide import FURTHEST_AHEAD_SECONDS, Watched
 from scaler.forecast import Choice, Forecaster, Forecasters
 from scaler.history.table import HistoryTable
+from scaler.plan.follow import Followed
 from scaler.series import Forecast, Grid, Observation
 from scaler.status.report import HistoryFacts
 from scaler.trigger import Trigger
@@ -31,6 +32,8 @@ class Tracked:
     advice: str = ""
     """why its forecaster is not the one it asked for"""
     observation: Observation | None = None
+    followed: Followed | None = None
+    """its HPA, as far as our answers tell"""
     forecast: Forecast | None = None
     trouble: str = ""
     """why the newest observation failed"""
@@ -46,6 +49,11 @@ class Tracked:
     @property
     def key(self) -> str:
         return self.watched.trigger.key
+
+    @property
+    def replicas(self) -> int | None:
+        """Of the workload, as far as our answers tell."""
+        return None if self.followed is None else self.followed.replicas
 
     @property
     def query_step_seconds(self) -> float:
@@ -136,6 +144,8 @@ class Tracking:
         known = watched.current.outlook if watched.current else None
         if known is not None and known.counts_from <= self._clock.now() + FURTHEST_AHEAD_SECONDS:
             tracked.forecast, tracked.observation = known.forecast, known.observation
+            if known.replicas is not None:
+                tracked.followed = Followed(known.counts_from, known.replicas)
         tracked.table.add(tracked.key)
         self._tracked[tracked.key] = tracked
         return tracked

@@ -22,8 +22,8 @@ MARK = b"HWO\x01"
 COUNTS_FROM_OFFSET = 8
 """where the float64 `counts_from` lies, in bytes from the start"""
 
-# mark, flags | counts_from | observation | forecast start, step | H, Q, W, bytes of model | bytes of trouble
-_HEADER = struct.Struct("<4sB3xd4d2d4HI4x")
+# mark, flags | counts_from | observation | forecast start, step | H, Q, W, bytes of model | bytes of trouble, replicas
+_HEADER = struct.Struct("<4sB3xd4d2d4HII")
 _CHECKSUM = struct.Struct("<I")
 _FLOAT32 = np.dtype("<f4")
 _HAS_OBSERVATION, _HAS_FORECAST, _HAS_PEAKS = 1, 2, 4
@@ -39,16 +39,17 @@ def pack(outlook: Outlook) -> bytes:
     seen = outlook.observation
     observed = (0.0, 0.0, 0.0, 0.0) if seen is None else (seen.at, seen.value, seen.recent_peak, seen.history_peak)
     flags = 0 if seen is None else _HAS_OBSERVATION
+    ends = (len(trouble), outlook.replicas or 0)
     forecast = outlook.forecast
     if forecast is None:
-        header = _HEADER.pack(MARK, flags, outlook.counts_from, *observed, 0.0, 0.0, 0, 0, 0, 0, len(trouble))
+        header = _HEADER.pack(MARK, flags, outlook.counts_from, *observed, 0.0, 0.0, 0, 0, 0, 0, *ends)
         return _sealed(header + trouble)
     flags |= _HAS_FORECAST if forecast.peaks_WQ is None else _HAS_FORECAST | _HAS_PEAKS
     shape = (*forecast.quantiles_HQ.shape, len(forecast.peak_steps))
     span = (forecast.start, forecast.step_seconds)
     model = forecast.model.encode(errors="replace")
     parts = (
-        _HEADER.pack(MARK, flags, outlook.counts_from, *observed, *span, *shape, len(model), len(trouble)),
+        _HEADER.pack(MARK, flags, outlook.counts_from, *observed, *span, *shape, len(model), *ends),
         _levels_bytes(forecast.levels),
         _bytes(forecast.quantiles_HQ),
         b"" if forecast.peaks_WQ is None else _bytes(forecast.peaks_WQ),
@@ -70,7 +71,7 @@ def unpack(record: bytes) -> Outlook:
         raise RecordInvalid(f"the checksum of {len(record)} bytes does not match: cut short or damaged")
     if not isfinite(counts_from + at + value + recent + ever):
         raise RecordInvalid("the times and the observation of a record are finite numbers")
-    start, step_seconds, *sizes, trouble_size = rest
+    start, step_seconds, *sizes, trouble_size, replicas = rest
     observation = Observation(at, value, recent, ever) if flags & _HAS_OBSERVATION else None
     trouble_at = len(record) - _CHECKSUM.size - trouble_size
     forecast = None
@@ -79,7 +80,7 @@ def unpack(record: bytes) -> Outlook:
     elif trouble_at != _HEADER.size:
         raise _misfit(record)
     trouble = record[trouble_at : -_CHECKSUM.size].decode(errors="replace") if trouble_size else ""
-    return Outlook(counts_from, observation, forecast, trouble)
+    return Outlook(counts_from, observation, forecast, trouble, replicas or None)
 
 
 def _forecast(record: bytes, start: float, step_seconds: float, flags: int, sizes: list[int], end: int) -> Forecast:

@@ -40,6 +40,8 @@ class Situation:
     """the forecast, where it can be relied on"""
     need: float | None
     """the quantile of the peak over [now, window_end]; None without forecast"""
+    replicas: int | None
+    """of the workload, as far as that is known"""
     trouble: tuple[str, ...]
     """sentences: what cannot be relied on, and why"""
 
@@ -68,6 +70,7 @@ def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds
         last,
         forecast,
         need,
+        outlook.replicas,
         tuple(trouble),
     )
 

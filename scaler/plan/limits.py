@@ -1,11 +1,13 @@
 """What bounds a plan: the policy's step limits, what is absurd, and the HPA's dead band."""
 
-from bisect import bisect_left
-
 from scaler.plan.fallback import LARGEST_DEMAND, Situation
 
 MATTERS = 1.05
-"""growth over the observation below which the dead band is left alone: lifting it would only add scale events"""
+"""times the replicas there are: a smaller lack is left alone, lifting it would only add scale events"""
+BEYOND = 1.101
+"""times the replicas there are: just more than the HPA tolerates …"""
+ONE_MILLI = 0.001
+"""… also where KEDA rounds it"""
 
 
 def step(situation: Situation, value: float) -> tuple[float, str] | None:
@@ -33,42 +35,20 @@ def absurd(situation: Situation, value: float) -> tuple[float, str] | None:
     return (limit, text) if value > limit else None
 
 
-def _rungs() -> tuple[int, ...]:
-    """1, 2, … 10, 12, 14, 16, 18, 20, 23, 26, 29, 32, 36, …: each the first whole number above 1.1 × the one before."""
-    rungs = [1]
-    while rungs[-1] < 1_000_000:
-        rungs.append(rungs[-1] * 11 // 10 + 1)
-    return tuple(rungs)
-
-
-RUNGS = _rungs()
-
-
 def dead_band(situation: Situation, value: float) -> tuple[float, str] | None:
-    """The next rung of whole replicas, where demand is about to grow by more than 5 %; upwards only.
+    """Just beyond the HPA's tolerance, where more than 5 % more replicas are wanted than there are; upwards only.
 
     The HPA leaves a workload of r replicas alone until the value exceeds 1.1 × r × threshold, so a growth of up to a
-    tenth is answered with nothing. The ladder depends on the threshold alone, hence all replicas of Headway agree
-    without knowing how many there are of the workload. Two things make it work:
+    tenth is answered with nothing. How many replicas there are is followed from our answers (scaler/plan/follow.py).
 
-    * Rungs are whole replicas. The HPA rounds up to whole replicas, so on a ladder of real numbers
-      (threshold × 1.1^k) it stands a little above a rung, and the next rung lies within its tolerance, as often as not.
-    * Each rung lies strictly above 1.1 × the one before, because the tolerance includes its end. A workload that
-      stands on a rung therefore moves with each rung; one that stands between two (another trigger put it there) is
-      at most a tenth short, until the rung after.
-
-    It lifts by less than one rung, and below ten replicas by nothing that the HPA's own rounding would not add:
-
-        | need, in replicas | 0.4 | 7.2 | 9.5 | 10.1 | 19 | 47 | 100 |
-        | answered with     | 0.4 |   8 |  10 |   12 | 20 | 50 | 103 |
+        | wanted, in replicas, of 20 there are | 19 | 21 | 21.1 | 22    | 22.1 |
+        | answered with                        | 19 | 21 | 22.02 | 22.02 | 22.1 |
     """
-    last, threshold = situation.last, situation.trigger.threshold
-    if situation.forecast is None or last is None or not value > MATTERS * last.value:
+    replicas, threshold = situation.replicas, situation.trigger.threshold
+    if situation.forecast is None or replicas is None:
         return None
-    needed = value / threshold * (1 - 1e-9)  # a value that was a rung stays that rung
-    if not 1 < needed <= RUNGS[-1]:
+    there = replicas * threshold
+    lifted = BEYOND * there + ONE_MILLI
+    if not MATTERS * there < value < lifted < LARGEST_DEMAND:
         return None
-    lifted = threshold * RUNGS[bisect_left(RUNGS, needed)]
-    if not value < lifted < LARGEST_DEMAND:
-        return None
-    return lifted, f"lifted to {lifted / threshold:.0f} replicas: the HPA ignores growth of up to 10 %"
+    return lifted, f"lifted over the tolerance of the HPA, which leaves {replicas} replicas alone for up to 10 % more"

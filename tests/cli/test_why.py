@@ -71,7 +71,7 @@ async def test_reasons_and_replicas_are_shown(port: Port) -> None:
     port.receive(port.watch(), forecast(420.0))
     result = await port.why()
     assert result.exit_code == 0
-    assert "metric 450, active" in result.stdout
+    assert "metric 420, active" in result.stdout
     assert "→ 9 replicas" in result.stdout
     need = next(line for line in result.stdout.splitlines() if line.split()[:1] == ["need"])
     assert "420  the peak over" in need

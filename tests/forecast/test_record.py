@@ -34,11 +34,11 @@ def outlook(peaks: bool = True, seen: bool = True, forecast: bool = True, troubl
         model="seasonal@1",
     )
     observation = Observation(at=1_700_000_000.25, value=3.1, recent_peak=4.2, history_peak=1e7) if seen else None
-    return Outlook(1_700_000_001.125, observation, made if forecast else None, trouble)
+    return Outlook(1_700_000_001.125, observation, made if forecast else None, trouble, 17 if seen else None)
 
 
 def same(a: Outlook, b: Outlook) -> bool:
-    if (a.counts_from, a.observation, a.trouble) != (b.counts_from, b.observation, b.trouble):
+    if (a.counts_from, a.observation, a.trouble, a.replicas) != (b.counts_from, b.observation, b.trouble, b.replicas):
         return False
     if a.forecast is None or b.forecast is None:
         return a.forecast is b.forecast

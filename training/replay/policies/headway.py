@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from scaler.decide import decide
 from scaler.plan import Plan
+from scaler.plan.follow import Followed, follow
 from scaler.plan.hpa import SYNC_SECONDS
 from scaler.series import Forecast, Observation, Outlook
 from scaler.trigger import Trigger
@@ -37,6 +38,8 @@ class Headway:
         self.trigger = trigger
         self._refresh_K = world.refresh_K.tolist()
         self._outlooks = outlooks
+        self._followed: Followed | None = None
+        self._made: tuple[int, Plan] | None = None
 
     def answer(self, k: int, replicas: int) -> Answer:
         plan = self.plan(k)
@@ -44,7 +47,18 @@ class Headway:
         return Answer((Metric(plan.metric, self.trigger.threshold),), plan.active, reasons)
 
     def plan(self, k: int) -> Plan:
-        """What `headway why` would show at tick `k`."""
+        """What `headway why` would show at tick `k`; the HPA is followed from tick to tick, as the refresh does."""
+        if self._made is not None and self._made[0] == k:
+            return self._made[1]
         now = self._refresh_K[k]
-        outlook = Outlook(now, self._outlooks.observations[k], self._outlooks.forecasts[k])
-        return decide(self.trigger, outlook, now, SYNC_SECONDS)
+        before = self._made[1].planned if self._made else None
+        self._followed = follow(self._followed, before, self.trigger.threshold, now)
+        outlook = Outlook(
+            now,
+            self._outlooks.observations[k],
+            self._outlooks.forecasts[k],
+            replicas=self._followed.replicas if self._followed else None,
+        )
+        plan = decide(self.trigger, outlook, now, SYNC_SECONDS)
+        self._made = k, plan
+        return plan

@@ -1,0 +1,45 @@
+"""How many replicas a workload has by now, if its HPA followed our answers. Pure.
+
+KEDA does not tell a scaler, but the HPA's arithmetic is known. Where the guess is wrong (another trigger, a limit, a
+hand on the Deployment), the first answer beyond the HPA's tolerance puts both at the same number again.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from scaler.plan.hpa import MOST_REPLICAS, SYNC_SECONDS, Hpa, HpaState, average_value, milli, sync
+
+UNLIMITED = Hpa(min_replicas=1, max_replicas=MOST_REPLICAS)
+MOST_SYNCS = 40
+"""after ten minutes of the same answer the HPA has done with it all that it will ever do"""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The HPA as it must be at the moment `at`."""
+
+    at: float
+    replicas: int
+    state: HpaState = field(default_factory=HpaState, repr=False)
+
+
+def follow(before: Followed | None, metric: float | None, threshold: float, now: float) -> Followed | None:
+    """The HPA at `now`, having read `metric` at every sync since `before`; None while nothing is known of it.
+
+    metric None: it was answered with an error, and changed nothing.
+    """
+    if before is None:
+        return None if metric is None else Followed(now, max(1, _proposed(metric, threshold, 0)))
+    if now < before.at:
+        return before
+    syncs = min(MOST_SYNCS, max(1, math.floor((now - before.at) / SYNC_SECONDS + 0.5)))
+    replicas, state = before.replicas, before.state
+    for later in range(syncs - 1, -1, -1):
+        proposal = None if metric is None else _proposed(metric, threshold, replicas)
+        result = sync(UNLIMITED, state, replicas, [proposal], now - SYNC_SECONDS * later)
+        replicas, state = result.replicas, result.state
+    return Followed(now, replicas, state)
+
+
+def _proposed(metric: float, threshold: float, replicas: int) -> int:
+    return average_value(milli(metric), milli(threshold), replicas, UNLIMITED)

@@ -1,0 +1,71 @@
+"""Following the HPA from our own answers."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaler.plan.follow import UNLIMITED, Followed, follow
+from scaler.plan.hpa import SYNC_SECONDS, Hpa, HpaState, replicas_for
+
+NOW = 1_700_000_000.0
+answers = st.lists(st.none() | st.floats(0, 5000), min_size=1, max_size=60)
+
+
+def followed(given_answers: list[float | None], before: Followed | None = None) -> Followed | None:
+    for number, metric in enumerate(given_answers):
+        before = follow(before, metric, 10.0, NOW + SYNC_SECONDS * number)
+    return before
+
+
+def test_nothing_is_known_before_the_first_answer() -> None:
+    """An error tells nothing; the first number tells what it asks for, one replica at least."""
+    assert follow(None, None, 10.0, NOW) is None
+    assert follow(None, 101.0, 10.0, NOW) == Followed(NOW, 11)
+    assert follow(None, 0.0, 10.0, NOW) == Followed(NOW, 1)
+
+
+@given(answers, st.integers(1, 300))
+def test_it_is_the_hpa(metrics: list[float | None], first: int) -> None:
+    """From the same beginning, replica for replica."""
+    replicas, state = first, HpaState()
+    for number, metric in enumerate(metrics):
+        result = replicas_for(metric, 10.0, replicas, NOW + SYNC_SECONDS * (number + 1), UNLIMITED, state)
+        replicas, state = result.replicas, result.state
+    begin = Followed(NOW, first)
+    for number, metric in enumerate(metrics):
+        begin = follow(begin, metric, 10.0, NOW + SYNC_SECONDS * (number + 1)) or begin
+    assert begin.replicas == replicas
+
+
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_a_wrong_guess_is_mended_by_the_next_answer_beyond_the_tolerance(one: int, other: int) -> None:
+    """Ten minutes after an answer that is far above both, both are where it puts them."""
+    metric = 10.0 * 1.2 * max(one, other)
+    ends = {
+        follow(Followed(NOW, guess), metric, 10.0, NOW + 600).replicas  # type: ignore[union-attr]
+        for guess in (one, other)
+    }
+    assert ends == {math.ceil(metric / 10 - 1e-9)}
+
+
+@pytest.mark.parametrize(("seconds", "replicas"), [(15, 4), (30, 8), (45, 16), (600, 100)])
+def test_syncs_that_were_missed_are_made_up_for(seconds: float, replicas: int) -> None:
+    """Without `behavior` the HPA doubles at every sync, or takes four."""
+    found = follow(Followed(NOW, 1), 1000.0, 10.0, NOW + seconds)
+    assert found is not None
+    assert found.replicas == replicas
+
+
+def test_a_clock_that_is_set_back_changes_nothing() -> None:
+    before = Followed(NOW, 7)
+    assert follow(before, 500.0, 10.0, NOW - 60) is before
+
+
+def test_it_knows_no_limits_of_the_object() -> None:
+    """They are not told to a scaler; beyond them the HPA stops by itself."""
+    assert UNLIMITED.max_replicas > Hpa().max_replicas
+    found = follow(Followed(NOW, 4000), 100_000.0, 10.0, NOW + 600)
+    assert found is not None
+    assert found.replicas == 10_000
