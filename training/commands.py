@@ -90,6 +90,9 @@ def add_commands(app: typer.Typer) -> None:
     data = typer.Typer(no_args_is_help=True, help="Get recorded demand.")
     data.command("pull", cls=PlainHelp, epilog=PULL_EXIT_TEXT)(_with_server_flags(pull))
     app.add_typer(data, name="data")
+    from training.replay.command import EXIT_TEXT, replay
+
+    app.command("replay", cls=PlainHelp, epilog=EXIT_TEXT)(_with_server_flags(replay))
 
 
 def run(

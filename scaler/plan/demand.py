@@ -3,6 +3,8 @@
 import math
 from functools import lru_cache
 
+import numpy as np
+
 from scaler.series import Floats, Forecast
 
 
@@ -19,7 +21,7 @@ def largest_quantile(forecast: Forecast, level: float, start: float, end: float)
     quantile_H = forecast.quantiles_HQ[first:last, lower]
     if share:
         quantile_H = quantile_H + share * (forecast.quantiles_HQ[first:last, lower + 1] - quantile_H)
-    return float(quantile_H.max())
+    return float(np.maximum.reduce(quantile_H))
 
 
 def peak_quantile(forecast: Forecast, level: float, now: float, end: float) -> float:

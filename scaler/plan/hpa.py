@@ -7,12 +7,15 @@ in and a new state comes out; nothing here reads a clock.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 MOST_REPLICAS = 2**31 - 1
 """replica counts are int32 and saturate"""
 MOST_MILLI = 2**63 - 1
+CLEAR, MOST_EXACT = 0.499, 2**40
+"""of an amount in milli-units: so near to a whole number, and so small, that no rounding can be in doubt"""
 SYNC_SECONDS = 15.0
 """how often the HPA looks: `--horizontal-pod-autoscaler-sync-period`"""
 
@@ -76,16 +79,14 @@ class Hpa:
     behavior: Behavior | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stamped:
+class Stamped(NamedTuple):
     """A number of replicas at a moment: a recommendation, or the size of a change."""
 
     at: float
     replicas: int
 
 
-@dataclass(frozen=True, slots=True)
-class HpaState:
+class HpaState(NamedTuple):
     """What the controller remembers of one HPA. `recommendations` is None until it has seen it once."""
 
     recommendations: tuple[Stamped, ...] | None = None
@@ -93,13 +94,12 @@ class HpaState:
     downs: tuple[Stamped, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Sync:
+class Sync(NamedTuple):
     """The result of one sync: replicas to run, and what is remembered. `desired` is None where metrics were not read
     or gave nothing to act on."""
 
     replicas: int
-    state: HpaState = field(repr=False)
+    state: HpaState
     desired: int | None
 
 
@@ -107,6 +107,10 @@ def milli(amount: float) -> int:
     """`amount` in milli-units as KEDA sends it: three decimals, round half even on the binary value; infinity is 0."""
     if not math.isfinite(amount):
         return 0
+    thousandfold = amount * 1000
+    nearest = round(thousandfold)
+    if abs(thousandfold - nearest) < CLEAR and nearest < MOST_EXACT:
+        return nearest
     return min(int(f"{amount:.3f}".replace(".", "")), MOST_MILLI)
 
 
@@ -139,7 +143,7 @@ def sync(hpa: Hpa, state: HpaState, current: int, proposals: Sequence[int | None
     proposals: one per metric, None for a metric that failed; left unread where the HPA acts without them.
     """
     if state.recommendations is None:
-        state = replace(state, recommendations=(Stamped(now, current),))
+        state = state._replace(recommendations=(Stamped(now, current),))
     if current == 0 and hpa.min_replicas != 0:
         return Sync(0, state, None)
     if not hpa.min_replicas <= current <= hpa.max_replicas:
@@ -247,8 +251,8 @@ def _remember_change(hpa: Hpa, state: HpaState, current: int, replicas: int, now
         return state
     change = Stamped(now, abs(replicas - current))
     if replicas > current:
-        return replace(state, ups=(*_within(state.ups, hpa.behavior.up, now), change))
-    return replace(state, downs=(*_within(state.downs, hpa.behavior.down, now), change))
+        return state._replace(ups=(*_within(state.ups, hpa.behavior.up, now), change))
+    return state._replace(downs=(*_within(state.downs, hpa.behavior.down, now), change))
 
 
 def _within(changes: tuple[Stamped, ...], direction: Direction, now: float) -> tuple[Stamped, ...]:

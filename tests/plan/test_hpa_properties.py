@@ -149,7 +149,7 @@ def test_what_is_forgotten_would_never_have_counted(
     everything = [Stamped(START, wanted[0])]
     state = HpaState(tuple(everything))
     for (now, before, result), one in zip(followed(hpa, wanted[0], [[one] for one in wanted]), wanted, strict=True):
-        remembering = sync(hpa, replace(state, recommendations=tuple(everything)), before, [one], now)
+        remembering = sync(hpa, state._replace(recommendations=tuple(everything)), before, [one], now)
         assert remembering.replicas == result.replicas
         state = result.state
         everything.append(Stamped(now, one))

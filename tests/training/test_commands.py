@@ -195,7 +195,7 @@ def test_triggers_of_a_file_are_pulled_under_their_names(server: Answering, tmp_
     arguments = ["--triggers", file, "--prometheus", server.url, "--since", "1h", "--out", out]
     result = asked("data", "pull", *arguments)
     assert result.exit_code == 1, result.output
-    assert sorted(server.asked) == ["b", "c", "sum(rate(a[1m]))"]
+    assert set(server.asked) == {"b", "c", "sum(rate(a[1m]))"}  # near midnight in parts, a day each
     names = sorted(one.name for one in load([out]).series)
     assert names[2] == "shop/web"
     assert [name.rpartition("/")[0] for name in names[:2]] == ["shop/both"] * 2

@@ -9,8 +9,13 @@
     run.py        the loop: policy → KEDA and HPA → cluster, every 15 s
     score.py      what it cost and what it served
     front.py      comparisons at equal cost and at equal service
+    contest.py    which policies run, and running them on several cores
     judge.py      search on the first part of the history, verdict on the rest
-    report.py     the page;  table.py the terminal;  decisions.py every decision as CSV
+    telling.py    what page and terminal share;  figures.py, report.py the page;  table.py the terminal
+    decisions.py  every decision as CSV
+    intake.py     from a file or a Prometheus to a case;  scaled_object.py from YAML;  doubts.py is this demand?
+    command.py    `headway replay`;  whole.py files that appear whole or not at all
+    bout.py       one cell of the league (benchmarks/league.py)
 
 Nothing of the planner or of the HPA is written here: `scaler.decide` and `scaler.plan.hpa` run as they do in service.
 """

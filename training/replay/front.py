@@ -17,6 +17,7 @@ from training.replay.score import Scores
 
 LEAST_UNSERVED = 1e-6
 """shares below count as this: so little is nothing"""
+ROUNDING = 1 + 1e-9
 DRAWS = 1000
 LEVEL = 0.9
 """of the intervals"""
@@ -38,7 +39,7 @@ class Front:
     def cost_at(self, unserved: float) -> float:
         """NaN outside of what is unserved along the front."""
         unserved = max(unserved, LEAST_UNSERVED)
-        if not len(self.cost_P) or not self.unserved_P[-1] <= unserved <= self.unserved_P[0]:
+        if not len(self.cost_P) or not self.unserved_P[-1] <= unserved * ROUNDING <= self.unserved_P[0] * ROUNDING**2:
             return math.nan
         return float(np.interp(-math.log(unserved), -np.log(self.unserved_P), self.cost_P))
 

@@ -7,7 +7,7 @@ service and at equal cost, with paired bootstrap intervals over days.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -26,6 +26,8 @@ SEARCHED = 0.5
 """share of the span on which settings are chosen"""
 TODAY, DEFAULT, TUNED, TUNED_REACTIVE, ORACLE = "today", "headway", "headway, tuned", "reactive, tuned", "oracle"
 KEPT_AHEAD_SECONDS = 3600.0
+FEWEST_DAYS = 3.0
+"""judged: with fewer, an interval over days says nothing"""
 DEARER = 1.02
 """so many times the cost of a reactive trigger of equal service is no gain and no loss"""
 
@@ -276,6 +278,9 @@ def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> 
     the default at a higher cost, which the reasons tell.
     """
     today = ran[TODAY].scores
+    if today.days < FEWEST_DAYS:
+        few = f"only {today.days:.1f} days are judged, {FEWEST_DAYS:g} are needed: what they show may be chance"
+        return Verdict.DO_NOT, (few, *_why_not(ran, against, case))
     most = DEARER * today.replica_hours
     choices = (
         (DEFAULT, Verdict.ENABLE, most),
@@ -305,8 +310,9 @@ def _compared(found: Scores, today: Scores) -> str:
 def _equal(against: Against) -> list[str]:
     told = []
     if math.isfinite(against.saved.value):
+        more = against.saved.value / (1 - against.saved.value)
         told.append(
-            f"a reactive trigger that serves as well needs {against.saved.value / (1 - against.saved.value):.1%} more "
+            f"a reactive trigger that serves as well needs {abs(more):.1%} {'more' if more > 0 else 'fewer'} "
             f"replica-hours (saved: {_interval(against.saved)})"
         )
     if math.isfinite(against.unserved.value):
@@ -318,7 +324,7 @@ def _equal(against: Against) -> list[str]:
 
 
 def _interval(figure: Interval, form: str = ".1%") -> str:
-    return f"{figure.value:{form}}, 90 % interval {figure.low:{form}} to {figure.high:{form}}"
+    return f"{figure.value:{form}}, 90% interval {figure.low:{form}} to {figure.high:{form}}"
 
 
 def _about_slo(found: Scores, wanted: Slo | None) -> list[str]:
@@ -344,8 +350,3 @@ def _why_not(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tu
     if today.unserved_share <= 1e-5:
         told.append("today's trigger leaves nothing unserved: there is nothing to gain in service")
     return tuple(told)
-
-
-def with_price(judged: Judged, price: Price) -> Judged:
-    """The same at another price."""
-    return replace(judged, case=replace(judged.case, price=price))

@@ -1,0 +1,271 @@
+"""Which way of scaling serves most for the same cost, on recorded demand, by how long pods take to start.
+
+    python benchmarks/league.py --traces FOLDER [--quick] [--bundles FOLDER] [--json FILE] [--docs FILE]
+
+Every series of every trace file is replayed over its last seven days: reactive triggers at ten targets, Headway from
+bold to cautious, its default trigger with nothing tuned but the lead time (which the start-up decides), perfect
+foresight, and what users might pick instead. Capacity per replica is mean demand / 20 everywhere. Forecasts and
+finished replays are kept in the cache: the same command goes on where it stopped.
+
+u: demand that Headway leaves unserved over what reactive triggers leave, at the cost at which these leave 1 % and 0.1 %
+(interpolated on both fronts; nothing is said where one does not reach). hours: replica-hours over those of reactive
+triggers at equal service. gap: share of the way to perfect foresight. Median (lower to upper quartile) over series.
+
+The general bundle has learned from some of the files. --bundles is a folder of bundles that have not, each called
+general-without-SYSTEM (python -m training.general.bundle TRACES --keep FOLDER makes them); a file whose bundle is not
+there is judged with the one that ships, and said to flatter. Files of more than a minute's step are replayed as stairs:
+what came within a step is not known, so they stand in tables of their own. --quick: one series of each one-minute file,
+two start-up times, no rivals; it says little.
+"""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from rich.console import Console
+from rich.progress import Progress as Bar
+from rpc_latency import machine
+
+from scaler.forecast.catalog import GENERAL
+from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster
+from training.data.load import Series, load, system_of
+from training.general.bundle import without
+from training.general.data import SOURCES
+from training.replay import contest
+from training.replay.bout import DAYS, DEFAULT, LOSSES, fight, median_of, span_of
+from training.replay.demand import Demand, Observing
+from training.replay.outlooks import Forecasts, Issues, forecasts_of
+
+START_UPS = (60, 120, 300, 600)
+QUICK_START_UPS = (120, 300)
+KEPT_AHEAD_SECONDS = 3600.0
+MINUTE = 60
+WORSE = 1.02
+"""so many times the cost at equal service (or the unserved demand at equal cost) counts as worse"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One series under one start-up time. flattered: its bundle has learned from it."""
+
+    file: str
+    series: str
+    step_seconds: int
+    start_up: int
+    flattered: bool
+    figures: Mapping[str, float]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parsed(arguments)
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        cells = list(all_cells(options, bar))
+    console = Console(width=120, highlight=False)
+    text = tables(cells)
+    console.print(text, markup=False)
+    if options.json:
+        told = {"summary": summary(cells), "cells": [vars(cell) for cell in cells], "machine": machine()}
+        options.json.write_text(json.dumps(told, indent=2, default=float) + "\n")
+    if options.docs:
+        options.docs.write_text(page(text, cells, options))
+        plot(cells, options.docs.with_suffix(".svg"))
+    return 0
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--traces", type=Path, required=True, help="folder of recorded systems, a .csv.gz each")
+    parser.add_argument("--files", nargs="*", default=[], help="names of some of them, without .csv.gz")
+    parser.add_argument("--bundles", type=Path, help="folder of bundles that have not seen one of the systems, each")
+    parser.add_argument("--cache", type=Path, default=Path("build/league"), help="what is done already")
+    parser.add_argument("--start-ups", type=int, nargs="*", default=None, help="seconds")
+    parser.add_argument("--series", type=int, help="of each file at most")
+    parser.add_argument("--every", type=float, default=60.0, help="seconds between two forecasts")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--docs", type=Path, help="page to write, with its plot beside it")
+    options = parser.parse_args(arguments)
+    options.start_ups = options.start_ups or list(QUICK_START_UPS if options.quick else START_UPS)
+    return options
+
+
+def all_cells(options: argparse.Namespace, bar: Bar) -> Iterator[Cell]:
+    """Every series under every start-up time; each file is read when its turn comes."""
+    files = [
+        path
+        for path in sorted(options.traces.glob("*.csv.gz"))
+        if not options.files or system_of(path) in options.files
+    ]
+    for path in files:
+        chosen = [one for one in load([path]).series if one.step_seconds <= 300]
+        if options.quick and (not chosen or chosen[0].step_seconds > MINUTE):
+            continue
+        forecaster, flattered = bundle_for(system_of(path), options.bundles)
+        chosen = chosen[: 1 if options.quick else options.series]
+        task = bar.add_task(system_of(path), total=len(chosen) * len(options.start_ups))
+        for series in chosen:
+            for start_up in options.start_ups:
+                figures = cell_figures(series, start_up, forecaster, options)
+                yield Cell(system_of(path), series.name, series.step_seconds, start_up, flattered, figures)
+                bar.advance(task)
+        bar.remove_task(task)
+
+
+def bundle_for(system: str, folder: Path | None) -> tuple[OnnxForecaster, bool]:
+    """(a forecaster, whether it has learned from the system)"""
+    unseen = folder / without(system) if folder else None
+    if unseen is not None and unseen.is_dir():
+        return load_forecaster(unseen), False
+    return load_forecaster(GENERAL), system in SOURCES
+
+
+def cell_figures(
+    series: Series, start_up: int, forecaster: OnnxForecaster, options: argparse.Namespace
+) -> dict[str, float]:
+    """From the cache, or replayed now."""
+    rivals = not options.quick
+    name = "".join(c if c.isalnum() else "-" for c in f"{series.system}-{series.name}")
+    bundle = f"{forecaster.model}-{forecaster.manifest.graph_sha256[:8]}".replace("@", "-")
+    kept = options.cache / f"{name}-{start_up}-{bundle}-{options.every:g}{'-rivals' if rivals else ''}.json"
+    if kept.exists():
+        return dict(json.loads(kept.read_text())["figures"])
+    span = span_of(series)
+    forecasts = league_forecasts(series, forecaster, options)
+    found = fight(series, start_up, forecasts, span, rivals, options.jobs)
+    options.cache.mkdir(parents=True, exist_ok=True)
+    part = kept.with_suffix(".part")
+    part.write_text(json.dumps(found))
+    part.replace(kept)
+    return dict(found["figures"])
+
+
+def league_forecasts(series: Series, forecaster: OnnxForecaster, options: argparse.Namespace) -> Forecasts:
+    issues = Issues(span_of(series), options.every, KEPT_AHEAD_SECONDS, options.jobs)
+    return forecasts_of(Demand(series), forecaster, Observing(), issues, options.cache / "forecasts")
+
+
+def groups(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """By how finely they were recorded."""
+    fine = [cell for cell in cells if cell.step_seconds <= MINUTE]
+    coarse = [cell for cell in cells if cell.step_seconds > MINUTE]
+    named = {"one-minute": fine, "coarser (replayed as stairs)": coarse}
+    return {name: some for name, some in named.items() if some}
+
+
+def tables(cells: Sequence[Cell]) -> str:
+    """One table per start-up time and group, as Markdown."""
+    told = []
+    for group, some in groups(cells).items():
+        for start_up in sorted({cell.start_up for cell in some}):
+            figures = [cell.figures for cell in some if cell.start_up == start_up]
+            told.append(f"### Start-up {start_up} s, {len(figures)} {group} series\n\n{_table(figures)}")
+    return "\n\n".join(told)
+
+
+def _table(figures: Sequence[Mapping[str, float]]) -> str:
+    rows = ["| at reactive's loss of | " + " | ".join(LOSSES) + " |", "| --- |" + " --- |" * len(LOSSES)]
+    for name, words in (
+        ("u", "u: unserved, over reactive's at equal cost"),
+        ("hours", "replica-hours, over reactive's at equal service"),
+        ("short_minutes", "short minutes, over reactive's at equal cost"),
+        ("scale_events", "scale events, over reactive's at equal cost"),
+        ("gap closed", "gap to perfect foresight closed"),
+    ):
+        rows.append(f"| {words} | " + " | ".join(_spread(figures, f"{name} at {loss}") for loss in LOSSES) + " |")
+    better = [_share(figures, f"u at {loss}") for loss in LOSSES]
+    rows.append("| series better / worse by more than 2 % | " + " | ".join(better) + " |")
+    rows += [
+        "",
+        "| nothing tuned | unserved at equal cost | replica-hours at equal service | events | better / worse |",
+    ]
+    rows += ["| --- | --- | --- | --- | --- |"]
+    for name in (DEFAULT, *contest.RIVALS):
+        if f"{name}: hours at its service" in figures[0]:
+            kinds = ("unserved at its cost", "hours at its service", "scale events")
+            cells = [_spread(figures, f"{name}: {kind}") for kind in kinds]
+            rows.append(f"| {name} | {' | '.join(cells)} | {_share(figures, f'{name}: unserved at its cost')} |")
+    return "\n".join(rows)
+
+
+def _spread(figures: Sequence[Mapping[str, float]], name: str) -> str:
+    middle, low, high, known = median_of(figures, name)
+    if not known:
+        return "-"
+    few = "" if known == len(figures) else f", {known} series"
+    return f"{middle:.2f} ({low:.2f} to {high:.2f}{few})"
+
+
+def _share(figures: Sequence[Mapping[str, float]], name: str) -> str:
+    known = [one[name] for one in figures if math.isfinite(one[name])]
+    better, worse = sum(value < 1 / WORSE for value in known), sum(value > WORSE for value in known)
+    return f"{better} / {worse} of {len(known)}"
+
+
+def summary(cells: Sequence[Cell]) -> dict[str, float]:
+    """Named figures, flat."""
+    found: dict[str, float] = {}
+    for group, some in groups(cells).items():
+        for start_up in sorted({cell.start_up for cell in some}):
+            figures = [cell.figures for cell in some if cell.start_up == start_up]
+            for name in figures[0]:
+                key = f"{group.split()[0]} {start_up}s {name}".replace(" ", "_").replace("%", "pct").replace(":", "")
+                found[key] = median_of(figures, name)[0]
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def page(text: str, cells: Sequence[Cell], options: argparse.Namespace) -> str:
+    """The whole document."""
+    flattered = sorted({cell.file for cell in cells if cell.flattered})
+    about = __doc__.split("\n\n", 2)[2].rsplit("The general bundle has", 1)[0].strip()
+    files = sorted({cell.file for cell in cells})
+    series = len({(cell.file, cell.series) for cell in cells})
+    notes = [
+        f"{machine()}; the last {DAYS} days of {series} series of {len(files)} files: {', '.join(files)}. "
+        f"A forecast every {options.every:g} s, a plan every 15 s.",
+        f"With the bundle that has learned from them, so flattered: {', '.join(flattered)}."
+        if flattered
+        else "No bundle has learned from the file it is judged on.",
+    ]
+    return "\n\n".join(["# League", *notes, about, "![u by start-up time](league.svg)", text]) + "\n"
+
+
+def plot(cells: Sequence[Cell], path: Path) -> None:
+    """u of every one-minute series by start-up time."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "league"
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(LOSSES), figsize=(9, 4), sharey=True)
+    for axis, loss in zip(axes, LOSSES, strict=True):
+        start_ups = sorted({cell.start_up for cell in cells})
+        for place, start_up in enumerate(start_ups):
+            known = [_u(cell, loss) for cell in cells if cell.start_up == start_up and cell.step_seconds <= MINUTE]
+            known = [value for value in known if math.isfinite(value)]
+            axis.plot([place] * len(known), known, "o", color="#0072B2", alpha=0.5)
+            if known:
+                axis.plot(
+                    [place - 0.25, place + 0.25], [median_of([{"u": v} for v in known], "u")[0]] * 2, color="#D55E00"
+                )
+        axis.axhline(1, color="grey", linestyle=":")
+        axis.set(xticks=range(len(start_ups)), xticklabels=[f"{one} s" for one in start_ups], yscale="log")
+        axis.set(title=f"where reactive leaves {loss} unserved", xlabel="start-up")
+    axes[0].set_ylabel("unserved, over reactive's at equal cost")
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def _u(cell: Cell, loss: str) -> float:
+    return cell.figures[f"u at {loss}"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""Search, verdict and the words for it."""
+
+import math
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from scaler.forecast.catalog import SEASONAL
+from scaler.forecast.onnx_forecaster import load_forecaster
+from scaler.plan.hpa import Hpa
+from scaler.trigger import PolicyName
+from tests.training.replay.made import scores, series, waves
+from training.data.load import DAY_SECONDS
+from training.replay import contest
+from training.replay.contest import HeadwayEntry, Ran, ReactiveEntry
+from training.replay.demand import Demand
+from training.replay.front import Interval
+from training.replay.judge import (
+    DEFAULT,
+    ORACLE,
+    TODAY,
+    TUNED,
+    TUNED_REACTIVE,
+    Against,
+    Case,
+    Judged,
+    Slo,
+    Verdict,
+    cheapest,
+    gap_closed,
+    held_against,
+    judge,
+    parts,
+    slo,
+    verdict_of,
+)
+from training.replay.run import Run
+from training.replay.score import Scores
+from training.replay.start_up import Constant
+from training.replay.world import Setting, Span
+
+NOTHING = np.empty(0)
+
+
+@pytest.fixture(autouse=True)
+def _few_policies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough of them for a verdict, few enough for a test."""
+    monkeypatch.setattr(contest, "REACTIVE_TARGETS", (1.2, 0.9, 0.5))
+    monkeypatch.setattr(contest, "HEADWAY_FRONT", ((0.75, 1.0), (0.99, 0.8)))
+    monkeypatch.setattr(contest, "RIVALS", {"same time last week": contest.RIVALS["same time last week"]})
+
+
+def case(values: np.ndarray, days: float = 6, start_up: float = 300.0) -> Case:
+    one = series(values)
+    setting = Setting(16.0, 20.0, Constant(start_up), Hpa(max_replicas=500))
+    return Case(Demand(one), setting, Span(one.end - days * DAY_SECONDS, one.end), "demand", every_seconds=300.0)
+
+
+@cache
+def judged() -> Judged:
+    """A steep morning every day, pods that take five minutes."""
+    return judge(case(waves(10)), load_forecaster(SEASONAL))
+
+
+def ran(found: Scores, entry: object = None) -> Ran:
+    run = Run(found.policy, *[NOTHING] * 7)  # type: ignore[arg-type]
+    return Ran(entry or ReactiveEntry(1.0, found.policy), found, run)  # type: ignore[arg-type]
+
+
+def test_a_steep_morning_is_worth_a_forecast() -> None:
+    """The verdict says so, and why in figures that are those of the scores."""
+    found = judged()
+    assert found.verdict in (Verdict.ENABLE, Verdict.WITH_SETTINGS)
+    assert found.against[DEFAULT if found.verdict is Verdict.ENABLE else TUNED].wins
+    today, chosen = found.ran[TODAY].scores, found.ran[DEFAULT if found.verdict is Verdict.ENABLE else TUNED].scores
+    assert chosen.unserved_share < today.unserved_share
+    assert f"{today.unserved_share:.3%}" in found.why[0]
+    assert 0 < found.gap_closed <= 1
+
+
+def test_everybody_takes_part() -> None:
+    """Today's trigger, ours as it comes and tuned, the tuned reactive one, the oracle and what others offer."""
+    assert set(judged().ran) == {TODAY, DEFAULT, TUNED, TUNED_REACTIVE, ORACLE, *contest.RIVALS}
+    assert judged().ran[ORACLE].scores.unserved_share <= min(
+        one.scores.unserved_share for name, one in judged().ran.items() if name != ORACLE
+    )
+
+
+def test_it_is_judged_on_days_that_were_not_searched() -> None:
+    found = judged()
+    assert found.searched.end == found.world.span.begin
+    assert found.world.span.end == found.case.span.end
+    assert found.searched.begin == found.case.span.begin
+
+
+def test_the_same_case_gives_the_same_result_on_any_number_of_cores() -> None:
+    again = judge(replace(judged().case, jobs=2), load_forecaster(SEASONAL))
+    assert again.why == judged().why
+    assert again.trigger == judged().trigger
+    assert {name: one.scores.replica_hours for name, one in again.ran.items()} == {
+        name: one.scores.replica_hours for name, one in judged().ran.items()
+    }
+
+
+def test_two_days_are_too_few_to_tell() -> None:
+    """Whatever they show: the verdict says do not, and that it may be chance."""
+    few = {name: ran(replace(one.scores, days=2.0), one.entry) for name, one in entries(GOOD, GOOD).items()}
+    verdict, why = verdict_of(few, {DEFAULT: WINS, TUNED: WINS}, judged().case)
+    assert verdict is Verdict.DO_NOT
+    assert why[0].startswith("only 2.0 days are judged, 3 are needed")
+
+
+def test_halves_are_whole_minutes() -> None:
+    first, rest = parts(Span(600.0, 600.0 + 7 * 86400 + 60))
+    assert first.end == rest.begin
+    assert first.end % 60 == 0
+    assert first.days == pytest.approx(rest.days, abs=0.001)
+
+
+@pytest.mark.parametrize("text", ["short minutes per week <= 5", "short minutes per week ≤ 5.0"])
+def test_an_slo_is_read(text: str) -> None:
+    assert slo(text) == Slo(5.0)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "short minutes <= 5", "short minutes per week < 5", "short minutes per week <= x"]
+)
+def test_another_slo_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be as 'short minutes per week <= 5'"):
+        slo(text)
+
+
+def test_the_cheapest_that_serves() -> None:
+    """As well as today without an SLO; by the SLO with one; where none does, who leaves least."""
+    today = scores("today", [10.0], [5.0])
+    some = [ran(scores("a", [9.0], [6.0])), ran(scores("b", [12.0], [5.0])), ran(scores("c", [14.0], [1.0]))]
+    assert cheapest(some, today, None).scores.policy == "b"
+    assert cheapest(some, scores("today", [10.0], [0.5]), None).scores.policy == "c"
+    short = [replace(one, scores=replace(one.scores, short_minutes=10.0 - i)) for i, one in enumerate(some)]
+    assert cheapest(short, today, Slo(70.0)).scores.policy == "a"
+    assert cheapest(short, today, Slo(60.0)).scores.policy == "c"
+
+
+def interval(value: float, low: float, high: float) -> Interval:
+    return Interval(value, low, high)
+
+
+UNKNOWN = Interval(math.nan, math.nan, math.nan, 0.0)
+WINS = Against(interval(0.2, 0.1, 0.3), interval(0.3, 0.2, 0.5))
+EVEN = Against(interval(0.0, -0.1, 0.1), interval(1.0, 0.8, 1.3))
+LOSES = Against(interval(-0.2, -0.3, -0.1), interval(1.5, 1.2, 2.0))
+
+
+def test_winning_needs_no_doubt() -> None:
+    """One figure beyond doubt is enough, unless the other says the opposite; unknown figures say nothing."""
+    assert WINS.wins
+    assert not EVEN.wins
+    assert not EVEN.loses
+    assert LOSES.loses
+    assert Against(WINS.saved, UNKNOWN).wins
+    assert not Against(UNKNOWN, UNKNOWN).wins
+    assert not Against(WINS.saved, LOSES.unserved).wins
+
+
+def entries(default: Scores, tuned: Scores) -> dict[str, Ran]:
+    today = replace(scores("today", [100.0], [10.0]), days=7.0)
+    trigger = contest.trigger_of(judged().case.setting, "demand", "UTC")
+    return {
+        TODAY: ran(today),
+        DEFAULT: ran(default, HeadwayEntry(trigger, DEFAULT)),
+        TUNED: ran(tuned, HeadwayEntry(replace(trigger, policy=PolicyName.AGGRESSIVE), TUNED)),
+    }
+
+
+GOOD, DEAR, POOR = scores("x", [95.0], [5.0]), scores("x", [130.0], [1.0]), scores("x", [90.0], [20.0])
+
+
+@pytest.mark.parametrize(
+    ("default", "tuned", "against", "expected"),
+    [
+        (GOOD, GOOD, {DEFAULT: WINS, TUNED: WINS}, Verdict.ENABLE),
+        (DEAR, GOOD, {DEFAULT: WINS, TUNED: WINS}, Verdict.WITH_SETTINGS),
+        (DEAR, GOOD, {DEFAULT: WINS, TUNED: EVEN}, Verdict.ENABLE),
+        (POOR, GOOD, {DEFAULT: WINS, TUNED: WINS}, Verdict.WITH_SETTINGS),
+        (POOR, POOR, {DEFAULT: WINS, TUNED: WINS}, Verdict.DO_NOT),
+        (GOOD, GOOD, {DEFAULT: EVEN, TUNED: LOSES}, Verdict.DO_NOT),
+    ],
+)
+def test_the_verdict(default: Scores, tuned: Scores, against: dict[str, Against], expected: Verdict) -> None:
+    """What wins and serves as well as today; at no more than today's cost before at more."""
+    verdict, why = verdict_of(entries(default, tuned), against, judged().case)
+    assert verdict is expected
+    assert all(why)
+
+
+def test_an_slo_decides() -> None:
+    """With one, what serves is what holds it, and the reasons say whether."""
+    wanted = replace(judged().case, slo=Slo(0.0))
+    broken = replace(GOOD, short_minutes=3.0)
+    verdict, why = verdict_of(entries(broken, GOOD), {DEFAULT: WINS, TUNED: WINS}, wanted)
+    assert verdict is Verdict.WITH_SETTINGS
+    assert "short minutes per week ≤ 0: held with 0.0" in why
+    verdict, why = verdict_of(entries(broken, broken), {DEFAULT: WINS, TUNED: WINS}, wanted)
+    assert verdict is Verdict.DO_NOT
+    assert "short minutes per week ≤ 0: broken with 21.0" in why
+
+
+def test_held_against_the_front() -> None:
+    """Half the unserved demand at equal cost, and less cost at equal service."""
+    reactive = [scores("a", [10.0] * 5, [10.0] * 5), scores("b", [20.0] * 5, [0.1] * 5)]
+    found = held_against(scores("c", [15.0] * 5, [0.5] * 5), reactive)
+    assert found.unserved.value == pytest.approx(0.5)
+    assert found.saved.value == pytest.approx(1 - 15 / (15 + 10 * math.log(2) / math.log(100)))
+    assert found.wins
+    assert not math.isfinite(held_against(scores("c", [25.0] * 5, [0.01] * 5), reactive).unserved.value)
+
+
+def test_the_gap() -> None:
+    """From today's trigger to the oracle."""
+    today, oracle = scores("today", [10.0], [10.0]), scores("oracle", [10.0], [0.0])
+    assert gap_closed(today, scores("x", [10.0], [2.0]), oracle) == pytest.approx(0.8)
+    assert math.isnan(gap_closed(oracle, today, oracle))

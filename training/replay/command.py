@@ -1,0 +1,284 @@
+"""`headway replay`: the flags, and what comes out. Everything about the input is in intake.py."""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+
+from scaler.commands import Exit, Usage
+from training import commands
+
+EXIT_TEXT = (
+    "Exit status: 0 fine, whatever the verdict · 1 no place for what was to be written · 2 wrong flags or settings, or "
+    "demand that cannot be replayed · 3 Prometheus could not be reached, or refused · 130 interrupted, nothing is left "
+    "half-written."
+)
+REPORT = "report.html"
+SOURCES = "--data FILE, --query PROMQL (with --prometheus URL) or --scaledobject FILE.yaml"
+
+
+def replay(
+    settings: Any,
+    context: typer.Context,
+    data: Annotated[Path | None, typer.Option(metavar="FILE", help="Recorded demand, as of headway data pull.")] = None,
+    series: Annotated[
+        str, typer.Option(metavar="NAME", help="Which series of --data, or which ScaledObject; where there is one: it.")
+    ] = "",
+    query: Annotated[str, typer.Option(metavar="PROMQL", help="Demand from Prometheus.")] = "",
+    scaledobject: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.yaml", help="Demand, threshold, replicas and behavior as this ScaledObject says."),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Demand per replica that today's trigger aims at. Default: the ScaledObject's.")
+    ] = None,
+    capacity: Annotated[
+        float | None, typer.Option(help="Demand that one replica carries. Default: the threshold.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=2, max=365, help="How many at the end of the history are replayed.")] = 14,
+    start_up: Annotated[
+        str, typer.Option(help="How long pods take: 90s, lognormal:90s,0.4 or bimodal:40s,240s,0.2.")
+    ] = "90s",
+    least: Annotated[
+        int | None, typer.Option("--min", min=0, help="Fewest replicas. Default: the ScaledObject's, else 1.")
+    ] = None,
+    most: Annotated[
+        int | None, typer.Option("--max", min=1, help="Most replicas. Default: the ScaledObject's, else no bound.")
+    ] = None,
+    price: Annotated[float | None, typer.Option(help="Of a replica for an hour, in any currency.")] = None,
+    replicas_per_node: Annotated[int, typer.Option(min=1, help="So many are paid for together.")] = 1,
+    slo: Annotated[
+        str, typer.Option(help="What must hold, as 'short minutes per week <= 5'. Default: no worse than today.")
+    ] = "",
+    timezone: Annotated[
+        str, typer.Option(help="IANA zone of the days and weeks. Default: the ScaledObject's, else UTC.")
+    ] = "",
+    bundle: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Who forecasts. Default: the general bundle.")
+    ] = None,
+    patience: Annotated[str, typer.Option(help="How long demand waits for a replica before it goes away.")] = "30s",
+    every: Annotated[str, typer.Option(help="How often a forecast is made, as 60s or 15s.")] = "60s",
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Equal seeds give equal results.")] = 0,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Cores to use. Default: all.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where forecasts are kept. Default: the user's cache folder.")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no forecasts.")] = False,
+    demand_is_right: Annotated[
+        bool, typer.Option("--demand-is-right", help="Replay what does not look like demand.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder for report.html, with pictures.")] = None,
+    decisions: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Every decision of every policy; .csv.gz is packed.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Prove it on your own history: what forecasting would have done to service and cost, before it is switched on.
+
+    The demand of past days is run against a simulated HPA and cluster: under today's trigger, under Headway, and under
+    what else one might pick. Settings are searched on the first half of the days and judged on the second. The verdict
+    is enable, enable with these settings, or do not enable, and why.
+
+    Demand comes from exactly one source: --data, --query or --scaledobject. A file has the columns series, timestamp,
+    value, as headway data pull writes it. A ScaledObject's own prometheus or external trigger tells query and
+    threshold; flags win over what it says.
+
+    How to get into Prometheus is said as for headway serve: by these flags, their environment variables, or --config;
+    --prometheus wins over the serverAddress of a ScaledObject. All else is in docs/replay.md.
+    """
+    with commands._offline("nothing is left half-written"):
+        from scaler.logs import configure_logs
+        from training.replay import intake
+        from training.replay.judge import judge
+
+        configure_logs("console", "error")
+        told_where = _on_command_line(context, "prometheus")
+        _one_source(data, query, scaledobject, told_where)
+        _writable("--out", out and out / REPORT)
+        _writable("--decisions", decisions)
+        wishes = intake.Wishes(
+            start_up=_start_up(start_up),
+            threshold=_positive("--threshold", threshold),
+            capacity=_positive("--capacity", capacity),
+            days=days,
+            least=least,
+            most=most,
+            price=_price(price, replicas_per_node),
+            slo=_slo(slo),
+            patience_seconds=_duration("--patience", patience, 0, 3600, 0),
+            every_seconds=_duration("--every", every, 15, 600, 15),
+            seed=seed,
+            jobs=jobs or len(os.sched_getaffinity(0)),
+            cache=_cache(cache, no_cache),
+            demand_is_right=demand_is_right,
+        )
+        with commands._progress() as (told, _):
+            told("reading the demand", 0.0)
+            source = _source(settings, told_where, data, series, query, scaledobject, wishes, timezone, told)
+            forecaster = intake.forecaster_of(bundle, source.series)
+            case = intake.case_of(source, wishes, forecaster)
+            with _kept_between(case, decisions) as case:
+                judged = judge(case, forecaster, told)
+                _write(judged, forecaster, out, decisions, told)
+        _show(judged, out, as_json)
+
+
+def _one_source(data: Path | None, query: str, scaledobject: Path | None, server: bool) -> None:
+    given = [flag for flag, value in (("--data", data), ("--query", query), ("--scaledobject", scaledobject)) if value]
+    if len(given) != 1:
+        raise Usage(f"what is to be replayed? give {SOURCES}" + (f", not {' and '.join(given)}" if given else ""))
+    if data and server:
+        raise Usage(f"--data and --prometheus: demand comes from one of them; give {SOURCES}")
+
+
+def _on_command_line(context: typer.Context, parameter: str) -> bool:
+    """Whether the flag was given, and does not stand in the environment or the settings file alone."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _source(
+    settings: Any,
+    told_where: bool,
+    data: Path | None,
+    name: str,
+    query: str,
+    scaledobject: Path | None,
+    wishes: Any,
+    timezone: str,
+    told: Any,
+) -> Any:
+    """The demand. Exits where its server cannot be reached or refuses."""
+    from training.data.pull import Wanted
+    from training.replay import intake
+    from training.replay.scaled_object import read_scaling
+
+    if data:
+        return intake.of_file(data, name, timezone or "UTC")
+    scaling, server = None, settings.prometheus
+    wanted = Wanted(name or "demand", query, server)
+    if scaledobject:
+        scaling = read_scaling(scaledobject, name, server, wishes.threshold)
+        trigger = scaling.trigger
+        address = server if told_where else trigger.server_address
+        wanted = Wanted(scaling.name, trigger.query, address, False, trigger.tenant, trigger.query_parameters)
+        timezone = timezone or trigger.timezone
+    if not wanted.server:
+        raise Usage(f"{'the trigger names no serverAddress' if scaling else '--query'}: give --prometheus URL")
+    access = commands._reached(settings, [wanted])
+    try:
+        return intake.of_server(wanted, wishes.days, timezone or "UTC", access, scaling, told)
+    except intake.ServerRefused as refused:
+        commands._fail(str(refused), Exit.UNREACHABLE)
+
+
+@contextmanager
+def _kept_between(case: Any, decisions: Path | None) -> Iterator[Any]:
+    """The case, with a cache for its forecasts where they are wanted a second time."""
+    if case.cache or not decisions:
+        yield case
+        return
+    with TemporaryDirectory(prefix="headway-replay-") as folder:
+        yield replace(case, cache=Path(folder))
+
+
+def _write(judged: Any, forecaster: Any, out: Path | None, decisions: Path | None, told: Any) -> None:
+    if decisions:
+        from training.replay.decisions import forecasts_again, write_decisions
+
+        entries = [one.entry for one in (*judged.ran.values(), *judged.reactive_front, *judged.headway_front)]
+        write_decisions(judged.world, entries, forecasts_again(judged.case, forecaster, told), decisions, told)
+    if out:
+        from training.replay.report import write_report
+
+        told("drawing the report", 0.0)
+        write_report(judged, out / REPORT)
+
+
+def _show(judged: Any, out: Path | None, as_json: bool) -> None:
+    if as_json:
+        from training.replay.report import summary
+
+        typer.echo(json.dumps(summary(judged), indent=2, allow_nan=False))
+        return
+    from rich.console import Console
+
+    from training.replay.table import print_judged
+
+    print_judged(judged, Console(highlight=False), out / REPORT if out else None)
+
+
+def _writable(flag: str, path: Path | None) -> None:
+    from training.replay.whole import why_not
+
+    if path and (why := why_not(path)):
+        raise Usage(f"{flag}: {path} cannot be written: {why}")
+
+
+def _cache(folder: Path | None, off: bool) -> Path | None:
+    """The folder for forecasts; without one where there is none to write to and nobody asked for it."""
+    from training.replay.intake import default_cache
+    from training.replay.whole import why_not
+
+    if folder and off:
+        raise Usage("--cache and --no-cache contradict each other")
+    if off:
+        return None
+    if folder:
+        _writable("--cache", folder / "forecasts.npz")
+        return folder
+    usual = default_cache()
+    return None if why_not(usual / "forecasts.npz") else usual
+
+
+def _start_up(text: str) -> Any:
+    from training.replay.start_up import start_up
+
+    try:
+        return start_up(text)
+    except ValueError as error:
+        raise Usage(f"--start-up {error}") from None
+
+
+def _slo(text: str) -> Any:
+    from training.replay.judge import slo
+
+    try:
+        return slo(text) if text else None
+    except ValueError as error:
+        raise Usage(f"--slo {error}") from None
+
+
+def _positive(flag: str, value: float | None) -> float | None:
+    if value is not None and not 0.001 <= value < 9.2e15:
+        raise Usage(f"{flag} {value:g}: must be at least 0.001 and below 9.2e15")
+    return value
+
+
+def _price(value: float | None, per_node: int) -> Any:
+    from training.replay.score import Price
+
+    if value is not None and not 0 < value < math.inf:
+        raise Usage(f"--price {value:g}: must be above 0")
+    return replace(Price(per_node=per_node), per_replica_hour=value or 0.0)
+
+
+def _duration(flag: str, text: str, least: float, most: float, multiple: float) -> float:
+    """Seconds."""
+    import durationpy
+
+    rule = f"must be a duration from {least:g}s to {most:g}s" + (f", a multiple of {multiple:g}s" if multiple else "")
+    try:
+        seconds = float(durationpy.from_str(text).total_seconds())
+    except durationpy.DurationError:
+        raise Usage(f"{flag} {text!r}: {rule}") from None
+    if not least <= seconds <= most or (multiple and seconds % multiple):
+        raise Usage(f"{flag} {text!r}: {rule}")
+    return seconds

@@ -1,0 +1,417 @@
+"""From where the demand is recorded, and what is known of the workload, to a `Case`; everything wrong with it is told.
+
+    of_file / of_server   recorded demand, one series
+    case_of               which part of it, under which setting, and what whoever reads the verdict should know
+
+What can be replayed is replayed: stretches without a record are excluded and listed. What cannot raises `DataError` or
+`Usage` with field, value and rule.
+"""
+
+import difflib
+import math
+import os
+import re
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import durationpy
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scaler.bundle import read_bundle
+from scaler.commands import Usage
+from scaler.errors import BundleInvalid
+from scaler.forecast.catalog import GENERAL, SEASONAL
+from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster, open_later
+from scaler.history.credentials import ServerAccess
+from scaler.plan.hpa import SYNC_SECONDS, Hpa
+from training.data.clean import clean, without_counters
+from training.data.load import DAY_SECONDS, DataError, Loaded, Series, load, local_seconds, moment_text
+from training.data.pull import Wanted, pull
+from training.models import Progress, silent
+from training.replay.contest import LONGEST_LEAD_SECONDS
+from training.replay.demand import Demand, Moments, Observing
+from training.replay.doubts import Doubt, of_names, of_query, of_values
+from training.replay.judge import Case, Slo, parts
+from training.replay.outlooks import trigger_key
+from training.replay.scaled_object import Scaling
+from training.replay.score import Price
+from training.replay.start_up import StartUp
+from training.replay.world import Keda, Setting, Span
+
+LEAST_DAYS = 1.0
+"""on record in each of the two parts"""
+ENOUGH_BEFORE_DAYS = 7
+"""of history before the replayed days: forecasts know weeks from then on"""
+PULLED_BEFORE_DAYS = 28
+COARSEST_SECONDS = 900
+"""what a replay judges happens within minutes"""
+MOST_REPLICAS = 1000
+"""that a threshold may lead to where nobody names a bound"""
+UNBOUNDED = 100_000
+CAPPED_SHARE = 0.01
+"""of the time may demand need more replicas than are allowed"""
+OLD_SECONDS = 3600.0
+MOST_TOLD = 5
+DEMAND_RULE = (
+    "demand must not depend on how many replicas there are (requests, messages, busy cores, all summed up), or adding "
+    "replicas lowers what they are added for; if it is demand all the same, give --demand-is-right"
+)
+
+
+class ServerRefused(Exception):
+    """A metric server gave nothing to replay; in its own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What was asked for, each value sound by itself; None: as the ScaledObject says, else the default."""
+
+    start_up: StartUp
+    threshold: float | None = None
+    capacity: float | None = None
+    days: int = 14
+    least: int | None = None
+    most: int | None = None
+    price: Price = field(default_factory=Price)
+    slo: Slo | None = None
+    patience_seconds: float = 30.0
+    every_seconds: float = 60.0
+    seed: int = 0
+    jobs: int = 1
+    cache: Path | None = None
+    demand_is_right: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """Recorded demand and whence it came. query: empty where the demand is from a file."""
+
+    series: Series
+    query: str = ""
+    scaling: Scaling | None = None
+    notes: tuple[str, ...] = ()
+
+
+def of_file(path: Path, name: str, timezone: str) -> Source:
+    """The series `name` of a file; the only one, where there is one and no name is given. Raises DataError, Usage."""
+    return Source(_named(without_counters(load([path], timezone)), name, path))
+
+
+def _named(loaded: Loaded, name: str, path: Path) -> Series:
+    found = {one.name: one for one in loaded.series}
+    refused = {one.name: one for one in loaded.refused}
+    names = [*found, *refused]
+    if not name and len(names) != 1:
+        raise Usage(f"--series: which of the {len(names)} in {path.name}? {_some(names)}")
+    name = name or names[0]
+    if name in found:
+        return found[name]
+    if name in refused:
+        raise DataError(str(refused[name]))
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    raise DataError(
+        f"--series {name!r}: is not in {path.name}; "
+        + (f"did you mean {near[0]!r}?" if near else f"there are {_some(names)}")
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else ""
+    return ", ".join(map(repr, names[:MOST_TOLD])) + more
+
+
+def of_server(
+    wanted: Wanted,
+    days: int,
+    timezone: str,
+    access: Sequence[ServerAccess] = (),
+    scaling: Scaling | None = None,
+    progress: Progress = silent,
+) -> Source:
+    """The newest days of a query, with history before them, one value a minute. Raises ServerRefused, DataError.
+
+    A moment without an answer is a gap, or 0 where the trigger says so in so many words.
+    """
+    now = time.time() // 60 * 60
+    with tempfile.TemporaryDirectory(prefix="headway-replay-") as folder:
+        target = Path(folder) / "prometheus.parquet"
+        since = now - (days + PULLED_BEFORE_DAYS) * DAY_SECONDS
+        pulled = pull(triggers=[wanted], since=since, until=now, target=target, access=access, progress=progress)
+        if pulled.refused:
+            raise ServerRefused(str(pulled.refused[0]))
+        loaded = without_counters(load([target], timezone))
+    if loaded.refused:
+        raise DataError(str(loaded.refused[0]))
+    (series,) = loaded.series
+    return _silent_filled(Source(series, wanted.query, scaling, tuple(_aged(series, now))))
+
+
+def _aged(series: Series, now: float) -> Iterator[str]:
+    age = now - _known_end(series)
+    if age > OLD_SECONDS:
+        yield f"the newest value on record is {_hours(age)} old"
+
+
+def _silent_filled(source: Source) -> Source:
+    """With 0 for the moments without an answer, where the trigger says that an empty answer means 0."""
+    if source.scaling is None or not source.scaling.silence_is_zero:
+        return source
+    empty = np.isnan(source.series.values)
+    if not empty.any():
+        return source
+    told = f"{_hours(empty.sum() * source.series.step_seconds)} without an answer count as 0, as ignoreNullValues says"
+    values = np.where(empty, np.float32(0), source.series.values)
+    return replace(source, series=replace(source.series, values=values), notes=(*source.notes, told))
+
+
+def forecaster_of(folder: Path | None, series: Series) -> OnnxForecaster:
+    """The bundle in `folder`, or the general one. Raises Usage where it is none, or was not fitted for the series."""
+    otherwise = open_later(read_bundle(SEASONAL), str(SEASONAL))
+    if folder is None:
+        return load_forecaster(GENERAL, otherwise=otherwise)
+    try:
+        found = load_forecaster(folder, otherwise=otherwise)
+    except BundleInvalid as refusal:
+        raise Usage(f"--bundle {str(folder)!r}: {refusal}") from None
+    if not found.serves(trigger_key(series)):
+        raise Usage(
+            f"--bundle {str(folder)!r}: {found.model} was fitted for {_some(found.manifest.series)}, "
+            f"not for {trigger_key(series).removesuffix('/replay')!r}"
+        )
+    return found
+
+
+def case_of(source: Source, wishes: Wishes, forecaster: OnnxForecaster) -> Case:
+    """What is to be judged. Raises DataError or Usage where it cannot be."""
+    series, demand = source.series, Demand(source.series)
+    if series.step_seconds > COARSEST_SECONDS:
+        rule = f"its step of {series.step_seconds} s is coarser than {COARSEST_SECONDS} s"
+        raise _faulty(series, f"{rule}: what a replay judges happens within minutes")
+    setting = setting_of(source, wishes)
+    _reaches(wishes.start_up, forecaster)
+    span = span_of(series, wishes.days, forecaster.needed_seconds)
+    minute_M, known_M = _minutes(demand, span)
+    excluded = gaps(span, known_M)
+    _both_parts(series, span, known_M)
+    came = minute_M[known_M].astype(np.float32)
+    if came.min() == came.max():
+        raise _faulty(series, f"is constant at {came[0]:g} in the replayed days: there is nothing to scale")
+    notes = (
+        *source.notes,
+        *(source.scaling.notes if source.scaling else ()),
+        *_about_demand(source, came, setting.threshold, wishes.demand_is_right),
+        *_about_size(came, setting, bounded=wishes.most is not None or source.scaling is not None),
+        *_about_span(series, span, wishes.days),
+        *_about_gaps(series, span, known_M, excluded),
+        *_about_findings(series, span),
+    )
+    return Case(
+        demand=demand,
+        setting=setting,
+        span=span,
+        query=source.query or f"<the query of {series.name}>",
+        slo=wishes.slo,
+        price=wishes.price,
+        every_seconds=wishes.every_seconds,
+        jobs=wishes.jobs,
+        cache=wishes.cache,
+        excluded=excluded,
+        notes=notes,
+    )
+
+
+def setting_of(source: Source, wishes: Wishes) -> Setting:
+    """The workload: what the wishes say, else the ScaledObject, else KEDA's defaults. Raises Usage."""
+    scaling = source.scaling
+    threshold = wishes.threshold or (scaling.trigger.threshold if scaling else None)
+    if threshold is None:
+        raise Usage("--threshold: is required, the demand per replica that today's trigger aims at")
+    hpa = scaling.hpa if scaling else Hpa(max_replicas=UNBOUNDED)
+    least = wishes.least if wishes.least is not None else hpa.min_replicas
+    most = wishes.most if wishes.most is not None else hpa.max_replicas
+    if most < max(1, least):
+        raise Usage(f"--max {most}: must not be below --min {least}, and not below 1")
+    asleep = scaling.scales_to_zero if scaling else False
+    return Setting(
+        threshold=threshold,
+        capacity=wishes.capacity or threshold,
+        start_up=wishes.start_up,
+        hpa=replace(hpa, min_replicas=max(1, least), max_replicas=most),
+        scales_to_zero=asleep if wishes.least is None else wishes.least == 0,
+        keda=scaling.keda if scaling else Keda(),
+        observing=Observing(window_seconds=window_seconds(source.query)),
+        patience_seconds=wishes.patience_seconds,
+        seed=wishes.seed,
+    )
+
+
+def window_seconds(query: str) -> float:
+    """What the query's range selectors span, as the `[2m]` of a rate(): the longest; one minute without any."""
+    found = re.findall(r"\[\s*((?:[0-9]+(?:ms|[smhdwy]))+)\s*(?::[^\]]*)?\]", query)
+    return max((durationpy.from_str(text).total_seconds() for text in found), default=Observing().window_seconds)
+
+
+def _reaches(start_up: StartUp, forecaster: OnnxForecaster) -> None:
+    horizon = min(forecaster.manifest.horizon_steps * forecaster.manifest.step_seconds, LONGEST_LEAD_SECONDS)
+    lead = math.ceil(start_up.usual + 2 * SYNC_SECONDS)
+    if lead > horizon:
+        raise Usage(
+            f"--start-up {start_up}: with two syncs of the HPA that is a lead time of {lead} s; the forecasts of "
+            f"{forecaster.model} reach {horizon:g} s"
+        )
+
+
+def span_of(series: Series, days: int, needed_seconds: float) -> Span:
+    """The newest `days` of the record, whole minutes; less where forecasts have no history before. Raises DataError."""
+    known = np.flatnonzero(~np.isnan(series.values))
+    first = series.start + series.step_seconds * float(known[0])
+    end = _known_end(series) // 60 * 60
+    begin = max(end - days * DAY_SECONDS, math.ceil((first + needed_seconds) / 60) * 60)
+    if end - begin < 2 * LEAST_DAYS * DAY_SECONDS:
+        raise _faulty(
+            series,
+            f"has {_down((end - first) / DAY_SECONDS)} days of history; 2 days to search on and to judge on are "
+            f"needed, and {_hours(needed_seconds)} before them to forecast from",
+        )
+    return Span(begin, end)
+
+
+def _known_end(series: Series) -> float:
+    known = np.flatnonzero(~np.isnan(series.values))
+    return series.start + series.step_seconds * float(known[-1] + 1)
+
+
+def _minutes(demand: Demand, span: Span) -> tuple[Moments, NDArray[np.bool_]]:
+    """Mean demand of each minute, and whether it is on record. [M] each"""
+    begin_M = np.arange(span.begin, span.end, 60.0)
+    mean_M = demand.mean(begin_M, begin_M + 60)
+    return mean_M, ~np.isnan(mean_M)
+
+
+def gaps(span: Span, known_M: NDArray[np.bool_]) -> tuple[Span, ...]:
+    """Stretches of minutes without a record, in order."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], known_M, [True]]).astype(np.int8)))
+    return tuple(Span(span.begin + 60.0 * first, span.begin + 60.0 * end) for first, end in edges.reshape(-1, 2))
+
+
+def _both_parts(series: Series, span: Span, known_M: NDArray[np.bool_]) -> None:
+    for part, use in zip(parts(span), ("search", "judge"), strict=True):
+        first, end = (round((moment - span.begin) / 60) for moment in (part.begin, part.end))
+        days = float(known_M[first:end].sum()) * 60 / DAY_SECONDS
+        if days < LEAST_DAYS:
+            raise _faulty(
+                series,
+                f"of the part to {use} on, {_from_to(part)}, {_down(days)} days are on record; one day at least is "
+                "needed",
+            )
+
+
+def _about_demand(source: Source, came: NDArray[np.float32], threshold: float, right: bool) -> Iterator[str]:
+    """What speaks against this being demand. Raises DataError where that is enough, unless it is said to be right."""
+    doubts = [
+        *of_names(source.series.name if not source.query else "", source.series.unit),
+        *of_query(source.query),
+        *of_values(came, threshold),
+    ]
+    if source.scaling and source.scaling.by_value:
+        doubts.append(Doubt("metricType=Value: the HPA takes the metric for what each replica has", sure=True))
+    for doubt in doubts:
+        if doubt.sure and not right:
+            raise _faulty(source.series, f"is hardly demand: {doubt.words}: {DEMAND_RULE}")
+        yield f"this may not be demand, which must not depend on how many replicas there are: {doubt.words}"
+
+
+def _about_size(came: NDArray[np.float32], setting: Setting, bounded: bool) -> Iterator[str]:
+    """Whether the threshold leads to replicas that can be told apart. Raises DataError where it does not."""
+    threshold, peak, most = setting.threshold, float(came.max()), setting.hpa.max_replicas
+    wanted = math.ceil(peak / threshold - 1e-9)
+    named = f"threshold={threshold:g}"
+    needs = f"the largest demand of the replayed days, {peak:.4g}, needs {wanted} replicas"
+    if wanted <= 1:
+        raise DataError(
+            f"{named}: is not below the largest demand of the replayed days, {peak:.4g}: one replica would always do, "
+            "there is nothing to scale"
+        )
+    if not bounded and wanted > MOST_REPLICAS:
+        raise DataError(f"{named}: {needs}; more than {MOST_REPLICAS} are believed only with --max")
+    beyond = float((came > threshold * most).mean())
+    if beyond > CAPPED_SHARE:
+        raise DataError(
+            f"{named}: {needs}, and for {beyond:.1%} of the time demand needs more than the {most} that are allowed: "
+            "no trigger can serve that; raise --max"
+        )
+    if beyond:
+        yield f"{needs}, more than the {most} that are allowed"
+    if wanted <= setting.hpa.min_replicas and not setting.scales_to_zero:
+        yield f"the largest demand needs {wanted} replicas, and {setting.hpa.min_replicas} are always there"
+    if threshold > setting.capacity:
+        yield f"today's threshold, {threshold:g}, is above what a replica carries, {setting.capacity:g}"
+
+
+def _about_span(series: Series, span: Span, days: int) -> Iterator[str]:
+    if series.step_seconds > 60:
+        yield f"the record has a step of {series.step_seconds} s: what happens within it is not replayed"
+    if span.days < days:
+        yield f"{span.days:.1f} days are replayed: the record has no more than these of the {days} asked for"
+    before = span.begin - series.start
+    if before < ENOUGH_BEFORE_DAYS * DAY_SECONDS:
+        length = _hours(before) if before < DAY_SECONDS else f"{before / DAY_SECONDS:.1f} days"
+        yield (
+            f"{length} of history lie before the replayed days; with {ENOUGH_BEFORE_DAYS} days and more, forecasts "
+            "know the week from the beginning"
+        )
+
+
+def _about_gaps(series: Series, span: Span, known_M: NDArray[np.bool_], excluded: Sequence[Span]) -> Iterator[str]:
+    if not excluded:
+        return
+    noun = "stretch" if len(excluded) == 1 else "stretches"
+    total = _hours(sum(one.end - one.begin for one in excluded))
+    yield f"{total} of the replayed days are not on record and count for nothing, in {len(excluded)} {noun}"
+    day_M = local_seconds(np.arange(span.begin, span.end, 60.0), series.timezone) // DAY_SECONDS
+    missing = [day for day in np.unique(day_M) if not known_M[day_M == day].any()]
+    if missing:
+        dates = [f"{pd.Timestamp(int(day) * DAY_SECONDS, unit='s'):%Y-%m-%d}" for day in missing[:MOST_TOLD]]
+        more = f" and {len(missing) - MOST_TOLD} more" if len(missing) > MOST_TOLD else ""
+        yield f"whole days without a record: {', '.join(dates)}{more}"
+
+
+def _about_findings(series: Series, span: Span) -> Iterator[str]:
+    """What of the replayed days is unlike the others: it is replayed all the same."""
+    found = [
+        one
+        for one in clean(series).report
+        if one.kind in ("outage", "anomaly") and one.since < span.end and one.until > span.begin
+    ]
+    if found:
+        counts = ", ".join(f"{count} × {kind}" for kind, count in Counter(one.kind for one in found).items())
+        yield f"the replayed days hold what is unusual ({counts}; the first: {found[0]}): it counts like all else"
+
+
+def default_cache() -> Path:
+    """Where forecasts are kept between replays: the user's cache folder (XDG Base Directory Specification)."""
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (given if given.is_absolute() else Path.home() / ".cache") / "headway" / "replay"
+
+
+def _faulty(series: Series, rule: str) -> DataError:
+    return DataError(f"series {series.name!r}: {rule}")
+
+
+def _from_to(span: Span) -> str:
+    return f"{moment_text(span.begin)} to {moment_text(span.end)}"
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
+
+
+def _down(days: float) -> float:
+    """Tenths, rounded down: who lacks a little must not read that he has enough."""
+    return math.floor(days * 10 + 1e-6) / 10

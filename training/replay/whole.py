@@ -1,0 +1,36 @@
+"""Files that appear when they are complete, with the folders they lie in, or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A name to write to, which becomes `path` when all went well; it ends as `path` does. Raises OSError."""
+    draft = _standing(path.parent) / f".{os.getpid()}.part.{path.name}"
+    try:
+        yield draft
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            draft.unlink()
+
+
+def why_not(path: Path) -> str:
+    """Why a file cannot be written at `path`; empty where it can, as far as one can know before."""
+    if path.is_dir():
+        return "is a folder"
+    folder = _standing(path.parent)
+    if not folder.is_dir():
+        return f"{folder} is not a folder"
+    return "" if os.access(folder, os.W_OK | os.X_OK) else f"{folder} cannot be written to"
+
+
+def _standing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    return folder
