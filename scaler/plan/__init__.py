@@ -22,6 +22,9 @@ class Reason:
     before: float | None = None
     after: float | None = None
 
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.text}"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

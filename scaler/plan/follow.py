@@ -5,7 +5,7 @@ hand on the Deployment), the first answer beyond the HPA's tolerance puts both a
 """
 
 import math
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from scaler.plan.hpa import MOST_REPLICAS, SYNC_SECONDS, Hpa, HpaState, average_value, milli, sync
 
@@ -14,13 +14,12 @@ MOST_SYNCS = 40
 """after ten minutes of the same answer the HPA has done with it all that it will ever do"""
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
+class Followed(NamedTuple):
     """The HPA as it must be at the moment `at`."""
 
     at: float
     replicas: int
-    state: HpaState = field(default_factory=HpaState, repr=False)
+    state: HpaState = HpaState()
 
 
 def follow(before: Followed | None, metric: float | None, threshold: float, now: float) -> Followed | None:

@@ -15,7 +15,7 @@
     decisions.py  every decision as CSV
     intake.py     from a file or a Prometheus to a case;  scaled_object.py from YAML;  doubts.py is this demand?
     command.py    `headway replay`;  whole.py files that appear whole or not at all
-    bout.py       one cell of the league (benchmarks/league.py)
+    bout.py       one cell of the league;  standings.py its tables (benchmarks/league.py)
 
 Nothing of the planner or of the HPA is written here: `scaler.decide` and `scaler.plan.hpa` run as they do in service.
 """

@@ -7,14 +7,14 @@ Kubernetes chooses (ReplicaSet controller, `ActivePodsWithRanks`), without surge
 
 import heapq
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from training.replay.start_up import StartUp
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(NamedTuple):
     """What became of the demand of one stretch of time; amounts in units of demand times seconds."""
 
     capacity: float

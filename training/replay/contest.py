@@ -32,8 +32,8 @@ REACTIVE_TARGETS = (1.3, 1.15, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 HEADWAY_FRONT = ((0.6, 1.2), (0.75, 1.0), (0.9, 1.0), (0.95, 1.0), (0.99, 1.0), (0.99, 0.9), (0.99, 0.8), (0.99, 0.65))
 """(quantile, threshold as a share of the capacity), from bold to cautious: first a higher quantile, then headroom"""
 LONGEST_LEAD_SECONDS = 7200.0
-HAND = 3
-"""entries that are run together: they share what is made of the forecasts"""
+HANDS = 2
+"""of entries, for each core: those of a hand share what is made of the forecasts"""
 
 
 class Entry(Protocol):
@@ -166,17 +166,22 @@ def run_all(
     doing: str = "replaying",
 ) -> list[Ran]:
     """Every entry in this world, in order; on so many cores (joblib: its other backends serve, too)."""
-    hands = [entries[start : start + HAND] for start in range(0, len(entries), HAND)]
-    found: list[Ran] = []
-    for ran in Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_ran)(world, forecasts, hand, price) for hand in hands
+    count = HANDS * jobs if jobs > 1 else 1
+    hands = [hand for first in range(count) if (hand := entries[first::count])]
+    found: dict[int, Ran] = {}
+    for ran in Parallel(n_jobs=jobs, return_as="generator_unordered")(
+        delayed(_ran)(world, forecasts, hand, price, progress if jobs == 1 else silent) for hand in hands
     ):
-        found.extend(ran)
+        found |= {entries.index(one.entry): one for one in ran}
         progress(doing, len(found) / len(entries))
-    return found
+    return [found[place] for place in range(len(entries))]
 
 
-def _ran(world: World, forecasts: Forecasts, entries: Sequence[Entry], price: Price) -> list[Ran]:
+def _ran(world: World, forecasts: Forecasts, entries: Sequence[Entry], price: Price, progress: Progress) -> list[Ran]:
     outlooks = outlooks_of(world, forecasts)
-    runs = [(entry, replay(world, entry.made(world, outlooks, forecasts))) for entry in entries]
-    return [Ran(entry, score(world, run, price), run) for entry, run in runs]
+    found = []
+    for done, entry in enumerate(entries):
+        progress(f"replaying {entry.name}", done / len(entries))
+        run = replay(world, entry.made(world, outlooks, forecasts))
+        found.append(Ran(entry, score(world, run, price), run))
+    return found

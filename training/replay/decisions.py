@@ -91,7 +91,7 @@ def _rows(
             series, moment, name, demand, observed,
             ";".join("" if one.value is None else _text(one.value) for one in answer.metrics),
             ";".join(_text(one.target) for one in answer.metrics),
-            asked, ready, capacity, " | ".join(answer.reasons),
+            asked, ready, capacity, " | ".join(map(str, answer.reasons)),
         )  # fmt: skip
 
 

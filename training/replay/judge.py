@@ -61,7 +61,8 @@ def slo(text: str) -> Slo:
 
 @dataclass(frozen=True)
 class Case:
-    """What is to be judged. jobs: cores. every_seconds: how often a forecast is made."""
+    """What is to be judged. jobs: cores. every_seconds: how often a forecast is made,
+    and a plan; in between where demand rises above the plan."""
 
     demand: Demand
     setting: Setting

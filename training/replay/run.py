@@ -93,7 +93,7 @@ def replay(world: World, policy: Policy, told: bool = False) -> Run:
         value = answer.metrics[0].value
         rows.append((np.nan if value is None else value, after, cluster.ready, served))
         if told:
-            reasons.append(answer.reasons)
+            reasons.append(tuple(map(str, answer.reasons)))
     return _run(policy.name, rows, tuple(reasons))
 
 

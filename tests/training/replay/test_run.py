@@ -191,6 +191,6 @@ def test_the_same_seed_gives_the_same_run() -> None:
 def test_reasons_are_kept_where_they_are_wanted() -> None:
     """One tuple per sync, or none at all."""
     one = world([100.0] * 12)
-    policy = Scripted(replace(told(100.0), reasons=("because",)))
+    policy = Scripted(told(100.0)._replace(reasons=("because",)))
     assert replay(one, policy, told=True).reasons == (("because",),) * len(one)
     assert replay(one, policy).reasons == ()

@@ -1,24 +1,24 @@
 """Who answers KEDA's question at each sync of a replay. Each policy sees a world; only the oracle looks ahead in it."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """One metric of the HPA: its value now (None where the trigger answers an error), and the target per replica."""
 
     value: float | None
     target: float
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What KEDA is told at one sync: the metrics (the HPA follows the largest), and whether the workload is active."""
+class Answer(NamedTuple):
+    """What KEDA is told at one sync: the metrics (the HPA follows the largest), and whether the workload is active.
+
+    reasons: made to sentences by whoever wants to read them.
+    """
 
     metrics: tuple[Metric, ...]
     active: bool
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[object, ...] = ()
 
 
 class Policy(Protocol):

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from scaler.decide import decide
 from scaler.plan import Plan
 from scaler.plan.follow import Followed, follow
@@ -19,6 +21,8 @@ class Outlooks:
 
     observations: tuple[Observation | None, ...]
     forecasts: tuple[Forecast | None, ...]
+    issued: tuple[bool, ...]
+    """whether a forecast was asked for"""
 
 
 def outlooks_of(world: World, forecasts: Forecasts) -> Outlooks:
@@ -27,11 +31,16 @@ def outlooks_of(world: World, forecasts: Forecasts) -> Outlooks:
     columns = (seen.at_K, seen.value_K, seen.recent_peak_K, seen.history_peak_K)
     rows = zip(*(column.tolist() for column in columns), strict=True)
     observations = tuple(None if at != at else Observation(at, value, near, far) for at, value, near, far in rows)
-    return Outlooks(observations, tuple(forecasts.at(world.refresh_K)))
+    issued_K = np.isin(world.refresh_K, forecasts.issued_I)
+    return Outlooks(observations, tuple(forecasts.at(world.refresh_K)), tuple(issued_K.tolist()))
 
 
 class Headway:
-    """One trigger of Headway."""
+    """One trigger of Headway.
+
+    Planned anew at every tick at which a forecast was asked for, and where demand has risen above the plan: in between
+    the refresh lets the floor rise.
+    """
 
     def __init__(self, world: World, outlooks: Outlooks, trigger: Trigger, name: str = "headway") -> None:
         self.name = name
@@ -39,26 +48,30 @@ class Headway:
         self._refresh_K = world.refresh_K.tolist()
         self._outlooks = outlooks
         self._followed: Followed | None = None
-        self._made: tuple[int, Plan] | None = None
+        self._asked = -1
+        self._plan: Plan | None = None
 
     def answer(self, k: int, replicas: int) -> Answer:
         plan = self.plan(k)
-        reasons = tuple(f"{reason.rule}: {reason.text}" for reason in plan.reasons)
-        return Answer((Metric(plan.metric, self.trigger.threshold),), plan.active, reasons)
+        return Answer((Metric(plan.metric, self.trigger.threshold),), plan.active, plan.reasons)
 
     def plan(self, k: int) -> Plan:
         """What `headway why` would show at tick `k`; the HPA is followed from tick to tick, as the refresh does."""
-        if self._made is not None and self._made[0] == k:
-            return self._made[1]
+        if k > self._asked:
+            before = self._plan.planned if self._plan else None
+            self._followed = follow(self._followed, before, self.trigger.threshold, self._refresh_K[k])
+            self._asked = k
+            if self._plan is None or self._is_news(k, self._plan):
+                self._plan = self._planned(k)
+        assert self._plan is not None
+        return self._plan
+
+    def _is_news(self, k: int, plan: Plan) -> bool:
+        seen = self._outlooks.observations[k]
+        return self._outlooks.issued[k] or plan.metric is None or (seen is not None and seen.value > plan.metric)
+
+    def _planned(self, k: int) -> Plan:
         now = self._refresh_K[k]
-        before = self._made[1].planned if self._made else None
-        self._followed = follow(self._followed, before, self.trigger.threshold, now)
-        outlook = Outlook(
-            now,
-            self._outlooks.observations[k],
-            self._outlooks.forecasts[k],
-            replicas=self._followed.replicas if self._followed else None,
-        )
-        plan = decide(self.trigger, outlook, now, SYNC_SECONDS)
-        self._made = k, plan
-        return plan
+        replicas = self._followed.replicas if self._followed else None
+        outlook = Outlook(now, self._outlooks.observations[k], self._outlooks.forecasts[k], replicas=replicas)
+        return decide(self.trigger, outlook, now, SYNC_SECONDS)
