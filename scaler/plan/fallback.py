@@ -57,8 +57,8 @@ def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds
         forecast = _covering(outlook.forecast, now, window_end, refresh_seconds, observed is not None, trouble)
     if forecast is not None:
         need = peak_quantile(forecast, trigger.quantile, now, window_end)
-        if not math.isfinite(need):
-            trouble.append(f"the forecast of {forecast.model} is not finite")
+        if not 0 <= need < math.inf:
+            trouble.append(f"the forecast of {forecast.model} is {'negative' if need < 0 else 'not finite'}")
             forecast = need = None
     return Situation(
         trigger,
