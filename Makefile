@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast check format proto docs bundle default-bundle bench clean
+.PHONY: help setup run test test-fast check format proto docs bundle default-bundle league bench clean
 
 help:  ## list every verb
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ bundle: $(STAMP)  ## build the seasonal bundle that ships with the package
 default-bundle: $(STAMP)  ## train the general bundle that ships: make default-bundle TRACES=FOLDER (a quarter of an hour)
 	@test -d '$(TRACES)' || { echo 'TRACES must be the folder of the recorded systems: make default-bundle TRACES=FOLDER' >&2; exit 2; }
 	$(BIN)/python -m training.general.bundle '$(TRACES)'
+
+league: $(STAMP)  ## all ways of scaling over recorded systems: make league TRACES=FOLDER [BUNDLES=FOLDER] (hours)
+	@test -d '$(TRACES)' || { echo 'TRACES must be the folder of the recorded systems: make league TRACES=FOLDER' >&2; exit 2; }
+	$(BIN)/python benchmarks/league.py --traces '$(TRACES)' $(if $(BUNDLES),--bundles '$(BUNDLES)') --docs docs/league.md
 
 bench: $(STAMP)  ## run every benchmark in its quick form
 	$(BIN)/python benchmarks/rpc_latency.py --quick
