@@ -7,7 +7,17 @@ hand on the Deployment), the first answer beyond the HPA's tolerance puts both a
 import math
 from typing import NamedTuple
 
-from scaler.plan.hpa import MOST_REPLICAS, SYNC_SECONDS, Hpa, HpaState, average_value, milli, sync
+from scaler.plan.hpa import (
+    MOST_REPLICAS,
+    SYNC_SECONDS,
+    Hpa,
+    HpaState,
+    Stamped,
+    average_value,
+    is_settled,
+    milli,
+    sync,
+)
 
 UNLIMITED = Hpa(min_replicas=1, max_replicas=MOST_REPLICAS)
 MOST_SYNCS = 40
@@ -35,6 +45,8 @@ def follow(before: Followed | None, metric: float | None, threshold: float, now:
     replicas, state = before.replicas, before.state
     for later in range(syncs - 1, -1, -1):
         proposal = None if metric is None else _proposed(metric, threshold, replicas)
+        if proposal == replicas and is_settled(UNLIMITED, state, replicas):  # all later syncs find the same
+            return Followed(now, replicas, state._replace(recommendations=(Stamped(now, replicas),)))
         result = sync(UNLIMITED, state, replicas, [proposal], now - SYNC_SECONDS * later)
         replicas, state = result.replicas, result.state
     return Followed(now, replicas, state)

@@ -152,7 +152,7 @@ def sync(hpa: Hpa, state: HpaState, current: int, proposals: Sequence[int | None
     desired = combine(current, proposals)
     if desired is None:
         return Sync(current, state, None)
-    if desired == current and _is_settled(hpa, state, current):
+    if desired == current and is_settled(hpa, state, current):
         return Sync(current, HpaState((Stamped(now, current),), state.ups, state.downs), current)
     replicas = _bounded(hpa, state, current, desired, now)
     state = _recommend(hpa, state, desired, now)
@@ -181,7 +181,7 @@ def replicas_for(
     return sync(hpa, state, current, [proposal], now)
 
 
-def _is_settled(hpa: Hpa, state: HpaState, current: int) -> bool:
+def is_settled(hpa: Hpa, state: HpaState, current: int) -> bool:
     """Whether nothing remembered can change what is recommended now: most syncs, and worth to be told early."""
     past = state.recommendations
     return hpa.behavior is None and past is not None and len(past) == 1 and past[0].replicas <= current

@@ -56,10 +56,8 @@ class Headway:
         return Answer((Metric(plan.metric, self.trigger.threshold),), plan.active, plan.reasons)
 
     def plan(self, k: int) -> Plan:
-        """What `headway why` would show at tick `k`; the HPA is followed from tick to tick, as the refresh does."""
+        """What `headway why` would show at tick `k`."""
         if k > self._asked:
-            before = self._plan.planned if self._plan else None
-            self._followed = follow(self._followed, before, self.trigger.threshold, self._refresh_K[k])
             self._asked = k
             if self._plan is None or self._is_news(k, self._plan):
                 self._plan = self._planned(k)
@@ -72,6 +70,8 @@ class Headway:
 
     def _planned(self, k: int) -> Plan:
         now = self._refresh_K[k]
+        answered = self._plan.planned if self._plan else None
+        self._followed = follow(self._followed, answered, self.trigger.threshold, now)
         replicas = self._followed.replicas if self._followed else None
         outlook = Outlook(now, self._outlooks.observations[k], self._outlooks.forecasts[k], replicas=replicas)
         return decide(self.trigger, outlook, now, SYNC_SECONDS)
