@@ -191,10 +191,11 @@ def _kept_between(case: Any, decisions: Path | None) -> Iterator[Any]:
 
 def _write(judged: Any, forecaster: Any, out: Path | None, decisions: Path | None, told: Any) -> None:
     if decisions:
-        from training.replay.decisions import forecasts_again, write_decisions
+        from training.replay.decisions import write_decisions
+        from training.replay.judge import forecasts_for
 
         entries = [one.entry for one in (*judged.ran.values(), *judged.reactive_front, *judged.headway_front)]
-        write_decisions(judged.world, entries, forecasts_again(judged.case, forecaster, told), decisions, told)
+        write_decisions(judged.world, entries, forecasts_for(judged.case, forecaster, told), decisions, told)
     if out:
         from training.replay.report import write_report
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from joblib import Parallel, delayed
 
 from scaler.plan.hpa import SYNC_SECONDS
-from scaler.trigger import PolicyName, Trigger
+from scaler.trigger import Mode, PolicyName, Trigger
 from training.models import Progress, silent
 from training.replay.outlooks import Forecasts
 from training.replay.policies import Policy
@@ -115,18 +115,20 @@ def lead_seconds(setting: Setting) -> float:
     return min(LONGEST_LEAD_SECONDS, math.ceil(setting.start_up.usual + 2 * SYNC_SECONDS))
 
 
-def trigger_of(setting: Setting, query: str, timezone: str, name: str = "replay") -> Trigger:
-    """Today's trigger with its type changed: nothing but the lead time, which the start-up decides, is set."""
-    return Trigger(
-        namespace="replay",
-        name=name,
+def trigger_of(setting: Setting, query: str, timezone: str, today: Trigger | None = None) -> Trigger:
+    """Today's trigger with its type changed: nothing but the lead time, which the start-up decides, is set.
+
+    today: whose server, tenant and the like are kept.
+    """
+    base = today or Trigger("replay", "replay", query, setting.threshold, server_address="", key="replay/replay/0")
+    return replace(
+        base,
         query=query,
         threshold=setting.threshold,
-        server_address="http://prometheus:9090",
         activation_threshold=setting.keda.activation_threshold,
         lead_time_seconds=lead_seconds(setting),
         timezone=timezone,
-        key=f"replay/{name}/0",
+        mode=Mode.PREDICTIVE,
     )
 
 

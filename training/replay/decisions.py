@@ -16,12 +16,10 @@ from typing import TextIO
 
 import numpy as np
 
-from scaler.forecast.onnx_forecaster import OnnxForecaster
 from training.models import Progress, silent
-from training.replay.contest import Entry, trigger_of
+from training.replay.contest import Entry
 from training.replay.demand import Moments
-from training.replay.judge import Case, _ahead
-from training.replay.outlooks import Forecasts, Issues, forecasts_of
+from training.replay.outlooks import Forecasts
 from training.replay.policies import Answer, Policy
 from training.replay.policies.headway import outlooks_of
 from training.replay.run import replay
@@ -71,13 +69,6 @@ def write_decisions(
             policy = _Heard(entry.made(world, outlooks, forecasts))
             writer.writerows(_rows(world, policy, entry.name, shared))
             progress("writing decisions", done / len(every))
-
-
-def forecasts_again(case: Case, forecaster: OnnxForecaster, progress: Progress = silent) -> Forecasts:
-    """Those that the case was judged with: out of its cache, or made anew."""
-    default = trigger_of(case.setting, case.query, case.demand.series.timezone)
-    issues = Issues(case.span, case.every_seconds, _ahead(default), case.jobs)
-    return forecasts_of(case.demand, forecaster, case.setting.observing, issues, case.cache, progress)
 
 
 def _rows(

@@ -30,6 +30,7 @@ from scaler.forecast.catalog import GENERAL, SEASONAL
 from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster, open_later
 from scaler.history.credentials import ServerAccess
 from scaler.plan.hpa import SYNC_SECONDS, Hpa
+from scaler.trigger import Trigger
 from training.data.clean import clean, without_counters
 from training.data.load import DAY_SECONDS, DataError, Loaded, Series, load, local_seconds, moment_text
 from training.data.pull import Wanted, pull
@@ -94,6 +95,7 @@ class Source:
 
     series: Series
     query: str = ""
+    server: str = ""
     scaling: Scaling | None = None
     notes: tuple[str, ...] = ()
 
@@ -149,7 +151,7 @@ def of_server(
     if loaded.refused:
         raise DataError(str(loaded.refused[0]))
     (series,) = loaded.series
-    return _silent_filled(Source(series, wanted.query, scaling, tuple(_aged(series, now))))
+    return _silent_filled(Source(series, wanted.query, wanted.server, scaling, tuple(_aged(series, now))))
 
 
 def _aged(series: Series, now: float) -> Iterator[str]:
@@ -222,8 +224,18 @@ def case_of(source: Source, wishes: Wishes, forecaster: OnnxForecaster) -> Case:
         jobs=wishes.jobs,
         cache=wishes.cache,
         excluded=excluded,
+        today=_today(source, setting.threshold),
         notes=notes,
     )
+
+
+def _today(source: Source, threshold: float) -> Trigger | None:
+    """What asks for the demand today, where that is known."""
+    if source.scaling:
+        return replace(source.scaling.trigger, server_address=source.server)
+    if source.query:
+        return Trigger("replay", source.series.name, source.query, threshold, source.server, key="replay/replay/0")
+    return None
 
 
 def setting_of(source: Source, wishes: Wishes) -> Setting:

@@ -75,6 +75,8 @@ class Case:
     cache: Path | None = None
     excluded: tuple[Span, ...] = ()
     """stretches without a record: nothing is counted there"""
+    today: Trigger | None = None
+    """today's trigger, where there is one: its server, tenant and the like are kept"""
     notes: tuple[str, ...] = ()
     """what whoever reads the verdict should know of the data"""
 
@@ -126,19 +128,23 @@ class Judged:
 def judge(case: Case, forecaster: OnnxForecaster, progress: Progress = silent) -> Judged:
     """Search, judge, and say it in words. The same case gives the same result."""
     first, rest = parts(case.span)
-    default = contest.trigger_of(case.setting, case.query, case.demand.series.timezone)
-    forecasts = forecasts_of(
-        case.demand,
-        forecaster,
-        case.setting.observing,
-        Issues(case.span, case.every_seconds, _ahead(default), case.jobs),
-        case.cache,
-        progress,
-    )
+    default = default_of(case)
+    forecasts = forecasts_for(case, forecaster, progress)
     tuned, tuned_reactive = _searched(case, World(case.demand, case.setting, first), forecasts, default, progress)
     world = World(case.demand, case.setting, rest)
     ran = _all(case, world, forecasts, default, tuned, tuned_reactive, progress)
     return _judged(case, world, first, forecaster.model, ran, default, tuned)
+
+
+def default_of(case: Case) -> Trigger:
+    """Headway with nothing tuned."""
+    return contest.trigger_of(case.setting, case.query, case.demand.series.timezone, case.today)
+
+
+def forecasts_for(case: Case, forecaster: OnnxForecaster, progress: Progress = silent) -> Forecasts:
+    """What the case is judged with: out of its cache, or made."""
+    issues = Issues(case.span, case.every_seconds, _ahead(default_of(case)), case.jobs)
+    return forecasts_of(case.demand, forecaster, case.setting.observing, issues, case.cache, progress)
 
 
 def parts(span: Span) -> tuple[Span, Span]:

@@ -21,6 +21,8 @@ HEADS: Mapping[str, str] = {
     "scale events": "scale\nevents",
 }
 """the columns that a terminal has room for, in two lines"""
+MOST_EXCLUDED = 5
+"""stretches named one by one"""
 STYLES: Mapping[Verdict, str] = {
     Verdict.ENABLE: "bold green",
     Verdict.WITH_SETTINGS: "bold cyan",
@@ -49,8 +51,11 @@ def print_judged(judged: Judged, console: Console, report: Path | None = None) -
     console.print(escape(telling.trigger_yaml(judged)), soft_wrap=True)
     for note in judged.case.notes:
         console.print(f"[dim]note:[/] {escape(note)}")
-    for span in judged.case.excluded:
+    excluded = judged.case.excluded
+    for span in excluded[:MOST_EXCLUDED]:
         console.print(f"[dim]not counted:[/] {telling.period(span, zone, by_clock=True)}")
+    if len(excluded) > MOST_EXCLUDED:
+        console.print(f"[dim]not counted:[/] and {len(excluded) - MOST_EXCLUDED} more stretches, see the report")
     if report is not None:
         console.print(f"report: {escape(str(report))}", soft_wrap=True)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scaler.plan.hpa import SYNC_SECONDS
 from scaler.trigger import TRIGGER_KEYS, Mode, Trigger
 from training.data.load import DAY_SECONDS, local_seconds
-from training.replay.contest import RIVALS, HeadwayEntry, Ran, ReactiveEntry, trigger_of
+from training.replay.contest import RIVALS, HeadwayEntry, Ran, ReactiveEntry
 from training.replay.demand import Moments
 from training.replay.judge import DEFAULT, ORACLE, TODAY, TUNED, Judged, Verdict
 from training.replay.run import Run
@@ -65,15 +65,11 @@ def trigger_yaml(judged: Judged) -> str:
 def trigger_metadata(judged: Judged) -> dict[str, str]:
     """The metadata as KEDA wants it: strings, and of the keys of a trigger only those that differ from the default.
 
-    A `serverAddress` is there where the case had a real one.
+    A `serverAddress` is there where the case knows one.
     """
-    setting, zone = judged.case.setting, judged.case.demand.series.timezone
-    made_up = trigger_of(setting, judged.case.query, zone).server_address
     trigger = judged.trigger
     if judged.verdict is Verdict.DO_NOT:
         trigger = replace(trigger, mode=Mode.SHADOW)
-    if trigger.server_address == made_up:
-        trigger = replace(trigger, server_address="")
     told = {key.name: getattr(trigger, key.field) for key in TRIGGER_KEYS if _differs(trigger, key.field)}
     fields_of = {key.name: key.field for key in TRIGGER_KEYS}
     return {"scalerAddress": SCALER_ADDRESS, **{name: _written(fields_of[name], told[name]) for name in told}}

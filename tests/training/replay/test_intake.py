@@ -371,3 +371,11 @@ def test_places_where_no_file_can_be(tmp_path: Path) -> None:
     assert why_not(tmp_path / "new" / "one.csv") == ""
     assert why_not(tmp_path / "file" / "one.csv") == f"{tmp_path / 'file'} is not a folder"
     assert why_not(tmp_path) == "is a folder"
+
+
+def test_the_server_that_was_asked_is_that_of_the_trigger() -> None:
+    """A file has none."""
+    one = case(replace(source(wave(5), "sum(x)"), server="http://mimir"))
+    assert one.today is not None
+    assert (one.today.server_address, one.today.query) == ("http://mimir", "sum(x)")
+    assert case(source(wave(5))).today is None

@@ -10,7 +10,7 @@ import pytest
 from scaler.forecast.catalog import SEASONAL
 from scaler.forecast.onnx_forecaster import load_forecaster
 from scaler.plan.hpa import Hpa
-from scaler.trigger import PolicyName
+from scaler.trigger import PolicyName, Trigger
 from tests.training.replay.made import scores, series, waves
 from training.data.load import DAY_SECONDS
 from training.replay import contest
@@ -29,6 +29,7 @@ from training.replay.judge import (
     Slo,
     Verdict,
     cheapest,
+    default_of,
     gap_closed,
     held_against,
     judge,
@@ -110,6 +111,16 @@ def test_two_days_are_too_few_to_tell() -> None:
     verdict, why = verdict_of(few, {DEFAULT: WINS, TUNED: WINS}, judged().case)
     assert verdict is Verdict.DO_NOT
     assert why[0].startswith("only 2.0 days are judged, 3 are needed")
+
+
+def test_whoever_asks_today_is_asked_tomorrow() -> None:
+    """Server and tenant of today's trigger are those of the recommended one; the lead time is the workload's own."""
+    made = case(waves(3))
+    today = Trigger("shop", "web", "sum(x)", 99.0, "http://mimir", tenant="blue", lead_time_seconds=5.0, key="a/b/c")
+    default = default_of(replace(made, today=today))
+    assert (default.server_address, default.tenant, default.namespace) == ("http://mimir", "blue", "shop")
+    assert (default.query, default.threshold, default.lead_time_seconds) == ("demand", 16.0, 330.0)
+    assert default_of(made).server_address == ""
 
 
 def test_halves_are_whole_minutes() -> None:
