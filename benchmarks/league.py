@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cells = list(all_cells(options, bar))
     console = Console(width=120, highlight=False)
     text = tables(cells)
-    console.print(text, markup=False)
+    console.print(text, markup=False, soft_wrap=True)
     if options.json:
         told = {"summary": summary(cells), "cells": [vars(cell) for cell in cells], "machine": machine()}
         options.json.write_text(json.dumps(told, indent=2, default=float) + "\n")
@@ -142,8 +142,9 @@ def page(text: str, cells: Sequence[Cell], options: argparse.Namespace) -> str:
     files = sorted({cell.file for cell in cells})
     series = len({(cell.file, cell.series) for cell in cells})
     notes = [
-        f"{machine()}; the last {DAYS} days of {series} series of {len(files)} files: {', '.join(files)}. "
-        f"A forecast every {options.every:g} s, a plan every 15 s.",
+        f"{machine()}; the last {DAYS} days of {series} series of {len(files)} files"
+        f"{f', of each at most {options.series}' if options.series else ''}: {', '.join(files)}. "
+        f"A forecast and a plan every {options.every:g} s, and a plan where demand rises above the last one.",
         f"With the bundle that has learned from them, so flattered: {', '.join(flattered)}."
         if flattered
         else "No bundle has learned from the file it is judged on.",
