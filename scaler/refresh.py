@@ -373,8 +373,8 @@ def _follow(tracked: Tracked, now: float) -> None:
     """Let the HPA read what we have answered since it last did."""
     if tracked.followed is not None and now - tracked.followed.at < 0.5 * SYNC_SECONDS:
         return
-    current = tracked.watched.current
-    answered = None if current is None else current.plan.planned
+    newest = tracked.watched.upcoming or tracked.watched.current
+    answered = None if newest is None else newest.plan.planned
     tracked.followed = follow(tracked.followed, answered, tracked.trigger.threshold, now)
 
 

@@ -198,6 +198,20 @@ async def test_one_replica_refreshes_and_both_answer_alike() -> None:
         assert {len(first.refresh.tracking), len(second.refresh.tracking)} == {0, 1}
 
 
+async def test_the_hpa_is_followed_also_where_nobody_asks() -> None:
+    """It read what was published last, which counts since long when the next refresh begins."""
+
+    def doubling(_: str, end: float, __: object) -> Forecast:
+        return flat_forecast(end, [200.0 if end < START + 25 else 400.0] * 30)
+
+    async with replica(steady, doubling, publish_grace_seconds=1.0) as world:
+        world.call(threshold="50")
+        await world.pass_time(20)
+        assert [one.replicas for one in world.refresh.tracking] == [4]
+        await world.pass_time(30)
+        assert [one.replicas for one in world.refresh.tracking] == [8]
+
+
 async def test_a_lost_cache_makes_every_replica_work_alone() -> None:
     """Without the shared cache each replica refreshes all its triggers itself."""
 

@@ -172,7 +172,8 @@ def _told(
     some = [b for b, mine in enumerate(rows) if len(mine)]
     if not some:
         _extractor_of(blocks[-1])
-        raise ValueError("the record is too short: no window has two days and more before it for Prophet")
+        names = ", ".join(map(repr, windows.names[:3]))
+        raise ValueError(f"series {names}: too short: no window has two days and more before it for Prophet")
     seen = one_after_another([_extractor_of(blocks[b])(windows.past.take(rows[b])) for b in some])
     return np.concatenate(rows), seen
 
