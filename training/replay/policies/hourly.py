@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from training.replay.demand import Moments
 from training.replay.policies import Answer
-from training.replay.policies.last_week import beside_reactive
+from training.replay.policies.reactive import beside_reactive
 from training.replay.world import World
 
 HOUR = 3600

@@ -12,8 +12,8 @@ import pandas as pd
 
 from scaler.plan.hpa import SYNC_SECONDS
 from training.replay.demand import Moments
-from training.replay.policies import Answer, Metric
-from training.replay.policies.reactive import Reactive
+from training.replay.policies import Answer
+from training.replay.policies.reactive import beside_reactive
 from training.replay.world import World
 
 OFFSET_SECONDS = 7 * 86_400.0 - 1800
@@ -29,21 +29,6 @@ class LastWeek:
 
     def answer(self, k: int, replicas: int) -> Answer:
         return self._answers[k]
-
-
-def beside_reactive(world: World, target: float | None, value_K: Moments) -> list[Answer]:
-    """At each tick the answer of the reactive trigger and, as a second metric, a trigger that says `value_K`.
-
-    NaN counts as 0: KEDA's `prometheus` scaler says so of an empty result unless `ignoreNullValues` is false.
-    """
-    reactive = Reactive(world, target)
-    activation = world.setting.keda.activation_threshold
-
-    def both(k: int, value: float) -> Answer:
-        today = reactive.answer(k, 0)
-        return Answer((*today.metrics, Metric(value, reactive.target)), today.active or value > activation)
-
-    return [both(k, value) for k, value in enumerate(np.nan_to_num(value_K, nan=0.0).tolist())]
 
 
 def _largest(world: World) -> Moments:

@@ -16,7 +16,7 @@ import numpy as np
 from training.replay.demand import Moments
 from training.replay.outlooks import Forecasts
 from training.replay.policies import Answer, Metric
-from training.replay.policies.last_week import beside_reactive
+from training.replay.policies.reactive import beside_reactive
 from training.replay.world import World
 
 LOOK_AHEAD_SECONDS = 600.0

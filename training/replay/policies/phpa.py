@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scaler.plan.hpa import average_value, milli
 from training.replay.demand import Moments
 from training.replay.policies import Answer
-from training.replay.policies.last_week import beside_reactive
+from training.replay.policies.reactive import beside_reactive
 from training.replay.world import World
 
 TUNING_SEASONS = 14

@@ -1,5 +1,8 @@
-"""What KEDA does without a forecast: its `prometheus` trigger, read by the HPA at every sync."""
+"""What KEDA does without a forecast: its `prometheus` trigger, read by the HPA at every sync. Axes: K ticks."""
 
+import numpy as np
+
+from training.replay.demand import Moments
 from training.replay.policies import Answer, Metric
 from training.replay.world import World
 
@@ -20,3 +23,18 @@ class Reactive:
         if value != value:
             return Answer((Metric(None, self.target),), False, ("the server has no value",))
         return Answer((Metric(value, self.target),), value > self._activation)
+
+
+def beside_reactive(world: World, target: float | None, value_K: Moments) -> list[Answer]:
+    """At each tick the answer of the reactive trigger and, as a second metric, a trigger that says `value_K`.
+
+    NaN counts as 0: KEDA's `prometheus` scaler says so of an empty result unless `ignoreNullValues` is false.
+    """
+    reactive = Reactive(world, target)
+    activation = world.setting.keda.activation_threshold
+
+    def both(k: int, value: float) -> Answer:
+        today = reactive.answer(k, 0)
+        return Answer((*today.metrics, Metric(value, reactive.target)), today.active or value > activation)
+
+    return [both(k, value) for k, value in enumerate(np.nan_to_num(value_K, nan=0.0).tolist())]
