@@ -3,8 +3,6 @@
 import math
 from functools import lru_cache
 
-import numpy as np
-
 from scaler.series import Floats, Forecast
 
 
@@ -21,7 +19,7 @@ def largest_quantile(forecast: Forecast, level: float, start: float, end: float)
     quantile_H = forecast.quantiles_HQ[first:last, lower]
     if share:
         quantile_H = quantile_H + share * (forecast.quantiles_HQ[first:last, lower + 1] - quantile_H)
-    return float(np.maximum.reduce(quantile_H))
+    return float(max(quantile_H.tolist()))
 
 
 def peak_quantile(forecast: Forecast, level: float, now: float, end: float) -> float:

@@ -37,20 +37,17 @@ def follow(before: Followed | None, metric: float | None, threshold: float, now:
 
     metric None: it was answered with an error, and changed nothing.
     """
+    read = None if metric is None else (milli(metric), milli(threshold))
     if before is None:
-        return None if metric is None else Followed(now, max(1, _proposed(metric, threshold, 0)))
+        return None if read is None else Followed(now, max(1, average_value(*read, 0, UNLIMITED)))
     if now < before.at:
         return before
     syncs = min(MOST_SYNCS, max(1, math.floor((now - before.at) / SYNC_SECONDS + 0.5)))
     replicas, state = before.replicas, before.state
     for later in range(syncs - 1, -1, -1):
-        proposal = None if metric is None else _proposed(metric, threshold, replicas)
+        proposal = None if read is None else average_value(*read, replicas, UNLIMITED)
         if proposal == replicas and is_settled(UNLIMITED, state, replicas):  # all later syncs find the same
-            return Followed(now, replicas, state._replace(recommendations=(Stamped(now, replicas),)))
+            return Followed(now, replicas, HpaState((Stamped(now, replicas),), state.ups, state.downs))
         result = sync(UNLIMITED, state, replicas, [proposal], now - SYNC_SECONDS * later)
         replicas, state = result.replicas, result.state
     return Followed(now, replicas, state)
-
-
-def _proposed(metric: float, threshold: float, replicas: int) -> int:
-    return average_value(milli(metric), milli(threshold), replicas, UNLIMITED)

@@ -28,11 +28,15 @@ def step(situation: Situation, value: float) -> tuple[float, str] | None:
 def absurd(situation: Situation, value: float) -> tuple[float, str] | None:
     """At most so many times what was ever observed, and never what KEDA or the HPA cannot carry."""
     last, factor = situation.last, situation.policy.absurd_factor
-    limit, text = LARGEST_DEMAND, "larger numbers overflow the HPA's arithmetic"
     if last is not None and 0 < last.history_peak < LARGEST_DEMAND / factor:
         limit = max(factor * last.history_peak, situation.trigger.threshold, situation.observed or 0.0)
-        text = f"more than {factor:g} × the largest demand ever observed, {last.history_peak:.4g}, is not believed"
-    return (limit, text) if value > limit else None
+        if not value > limit:
+            return None
+        return (
+            limit,
+            f"more than {factor:g} × the largest demand ever observed, {last.history_peak:.4g}, is not believed",
+        )
+    return (LARGEST_DEMAND, "larger numbers overflow the HPA's arithmetic") if value > LARGEST_DEMAND else None
 
 
 def dead_band(situation: Situation, value: float) -> tuple[float, str] | None:

@@ -3,40 +3,26 @@
 Demand is a fluid. What comes beyond the capacity waits in a queue; what would wait longer than its patience goes away.
 Scaling down takes pods that are still starting first, then the youngest, and none of them finishes slowly: as
 Kubernetes chooses (ReplicaSet controller, `ActivePodsWithRanks`), without surge.
+
+Axes: K ticks.
 """
 
 import heapq
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
+from training.replay.demand import Moments
 from training.replay.start_up import StartUp
-
-
-class Served(NamedTuple):
-    """What became of the demand of one stretch of time; amounts in units of demand times seconds."""
-
-    capacity: float
-    """what all pods could carry; in units of demand, on average over the stretch"""
-    unserved: float
-    """came beyond the capacity: it waited, or went away"""
-    lost: float
-    """went away, because it would have waited longer than its patience"""
-    delay_seconds: float
-    """how long who came last waits"""
 
 
 @dataclass(slots=True)
 class Cluster:
-    """capacity: demand that one pod carries. patience_seconds: how long demand waits at most."""
+    """Pods: those that serve, and those that will."""
 
-    capacity: float
     start_up: StartUp
-    patience_seconds: float
     random: np.random.Generator
     ready: int = 0
-    queue: float = 0.0
     _starting: list[float] = field(default_factory=list)
     """when each pod that is not ready yet will be: a heap"""
 
@@ -56,20 +42,47 @@ class Cluster:
             del self._starting[kept:]
             self.ready -= surplus
 
-    def serve(self, demand: float, now: float, seconds: float) -> Served:
-        """Let `demand` come for so many seconds. NaN: nobody knows what came, and nothing is counted."""
+    def run(self, now: float, seconds: float) -> float:
+        """Let so much time pass. Gives the pod-seconds of those that served meanwhile."""
+        served = self.ready * seconds
         end = now + seconds
-        carried = self.ready * seconds
         while self._starting and self._starting[0] < end:
-            carried += end - max(heapq.heappop(self._starting), now)
+            served += end - max(heapq.heappop(self._starting), now)
             self.ready += 1
-        able = carried * self.capacity
-        if demand != demand:
-            self.queue = 0.0
-            return Served(able / seconds, 0.0, 0.0, 0.0)
-        came = demand * seconds
-        waiting = max(0.0, self.queue + came - able)
-        speed = self.ready * self.capacity
-        self.queue = min(waiting, speed * self.patience_seconds)
-        delay = self.queue / speed if speed > 0 else self.patience_seconds * (waiting > 0)
-        return Served(able / seconds, max(0.0, came - able), waiting - self.queue, delay)
+        return served
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What became of demand, tick by tick; amounts in units of demand times seconds. All [K]."""
+
+    unserved_K: Moments
+    """came beyond the capacity: it waited, or went away"""
+    lost_K: Moments
+    """went away, because it would have waited longer than its patience"""
+    delay_K: Moments
+    """seconds that who came last waits"""
+    queue_K: Moments
+    """what waits when the tick is over"""
+
+
+def flow(came_K: Moments, able_K: Moments, speed_K: Moments, patience_seconds: float) -> Flow:
+    """Demand meets capacity.
+
+    came_K: NaN where nobody knows what came: nothing waits nor is counted there. able_K: what could be served.
+    speed_K: what can be served per second from the end of the tick on.
+    """
+    unserved_K = np.maximum(np.nan_to_num(came_K - able_K, nan=0.0), 0.0)
+    waiting_K, queue_K = np.zeros(len(came_K)), np.zeros(len(came_K))
+    most_K = speed_K * patience_seconds
+    k = 0
+    for first in np.flatnonzero(unserved_K > 0).tolist():
+        if first < k:
+            continue
+        queue, k = 0.0, first
+        while k < len(came_K) and (waiting := queue + came_K[k] - able_K[k]) > 0:  # unknown, NaN, is not
+            waiting_K[k] = waiting
+            queue = queue_K[k] = min(waiting, most_K[k])
+            k += 1
+    delay_K = np.divide(queue_K, speed_K, out=patience_seconds * (waiting_K > 0), where=speed_K > 0)
+    return Flow(unserved_K, waiting_K - queue_K, delay_K, queue_K)

@@ -3,14 +3,14 @@
 Axes: K ticks.
 """
 
-from collections.abc import Iterable
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaler.plan.hpa import SYNC_SECONDS, HpaState, average_value, milli, sync
-from training.replay.cluster import Cluster, Served
+from scaler.plan.hpa import SYNC_SECONDS, Hpa, HpaState, Stamped, average_value, is_settled, milli, sync
+from training.replay.cluster import Cluster, flow
 from training.replay.demand import Moments
 from training.replay.policies import Answer, Metric, Policy
 from training.replay.world import Setting, World
@@ -36,12 +36,36 @@ class Run:
     """of each decision, where they were asked for"""
 
 
+@dataclass(frozen=True, slots=True)
+class Calm:
+    """An HPA that has settled at `replicas`: while its largest metric stays within [low, high], nothing changes."""
+
+    replicas: int
+    target: float
+    low: float
+    high: float
+
+    def covers(self, metrics: tuple[Metric, ...]) -> bool:
+        value, target = metrics[0]
+        if value is None or target != self.target:
+            return False
+        if len(metrics) == 1:
+            return self.low <= value <= self.high
+        others = [one.value for one in metrics if one.value is not None and one.target == target]
+        return len(others) == len(metrics) and self.low <= max(others) <= self.high
+
+
+NO_CALM = Calm(-1, math.nan, math.nan, math.nan)
+
+
 @dataclass(slots=True)
 class Scaler:
     """KEDA and the HPA of one workload."""
 
     setting: Setting
     state: HpaState = field(default_factory=HpaState)
+    _calm: Calm = NO_CALM
+    _calm_at: float | None = None
     _polled_at: float = -1e18
     _active_at: float = -1e18
 
@@ -49,6 +73,16 @@ class Scaler:
         """What the Deployment has after this sync."""
         if self.setting.scales_to_zero:
             current = self._activated(answer, current, now)
+        if current == self._calm.replicas and self._calm.covers(answer.metrics):
+            self._calm_at = now
+            return current
+        return self._synced(answer, current, now)
+
+    def _synced(self, answer: Answer, current: int, now: float) -> int:
+        """By the HPA's arithmetic, the calm syncs before made up for: all that it kept of them is the newest."""
+        if self._calm_at is not None:
+            newest = (Stamped(self._calm_at, self._calm.replicas),)
+            self.state, self._calm_at = self.state._replace(recommendations=newest), None
         hpa = self.setting.hpa
         proposals = [
             None if one.value is None else average_value(milli(one.value), milli(one.target), current, hpa)
@@ -56,6 +90,8 @@ class Scaler:
         ]
         result = sync(hpa, self.state, current, proposals, now)
         self.state = result.state
+        is_calm = result.replicas == current == result.desired and is_settled(hpa, self.state, current)
+        self._calm = calm_at(current, answer.metrics[0].target, hpa) if is_calm else NO_CALM
         return result.replicas
 
     def _activated(self, answer: Answer, current: int, now: float) -> int:
@@ -75,26 +111,46 @@ class Scaler:
         return current if failed or now - self._active_at <= keda.cooldown_seconds else 0
 
 
+def calm_at(replicas: int, target: float, hpa: Hpa) -> Calm:
+    """Where the tolerance of the HPA surely holds at so many replicas, whatever the rounding to milli-units does."""
+    there, doubt = target * replicas, 0.001 * (replicas + 1)
+    return Calm(
+        replicas, target, (1 - hpa.tolerance_down) * there + doubt, (1 + hpa.tolerance_up) * there * (1 - 1e-9) - doubt
+    )
+
+
 def replay(world: World, policy: Policy, told: bool = False) -> Run:
     """Run a policy through a world; `told`: keep the reasons of every decision. Deterministic by the setting's seed."""
     setting = world.setting
-    cluster = Cluster(setting.capacity, setting.start_up, setting.patience_seconds, np.random.default_rng(setting.seed))
+    cluster = Cluster(setting.start_up, np.random.default_rng(setting.seed), _at_first(world, policy))
     scaler = Scaler(setting)
-    cluster.ready = _at_first(world, policy)
-    rows: list[tuple[float, int, int, Served]] = []
+    metric, asked, ready, served = [], [], [], []
     reasons: list[tuple[str, ...]] = []
-    for k, (now, demand) in enumerate(zip(world.sync_K.tolist(), world.demand_K.tolist(), strict=True)):
+    for k, now in enumerate(world.sync_K.tolist()):
         before = cluster.replicas
         answer = policy.answer(k, before)
         after = scaler.replicas(answer, before, now)
         if after != before:
             cluster.scale(after, now)
-        served = cluster.serve(demand, now, SYNC_SECONDS)
-        value = answer.metrics[0].value
-        rows.append((np.nan if value is None else value, after, cluster.ready, served))
+        metric.append(answer.metrics[0].value)
+        asked.append(after)
+        served.append(cluster.run(now, SYNC_SECONDS))
+        ready.append(cluster.ready)
         if told:
             reasons.append(tuple(map(str, answer.reasons)))
-    return _run(policy.name, rows, tuple(reasons))
+    able_K, ready_K = np.array(served) * setting.capacity, np.array(ready)
+    became = flow(world.demand_K * SYNC_SECONDS, able_K, ready_K * setting.capacity, setting.patience_seconds)
+    return Run(
+        policy.name,
+        np.array(metric, np.float64),
+        np.array(asked),
+        ready_K,
+        able_K / SYNC_SECONDS,
+        became.unserved_K,
+        became.lost_K,
+        became.delay_K,
+        tuple(reasons),
+    )
 
 
 def _at_first(world: World, policy: Policy) -> int:
@@ -105,12 +161,3 @@ def _at_first(world: World, policy: Policy) -> int:
         metrics = [Metric(float(np.nan_to_num(world.refreshed.value_K[0])), world.setting.threshold)]
     wanted = max(average_value(milli(one.value or 0.0), milli(one.target), 0, hpa) for one in metrics)
     return min(max(wanted, hpa.min_replicas), hpa.max_replicas)
-
-
-def _run(name: str, rows: Iterable[tuple[float, int, int, Served]], reasons: tuple[tuple[str, ...], ...]) -> Run:
-    metric, asked, ready, served = zip(*rows, strict=True)
-    figures = np.array([(one.capacity, one.unserved, one.lost, one.delay_seconds) for one in served]).T
-    capacity, unserved, lost, delay = figures
-    return Run(
-        name, np.array(metric, np.float64), np.array(asked), np.array(ready), capacity, unserved, lost, delay, reasons
-    )

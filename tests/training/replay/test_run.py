@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from scaler.plan.hpa import Hpa
+from scaler.plan.hpa import Behavior, Hpa
 from training.data.load import Series
 from training.replay.demand import Demand
 from training.replay.policies import Answer, Metric
 from training.replay.policies.reactive import Reactive
-from training.replay.run import Run, Scaler, replay
+from training.replay.run import NO_CALM, Run, Scaler, replay
 from training.replay.start_up import Constant, Lognormal
 from training.replay.world import Keda, Setting, Span, World
 
@@ -102,6 +104,36 @@ def test_fewer_replicas_come_after_the_stabilisation_window() -> None:
 def test_the_largest_of_several_metrics_counts() -> None:
     """Each proposes, the HPA follows the one that wants most."""
     assert asked(SETTING, 4, told(50.0, 70.0), told(90.0, 70.0)) == [7, 9]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([*range(88, 113), None]), st.sampled_from([None, 20.0, 95.0, 110.0, 111.0])),
+        min_size=20,
+    ),
+    st.sampled_from(
+        [
+            Hpa(downscale_stabilization_seconds=0),
+            Hpa(tolerance_down=0.02, downscale_stabilization_seconds=30),
+            Hpa(behavior=Behavior()),
+            Hpa(max_replicas=10),
+        ]
+    ),
+    st.booleans(),
+)
+def test_a_calm_sync_is_one_at_which_the_hpa_changes_nothing(
+    metrics: list[tuple[float | None, float | None]], hpa: Hpa, has_two: bool
+) -> None:
+    """Skipping the arithmetic where its outcome is known gives what the arithmetic gives, also later."""
+    answers = [told(*pair) if has_two else told(pair[0]) for pair in metrics]
+    setting = replace(SETTING, hpa=hpa)
+    quick, slow, current = Scaler(setting), Scaler(setting), 10
+    for number, answer in enumerate(answers):
+        now = START + 15 * number
+        slow._calm = NO_CALM
+        expected = slow.replicas(answer, current, now)
+        assert quick.replicas(answer, current, now) == expected
+        current = expected
 
 
 def test_without_any_metric_replicas_stay() -> None:

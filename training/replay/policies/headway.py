@@ -50,23 +50,28 @@ class Headway:
         self._followed: Followed | None = None
         self._asked = -1
         self._plan: Plan | None = None
+        self._answer = Answer((), active=False)
 
     def answer(self, k: int, replicas: int) -> Answer:
-        plan = self.plan(k)
-        return Answer((Metric(plan.metric, self.trigger.threshold),), plan.active, plan.reasons)
-
-    def plan(self, k: int) -> Plan:
-        """What `headway why` would show at tick `k`."""
+        """The newest plan's, whatever the replicas are: nobody tells the scaler."""
         if k > self._asked:
             self._asked = k
             if self._plan is None or self._is_news(k, self._plan):
-                self._plan = self._planned(k)
+                plan = self._plan = self._planned(k)
+                self._answer = Answer((Metric(plan.metric, self.trigger.threshold),), plan.active, plan.reasons)
+        return self._answer
+
+    def plan(self, k: int) -> Plan:
+        """What `headway why` would show at tick `k`."""
+        self.answer(k, 0)
         assert self._plan is not None
         return self._plan
 
     def _is_news(self, k: int, plan: Plan) -> bool:
+        if self._outlooks.issued[k] or plan.metric is None:
+            return True
         seen = self._outlooks.observations[k]
-        return self._outlooks.issued[k] or plan.metric is None or (seen is not None and seen.value > plan.metric)
+        return seen is not None and seen.value > plan.metric
 
     def _planned(self, k: int) -> Plan:
         now = self._refresh_K[k]
