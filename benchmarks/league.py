@@ -2,7 +2,7 @@
 
     python benchmarks/league.py --traces FOLDER [--quick] [--bundles FOLDER] [--json FILE] [--docs FILE]
 
-Every series of every trace file is replayed over its last seven days: reactive triggers at ten targets, Headway from
+Every series of every trace file is replayed over its last seven days: reactive triggers at many targets, Headway from
 bold to cautious, its default trigger with nothing tuned but the lead time (which the start-up decides), perfect
 foresight, and what users might pick instead. Capacity per replica is mean demand / 20 everywhere. Forecasts and
 finished replays are kept in the cache: the same command goes on where it stopped.
@@ -19,10 +19,12 @@ two start-up times, no rivals; it says little.
 """
 
 import argparse
+import hashlib
 import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -44,6 +46,7 @@ from training.replay.standings import MINUTE, Cell, summary, tables
 START_UPS = (60, 120, 300, 600)
 QUICK_START_UPS = (120, 300)
 KEPT_AHEAD_SECONDS = 3600.0
+RULES = ("scaler/plan", "training/replay")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -117,7 +120,8 @@ def cell_figures(
     rivals = not options.quick
     name = "".join(c if c.isalnum() else "-" for c in f"{series.system}-{series.name}")
     bundle = f"{forecaster.model}-{forecaster.manifest.graph_sha256[:8]}".replace("@", "-")
-    kept = options.cache / f"{name}-{start_up}-{bundle}-{options.every:g}{'-rivals' if rivals else ''}.json"
+    every = f"{options.every:g}{'-rivals' if rivals else ''}"
+    kept = options.cache / f"{name}-{start_up}-{bundle}-{every}-{rules_digest()}.json"
     if kept.exists():
         return dict(json.loads(kept.read_text())["figures"])
     span = span_of(series)
@@ -128,6 +132,14 @@ def cell_figures(
     part.write_text(json.dumps(found))
     part.replace(kept)
     return dict(found["figures"])
+
+
+@cache
+def rules_digest() -> str:
+    """Of the code that plans and replays: what it did before it was changed is no result of today."""
+    root = Path(__file__).parents[1]
+    files = sorted(path for folder in RULES for path in (root / folder).rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 
 def league_forecasts(series: Series, forecaster: OnnxForecaster, options: argparse.Namespace) -> Forecasts:

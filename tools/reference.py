@@ -87,8 +87,9 @@ target, mixture of the data and dropout on the two systems that are only judged,
 model on three that were left out. No seventh system has been looked at."""
 
 POLICIES_TEXT = """\
-A trigger's `policy` names one of these sets. `hold`: capacity that the forecast needs again this soon, at this lower
-quantile, is not given back. `furthest step`: a plan never asks for more than this, however high the forecast."""
+A trigger's `policy` names one of these sets. `beyond`: a plan is for the lead time and so much longer. `hold`: capacity
+that the forecast needs again this soon, at this lower quantile, is not given back. `furthest step`: a plan never asks
+for more than this, however high the forecast."""
 
 
 def trigger_page() -> str:
@@ -137,6 +138,7 @@ def policies_page() -> str:
     rows = [
         (
             _code(policy.name.value),
+            f"{policy.beyond_seconds / 60:g} min",
             f"{policy.hold_seconds / 60:g} min",
             f"{policy.hold_quantile:g}",
             f"{policy.step_factor:g} × observed + {policy.step_replicas:g} replicas",
@@ -153,7 +155,7 @@ def policies_page() -> str:
         "Policies",
         "scaler/plan/policies.py",
         POLICIES_TEXT,
-        _table(("policy", "hold", "at quantile", "furthest step", "believed up to", "meaning"), rows),
+        _table(("policy", "beyond", "hold", "at quantile", "furthest step", "believed up to", "meaning"), rows),
         "The furthest step in replicas, when the observed demand is carried by so many:",
         _table(("policy", *(f"{now} now" for now in _NOW)), steps),
     )

@@ -156,8 +156,8 @@ def _input_lines(record: Record, now: float) -> Iterator[str]:
         yield f"forecast of {escape(forecast['model'])}, issued {issued}, reaches until {until}"
         levels = ((100 * float(level), value) for level, value in forecast["peak"].items())
         window, lead = forecast["window_seconds"], record["lead_time_seconds"]
-        refresh = window - lead
-        yield f"  peak over the next {window:.0f} s (lead time {lead:.0f} s + one refresh of {refresh:.0f} s):"
+        beyond = f"one refresh and what the {record['policy']} policy looks beyond, {window - lead:.0f} s"
+        yield f"  peak over the next {window:.0f} s (lead time {lead:.0f} s + {beyond}):"
         yield "    " + " · ".join(f"p{level:g} {_number(value)}" for level, value in levels)
 
 

@@ -30,7 +30,7 @@ class Situation:
     policy: Policy
     now: float
     window_end: float
-    """now + lead time + one refresh"""
+    """see `window_end`"""
     rung: Rung
     observed: float | None
     """the newest observation, where it is not older than the trigger's maxStaleness"""
@@ -51,12 +51,12 @@ def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds
     trouble: list[str] = []
     last = _credible(outlook.observation)
     observed = _fresh(last, trigger, now, trouble)
-    window_end = now + trigger.lead_time_seconds + refresh_seconds
+    end = window_end(trigger, now, refresh_seconds)
     forecast = need = None
     if trigger.mode is not Mode.REACTIVE:
-        forecast = _covering(outlook.forecast, now, window_end, refresh_seconds, observed is not None, trouble)
+        forecast = _covering(outlook.forecast, now, end, refresh_seconds, observed is not None, trouble)
     if forecast is not None:
-        need = peak_quantile(forecast, trigger.quantile, now, window_end)
+        need = peak_quantile(forecast, trigger.quantile, now, end)
         if not 0 <= need < math.inf:
             trouble.append(f"the forecast of {forecast.model} is {'negative' if need < 0 else 'not finite'}")
             forecast = need = None
@@ -64,7 +64,7 @@ def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds
         trigger,
         POLICIES[trigger.policy],
         now,
-        window_end,
+        end,
         _rung(observed, forecast),
         observed,
         last,
@@ -73,6 +73,11 @@ def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds
         outlook.replicas,
         tuple(trouble),
     )
+
+
+def window_end(trigger: Trigger, now: float, refresh_seconds: float) -> float:
+    """Until when a plan made at `now` is to serve: the lead time, one refresh, and what its policy looks beyond."""
+    return now + trigger.lead_time_seconds + refresh_seconds + POLICIES[trigger.policy].beyond_seconds
 
 
 def _rung(observed: float | None, forecast: Forecast | None) -> Rung:

@@ -1,4 +1,8 @@
-"""The three named policies, as data: how long capacity is held, how far a forecast may run ahead of what is observed.
+"""The three named policies, as data: how far a plan looks, how long capacity is held, how far a forecast may run ahead.
+
+A plan looks beyond the lead time: the HPA keeps what was ordered for five minutes (its stabilisation window) and moves
+in steps of a tenth, so one order for the next minutes is worth more than several small ones, each a little late. What
+that did on recorded demand is told in docs/decisions/0011.
 
 hold_seconds × hold_quantile, a dip of demand before the next rise:
 
@@ -31,6 +35,8 @@ class Policy:
 
     name: PolicyName
     meaning: str
+    beyond_seconds: float
+    """a plan is for the lead time and so much longer"""
     hold_seconds: float
     """capacity that is needed again this soon is not given back; at least half a minute"""
     hold_quantile: float
@@ -50,6 +56,7 @@ POLICIES: Mapping[PolicyName, Policy] = MappingProxyType(
             Policy(
                 PolicyName.AGGRESSIVE,
                 "follows the forecast closely, up and down: for replicas that are dear and start fast",
+                beyond_seconds=60,
                 hold_seconds=300,
                 hold_quantile=0.5,
                 step_factor=8,
@@ -59,6 +66,7 @@ POLICIES: Mapping[PolicyName, Policy] = MappingProxyType(
             Policy(
                 PolicyName.BALANCED,
                 "bridges dips of a quarter of an hour; far steps up need demand that supports them",
+                beyond_seconds=300,
                 hold_seconds=900,
                 hold_quantile=0.5,
                 step_factor=4,
@@ -68,6 +76,7 @@ POLICIES: Mapping[PolicyName, Policy] = MappingProxyType(
             Policy(
                 PolicyName.CONSERVATIVE,
                 "few scale events: bridges dips of half an hour, runs at most at twice the observed demand",
+                beyond_seconds=600,
                 hold_seconds=1800,
                 hold_quantile=0.75,
                 step_factor=2,

@@ -8,6 +8,7 @@ from scaler.decide import Answer, Desk, Watched
 from scaler.errors import HeadwayError
 from scaler.plan import Plan
 from scaler.plan.demand import peak_quantile
+from scaler.plan.fallback import window_end
 from scaler.redaction import HIDDEN, redacted
 from scaler.series import Forecast, Observation
 from scaler.status.report import Explain, readiness_report
@@ -99,10 +100,11 @@ def _plan(plan: Plan, trigger: Trigger) -> Record:
 def _inputs(watched: Watched, answer: Answer | None, refresh_seconds: float) -> Record:
     if answer is None:
         return {"observation": None, "forecast": None}
-    window_end = answer.plan.at + watched.trigger.lead_time_seconds + refresh_seconds
     return {
         "observation": _observation(answer.outlook.observation),
-        "forecast": _forecast(answer.outlook.forecast, answer.plan.at, window_end),
+        "forecast": _forecast(
+            answer.outlook.forecast, answer.plan.at, window_end(watched.trigger, answer.plan.at, refresh_seconds)
+        ),
     }
 
 
@@ -117,7 +119,7 @@ def _observation(observation: Observation | None) -> Record | None:
     }
 
 
-def _forecast(forecast: Forecast | None, now: float, window_end: float) -> Record | None:
+def _forecast(forecast: Forecast | None, now: float, until: float) -> Record | None:
     """When it was issued, how far it reaches, and by quantile level the peak over the lead window and its largest."""
     if forecast is None:
         return None
@@ -127,8 +129,8 @@ def _forecast(forecast: Forecast | None, now: float, window_end: float) -> Recor
         "start": forecast.start,
         "end": forecast.end,
         "step_seconds": forecast.step_seconds,
-        "window_seconds": window_end - now,
-        "peak": {f"{level:g}": number(peak_quantile(forecast, level, now, window_end)) for level in forecast.levels},
+        "window_seconds": until - now,
+        "peak": {f"{level:g}": number(peak_quantile(forecast, level, now, until)) for level in forecast.levels},
         "largest": {f"{level:g}": number(value) for level, value in zip(forecast.levels, largest, strict=True)},
     }
 

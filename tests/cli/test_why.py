@@ -78,7 +78,10 @@ async def test_reasons_and_replicas_are_shown(port: Port) -> None:
     assert "sum(up[1m])" in result.stdout
     assert "last asked 0 s ago" in result.stdout
     assert "issued 0 s ago" in result.stdout
-    assert "peak over the next 135 s (lead time 120 s + one refresh of 15 s):" in result.stdout
+    assert (
+        "peak over the next 435 s (lead time 120 s + one refresh and what the balanced policy looks beyond, 315 s):"
+        in result.stdout
+    )
     assert "p50 420 · p90 420" in result.stdout
 
 

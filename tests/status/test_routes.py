@@ -98,7 +98,7 @@ async def test_why_shows_the_plan(port):
     [record] = (await port.get("/api/v1/why/shop/web")).json()["triggers"]
     assert record["readiness"] is None
     assert record["forecast"]["largest"]["0.9"] == 60.0
-    assert record["forecast"]["window_seconds"] == 120 + 15
+    assert record["forecast"]["window_seconds"] == 120 + 15 + 300
     assert record["forecast"]["peak"]["0.9"] == record["plan"]["need"]
     assert record["forecast"]["model"] == "seasonal@1"
 

@@ -27,9 +27,12 @@ from training.replay.run import Run, replay
 from training.replay.score import Price, Scores, score
 from training.replay.world import Setting, World
 
-REACTIVE_TARGETS = (1.3, 1.15, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
-"""of the capacity: from too tight to generous"""
-HEADWAY_FRONT = ((0.6, 1.2), (0.75, 1.0), (0.9, 1.0), (0.95, 1.0), (0.99, 1.0), (0.99, 0.9), (0.99, 0.8), (0.99, 0.65))
+REACTIVE_TARGETS = (1.3, 1.15, 1.05, 1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+"""of the capacity: from too tight to generous, and dense where most are: between far points a front is flattered"""
+HEADWAY_FRONT = (
+    *((0.51, 1.1), (0.75, 1.05), (0.75, 1.0), (0.9, 1.0), (0.95, 1.0), (0.99, 1.0)),
+    *((0.99, 0.9), (0.99, 0.8), (0.99, 0.65)),
+)
 """(quantile, threshold as a share of the capacity), from bold to cautious: first a higher quantile, then headroom"""
 LONGEST_LEAD_SECONDS = 7200.0
 HANDS = 2
