@@ -3,26 +3,20 @@
 Heavy packages are imported when a command runs: `headway serve` starts without them, installed or not.
 """
 
-import functools
 import inspect
 import json
 import time
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from scaler.commands import Exit, Usage
+from training.offline import PlainHelp, fail, offline, progress_bar, reached, seconds_of, with_server_flags
 
-INSTALL = "the training packages are missing: pip install 'headway[training]'"
-INTERRUPTED = 130
-"""exit status after Ctrl-C, as shells have it"""
 MOST_FINDINGS = 10
 """series of which a run tells what cleaning found in them; its record has all"""
 RUN_EXIT_TEXT = (
@@ -56,29 +50,6 @@ LearnedFrom = Annotated[
     int | None, typer.Option(min=10, help="Windows of each series to learn from; at most 60,000 in all.")
 ]
 
-SERVER_FLAGS = (
-    "config",
-    "prometheus",
-    "prometheus_username",
-    "prometheus_password_file",
-    "prometheus_bearer_token_file",
-    "prometheus_certificate_file",
-    "prometheus_key_file",
-    "prometheus_ca_file",
-    "prometheus_tenant",
-    "prometheus_tenant_header",
-    "prometheus_method",
-)
-"""settings of `headway serve` that say where Prometheus is and how to get in"""
-
-
-class PlainHelp(TyperCommand):
-    """Help without a table, which would cut long flags off."""
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        self.rich_markup_mode = None
-        super().format_help(ctx, formatter)
-
 
 def add_commands(app: typer.Typer) -> None:
     """Add all commands of this file to the application."""
@@ -88,11 +59,11 @@ def add_commands(app: typer.Typer) -> None:
     train.command("recipes", epilog=RECIPES_EXIT_TEXT)(recipes)
     app.add_typer(train, name="train")
     data = typer.Typer(no_args_is_help=True, help="Get recorded demand.")
-    data.command("pull", cls=PlainHelp, epilog=PULL_EXIT_TEXT)(_with_server_flags(pull))
+    data.command("pull", cls=PlainHelp, epilog=PULL_EXIT_TEXT)(with_server_flags(pull))
     app.add_typer(data, name="data")
     from training.replay.command import EXIT_TEXT, replay
 
-    app.command("replay", cls=PlainHelp, epilog=EXIT_TEXT)(_with_server_flags(replay))
+    app.command("replay", cls=PlainHelp, epilog=EXIT_TEXT)(with_server_flags(replay))
 
 
 def run(
@@ -119,7 +90,7 @@ def run(
     Ctrl-C during the fit ends the fit: the best so far is judged and exported. Again, or at any other time, it ends the
     run, and what was in the folder is still there.
     """
-    with _offline("nothing was written"):
+    with offline("nothing was written"):
         from training.run import Order
         from training.run import run as carry_out
 
@@ -127,7 +98,7 @@ def run(
         order = Order(
             recipe, tuple(data), out, _step(step), seed, windows, threads, timezone, name, licence, search, int8
         )
-        with _progress() as (told, say):
+        with progress_bar() as (told, say):
             outcome = carry_out(order, told, lambda: say("the best so far is kept; Ctrl-C again ends at once"))
         _print_outcome(order, outcome)
 
@@ -156,13 +127,13 @@ def compare(
     --json keys: judged_windows, series, not_judged, systems, models[model, verdict, peak_loss, median_ratio, low, high,
     p, better, …, fit_seconds, inference_seconds (for 10,000 windows), size_bytes], failed, left_out, report.
     """
-    with _offline("nothing was written"):
+    with offline("nothing was written"):
         from training.comparing import Asked, compare_recipes
 
         names = tuple(dict.fromkeys(name.strip() for name in recipes.split(",") if name.strip()))
         _known(names)
         asked = Asked(names, tuple(data), out, _step(step), folds, by.value, windows, seed, threads, timezone)
-        with _progress() as (told, _):
+        with progress_bar() as (told, _):
             compared = compare_recipes(asked, told)
         _print_compared(asked, compared, as_json)
     if compared.failed:
@@ -171,7 +142,7 @@ def compare(
 
 def recipes() -> None:
     """List what can be trained."""
-    with _offline():
+    with offline():
         from training.recipes import RECIPES
 
         width = max(map(len, RECIPES))
@@ -203,18 +174,18 @@ def pull(
 
     How to get into Prometheus is said as for headway serve: by these flags, their environment variables, or --config.
     """
-    with _offline("what arrived is kept: the same command goes on from there"):
+    with offline("what arrived is kept: the same command goes on from there"):
         from scaler.logs import configure_logs
         from training.data.pull import pull as fetch
 
         configure_logs("console", "error")
-        step_seconds, seconds = _seconds("--step", step), _seconds("--since", since)
+        step_seconds, seconds = seconds_of("--step", step), seconds_of("--since", since)
         if out.suffix != ".parquet":
             raise Usage(f"--out {str(out)!r}: must end in .parquet")
         wanted, faulty = _wanted(settings, query or [], triggers, scaler)
-        access = _reached(settings, wanted)
+        access = reached(settings, wanted)
         until = time.time() // step_seconds * step_seconds
-        with _progress() as (told, _):
+        with progress_bar() as (told, _):
             pulled = fetch(
                 triggers=wanted,
                 since=until - seconds,
@@ -236,25 +207,6 @@ def pull(
         raise typer.Exit(Exit.FAULTS)
 
 
-def _with_server_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`command` with its parameter `settings` made from the flags, environment and file that tell of Prometheus."""
-    from scaler.settings import load_settings
-    from scaler.settings.options import settings_options
-
-    @functools.wraps(command)
-    def run(**given: Any) -> Any:
-        flags = {name: given.pop(name) for name in SERVER_FLAGS}
-        return command(settings=load_settings(flags), **given)
-
-    own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
-    options = [option for option in settings_options() if option.name in SERVER_FLAGS]
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options
-    del run.__wrapped__  # inspect would look through to the command's own signature
-    run.__annotations__ = {p.name: p.annotation for p in parameters}
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return run
-
-
 def _wanted(settings: Any, queries: list[str], triggers: Path | None, scaler: str) -> tuple[list[Any], list[Any]]:
     """(what to pull, what cannot be pulled). Raises Usage, or exits where the scaler cannot be reached."""
     from training.data.load import DataError
@@ -273,24 +225,14 @@ def _wanted(settings: Any, queries: list[str], triggers: Path | None, scaler: st
             found, hidden = watched(scaler if "://" in scaler else f"http://{scaler}", settings.prometheus)
             wanted, faulty = [*wanted, *found], [*faulty, *hidden]
         except DataError as error:
-            _fail(str(error), Exit.UNREACHABLE)
+            fail(str(error), Exit.UNREACHABLE)
     if not wanted:
         for refused in faulty:
             typer.echo(f"left out: {refused}", err=True)
-        _fail("nothing is left to pull" if faulty else "the scaler watches nothing yet", Exit.FAULTS)
+        fail("nothing is left to pull" if faulty else "the scaler watches nothing yet", Exit.FAULTS)
     if not settings.prometheus and (without := [one.name for one in wanted if not one.server]):
         raise Usage(f"{without[0]}: from which server? give --prometheus URL")
     return wanted, faulty
-
-
-def _reached(settings: Any, wanted: list[Any]) -> Any:
-    """What opens the servers; exits where none of them can be reached."""
-    from training.pulling import access_of, unreachable
-
-    access = access_of(settings)
-    if trouble := unreachable(wanted, settings.prometheus, access):
-        _fail(trouble, Exit.UNREACHABLE)
-    return access
 
 
 def _print_outcome(order: Any, outcome: Any) -> None:
@@ -434,80 +376,4 @@ def _known(recipes: Any) -> None:
 
 
 def _step(text: str | None) -> int | None:
-    return None if text is None else _seconds("--step", text)
-
-
-def _seconds(flag: str, text: str) -> int:
-    import durationpy
-
-    try:
-        seconds = durationpy.from_str(text).total_seconds()
-    except durationpy.DurationError as error:
-        raise Usage(f"{flag} {text!r}: must be a duration such as 60s or 5m") from error
-    if seconds < 1 or seconds != int(seconds):
-        raise Usage(f"{flag} {text!r}: must be whole seconds, at least one")
-    return int(seconds)
-
-
-@contextmanager
-def _progress() -> Iterator[tuple[Callable[[str, float], None], Callable[[str], None]]]:
-    """(progress, say): a bar on stderr that says what is being done, and a line above it; no bar where nobody looks."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True, highlight=False)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
-        bar = shown.add_task("starting", total=1.0)
-        yield lambda doing, share: shown.update(bar, description=doing, completed=share), console.print
-
-
-@contextmanager
-def _offline(after_interrupt: str = "") -> Iterator[None]:
-    """Errors of the offline package as one line on stderr, with an exit status that means something."""
-    try:
-        from training.data.load import DataError
-        from training.run import OrderRefused
-    except ImportError as error:
-        raise Usage(f"{INSTALL} ({error})") from None
-    from scaler.errors import HeadwayError, SettingsError
-
-    try:
-        with _fewer_windows_told():
-            yield
-    except KeyboardInterrupt:
-        _fail(f"interrupted; {after_interrupt}", INTERRUPTED)
-    except ImportError as error:
-        raise Usage(f"{INSTALL} ({error})") from None
-    except (DataError, OrderRefused) as error:
-        _fail(str(error), Exit.USAGE)
-    except SettingsError:
-        raise
-    except HeadwayError as error:
-        _fail(str(error), Exit.FAULTS)
-    except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error), Exit.FAULTS)
-
-
-@contextmanager
-def _fewer_windows_told() -> Iterator[None]:
-    """A line on stderr where there are more series than memory for the windows asked for."""
-    from training.evaluate.folds import FewerWindows
-
-    show = warnings.showwarning
-
-    def told(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, FewerWindows):
-            typer.echo(f"headway: {message}", err=True)
-        else:
-            show(message, category, *where, **more)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", FewerWindows)
-        warnings.showwarning = told
-        yield
-
-
-def _fail(text: str, status: int) -> NoReturn:
-    typer.echo(f"headway: {text}", err=True)
-    raise typer.Exit(status)
+    return None if text is None else seconds_of("--step", text)

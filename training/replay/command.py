@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from scaler.commands import Exit, Usage
-from training import commands
+from training.offline import fail, offline, progress_bar, reached
 
 EXIT_TEXT = (
     "Exit status: 0 fine, whatever the verdict · 1 no place for what was to be written · 2 wrong flags or settings, or "
@@ -93,7 +93,7 @@ def replay(
     How to get into Prometheus is said as for headway serve: by these flags, their environment variables, or --config;
     --prometheus wins over the serverAddress of a ScaledObject. All else is in docs/replay.md.
     """
-    with commands._offline("nothing is left half-written"):
+    with offline("nothing is left half-written"):
         from scaler.logs import configure_logs
         from training.replay import intake
         from training.replay.judge import judge
@@ -119,7 +119,7 @@ def replay(
             cache=_cache(cache, no_cache),
             demand_is_right=demand_is_right,
         )
-        with commands._progress() as (told, _):
+        with progress_bar() as (told, _):
             told("reading the demand", 0.0)
             source = _source(settings, told_where, data, series, query, scaledobject, wishes, timezone, told)
             forecaster = intake.forecaster_of(bundle, source.series)
@@ -172,11 +172,11 @@ def _source(
         timezone = timezone or trigger.timezone
     if not wanted.server:
         raise Usage(f"{'the trigger names no serverAddress' if scaling else '--query'}: give --prometheus URL")
-    access = commands._reached(settings, [wanted])
+    access = reached(settings, [wanted])
     try:
         return intake.of_server(wanted, wishes.days, timezone or "UTC", access, scaling, told)
     except intake.ServerRefused as refused:
-        commands._fail(str(refused), Exit.UNREACHABLE)
+        fail(str(refused), Exit.UNREACHABLE)
 
 
 @contextmanager
