@@ -2,7 +2,7 @@
 
 from scaler.plan.fallback import LARGEST_DEMAND, Situation
 
-MATTERS = 1.02
+MATTERS = 1.03
 """times the replicas there are: a smaller lack is left alone, lifting it would only add scale events"""
 BEYOND = 1.101
 """times the replicas there are: just more than the HPA tolerates …"""
@@ -40,13 +40,13 @@ def absurd(situation: Situation, value: float) -> tuple[float, str] | None:
 
 
 def dead_band(situation: Situation, value: float) -> tuple[float, str] | None:
-    """Just beyond the HPA's tolerance, where more than 2 % more replicas are wanted than there are; upwards only.
+    """Just beyond the HPA's tolerance, where more than 3 % more replicas are wanted than there are; upwards only.
 
     The HPA leaves a workload of r replicas alone until the value exceeds 1.1 × r × threshold, so a growth of up to a
     tenth is answered with nothing. How many replicas there are is followed from our answers (scaler/plan/follow.py).
 
-        | wanted, in replicas, of 20 there are | 19 | 20.3 | 20.5 | 22    | 22.1 |
-        | answered with                        | 19 | 20.3 | 22.02 | 22.02 | 22.1 |
+        | wanted, in replicas, of 20 there are | 19 | 20.5 | 20.7 | 22    | 22.1 |
+        | answered with                        | 19 | 20.5 | 22.02 | 22.02 | 22.1 |
     """
     replicas, threshold = situation.replicas, situation.trigger.threshold
     if situation.forecast is None or replicas is None:
