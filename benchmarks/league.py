@@ -46,7 +46,14 @@ from training.replay.standings import MINUTE, Cell, summary, tables
 START_UPS = (60, 120, 300, 600)
 QUICK_START_UPS = (120, 300)
 KEPT_AHEAD_SECONDS = 3600.0
-RULES = ("scaler/plan", "training/replay")
+RULES = (
+    *("scaler/plan/*.py", "scaler/decide.py", "training/replay/policies/*.py"),
+    *(
+        f"training/replay/{name}.py"
+        for name in ("bout", "cluster", "contest", "demand", "front", "outlooks", "run", "score", "start_up", "world")
+    ),
+)
+"""the code that a cell's figures come from"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -136,9 +143,9 @@ def cell_figures(
 
 @cache
 def rules_digest() -> str:
-    """Of the code that plans and replays: what it did before it was changed is no result of today."""
+    """Of that code: what it did before it was changed is no result of today."""
     root = Path(__file__).parents[1]
-    files = sorted(path for folder in RULES for path in (root / folder).rglob("*.py"))
+    files = sorted(path for pattern in RULES for path in root.glob(pattern))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 
