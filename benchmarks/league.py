@@ -38,7 +38,7 @@ from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster
 from training.data.load import Series, load, system_of
 from training.general.bundle import without
 from training.general.data import SOURCES
-from training.replay.bout import DAYS, LOSSES, fight, median_of, span_of
+from training.replay.bout import DAYS, LOSSES, fight, in_fine_units, median_of, span_of
 from training.replay.demand import Demand, Observing
 from training.replay.outlooks import Forecasts, Issues, forecasts_of
 from training.replay.standings import MINUTE, Cell, summary, tables
@@ -104,7 +104,7 @@ def all_cells(options: argparse.Namespace, bar: Bar) -> Iterator[Cell]:
         forecaster, flattered = bundle_for(system_of(path), options.bundles)
         chosen = chosen[: 1 if options.quick else options.series]
         task = bar.add_task(system_of(path), total=len(chosen) * len(options.start_ups))
-        for series in chosen:
+        for series in map(in_fine_units, chosen):
             for start_up in options.start_ups:
                 figures = cell_figures(series, start_up, forecaster, options)
                 yield Cell(system_of(path), series.name, series.step_seconds, start_up, flattered, figures)

@@ -15,4 +15,10 @@ app.py composes the parts, settings.py holds what an operator sets, cli.py is th
 values that travel, errors.py the ways to fail, telemetry.py every exported figure, status/ the HTTP port, store/ SQL.
 """
 
+import os
+
 __version__ = "0.1.0"
+
+# Nothing leaves the cluster: from 1.29 on onnxruntime sends telemetry and keeps a device id in the user's cache, unless
+# it is told not to before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -105,7 +105,7 @@ def offline(after_interrupt: str = "") -> Iterator[None]:
     from scaler.errors import HeadwayError, SettingsError
 
     try:
-        with _fewer_windows_told():
+        with _told():
             yield
     except KeyboardInterrupt:
         fail(f"interrupted; {after_interrupt}", INTERRUPTED)
@@ -122,20 +122,20 @@ def offline(after_interrupt: str = "") -> Iterator[None]:
 
 
 @contextmanager
-def _fewer_windows_told() -> Iterator[None]:
-    """A line on stderr where there are more series than memory for the windows asked for."""
-    from training.evaluate.folds import FewerWindows
+def _told() -> Iterator[None]:
+    """A line on stderr for each thing of which the user should know."""
+    from training.models import Told
 
     show = warnings.showwarning
 
     def told(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, FewerWindows):
+        if issubclass(category, Told):
             typer.echo(f"headway: {message}", err=True)
         else:
             show(message, category, *where, **more)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", FewerWindows)
+        warnings.simplefilter("always", Told)
         warnings.showwarning = told
         yield
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from training.data.load import Refused, Series, moment_text
 from training.data.windows import Windows, cut, cutoffs, fair_share
 from training.evaluate.compare import Asked, Judging
-from training.models import Training
+from training.models import Told, Training
 from training.models.empirical import RECENT_STEPS
 from training.task import Task
 
@@ -29,7 +29,7 @@ MOST_LEARNED, MOST_JUDGED = 60_000, 20_000
 LEARNED = "; it is learned from"
 
 
-class FewerWindows(UserWarning):
+class FewerWindows(Told):
     """There are more series than memory for the windows asked for; says how many each has instead."""
 
 

@@ -12,6 +12,10 @@ Progress: TypeAlias = Callable[[str, float], None]
 """told what is being done and which share of it is over (0 to 1); may raise KeyboardInterrupt to end a fit early"""
 
 
+class Told(UserWarning):
+    """Something went otherwise than asked, and the work goes on: commands tell it in a line."""
+
+
 def silent(doing: str, share: float) -> None:
     """Progress that nobody watches."""
 

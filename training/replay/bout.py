@@ -5,7 +5,7 @@ Plain values, so that a league can keep what it has and go on later.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,15 @@ def span_of(series: Series, days: float = DAYS) -> Span:
     end = math.floor(series.end / 60) * 60
     begin = max(math.ceil(series.start / 60) * 60 + DAY_SECONDS, end - round(days * DAY_SECONDS))
     return Span(float(begin), float(end))
+
+
+def in_fine_units(series: Series) -> Series:
+    """The same demand in units so small that KEDA's thousandths do not matter: times a power of ten."""
+    mean = float(np.nanmean(series.values))
+    if not 0 < mean < MEAN_REPLICAS:
+        return series
+    factor = 10.0 ** math.ceil(math.log10(MEAN_REPLICAS / mean))
+    return replace(series, values=np.asarray(series.values * factor, np.float32))
 
 
 def setting_of(series: Series, start_up_seconds: float) -> Setting:

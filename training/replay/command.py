@@ -103,6 +103,9 @@ def replay(
         _one_source(data, query, scaledobject, told_where)
         _writable("--out", out and out / REPORT)
         _writable("--decisions", decisions)
+        _apart(
+            {"--data": data, "--scaledobject": scaledobject, "--out": out and out / REPORT, "--decisions": decisions}
+        )
         wishes = intake.Wishes(
             start_up=_start_up(start_up),
             threshold=_positive("--threshold", threshold),
@@ -214,6 +217,15 @@ def _show(judged: Any, out: Path | None, as_json: bool) -> None:
     from training.replay.table import print_judged
 
     print_judged(judged, Console(highlight=False), out / REPORT if out else None)
+
+
+def _apart(files: dict[str, Path | None]) -> None:
+    """Nothing is written over what is read, or twice."""
+    seen: dict[str, str] = {}
+    for flag, path in files.items():
+        other = seen.setdefault(os.path.realpath(path), flag) if path else flag
+        if other != flag:
+            raise Usage(f"{flag}: {path} is the file of {other}, too")
 
 
 def _writable(flag: str, path: Path | None) -> None:

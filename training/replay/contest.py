@@ -10,7 +10,7 @@ from typing import Protocol
 
 from joblib import Parallel, delayed
 
-from scaler.plan.hpa import SYNC_SECONDS
+from scaler.plan.hpa import SYNC_SECONDS, milli
 from scaler.trigger import Mode, PolicyName, Trigger
 from training.models import Progress, silent
 from training.replay.outlooks import Forecasts
@@ -137,15 +137,23 @@ def trigger_of(setting: Setting, query: str, timezone: str, today: Trigger | Non
 
 def reactive_front(setting: Setting) -> list[ReactiveEntry]:
     """Today's trigger at every target worth a look."""
-    return [ReactiveEntry(setting.capacity * share, f"reactive at {share:.0%}") for share in REACTIVE_TARGETS]
+    targets = {kept_of(setting.capacity * share): share for share in REACTIVE_TARGETS}
+    return [ReactiveEntry(target, f"reactive at {share:.0%}") for target, share in targets.items() if target]
 
 
 def headway_front(setting: Setting, default: Trigger) -> list[HeadwayEntry]:
     """The default trigger, from bold to cautious."""
+    front = {(q, kept_of(setting.capacity * share)): share for q, share in HEADWAY_FRONT}
     return [
-        HeadwayEntry(replace(default, quantile=q, threshold=share * setting.capacity), f"headway q{q:g} at {share:.0%}")
-        for q, share in HEADWAY_FRONT
+        HeadwayEntry(replace(default, quantile=q, threshold=threshold), f"headway q{q:g} at {share:.0%}")
+        for (q, threshold), share in front.items()
+        if threshold
     ]
+
+
+def kept_of(threshold: float) -> float:
+    """What is left of a threshold in thousandths, as KEDA has it."""
+    return milli(threshold) / 1000
 
 
 def neighbours(setting: Setting, trigger: Trigger) -> list[HeadwayEntry]:

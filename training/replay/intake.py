@@ -55,6 +55,8 @@ COARSEST_SECONDS = 900
 MOST_REPLICAS = 1000
 """that a threshold may lead to where nobody names a bound"""
 UNBOUNDED = 100_000
+COARSE = 0.02
+"""a target below is a few of the thousandths in which KEDA and the HPA have it"""
 CAPPED_SHARE = 0.01
 """of the time may demand need more replicas than are allowed"""
 OLD_SECONDS = 3600.0
@@ -249,6 +251,8 @@ def setting_of(source: Source, wishes: Wishes) -> Setting:
     most = wishes.most if wishes.most is not None else hpa.max_replicas
     if most < max(1, least):
         raise Usage(f"--max {most}: must not be below --min {least}, and not below 1")
+    if most == least:
+        raise Usage(f"--max {most}: with --min {least} there is nothing to scale")
     asleep = scaling.scales_to_zero if scaling else False
     return Setting(
         threshold=threshold,
@@ -357,6 +361,17 @@ def _about_size(came: NDArray[np.float32], setting: Setting, bounded: bool) -> I
         raise DataError(
             f"{named}: {needs}, and for {beyond:.1%} of the time demand needs more than the {most} that are allowed: "
             "no trigger can serve that; raise --max"
+        )
+    carried = math.ceil(peak / setting.capacity - 1e-9)
+    if not bounded and carried > MOST_REPLICAS:
+        raise DataError(
+            f"capacity={setting.capacity:g}: the largest demand of the replayed days, {peak:.4g}, needs {carried} "
+            f"replicas to be served; more than {MOST_REPLICAS} are believed only with --max"
+        )
+    if min(threshold, setting.capacity) < COARSE:
+        yield (
+            f"KEDA rounds targets to thousandths: below {COARSE:g} few can be told apart; let the query count in "
+            "smaller units"
         )
     if beyond:
         yield f"{needs}, more than the {most} that are allowed"

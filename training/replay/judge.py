@@ -17,7 +17,7 @@ from training.models import Progress, silent
 from training.replay import contest
 from training.replay.contest import Entry, HeadwayEntry, OracleEntry, Ran, ReactiveEntry, RivalEntry, run_all
 from training.replay.demand import Demand
-from training.replay.front import Interval, over_days
+from training.replay.front import LEAST_UNSERVED, Interval, over_days
 from training.replay.outlooks import Forecasts, Issues, forecasts_of
 from training.replay.score import Price, Scores
 from training.replay.world import Setting, Span, World
@@ -30,6 +30,8 @@ FEWEST_DAYS = 3.0
 """judged: with fewer, an interval over days says nothing"""
 DEARER = 1.02
 """so many times the cost of a reactive trigger of equal service is no gain and no loss"""
+NOISE = 1e-6
+"""of a ratio: rounding"""
 
 
 class Verdict(StrEnum):
@@ -95,11 +97,11 @@ class Against:
     @property
     def wins(self) -> bool:
         """It is better beyond doubt in one of them, and worse in none."""
-        return (self.saved.low > 0 or self.unserved.high < 1) and not self.loses
+        return (self.saved.low > NOISE or self.unserved.high < 1 - NOISE) and not self.loses
 
     @property
     def loses(self) -> bool:
-        return self.saved.high < 1 - DEARER or self.unserved.low > 1
+        return self.saved.high < 1 - DEARER or self.unserved.low > 1 + NOISE
 
 
 @dataclass(frozen=True)
@@ -297,7 +299,7 @@ def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> 
     for name, verdict, affordable in choices:
         found = ran[name].scores
         if against[name].wins and _serves(found, today, case.slo) and found.replica_hours <= affordable:
-            return verdict, (_compared(found, today), *_equal(against[name]), *_about_slo(found, case.slo))
+            return verdict, (_compared(found, today), *_equal(against[name], found), *_about_slo(found, case.slo))
     return Verdict.DO_NOT, _why_not(ran, against, case)
 
 
@@ -314,8 +316,9 @@ def _compared(found: Scores, today: Scores) -> str:
     )
 
 
-def _equal(against: Against) -> list[str]:
+def _equal(against: Against, found: Scores) -> list[str]:
     told = []
+    least = "at least " if found.unserved_share <= LEAST_UNSERVED else ""
     if math.isfinite(against.saved.value):
         more = against.saved.value / (1 - against.saved.value)
         told.append(
@@ -324,10 +327,14 @@ def _equal(against: Against) -> list[str]:
         )
     if math.isfinite(against.unserved.value):
         told.append(
-            f"a reactive trigger of equal cost leaves {1 / against.unserved.value:.2g} times as much unserved "
-            f"(ratio {_interval(against.unserved, '.2f')})"
+            f"a reactive trigger of equal cost leaves {least}{_times(1 / against.unserved.value)} times as much "
+            f"unserved (ratio {_interval(against.unserved, '.2f')})"
         )
     return told
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
 def _interval(figure: Interval, form: str = ".1%") -> str:
@@ -350,10 +357,9 @@ def _why_not(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tu
         elif not held.wins:
             told.append(f"{name}: not told apart from a reactive trigger of another target; {_compared(found, today)}")
         else:
-            told.append(
-                f"{name}: beats reactive triggers of equal cost, but does not serve enough; {_compared(found, today)}"
-            )
-        told.extend([*_equal(held), *_about_slo(found, case.slo)])
+            enough = "" if _serves(found, today, case.slo) else ", but does not serve enough"
+            told.append(f"{name}: beats reactive triggers of equal cost{enough}; {_compared(found, today)}")
+        told.extend([*_equal(held, found), *_about_slo(found, case.slo)])
     if today.unserved_share <= 1e-5:
         told.append("today's trigger leaves nothing unserved: there is nothing to gain in service")
     return tuple(told)

@@ -10,11 +10,11 @@ lengths, Q levels.
 
 import hashlib
 import math
-import os
-import tempfile
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +25,19 @@ from scaler.plan.hpa import SYNC_SECONDS
 from scaler.series import Floats, Forecast, HistoryBatch
 from training.data.load import Series, local_seconds
 from training.data.windows import coarse_windows
-from training.models import Progress, silent
+from training.models import Progress, Told, silent
 from training.replay.demand import Demand, Moments, Observing
+from training.replay.whole import appearing
 from training.replay.world import Span
 
 BATCH = 1024
 """issues forecast at once: 30 MB of history"""
 VERSION = 2
 """of what is kept in a cache"""
+
+
+class NotKept(Told):
+    """Forecasts were made, but the cache has no place for them; says where and why."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +97,12 @@ def forecasts_of(
     if cache is None:
         return _made(demand, forecaster, observing, issued_I, issues, progress)
     path = cache / f"{_key(demand.series, forecaster, observing, issues)}.npz"
-    if not path.exists():
-        made = _made(demand, forecaster, observing, issued_I, issues, progress)
-        _keep(path, made)
-        return made
-    with np.load(path) as kept:
-        peaks = kept["peaks"] if "peaks" in kept.files else None
-        return _forecasts(forecaster, issued_I, kept["sound"], kept["quantiles"], peaks)
+    kept = _kept(path, forecaster, issued_I, _steps(forecaster, issues))
+    if kept is not None:
+        return kept
+    made = _made(demand, forecaster, observing, issued_I, issues, progress)
+    _keep(path, made)
+    return made
 
 
 def _moments(issues: Issues) -> Moments:
@@ -117,7 +121,7 @@ def _made(
     progress: Progress,
 ) -> Forecasts:
     manifest = forecaster.manifest
-    steps = min(manifest.horizon_steps, math.ceil(issues.ahead_seconds / manifest.step_seconds) + 1)
+    steps = _steps(forecaster, issues)
     history = _History(demand, forecaster, observing)
     sound_I = np.zeros(len(issued_I), np.bool_)
     quantiles_IHQ = np.zeros((len(issued_I), steps, len(manifest.levels)), np.float32)
@@ -136,6 +140,12 @@ def _made(
         for done, _ in enumerate(pool.map(fill, starts)):
             progress(f"forecasting with {forecaster.model}", (done + 1) / len(starts))
     return _forecasts(forecaster, issued_I, sound_I, quantiles_IHQ, peaks_IWQ if manifest.peak_steps else None)
+
+
+def _steps(forecaster: OnnxForecaster, issues: Issues) -> int:
+    """How many steps ahead are kept."""
+    manifest = forecaster.manifest
+    return min(manifest.horizon_steps, math.ceil(issues.ahead_seconds / manifest.step_seconds) + 1)
 
 
 def _forecasts(
@@ -215,12 +225,29 @@ def _key(series: Series, forecaster: OnnxForecaster, observing: Observing, issue
     return digest.hexdigest()[:32]
 
 
+def _kept(path: Path, forecaster: OnnxForecaster, issued_I: Moments, steps: int) -> Forecasts | None:
+    """What lies in the cache; None where nothing does, or nothing that can be read: it is made anew then."""
+    manifest = forecaster.manifest
+    try:
+        with np.load(path) as kept:
+            sound_I, quantiles_IHQ = kept["sound"], kept["quantiles"]
+            peaks_IWQ = kept["peaks"] if manifest.peak_steps else None
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
+    count, levels = len(issued_I), len(manifest.levels)
+    shapes = [sound_I.shape == (count,), quantiles_IHQ.shape == (count, steps, levels)]
+    if peaks_IWQ is not None:
+        shapes.append(peaks_IWQ.shape == (count, len(manifest.peak_steps), levels))
+    return _forecasts(forecaster, issued_I, sound_I, quantiles_IHQ, peaks_IWQ) if all(shapes) else None
+
+
 def _keep(path: Path, made: Forecasts) -> None:
-    """The whole file or nothing: others may look for it at the same time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """The whole file or nothing: others may look for it at the same time. Where it cannot be kept, that is told."""
     arrays = {"sound": made.newest_I == np.arange(len(made.newest_I)), "quantiles": made.quantiles_IHQ}
     if made.peaks_IWQ is not None:
         arrays["peaks"] = made.peaks_IWQ
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-        np.savez(file, **arrays)
-    os.replace(file.name, path)
+    try:
+        with appearing(path) as draft:
+            np.savez(draft, **arrays)
+    except OSError as error:
+        warnings.warn(f"{path.parent}: forecasts are not kept: {error.strerror}", NotKept, stacklevel=2)

@@ -208,7 +208,7 @@ def summary(judged: Judged) -> dict[str, Any]:
     picked = telling.recommended(judged)
     today, mine = (judged.ran[name].scores for name in (TODAY, picked))
     found = gap(judged)
-    told = {
+    told: dict[str, Any] = {
         "verdict": judged.verdict.value,
         "why": judged.why,
         "model": judged.model,
@@ -239,6 +239,9 @@ def summary(judged: Judged) -> dict[str, Any]:
         "by_day": [_day(judged, index) for index in range(len(mine.by_day.demand_D))],
         "assumed": _assumed(case),
     }
+    if case.price.per_replica_hour <= 0:
+        for one in (*told["policies"].values(), *told["reactive_front"], *told["headway_front"]):
+            one["money"] = None
     return {name: _plain(one) for name, one in told.items()}
 
 

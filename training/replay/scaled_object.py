@@ -4,6 +4,7 @@ Defaults are KEDA's; what a `behavior` leaves out has Kubernetes's (`GenerateHPA
 `GenerateHPAScaleDownRules` in pkg/apis/autoscaling/v2/defaults.go).
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -202,9 +203,10 @@ class _Reader:
         if found is None:
             return default
         number = re.fullmatch(r"(\d*\.?\d+(?:[eE][+-]?\d+)?)(m?)", str(found))
-        if not number or isinstance(found, bool):
+        tolerance = float(number[1]) / (1000 if number[2] else 1) if number else math.inf
+        if not tolerance < math.inf or isinstance(found, bool):
             raise self._wrong(path, found, "must be a quantity as 0.05 or 50m")
-        return float(number[1]) / (1000 if number[2] else 1)
+        return tolerance
 
     def _one_of(self, path: FieldPath, kind: type[Kind], default: Kind | None = None) -> Kind:
         found = self._at(path)
@@ -225,13 +227,15 @@ class _Reader:
     def _at(self, path: FieldPath) -> Any:
         """What stands there; None for nothing."""
         here: Any = {"spec": self._scaled.spec}
-        for step in path:
+        for depth, step in enumerate(path):
             if isinstance(step, int):
                 here = here[step]
             elif isinstance(here, Mapping):
                 here = here.get(step)
-            else:
+            elif here is None:
                 return None
+            else:
+                raise self._wrong(path[:depth], here, "must be a mapping")
         return here
 
     def _wrong(self, path: FieldPath, found: object, rule: str) -> _Wrong:

@@ -1,14 +1,13 @@
 """How long a pod takes until it serves: constant, lognormal, or one of two (a warm or a new node)."""
 
 import math
-import re
 from dataclasses import dataclass
 from typing import Protocol
 
+import durationpy
 import numpy as np
 
 FORMS = "must be as 90s, lognormal:90s,0.4 or bimodal:40s,240s,0.2"
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class StartUp(Protocol):
@@ -92,10 +91,13 @@ def start_up(text: str) -> StartUp:
 
 
 def _seconds(text: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if not found or float(found[1]) <= 0:
-        raise ValueError(f"{text!r} is not a positive number with s, m or h")
-    return float(found[1]) * _SECONDS[found[2]]
+    try:
+        seconds = float(durationpy.from_str(text).total_seconds())
+    except (durationpy.DurationError, OverflowError):
+        seconds = 0.0
+    if not seconds > 0:
+        raise ValueError(f"{text[:30]!r} is not a positive duration such as 90s or 1m30s")
+    return seconds
 
 
 def _within(text: str, least: float, most: float) -> float:

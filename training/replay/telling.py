@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scaler.plan.hpa import SYNC_SECONDS
 from scaler.trigger import TRIGGER_KEYS, Mode, Trigger
 from training.data.load import DAY_SECONDS, local_seconds
-from training.replay.contest import RIVALS, HeadwayEntry, Ran, ReactiveEntry
+from training.replay.contest import RIVALS, HeadwayEntry, Ran, ReactiveEntry, kept_of
 from training.replay.demand import Moments
 from training.replay.judge import DEFAULT, ORACLE, TODAY, TUNED, Judged, Verdict
 from training.replay.run import Run
@@ -88,7 +88,9 @@ def _written(field: str, value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(f"{name}={one}" for name, one in value)
     assert isinstance(value, int | float)
-    return duration(value) if field.endswith("_seconds") else number(value)
+    if field.endswith("_seconds"):
+        return duration(value)
+    return np.format_float_positional(kept_of(value), trim="-") if field == "threshold" else number(value)
 
 
 def number(value: float) -> str:

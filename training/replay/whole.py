@@ -8,7 +8,11 @@ from pathlib import Path
 
 @contextmanager
 def appearing(path: Path) -> Iterator[Path]:
-    """A name to write to, which becomes `path` when all went well; it ends as `path` does. Raises OSError."""
+    """A name to write to, which becomes `path` when all went well; it ends as `path` does. Raises OSError.
+
+    Where `path` is a link, what it points to is replaced.
+    """
+    path = _meant(path)
     draft = _standing(path.parent) / f".{os.getpid()}.part.{path.name}"
     try:
         yield draft
@@ -23,10 +27,18 @@ def why_not(path: Path) -> str:
     """Why a file cannot be written at `path`; empty where it can, as far as one can know before."""
     if path.is_dir():
         return "is a folder"
+    if path.exists() and not path.is_file():
+        return "is no regular file, and would be replaced by one"
+    path = _meant(path)
     folder = _standing(path.parent)
     if not folder.is_dir():
         return f"{folder} is not a folder"
     return "" if os.access(folder, os.W_OK | os.X_OK) else f"{folder} cannot be written to"
+
+
+def _meant(path: Path) -> Path:
+    """What a link points to; any other path as it is."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def _standing(folder: Path) -> Path:

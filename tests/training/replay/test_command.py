@@ -284,7 +284,7 @@ USUAL = (*FILE, "--threshold", "150")
         ((*USUAL, "--capacity", "0"), 2, "--capacity 0: must be at least 0.001"),
         ((*USUAL, "--price", "0"), 2, "--price 0: must be above 0"),
         ((*USUAL, "--price", "inf"), 2, "--price inf: must be above 0"),
-        ((*USUAL, "--start-up", "soon"), 2, "--start-up 'soon': 'soon' is not a positive number with s, m or h"),
+        ((*USUAL, "--start-up", "soon"), 2, "--start-up 'soon': 'soon' is not a positive duration"),
         ((*USUAL, "--start-up", "3h"), 2, "--start-up 10800 s: with two syncs"),
         ((*USUAL, "--slo", "fast"), 2, "--slo 'fast': must be as 'short minutes per week <= 5'"),
         ((*USUAL, "--timezone", "Mars"), 2, "timezone='Mars': must be an IANA name"),
@@ -298,6 +298,8 @@ USUAL = (*FILE, "--threshold", "150")
         ((*USUAL, "--cache", "shop.csv"), 2, "--cache: shop.csv/forecasts.npz cannot be written: shop.csv is not a"),
         ((*USUAL, "--out", "shop.csv/x"), 2, "--out: shop.csv/x/report.html cannot be written: shop.csv is not a"),
         ((*USUAL, "--decisions", "empty"), 2, "--decisions: empty cannot be written: is a folder"),
+        ((*USUAL, "--decisions", "shop.csv"), 2, "--decisions: shop.csv is the file of --data, too"),
+        ((*USUAL, "--out", "a", "--decisions", "a/report.html"), 2, "--decisions: a/report.html is the file of --out"),
     ],
 )
 def test_what_cannot_be_replayed_is_told(

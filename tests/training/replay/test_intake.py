@@ -1,5 +1,6 @@
 """From recorded demand to what is judged: what is taken, what is left out and told, what is refused and why."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -113,6 +114,8 @@ def test_a_dead_end_of_the_record_is_no_part_of_it() -> None:
         (10.0, {"most": 100}, r"threshold=10: .* needs 1\d\d replicas, and for \d+\.\d% of the time .* the 100 that"),
         (None, {}, "--threshold: is required"),
         (100.0, {"least": 5, "most": 3}, "--max 3: must not be below --min 5"),
+        (100.0, {"least": 5, "most": 5}, "--max 5: with --min 5 there is nothing to scale"),
+        (100.0, {"capacity": 0.1}, r"capacity=0.1: the largest demand of .*, needs 15\d\d\d replicas"),
     ],
 )
 def test_thresholds_that_tell_nothing(threshold: float | None, others: dict[str, int], words: str) -> None:
@@ -371,6 +374,22 @@ def test_places_where_no_file_can_be(tmp_path: Path) -> None:
     assert why_not(tmp_path / "new" / "one.csv") == ""
     assert why_not(tmp_path / "file" / "one.csv") == f"{tmp_path / 'file'} is not a folder"
     assert why_not(tmp_path) == "is a folder"
+    os.mkfifo(tmp_path / "pipe")
+    assert why_not(tmp_path / "pipe") == "is no regular file, and would be replaced by one"
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    """What it points to is replaced."""
+    (tmp_path / "here").symlink_to(tmp_path / "there")
+    with appearing(tmp_path / "here") as draft:
+        draft.write_text("new")
+    assert (tmp_path / "here").is_symlink()
+    assert (tmp_path / "there").read_text() == "new"
+
+
+def test_coarse_targets_are_told() -> None:
+    """Where thousandths are a large part of the threshold."""
+    assert "KEDA rounds targets to thousandths" in told(case(source(wave(3, 0.1)), wishes(0.01)))
 
 
 def test_the_server_that_was_asked_is_that_of_the_trigger() -> None:

@@ -175,6 +175,14 @@ def test_winning_needs_no_doubt() -> None:
     assert not Against(WINS.saved, LOSES.unserved).wins
 
 
+@pytest.mark.parametrize("noise", [1e-15, -1e-15])
+def test_equals_are_not_told_apart_by_rounding(noise: float) -> None:
+    """Neither wins where all runs are the same but for the last digit."""
+    same = Against(interval(0.0, 0.0, 0.0), interval(1 + noise, 1 + noise, 1 + noise))
+    assert not same.wins
+    assert not same.loses
+
+
 def entries(default: Scores, tuned: Scores) -> dict[str, Ran]:
     today = replace(scores("today", [100.0], [10.0]), days=7.0)
     trigger = contest.trigger_of(judged().case.setting, "demand", "UTC")
@@ -204,6 +212,33 @@ def test_the_verdict(default: Scores, tuned: Scores, against: dict[str, Against]
     verdict, why = verdict_of(entries(default, tuned), against, judged().case)
     assert verdict is expected
     assert all(why)
+
+
+def test_too_few_days_are_not_called_bad_service() -> None:
+    """Whoever wins and serves is not told that it does not serve enough."""
+    few = entries(GOOD, GOOD)
+    few[TODAY] = ran(replace(few[TODAY].scores, days=2.0))
+    verdict, why = verdict_of(few, {DEFAULT: WINS, TUNED: WINS}, judged().case)
+    assert verdict is Verdict.DO_NOT
+    assert "only 2.0 days are judged" in why[0]
+    assert not any("does not serve enough" in one for one in why)
+
+
+def test_what_leaves_nothing_is_compared_with_at_least() -> None:
+    """The front ends at a share that stands for nothing; the ratio to it is a bound. Large ones are whole numbers."""
+    best = scores("x", [95.0], [0.0])
+    _, why = verdict_of(
+        entries(best, best), {DEFAULT: Against(UNKNOWN, interval(0.007, 0.001, 0.01)), TUNED: EVEN}, judged().case
+    )
+    assert any("leaves at least 143 times as much unserved" in one for one in why)
+
+
+def test_fronts_are_made_of_targets_that_keda_tells_apart() -> None:
+    """Thousandths, each once, none of them 0."""
+    tiny = replace(judged().case.setting, capacity=0.001, threshold=0.001)
+    assert [one.target for one in contest.reactive_front(tiny)] == [0.001]
+    default = contest.trigger_of(tiny, "demand", "UTC")
+    assert {one.trigger.threshold for one in contest.headway_front(tiny, default)} == {0.001}
 
 
 def test_an_slo_decides() -> None:

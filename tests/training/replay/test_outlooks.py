@@ -1,7 +1,9 @@
 """What a replay says was known, held against the real refresh, driven over the same hours of a recording."""
 
 import asyncio
+import errno
 import math
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -294,6 +296,38 @@ def test_a_cache_gives_what_was_made(tmp_path: Path) -> None:
     assert (asked, again) == (1, 0)
     assert alike(made, kept)
     assert alike(made, fresh)
+
+
+@pytest.mark.parametrize("spoil", ["cut", "empty", "noise", "flipped", "other"])
+def test_what_cannot_be_read_is_made_anew(tmp_path: Path, spoil: str) -> None:
+    """A file that a lost disk or power left behind counts as none, and is replaced."""
+    made, _ = asked_for(SHORT, tmp_path)
+    (kept,) = tmp_path.iterdir()
+    whole = kept.read_bytes()
+    if spoil == "other":
+        np.savez(kept, sound=np.ones(3, np.bool_), quantiles=np.ones((3, 2, 1), np.float32))
+    else:
+        middle = bytes([whole[len(whole) // 2] ^ 255])
+        flipped = whole[: len(whole) // 2] + middle + whole[len(whole) // 2 + 1 :]
+        kept.write_bytes({"cut": whole[:-100], "empty": b"", "noise": b"noise", "flipped": flipped}[spoil])
+    again, asked = asked_for(SHORT, tmp_path)
+    assert asked == 1
+    assert alike(made, again)
+    assert asked_for(SHORT, tmp_path)[1] == 0
+
+
+def test_a_cache_without_a_place_costs_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told, and nothing half-written stays."""
+
+    def full(draft: Path, **_: object) -> None:
+        draft.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.warns(outlooks.NotKept, match="forecasts are not kept: No space left on device"):
+        made, _ = asked_for(SHORT, tmp_path)
+    assert alike(made, asked_for(SHORT)[0])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_question_is_not_answered_from_the_cache(tmp_path: Path) -> None:

@@ -165,8 +165,10 @@ def test_triggers_that_cannot_be_replayed(tmp_path: Path, triggers: str, told: s
             "scaleDown.policies[0].value=0: must be a whole number from 1",
         ),
         (BEHAVIOR + "        scaleDown: {policies: [{type: Pods, value: 1}]}\n", "periodSeconds=None: must be a whole"),
-        (BEHAVIOR + "        scaleDown: {policies: [often]}\n", "scaleDown.policies[0].type=None: must be one of Pods"),
+        (BEHAVIOR + "        scaleDown: {policies: [often]}\n", "scaleDown.policies[0]='often': must be a mapping"),
         (BEHAVIOR + "        scaleUp: fast\n", "scaleUp='fast': must be a mapping"),
+        (BEHAVIOR + "        scaleUp: {tolerance: 1e400}\n", "scaleUp.tolerance='1e400': must be a quantity"),
+        ("  advanced: [often]\n", "spec.advanced=['often']: must be a mapping"),
     ],
 )
 def test_settings_that_kubernetes_refuses(tmp_path: Path, spec: str, told: str) -> None:

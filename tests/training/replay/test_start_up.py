@@ -12,6 +12,7 @@ KINDS = [Constant(90.0), Lognormal(90.0, 0.4), Bimodal(40.0, 240.0, 0.2)]
     ("text", "expected"),
     [
         ("90s", Constant(90.0)),
+        ("1m30s", Constant(90.0)),
         ("1.5m", Constant(90.0)),
         ("constant:2h", Constant(7200.0)),
         ("lognormal:90s,0.4", Lognormal(90.0, 0.4)),
@@ -28,10 +29,11 @@ def test_reads_what_is_documented(text: str, expected: StartUp) -> None:
     ("text", "told"),
     [
         ("", "''"),
-        ("90", "'90' is not a positive number with s, m or h"),
-        ("0s", "'0s' is not a positive number"),
-        ("-5s", "'-5s' is not a positive number"),
-        ("infs", "'infs' is not a positive number"),
+        ("90", "'90' is not a positive duration"),
+        ("0s", "'0s' is not a positive duration"),
+        ("-5s", "'-5s' is not a positive duration"),
+        ("infs", "'infs' is not a positive duration"),
+        (f"{'9' * 400}s", "is not a positive duration"),
         ("90s,0.4", "90s,0.4"),
         ("lognormal:90s", "lognormal:90s"),
         ("lognormal:90s,4", "'4' does not lie from 0 to 3"),
