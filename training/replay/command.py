@@ -168,9 +168,9 @@ def _source(
     scaling, server = None, settings.prometheus
     wanted = Wanted(name or "demand", query, server)
     if scaledobject:
-        scaling = read_scaling(scaledobject, name, server, wishes.threshold)
+        scaling = read_scaling(scaledobject, name, wishes.threshold)
         trigger = scaling.trigger
-        address = server if told_where else trigger.server_address
+        address = server if told_where else trigger.server_address or server
         wanted = Wanted(scaling.name, trigger.query, address, False, trigger.tenant, trigger.query_parameters)
         timezone = timezone or trigger.timezone
     if not wanted.server:

@@ -157,12 +157,11 @@ def kept_of(threshold: float) -> float:
 
 
 def neighbours(setting: Setting, trigger: Trigger) -> list[HeadwayEntry]:
-    """The same caution with other policies and lead times."""
+    """The same caution with other policies and a longer lead time; a shorter one than pods take makes no sense."""
     longer = min(LONGEST_LEAD_SECONDS, 2 * trigger.lead_time_seconds)
-    shorter = max(30.0, 0.7 * trigger.lead_time_seconds)
     changed = [
         *(replace(trigger, policy=policy) for policy in PolicyName if policy is not trigger.policy),
-        *(replace(trigger, lead_time_seconds=float(round(lead))) for lead in (shorter, longer)),
+        replace(trigger, lead_time_seconds=float(round(longer))),
     ]
     return [
         HeadwayEntry(one, f"headway q{one.quantile:g} {one.policy.value} {one.lead_time_seconds:g}s") for one in changed

@@ -234,7 +234,7 @@ def case_of(source: Source, wishes: Wishes, forecaster: OnnxForecaster) -> Case:
 def _today(source: Source, threshold: float) -> Trigger | None:
     """What asks for the demand today, where that is known."""
     if source.scaling:
-        return replace(source.scaling.trigger, server_address=source.server)
+        return source.scaling.trigger
     if source.query:
         return Trigger("replay", source.series.name, source.query, threshold, source.server, key="replay/replay/0")
     return None
@@ -384,7 +384,7 @@ def _about_size(came: NDArray[np.float32], setting: Setting, bounded: bool) -> I
 def _about_span(series: Series, span: Span, days: int) -> Iterator[str]:
     if series.step_seconds > 60:
         yield f"the record has a step of {series.step_seconds} s: what happens within it is not replayed"
-    if span.days < days:
+    if span.days < days - 0.05:
         yield f"{span.days:.1f} days are replayed: the record has no more than these of the {days} asked for"
     before = span.begin - series.start
     if before < ENOUGH_BEFORE_DAYS * DAY_SECONDS:

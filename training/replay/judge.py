@@ -30,6 +30,8 @@ FEWEST_DAYS = 3.0
 """judged: with fewer, an interval over days says nothing"""
 DEARER = 1.02
 """so many times the cost of a reactive trigger of equal service is no gain and no loss"""
+GOOD_ENOUGH = 1e-4
+"""unserved: without an SLO, who leaves less than this is chosen by cost"""
 NOISE = 1e-6
 """of a ratio: rounding"""
 
@@ -189,18 +191,23 @@ def _searched(
 
 
 def cheapest(ran: Sequence[Ran], today: Scores, wanted: Slo | None) -> Ran:
-    """The one of least replica-hours that serves as it must: by the SLO, or without one as well as today's trigger.
+    """The one of least replica-hours that serves as it must.
 
-    Where none does, the one that leaves least unserved.
+    By the SLO; without one it is to serve no worse than today's trigger for no more than that costs, and of those that
+    do the best service counts first, down to a share that is good enough. Where none does, the cheapest that serves no
+    worse, and at last the one that leaves least unserved.
     """
 
-    def serves(scores: Scores) -> bool:
-        return wanted.holds(scores) if wanted else scores.unserved_share <= today.unserved_share
+    def cost(one: Ran) -> tuple[float, float]:
+        return one.scores.replica_hours, one.scores.unserved_share
 
-    good = [one for one in ran if serves(one.scores)]
-    if good:
-        return min(good, key=lambda one: (one.scores.replica_hours, one.scores.unserved_share))
-    return min(ran, key=lambda one: (one.scores.unserved_share, one.scores.replica_hours))
+    good = [one for one in ran if _serves(one.scores, today, wanted)]
+    if not good:
+        return min(ran, key=lambda one: (one.scores.unserved_share, one.scores.replica_hours))
+    affordable = [one for one in good if one.scores.replica_hours <= DEARER * today.replica_hours]
+    if wanted or not affordable:
+        return min(good, key=cost)
+    return min(affordable, key=lambda one: (max(one.scores.unserved_share, GOOD_ENOUGH), *cost(one)))
 
 
 def _trigger(entry: Entry) -> Trigger:
@@ -360,6 +367,9 @@ def _why_not(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tu
             enough = "" if _serves(found, today, case.slo) else ", but does not serve enough"
             told.append(f"{name}: beats reactive triggers of equal cost{enough}; {_compared(found, today)}")
         told.extend([*_equal(held, found), *_about_slo(found, case.slo)])
+    if case.slo:
+        for name in (TODAY, TUNED_REACTIVE):
+            told.extend(f"{name}: {one}" for one in _about_slo(ran[name].scores, case.slo))
     if today.unserved_share <= 1e-5:
         told.append("today's trigger leaves nothing unserved: there is nothing to gain in service")
     return tuple(told)

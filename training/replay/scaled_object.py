@@ -49,15 +49,15 @@ class Scaling:
         return f"{self.trigger.namespace}/{self.trigger.name}"
 
 
-def read_scaling(path: Path, name: str, default_server: str, threshold: float | None) -> Scaling:
+def read_scaling(path: Path, name: str, threshold: float | None) -> Scaling:
     """The ScaledObject `name` (namespace/name, or empty where there is one) of a file. Raises Usage.
 
-    default_server: asked where the trigger names none. threshold: counts instead of the trigger's.
+    threshold: counts instead of the trigger's. A trigger that names no server has an empty one.
     """
     try:
         manifest = read_manifest(path.read_text(encoding="utf-8"))
         scaled = _named(manifest.objects, name)
-        return _Reader(scaled).scaling(default_server, threshold)
+        return _Reader(scaled).scaling(threshold)
     except (OSError, UnicodeDecodeError, ManifestError, _Wrong) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise Usage(f"--scaledobject {str(path)!r}: {reason}") from None
@@ -89,9 +89,9 @@ class _Reader:
     def __init__(self, scaled: ScaledObject) -> None:
         self._scaled = scaled
 
-    def scaling(self, default_server: str, threshold: float | None) -> Scaling:
+    def scaling(self, threshold: float | None) -> Scaling:
         entry = self._chosen()
-        trigger = self._trigger(entry, default_server, threshold)
+        trigger = self._trigger(entry, threshold)
         least = self._whole(("spec", "minReplicaCount"), 0, 0)
         most = self._whole(("spec", "maxReplicaCount"), 100, 1)
         if most < max(1, least):
@@ -124,14 +124,14 @@ class _Reader:
             raise _Wrong("its trigger reads what Headway plans, which is no demand: give --query instead")
         raise _Wrong("no trigger in it asks Prometheus")
 
-    def _trigger(self, entry: TriggerEntry, default_server: str, threshold: float | None) -> Trigger:
+    def _trigger(self, entry: TriggerEntry, threshold: float | None) -> Trigger:
         """As KEDA (or, of ours, the scaler) reads it."""
         known = (*KEDA_READS, "activationThreshold")
         given = {key: text for key, text in entry.metadata.items() if entry.ours or key in known}
         if threshold is not None:
             given = {key: text for key, text in given.items() if key.removesuffix("FromEnv") != "threshold"}
             given["threshold"] = f"{threshold:.12g}"
-        rules = TriggerRules(default_server or NO_SERVER, ("*",))
+        rules = TriggerRules(NO_SERVER, ("*",))
         try:
             trigger = parse_trigger(self._scaled.namespace, self._scaled.name, given, rules)
         except TriggerInvalid as invalid:

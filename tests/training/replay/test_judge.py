@@ -144,8 +144,16 @@ def test_another_slo_is_refused(text: str) -> None:
 
 
 def test_the_cheapest_that_serves() -> None:
-    """As well as today without an SLO; by the SLO with one; where none does, who leaves least."""
+    """By the SLO with one. Without it who serves best for today's money, and nobody pays for a ten-thousandth.
+
+    Where that money buys nothing, the cheapest that serves as well as today; where none serves, who leaves least.
+    """
     today = scores("today", [10.0], [5.0])
+    cheap = [ran(scores("d", [9.0], [4.0])), ran(scores("e", [10.0], [2.0])), ran(scores("f", [12.0], [1.0]))]
+    assert cheapest(cheap, today, None).scores.policy == "e"
+    assert cheapest(cheap, scores("today", [8.0], [5.0]), None).scores.policy == "d"
+    tiny = [ran(scores("g", [8.0], [0.004])), ran(scores("h", [9.0], [0.001]))]
+    assert cheapest(tiny, today, None).scores.policy == "g"
     some = [ran(scores("a", [9.0], [6.0])), ran(scores("b", [12.0], [5.0])), ran(scores("c", [14.0], [1.0]))]
     assert cheapest(some, today, None).scores.policy == "b"
     assert cheapest(some, scores("today", [10.0], [0.5]), None).scores.policy == "c"
@@ -190,6 +198,7 @@ def entries(default: Scores, tuned: Scores) -> dict[str, Ran]:
         TODAY: ran(today),
         DEFAULT: ran(default, HeadwayEntry(trigger, DEFAULT)),
         TUNED: ran(tuned, HeadwayEntry(replace(trigger, policy=PolicyName.AGGRESSIVE), TUNED)),
+        TUNED_REACTIVE: ran(scores(TUNED_REACTIVE, [150.0], [1.0])),
     }
 
 
@@ -251,6 +260,8 @@ def test_an_slo_decides() -> None:
     verdict, why = verdict_of(entries(broken, broken), {DEFAULT: WINS, TUNED: WINS}, wanted)
     assert verdict is Verdict.DO_NOT
     assert "short minutes per week ≤ 0: broken with 21.0" in why
+    assert "today: short minutes per week ≤ 0: held with 0.0" in why
+    assert "reactive, tuned: short minutes per week ≤ 0: held with 0.0" in why
 
 
 def test_held_against_the_front() -> None:

@@ -48,7 +48,7 @@ def written(folder: Path, triggers: str = KEDAS, spec: str = "", name: str = "we
 
 
 def read(folder: Path, triggers: str = KEDAS, spec: str = "", threshold: float | None = None) -> Scaling:
-    return read_scaling(written(folder, triggers, spec), "", "", threshold)
+    return read_scaling(written(folder, triggers, spec), "", threshold)
 
 
 def refused(folder: Path, triggers: str = KEDAS, spec: str = "") -> str:
@@ -108,10 +108,9 @@ def test_next_to_ours_kedas_trigger_is_what_scales_today(tmp_path: Path) -> None
 
 
 def test_ours_alone(tmp_path: Path) -> None:
-    """Its server is the one that is given, or nobody's."""
+    """Without an address in it nobody's: whoever is asked instead is not put into it."""
     path = written(tmp_path, OURS)
-    assert read_scaling(path, "", "http://given:9090", None).trigger.server_address == "http://given:9090"
-    found = read_scaling(path, "", "", None).trigger
+    found = read_scaling(path, "", None).trigger
     assert (found.server_address, found.threshold, found.timezone) == ("", 12.0, "Europe/Berlin")
 
 
@@ -126,11 +125,11 @@ def test_one_of_several_objects(tmp_path: Path) -> None:
     path = tmp_path / "two.yaml"
     texts = [(OBJECT + KEDAS).replace("NAME", name).replace("SPEC\n", "") for name in ("web", "api")]
     path.write_text("---\n".join(texts))
-    assert read_scaling(path, "api", "", None).name == "shop/api"
-    assert read_scaling(path, "shop/web", "", None).name == "shop/web"
+    assert read_scaling(path, "api", None).name == "shop/api"
+    assert read_scaling(path, "shop/web", None).name == "shop/web"
     for name, told in (("", "which one? give --series, one of shop/web, shop/api"), ("x", "--series 'x': must be one")):
         with pytest.raises(Usage, match=told.replace("?", r"\?")):
-            read_scaling(path, name, "", None)
+            read_scaling(path, name, None)
 
 
 @pytest.mark.parametrize(
@@ -187,4 +186,4 @@ def test_files_that_hold_no_object(tmp_path: Path) -> None:
         if text is not None:
             path.write_text(text)
         with pytest.raises(Usage, match=f"--scaledobject .*: .*{told}"):
-            read_scaling(path, "", "", None)
+            read_scaling(path, "", None)
