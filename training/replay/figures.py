@@ -49,6 +49,8 @@ OPACITY = (0.9, 0.6)
 """of the filled shortages: of the recommended trigger, which lies above, and of today's"""
 EVERY = 4
 """ticks between two places of a whole day that tell their figures"""
+SLIVER = 0.25
+"""of a day: one of which less was judged has no bar, its share would be that of a few hours"""
 
 
 def figures(judged: Judged) -> dict[str, Figure]:
@@ -91,7 +93,13 @@ def day_figure(judged: Judged, ticks: tuple[int, int], every: int) -> Figure:
     figure.update_layout(margin={"b": 28}, hovermode="x unified")
     figure.update_yaxes(rangemode="tozero", title_text=f"demand{unit}", tickformat=",", row=1, col=1)
     figure.update_yaxes(
-        tickvals=[0, 1], ticktext=["headway", "today"], range=[-0.6, 1.6], showgrid=False, fixedrange=True, row=2, col=1
+        tickvals=[0, 1],
+        ticktext=[mine.replace(", ", ",<br>"), "today"],
+        range=[-0.6, 1.6],
+        showgrid=False,
+        fixedrange=True,
+        row=2,
+        col=1,
     )
     figure.update_xaxes(spikecolor=GREY, spikethickness=1, spikedash="solid")
     figure.update_xaxes(
@@ -179,7 +187,8 @@ def daily(judged: Judged) -> Figure:
     world, figure = judged.world, go.Figure()
     pairs = {"today": judged.ran[TODAY], "headway": judged.ran[telling.recommended(judged)]}
     days = [ran.scores.by_day for ran in pairs.values()]
-    share_2D = np.array([one.unserved_D / np.where(one.demand_D > 0, one.demand_D, np.nan) for one in days])
+    drawn_D = telling.judged_share(judged) >= SLIVER
+    share_2D = np.array([one.unserved_D / np.where(drawn_D & (one.demand_D > 0), one.demand_D, np.nan) for one in days])
     names = [telling.day_text(world, i).split(" ") for i in range(share_2D.shape[1])]
     x = [f"{weekday}<br>{day} {month}" for weekday, day, month, _ in names]
     for (role, ran), y, one in zip(pairs.items(), share_2D, days, strict=True):
@@ -191,7 +200,8 @@ def daily(judged: Judged) -> Figure:
                 meta=role,
                 showlegend=False,
                 marker={"color": COLOURS[ran.entry.name]},
-                hovertemplate=f"{role}: %{{y:.3%}} unserved, %{{customdata:.0f}} short minutes<extra></extra>",
+                name=ran.entry.name,
+                hovertemplate="%{fullData.name}: %{y:.3%} unserved, %{customdata:.0f} short minutes<extra></extra>",
             )
         )
     top = float(np.nan_to_num(share_2D).max()) or 0.01

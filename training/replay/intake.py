@@ -219,7 +219,7 @@ def case_of(source: Source, wishes: Wishes, forecaster: OnnxForecaster) -> Case:
         demand=demand,
         setting=setting,
         span=span,
-        query=source.query or f"<the query of {series.name}>",
+        query=source.query or f"<fill in: the query that gives {series.name}, in the unit of threshold>",
         slo=wishes.slo,
         price=wishes.price,
         every_seconds=wishes.every_seconds,

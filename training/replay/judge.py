@@ -30,6 +30,8 @@ FEWEST_DAYS = 3.0
 """judged: with fewer, an interval over days says nothing"""
 DEARER = 1.02
 """so many times the cost of a reactive trigger of equal service is no gain and no loss"""
+WELL_SERVED = 1e-3
+"""unserved: who leaves more than this today needs better service more than a smaller bill"""
 GOOD_ENOUGH = 1e-4
 """unserved: without an SLO, who leaves less than this is chosen by cost"""
 NOISE = 1e-6
@@ -290,14 +292,16 @@ def gap_closed(today: Scores, candidate: Scores, oracle: Scores) -> float:
 def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict, and a sentence for each reason.
 
-    The default is recommended where it wins for no more than today's cost; then the tuned trigger where it wins; then
-    the default at a higher cost, which the reasons tell.
+    The default is recommended where it wins for no more than today's cost, or, without an SLO, at any cost where
+    today's trigger serves badly; then the tuned trigger where it wins; then the default at any cost. The reasons tell
+    what it costs.
     """
     today = ran[TODAY].scores
     if today.days < FEWEST_DAYS:
         few = f"only {today.days:.1f} days are judged, {FEWEST_DAYS:g} are needed: what they show may be chance"
         return Verdict.DO_NOT, (few, *_why_not(ran, against, case))
-    most = DEARER * today.replica_hours
+    is_bad = case.slo is None and today.unserved_share > WELL_SERVED
+    most = math.inf if is_bad else DEARER * today.replica_hours
     choices = (
         (DEFAULT, Verdict.ENABLE, most),
         (TUNED, Verdict.WITH_SETTINGS, math.inf),

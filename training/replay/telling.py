@@ -197,8 +197,7 @@ def days(judged: Judged) -> tuple[Day, ...]:
     world = judged.world
     today, mine = (judged.ran[name] for name in (TODAY, recommended(judged)))
     day_K = local_days(world)
-    known_D = np.bincount(day_K, weights=~np.isnan(world.demand_K))
-    shown_D = np.flatnonzero((known_D > 0) & (known_D >= COMPLETE * known_D.max()))
+    shown_D = np.flatnonzero(judged_share(judged) >= COMPLETE)
     demand_D = np.maximum(today.scores.by_day.demand_D, 1e-300)
     gain_D = (today.scores.by_day.unserved_D - mine.scores.by_day.unserved_D) / demand_D
     order = shown_D[np.argsort(gain_D[shown_D], kind="stable")].tolist()
@@ -208,6 +207,13 @@ def days(judged: Judged) -> tuple[Day, ...]:
     if len(order) < 3:
         kinds = {"best": order[-1], "worst": order[0]} if len(order) == 2 else {"typical": order[0]}
     return tuple(_day(kind, index, day_K, world, (today.run, mine.run)) for kind, index in kinds.items())
+
+
+def judged_share(judged: Judged) -> Moments:
+    """How much of each day was judged, over the day of which most was: the first and the last may be short. [D]"""
+    world = judged.world
+    known_D = np.bincount(local_days(world), weights=~np.isnan(world.demand_K))
+    return np.asarray(known_D / max(known_D.max(), 1e-9))
 
 
 def _day(kind: str, index: int, day_K: NDArray[np.int64], world: World, runs: tuple[Run, Run]) -> Day:

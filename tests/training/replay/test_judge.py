@@ -191,8 +191,12 @@ def test_equals_are_not_told_apart_by_rounding(noise: float) -> None:
     assert not same.loses
 
 
+MUCH = 20_000.0
+"""demand a day: today's trigger leaves little of it"""
+
+
 def entries(default: Scores, tuned: Scores) -> dict[str, Ran]:
-    today = replace(scores("today", [100.0], [10.0]), days=7.0)
+    today = replace(scores("today", [100.0], [10.0], MUCH), days=7.0)
     trigger = contest.trigger_of(judged().case.setting, "demand", "UTC")
     return {
         TODAY: ran(today),
@@ -202,7 +206,9 @@ def entries(default: Scores, tuned: Scores) -> dict[str, Ran]:
     }
 
 
-GOOD, DEAR, POOR = scores("x", [95.0], [5.0]), scores("x", [130.0], [1.0]), scores("x", [90.0], [20.0])
+GOOD, DEAR, POOR = (
+    scores("x", [cost], [unserved], MUCH) for cost, unserved in ((95.0, 5.0), (130.0, 1.0), (90.0, 20.0))
+)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +227,17 @@ def test_the_verdict(default: Scores, tuned: Scores, against: dict[str, Against]
     verdict, why = verdict_of(entries(default, tuned), against, judged().case)
     assert verdict is expected
     assert all(why)
+
+
+def test_who_is_served_badly_needs_service() -> None:
+    """Without an SLO the default wins at any cost there, which is told; with one the cost counts."""
+    badly = entries(replace(DEAR, unserved_share=0.001), replace(GOOD, unserved_share=0.005))
+    badly[TODAY] = ran(replace(badly[TODAY].scores, unserved_share=0.01))
+    win = {DEFAULT: WINS, TUNED: WINS}
+    verdict, why = verdict_of(badly, win, judged().case)
+    assert verdict is Verdict.ENABLE
+    assert why[0].startswith("30.0% more replica-hours than today's trigger, 0.100% of the demand unserved")
+    assert verdict_of(badly, win, replace(judged().case, slo=Slo(5.0)))[0] is Verdict.WITH_SETTINGS
 
 
 def test_too_few_days_are_not_called_bad_service() -> None:
