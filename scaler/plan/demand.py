@@ -19,7 +19,7 @@ def largest_quantile(forecast: Forecast, level: float, start: float, end: float)
     quantile_H = forecast.quantiles_HQ[first:last, lower]
     if share:
         quantile_H = quantile_H + share * (forecast.quantiles_HQ[first:last, lower + 1] - quantile_H)
-    return float(max(quantile_H.tolist()))
+    return float(quantile_H.max())
 
 
 def peak_quantile(forecast: Forecast, level: float, now: float, end: float) -> float:

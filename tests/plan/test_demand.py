@@ -1,5 +1,7 @@
 """What a forecast says about a window: the right steps, the right peak, between levels and lengths."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -75,3 +77,11 @@ def test_a_peak_over_steps_of_nothing_is_kept() -> None:
     """Where the steps are 0 the ratio means nothing, and the peak counts."""
     quiet = Forecast(START, 60.0, (0.9,), np.zeros((3, 1), np.float32), (2,), np.full((1, 1), 5, np.float32), "test@1")
     assert peak_quantile(quiet, 0.9, START, START + 120) == 5
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_what_is_no_number_is_not_passed_over(place: int) -> None:
+    """Wherever in the window it stands: the plan must be able to see that the forecast is broken."""
+    broken = RISING.quantiles_HQ.copy()
+    broken[place] = np.nan
+    assert np.isnan(largest_quantile(replace(RISING, quantiles_HQ=broken), 0.9, START, START + 240))
