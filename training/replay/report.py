@@ -6,9 +6,7 @@ trigger to paste.
 
 import json
 import math
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from training.replay.contest import Ran
 from training.replay.figures import figures, gap
 from training.replay.front import Interval
 from training.replay.judge import ORACLE, TODAY, Case, Judged, Verdict
+from training.replay.whole import appearing
 from training.replay.world import Span
 
 TEMPLATE = "report.html"
@@ -39,11 +38,8 @@ SAME = 0.02
 
 def write_report(judged: Judged, path: Path) -> None:
     """Write the page. A reader sees the old file or the new one; the same replay gives the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as temporary:
-        new = Path(temporary, path.name)
-        new.write_text(page(judged), encoding="utf-8")
-        os.replace(new, path)
+    with appearing(path) as draft:
+        draft.write_text(page(judged), encoding="utf-8")
 
 
 def page(judged: Judged) -> str:
