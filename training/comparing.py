@@ -23,7 +23,8 @@ from training.data.clean import Cleaned
 from training.data.load import Loaded, Refused, Series
 from training.data.windows import Past, Windows
 from training.enough import Amount, split, too_little
-from training.evaluate.compare import NAIVE, Comparison, Cost, answered, compare, together
+from training.evaluate.cases import NAIVE, answered, together
+from training.evaluate.compare import Comparison, Cost, compare
 from training.evaluate.folds import Fold, by_system, by_time, windows_of
 from training.evaluate.report import write_report
 from training.export import bundle_of, export, served

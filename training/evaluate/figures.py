@@ -12,7 +12,9 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from training.evaluate.compare import BETTER_NAIVE, NAIVE, WEEKDAYS, Comparison, Example
+from training.evaluate.cases import NAIVE
+from training.evaluate.compare import Comparison, Example
+from training.evaluate.skill import BETTER_NAIVE
 
 Figure: TypeAlias = go.Figure
 
@@ -24,6 +26,7 @@ BAND_OPACITY = 0.16
 TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 240)
 LOWEST_SKILL = -1.0
 """skill below it is drawn there: how much worse than twice the naive loss does not matter"""
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def figures(comparison: Comparison) -> dict[str, Figure]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from training.data.load import Refused, Series, moment_text
 from training.data.windows import Windows, cut, cutoffs, fair_share
-from training.evaluate.compare import Asked, Judging
+from training.evaluate.cases import Asked, Judging
 from training.models import Told, Training
 from training.models.empirical import RECENT_STEPS
 from training.task import Task

@@ -16,8 +16,10 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from training.evaluate.compare import BETTER_NAIVE, NAIVE, STRONGLY_SEASONAL, Comparison, Paired
+from training.evaluate.cases import NAIVE
+from training.evaluate.compare import STRONGLY_SEASONAL, Comparison
 from training.evaluate.figures import figures, span
+from training.evaluate.skill import BETTER_NAIVE, Paired
 
 TEMPLATE = "report.html"
 FEWEST_SERIES = 6

@@ -13,7 +13,7 @@ import numpy as np
 from training.data.load import Series
 from training.data.synthetic import population
 from training.data.windows import Past, Windows
-from training.evaluate.compare import together
+from training.evaluate.cases import together
 from training.evaluate.folds import Part, windows_of
 from training.models.empirical import Values
 from training.task import DAY_SECONDS, Task

@@ -9,19 +9,9 @@ from sklearn.metrics import mean_pinball_loss
 
 from tests.training.evaluate.forecasts import TASK, forecast, forecasts, windows
 from training.data.windows import KnownFuture, Truth, Windows
-from training.evaluate.compare import (
-    BETTER_NAIVE,
-    Cost,
-    Judging,
-    answered,
-    by_series,
-    compare,
-    paired,
-    ranks,
-    ratios,
-    skill,
-    together,
-)
+from training.evaluate.cases import Judging, answered, together
+from training.evaluate.compare import Cost, compare
+from training.evaluate.skill import BETTER_NAIVE, by_series, paired, ranks, ratios, skill
 from training.task import Prediction
 
 

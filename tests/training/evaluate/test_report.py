@@ -12,8 +12,9 @@ import pytest
 
 from tests.training.evaluate.forecasts import TASK, forecast, forecasts, windows
 from training.evaluate import report
-from training.evaluate.compare import Cost, Paired, compare
+from training.evaluate.compare import Cost, compare
 from training.evaluate.figures import figures
+from training.evaluate.skill import Paired
 
 PAIR = Paired("mine", "better naive", 40, 0.8, 0.75, 0.85, 1e-6, 38, 2, 5, 5)
 
