@@ -11,7 +11,7 @@
     front.py      comparisons at equal cost and at equal service
     contest.py    which policies run, and running them on several cores
     judge.py      search on the first part of the history, verdict on the rest
-    telling.py    what page and terminal share;  figures.py, report.py the page;  table.py the terminal
+    telling.py    what page and terminal share;  figures/, report.py  the page;  table.py the terminal
     decisions.py  every decision as CSV
     intake.py     from a file or a Prometheus to a case;  scaled_object.py from YAML;  doubts.py is this demand?
     command.py    `headway replay`;  whole.py files that appear whole or not at all

@@ -19,7 +19,8 @@ from plotly.offline import get_plotlyjs
 from scaler.plan.hpa import DEFAULT_DOWN, DEFAULT_UP, Direction
 from training.replay import telling
 from training.replay.contest import Ran
-from training.replay.figures import figures, gap
+from training.replay.figures import figures
+from training.replay.figures.pareto import gap
 from training.replay.front import Interval
 from training.replay.judge import ORACLE, TODAY, Case, Judged, Verdict
 from training.replay.whole import appearing

@@ -21,7 +21,9 @@ from training.data.load import Series
 from training.replay import report, telling
 from training.replay.contest import HeadwayEntry, OracleEntry, ReactiveEntry, RivalEntry, run_all, trigger_of
 from training.replay.demand import Demand
-from training.replay.figures import day_figure, figures, gap, pareto
+from training.replay.figures import figures
+from training.replay.figures.days import day_figure
+from training.replay.figures.pareto import gap, pareto
 from training.replay.front import Interval, front_of
 from training.replay.judge import (
     DEFAULT,
