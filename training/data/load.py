@@ -29,6 +29,7 @@ JITTER = 0.1
 MOST_BINS_PER_ROW = 100
 """a series with fewer rows for its span is hardly one; it also keeps one wrong year from filling the memory"""
 DAY_SECONDS = 86_400
+ZONE_RULE = "must be an IANA name such as Europe/Berlin"
 _PACKED_WRONG = (zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 
 
@@ -85,14 +86,18 @@ class Loaded:
     refused: tuple[Refused, ...]
 
 
+def is_zone(name: str) -> bool:
+    return name in available_timezones()
+
+
 def load(paths: Iterable[Path], timezone: str = "UTC") -> Loaded:
     """All series of all files, each in `timezone`. Raises DataError for a file that is none of ours.
 
     Where timestamps jitter, they are taken for the moment of the regular step next to them, a tenth of it away at most.
     A series that two files of one name hold is taken from the first.
     """
-    if timezone not in available_timezones():
-        raise DataError(f"timezone={timezone!r}: must be an IANA name such as Europe/Berlin")
+    if not is_zone(timezone):
+        raise DataError(f"timezone={timezone!r}: {ZONE_RULE}")
     found: dict[tuple[str, str], Series] = {}
     refused: list[Refused] = []
     for one in (one for path in paths for one in _of_file(path, timezone)):

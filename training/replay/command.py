@@ -122,10 +122,12 @@ def replay(
             cache=_cache(cache, no_cache),
             demand_is_right=demand_is_right,
         )
+        timezone = _zone(timezone)
         with progress_bar() as (told, _):
+            forecaster = intake.opened(bundle)
             told("reading the demand", 0.0)
             source = _source(settings, told_where, data, series, query, scaledobject, wishes, timezone, told)
-            forecaster = intake.forecaster_of(bundle, source.series)
+            intake.serves(forecaster, source.series)
             case = intake.case_of(source, wishes, forecaster)
             with _kept_between(case, decisions) as case:
                 judged = judge(case, forecaster, told)
@@ -267,6 +269,14 @@ def _slo(text: str) -> Any:
         return slo(text) if text else None
     except ValueError as error:
         raise Usage(f"--slo {error}") from None
+
+
+def _zone(name: str) -> str:
+    from training.data.load import ZONE_RULE, is_zone
+
+    if name and not is_zone(name):
+        raise Usage(f"--timezone {name!r}: {ZONE_RULE}")
+    return name
 
 
 def _positive(flag: str, value: float | None) -> float | None:

@@ -174,21 +174,24 @@ def _silent_filled(source: Source) -> Source:
     return replace(source, series=replace(source.series, values=values), notes=(*source.notes, told))
 
 
-def forecaster_of(folder: Path | None, series: Series) -> OnnxForecaster:
-    """The bundle in `folder`, or the general one. Raises Usage where it is none, or was not fitted for the series."""
+def opened(folder: Path | None) -> OnnxForecaster:
+    """The bundle in `folder`, or the general one. Raises Usage where it is none."""
     otherwise = open_later(read_bundle(SEASONAL), str(SEASONAL))
     if folder is None:
         return load_forecaster(GENERAL, otherwise=otherwise)
     try:
-        found = load_forecaster(folder, otherwise=otherwise)
+        return load_forecaster(folder, otherwise=otherwise)
     except BundleInvalid as refusal:
         raise Usage(f"--bundle {str(folder)!r}: {refusal}") from None
-    if not found.serves(trigger_key(series)):
+
+
+def serves(forecaster: OnnxForecaster, series: Series) -> None:
+    """Raises Usage where the bundle was fitted for other series."""
+    if not forecaster.serves(trigger_key(series)):
         raise Usage(
-            f"--bundle {str(folder)!r}: {found.model} was fitted for {_some(found.manifest.series)}, "
+            f"--bundle: {forecaster.model} was fitted for {_some(forecaster.manifest.series)}, "
             f"not for {trigger_key(series).removesuffix('/replay')!r}"
         )
-    return found
 
 
 def case_of(source: Source, wishes: Wishes, forecaster: OnnxForecaster) -> Case:

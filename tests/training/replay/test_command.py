@@ -259,6 +259,7 @@ def nobody() -> str:
 
 FILE = ("--data", "shop.csv", "--series", "web")
 USUAL = (*FILE, "--threshold", "150")
+NOWHERE = ("--query", "up", "--threshold", "1", "--prometheus", "NOBODY")
 
 
 @pytest.mark.parametrize(
@@ -268,7 +269,9 @@ USUAL = (*FILE, "--threshold", "150")
         ((*USUAL, "--query", "up"), 2, "or --scaledobject FILE.yaml, not --data and --query"),
         ((*USUAL, "--prometheus", "http://x"), 2, "--data and --prometheus: demand comes from one of them"),
         (("--query", "up", "--threshold", "1"), 2, "--query: give --prometheus URL"),
-        (("--query", "up", "--threshold", "1", "--prometheus", "NOBODY"), 3, "127.0.0.1"),
+        (NOWHERE, 3, "127.0.0.1"),
+        ((*NOWHERE, "--timezone", "Mars"), 2, "--timezone 'Mars': must be an IANA name"),
+        ((*NOWHERE, "--bundle", "empty"), 2, "--bundle 'empty': "),
         (("--scaledobject", "absent.yaml"), 2, "--scaledobject 'absent.yaml': No such file or directory"),
         (("--scaledobject", "serverless.yaml"), 2, "the trigger names no serverAddress: give --prometheus URL"),
         (("--data", "absent.csv", "--threshold", "1"), 2, "absent.csv: cannot be read: "),
@@ -287,7 +290,7 @@ USUAL = (*FILE, "--threshold", "150")
         ((*USUAL, "--start-up", "soon"), 2, "--start-up 'soon': 'soon' is not a positive duration"),
         ((*USUAL, "--start-up", "3h"), 2, "--start-up 10800 s: with two syncs"),
         ((*USUAL, "--slo", "fast"), 2, "--slo 'fast': must be as 'short minutes per week <= 5'"),
-        ((*USUAL, "--timezone", "Mars"), 2, "timezone='Mars': must be an IANA name"),
+        ((*USUAL, "--timezone", "Mars"), 2, "--timezone 'Mars': must be an IANA name"),
         ((*USUAL, "--every", "20s"), 2, "--every '20s': must be a duration from 15s to 600s, a multiple of 15s"),
         ((*USUAL, "--patience", "2h"), 2, "--patience '2h': must be a duration from 0s to 3600s"),
         ((*USUAL, "--patience", "much"), 2, "--patience 'much': must be a duration"),

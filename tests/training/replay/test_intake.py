@@ -16,7 +16,7 @@ from scaler.plan.hpa import Hpa
 from tests.training.recording import write_values
 from training.data.load import DAY_SECONDS, DataError, Series
 from training.replay.doubts import of_query
-from training.replay.intake import Source, Wishes, case_of, default_cache, forecaster_of, of_file, window_seconds
+from training.replay.intake import Source, Wishes, case_of, default_cache, of_file, opened, serves, window_seconds
 from training.replay.judge import Case
 from training.replay.start_up import Constant, StartUp, start_up
 from training.replay.whole import appearing, why_not
@@ -332,12 +332,22 @@ def test_series_that_cannot_be_used(tmp_path: Path, name: str, words: str) -> No
 def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
     """The flag is named, and what differs."""
     with pytest.raises(Usage, match=r"--bundle .*: bundle .* refused"):
-        forecaster_of(tmp_path, source(wave(3)).series)
+        opened(tmp_path)
+
+
+def test_a_bundle_that_was_fitted_to_other_series() -> None:
+    """Both are named."""
+    bundle = read_bundle(SEASONAL)
+    other = open_later(
+        replace(bundle, manifest=bundle.manifest.model_copy(update={"series": ("north/shop",)})), "other"
+    )
+    with pytest.raises(Usage, match=r"--bundle: .* was fitted for 'north/shop', not for '.*/web'"):
+        serves(other, source(wave(3)).series)
 
 
 def test_without_a_bundle_the_general_one_forecasts() -> None:
     """As for a trigger that names none."""
-    assert forecaster_of(None, source(wave(3)).series).manifest.name == "general"
+    assert opened(None).manifest.name == "general"
 
 
 def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
