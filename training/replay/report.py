@@ -200,7 +200,7 @@ def _direction(direction: Direction) -> str:
 
 
 def summary(judged: Judged) -> dict[str, Any]:
-    """Every figure of the page, for JSON: names are stable, times are seconds since the epoch, NaN is None."""
+    """Every figure of the page, for JSON; see docs/replay.md. Names are stable, NaN is None."""
     case, series = judged.case, judged.case.demand.series
     picked = telling.recommended(judged)
     today, mine = (judged.ran[name].scores for name in (TODAY, picked))
@@ -218,7 +218,8 @@ def summary(judged: Judged) -> dict[str, Any]:
         "searched": _span(judged.searched),
         "excluded": [_span(span) for span in case.excluded],
         "notes": case.notes,
-        "recommended": _slug(picked),
+        "recommended": None if judged.verdict is Verdict.DO_NOT else _slug(picked),
+        "compared": _slug(picked),
         "trigger": telling.trigger_metadata(judged),
         "trigger_yaml": telling.trigger_yaml(judged),
         "change_from_today": {field: _ratio(getattr(mine, field), getattr(today, field)) - 1 for field in FIELDS},
@@ -271,7 +272,7 @@ def _assumed(case: Case) -> dict[str, Any]:
 
 def _day(judged: Judged, index: int) -> dict[str, Any]:
     told: dict[str, Any] = {"date": str(telling.date_of(judged.world, index))}
-    for role, name in (("today", TODAY), ("recommended", telling.recommended(judged))):
+    for role, name in (("today", TODAY), ("headway", telling.recommended(judged))):
         by_day = judged.ran[name].scores.by_day
         told[f"{role}_unserved_share"] = _ratio(by_day.unserved_D[index], by_day.demand_D[index])
         told[f"{role}_short_minutes"] = by_day.short_minutes_D[index]

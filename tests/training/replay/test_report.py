@@ -347,6 +347,25 @@ def test_json_has_every_figure_and_no_nan(judged: Judged) -> None:
     assert sum(day["today_short_minutes"] for day in told["by_day"]) == pytest.approx(today.short_minutes)
 
 
+@pytest.mark.parametrize(("verdict", "recommended"), [(Verdict.ENABLE, "headway"), (Verdict.DO_NOT, None)])
+def test_json_recommends_what_the_verdict_does(judged: Judged, verdict: Verdict, recommended: str | None) -> None:
+    """Nothing where it is no; what was compared is told all the same."""
+    told = summary(replace(judged, verdict=verdict))
+    assert (told["recommended"], told["compared"]) == (recommended, "headway")
+
+
+def test_the_docs_name_every_key_of_the_json(judged: Judged) -> None:
+    """In their order; of what has keys of its own, those too."""
+    text = (Path(__file__).parents[3] / "docs" / "replay.md").read_text()
+    section = text.partition("## For machines")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
+    told = summary(judged)
+    assert [key for keys, _ in rows for key in re.findall(r"`(\w+)`", keys)] == list(told)
+    inner = {*told["policies"]["today"], *told["by_day"][0], *told["assumed"], *told["judged"]}
+    inner |= {*told["against_reactive"]["headway"], *told["against_reactive"]["headway"]["saved"]}
+    assert inner <= set(re.findall(r"`(\w+)`", section))
+
+
 def test_the_page_stands_where_nothing_can_be_compared(judged: Judged) -> None:
     """Unknown intervals, nothing unserved at all, and a single day are said, not drawn wrongly."""
     one = with_days(within(judged, 1, 2), [0.0], [0.0])
