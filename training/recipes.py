@@ -109,6 +109,24 @@ def ensemble(effort: Effort) -> Recipe:
     return Recipe(make)
 
 
+def blend(effort: Effort) -> Recipe:
+    """An ensemble with the general bundle among its members: for the grid of one minute."""
+    from training.models.ensemble import Ensemble
+    from training.models.given import GivenCore
+    from training.models.learned import Learned
+    from training.models.seasonal import SeasonalCore
+    from training.models.torch_model.core import mlp as network
+    from training.models.torch_model.fit import Fitting
+    from training.models.xgboost import Boosting, XgboostCore
+
+    def make(task: Task) -> Model:
+        trees = XgboostCore(task, Boosting(threads=effort.threads))
+        members = (GivenCore(task), trees, network(Fitting(threads=effort.threads)), SeasonalCore(task))
+        return Learned(Ensemble(members, task, name="blend"), task, effort.threads)
+
+    return Recipe(make)
+
+
 RECIPES: dict[str, Callable[[Effort], Recipe]] = {
     "naive": naive,
     "prophet": prophet,
@@ -116,6 +134,7 @@ RECIPES: dict[str, Callable[[Effort], Recipe]] = {
     "xgboost": xgboost,
     "mlp": mlp,
     "ensemble": ensemble,
+    "blend": blend,
     "lstm": lstm,
     "transformer": transformer,
 }

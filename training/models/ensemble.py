@@ -37,9 +37,10 @@ class Ensemble:
     out, with weight 0.
     """
 
-    name = "ensemble"
-
-    def __init__(self, members: Sequence[Core], task: Task, shares: Sequence[float] | None = None) -> None:
+    def __init__(
+        self, members: Sequence[Core], task: Task, shares: Sequence[float] | None = None, name: str = "ensemble"
+    ) -> None:
+        self.name = name
         self._members = tuple(members)
         self._shares = shares
         self._fitted = self._members

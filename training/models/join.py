@@ -7,6 +7,9 @@ from scaler.bundle.signature import PEAKS, QUANTILES
 from training import graph
 from training.features.extract import CEILING, KNOWN, MIDDLE, UNIT
 
+CORE_OUTPUT = "core/scaled"
+"""what the core says, within the whole graph"""
+
 
 def joined(features: bytes, core: bytes, head: bytes) -> bytes:
     """The three graphs in a row. The core's inputs may be any of the features' outputs."""
@@ -15,9 +18,9 @@ def joined(features: bytes, core: bytes, head: bytes) -> bytes:
     taken = [value.name.removeprefix("core/") for value in second.graph.input]
     kept = (MIDDLE, UNIT, KNOWN, CEILING)
     both = compose.merge_models(
-        first, second, io_map=[(name, f"core/{name}") for name in taken], outputs=[*kept, "core/scaled"]
+        first, second, io_map=[(name, f"core/{name}") for name in taken], outputs=[*kept, CORE_OUTPUT]
     )
-    links = [("core/scaled", "head/scaled"), *((name, f"head/{name}") for name in kept)]
+    links = [(CORE_OUTPUT, "head/scaled"), *((name, f"head/{name}") for name in kept)]
     whole = compose.merge_models(both, third, io_map=links)
     for tensor in (QUANTILES, PEAKS):
         _rename(whole.graph, f"head/{tensor.name}", tensor.name)

@@ -1,0 +1,88 @@
+"""The learned part of the general bundle as a core that needs no fit, to stand in an ensemble beside one's own.
+
+Axes: N windows, K targets, Q levels.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.shape_inference
+from onnx.utils import Extractor
+
+from scaler.bundle import Manifest, read_bundle
+from scaler.forecast.catalog import GENERAL
+from scaler.forecast.onnx_forecaster import open_graph, run
+from scaler.series import Floats
+from training.data.load import DataError
+from training.features.extract import FEATURES, SEASONAL, SEQUENCE, Seen
+from training.models import Progress
+from training.models.join import CORE_OUTPUT
+from training.models.learned import CHUNK
+from training.task import Task
+
+
+class GivenCore:
+    """What the bundle in `folder` has learned, see `training.models.learned.Core`; it must read the task's grid.
+
+    Raises DataError where it reads another.
+    """
+
+    def __init__(self, task: Task, folder: Path = GENERAL) -> None:
+        bundle = read_bundle(folder)
+        _same_task(bundle.manifest, task)
+        self.name = bundle.manifest.name
+        self._graph = _core_of(bundle.graph)
+        self._open = open_graph(self._graph, self.name)
+
+    def fit(
+        self,
+        seen: Seen,
+        target_NK: Floats,
+        held_out: Seen,
+        held_out_target_NK: Floats,
+        levels: tuple[float, ...],
+        seed: int,
+        progress: Progress,
+    ) -> Mapping[str, float]:
+        """It has learned before."""
+        return {}
+
+    def predict(self, seen: Seen) -> Floats:
+        """[N, K, Q]"""
+        chunks = (slice(start, start + CHUNK) for start in range(0, len(seen), CHUNK))
+        return np.concatenate([self._said(seen.take(rows)) for rows in chunks])
+
+    def _said(self, seen: Seen) -> Floats:
+        known = {FEATURES: seen.features_NF, SEQUENCE: seen.sequence_NPC, SEASONAL: seen.seasonal_NKQ}
+        inputs = {name: values for name, values in known.items() if values is not None}
+        asked = {wanted.name: inputs[wanted.name] for wanted in self._open.get_inputs()}
+        return np.asarray(run(self._open, asked, self.name)["scaled"], np.float32)
+
+    def to_onnx(self) -> bytes:
+        """As it lies in the bundle."""
+        return self._graph
+
+
+def _same_task(manifest: Manifest, task: Task) -> None:
+    wanted = task.manifest(manifest.name, manifest.version)
+    for field in ("step_seconds", "steps", "coarse_seconds", "coarse_steps", "horizon_steps", "peak_steps", "levels"):
+        mine, theirs = getattr(wanted, field), getattr(manifest, field)
+        if mine != theirs:
+            raise DataError(
+                f"the bundle {manifest.name} was made for {field} = {theirs}, here it is {mine}: a blend needs both "
+                "equal; take the recipe ensemble"
+            )
+
+
+@cache
+def _core_of(whole: bytes) -> bytes:
+    """The nodes between features and head of a graph that `training.models.join` has made."""
+    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(whole))
+    core = Extractor(model).extract_model([FEATURES, SEQUENCE, SEASONAL], [CORE_OUTPUT])
+    for node in core.graph.node:
+        node.output[:] = ["scaled" if name == CORE_OUTPUT else name for name in node.output]
+    core.graph.output[0].name = "scaled"
+    return bytes(core.SerializeToString(deterministic=True))
