@@ -26,6 +26,7 @@ from scaler.history import MetricSource
 from scaler.history.table import HistoryTable
 from scaler.plan.follow import follow
 from scaler.plan.hpa import SYNC_SECONDS
+from scaler.plan.surge import watch
 from scaler.replicas import Replicas
 from scaler.series import Forecast, Observation, Outlook
 from scaler.store import Store
@@ -327,9 +328,10 @@ class Refresh:
             now = self._clock.now()
             for tracked in chunk:
                 _follow(tracked, now)
+                _watch(tracked, self._settings.interval_seconds)
             counts_from = now + self._settings.publish_grace_seconds
             outlooks = {
-                t.key: Outlook(counts_from, t.observation, t.forecast, t.told, t.replicas)
+                t.key: Outlook(counts_from, t.observation, t.forecast, t.told, t.replicas, t.surge.growth)
                 for t in chunk
                 if t.observation is not None or t.forecast is not None
             }
@@ -376,6 +378,11 @@ def _follow(tracked: Tracked, now: float) -> None:
     newest = tracked.watched.upcoming or tracked.watched.current
     answered = None if newest is None else newest.plan.planned
     tracked.followed = follow(tracked.followed, answered, tracked.trigger.threshold, now)
+
+
+def _watch(tracked: Tracked, refresh_seconds: float) -> None:
+    """See whether demand outgrows its forecasts."""
+    tracked.surge = watch(tracked.surge, tracked.trigger, tracked.observation, tracked.forecast, refresh_seconds)
 
 
 def _put(table: HistoryTable, rows: Sequence[tuple[Tracked, float]], at: float) -> None:

@@ -130,3 +130,5 @@ class Outlook:
     """why the observation is old or missing, in the source's own words; empty when all is well"""
     replicas: int | None = None
     """what the workload has, if the HPA followed our answers so far; None while nobody has followed it"""
+    growth: float = 1.0
+    """what forecasts are to be multiplied by while demand outgrows them, in thousandths; see scaler/plan/surge.py"""

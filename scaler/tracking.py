@@ -9,6 +9,7 @@ from scaler.decide import FURTHEST_AHEAD_SECONDS, Watched
 from scaler.forecast import Choice, Forecaster, Forecasters
 from scaler.history.table import HistoryTable
 from scaler.plan.follow import Followed
+from scaler.plan.surge import NO_SURGE, Surge
 from scaler.series import Forecast, Grid, Observation
 from scaler.status.report import HistoryFacts
 from scaler.trigger import Trigger
@@ -34,6 +35,8 @@ class Tracked:
     observation: Observation | None = None
     followed: Followed | None = None
     """its HPA, as far as our answers tell"""
+    surge: Surge = NO_SURGE
+    """whether its demand outgrows its forecasts"""
     forecast: Forecast | None = None
     trouble: str = ""
     """why the newest observation failed"""

@@ -22,8 +22,8 @@ MARK = b"HWO\x01"
 COUNTS_FROM_OFFSET = 8
 """where the float64 `counts_from` lies, in bytes from the start"""
 
-# mark, flags | counts_from | observation | forecast start, step | H, Q, W, bytes of model | bytes of trouble, replicas
-_HEADER = struct.Struct("<4sB3xd4d2d4HII")
+# mark, flags, growth | counts_from | observation | forecast start, step | H, Q, W, bytes: model | trouble, replicas
+_HEADER = struct.Struct("<4sBxHd4d2d4HII")
 _CHECKSUM = struct.Struct("<I")
 _FLOAT32 = np.dtype("<f4")
 _HAS_OBSERVATION, _HAS_FORECAST, _HAS_PEAKS = 1, 2, 4
@@ -39,17 +39,18 @@ def pack(outlook: Outlook) -> bytes:
     seen = outlook.observation
     observed = (0.0, 0.0, 0.0, 0.0) if seen is None else (seen.at, seen.value, seen.recent_peak, seen.history_peak)
     flags = 0 if seen is None else _HAS_OBSERVATION
+    growth = round(1000 * outlook.growth)
     ends = (len(trouble), outlook.replicas or 0)
     forecast = outlook.forecast
     if forecast is None:
-        header = _HEADER.pack(MARK, flags, outlook.counts_from, *observed, 0.0, 0.0, 0, 0, 0, 0, *ends)
+        header = _HEADER.pack(MARK, flags, growth, outlook.counts_from, *observed, 0.0, 0.0, 0, 0, 0, 0, *ends)
         return _sealed(header + trouble)
     flags |= _HAS_FORECAST if forecast.peaks_WQ is None else _HAS_FORECAST | _HAS_PEAKS
     shape = (*forecast.quantiles_HQ.shape, len(forecast.peak_steps))
     span = (forecast.start, forecast.step_seconds)
     model = forecast.model.encode(errors="replace")
     parts = (
-        _HEADER.pack(MARK, flags, outlook.counts_from, *observed, *span, *shape, len(model), *ends),
+        _HEADER.pack(MARK, flags, growth, outlook.counts_from, *observed, *span, *shape, len(model), *ends),
         _levels_bytes(forecast.levels),
         _bytes(forecast.quantiles_HQ),
         b"" if forecast.peaks_WQ is None else _bytes(forecast.peaks_WQ),
@@ -64,7 +65,7 @@ def unpack(record: bytes) -> Outlook:
     """The outlook that was packed; its arrays are read-only views of `record`. Raises RecordInvalid."""
     if len(record) < _HEADER.size + _CHECKSUM.size:
         raise RecordInvalid(f"a record of {len(record)} bytes is shorter than its header")
-    mark, flags, counts_from, at, value, recent, ever, *rest = _HEADER.unpack_from(record)
+    mark, flags, growth, counts_from, at, value, recent, ever, *rest = _HEADER.unpack_from(record)
     if mark != MARK:
         raise RecordInvalid(f"a record starts with {MARK!r}, this one with {mark!r}")
     if _CHECKSUM.unpack_from(record, len(record) - _CHECKSUM.size)[0] != zlib.crc32(record[: -_CHECKSUM.size]):
@@ -80,7 +81,7 @@ def unpack(record: bytes) -> Outlook:
     elif trouble_at != _HEADER.size:
         raise _misfit(record)
     trouble = record[trouble_at : -_CHECKSUM.size].decode(errors="replace") if trouble_size else ""
-    return Outlook(counts_from, observation, forecast, trouble, replicas or None)
+    return Outlook(counts_from, observation, forecast, trouble, replicas or None, max(growth, 1000) / 1000)
 
 
 def _forecast(record: bytes, start: float, step_seconds: float, flags: int, sizes: list[int], end: int) -> Forecast:

@@ -22,6 +22,10 @@ ENOUGH_COVERED = 0.9
 """
 
 
+GROWS_SECONDS = 60.0
+"""how old the observation may be that demand was seen to grow by"""
+
+
 @dataclass(frozen=True, slots=True)
 class Situation:
     """All that the rules look at. Times are seconds since the epoch, demand is in the units of the trigger's query."""
@@ -42,6 +46,8 @@ class Situation:
     """the quantile of the peak over [now, window_end]; None without forecast"""
     replicas: int | None
     """of the workload, as far as that is known"""
+    growth: float
+    """what the need is to be multiplied by, because demand outgrows its forecasts; 1 where it does not"""
     trouble: tuple[str, ...]
     """sentences: what cannot be relied on, and why"""
 
@@ -71,6 +77,7 @@ def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds
         forecast,
         need,
         outlook.replicas,
+        outlook.growth if last is not None and now - last.at <= GROWS_SECONDS else 1.0,
         tuple(trouble),
     )
 

@@ -32,6 +32,15 @@ def need(situation: Situation, value: float) -> tuple[float, str] | None:
     return situation.need, text
 
 
+def surge(situation: Situation, value: float) -> tuple[float, str] | None:
+    """More than was forecast, where demand has outgrown its forecasts; see scaler/plan/surge.py."""
+    if situation.need is None or not situation.growth > 1:
+        return None
+    return value * situation.growth, (
+        f"demand has outgrown its forecasts for two minutes; its growth is taken to go on: × {situation.growth:.2f}"
+    )
+
+
 def floor(situation: Situation, value: float) -> tuple[float, str] | None:
     """Never below the newest observation: a forecast adds or holds capacity, it never takes the service below that."""
     if situation.observed is None or (situation.forecast is not None and not situation.observed > value):
@@ -41,6 +50,7 @@ def floor(situation: Situation, value: float) -> tuple[float, str] | None:
 
 EXPECT: tuple[tuple[str, Rule], ...] = (
     ("need", need),
+    ("surge", surge),
     ("floor", floor),
     ("hold", hold),
 )

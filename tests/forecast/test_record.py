@@ -34,11 +34,13 @@ def outlook(peaks: bool = True, seen: bool = True, forecast: bool = True, troubl
         model="seasonal@1",
     )
     observation = Observation(at=1_700_000_000.25, value=3.1, recent_peak=4.2, history_peak=1e7) if seen else None
-    return Outlook(1_700_000_001.125, observation, made if forecast else None, trouble, 17 if seen else None)
+    replicas, growth = (17, 1.479) if seen else (None, 1.0)
+    return Outlook(1_700_000_001.125, observation, made if forecast else None, trouble, replicas, growth)
 
 
 def same(a: Outlook, b: Outlook) -> bool:
-    if (a.counts_from, a.observation, a.trouble, a.replicas) != (b.counts_from, b.observation, b.trouble, b.replicas):
+    plain = ("counts_from", "observation", "trouble", "replicas", "growth")
+    if any(getattr(a, name) != getattr(b, name) for name in plain):
         return False
     if a.forecast is None or b.forecast is None:
         return a.forecast is b.forecast
@@ -58,6 +60,20 @@ def test_there_and_back(peaks: bool, seen: bool, forecast: bool, trouble: str) -
     """What comes out equals what went in, to the last bit."""
     before = outlook(peaks, seen, forecast, trouble)
     assert same(unpack(pack(before)), before)
+
+
+@pytest.mark.parametrize("thousandths", range(1000, 2001))
+def test_growth_is_exact_in_thousandths(thousandths: int) -> None:
+    """All replicas answer alike: what one has rounded, the others read to the last bit."""
+    before = replace(outlook(), growth=round(thousandths / 1000, 3))
+    assert unpack(pack(before)).growth == before.growth
+
+
+def test_a_record_from_before_growth_was_known_has_none() -> None:
+    """Its place was empty."""
+    body = bytearray(pack(outlook())[:-4])
+    body[6:8] = b"\0\0"
+    assert unpack(sealed(bytes(body))).growth == 1.0
 
 
 def test_arrays_of_another_type_and_order_are_packed_as_float32() -> None:

@@ -150,4 +150,4 @@ def test_policies_get_more_careful() -> None:
 
 def test_the_list_of_rules_is_the_policy() -> None:
     """The order in which the rules apply is part of what the plan promises."""
-    assert [name for name, _ in RULES] == ["need", "floor", "hold", "dead_band", "step_limit", "absurd"]
+    assert [name for name, _ in RULES] == ["need", "surge", "floor", "hold", "dead_band", "step_limit", "absurd"]

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+import pytest
 from structlog.testing import capture_logs
 
 from scaler.decide import Desk, Watched
@@ -210,6 +211,31 @@ async def test_the_hpa_is_followed_also_where_nobody_asks() -> None:
         assert [one.replicas for one in world.refresh.tracking] == [4]
         await world.pass_time(30)
         assert [one.replicas for one in world.refresh.tracking] == [8]
+
+
+async def test_all_replicas_know_that_demand_outgrows_its_forecasts() -> None:
+    """One sees it, and publishes by how much; all plan with it, and say so."""
+
+    def crowd(at: float) -> float:
+        return 100.0 * 1.1 ** ((at - START) / 60)
+
+    def too_little(_: str, end: float, __: object) -> Forecast:
+        return flat_forecast(end, [crowd(end)] * 30)
+
+    clock, memory = ManualClock(START), Memory()
+    memory.clock = clock.now
+    grace = {"publish_grace_seconds": 1.0}
+    async with (
+        replica(lambda _, at: crowd(at), too_little, MemoryCache("a", memory), clock, **grace) as first,
+        replica(lambda _, at: crowd(at), too_little, MemoryCache("b", memory), clock, **grace) as second,
+    ):
+        one, other = (world.call(threshold="50", leadTime="1m") for world in (first, second))
+        await first.pass_time(200)
+        assert [reason.rule for reason in first.plan(one).reasons] == ["need"]
+        await first.pass_time(50)
+        assert [reason.rule for reason in first.plan(one).reasons] == ["need", "surge"]
+        assert first.plan(one) == second.plan(other)
+        assert other.current.outlook.growth == pytest.approx(1.1**1.5, abs=2e-3)
 
 
 async def test_a_lost_cache_makes_every_replica_work_alone() -> None:

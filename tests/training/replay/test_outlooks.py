@@ -174,10 +174,14 @@ async def filled(refresh: Refresh, watched: Watched) -> None:
 
 
 def recording(gap: bool = False) -> Series:
-    """Two weeks of a noisy daily wave, no two minutes alike; `gap`: 22 minutes of the last hour are not on record."""
+    """Two weeks of a noisy daily wave, no two minutes alike, and a crowd at the end.
+
+    gap: 22 minutes of the last hour are not on record.
+    """
     count = 15 * 1440
     wave = 100 + 60 * np.sin(2 * np.pi * np.arange(count) / 1440)
     values = np.random.default_rng(5).gamma(20, wave / 20).astype(np.float32)
+    values[-80:-60] *= np.geomspace(1, 40, 20, dtype=np.float32)
     if gap:
         values[-52:-30] = np.nan
     return Series("shop", "web", "req", MIDNIGHT + 2.5 * 3600 - 60 * count, 60, values, "Europe/Berlin")
@@ -249,6 +253,7 @@ def replayed(replica: Replica) -> list[Plan]:
 def test_plans_are_those_of_the_desk(replica: Replica) -> None:
     """Every plan with its reasons is what this process would have answered KEDA with."""
     assert replayed(replica)[60:] == replica.plans[60:]
+    assert any(reason.rule == "surge" for plan in replica.plans for reason in plan.reasons)
 
 
 def test_a_gap_is_seen_as_the_refresh_sees_it(with_gap: Replica) -> None:

@@ -8,6 +8,7 @@ from scaler.decide import decide
 from scaler.plan import Plan
 from scaler.plan.follow import Followed, follow
 from scaler.plan.hpa import SYNC_SECONDS
+from scaler.plan.surge import NO_SURGE, watch
 from scaler.series import Forecast, Observation, Outlook
 from scaler.trigger import Trigger
 from training.replay.outlooks import Forecasts
@@ -48,6 +49,7 @@ class Headway:
         self._refresh_K = world.refresh_K.tolist()
         self._outlooks = outlooks
         self._followed: Followed | None = None
+        self._surge = NO_SURGE
         self._asked = -1
         self._plan: Plan | None = None
         self._answer = Answer((), active=False)
@@ -78,5 +80,7 @@ class Headway:
         answered = self._plan.planned if self._plan else None
         self._followed = follow(self._followed, answered, self.trigger.threshold, now)
         replicas = self._followed.replicas if self._followed else None
-        outlook = Outlook(now, self._outlooks.observations[k], self._outlooks.forecasts[k], replicas=replicas)
+        seen, forecast = self._outlooks.observations[k], self._outlooks.forecasts[k]
+        self._surge = watch(self._surge, self.trigger, seen, forecast, SYNC_SECONDS)
+        outlook = Outlook(now, seen, forecast, replicas=replicas, growth=self._surge.growth)
         return decide(self.trigger, outlook, now, SYNC_SECONDS)

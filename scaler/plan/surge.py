@@ -1,0 +1,86 @@
+"""Does demand outgrow its forecasts? A crowd that no history knows of doubles demand within a quarter of an hour, and
+every forecast says a little more than there is now, and is too late. Pure.
+
+Demand has outgrown its forecasts where for two minutes it lay above the 0.9 quantile of the peak that was forecast a
+lead time before. Then its growth is taken to go on for one and a half lead times, to twice as much at most. What that
+did, and what else was tried, is told in docs/decisions/0012.
+"""
+
+import math
+from typing import NamedTuple
+
+from scaler.plan.demand import peak_quantile
+from scaler.plan.fallback import window_end
+from scaler.series import Forecast, Observation
+from scaler.trigger import Trigger
+
+LEVEL = 0.9
+BETWEEN_SECONDS = 60.0
+"""one observation in so much time is looked at"""
+LASTS_SECONDS = 120.0
+"""above the forecasts for so long is no chance"""
+GOES_ON = 1.5
+"""lead times that growth is taken to go on"""
+MOST = 2.0
+"""times what was forecast"""
+
+
+class Seen(NamedTuple):
+    """An observation, with the peak that was forecast then; None without forecast."""
+
+    at: float
+    value: float
+    forecast_peak: float | None
+
+
+class Surge(NamedTuple):
+    """What is remembered of a trigger's last minutes. growth: what forecasts are to be multiplied by, 1 to `MOST`."""
+
+    seen: tuple[Seen, ...] = ()
+    growth: float = 1.0
+
+
+NO_SURGE = Surge()
+
+
+def watch(
+    before: Surge,
+    trigger: Trigger,
+    observation: Observation | None,
+    forecast: Forecast | None,
+    refresh_seconds: float,
+) -> Surge:
+    """`before`, with the newest observation; the same where it brings none, or one too soon after the last."""
+    if observation is None or (before.seen and observation.at < before.seen[-1].at + BETWEEN_SECONDS):
+        return before
+    at = observation.at
+    peak = None
+    if forecast is not None:
+        peak = peak_quantile(forecast, LEVEL, at, window_end(trigger, at, refresh_seconds))
+    oldest = at - LASTS_SECONDS - trigger.lead_time_seconds - BETWEEN_SECONDS
+    seen = (*(one for one in before.seen if one.at > oldest), Seen(at, observation.value, peak))
+    return Surge(seen, growth(seen, trigger.lead_time_seconds))
+
+
+def growth(seen: tuple[Seen, ...], lead_seconds: float) -> float:
+    """What forecasts are to be multiplied by: 1 unless demand has outgrown them. In thousandths.
+
+    | lead time 2m; forecast 2 minutes before, each time: 100 | 100, 110, 120 | 105, 110, 120 | 110, 150, 220 |
+    | growth                                                  | 1             | 1.222         | 2             |
+    """
+    newest = seen[-1]
+    recent = [one for one in seen if one.at >= newest.at - LASTS_SECONDS]
+    lasted = newest.at - recent[0].at
+    if lasted < LASTS_SECONDS or len(recent) <= LASTS_SECONDS / BETWEEN_SECONDS:
+        return 1.0
+    for one in recent:
+        peak = _forecast_before(seen, one.at - lead_seconds)
+        if peak is None or not math.inf > one.value > max(peak, 0.0):
+            return 1.0
+    grown = GOES_ON * lead_seconds / lasted * math.log(newest.value / recent[0].value)
+    return round(math.exp(min(max(grown, 0.0), math.log(MOST))), 3)
+
+
+def _forecast_before(seen: tuple[Seen, ...], moment: float) -> float | None:
+    """The peak that was forecast at that moment, or last before."""
+    return next((one.forecast_peak for one in reversed(seen) if one.at <= moment), None)
