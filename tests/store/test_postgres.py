@@ -1,8 +1,9 @@
 """PostgreSQL when things go wrong: away, silent, back again, not ours to change."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
 import asyncpg
 import pytest
@@ -13,6 +14,7 @@ from scaler.store.database import Postgres
 from scaler.store.sql_store import SqlStore
 from tests.servers.postgres import PostgresServer, postgres_server
 
+T = TypeVar("T")
 APP = WatchedRecord("shop/app/0f", "shop", "app", {"query": "sum(x)"}, 100.0)
 pytestmark = pytest.mark.server
 
@@ -81,20 +83,22 @@ async def test_a_paused_server_is_given_up_on_and_used_again(server: PostgresSer
     """A server that holds its connections but answers nothing is unavailable in bounded time, on old and new ones."""
     url = server.fresh_database()
     async with store_at(url, 0.3) as used, store_at(url, 0.3) as fresh:
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    await works(used)
-                    break
-                except StoreUnavailable:
-                    continue
+        await soon(lambda: works(used))
         server.pause()
         for store in (used, fresh):
             with pytest.raises(StoreUnavailable, match="no answer in time"):
                 await asyncio.wait_for(store.watched(0.0), 15)
         server.resume()
-        assert await used.watched(0.0) == [APP]
-        assert await fresh.watched(0.0) == [APP]
+        for store in (used, fresh):
+            assert await soon(lambda store=store: store.watched(0.0)) == [APP]
+
+
+async def soon(asked: Callable[[], Awaitable[T]]) -> T:
+    """Its answer, within ten seconds: a busy machine may take longer than the store's own timeout once or twice."""
+    async with asyncio.timeout(10):
+        while True:
+            with suppress(StoreUnavailable):
+                return await asked()
 
 
 async def test_a_database_that_does_not_exist_is_unavailable(server: PostgresServer) -> None:

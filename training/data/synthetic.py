@@ -175,6 +175,32 @@ def spikes(per_day: float = 2.0, height: float = 3.0, minutes: float = 10.0, ris
     return apply
 
 
+def crowds(
+    per_day: float = 1.0, height: float = 2.0, rise_minutes: float = 30.0, stay_minutes: float = 60.0
+) -> Ingredient:
+    """Crowds at random moments: demand grows by about `height` times itself, each minute by the same share, and stays.
+
+    They take half as long again to go. Height and times of each lie between half and twice the usual ones.
+    """
+
+    def apply(demand: Demand, clock: Clock, random: Random) -> Demand:
+        gain = np.zeros(len(clock))
+        step = np.arange(len(clock))
+        for begin in random.integers(0, len(clock), random.poisson(per_day * clock.days)):
+            rise, stay, fall = (
+                max(1.0, clock.steps(minutes) * 2 ** random.uniform(-1, 1))
+                for minutes in (rise_minutes, stay_minutes, 1.5 * rise_minutes)
+            )
+            here = slice(int(begin), int(begin + rise + stay + fall) + 1)
+            since = step[here] - begin
+            shape = np.clip(np.minimum(since / rise, (rise + stay + fall - since) / fall), 0, 1)
+            gain[here] = np.maximum(gain[here], np.log1p(height * 2 ** random.uniform(-1, 1)) * shape)
+        crowded: Demand = demand * np.exp(gain)
+        return crowded
+
+    return apply
+
+
 def batch(
     every_minutes: float = 60.0, at_minute: float = 0.0, lasts_minutes: float = 5.0, height: float = 2.0
 ) -> Ingredient:
@@ -337,6 +363,11 @@ def _drift(days: float, random: Random) -> list[Ingredient]:
     return chosen
 
 
+def crowd(random: Random) -> Ingredient:
+    """Crowds of one kind."""
+    return crowds(_between(random, 0.2, 8), _between(random, 0.3, 8), _between(random, 4, 90), _between(random, 5, 180))
+
+
 def _events(kind: str, days: float, random: Random) -> list[Ingredient]:
     chosen: list[Ingredient] = []
     if kind == "bursty":
@@ -344,6 +375,8 @@ def _events(kind: str, days: float, random: Random) -> list[Ingredient]:
         chosen += [spikes(_between(random, 0.3, 24), size, lasts, _between(random, 0.5, min(10, lasts + 1)))]
     elif random.random() < 0.4:
         chosen += [spikes(_between(random, 0.05, 1), _between(random, 0.3, 3), _between(random, 2, 60))]
+    if random.random() < 0.3:
+        chosen += [crowd(random)]
     if kind == "queue" and random.random() < 0.7:
         chosen += [on_off(_between(random, 5, 600), _between(random, 5, 900), random.choice([0.0, 0.0, 0.1]))]
     if random.random() < (0.6 if kind == "queue" else 0.25):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from training.data.load import Series
-from training.data.synthetic import population
+from training.data.synthetic import Clock, crowd, population
 from training.data.windows import Past, Windows
 from training.evaluate.cases import together
 from training.evaluate.folds import Part, windows_of
@@ -47,6 +47,8 @@ HELD_OUT = 0.15
 """the last share of each record, for early stopping"""
 SYNTHETIC, SYNTHETIC_DAYS, SYNTHETIC_WINDOWS = 160, 28, 120
 MIXTURES, MIXTURE_WINDOWS = 60, 200
+CROWDED = 0.5
+"""share of the mixtures that crowds come to"""
 SHORTENED = 0.2
 """share of the training windows whose history is cut"""
 SHORTEST_SECONDS, LONGEST_SECONDS = 3600, 7 * DAY_SECONDS
@@ -69,7 +71,7 @@ def training_windows(series: Sequence[Series], task: Task, seed: int = SEED) -> 
 def mixtures(series: Sequence[Series], count: int, seed: int) -> tuple[Series, ...]:
     """Sums of two or three series, each at its own size, share and offset of whole days; gaps of any are gaps.
 
-    As long as the shortest of its parts. Those of one system may be mixed.
+    As long as the shortest of its parts. Those of one system may be mixed. Crowds come to half of them.
     """
     random = np.random.default_rng([seed, 1997])
     return tuple(_mixture(series, number, random) for number in range(count))
@@ -88,6 +90,9 @@ def _mixture(series: Sequence[Series], number: int, random: np.random.Generator)
         piece = one.values[first : first + length].astype(np.float64)
         mixed += part * piece / max(float(np.nanmean(piece)), 1e-12)
     first_part: Series = chosen[0]
+    if random.random() < CROWDED:
+        clock = Clock(length / day, first_part.step_seconds, first_part.start)
+        mixed = crowd(random)(mixed, clock, random)
     return replace(first_part, system="mixed", name=f"mixture-{number:03d}", values=(100 * mixed).astype(np.float32))
 
 

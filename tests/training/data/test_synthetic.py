@@ -9,6 +9,7 @@ from training.data.synthetic import (
     Clock,
     batch,
     counted,
+    crowds,
     daily,
     fluctuation,
     gaps,
@@ -125,6 +126,19 @@ def test_spikes_come_and_decay() -> None:
     highest = demand.argmax()
     assert (demand[highest + 7] - 100) / (demand[highest] - 100) == pytest.approx(0.5, abs=0.1)
     assert demand.min() >= 100
+
+
+def test_crowds_gather_stay_and_go() -> None:
+    """Each minute by the same share, within half to twice the time told; between two there is nothing of them."""
+    demand = values(crowds(per_day=0.2, height=3, rise_minutes=30, stay_minutes=60))
+    grows = demand[1:] / demand[:-1]
+    up = np.flatnonzero(grows > 1 + 1e-6)
+    first = np.split(up, np.flatnonzero(np.diff(up) > 1) + 1)[0]
+    assert 15 <= len(first) <= 61
+    assert grows[first][1:-1] == pytest.approx(grows[first][1], rel=1e-3)
+    assert 100 * (1 + 1.5) <= demand[first[-1] + 1] <= 100 * (1 + 6) * 1.001
+    assert np.median(demand) == 100
+    assert demand.min() == 100
 
 
 def test_batch_jobs_start_at_their_minute() -> None:

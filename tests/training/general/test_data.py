@@ -18,8 +18,9 @@ def windows(one: Series, task: Task = TASK) -> Windows:
     return windows_of([Part(one, one.start, one.end)], task, 20)
 
 
-def test_a_mixture_is_as_long_as_its_shortest_part_and_of_no_size() -> None:
+def test_a_mixture_is_as_long_as_its_shortest_part_and_of_no_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its mean says nothing of how large the parts were, and the same seed gives the same mixtures."""
+    monkeypatch.setattr(data, "CROWDED", 0.0)
     parts = [series("small", 6, 1), series("large", 9, 1e6), series("long", 20, 50)]
     found = mixtures(parts, 5, seed=1)
     assert {len(one.values) for one in found} <= {6 * 96, 9 * 96}
@@ -28,6 +29,18 @@ def test_a_mixture_is_as_long_as_its_shortest_part_and_of_no_size() -> None:
     assert all(np.array_equal(one.values, other.values) for one, other in zip(found, again, strict=True))
     assert len({one.values.tobytes() for one in found}) == 5
     assert mixtures(parts, 1, seed=2)[0].values.tobytes() not in {one.values.tobytes() for one in found}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_crowds_come_to_mixtures(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Then there is more of the demand for a while, and never less."""
+    parts, found = [series("small", 6, 1), series("large", 9, 1e6)], []
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(data, "CROWDED", share)
+        found += [mixtures(parts, 1, seed)[0].values]
+    more = found[1] / found[0]
+    assert more.min() == pytest.approx(1, abs=1e-5)
+    assert more.max() > 1.1
 
 
 def test_a_gap_of_one_part_is_a_gap_of_the_mixture() -> None:
