@@ -293,8 +293,8 @@ def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> 
     """The verdict, and a sentence for each reason.
 
     The default is recommended where it wins for no more than today's cost, or, without an SLO, at any cost where
-    today's trigger serves badly; then the tuned trigger where it wins; then the default at any cost. The reasons tell
-    what it costs.
+    today's trigger serves badly; then the tuned trigger where it wins and is another one; then the default at any cost.
+    The reasons tell what it costs.
     """
     today = ran[TODAY].scores
     if today.days < FEWEST_DAYS:
@@ -309,9 +309,16 @@ def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> 
     )
     for name, verdict, affordable in choices:
         found = ran[name].scores
-        if against[name].wins and _serves(found, today, case.slo) and found.replica_hours <= affordable:
+        is_new = name == DEFAULT or not _found_the_default(ran)
+        if is_new and against[name].wins and _serves(found, today, case.slo) and found.replica_hours <= affordable:
             return verdict, (_compared(found, today), *_equal(against[name], found), *_about_slo(found, case.slo))
     return Verdict.DO_NOT, _why_not(ran, against, case)
+
+
+def _found_the_default(ran: dict[str, Ran]) -> bool:
+    """Whether the search ended where it began."""
+    default, tuned = (ran[name].entry for name in (DEFAULT, TUNED))
+    return isinstance(default, HeadwayEntry) and isinstance(tuned, HeadwayEntry) and default.trigger == tuned.trigger
 
 
 def _serves(found: Scores, today: Scores, wanted: Slo | None) -> bool:

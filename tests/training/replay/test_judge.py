@@ -240,6 +240,15 @@ def test_who_is_served_badly_needs_service() -> None:
     assert verdict_of(badly, win, replace(judged().case, slo=Slo(5.0)))[0] is Verdict.WITH_SETTINGS
 
 
+def test_a_search_that_ends_with_the_default_recommends_it() -> None:
+    """There are no settings to enable it with."""
+    dear = entries(DEAR, DEAR)
+    same = dear | {TUNED: replace(dear[TUNED], entry=HeadwayEntry(dear[DEFAULT].entry.trigger, TUNED))}
+    win = {DEFAULT: WINS, TUNED: WINS}
+    found = [verdict_of(ran, win, judged().case)[0] for ran in (dear, same)]
+    assert found == [Verdict.WITH_SETTINGS, Verdict.ENABLE]
+
+
 def test_too_few_days_are_not_called_bad_service() -> None:
     """Whoever wins and serves is not told that it does not serve enough."""
     few = entries(GOOD, GOOD)
