@@ -5,9 +5,13 @@ Heavy packages are imported by the recipe that needs them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from training.models import Model
 from training.task import Task
+
+if TYPE_CHECKING:
+    from training.models.learned import Core
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,37 +98,27 @@ def xgboost(effort: Effort) -> Recipe:
 
 def ensemble(effort: Effort) -> Recipe:
     """Boosted trees, a small network and the seasonal model, weighted per lead bucket."""
-    from training.models.ensemble import Ensemble
-    from training.models.learned import Learned
-    from training.models.seasonal import SeasonalCore
-    from training.models.torch_model.core import mlp as network
-    from training.models.torch_model.fit import Fitting
-    from training.models.xgboost import Boosting, XgboostCore
-
-    def make(task: Task) -> Model:
-        trees = XgboostCore(task, Boosting(threads=effort.threads))
-        members = (trees, network(Fitting(threads=effort.threads)), SeasonalCore(task))
-        return Learned(Ensemble(members, task), task, effort.threads)
-
-    return Recipe(make)
+    return Recipe(lambda task: _weighted("ensemble", task, effort))
 
 
 def blend(effort: Effort) -> Recipe:
     """An ensemble with the general bundle among its members: for the grid of one minute."""
-    from training.models.ensemble import Ensemble
     from training.models.given import GivenCore
+
+    return Recipe(lambda task: _weighted("blend", task, effort, GivenCore(task)))
+
+
+def _weighted(name: str, task: Task, effort: Effort, *others: "Core") -> Model:
+    from training.models.ensemble import Ensemble
     from training.models.learned import Learned
     from training.models.seasonal import SeasonalCore
     from training.models.torch_model.core import mlp as network
     from training.models.torch_model.fit import Fitting
     from training.models.xgboost import Boosting, XgboostCore
 
-    def make(task: Task) -> Model:
-        trees = XgboostCore(task, Boosting(threads=effort.threads))
-        members = (GivenCore(task), trees, network(Fitting(threads=effort.threads)), SeasonalCore(task))
-        return Learned(Ensemble(members, task, name="blend"), task, effort.threads)
-
-    return Recipe(make)
+    trees = XgboostCore(task, Boosting(threads=effort.threads))
+    members: tuple[Core, ...] = (trees, network(Fitting(threads=effort.threads)), SeasonalCore(task), *others)
+    return Learned(Ensemble(members, task, name=name), task, effort.threads)
 
 
 RECIPES: dict[str, Callable[[Effort], Recipe]] = {

@@ -73,12 +73,14 @@ def growth(seen: tuple[Seen, ...], lead_seconds: float) -> float:
     lasted = newest.at - recent[0].at
     if lasted < LASTS_SECONDS or len(recent) <= LASTS_SECONDS / BETWEEN_SECONDS:
         return 1.0
+    if not newest.value > recent[0].value:
+        return 1.0
     for one in recent:
         peak = _forecast_before(seen, one.at - lead_seconds)
         if peak is None or not math.inf > one.value > max(peak, 0.0):
             return 1.0
     grown = GOES_ON * lead_seconds / lasted * math.log(newest.value / recent[0].value)
-    return round(math.exp(min(max(grown, 0.0), math.log(MOST))), 3)
+    return round(math.exp(min(grown, math.log(MOST))), 3)
 
 
 def _forecast_before(seen: tuple[Seen, ...], moment: float) -> float | None:

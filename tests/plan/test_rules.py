@@ -52,8 +52,11 @@ triggers = st.builds(
     policy=st.sampled_from(PolicyName),
     mode=st.sampled_from(Mode),
 )
-outlooks = st.builds(Outlook, st.just(NOW - 5), st.none() | observations(), st.none() | forecasts())
-wild_outlooks = st.builds(Outlook, st.just(NOW - 5), st.none() | observations(wild), st.none() | forecasts(wild))
+growth = st.just(1.0) | st.floats(1, 2)
+outlooks = st.builds(Outlook, st.just(NOW - 5), st.none() | observations(), st.none() | forecasts(), growth=growth)
+wild_outlooks = st.builds(
+    Outlook, st.just(NOW - 5), st.none() | observations(wild), st.none() | forecasts(wild), growth=growth
+)
 
 
 def planned(trigger: Trigger, outlook: Outlook) -> Plan:

@@ -42,6 +42,7 @@ def watched(values: Sequence[float], p90: float = 100.0, every: float = 60.0, be
         ((110, 105, 101), 1.0),
         ((150, 150, 150), 1.0),
         ((150, 90, 180), 1.0),
+        ((1e300, 1e200, 150), 1.0),
     ],
 )
 def test_growth_above_every_forecast_goes_on(values: tuple[float, ...], expected: float) -> None:
@@ -86,6 +87,11 @@ def test_without_forecast_or_observation_there_is_no_surge() -> None:
     assert growth(seen((120, 140, 160), (100.0,) * 3, every=300.0), 120.0) == 1.0
     late = (*seen((100, 100, 120), (100.0,) * 3), Seen(NOW + 240, 160, 100.0))
     assert growth(late, 120.0) == 1.0
+
+
+def test_demand_that_all_but_vanishes_is_no_surge() -> None:
+    """The ratio of the two is 0 in floating point."""
+    assert growth(seen((0, 0, 1e300, 1, 1e-300), (0.0,) * 5), 60.0) == 1.0
 
 
 @given(st.lists(st.tuples(wild, st.none() | wild), min_size=1, max_size=8), st.floats(1, 7200))

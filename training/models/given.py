@@ -4,7 +4,6 @@ Axes: N windows, K targets, Q levels.
 """
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +76,6 @@ def _same_task(manifest: Manifest, task: Task) -> None:
             )
 
 
-@cache
 def _core_of(whole: bytes) -> bytes:
     """The nodes between features and head of a graph that `training.models.join` has made."""
     model = onnx.shape_inference.infer_shapes(onnx.load_from_string(whole))
