@@ -1,6 +1,7 @@
 """Headway itself: the real `scaler.decide` on the outlook that the refresh would have published."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from scaler.plan.follow import Followed, follow
 from scaler.plan.hpa import SYNC_SECONDS
 from scaler.plan.surge import NO_SURGE, watch
 from scaler.series import Forecast, Observation, Outlook
-from scaler.trigger import Trigger
+from scaler.trigger import PolicyName, Trigger
 from training.replay.outlooks import Forecasts
 from training.replay.policies import Answer, Metric
 from training.replay.world import World
@@ -24,6 +25,20 @@ class Outlooks:
     forecasts: tuple[Forecast | None, ...]
     issued: tuple[bool, ...]
     """whether a forecast was asked for"""
+    _growths: dict[tuple[float, PolicyName], tuple[float, ...]] = field(default_factory=dict)
+
+    def growths(self, trigger: Trigger) -> tuple[float, ...]:
+        """By how much demand outgrows its forecasts at each tick: the same for all of one lead time and policy."""
+        kind = trigger.lead_time_seconds, trigger.policy
+        if kind not in self._growths:
+            self._growths[kind] = tuple(self._watched(trigger))
+        return self._growths[kind]
+
+    def _watched(self, trigger: Trigger) -> Iterator[float]:
+        surge = NO_SURGE
+        for seen, forecast in zip(self.observations, self.forecasts, strict=True):
+            surge = watch(surge, trigger, seen, forecast, SYNC_SECONDS)
+            yield surge.growth
 
 
 def outlooks_of(world: World, forecasts: Forecasts) -> Outlooks:
@@ -49,7 +64,7 @@ class Headway:
         self._refresh_K = world.refresh_K.tolist()
         self._outlooks = outlooks
         self._followed: Followed | None = None
-        self._surge = NO_SURGE
+        self._growths = outlooks.growths(trigger)
         self._asked = -1
         self._plan: Plan | None = None
         self._answer = Answer((), active=False)
@@ -81,6 +96,5 @@ class Headway:
         self._followed = follow(self._followed, answered, self.trigger.threshold, now)
         replicas = self._followed.replicas if self._followed else None
         seen, forecast = self._outlooks.observations[k], self._outlooks.forecasts[k]
-        self._surge = watch(self._surge, self.trigger, seen, forecast, SYNC_SECONDS)
-        outlook = Outlook(now, seen, forecast, replicas=replicas, growth=self._surge.growth)
+        outlook = Outlook(now, seen, forecast, replicas=replicas, growth=self._growths[k])
         return decide(self.trigger, outlook, now, SYNC_SECONDS)
