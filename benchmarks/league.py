@@ -1,6 +1,6 @@
 """Which way of scaling serves most for the same cost, on recorded demand, by how long pods take to start.
 
-    python benchmarks/league.py --traces FOLDER [--quick] [--bundles FOLDER] [--json FILE] [--docs FILE]
+    python benchmarks/league.py [--traces FOLDER] [--quick] [--bundles FOLDER] [--json FILE] [--docs FILE]
 
 Every series of every trace file is replayed over its last seven days: reactive triggers at many targets, Headway from
 bold to cautious, its default trigger with nothing tuned but the lead time (which the start-up decides), perfect
@@ -15,20 +15,22 @@ triggers at equal service. gap: share of the way to perfect foresight. Median (l
 The general bundle has learned from some of the files. --bundles is a folder of bundles that have not, each called
 general-without-SYSTEM (python -m training.general.bundle TRACES --keep FOLDER makes them); a file whose bundle is not
 there is judged with the one that ships, and said to flatter. Files of more than a minute's step are replayed as stairs:
-what came within a step is not known, so they stand in tables of their own. --quick: one series of each one-minute file,
-two start-up times, no rivals; it says little.
+what came within a step is not known, so they stand in tables of their own. --traces: by default $HEADWAY_TRACES, or the
+folder data/traces of the checkout or of a folder beside it. --docs: a run of everything writes docs/league.md and the
+plot beside it. --quick: one series of each one-minute file, two start-up times, no rivals; it says little.
 """
 
 import argparse
 import hashlib
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rich.console import Console
 from rich.progress import Progress as Bar
@@ -44,6 +46,7 @@ from training.replay.demand import Demand, Observing
 from training.replay.outlooks import Forecasts, Issues, forecasts_of
 from training.replay.standings import MINUTE, Cell, summary, tables
 
+ROOT = Path(__file__).resolve().parents[1]
 START_UPS = (60, 120, 300, 600)
 QUICK_START_UPS = (120, 300)
 KEPT_AHEAD_SECONDS = 3600.0
@@ -75,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--traces", type=Path, required=True, help="folder of recorded systems, a .csv.gz each")
+    parser.add_argument("--traces", type=Path, help="folder of recorded systems, a .csv.gz each")
     parser.add_argument("--files", nargs="*", default=[], help="names of some of them, without .csv.gz")
     parser.add_argument("--bundles", type=Path, help="folder of bundles that have not seen one of the systems, each")
     parser.add_argument("--cache", type=Path, default=Path("build/league"), help="what is done already")
@@ -87,8 +90,21 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--docs", type=Path, help="page to write, with its plot beside it")
     options = parser.parse_args(arguments)
+    options.traces = options.traces or traces_here()
+    if options.traces is None or not any(options.traces.glob("*.csv.gz")):
+        parser.error(f"--traces {options.traces or ''}: must be a folder of recorded systems, a .csv.gz each")
+    if not (options.docs or options.quick or options.files or options.series or options.start_ups):
+        options.docs = ROOT / "docs" / "league.md"
     options.start_ups = options.start_ups or list(QUICK_START_UPS if options.quick else START_UPS)
     return options
+
+
+def traces_here() -> Path | None:
+    """The recorded systems, where they lie where one would look."""
+    if given := os.environ.get("HEADWAY_TRACES"):
+        return Path(given)
+    places = (ROOT / "data" / "traces", *sorted(ROOT.parent.glob("*/data/traces")))
+    return next((path for path in places if path.is_dir()), None)
 
 
 def all_cells(options: argparse.Namespace, bar: Bar) -> Iterator[Cell]:
@@ -145,8 +161,7 @@ def cell_figures(
 @cache
 def rules_digest() -> str:
     """Of that code: what it did before it was changed is no result of today."""
-    root = Path(__file__).parents[1]
-    files = sorted(path for pattern in RULES for path in root.glob(pattern))
+    files = sorted(path for pattern in RULES for path in ROOT.glob(pattern))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 

@@ -3,6 +3,8 @@
 Each command imports what it needs when it runs, so that `serve` starts fast and `--help` answers at once.
 """
 
+import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -65,6 +67,13 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """The `headway` executable."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without the letter shows a question mark
+    for argument in sys.argv[1:]:
+        if any("\ud800" <= letter <= "\udfff" for letter in argument):
+            typer.echo(f"headway: {argument!r}: must be UTF-8", err=True)
+            raise SystemExit(Exit.USAGE)
     app(prog_name="headway")
     raise SystemExit(0)
 

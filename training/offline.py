@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import signal
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -91,7 +92,8 @@ def progress_bar() -> Iterator[tuple[Callable[[str, float], None], Callable[[str
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
         bar = shown.add_task("starting", total=1.0)
-        yield lambda doing, share: shown.update(bar, description=doing, completed=share), console.print
+        # a bar that was full once stops its clock
+        yield lambda doing, share: shown.update(bar, description=doing, completed=min(share, 0.999)), console.print
 
 
 @contextmanager
@@ -105,7 +107,7 @@ def offline(after_interrupt: str = "") -> Iterator[None]:
     from scaler.errors import HeadwayError, SettingsError
 
     try:
-        with _told():
+        with _told(), _ended_in_order():
             yield
     except KeyboardInterrupt:
         fail(f"interrupted; {after_interrupt}", INTERRUPTED)
@@ -119,6 +121,16 @@ def offline(after_interrupt: str = "") -> Iterator[None]:
         fail(str(error), Exit.FAULTS)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error), Exit.FAULTS)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM, as `timeout` and CI send it, ends a command as an interrupt does: with nothing left half-written."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

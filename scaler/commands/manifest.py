@@ -149,15 +149,27 @@ def _documents(text: str) -> Iterator[yaml.Node]:
                 line = node.start_mark.line + 1
                 raise ManifestError(f"line {line}: a Kubernetes object is a mapping (apiVersion, kind, metadata, spec)")
             _bounded(node)
-            yield node
+            yield from _items(node)
     except RecursionError:
         raise ManifestError("nested too deeply") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ManifestError(f"{where}not valid YAML: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
-        raise ManifestError(f"not valid YAML: {error}") from error
+        raise ManifestError(_told(error)) from error
+
+
+def _told(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return f"{where}not valid YAML: {getattr(error, 'problem', None) or getattr(error, 'context', None) or error}"
+
+
+def _items(document: yaml.MappingNode) -> Iterator[yaml.Node]:
+    """What a list holds, as `kubectl get -o yaml` prints several objects; any other document as it is."""
+    fields = {key.value: value for key, value in document.value if isinstance(key, yaml.ScalarNode)}
+    kind, items = fields.get("kind"), fields.get("items")
+    if isinstance(kind, yaml.ScalarNode) and kind.value.endswith("List") and isinstance(items, yaml.SequenceNode):
+        yield from (item for item in items.value if isinstance(item, yaml.MappingNode))
+    else:
+        yield document
 
 
 def _bounded(document: yaml.Node) -> None:
@@ -178,7 +190,9 @@ def _bounded(document: yaml.Node) -> None:
 def _construct(node: yaml.Node) -> Mapping[str, Any]:
     try:
         document = yaml.SafeLoader("").construct_document(node)
-    except (yaml.YAMLError, ValueError) as error:
+    except yaml.YAMLError as error:
+        raise ManifestError(_told(error)) from error
+    except (ArithmeticError, AttributeError, LookupError, ValueError) as error:  # a value that its own tag does not fit
         raise ManifestError(f"line {node.start_mark.line + 1}: not valid YAML: {error}") from error
     if not isinstance(document, dict):
         raise ManifestError(f"line {node.start_mark.line + 1}: a Kubernetes object is a plain mapping")

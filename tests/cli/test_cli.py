@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -216,3 +219,22 @@ def test_offline_commands_of_a_package_left_out_are_absent(monkeypatch: pytest.M
     bare.command("serve")(lambda: typer.echo("serving"))
     offline.add_offline_commands(bare)
     assert CliRunner().invoke(bare, []).stdout == "serving\n"
+
+
+def typed(*arguments: str | bytes, encoding: str = "utf-8") -> "subprocess.CompletedProcess[bytes]":
+    """The executable, in a process of its own."""
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = (sys.executable, "-m", "scaler.cli", *arguments)
+    return subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+
+
+def test_a_terminal_without_the_letter_shows_a_question_mark() -> None:
+    """Not a traceback after all the work."""
+    found = typed("--help", encoding="ascii")
+    assert (found.returncode, b"0 fine ? 1 faults found" in found.stdout) == (0, True), found.stderr
+
+
+def test_arguments_are_utf8() -> None:
+    found = typed("why", b"\xff", "web")
+    assert found.returncode == 2
+    assert found.stderr == b"headway: '\\udcff': must be UTF-8\n"

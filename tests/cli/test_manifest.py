@@ -54,12 +54,26 @@ def test_other_documents_are_counted_and_namespace_defaults() -> None:
         ("kind: ScaledObject\n---\njust words\n", "line 3: a Kubernetes object is a mapping"),
         ("a: *missing\n", "line 1, column 4: not valid YAML"),
         ("a: !!python/object:os.system x\n", "not valid YAML"),
+        ("a: !!timestamp x\n", "line 1: not valid YAML"),
+        ('a: !!int ""\n', "line 1: not valid YAML"),
+        ("a: !!bool x\n", "line 1: not valid YAML"),
+        (f"a: !!float 1{':00' * 250}:00.5\n", "line 1: not valid YAML"),
     ],
 )
 def test_broken_yaml_names_the_line(text: str, message: str) -> None:
     """What is not YAML, or not an object, is told with its line."""
     with pytest.raises(ManifestError, match=message):
         read_manifest(text)
+
+
+def test_a_list_is_what_it_holds() -> None:
+    """As `kubectl get scaledobjects -o yaml` prints several; lines are those of the text."""
+    item = "".join(f"  {line}\n" for line in TEXT.split("---")[0].strip().splitlines())
+    listed = f"kind: List\nitems:\n-{item[1:]}-{item[1:]}- 5\n"
+    first, second = read_manifest(listed).objects
+    (alone,) = read_manifest(TEXT).objects
+    assert first.spec == second.spec == alone.spec
+    assert second.line(("spec",)) > first.line(("spec",)) > 2
 
 
 @pytest.mark.parametrize("spec", ["null", "[]", "{triggers: 5}", "{triggers: [null, 5, {metadata: [a]}]}"])

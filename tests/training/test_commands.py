@@ -14,12 +14,14 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
+import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
 from scaler.cli import app
 from tests.servers.prometheus import Recorded, prometheus
 from training.data.load import load
+from training.offline import offline
 from training.recipes import RECIPES
 
 MANIFEST = """\
@@ -329,3 +331,22 @@ def test_what_cannot_be_pulled_is_told(
     assert result.exit_code == status, result.output
     assert told in result.stderr
     assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_is_ended_leaves_in_order(ended_by: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever cleans up does so; exit status and message are those of an interrupt, and the old handler is back."""
+    before, cleaned = signal.getsignal(signal.SIGTERM), []
+
+    def work() -> None:
+        try:
+            os.kill(os.getpid(), ended_by)
+            time.sleep(5)
+        finally:
+            cleaned.append(True)
+
+    with pytest.raises(typer.Exit) as left, offline("nothing is left half-written"):
+        work()
+    assert (left.value.exit_code, cleaned) == (130, [True])
+    assert capsys.readouterr().err == "headway: interrupted; nothing is left half-written\n"
+    assert signal.getsignal(signal.SIGTERM) is before

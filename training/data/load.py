@@ -6,6 +6,7 @@ is a missing row. What is wrong with one series never keeps the others out.
 
 import lzma
 import tarfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from scaler.series import Floats
 
 COLUMNS = ("series", "timestamp", "value")
+AS_TEXT = {"series": str, "timestamp": str, "unit": str}
 LARGEST = 9.2e15
 """the arithmetic of the HPA ends there, in milli-units"""
 JITTER = 0.1
@@ -30,7 +32,7 @@ MOST_BINS_PER_ROW = 100
 """a series with fewer rows for its span is hardly one; it also keeps one wrong year from filling the memory"""
 DAY_SECONDS = 86_400
 ZONE_RULE = "must be an IANA name such as Europe/Berlin"
-_PACKED_WRONG = (zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
+_WRONG = (zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, pd.errors.ParserWarning)
 
 
 class DataError(Exception):
@@ -87,7 +89,7 @@ class Loaded:
 
 
 def is_zone(name: str) -> bool:
-    return name in available_timezones()
+    return name in available_timezones() and name not in ("localtime", "Factory")
 
 
 def load(paths: Iterable[Path], timezone: str = "UTC") -> Loaded:
@@ -134,6 +136,9 @@ def _of_file(path: Path, timezone: str) -> Iterator[Series | Refused]:
         raise DataError(f"{path.name}: lacks the column {', '.join(missing)}; there are {found}")
     if frame.empty:
         raise DataError(f"{path.name}: holds no rows")
+    frame["series"] = frame["series"].map(str, na_action="ignore")
+    if pd.api.types.is_timedelta64_dtype(frame["timestamp"]):
+        raise DataError(f"{path.name}: column timestamp holds durations; it must hold moments")
     if pd.api.types.is_numeric_dtype(frame["timestamp"]):
         raise DataError(f"{path.name}: column timestamp holds plain numbers; it must hold moments (ISO 8601)")
     for name, rows in frame.groupby("series", sort=False, dropna=False, observed=True):
@@ -147,11 +152,14 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        return pd.read_csv(path, dtype={"series": str, "timestamp": str, "unit": str}, low_memory=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # more fields than the header names
+            return pd.read_csv(path, dtype=AS_TEXT, index_col=False, low_memory=False)
     except pd.errors.EmptyDataError:
         raise DataError(f"{path.name}: is empty") from None
-    except (OSError, EOFError, ValueError, TypeError, ImportError, NotImplementedError, *_PACKED_WRONG) as error:
-        raise DataError(f"{path.name}: cannot be read: {error}") from None
+    except (OSError, EOFError, ValueError, TypeError, ImportError, NotImplementedError, *_WRONG) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise DataError(f"{path.name}: cannot be read: {why}") from None
 
 
 def _series(system: str, name: str, rows: pd.DataFrame, timezone: str) -> Series | Refused:

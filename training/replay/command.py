@@ -1,9 +1,8 @@
 """`headway replay`: the flags, and what comes out. Everything about the input is in intake.py."""
 
 import json
-import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ EXIT_TEXT = (
     "half-written."
 )
 REPORT = "report.html"
+HIGHEST_PRICE = 1e9
 SOURCES = "--data FILE, --query PROMQL (with --prometheus URL) or --scaledobject FILE.yaml"
 
 
@@ -55,7 +55,8 @@ def replay(
     price: Annotated[float | None, typer.Option(help="Of a replica for an hour, in any currency.")] = None,
     replicas_per_node: Annotated[int, typer.Option(min=1, help="So many are paid for together.")] = 1,
     slo: Annotated[
-        str, typer.Option(help="What must hold, as 'short minutes per week <= 5'. Default: no worse than today.")
+        str,
+        typer.Option(help="What must hold, as 'short minutes per week <= 5'. Default: best service for today's cost."),
     ] = "",
     timezone: Annotated[
         str, typer.Option(help="IANA zone of the days and weeks. Default: the ScaledObject's, else UTC.")
@@ -103,9 +104,7 @@ def replay(
         _one_source(data, query, scaledobject, told_where)
         _writable("--out", out and out / REPORT)
         _writable("--decisions", decisions)
-        _apart(
-            {"--data": data, "--scaledobject": scaledobject, "--out": out and out / REPORT, "--decisions": decisions}
-        )
+        _apart(_read(context.params), {"--out": out and out / REPORT, "--decisions": decisions})
         wishes = intake.Wishes(
             start_up=_start_up(start_up),
             threshold=_positive("--threshold", threshold),
@@ -126,7 +125,9 @@ def replay(
         with progress_bar() as (told, _):
             forecaster = intake.opened(bundle)
             told("reading the demand", 0.0)
-            source = _source(settings, told_where, data, series, query, scaledobject, wishes, timezone, told)
+            source = _source(
+                settings, told_where, data, series, query, scaledobject, wishes, timezone, forecaster, told
+            )
             intake.serves(forecaster, source.series)
             case = intake.case_of(source, wishes, forecaster)
             with _kept_between(case, decisions) as case:
@@ -158,6 +159,7 @@ def _source(
     scaledobject: Path | None,
     wishes: Any,
     timezone: str,
+    forecaster: Any,
     told: Any,
 ) -> Any:
     """The demand. Exits where its server cannot be reached or refuses."""
@@ -177,6 +179,7 @@ def _source(
         timezone = timezone or trigger.timezone
     if not wanted.server:
         raise Usage(f"{'the trigger names no serverAddress' if scaling else '--query'}: give --prometheus URL")
+    intake.asked(wanted.query, scaling, wishes, forecaster)
     access = reached(settings, [wanted])
     try:
         return intake.of_server(wanted, wishes.days, timezone or "UTC", access, scaling, told)
@@ -221,13 +224,33 @@ def _show(judged: Any, out: Path | None, as_json: bool) -> None:
     print_judged(judged, Console(highlight=False), out / REPORT if out else None)
 
 
-def _apart(files: dict[str, Path | None]) -> None:
-    """Nothing is written over what is read, or twice."""
-    seen: dict[str, str] = {}
-    for flag, path in files.items():
+def _read(given: Mapping[str, Any]) -> dict[str, Path]:
+    """Every file that a flag names and that is there; of a bundle all that it holds."""
+    found = {f"--{name.replace('_', '-')}": Path(one) for name, one in given.items() if isinstance(one, str | Path)}
+    bundle = found.get("--bundle")
+    inside = {f"--bundle ({one.name})": one for one in (bundle.iterdir() if bundle and bundle.is_dir() else ())}
+    written = ("--out", "--decisions")
+    return {flag: path for flag, path in (found | inside).items() if flag not in written and _is_file(path)}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a text that is no path
+        return False
+
+
+def _apart(read: dict[str, Path], written: dict[str, Path | None]) -> None:
+    """Nothing is written over what is read, or twice, or where another file must have its folder."""
+    seen = {os.path.realpath(path): flag for flag, path in read.items()}
+    for flag, path in written.items():
         other = seen.setdefault(os.path.realpath(path), flag) if path else flag
         if other != flag:
             raise Usage(f"{flag}: {path} is the file of {other}, too")
+    for flag, path in written.items():
+        above = {os.path.realpath(one): name for name, path in written.items() if path for one in path.parents}
+        if path and (other := above.get(os.path.realpath(path), flag)) != flag:
+            raise Usage(f"{flag}: {path} is the folder of {other}")
 
 
 def _writable(flag: str, path: Path | None) -> None:
@@ -288,8 +311,10 @@ def _positive(flag: str, value: float | None) -> float | None:
 def _price(value: float | None, per_node: int) -> Any:
     from training.replay.score import Price
 
-    if value is not None and not 0 < value < math.inf:
-        raise Usage(f"--price {value:g}: must be above 0")
+    if value is not None and not 0 < value <= HIGHEST_PRICE:
+        raise Usage(f"--price {value:g}: must be above 0" + (f" and at most {HIGHEST_PRICE:g}" if value > 0 else ""))
+    if value is None and per_node > 1:
+        raise Usage(f"--replicas-per-node {per_node}: says how --price is paid, which is not given")
     return replace(Price(per_node=per_node), per_replica_hour=value or 0.0)
 
 

@@ -21,12 +21,19 @@ AT_BOUND, OFTEN_AT_BOUND = 0.98, 0.005
 AROUND_TARGET, MOSTLY = 0.2, 0.6
 """an autoscaler that works holds a utilisation this near to its target for most of the time"""
 
-_SAID = re.compile(r"utili[sz]ation|percent|(?<![a-z])pct(?![a-z])|saturation|^\s*%")
+_COUNTED = r"(?![a-z0-9_]*_total\b)"
+"""a counter counts what came, whatever its name has in it: `percent_encoded_urls_total`"""
+_SAID = re.compile(rf"utili[sz]ation|(?:percent|(?<![a-z])pct(?![a-z])|saturation){_COUNTED}|^\s*%")
+_TIME = re.compile(r"latency|response_time|(?<![a-z0-9])p9[059](?![0-9])")
+_MILLISECONDS = re.compile(r"^\s*(?:ms|msecs?|milliseconds?)\s*$")
+_REPLICAS = re.compile(rf"replicas{_COUNTED}|^\s*pods?\s*$")
 _PER_REPLICA = re.compile(
-    r"resource_(?:limits|requests)|quota|(?<![a-z])limits?(?![a-z])|capacity|allocatable|replicas"
+    r"resource_(?:limits|requests)|quota|(?<![a-z])limits?(?![a-z])|capacity|allocatable|replicas|(?<![a-z_])up\b"
     r"|(?<![a-z_])(?:count|group)\s*(?:\(|by\b|without\b)"
 )
-_OF_PODS = re.compile(r"cpu|memory|load|pod|container")
+_OF_PODS = re.compile(r"cpu|memory|(?<![a-z])load(?![a-z])|pod|container")
+_CONSTANTS = r"^[(\s\d.*+-]*"
+"""before what a query begins with, as in `100 - (avg(…) * 100)`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +46,35 @@ class Doubt:
 
 def of_names(name: str, unit: str) -> Iterator[Doubt]:
     """What a series and its unit are called."""
-    for field, text in (("series", name), ("unit", unit)):
-        if found := _SAID.search(text.lower()):
+    for field, text in (("series", name.lower()), ("unit", unit.lower())):
+        if found := _SAID.search(text):
             yield Doubt(f"{field}={text!r}: {found[0]!r} is said of a share of what there is", sure=True)
+        elif found := _REPLICAS.search(text):
+            yield Doubt(f"{field}={text!r}: {found[0].strip()!r} counts the replicas themselves", sure=True)
+        elif found := _TIME.search(text):
+            yield Doubt(f"{field}={text!r}: {found[0]!r} is said of how long something takes", sure=False)
+    if _MILLISECONDS.search(unit.lower()):
+        yield Doubt(f"unit={unit!r}: so is told how long something takes", sure=True)
 
 
 def of_query(query: str) -> Iterator[Doubt]:
     """What a query computes, by its functions and the names of its metrics; labels do not count."""
-    text = _bare(query)
-    below = [part.strip() for part in text.split("/")[1:]]
+    text = bare(query)
+    below = [_operand(part.strip()) for part in text.split("/")[1:]]
+    first = re.match(rf"{_CONSTANTS}(avg|max|min)\s*(?:\(|by\b|without\b)", text)
     if found := _SAID.search(text) or re.search(r"\w+_ratio\b", text):
         yield Doubt(f"the query names {found[0]!r}, a share of what there is", sure=True)
     elif re.search(r"\bhistogram_quantile\b|\bquantile\s*(?:\(|by\b|without\b)", text):
         yield Doubt("the query asks for a quantile, as of latencies", sure=True)
     elif divisor := next((found[0] for part in below if (found := _PER_REPLICA.search(part))), ""):
         yield Doubt(f"the query divides by {divisor.rstrip(' (')!r}, which grows with the replicas", sure=True)
-    elif re.match(r"[(\s]*avg\s*(?:\(|by\b|without\b)", text):
+    elif below and re.search(r"_sum\b", text.split("/")[0]) and re.search(r"_count\b", below[0]):
+        yield Doubt("the query divides a sum by a count, which is a mean, as of latencies", sure=True)
+    elif found := re.search(rf"\w*(?:{_REPLICAS.pattern})\w*", text):
+        yield Doubt(f"the query counts replicas, {found[0]!r}", sure=True)
+    elif first and (first[1] == "avg" or _OF_PODS.search(text)):
         yield Doubt(
-            "the query is an avg(), which is per replica where each replica is a series; the sum() is demand",
+            f"the query is of {first[1]}(), which is per replica where each replica is a series; the sum() is demand",
             sure=_OF_PODS.search(text) is not None,
         )
     elif any(re.match(r"\(*\s*[a-z_:]", part) for part in below):
@@ -66,11 +84,13 @@ def of_query(query: str) -> Iterator[Doubt]:
 def of_values(values: Floats, threshold: float) -> Iterator[Doubt]:
     """What known values of some days look like next to their threshold. values [S]"""
     largest = float(values.max())
+    held = float((np.abs(values - threshold) <= AROUND_TARGET * threshold).mean())
     bound = next((bound for bound in BOUNDS if largest <= bound), None)
     if bound is None or not TARGETS[0] * bound <= threshold <= TARGETS[1] * bound:
+        if held > MOSTLY:
+            yield Doubt(f"for {held:.0%} of the time it is near the threshold, as a utilisation is held", sure=False)
         return
     pressing = float((values >= AT_BOUND * bound).mean())
-    held = float((np.abs(values - threshold) <= AROUND_TARGET * threshold).mean())
     seen = f"no value is above {bound:g} and the threshold is {threshold:g}, as of a utilisation"
     if pressing > OFTEN_AT_BOUND:
         yield Doubt(f"{seen}; for {pressing:.1%} of the time it is at its limit", sure=True)
@@ -80,7 +100,17 @@ def of_values(values: Floats, threshold: float) -> Iterator[Doubt]:
         yield Doubt(seen, sure=False)
 
 
-def _bare(query: str) -> str:
+def _operand(text: str) -> str:
+    """What a text begins with, up to the next operator or parenthesis that is not its own."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth < 0 or (depth == 0 and letter in "+-*<>=" and place):
+            return text[:place]
+    return text
+
+
+def bare(query: str) -> str:
     """In lower case, without comments, strings, label matchers, and lists of labels."""
     text = re.sub(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`', "", query)
     text = re.sub(r"#[^\n]*", "", text)

@@ -37,7 +37,7 @@ from training.data.pull import Wanted, pull
 from training.models import Progress, silent
 from training.replay.contest import LONGEST_LEAD_SECONDS
 from training.replay.demand import Demand, Moments, Observing
-from training.replay.doubts import Doubt, of_names, of_query, of_values
+from training.replay.doubts import Doubt, bare, of_names, of_query, of_values
 from training.replay.judge import Case, Slo, parts
 from training.replay.outlooks import trigger_key
 from training.replay.scaled_object import Scaling
@@ -45,8 +45,8 @@ from training.replay.score import Price
 from training.replay.start_up import StartUp
 from training.replay.world import Keda, Setting, Span
 
-LEAST_DAYS = 1.0
-"""on record in each of the two parts"""
+LEAST_DAYS = 2.0
+"""on record: one for each of the two parts"""
 ENOUGH_BEFORE_DAYS = 7
 """of history before the replayed days: forecasts know weeks from then on"""
 PULLED_BEFORE_DAYS = 28
@@ -200,15 +200,14 @@ def case_of(source: Source, wishes: Wishes, forecaster: OnnxForecaster) -> Case:
     if series.step_seconds > COARSEST_SECONDS:
         rule = f"its step of {series.step_seconds} s is coarser than {COARSEST_SECONDS} s"
         raise _faulty(series, f"{rule}: what a replay judges happens within minutes")
-    setting = setting_of(source, wishes)
+    setting = setting_of(source.scaling, source.query, wishes)
     _reaches(wishes.start_up, forecaster)
     span = span_of(series, wishes.days, forecaster.needed_seconds)
     minute_M, known_M = _minutes(demand, span)
     excluded = gaps(span, known_M)
-    _both_parts(series, span, known_M)
+    _enough(series, span, known_M)
+    _varies(series, span, minute_M, excluded)
     came = minute_M[known_M].astype(np.float32)
-    if came.min() == came.max():
-        raise _faulty(series, f"is constant at {came[0]:g} in the replayed days: there is nothing to scale")
     notes = (
         *source.notes,
         *(source.scaling.notes if source.scaling else ()),
@@ -243,15 +242,25 @@ def _today(source: Source, threshold: float) -> Trigger | None:
     return None
 
 
-def setting_of(source: Source, wishes: Wishes) -> Setting:
+def asked(query: str, scaling: Scaling | None, wishes: Wishes, forecaster: OnnxForecaster) -> None:
+    """Raises Usage or DataError where no demand could make this a replay: told before a server is asked for it."""
+    setting_of(scaling, query, wishes)
+    _reaches(wishes.start_up, forecaster)
+    for doubt in _doubts(query, scaling):
+        if doubt.sure and not wishes.demand_is_right:
+            raise DataError(f"the query {_hardly(doubt)}")
+
+
+def setting_of(scaling: Scaling | None, query: str, wishes: Wishes) -> Setting:
     """The workload: what the wishes say, else the ScaledObject, else KEDA's defaults. Raises Usage."""
-    scaling = source.scaling
     threshold = wishes.threshold or (scaling.trigger.threshold if scaling else None)
     if threshold is None:
         raise Usage("--threshold: is required, the demand per replica that today's trigger aims at")
     hpa = scaling.hpa if scaling else Hpa(max_replicas=UNBOUNDED)
     least = wishes.least if wishes.least is not None else hpa.min_replicas
     most = wishes.most if wishes.most is not None else hpa.max_replicas
+    if most < max(1, least) and wishes.most is None:
+        raise Usage(f"--min {least}: must not be above the most replicas there may be, {most}")
     if most < max(1, least):
         raise Usage(f"--max {most}: must not be below --min {least}, and not below 1")
     if most == least:
@@ -264,7 +273,7 @@ def setting_of(source: Source, wishes: Wishes) -> Setting:
         hpa=replace(hpa, min_replicas=max(1, least), max_replicas=most),
         scales_to_zero=asleep if wishes.least is None else wishes.least == 0,
         keda=scaling.keda if scaling else Keda(),
-        observing=Observing(window_seconds=window_seconds(source.query)),
+        observing=Observing(window_seconds=window_seconds(query)),
         patience_seconds=wishes.patience_seconds,
         seed=wishes.seed,
     )
@@ -272,8 +281,16 @@ def setting_of(source: Source, wishes: Wishes) -> Setting:
 
 def window_seconds(query: str) -> float:
     """What the query's range selectors span, as the `[2m]` of a rate(): the longest; one minute without any."""
-    found = re.findall(r"\[\s*((?:[0-9]+(?:ms|[smhdwy]))+)\s*(?::[^\]]*)?\]", query)
-    return max((durationpy.from_str(text).total_seconds() for text in found), default=Observing().window_seconds)
+    found = re.findall(r"\[\s*((?:[0-9]+(?:ms|[smhdwy]))+|[0-9.]+)\s*(?::[^\]]*)?\]", bare(query))
+    return max(map(_window, found), default=Observing().window_seconds)
+
+
+def _window(text: str) -> float:
+    """As 2m or 1h30m; plain numbers are seconds."""
+    try:
+        return float(durationpy.from_str(text if text[-1].isalpha() else f"{text}s").total_seconds())
+    except (ValueError, OverflowError):
+        raise Usage(f"--query: [{text}] is no duration that can be") from None
 
 
 def _reaches(start_up: StartUp, forecaster: OnnxForecaster) -> None:
@@ -292,7 +309,7 @@ def span_of(series: Series, days: int, needed_seconds: float) -> Span:
     first = series.start + series.step_seconds * float(known[0])
     end = _known_end(series) // 60 * 60
     begin = max(end - days * DAY_SECONDS, math.ceil((first + needed_seconds) / 60) * 60)
-    if end - begin < 2 * LEAST_DAYS * DAY_SECONDS:
+    if end - begin < LEAST_DAYS * DAY_SECONDS:
         raise _faulty(
             series,
             f"has {_down((end - first) / DAY_SECONDS)} days of history; 2 days to search on and to judge on are "
@@ -319,31 +336,49 @@ def gaps(span: Span, known_M: NDArray[np.bool_]) -> tuple[Span, ...]:
     return tuple(Span(span.begin + 60.0 * first, span.begin + 60.0 * end) for first, end in edges.reshape(-1, 2))
 
 
-def _both_parts(series: Series, span: Span, known_M: NDArray[np.bool_]) -> None:
-    for part, use in zip(parts(span), ("search", "judge"), strict=True):
+def _enough(series: Series, span: Span, known_M: NDArray[np.bool_]) -> None:
+    days = float(known_M.sum()) * 60 / DAY_SECONDS
+    if days < LEAST_DAYS:
+        raise _faulty(
+            series,
+            f"of the days to replay, {_from_to(span)}, {_down(days)} are on record; one to search on and one to judge "
+            "on are needed",
+        )
+
+
+def _varies(series: Series, span: Span, minute_M: Moments, excluded: Sequence[Span]) -> None:
+    if np.nanmin(minute_M) == np.nanmax(minute_M):
+        raise _faulty(series, f"is constant at {np.nanmax(minute_M):g} in the replayed days: there is nothing to scale")
+    for part, use in zip(parts(span, excluded), ("search", "judge"), strict=True):
         first, end = (round((moment - span.begin) / 60) for moment in (part.begin, part.end))
-        days = float(known_M[first:end].sum()) * 60 / DAY_SECONDS
-        if days < LEAST_DAYS:
-            raise _faulty(
-                series,
-                f"of the part to {use} on, {_from_to(part)}, {_down(days)} days are on record; one day at least is "
-                "needed",
-            )
+        if not np.nanmax(minute_M[first:end]) > 0:
+            raise _faulty(series, f"is 0 in all of the part to {use} on, {_from_to(part)}: there is nothing to scale")
 
 
 def _about_demand(source: Source, came: NDArray[np.float32], threshold: float, right: bool) -> Iterator[str]:
     """What speaks against this being demand. Raises DataError where that is enough, unless it is said to be right."""
-    doubts = [
+    doubts = (
         *of_names(source.series.name if not source.query else "", source.series.unit),
-        *of_query(source.query),
+        *_doubts(source.query, source.scaling),
         *of_values(came, threshold),
-    ]
-    if source.scaling and source.scaling.by_value:
-        doubts.append(Doubt("metricType=Value: the HPA takes the metric for what each replica has", sure=True))
+    )
     for doubt in doubts:
         if doubt.sure and not right:
-            raise _faulty(source.series, f"is hardly demand: {doubt.words}: {DEMAND_RULE}")
+            raise _faulty(source.series, _hardly(doubt))
         yield f"this may not be demand, which must not depend on how many replicas there are: {doubt.words}"
+
+
+def _doubts(query: str, scaling: Scaling | None) -> Iterator[Doubt]:
+    yield from of_query(query)
+    if scaling and scaling.by_value:
+        yield Doubt(
+            "metricType=Value: the HPA takes the metric for what each replica has; here it is replayed as AverageValue",
+            sure=True,
+        )
+
+
+def _hardly(doubt: Doubt) -> str:
+    return f"is hardly demand: {doubt.words}: {DEMAND_RULE}"
 
 
 def _about_size(came: NDArray[np.float32], setting: Setting, bounded: bool) -> Iterator[str]:
@@ -366,6 +401,11 @@ def _about_size(came: NDArray[np.float32], setting: Setting, bounded: bool) -> I
             "no trigger can serve that; raise --max"
         )
     carried = math.ceil(peak / setting.capacity - 1e-9)
+    if carried <= 1:
+        raise DataError(
+            f"capacity={setting.capacity:g}: is not below the largest demand of the replayed days, {peak:.4g}: one "
+            "replica would always serve it, there is nothing to judge"
+        )
     if not bounded and carried > MOST_REPLICAS:
         raise DataError(
             f"capacity={setting.capacity:g}: the largest demand of the replayed days, {peak:.4g}, needs {carried} "

@@ -36,6 +36,10 @@ GOOD_ENOUGH = 1e-4
 """unserved: without an SLO, who leaves less than this is chosen by cost"""
 NOISE = 1e-6
 """of a ratio: rounding"""
+SHOWN = 1e-3
+"""of a share: the first digit that is written"""
+MOSTLY_KNOWN = 0.5
+"""of the draws of days: where fewer can be compared, an interval over them says nothing"""
 
 
 class Verdict(StrEnum):
@@ -91,8 +95,8 @@ class Case:
 class Against:
     """A candidate against the front of reactive triggers on the judged days.
 
-    saved: share of the replica-hours that a reactive trigger of equal service needs more. unserved: over that of a
-    reactive trigger of equal cost. NaN where the front does not reach.
+    saved: share of the replica-hours of a reactive trigger of equal service that it does without. unserved: over that
+    of a reactive trigger of equal cost. NaN where the front does not reach.
     """
 
     saved: Interval
@@ -101,11 +105,21 @@ class Against:
     @property
     def wins(self) -> bool:
         """It is better beyond doubt in one of them, and worse in none."""
-        return (self.saved.low > NOISE or self.unserved.high < 1 - NOISE) and not self.loses
+        better = (is_told(self.saved) and self.saved.low > NOISE) or (
+            is_told(self.unserved) and self.unserved.high < 1 - NOISE
+        )
+        return better and not self.loses
 
     @property
     def loses(self) -> bool:
-        return self.saved.high < 1 - DEARER or self.unserved.low > 1 + NOISE
+        return (is_told(self.saved) and self.saved.high < 1 - DEARER) or (
+            is_told(self.unserved) and self.unserved.low > 1 + NOISE
+        )
+
+
+def is_told(found: Interval) -> bool:
+    """Whether the front reaches, on these days and on most draws of them."""
+    return math.isfinite(found.value) and found.known >= MOSTLY_KNOWN
 
 
 @dataclass(frozen=True)
@@ -128,12 +142,12 @@ class Judged:
     against: dict[str, Against]
     """by name of the candidate"""
     gap_closed: float
-    """share of the way from today's trigger to the oracle, in unserved demand, that the recommended trigger goes"""
+    """of the recommended trigger, see `gap_closed`"""
 
 
 def judge(case: Case, forecaster: OnnxForecaster, progress: Progress = silent) -> Judged:
     """Search, judge, and say it in words. The same case gives the same result."""
-    first, rest = parts(case.span)
+    first, rest = parts(case.span, case.excluded)
     default = default_of(case)
     forecasts = forecasts_for(case, forecaster, progress)
     tuned, tuned_reactive = _searched(case, World(case.demand, case.setting, first), forecasts, default, progress)
@@ -153,10 +167,13 @@ def forecasts_for(case: Case, forecaster: OnnxForecaster, progress: Progress = s
     return forecasts_of(case.demand, forecaster, case.setting.observing, issues, case.cache, progress)
 
 
-def parts(span: Span) -> tuple[Span, Span]:
-    """(to search on, to judge on): halves, cut at whole minutes."""
-    middle = span.begin + (span.end - span.begin) * SEARCHED // 60 * 60
-    middle -= (middle - span.begin) % 60
+def parts(span: Span, excluded: Sequence[Span] = ()) -> tuple[Span, Span]:
+    """(to search on, to judge on): halves of what is on record, cut at a whole minute. excluded: in order."""
+    recorded = span.end - span.begin - sum(gap.end - gap.begin for gap in excluded)
+    middle = span.begin + recorded * SEARCHED // 60 * 60
+    for gap in excluded:
+        if gap.begin <= middle:
+            middle += gap.end - gap.begin
     return Span(span.begin, middle), Span(middle, span.end)
 
 
@@ -193,7 +210,7 @@ def _searched(
 
 
 def cheapest(ran: Sequence[Ran], today: Scores, wanted: Slo | None) -> Ran:
-    """The one of least replica-hours that serves as it must.
+    """The cheapest that serves as it must.
 
     By the SLO; without one it is to serve no worse than today's trigger for no more than that costs, and of those that
     do the best service counts first, down to a share that is good enough. Where none does, the cheapest that serves no
@@ -201,15 +218,20 @@ def cheapest(ran: Sequence[Ran], today: Scores, wanted: Slo | None) -> Ran:
     """
 
     def cost(one: Ran) -> tuple[float, float]:
-        return one.scores.replica_hours, one.scores.unserved_share
+        return bill(one.scores), one.scores.unserved_share
 
     good = [one for one in ran if _serves(one.scores, today, wanted)]
     if not good:
-        return min(ran, key=lambda one: (one.scores.unserved_share, one.scores.replica_hours))
-    affordable = [one for one in good if one.scores.replica_hours <= DEARER * today.replica_hours]
+        return min(ran, key=lambda one: (one.scores.unserved_share, bill(one.scores)))
+    affordable = [one for one in good if bill(one.scores) <= DEARER * bill(today)]
     if wanted or not affordable:
         return min(good, key=cost)
     return min(affordable, key=lambda one: (max(one.scores.unserved_share, GOOD_ENOUGH), *cost(one)))
+
+
+def bill(scores: Scores) -> float:
+    """What it costs: by whole nodes where these are paid for, else by replica-hours."""
+    return scores.money or scores.replica_hours
 
 
 def _trigger(entry: Entry) -> Trigger:
@@ -268,7 +290,7 @@ def _judged(
         reactive,
         headway,
         against,
-        gap_closed(ran[TODAY].scores, chosen.scores, ran[ORACLE].scores),
+        gap_closed(against[chosen.entry.name].unserved, chosen.scores, ran[ORACLE].scores),
     )
 
 
@@ -283,10 +305,15 @@ def held_against(candidate: Scores, reactive: Sequence[Scores], seed: int = 0) -
     return Against(saved, unserved)
 
 
-def gap_closed(today: Scores, candidate: Scores, oracle: Scores) -> float:
-    """NaN where there is no gap."""
-    gap = today.unserved_share - oracle.unserved_share
-    return (today.unserved_share - candidate.unserved_share) / gap if gap > 0 else math.nan
+def gap_closed(unserved: Interval, candidate: Scores, oracle: Scores) -> float:
+    """Share of the way from a reactive trigger of the candidate's cost to perfect foresight, in unserved demand.
+
+    unserved: the candidate's, over that of the reactive trigger. NaN where no such trigger is known, or there is no
+    gap.
+    """
+    mine, least = (max(one.unserved_share, LEAST_UNSERVED) for one in (candidate, oracle))
+    reactive = mine / unserved.value
+    return (reactive - mine) / (reactive - least) if reactive > least else math.nan
 
 
 def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tuple[Verdict, tuple[str, ...]]:
@@ -297,11 +324,11 @@ def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> 
     The reasons tell what it costs.
     """
     today = ran[TODAY].scores
-    if today.days < FEWEST_DAYS:
+    if round(today.days, 1) < FEWEST_DAYS:
         few = f"only {today.days:.1f} days are judged, {FEWEST_DAYS:g} are needed: what they show may be chance"
         return Verdict.DO_NOT, (few, *_why_not(ran, against, case))
     is_bad = case.slo is None and today.unserved_share > WELL_SERVED
-    most = math.inf if is_bad else DEARER * today.replica_hours
+    most = math.inf if is_bad else DEARER * bill(today)
     choices = (
         (DEFAULT, Verdict.ENABLE, most),
         (TUNED, Verdict.WITH_SETTINGS, math.inf),
@@ -310,8 +337,12 @@ def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> 
     for name, verdict, affordable in choices:
         found = ran[name].scores
         is_new = name == DEFAULT or not _found_the_default(ran)
-        if is_new and against[name].wins and _serves(found, today, case.slo) and found.replica_hours <= affordable:
-            return verdict, (_compared(found, today), *_equal(against[name], found), *_about_slo(found, case.slo))
+        if is_new and against[name].wins and _serves(found, today, case.slo) and bill(found) <= affordable:
+            return verdict, (
+                f"{name}: {_compared(found, today)}",
+                *_equal(against[name], found),
+                *_about_slo(found, case.slo),
+            )
     return Verdict.DO_NOT, _why_not(ran, against, case)
 
 
@@ -327,8 +358,11 @@ def _serves(found: Scores, today: Scores, wanted: Slo | None) -> bool:
 
 def _compared(found: Scores, today: Scores) -> str:
     cost = found.replica_hours / today.replica_hours - 1 if today.replica_hours else math.nan
+    money = ""
+    if found.money > 0 < today.money and abs(found.money / today.money - 1 - cost) > SHOWN:
+        money = f" ({found.money / today.money - 1:+.1%} of the bill, in whole nodes)".replace("-", "−")
     return (
-        f"{abs(cost):.1%} {'more' if cost > 0 else 'fewer'} replica-hours than today's trigger, "
+        f"{abs(cost):.1%} {'more' if cost > 0 else 'fewer'} replica-hours than today's trigger{money}, "
         f"{found.unserved_share:.3%} of the demand unserved instead of {today.unserved_share:.3%}, "
         f"{found.short_minutes_per_week:.0f} short minutes a week instead of {today.short_minutes_per_week:.0f}"
     )
@@ -337,26 +371,28 @@ def _compared(found: Scores, today: Scores) -> str:
 def _equal(against: Against, found: Scores) -> list[str]:
     told = []
     least = "at least " if found.unserved_share <= LEAST_UNSERVED else ""
-    if math.isfinite(against.saved.value):
-        more = against.saved.value / (1 - against.saved.value)
+    if is_told(against.saved) and max(abs(against.saved.low), abs(against.saved.high)) > NOISE:
         told.append(
-            f"a reactive trigger that serves as well needs {abs(more):.1%} {'more' if more > 0 else 'fewer'} "
-            f"replica-hours (saved: {_interval(against.saved)})"
+            f"of the replica-hours of a reactive trigger that serves as well {_percent(against.saved.value)} are saved "
+            f"(90% interval {_percent(against.saved.low)} to {_percent(against.saved.high)})"
         )
-    if math.isfinite(against.unserved.value):
+    if is_told(against.unserved):
+        low, high = (_times(1 / ratio) for ratio in (against.unserved.high, against.unserved.low))
         told.append(
             f"a reactive trigger of equal cost leaves {least}{_times(1 / against.unserved.value)} times as much "
-            f"unserved (ratio {_interval(against.unserved, '.2f')})"
+            f"unserved (90% interval {low} to {high})"
         )
+    if not is_told(against.saved) and not is_told(against.unserved):
+        told.append("no reactive trigger that was tried costs as much or serves alike on most of the days")
     return told
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}".replace("-", "−")
 
 
 def _times(ratio: float) -> str:
     return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
-
-
-def _interval(figure: Interval, form: str = ".1%") -> str:
-    return f"{figure.value:{form}}, 90% interval {figure.low:{form}} to {figure.high:{form}}"
 
 
 def _about_slo(found: Scores, wanted: Slo | None) -> list[str]:
@@ -372,6 +408,8 @@ def _why_not(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tu
         found, held = ran[name].scores, against[name]
         if held.loses:
             told.append(f"{name}: a reactive trigger does better at equal cost or service; {_compared(found, today)}")
+        elif not is_told(held.saved) and not is_told(held.unserved):
+            told.append(f"{name}: cannot be held against reactive triggers; {_compared(found, today)}")
         elif not held.wins:
             told.append(f"{name}: not told apart from a reactive trigger of another target; {_compared(found, today)}")
         else:

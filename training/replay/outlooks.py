@@ -14,6 +14,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -232,13 +233,19 @@ def _kept(path: Path, forecaster: OnnxForecaster, issued_I: Moments, steps: int)
         with np.load(path) as kept:
             sound_I, quantiles_IHQ = kept["sound"], kept["quantiles"]
             peaks_IWQ = kept["peaks"] if manifest.peak_steps else None
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile):
         return None
     count, levels = len(issued_I), len(manifest.levels)
-    shapes = [sound_I.shape == (count,), quantiles_IHQ.shape == (count, steps, levels)]
-    if peaks_IWQ is not None:
-        shapes.append(peaks_IWQ.shape == (count, len(manifest.peak_steps), levels))
-    return _forecasts(forecaster, issued_I, sound_I, quantiles_IHQ, peaks_IWQ) if all(shapes) else None
+    fits = [
+        _fits(sound_I, (count,), np.bool_),
+        _fits(quantiles_IHQ, (count, steps, levels), np.float32),
+        peaks_IWQ is None or _fits(peaks_IWQ, (count, len(manifest.peak_steps), levels), np.float32),
+    ]
+    return _forecasts(forecaster, issued_I, sound_I, quantiles_IHQ, peaks_IWQ) if all(fits) else None
+
+
+def _fits(found: NDArray[Any], shape: tuple[int, ...], kind: type[np.generic]) -> bool:
+    return found.shape == shape and found.dtype == kind and bool(np.isfinite(found).all())
 
 
 def _keep(path: Path, made: Forecasts) -> None:

@@ -22,7 +22,7 @@ from training.replay.contest import Ran
 from training.replay.figures import figures
 from training.replay.figures.pareto import gap
 from training.replay.front import Interval
-from training.replay.judge import ORACLE, TODAY, Case, Judged, Verdict
+from training.replay.judge import ORACLE, TODAY, Case, Judged, Verdict, is_told
 from training.replay.whole import appearing
 from training.replay.world import Span
 
@@ -52,14 +52,14 @@ def page(judged: Judged) -> str:
     drawn = {name: json.loads(figure.to_json()) for name, figure in figures(judged).items()}
     series = judged.case.demand.series
     return environment.get_template(TEMPLATE).render(
-        series=f"{series.system}: {series.name}" if series.system else series.name,
+        series=f"{series.system}: {telling.title(judged)}" if series.system else telling.title(judged),
         query=judged.case.query,
         verdict=f"{judged.verdict[:1].upper()}{judged.verdict[1:]}",
         outcome=OUTCOMES[judged.verdict],
         reasons=telling.reasons(judged),
         model=judged.model,
-        judged_days=telling.period(judged.world.span, series.timezone),
-        searched_days=telling.period(judged.searched, series.timezone),
+        judged_days=telling.stretch(judged, judged.world.span),
+        searched_days=telling.stretch(judged, judged.searched),
         timezone=series.timezone,
         cards=list(_cards(judged)),
         days=[_shown(judged, day) for day in telling.days(judged)],
@@ -68,8 +68,11 @@ def page(judged: Judged) -> str:
         equal=equal(judged),
         closed=judged.gap_closed if math.isfinite(judged.gap_closed) else None,
         unserved=[
-            telling.share(judged.ran[name].scores.unserved_share)
-            for name in (TODAY, telling.recommended(judged), ORACLE)
+            telling.share(one)
+            for one in (
+                gap(judged).front_unserved,
+                *(judged.ran[name].scores.unserved_share for name in (telling.recommended(judged), ORACLE)),
+            )
         ],
         heads=[column.head for column in telling.columns(judged)],
         rows=telling.rows(judged),
@@ -137,15 +140,15 @@ def equal(judged: Judged) -> list[tuple[str, list[str]]]:
 
 
 def _saved(told: Interval) -> str:
-    if not math.isfinite(told.value):
-        return "At equal service: cannot be said, no reactive trigger that was tried serves alike."
+    if not is_told(told):
+        return "At equal service: cannot be said, no reactive trigger that was tried serves alike on most of the days."
     less = "fewer" if told.value >= 0 else "more"
     return f"At equal service: {abs(told.value):.1%} {less} replica-hours than a reactive trigger{_interval(told)}."
 
 
 def _unserved(told: Interval) -> str:
-    if not math.isfinite(told.value):
-        return "At equal cost: cannot be said, no reactive trigger that was tried costs as much."
+    if not is_told(told):
+        return "At equal cost: cannot be said, no reactive trigger that was tried costs as much on most of the days."
     return f"At equal cost: {told.value:.0%} of what a reactive trigger leaves unserved{_interval(told)}."
 
 

@@ -96,14 +96,16 @@ class _Reader:
         most = self._whole(("spec", "maxReplicaCount"), 100, 1)
         if most < max(1, least):
             raise self._wrong(("spec", "maxReplicaCount"), most, f"must not be below minReplicaCount, {least}")
-        asleep = least == 0 or self._scaled.spec.get("idleReplicaCount") == 0
+        idle = self._whole(("spec", "idleReplicaCount"), least, 0)
+        if idle and "idleReplicaCount" in self._scaled.spec:
+            raise self._wrong(("spec", "idleReplicaCount"), idle, "KEDA has only 0")
         polling = self._whole(("spec", "pollingInterval"), 30, 1)
         cooldown = self._whole(("spec", "cooldownPeriod"), 300, 0)
         return Scaling(
             trigger=trigger,
             hpa=self._hpa(max(1, least), most),
             keda=Keda(float(polling), float(cooldown), trigger.activation_threshold),
-            scales_to_zero=asleep,
+            scales_to_zero=idle == 0,
             silence_is_zero=entry.metadata.get("ignoreNullValues") == "true",
             by_value=str(entry.fields.get("metricType", "")) == "Value",
             notes=tuple(self._left_out(entry)),

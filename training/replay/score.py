@@ -112,9 +112,12 @@ def _by_day(world: World, run: Run, known_K: NDArray[np.bool_], demand_K: Moment
 
 
 def local_days(world: World) -> NDArray[np.int64]:
-    """Which day of the span each tick belongs to, by the clocks of the series. [K]"""
+    """Which day of the span each tick belongs to, by the clocks of the series. [K]
+
+    Where clocks go back over midnight the hour belongs to the day that has begun.
+    """
     local_K = local_seconds(world.sync_K, world.demand.series.timezone) // DAY_SECONDS
-    return np.asarray(local_K - local_K[0], np.int64)
+    return np.asarray(np.maximum.accumulate(local_K) - local_K[0], np.int64)
 
 
 def weighted_quantiles(values: Moments, weights: Moments, shares: tuple[float, ...]) -> list[float]:

@@ -84,10 +84,16 @@ def start_up(text: str) -> StartUp:
         if kind == "lognormal" and len(parts) == 2:
             return Lognormal(_seconds(parts[0]), _within(parts[1], 0.0, 3.0))
         if kind == "bimodal" and len(parts) == 3:
-            return Bimodal(_seconds(parts[0]), _seconds(parts[1]), _within(parts[2], 0.0, 1.0))
+            return _bimodal(_seconds(parts[0]), _seconds(parts[1]), _within(parts[2], 0.0, 1.0))
     except ValueError as error:
         raise ValueError(f"{text!r}: {error}; {FORMS}") from None
     raise ValueError(f"{text!r}: {FORMS}")
+
+
+def _bimodal(warm: float, cold: float, share: float) -> Bimodal:
+    if cold < warm:
+        raise ValueError(f"a cold start of {cold:g} s is shorter than a warm one of {warm:g} s")
+    return Bimodal(warm, cold, share)
 
 
 def _seconds(text: str) -> float:
@@ -101,7 +107,10 @@ def _seconds(text: str) -> float:
 
 
 def _within(text: str, least: float, most: float) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
     if not least <= number <= most:
-        raise ValueError(f"{text!r} does not lie from {least:g} to {most:g}")
+        raise ValueError(f"{text!r} is not a number from {least:g} to {most:g}")
     return number

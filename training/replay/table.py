@@ -33,13 +33,13 @@ STYLES: Mapping[Verdict, str] = {
 def print_judged(judged: Judged, console: Console, report: Path | None = None) -> None:
     """Print the answer; where standard output is no terminal, as plain text. report: where the page is."""
     zone = judged.case.demand.series.timezone
-    series = escape(judged.case.demand.series.name)
+    series = escape(telling.title(judged))
     console.print(f"\n[{STYLES[judged.verdict]}]{judged.verdict.value.upper()}[/]  {series}")
     for reason in telling.reasons(judged):
         console.print(_indented(escape(reason)))
     console.print()
-    console.print(_indented(f"[dim]judged on {telling.period(judged.world.span, zone)}[/]"))
-    console.print(_indented(f"[dim]settings searched on {telling.period(judged.searched, zone)}[/]"))
+    console.print(_indented(f"[dim]judged on {telling.stretch(judged, judged.world.span)}[/]"))
+    console.print(_indented(f"[dim]settings searched on {telling.stretch(judged, judged.searched)}[/]"))
     console.print(_indented(f"[dim]model {escape(judged.model)}[/]"))
     console.print(table(judged))
     for name in (TUNED, TUNED_REACTIVE):

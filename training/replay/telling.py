@@ -38,6 +38,12 @@ def recommended(judged: Judged) -> str:
     return TUNED if judged.verdict is Verdict.WITH_SETTINGS else DEFAULT
 
 
+def title(judged: Judged) -> str:
+    """The name of the series as it is shown, without what would move a terminal's cursor."""
+    name = judged.case.demand.series.name
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+
+
 def reasons(judged: Judged) -> list[str]:
     """`why` as sentences."""
     return [f"{one[:1].upper()}{one[1:]}." for one in judged.why]
@@ -58,7 +64,11 @@ def settings_of(ran: Ran) -> str:
 
 def trigger_yaml(judged: Judged) -> str:
     """The block to paste below `triggers:` of a ScaledObject; where the verdict is no, in shadow mode."""
-    lines = [f"    {key}: {json.dumps(value, ensure_ascii=False)}" for key, value in trigger_metadata(judged).items()]
+    # what cannot be seen is escaped: YAML allows little of it
+    lines = [
+        f"    {key}: {json.dumps(value, ensure_ascii=not value.isprintable())}".replace("\x7f", "\\u007f")
+        for key, value in trigger_metadata(judged).items()
+    ]
     return "\n".join(["- type: external", "  metadata:", *lines]) + "\n"
 
 
@@ -244,6 +254,13 @@ def period(span: Span, timezone: str, by_clock: bool = False) -> str:
     if by_clock:
         return f"{begin:%a %d %b %Y %H:%M} to {end:%a %d %b %Y %H:%M}"
     return f"{begin:%d %b} to {end:%d %b %Y}, {span.days:.3g} days"
+
+
+def stretch(judged: Judged, span: Span) -> str:
+    """`period` of one half, with what of it is on record."""
+    text = period(span, judged.case.demand.series.timezone)
+    missing = sum(max(0.0, min(span.end, gap.end) - max(span.begin, gap.begin)) for gap in judged.case.excluded)
+    return f"{text}, {span.days - missing / DAY_SECONDS:.3g} of them on record" if missing else text
 
 
 def clock(moment: float, timezone: str) -> pd.Timestamp:

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+LONGEST_NAME = 220
+"""with it a draft has a name, too"""
+
 
 @contextmanager
 def appearing(path: Path) -> Iterator[Path]:
@@ -25,8 +28,13 @@ def appearing(path: Path) -> Iterator[Path]:
 
 def why_not(path: Path) -> str:
     """Why a file cannot be written at `path`; empty where it can, as far as one can know before."""
-    if path.is_dir():
-        return "is a folder"
+    try:
+        if path.is_dir():
+            return "is a folder"
+    except OSError as error:  # part of it is too long, or a link leads to itself
+        return (error.strerror or str(error)).lower()
+    if len(os.fsencode(path.name)) > LONGEST_NAME:
+        return f"its name is longer than {LONGEST_NAME} bytes"
     if path.exists() and not path.is_file():
         return "is no regular file, and would be replaced by one"
     path = _meant(path)

@@ -47,6 +47,32 @@ def refused(found: Loaded, name: str) -> str:
     return str(one)
 
 
+def test_more_fields_than_the_header_names(tmp_path: Path) -> None:
+    """They are not taken for those of another column."""
+    path = tmp_path / "shop.csv"
+    path.write_text("series,timestamp,value\n" + "".join(f"web,{time},5,x\n" for time in minutes()))
+    with pytest.raises(DataError, match=r"shop.csv: cannot be read: Length of header"):
+        load([path])
+
+
+def test_parquet_of_other_types(tmp_path: Path) -> None:
+    """Names that are no text are told as text; durations are no moments."""
+    times = pd.to_datetime(minutes())
+    path = tmp_path / "shop.parquet"
+    pd.DataFrame({"series": [["a"]] * 6, "timestamp": times, "value": DEMAND}).to_parquet(path)
+    assert [one.name for one in load([path]).series] == ["['a']"]
+    pd.DataFrame({"series": ["a"] * 6, "timestamp": times - times[0], "value": DEMAND}).to_parquet(path)
+    with pytest.raises(DataError, match="column timestamp holds durations; it must hold moments"):
+        load([path])
+
+
+@pytest.mark.parametrize("zone", ["localtime", "Factory", "Mars"])
+def test_zones_that_are_none(tmp_path: Path, zone: str) -> None:
+    """The first two are files of a machine, not names."""
+    with pytest.raises(DataError, match=f"timezone='{zone}': must be an IANA name"):
+        load([tmp_path], zone)
+
+
 @pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])
 def test_every_format_gives_the_same(tmp_path, suffix) -> None:
     """CSV, compressed CSV and Parquet hold the same series: empty values and missing rows are gaps."""

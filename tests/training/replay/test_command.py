@@ -303,6 +303,16 @@ NOWHERE = ("--query", "up", "--threshold", "1", "--prometheus", "NOBODY")
         ((*USUAL, "--decisions", "empty"), 2, "--decisions: empty cannot be written: is a folder"),
         ((*USUAL, "--decisions", "shop.csv"), 2, "--decisions: shop.csv is the file of --data, too"),
         ((*USUAL, "--out", "a", "--decisions", "a/report.html"), 2, "--decisions: a/report.html is the file of --out"),
+        ((*USUAL, "--out", "a", "--decisions", "a"), 2, "--decisions: a is the folder of --out"),
+        ((*USUAL, "--config", "headway.yaml", "--decisions", "headway.yaml"), 2, "is the file of --config, too"),
+        ((*USUAL, "--decisions", "x" * 250), 2, "cannot be written: its name is longer than 220 bytes"),
+        ((*USUAL, "--out", "x" * 300), 2, "cannot be written: file name too long"),
+        ((*USUAL, "--replicas-per-node", "4"), 2, "--replicas-per-node 4: says how --price is paid"),
+        ((*USUAL, "--price", "1e308"), 2, "--price 1e+308: must be above 0 and at most 1e+09"),
+        ((*USUAL, "--min", "200000"), 2, "--min 200000: must not be above the most replicas there may be, 100000"),
+        (("--query", "up", "--prometheus", "NOBODY"), 2, "--threshold: is required"),
+        ((*NOWHERE, "--start-up", "3h"), 2, "--start-up 10800 s: with two syncs"),
+        ((*NOWHERE, "--query", "avg(cpu)"), 2, "the query is hardly demand: the query is of avg()"),
     ],
 )
 def test_what_cannot_be_replayed_is_told(
@@ -319,6 +329,7 @@ def test_what_cannot_be_replayed_is_told(
     shutil.copy(recorded, tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "noise.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "headway.yaml").write_text("refresh-interval: 15s\n")
     (tmp_path / "serverless.yaml").write_text(OBJECT.replace("prometheus\n", "external\n").replace("SERVER", ""))
     text = (tmp_path / "serverless.yaml").read_text()
     (tmp_path / "serverless.yaml").write_text(text.replace('serverAddress: ""', 'scalerAddress: "headway:1"'))

@@ -17,7 +17,7 @@ from tests.training.recording import write_values
 from training.data.load import DAY_SECONDS, DataError, Series
 from training.replay.doubts import of_query
 from training.replay.intake import Source, Wishes, case_of, default_cache, of_file, opened, serves, window_seconds
-from training.replay.judge import Case
+from training.replay.judge import Case, parts
 from training.replay.start_up import Constant, StartUp, start_up
 from training.replay.whole import appearing, why_not
 from training.replay.world import Span
@@ -93,12 +93,24 @@ def test_what_the_record_lacks_is_excluded_and_listed() -> None:
     assert "whole days without a record: 2026-01-14" in told(one)
 
 
-def test_a_part_without_a_day_on_record() -> None:
-    """A gap may be long, but each part must keep a day; the message names the part."""
+def test_too_little_on_record() -> None:
+    """A gap may be long, but two days must be left."""
     values = wave(12)
-    values[10 * MINUTES + 60 : 12 * MINUTES - 60] = np.nan
-    with pytest.raises(DataError, match=r"of the part to judge on, 2026-01-15 00:00 to .*, 0.0 days are on record"):
+    values[10 * MINUTES - 120 : 12 * MINUTES - 60] = np.nan
+    with pytest.raises(DataError, match=r"of the days to replay, 2026-01-13 00:00 to .*, 1.9 are on record; one to"):
         case(source(values), wishes(days=4))
+
+
+def test_halves_are_of_what_is_on_record() -> None:
+    """A workload that was paused for a week and came back for a day: both halves have three and a half days."""
+    values = wave(21)
+    values[13 * MINUTES : 20 * MINUTES] = np.nan
+    one = case(source(values))
+    first, rest = parts(one.span, one.excluded)
+    assert first == Span(MONDAY + 7 * DAY_SECONDS, MONDAY + 10.5 * DAY_SECONDS)
+    assert rest == Span(first.end, MONDAY + 21 * DAY_SECONDS)
+    late = Span(one.span.begin, one.span.end)
+    assert parts(late, (Span(late.begin, late.begin + 7 * DAY_SECONDS),))[0].days == 10.5
 
 
 def test_a_dead_end_of_the_record_is_no_part_of_it() -> None:
@@ -115,6 +127,11 @@ def test_a_dead_end_of_the_record_is_no_part_of_it() -> None:
         (None, {}, "--threshold: is required"),
         (100.0, {"least": 5, "most": 3}, "--max 3: must not be below --min 5"),
         (100.0, {"least": 5, "most": 5}, "--max 5: with --min 5 there is nothing to scale"),
+        (
+            100.0,
+            {"capacity": 1e9},
+            r"capacity=1e\+09: is not below the largest demand .*: one replica would always serve",
+        ),
         (100.0, {"capacity": 0.1}, r"capacity=0.1: the largest demand of .*, needs 15\d\d\d replicas"),
     ],
 )
@@ -176,6 +193,12 @@ NOT_DEMAND = {
     "histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket[5m])))": "quantile",
     "queue_busy_percent": "percent",
     "max(worker_busy_ratio)": "worker_busy_ratio",
+    "1 - avg(rate(node_cpu_seconds_total{mode='idle'}[5m]))": "avg",
+    "100 - (avg by (instance) (rate(node_cpu_seconds_total{mode='idle'}[5m])) * 100)": "avg",
+    "max(rate(container_cpu_usage_seconds_total{pod=~'web.*'}[2m]))": "max",
+    "sum(kube_deployment_status_replicas_ready{deployment='web'})": "kube_deployment_status_replicas_ready",
+    "sum(rate(http_request_duration_seconds_sum[2m])) / sum(rate(http_request_duration_seconds_count[2m]))": "a mean",
+    "sum(rate(http_requests_total[2m])) / (sum(up{job='web'}))": "'up'",
 }
 DEMAND = (
     "sum(rate(http_requests_total{path='/utilization', pod=~'percent.*'}[2m]))",
@@ -187,6 +210,10 @@ DEMAND = (
     "max(rabbitmq_queue_messages) # avg(cpu) / limits",
     "avg_over_time(queue_length[1m])",
     "sum(increase(jobs_total[1m]))",
+    "sum(rate(percent_encoded_urls_total[1m]))",
+    "sum(rate(replicas_uploaded_total[1m]))",
+    "max(uploads_pending)",
+    "sum(rate(a[1m])) / 2 + sum(rate(limit_x[1m]))",
 )
 
 
@@ -246,12 +273,37 @@ def test_small_demand_is_demand() -> None:
     assert "may not be demand" not in told(case(source(wave(3, 60.0)), wishes(10.0)))
 
 
+def test_a_half_without_demand() -> None:
+    """Nothing can be searched on it, or judged."""
+    values = wave(4)
+    values[2 * MINUTES :] = 0
+    with pytest.raises(DataError, match="'web': is 0 in all of the part to judge on, 2026-01-07 00:30 to "):
+        case(source(values))
+
+
+def test_windows_that_cannot_be() -> None:
+    with pytest.raises(Usage, match=r"--query: \[99999999999999999y\] is no duration that can be"):
+        window_seconds("rate(x[99999999999999999y])")
+
+
 def test_names_of_a_utilisation() -> None:
     """A file has no query; the series and its unit speak."""
     with pytest.raises(DataError, match=r"series='ec2_cpu_utilization_1': 'utilization' is said of a share"):
         case(source(wave(3), name="ec2_cpu_utilization_1"))
     with pytest.raises(DataError, match=r"unit='%': '%' is said of a share"):
         case(source(wave(3), unit="%"))
+    with pytest.raises(DataError, match=r"unit='ms': so is told how long something takes"):
+        case(source(wave(3), unit="ms"))
+    with pytest.raises(DataError, match=r"unit='pods': 'pods' counts the replicas themselves"):
+        case(source(wave(3), unit="pods"))
+    assert "'latency' is said of how long" in told(case(source(wave(3), name="http_latency")))
+
+
+def test_a_utilisation_beyond_its_bound() -> None:
+    """Relative to requests it goes beyond 100; what is held near the threshold is told."""
+    values = np.append(held(60.0), 130.0)
+    notes = told(case(source(values), wishes(60.0)))
+    assert "% of the time it is near the threshold, as a utilisation is held" in notes
 
 
 @pytest.mark.parametrize(
@@ -260,6 +312,8 @@ def test_names_of_a_utilisation() -> None:
         ("sum(rate(a[2m]))", 120),
         ("sum(rate(a[1m])) + sum(rate(b[1m30s]))", 90),
         ("max_over_time(q[5m:15s])", 300),
+        ('sum(rate(a{path="[30d]"}[2m]))', 120),
+        ("sum(rate(a[120]))", 120),
         ("q", 60),
     ],
 )

@@ -236,7 +236,7 @@ def test_who_is_served_badly_needs_service() -> None:
     win = {DEFAULT: WINS, TUNED: WINS}
     verdict, why = verdict_of(badly, win, judged().case)
     assert verdict is Verdict.ENABLE
-    assert why[0].startswith("30.0% more replica-hours than today's trigger, 0.100% of the demand unserved")
+    assert why[0].startswith("headway: 30.0% more replica-hours than today's trigger, 0.100% of the demand unserved")
     assert verdict_of(badly, win, replace(judged().case, slo=Slo(5.0)))[0] is Verdict.WITH_SETTINGS
 
 
@@ -300,8 +300,22 @@ def test_held_against_the_front() -> None:
     assert not math.isfinite(held_against(scores("c", [25.0] * 5, [0.01] * 5), reactive).unserved.value)
 
 
+def test_what_most_days_cannot_tell_is_no_win() -> None:
+    """Dearer than every reactive trigger: the few draws that reach the front say nothing."""
+    dear = Against(UNKNOWN, Interval(math.nan, 0.28, 0.29, 0.25))
+    assert not dear.wins
+    assert not Against(UNKNOWN, Interval(0.5, 0.28, 0.29, 0.25)).wins
+    assert Against(UNKNOWN, Interval(0.5, 0.28, 0.29, 0.75)).wins
+    assert not Against(UNKNOWN, Interval(1.5, 1.2, 1.9, 0.25)).loses
+    verdict, why = verdict_of(entries(GOOD, GOOD), {DEFAULT: dear, TUNED: dear}, judged().case)
+    assert verdict is Verdict.DO_NOT
+    assert why[0].startswith("headway: cannot be held against reactive triggers")
+    assert "no reactive trigger that was tried costs as much or serves alike on most of the days" in why
+
+
 def test_the_gap() -> None:
-    """From today's trigger to the oracle."""
-    today, oracle = scores("today", [10.0], [10.0]), scores("oracle", [10.0], [0.0])
-    assert gap_closed(today, scores("x", [10.0], [2.0]), oracle) == pytest.approx(0.8)
-    assert math.isnan(gap_closed(oracle, today, oracle))
+    """From a reactive trigger of equal cost, which leaves four times as much, to the oracle."""
+    mine, oracle = scores("x", [10.0], [2.0]), scores("oracle", [10.0], [0.0])
+    assert gap_closed(interval(0.25, 0.2, 0.3), mine, oracle) == pytest.approx(0.75, rel=1e-3)
+    assert math.isnan(gap_closed(UNKNOWN, mine, oracle))
+    assert math.isnan(gap_closed(interval(1.0, 1.0, 1.0), oracle, oracle))

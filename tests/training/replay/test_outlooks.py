@@ -303,13 +303,21 @@ def test_a_cache_gives_what_was_made(tmp_path: Path) -> None:
     assert alike(made, fresh)
 
 
-@pytest.mark.parametrize("spoil", ["cut", "empty", "noise", "flipped", "other"])
+@pytest.mark.parametrize("spoil", ["cut", "empty", "noise", "flipped", "other", "plain", "text", "unknown"])
 def test_what_cannot_be_read_is_made_anew(tmp_path: Path, spoil: str) -> None:
     """A file that a lost disk or power left behind counts as none, and is replaced."""
     made, _ = asked_for(SHORT, tmp_path)
     (kept,) = tmp_path.iterdir()
     whole = kept.read_bytes()
-    if spoil == "other":
+    if spoil == "plain":
+        with kept.open("wb") as file:
+            np.save(file, np.ones(3))
+    elif spoil in ("text", "unknown"):
+        with np.load(kept) as found:
+            arrays = dict(found)
+        odd = np.full(arrays["quantiles"].shape, np.nan, np.float32)
+        np.savez(kept, **{**arrays, "quantiles": odd.astype(str) if spoil == "text" else odd})
+    elif spoil == "other":
         np.savez(kept, sound=np.ones(3, np.bool_), quantiles=np.ones((3, 2, 1), np.float32))
     else:
         middle = bytes([whole[len(whole) // 2] ^ 255])

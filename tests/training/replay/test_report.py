@@ -97,7 +97,7 @@ def judged_of(case: Case, world: World) -> Judged:
     front = (ran[TODAY], ran[TUNED_REACTIVE])
     against = {name: held_against(ran[name].scores, [one.scores for one in front]) for name in (DEFAULT, TUNED)}
     verdict, why = verdict_of(ran, against, case)
-    closed = gap_closed(ran[TODAY].scores, ran[DEFAULT].scores, ran[ORACLE].scores)
+    closed = gap_closed(against[DEFAULT].unserved, ran[DEFAULT].scores, ran[ORACLE].scores)
     headway = (ran[DEFAULT], ran[TUNED])
     searched = Span(MONDAY, MONDAY + DAY)
     return Judged(case, world, searched, forecaster.model, verdict, why, default, ran, front, headway, against, closed)
@@ -375,20 +375,33 @@ def test_the_page_stands_where_nothing_can_be_compared(judged: Judged) -> None:
     one = replace(one, gap_closed=math.nan, against={name: Against(UNKNOWN, UNKNOWN) for name in (DEFAULT, TUNED)})
     text = page(one)
     assert text.count("cannot be said") == 4
-    assert "perfect foresight closed" not in text
+    assert "to perfect foresight" not in text
+    assert "to perfect foresight" in page(judged)
 
 
 def test_the_trigger_can_be_pasted(judged: Judged) -> None:
     """KEDA's block, strings only; the scaler reads the very trigger that was judged from it."""
     awkward = replace(said(judged, Verdict.WITH_SETTINGS))
     trigger = replace(
-        awkward.trigger, query='sum(rate(x{a="b\\\\c"}[1m]))\n  # größer', server_address="http://prom:9090"
+        awkward.trigger,
+        query='sum(rate(x{a="b\\\\c"}[1m]))\n  # größer',
+        server_address="http://prom:9090",
     )
     (block,) = yaml.safe_load(telling.trigger_yaml(replace(awkward, trigger=trigger)))
     assert block["type"] == "external"
     assert all(isinstance(value, str) for value in block["metadata"].values())
     told = parse_trigger("replay", "replay", block["metadata"], TriggerRules(allowed_servers=("*",)))
     assert replace(told, key=trigger.key) == trigger
+
+
+def test_what_cannot_be_seen_is_escaped(judged: Judged) -> None:
+    """A name from a file may hold anything, and stands in the query that is to be filled in."""
+    odd = "<fill in: \x7f\x1b[31m\x85\u2028 größer>"
+    (block,) = yaml.safe_load(telling.trigger_yaml(replace(judged, trigger=replace(judged.trigger, query=odd))))
+    assert block["metadata"]["query"] == odd
+    series = replace(judged.case.demand.series, name="a\x1b[31m")
+    one = replace(judged, case=replace(judged.case, demand=Demand(series)))
+    assert telling.title(one) == "a\N{REPLACEMENT CHARACTER}[31m"
 
 
 def test_only_what_differs_from_the_defaults_is_written(judged: Judged) -> None:

@@ -168,6 +168,8 @@ def test_triggers_that_cannot_be_replayed(tmp_path: Path, triggers: str, told: s
         (BEHAVIOR + "        scaleUp: fast\n", "scaleUp='fast': must be a mapping"),
         (BEHAVIOR + "        scaleUp: {tolerance: 1e400}\n", "scaleUp.tolerance='1e400': must be a quantity"),
         ("  advanced: [often]\n", "spec.advanced=['often']: must be a mapping"),
+        ("  idleReplicaCount: '0'\n", "spec.idleReplicaCount='0': must be a whole number from 0"),
+        ("  idleReplicaCount: 3\n", "spec.idleReplicaCount=3: KEDA has only 0"),
     ],
 )
 def test_settings_that_kubernetes_refuses(tmp_path: Path, spec: str, told: str) -> None:

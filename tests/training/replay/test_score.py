@@ -1,13 +1,17 @@
 """What a run cost and served."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from tests.training.replay.made import world
+from tests.training.replay.made import series, world
+from training.replay.demand import Demand
 from training.replay.policies import Answer, Metric
 from training.replay.run import Run, replay
-from training.replay.score import Price, score, weighted_quantiles
-from training.replay.world import World
+from training.replay.score import Price, local_days, score, weighted_quantiles
+from training.replay.world import Span, World
 
 
 class Always:
@@ -76,6 +80,20 @@ def test_days_add_up() -> None:
     assert days.replica_hours_D.sum() == pytest.approx(found.replica_hours)
     assert days.unserved_D.sum() / days.demand_D.sum() == pytest.approx(found.unserved_share)
     assert days.short_minutes_D.sum() == pytest.approx(found.short_minutes)
+
+
+def test_days_never_go_back() -> None:
+    """In St. John's clocks went from 00:01 back to 23:01 on 7 November 2010: that hour belongs to the new day."""
+    zone = "America/St_Johns"
+    start = pd.Timestamp("2010-11-05 00:00", tz=zone).timestamp()
+    one = replace(series(np.full(4 * 1440, 100.0)), start=start, timezone=zone)
+    for hours in (47, 48, 49):
+        begin = start + hours * 3600
+        made = World(Demand(one), world(one.values).setting, Span(begin, begin + 86_400))
+        days_K = local_days(made)
+        assert days_K[0] == 0
+        assert set(np.diff(days_K)) <= {0, 1}
+        assert score(made, run(made, 10)).by_day.replica_hours_D.sum() == pytest.approx(240)
 
 
 def test_the_wrong_size() -> None:

@@ -23,7 +23,7 @@ def pareto(judged: Judged) -> Figure:
     Labels stand where they cover nothing, on a wide screen; for a narrow one their places are in `meta`.
     """
     named = list(judged.ran.values())
-    least = _least(named)
+    least = _least([*named, *_reactive(judged), *judged.headway_front])
     points = _points(named, least)
     gaps = _gaps(gap(judged), least)
     across = [*(one.x for one in points), *(end for one in gaps for end in one.x.tolist())]
