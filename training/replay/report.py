@@ -78,6 +78,7 @@ def page(judged: Judged) -> str:
         rows=telling.rows(judged),
         rivals=telling.letters(),
         yaml=telling.trigger_yaml(judged),
+        floor=telling.FLOOR,
         assumed=assumed(judged),
         excluded=[telling.period(span, series.timezone, by_clock=True) for span in judged.case.excluded],
         notes=judged.case.notes,

@@ -49,6 +49,8 @@ def print_judged(judged: Judged, console: Console, report: Path | None = None) -
     else:
         console.print("\nThe trigger to paste below `triggers:` of the ScaledObject:\n")
     console.print(escape(telling.trigger_yaml(judged)), soft_wrap=True)
+    if judged.verdict is not Verdict.DO_NOT:
+        console.print(f"[dim]note:[/] {telling.FLOOR}")
     for note in judged.case.notes:
         console.print(f"[dim]note:[/] {escape(note)}")
     excluded = judged.case.excluded
