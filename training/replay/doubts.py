@@ -71,7 +71,8 @@ def of_query(query: str) -> Iterator[Doubt]:
     elif below and re.search(r"_sum\b", text.split("/")[0]) and re.search(r"_count\b", below[0]):
         yield Doubt("the query divides a sum by a count, which is a mean, as of latencies", sure=True)
     elif found := re.search(rf"\w*(?:{_REPLICAS.pattern})\w*", text):
-        yield Doubt(f"the query counts replicas, {found[0]!r}", sure=True)
+        # times something, it may make demand of what each replica has
+        yield Doubt(f"the query counts replicas, {found[0]!r}", sure="*" not in text)
     elif first and (first[1] == "avg" or _OF_PODS.search(text)):
         yield Doubt(
             f"the query is of {first[1]}(), which is per replica where each replica is a series; the sum() is demand",

@@ -235,7 +235,12 @@ def test_queries_that_are_demand(query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["avg(rate(http_requests_total[2m]))", "sum(bytes_total) / sum(rate(chunks_total[1m]))"]
+    "query",
+    [
+        "avg(rate(http_requests_total[2m]))",
+        "sum(bytes_total) / sum(rate(chunks_total[1m]))",
+        "scalar(rate(busy_cores[2m])) * kube_deployment_status_replicas",
+    ],
 )
 def test_queries_that_may_be_demand_are_replayed_and_told(query: str) -> None:
     """A mean may be that of one series, a quotient an amount."""

@@ -162,6 +162,21 @@ def test_the_cheapest_that_serves() -> None:
     assert cheapest(short, today, Slo(60.0)).scores.policy == "c"
 
 
+def test_whole_nodes_are_what_is_paid() -> None:
+    """Fewer replica-hours on more nodes are no saving: neither in the search nor in the verdict, which tells both."""
+    few, packed = (
+        replace(scores(name, [hours], [1.0], MUCH), money=money, days=7.0)
+        for name, hours, money in (("few", 95.0, 40.0), ("packed", 98.0, 30.0))
+    )
+    today = replace(scores("today", [100.0], [10.0], MUCH), money=32.0, days=7.0)
+    assert cheapest([ran(few), ran(packed)], today, None).scores.policy == "packed"
+    found = entries(few, packed)
+    found[TODAY] = ran(today)
+    verdict, why = verdict_of(found, {DEFAULT: WINS, TUNED: WINS}, judged().case)
+    assert verdict is Verdict.WITH_SETTINGS
+    assert "2.0% fewer replica-hours than today's trigger (−6.2% of the bill, in whole nodes)" in why[0]
+
+
 def interval(value: float, low: float, high: float) -> Interval:
     return Interval(value, low, high)
 
