@@ -126,6 +126,8 @@ def promql(text: str) -> str:
     """A query that is not empty and has no control characters other than tabs and line breaks."""
     if not text or _CONTROL.search(text):
         raise Refused
+    if text.lstrip().startswith("<"):
+        raise Refused("PromQL; what stands in <> is still to be filled in")
     return text
 
 

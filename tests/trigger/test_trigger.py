@@ -91,7 +91,7 @@ def test_reads(key: str, text: str, field: str, expected: object) -> None:
         *[("model", text) for text in ("../x", "a b", "")],
         *[("namespace", text) for text in ("a b", "a\nb", "x" * 151)],
         *[("queryParameters", text) for text in ("a", "a=", "=b", "query=up", "Time=3", "a=1,access_token=x", "a=\0")],
-        *[("query", text) for text in ("", "   ", "up\0", "up\x1b[31m", "x" * 201)],
+        *[("query", text) for text in ("", "   ", "up\0", "up\x1b[31m", "x" * 201, " <fill in: the query>")],
         *[("serverAddress", text) for text in ("prometheus:9090", "http://elsewhere:9090", "")],
     ],
 )

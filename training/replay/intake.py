@@ -210,6 +210,7 @@ def case_of(source: Source, wishes: Wishes, forecaster: OnnxForecaster) -> Case:
     came = minute_M[known_M].astype(np.float32)
     notes = (
         *source.notes,
+        *_about_capacity(setting, wishes),
         *(source.scaling.notes if source.scaling else ()),
         *_about_demand(source, came, setting.threshold, wishes.demand_is_right),
         *_about_size(came, setting, bounded=wishes.most is not None or source.scaling is not None),
@@ -422,6 +423,14 @@ def _about_size(came: NDArray[np.float32], setting: Setting, bounded: bool) -> I
         yield f"the largest demand needs {wanted} replicas, and {setting.hpa.min_replicas} are always there"
     if threshold > setting.capacity:
         yield f"today's threshold, {threshold:g}, is above what a replica carries, {setting.capacity:g}"
+
+
+def _about_capacity(setting: Setting, wishes: Wishes) -> Iterator[str]:
+    if wishes.capacity is None:
+        yield (
+            f"one replica is taken to carry no more than the threshold, {setting.threshold:g}, so whoever runs with "
+            "headroom below it counts as short: give --capacity where it carries more"
+        )
 
 
 def _about_span(series: Series, span: Span, days: int) -> Iterator[str]:

@@ -7,7 +7,7 @@ service and at equal cost, with paired bootstrap intervals over days.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -372,9 +372,10 @@ def _equal(against: Against, found: Scores) -> list[str]:
     told = []
     least = "at least " if found.unserved_share <= LEAST_UNSERVED else ""
     if is_told(against.saved) and max(abs(against.saved.low), abs(against.saved.high)) > NOISE:
+        shown = signed_up(against.saved)
         told.append(
-            f"of the replica-hours of a reactive trigger that serves as well {_percent(against.saved.value)} are saved "
-            f"(90% interval {_percent(against.saved.low)} to {_percent(against.saved.high)})"
+            f"{saved_text(against.saved)} than a reactive trigger that serves as well "
+            f"(90% interval {_percent(shown.low)} to {_percent(shown.high)})"
         )
     if is_told(against.unserved):
         low, high = (_times(1 / ratio) for ratio in (against.unserved.high, against.unserved.low))
@@ -383,8 +384,18 @@ def _equal(against: Against, found: Scores) -> list[str]:
             f"unserved (90% interval {low} to {high})"
         )
     if not is_told(against.saved) and not is_told(against.unserved):
-        told.append("no reactive trigger that was tried costs as much or serves alike on most of the days")
+        told.append("no reactive trigger that was tried costs as much or serves alike, or a cheaper one leaves nothing")
     return told
+
+
+def saved_text(saved: Interval) -> str:
+    """5% fewer replica-hours."""
+    return f"{abs(saved.value):.1%} {'fewer' if saved.value >= 0 else 'more'} replica-hours"
+
+
+def signed_up(saved: Interval) -> Interval:
+    """The interval of what `saved_text` says: what is lost counts upwards where more is lost than saved."""
+    return saved if saved.value >= 0 else replace(saved, value=-saved.value, low=-saved.high, high=-saved.low)
 
 
 def _percent(share: float) -> str:
@@ -415,7 +426,7 @@ def _why_not(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tu
         else:
             enough = "" if _serves(found, today, case.slo) else ", but does not serve enough"
             told.append(f"{name}: beats reactive triggers of equal cost{enough}; {_compared(found, today)}")
-        told.extend([*_equal(held, found), *_about_slo(found, case.slo)])
+        told.extend(f"{name}: {one}" for one in (*_equal(held, found), *_about_slo(found, case.slo)))
     if case.slo:
         for name in (TODAY, TUNED_REACTIVE):
             told.extend(f"{name}: {one}" for one in _about_slo(ran[name].scores, case.slo))

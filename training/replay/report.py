@@ -22,7 +22,7 @@ from training.replay.contest import Ran
 from training.replay.figures import figures
 from training.replay.figures.pareto import gap
 from training.replay.front import Interval
-from training.replay.judge import ORACLE, TODAY, Case, Judged, Verdict, is_told
+from training.replay.judge import ORACLE, TODAY, Case, Judged, Verdict, is_told, saved_text, signed_up
 from training.replay.whole import appearing
 from training.replay.world import Span
 
@@ -142,14 +142,13 @@ def equal(judged: Judged) -> list[tuple[str, list[str]]]:
 
 def _saved(told: Interval) -> str:
     if not is_told(told):
-        return "At equal service: cannot be said, no reactive trigger that was tried serves alike on most of the days."
-    less = "fewer" if told.value >= 0 else "more"
-    return f"At equal service: {abs(told.value):.1%} {less} replica-hours than a reactive trigger{_interval(told)}."
+        return "At equal service: cannot be said, no reactive trigger that was tried serves alike."
+    return f"At equal service: {saved_text(told)} than a reactive trigger{_interval(signed_up(told))}."
 
 
 def _unserved(told: Interval) -> str:
     if not is_told(told):
-        return "At equal cost: cannot be said, no reactive trigger that was tried costs as much on most of the days."
+        return "At equal cost: cannot be said, no reactive trigger costs as much, or a cheaper one leaves nothing."
     return f"At equal cost: {told.value:.0%} of what a reactive trigger leaves unserved{_interval(told)}."
 
 

@@ -55,10 +55,15 @@ def told(one: Case) -> str:
 
 def test_the_newest_days_are_replayed() -> None:
     """Those asked for, at the end of what is known; what lies before is history, and enough of it is not spoken of."""
-    one = case(source([*wave(12), np.nan, np.nan]), wishes(days=4))
+    one = case(source([*wave(12), np.nan, np.nan]), wishes(days=4, capacity=120.0))
     assert one.span == Span(MONDAY + 8 * DAY_SECONDS, MONDAY + 12 * DAY_SECONDS)
     assert one.notes == ()
     assert one.excluded == ()
+
+
+def test_an_assumed_capacity_is_told() -> None:
+    """It decides what counts as short."""
+    assert "one replica is taken to carry no more than the threshold, 100" in told(case(source(wave(12))))
 
 
 def test_a_short_record_is_replayed_from_where_forecasts_can_begin() -> None:
