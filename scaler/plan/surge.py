@@ -2,11 +2,12 @@
 every forecast says a little more than there is now, and is too late. Pure.
 
 Demand has outgrown its forecasts where for two minutes it lay above the 0.9 quantile of the peak that was forecast a
-lead time before. Then its growth is taken to go on for one and a half lead times, to twice as much at most. What that
-did, and what else was tried, is told in docs/decisions/0012.
+lead time before, and it has risen from minute to minute for three. Then its growth is taken to go on for one and a half
+lead times, to twice as much at most. What that did, and what else was tried, is told in docs/decisions/0012.
 """
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 from scaler.plan.demand import peak_quantile
@@ -19,6 +20,8 @@ BETWEEN_SECONDS = 60.0
 """one observation in so much time is looked at"""
 LASTS_SECONDS = 120.0
 """above the forecasts for so long is no chance"""
+RISES_SECONDS = 180.0
+"""risen for so long is growth; what jumps and stays, as where a source knows a new number every five minutes, is not"""
 GOES_ON = 1.5
 """lead times that growth is taken to go on"""
 MOST = 2.0
@@ -65,15 +68,16 @@ def watch(
 def growth(seen: tuple[Seen, ...], lead_seconds: float) -> float:
     """What forecasts are to be multiplied by: 1 unless demand has outgrown them. In thousandths.
 
-    | lead time 2m; forecast 2 minutes before, each time: 100 | 100, 110, 120 | 105, 110, 120 | 110, 150, 220 |
-    | growth                                                  | 1             | 1.222         | 2             |
+    | lead time 2m; forecast: 100 | 95, 100, 110, 120 | 99, 105, 110, 120 | 99, 110, 150, 220 | 105, 105, 110, 120 |
+    | growth                      | 1                 | 1.222             | 2                 | 1                  |
     """
     newest = seen[-1]
     recent = [one for one in seen if one.at >= newest.at - LASTS_SECONDS]
     lasted = newest.at - recent[0].at
     if lasted < LASTS_SECONDS or len(recent) <= LASTS_SECONDS / BETWEEN_SECONDS:
         return 1.0
-    if not newest.value > recent[0].value:
+    risen = [one.value for one in seen if one.at >= newest.at - RISES_SECONDS]
+    if len(risen) <= RISES_SECONDS / BETWEEN_SECONDS or not all(one < other for one, other in pairwise(risen)):
         return 1.0
     for one in recent:
         peak = _forecast_before(seen, one.at - lead_seconds)

@@ -43,11 +43,13 @@ def watched(values: Sequence[float], p90: float = 100.0, every: float = 60.0, be
         ((150, 150, 150), 1.0),
         ((150, 90, 180), 1.0),
         ((1e300, 1e200, 150), 1.0),
+        ((105, 105, 110, 120), 1.0),
+        ((105, 180, 200, 200), 1.0),
     ],
 )
 def test_growth_above_every_forecast_goes_on(values: tuple[float, ...], expected: float) -> None:
-    """For one and a half lead times, to twice as much; not where a minute was as forecast, or demand does not grow."""
-    recent = seen((100, 100, *values), (100.0,) * 5)
+    """For one and a half lead times, to twice as much; not where a minute was as forecast, or demand just jumps."""
+    recent = seen((100, 100, *values), (100.0,) * (2 + len(values)))
     assert growth(recent, 120.0) == pytest.approx(expected, abs=5e-4)
 
 
