@@ -13,7 +13,8 @@
     judge.py      search on the first part of the history, verdict on the rest
     telling.py    what page and terminal share;  figures/, report.py  the page;  table.py the terminal
     decisions.py  every decision as CSV
-    intake.py     from a file or a Prometheus to a case;  scaled_object.py from YAML;  doubts.py is this demand?
+    recorded.py   demand from a file or a Prometheus;  scaled_object.py from YAML
+    intake.py     from that to a case;  doubts.py is this demand?
     command.py    `headway replay`;  whole.py files that appear whole or not at all
     bout.py       one cell of the league;  standings.py its tables (benchmarks/league.py)
 

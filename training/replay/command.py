@@ -1,4 +1,4 @@
-"""`headway replay`: the flags, and what comes out. Everything about the input is in intake.py."""
+"""`headway replay`: the flags, and what comes out. Everything about the input is in recorded.py and intake.py."""
 
 import json
 import os
@@ -164,11 +164,11 @@ def _source(
 ) -> Any:
     """The demand. Exits where its server cannot be reached or refuses."""
     from training.data.pull import Wanted
-    from training.replay import intake
+    from training.replay import intake, recorded
     from training.replay.scaled_object import read_scaling
 
     if data:
-        return intake.of_file(data, name, timezone or "UTC")
+        return recorded.of_file(data, name, timezone or "UTC")
     scaling, server = None, settings.prometheus
     wanted = Wanted(name or "demand", query, server)
     if scaledobject:
@@ -182,8 +182,8 @@ def _source(
     intake.asked(wanted.query, scaling, wishes, forecaster)
     access = reached(settings, [wanted])
     try:
-        return intake.of_server(wanted, wishes.days, timezone or "UTC", access, scaling, told)
-    except intake.ServerRefused as refused:
+        return recorded.of_server(wanted, wishes.days, timezone or "UTC", access, scaling, told)
+    except recorded.ServerRefused as refused:
         fail(str(refused), Exit.UNREACHABLE)
 
 

@@ -1,18 +1,13 @@
-"""From where the demand is recorded, and what is known of the workload, to a `Case`; everything wrong with it is told.
-
-    of_file / of_server   recorded demand, one series
-    case_of               which part of it, under which setting, and what whoever reads the verdict should know
+"""From recorded demand, and what is known of the workload, to a `Case`: which part of it, under which setting, and what
+whoever reads the verdict should know. Everything wrong with it is told.
 
 What can be replayed is replayed: stretches without a record are excluded and listed. What cannot raises `DataError` or
 `Usage` with field, value and rule.
 """
 
-import difflib
 import math
 import os
 import re
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,18 +23,16 @@ from scaler.commands import Usage
 from scaler.errors import BundleInvalid
 from scaler.forecast.catalog import GENERAL, SEASONAL
 from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster, open_later
-from scaler.history.credentials import ServerAccess
 from scaler.plan.hpa import SYNC_SECONDS, Hpa
 from scaler.trigger import Trigger
-from training.data.clean import clean, without_counters
-from training.data.load import DAY_SECONDS, DataError, Loaded, Series, load, local_seconds, moment_text
-from training.data.pull import Wanted, pull
-from training.models import Progress, silent
+from training.data.clean import clean
+from training.data.load import DAY_SECONDS, DataError, Series, local_seconds, moment_text
 from training.replay.contest import LONGEST_LEAD_SECONDS
 from training.replay.demand import Demand, Moments, Observing
 from training.replay.doubts import Doubt, bare, of_names, of_query, of_values
 from training.replay.judge import Case, Slo, parts
 from training.replay.outlooks import trigger_key
+from training.replay.recorded import MOST_TOLD, Source, hours, known_end, some
 from training.replay.scaled_object import Scaling
 from training.replay.score import Price
 from training.replay.start_up import StartUp
@@ -49,7 +42,6 @@ LEAST_DAYS = 2.0
 """on record: one for each of the two parts"""
 ENOUGH_BEFORE_DAYS = 7
 """of history before the replayed days: forecasts know weeks from then on"""
-PULLED_BEFORE_DAYS = 28
 COARSEST_SECONDS = 900
 """what a replay judges happens within minutes"""
 MOST_REPLICAS = 1000
@@ -59,16 +51,10 @@ COARSE = 0.02
 """a target below is a few of the thousandths in which KEDA and the HPA have it"""
 CAPPED_SHARE = 0.01
 """of the time may demand need more replicas than are allowed"""
-OLD_SECONDS = 3600.0
-MOST_TOLD = 5
 DEMAND_RULE = (
     "demand must not depend on how many replicas there are (requests, messages, busy cores, all summed up), or adding "
     "replicas lowers what they are added for; if it is demand all the same, give --demand-is-right"
 )
-
-
-class ServerRefused(Exception):
-    """A metric server gave nothing to replay; in its own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,89 +77,6 @@ class Wishes:
     demand_is_right: bool = False
 
 
-@dataclass(frozen=True)
-class Source:
-    """Recorded demand and whence it came. query: empty where the demand is from a file."""
-
-    series: Series
-    query: str = ""
-    server: str = ""
-    scaling: Scaling | None = None
-    notes: tuple[str, ...] = ()
-
-
-def of_file(path: Path, name: str, timezone: str) -> Source:
-    """The series `name` of a file; the only one, where there is one and no name is given. Raises DataError, Usage."""
-    return Source(_named(without_counters(load([path], timezone)), name, path))
-
-
-def _named(loaded: Loaded, name: str, path: Path) -> Series:
-    found = {one.name: one for one in loaded.series}
-    refused = {one.name: one for one in loaded.refused}
-    names = [*found, *refused]
-    if not name and len(names) != 1:
-        raise Usage(f"--series: which of the {len(names)} in {path.name}? {_some(names)}")
-    name = name or names[0]
-    if name in found:
-        return found[name]
-    if name in refused:
-        raise DataError(str(refused[name]))
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    raise DataError(
-        f"--series {name!r}: is not in {path.name}; "
-        + (f"did you mean {near[0]!r}?" if near else f"there are {_some(names)}")
-    )
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else ""
-    return ", ".join(map(repr, names[:MOST_TOLD])) + more
-
-
-def of_server(
-    wanted: Wanted,
-    days: int,
-    timezone: str,
-    access: Sequence[ServerAccess] = (),
-    scaling: Scaling | None = None,
-    progress: Progress = silent,
-) -> Source:
-    """The newest days of a query, with history before them, one value a minute. Raises ServerRefused, DataError.
-
-    A moment without an answer is a gap, or 0 where the trigger says so in so many words.
-    """
-    now = time.time() // 60 * 60
-    with tempfile.TemporaryDirectory(prefix="headway-replay-") as folder:
-        target = Path(folder) / "prometheus.parquet"
-        since = now - (days + PULLED_BEFORE_DAYS) * DAY_SECONDS
-        pulled = pull(triggers=[wanted], since=since, until=now, target=target, access=access, progress=progress)
-        if pulled.refused:
-            raise ServerRefused(str(pulled.refused[0]))
-        loaded = without_counters(load([target], timezone))
-    if loaded.refused:
-        raise DataError(str(loaded.refused[0]))
-    (series,) = loaded.series
-    return _silent_filled(Source(series, wanted.query, wanted.server, scaling, tuple(_aged(series, now))))
-
-
-def _aged(series: Series, now: float) -> Iterator[str]:
-    age = now - _known_end(series)
-    if age > OLD_SECONDS:
-        yield f"the newest value on record is {_hours(age)} old"
-
-
-def _silent_filled(source: Source) -> Source:
-    """With 0 for the moments without an answer, where the trigger says that an empty answer means 0."""
-    if source.scaling is None or not source.scaling.silence_is_zero:
-        return source
-    empty = np.isnan(source.series.values)
-    if not empty.any():
-        return source
-    told = f"{_hours(empty.sum() * source.series.step_seconds)} without an answer count as 0, as ignoreNullValues says"
-    values = np.where(empty, np.float32(0), source.series.values)
-    return replace(source, series=replace(source.series, values=values), notes=(*source.notes, told))
-
-
 def opened(folder: Path | None) -> OnnxForecaster:
     """The bundle in `folder`, or the general one. Raises Usage where it is none."""
     otherwise = open_later(read_bundle(SEASONAL), str(SEASONAL))
@@ -189,7 +92,7 @@ def serves(forecaster: OnnxForecaster, series: Series) -> None:
     """Raises Usage where the bundle was fitted for other series."""
     if not forecaster.serves(trigger_key(series)):
         raise Usage(
-            f"--bundle: {forecaster.model} was fitted for {_some(forecaster.manifest.series)}, "
+            f"--bundle: {forecaster.model} was fitted for {some(forecaster.manifest.series)}, "
             f"not for {trigger_key(series).removesuffix('/replay')!r}"
         )
 
@@ -308,20 +211,15 @@ def span_of(series: Series, days: int, needed_seconds: float) -> Span:
     """The newest `days` of the record, whole minutes; less where forecasts have no history before. Raises DataError."""
     known = np.flatnonzero(~np.isnan(series.values))
     first = series.start + series.step_seconds * float(known[0])
-    end = _known_end(series) // 60 * 60
+    end = known_end(series) // 60 * 60
     begin = max(end - days * DAY_SECONDS, math.ceil((first + needed_seconds) / 60) * 60)
     if end - begin < LEAST_DAYS * DAY_SECONDS:
         raise _faulty(
             series,
             f"has {_down((end - first) / DAY_SECONDS)} days of history; 2 days to search on and to judge on are "
-            f"needed, and {_hours(needed_seconds)} before them to forecast from",
+            f"needed, and {hours(needed_seconds)} before them to forecast from",
         )
     return Span(begin, end)
-
-
-def _known_end(series: Series) -> float:
-    known = np.flatnonzero(~np.isnan(series.values))
-    return series.start + series.step_seconds * float(known[-1] + 1)
 
 
 def _minutes(demand: Demand, span: Span) -> tuple[Moments, NDArray[np.bool_]]:
@@ -440,7 +338,7 @@ def _about_span(series: Series, span: Span, days: int) -> Iterator[str]:
         yield f"{span.days:.1f} days are replayed: the record has no more than these of the {days} asked for"
     before = span.begin - series.start
     if before < ENOUGH_BEFORE_DAYS * DAY_SECONDS:
-        length = _hours(before) if before < DAY_SECONDS else f"{before / DAY_SECONDS:.1f} days"
+        length = hours(before) if before < DAY_SECONDS else f"{before / DAY_SECONDS:.1f} days"
         yield (
             f"{length} of history lie before the replayed days; with {ENOUGH_BEFORE_DAYS} days and more, forecasts "
             "know the week from the beginning"
@@ -451,7 +349,7 @@ def _about_gaps(series: Series, span: Span, known_M: NDArray[np.bool_], excluded
     if not excluded:
         return
     noun = "stretch" if len(excluded) == 1 else "stretches"
-    total = _hours(sum(one.end - one.begin for one in excluded))
+    total = hours(sum(one.end - one.begin for one in excluded))
     yield f"{total} of the replayed days are not on record and count for nothing, in {len(excluded)} {noun}"
     day_M = local_seconds(np.arange(span.begin, span.end, 60.0), series.timezone) // DAY_SECONDS
     missing = [day for day in np.unique(day_M) if not known_M[day_M == day].any()]
@@ -485,10 +383,6 @@ def _faulty(series: Series, rule: str) -> DataError:
 
 def _from_to(span: Span) -> str:
     return f"{moment_text(span.begin)} to {moment_text(span.end)}"
-
-
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
 
 
 def _down(days: float) -> float:

@@ -16,8 +16,9 @@ from scaler.plan.hpa import Hpa
 from tests.training.recording import write_values
 from training.data.load import DAY_SECONDS, DataError, Series
 from training.replay.doubts import of_query
-from training.replay.intake import Source, Wishes, case_of, default_cache, of_file, opened, serves, window_seconds
+from training.replay.intake import Wishes, case_of, default_cache, opened, serves, window_seconds
 from training.replay.judge import Case, parts
+from training.replay.recorded import Source, of_file
 from training.replay.start_up import Constant, StartUp, start_up
 from training.replay.whole import appearing, why_not
 from training.replay.world import Span
