@@ -72,18 +72,15 @@ def growth(seen: tuple[Seen, ...], lead_seconds: float) -> float:
     | growth                      | 1                 | 1.222             | 2                 | 1                  |
     """
     newest = seen[-1]
-    recent = [one for one in seen if one.at >= newest.at - LASTS_SECONDS]
-    lasted = newest.at - recent[0].at
-    if lasted < LASTS_SECONDS or len(recent) <= LASTS_SECONDS / BETWEEN_SECONDS:
+    rising = [one for one in seen if one.at >= newest.at - RISES_SECONDS]
+    if len(rising) <= RISES_SECONDS / BETWEEN_SECONDS or not all(a.value < b.value for a, b in pairwise(rising)):
         return 1.0
-    risen = [one.value for one in seen if one.at >= newest.at - RISES_SECONDS]
-    if len(risen) <= RISES_SECONDS / BETWEEN_SECONDS or not all(one < other for one, other in pairwise(risen)):
-        return 1.0
+    recent = [one for one in rising if one.at >= newest.at - LASTS_SECONDS]
     for one in recent:
         peak = _forecast_before(seen, one.at - lead_seconds)
         if peak is None or not math.inf > one.value > max(peak, 0.0):
             return 1.0
-    grown = GOES_ON * lead_seconds / lasted * math.log(newest.value / recent[0].value)
+    grown = GOES_ON * lead_seconds / LASTS_SECONDS * math.log(newest.value / recent[0].value)
     return round(math.exp(min(grown, math.log(MOST))), 3)
 
 
