@@ -23,6 +23,13 @@ from training.replay.world import Keda
 NO_SERVER = "http://no-server"
 """stands where neither the trigger nor anybody else names one"""
 BEHAVIOR: FieldPath = ("spec", "advanced", "horizontalPodAutoscalerConfig", "behavior")
+SPEC_KEYS = {
+    "advanced", "cooldownPeriod", "fallback", "idleReplicaCount", "initialCooldownPeriod", "maxReplicaCount",
+    "minReplicaCount", "pollingInterval", "scaleTargetRef", "triggers",
+}  # fmt: skip
+BEHAVIOR_KEYS = ("scaleUp", "scaleDown")
+DIRECTION_KEYS = ("policies", "selectPolicy", "stabilizationWindowSeconds", "tolerance")
+POLICY_KEYS = ("periodSeconds", "type", "value")
 LONGEST_PERIOD_SECONDS = 1800
 LONGEST_WINDOW_SECONDS = 3600
 Kind = TypeVar("Kind", bound=StrEnum)
@@ -153,11 +160,13 @@ class _Reader:
             told.append("its scalingModifiers are not replayed: the trigger is taken as if it stood alone")
         if chosen.fields.get("useCachedMetrics") is True:
             told.append("useCachedMetrics is not replayed: what the HPA sees is up to pollingInterval older")
+        unknown = sorted(set(map(str, self._scaled.spec)) - SPEC_KEYS)
+        told.extend(f"spec.{key} is not replayed: KEDA does not know it" for key in unknown)
         return told
 
     def _hpa(self, least: int, most: int) -> Hpa:
         path = BEHAVIOR
-        section = self._section(path)
+        section = self._section(path, BEHAVIOR_KEYS)
         if not section:
             return Hpa(min_replicas=least, max_replicas=most)
         plain = Hpa()
@@ -172,7 +181,7 @@ class _Reader:
         )
 
     def _direction(self, path: FieldPath, default: Direction) -> Direction:
-        section = self._section(path)
+        section = self._section(path, DIRECTION_KEYS)
         window = self._whole(
             (*path, "stabilizationWindowSeconds"), int(default.stabilization_seconds), 0, LONGEST_WINDOW_SECONDS
         )
@@ -185,6 +194,7 @@ class _Reader:
         return Direction(float(window), policies, self._one_of((*path, "selectPolicy"), Select, default.select))
 
     def _policy(self, path: FieldPath) -> RatePolicy:
+        self._section(path, POLICY_KEYS)
         return RatePolicy(
             self._one_of((*path, "type"), PolicyType),
             self._whole((*path, "value"), None, 1),
@@ -218,12 +228,16 @@ class _Reader:
             raise self._wrong(path, found, f"must be one of {', '.join(kind)}")
         return kind(found)
 
-    def _section(self, path: FieldPath) -> Mapping[str, Any]:
+    def _section(self, path: FieldPath, keys: Sequence[str]) -> Mapping[str, Any]:
+        """A mapping with none but these keys: Kubernetes refuses others, or drops them."""
         found = self._at(path)
         if found is None:
             return {}
         if not isinstance(found, Mapping):
             raise self._wrong(path, found, "must be a mapping")
+        for key in found:
+            if key not in keys:
+                raise self._wrong((*path, str(key)), found[key], f"Kubernetes knows only {', '.join(keys)}")
         return found
 
     def _at(self, path: FieldPath) -> Any:

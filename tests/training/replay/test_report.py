@@ -223,7 +223,9 @@ def test_big_numbers_compare_the_recommended_with_today(judged: Judged) -> None:
     priced = replace(judged, case=replace(judged.case, price=Price(0.5)))
     for one, field, head in ((judged, "replica_hours", "replica-hours"), (priced, "money", "cost")):
         today, mine = (getattr(one.ran[name].scores, field) for name in (TODAY, telling.recommended(one)))
-        card = re.search(rf'class="name">{head}</div>\s*<div class="big">(\S+) <span[^>]*>([^<]*)', page(one))
+        card = re.search(
+            rf'class="name">{head}</div>\s*<div class="big"><span>(\S+)</span> <span[^>]*>([^<]*)', page(one)
+        )
         assert card is not None
         assert card[1] == telling.count(mine)
         assert card[2] == telling.change(mine, today)

@@ -107,6 +107,13 @@ def test_next_to_ours_kedas_trigger_is_what_scales_today(tmp_path: Path) -> None
     assert found.notes == ("its other triggers (cpu) are not replayed: the HPA follows the largest of all",)
 
 
+def test_a_key_that_keda_does_not_know_is_told(tmp_path: Path) -> None:
+    """A slip of the pen would else be a default in silence."""
+    found = read(tmp_path, spec="  minReplicas: 4\n")
+    assert found.hpa.min_replicas == 1
+    assert found.notes == ("spec.minReplicas is not replayed: KEDA does not know it",)
+
+
 def test_ours_alone(tmp_path: Path) -> None:
     """Without an address in it nobody's: whoever is asked instead is not put into it."""
     path = written(tmp_path, OURS)
@@ -167,6 +174,15 @@ def test_triggers_that_cannot_be_replayed(tmp_path: Path, triggers: str, told: s
         (BEHAVIOR + "        scaleDown: {policies: [often]}\n", "scaleDown.policies[0]='often': must be a mapping"),
         (BEHAVIOR + "        scaleUp: fast\n", "scaleUp='fast': must be a mapping"),
         (BEHAVIOR + "        scaleUp: {tolerance: 1e400}\n", "scaleUp.tolerance='1e400': must be a quantity"),
+        (
+            BEHAVIOR + "        scaleDown: {stabilisationWindowSeconds: 60}\n",
+            "scaleDown.stabilisationWindowSeconds=60: Kubernetes knows only policies, selectPolicy, stabilization",
+        ),
+        (BEHAVIOR + "        scaleup: {}\n", "behavior.scaleup={}: Kubernetes knows only scaleUp, scaleDown"),
+        (
+            BEHAVIOR + "        scaleUp: {policies: [{type: Pods, value: 4, periodSeconds: 15, period: 15}]}\n",
+            "scaleUp.policies[0].period=15: Kubernetes knows only periodSeconds, type, value",
+        ),
         ("  advanced: [often]\n", "spec.advanced=['often']: must be a mapping"),
         ("  idleReplicaCount: '0'\n", "spec.idleReplicaCount='0': must be a whole number from 0"),
         ("  idleReplicaCount: 3\n", "spec.idleReplicaCount=3: KEDA has only 0"),
