@@ -286,7 +286,7 @@ def _start_up(text: str) -> Any:
 
 
 def _slo(text: str) -> Any:
-    from training.replay.judge import slo
+    from training.replay.slo import slo
 
     try:
         return slo(text) if text else None

@@ -30,11 +30,12 @@ from training.data.load import DAY_SECONDS, DataError, Series, local_seconds, mo
 from training.replay.contest import LONGEST_LEAD_SECONDS
 from training.replay.demand import Demand, Moments, Observing
 from training.replay.doubts import Doubt, bare, of_names, of_query, of_values
-from training.replay.judge import Case, Slo, parts
+from training.replay.judge import Case, parts
 from training.replay.outlooks import trigger_key
 from training.replay.recorded import MOST_TOLD, Source, hours, known_end, some
 from training.replay.scaled_object import Scaling
 from training.replay.score import Price
+from training.replay.slo import Slo
 from training.replay.start_up import StartUp
 from training.replay.world import Keda, Setting, Span
 

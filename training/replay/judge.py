@@ -5,7 +5,6 @@ service and at equal cost, with paired bootstrap intervals over days.
 """
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -20,6 +19,7 @@ from training.replay.demand import Demand
 from training.replay.front import LEAST_UNSERVED, Interval, over_days
 from training.replay.outlooks import Forecasts, Issues, forecasts_of
 from training.replay.score import Price, Scores
+from training.replay.slo import Slo
 from training.replay.world import Setting, Span, World
 
 SEARCHED = 0.5
@@ -46,27 +46,6 @@ class Verdict(StrEnum):
     ENABLE = "enable"
     WITH_SETTINGS = "enable with these settings"
     DO_NOT = "do not enable"
-
-
-@dataclass(frozen=True, slots=True)
-class Slo:
-    """short minutes per week that are allowed."""
-
-    short_minutes_per_week: float
-
-    def holds(self, scores: Scores) -> bool:
-        return scores.short_minutes_per_week <= self.short_minutes_per_week
-
-    def __str__(self) -> str:
-        return f"short minutes per week ≤ {self.short_minutes_per_week:g}"
-
-
-def slo(text: str) -> Slo:
-    """`short minutes per week ≤ 5` (or <=). Raises ValueError that says what was expected."""
-    found = re.fullmatch(r"\s*short minutes per week\s*(?:≤|<=)\s*(\d+(?:\.\d+)?)\s*", text)
-    if not found:
-        raise ValueError(f"{text!r}: must be as 'short minutes per week <= 5'")
-    return Slo(float(found[1]))
 
 
 @dataclass(frozen=True)
@@ -212,15 +191,18 @@ def _searched(
 def cheapest(ran: Sequence[Ran], today: Scores, wanted: Slo | None) -> Ran:
     """The cheapest that serves as it must.
 
-    By the SLO; without one it is to serve no worse than today's trigger for no more than that costs, and of those that
-    do the best service counts first, down to a share that is good enough. Where none does, the cheapest that serves no
-    worse, and at last the one that leaves least unserved.
+    The SLO must be likely to hold on other days like these; where it is for none, it must hold on these. Without one
+    it is to serve no worse than today's trigger for no more than that costs, and of those that do the best service
+    counts first, down to a share that is good enough. Where none does, the cheapest that serves no worse, and at last
+    the one that leaves least unserved.
     """
 
     def cost(one: Ran) -> tuple[float, float]:
         return bill(one.scores), one.scores.unserved_share
 
     good = [one for one in ran if _serves(one.scores, today, wanted)]
+    if wanted:
+        good = [one for one in good if wanted.is_likely(one.scores)] or good
     if not good:
         return min(ran, key=lambda one: (one.scores.unserved_share, bill(one.scores)))
     affordable = [one for one in good if bill(one.scores) <= DEARER * bill(today)]

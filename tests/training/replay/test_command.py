@@ -24,8 +24,9 @@ from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
 from tests.training.recording import write_values
 from training.replay import contest, intake
 from training.replay.decisions import COLUMNS
-from training.replay.judge import Case, Slo
+from training.replay.judge import Case
 from training.replay.score import Price
+from training.replay.slo import Slo
 from training.replay.start_up import Bimodal, Constant
 from training.replay.world import Keda
 
