@@ -312,9 +312,9 @@ def seconds(value: float) -> str:
 
 
 def change(now: float, before: float) -> str:
-    """Of `now` from `before`: −12%; a dash where there is nothing to compare with."""
+    """Of `now` from `before`: −12%; a dash where there is nothing to compare with. What leaves some is no −100%."""
     if math.isnan(now) or math.isnan(before) or (before <= 0 < now):
         return "–"
-    ratio = now / before - 1 if before > 0 else 0.0
-    text = f"{ratio:+.1%}" if abs(ratio) < 0.0995 else f"{ratio:+.0%}"
+    ratio = max(now / before - 1, -0.999 if now > 0 else -1.0) if before > 0 else 0.0
+    text = f"{ratio:+.1%}" if abs(ratio) < 0.0995 or -1.0 < ratio < -0.985 else f"{ratio:+.0%}"
     return "±0%" if text in ("+0.0%", "-0.0%") else text.replace("-", "−")

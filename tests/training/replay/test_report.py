@@ -218,6 +218,18 @@ def test_the_table_has_the_figures_of_the_scores(judged: Judged, elements: "Elem
 
 
 @pytest.mark.usefixtures("without_pictures")
+@pytest.mark.parametrize(
+    ("now", "before", "told"),
+    [
+        *((88, 100, "−12%"), (1.001, 1, "+0.1%"), (100, 100, "±0%"), (2, 1000, "−99.8%"), (0.01, 1000, "−99.9%")),
+        *((0, 1000, "−100%"), (0, 0, "±0%"), (1, 0, "–")),
+    ],
+)
+def test_changes_are_told_in_few_digits(now: float, before: float, told: str) -> None:
+    """Only what leaves nothing is a hundred per cent less."""
+    assert telling.change(now, before) == told
+
+
 def test_big_numbers_compare_the_recommended_with_today(judged: Judged) -> None:
     """Cost instead of replica-hours where there is a price; their change is told with its sign."""
     priced = replace(judged, case=replace(judged.case, price=Price(0.5)))
