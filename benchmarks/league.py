@@ -7,7 +7,8 @@ bold to cautious, its default trigger with nothing tuned but the lead time (whic
 that is the capacity, perfect foresight, and what users might pick instead. Capacity per replica is mean demand / 20
 everywhere, in units so small that KEDA's rounding to thousandths does not matter. Forecasts and finished replays are
 kept in the cache: the same command goes on where it stopped. The planner's constants were chosen on the last four days
-of eight of the one-minute series; the files of five minutes were not looked at while choosing.
+of eight of the one-minute series, and on weeks of the World Cup before these; every sixth series of five minutes was
+looked at to tell a jump from growth.
 
 u: demand that Headway leaves unserved over what reactive triggers leave, at the cost at which these leave 1 % and 0.1 %
 (interpolated on both fronts; nothing is said where one does not reach). hours: replica-hours over those of reactive
