@@ -88,8 +88,7 @@ def over_days(
 
     (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993; percentile intervals.)
     """
-    days = len(mine[0].by_day.demand_D)
-    draws_BD = np.random.default_rng(seed).multinomial(days, np.full(days, 1 / days), DRAWS).astype(np.float64)
+    draws_BD = draws(len(mine[0].by_day.demand_D), seed)
     value = figure(front_of(mine), front_of(theirs))
     drawn = [_drawn(draws_BD, scores) for scores in (mine, theirs)]
     fronts = zip(*([front(*pair) for pair in zip(*one, strict=True)] for one in drawn), strict=True)
@@ -99,6 +98,11 @@ def over_days(
         return Interval(value, math.nan, math.nan, 0.0)
     low, high = np.quantile(found_B[known_B], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(value, float(low), float(high), float(known_B.mean()))
+
+
+def draws(days: int, seed: int = 0) -> Moments:
+    """How often each day comes in each draw of as many days as there are. [B, D]"""
+    return np.random.default_rng(seed).multinomial(days, np.full(days, 1 / days), DRAWS).astype(np.float64)
 
 
 def _drawn(draws_BD: Moments, scores: Sequence[Scores]) -> tuple[Moments, Moments]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.replay.front import DRAWS, LEVEL
+from training.replay.front import LEVEL, draws
 from training.replay.score import Scores
 
 
@@ -19,12 +19,10 @@ class Slo:
         """On these days."""
         return scores.short_minutes_per_week <= self.short_minutes_per_week
 
-    def is_likely(self, scores: Scores, seed: int = 0) -> bool:
+    def is_likely(self, scores: Scores) -> bool:
         """It holds on nine of ten draws of these days, with repetition: so it should on others like them."""
         short_D = scores.by_day.short_minutes_D
-        days = len(short_D)
-        draws_BD = np.random.default_rng(seed).multinomial(days, np.full(days, 1 / days), DRAWS)
-        per_week_B = draws_BD @ short_D * 7 / scores.days
+        per_week_B = draws(len(short_D)) @ short_D * 7 / scores.days
         return bool(np.quantile(per_week_B, LEVEL) <= self.short_minutes_per_week)
 
     def __str__(self) -> str:
