@@ -194,7 +194,7 @@ def cheapest(ran: Sequence[Ran], today: Scores, wanted: Slo | None) -> Ran:
     The SLO must be likely to hold on other days like these; where it is for none, it must hold on these. Without one
     it is to serve no worse than today's trigger for no more than that costs, and of those that do the best service
     counts first, down to a share that is good enough. Where none does, the cheapest that serves no worse, and at last
-    the one that leaves least unserved.
+    the one that is short, or without an SLO leaves demand unserved, least.
     """
 
     def cost(one: Ran) -> tuple[float, float]:
@@ -204,7 +204,7 @@ def cheapest(ran: Sequence[Ran], today: Scores, wanted: Slo | None) -> Ran:
     if wanted:
         good = [one for one in good if wanted.is_likely(one.scores)] or good
     if not good:
-        return min(ran, key=lambda one: (one.scores.unserved_share, bill(one.scores)))
+        return min(ran, key=lambda one: (one.scores.short_minutes if wanted else 0.0, *reversed(cost(one))))
     affordable = [one for one in good if bill(one.scores) <= DEARER * bill(today)]
     if wanted or not affordable:
         return min(good, key=cost)

@@ -6,7 +6,8 @@ Defaults are KEDA's; what a `behavior` leaves out has Kubernetes's (`GenerateHPA
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -23,15 +24,24 @@ from training.replay.world import Keda
 NO_SERVER = "http://no-server"
 """stands where neither the trigger nor anybody else names one"""
 BEHAVIOR: FieldPath = ("spec", "advanced", "horizontalPodAutoscalerConfig", "behavior")
-SPEC_KEYS = {
-    "advanced", "cooldownPeriod", "fallback", "idleReplicaCount", "initialCooldownPeriod", "maxReplicaCount",
-    "minReplicaCount", "pollingInterval", "scaleTargetRef", "triggers",
-}  # fmt: skip
 BEHAVIOR_KEYS = ("scaleUp", "scaleDown")
 DIRECTION_KEYS = ("policies", "selectPolicy", "stabilizationWindowSeconds", "tolerance")
 POLICY_KEYS = ("periodSeconds", "type", "value")
+KEDA_KEYS: Mapping[FieldPath, frozenset[str]] = {
+    BEHAVIOR[:1]: frozenset(
+        {"advanced", "cooldownPeriod", "fallback", "idleReplicaCount", "initialCooldownPeriod", "maxReplicaCount"}
+        | {"minReplicaCount", "pollingInterval", "scaleTargetRef", "triggers"}
+    ),
+    BEHAVIOR[:2]: frozenset({"horizontalPodAutoscalerConfig", "restoreToOriginalReplicaCount", "scalingModifiers"}),
+    BEHAVIOR[:3]: frozenset({"behavior", "name"}),
+}
+"""what a ScaledObject may have where replay looks; newer versions of KEDA may know more"""
+MOST_WHOLE = 2**31 - 1
+"""Kubernetes has its numbers in 32 bits"""
 LONGEST_PERIOD_SECONDS = 1800
 LONGEST_WINDOW_SECONDS = 3600
+SHORT = reprlib.Repr()
+SHORT.maxstring = SHORT.maxother = 80
 Kind = TypeVar("Kind", bound=StrEnum)
 
 
@@ -131,7 +141,9 @@ class _Reader:
             raise _Wrong(f"{len(found)} triggers ask Prometheus, a replay judges one: leave the others out ({told})")
         if self._scaled.plan_readers:
             raise _Wrong("its trigger reads what Headway plans, which is no demand: give --query instead")
-        raise _Wrong("no trigger in it asks Prometheus")
+        raise self._wrong(
+            ("spec", "triggers"), [one.kind for one in self._scaled.triggers], "no trigger in it asks Prometheus"
+        )
 
     def _trigger(self, entry: TriggerEntry, threshold: float | None) -> Trigger:
         """As KEDA (or, of ours, the scaler) reads it."""
@@ -160,9 +172,15 @@ class _Reader:
             told.append("its scalingModifiers are not replayed: the trigger is taken as if it stood alone")
         if chosen.fields.get("useCachedMetrics") is True:
             told.append("useCachedMetrics is not replayed: what the HPA sees is up to pollingInterval older")
-        unknown = sorted(set(map(str, self._scaled.spec)) - SPEC_KEYS)
-        told.extend(f"spec.{key} is not replayed: KEDA does not know it" for key in unknown)
-        return told
+        return [*told, *self._strangers()]
+
+    def _strangers(self) -> Iterator[str]:
+        """Keys that a slip of the pen may have made: what they were meant to set has its default."""
+        for path, known in KEDA_KEYS.items():
+            found = self._at(path)
+            for key in found if isinstance(found, Mapping) else ():
+                if key not in known:
+                    yield f"{self._told((*path, str(key)), found[key])}: is not replayed, KEDA knows no such key"
 
     def _hpa(self, least: int, most: int) -> Hpa:
         path = BEHAVIOR
@@ -201,12 +219,12 @@ class _Reader:
             float(self._whole((*path, "periodSeconds"), None, 1, LONGEST_PERIOD_SECONDS)),
         )
 
-    def _whole(self, path: FieldPath, default: int | None, least: int, most: int | None = None) -> int:
+    def _whole(self, path: FieldPath, default: int | None, least: int, most: int = MOST_WHOLE) -> int:
         found = self._at(path)
         if found is None and default is not None:
             return default
-        if not isinstance(found, int) or isinstance(found, bool) or found < least or (most and found > most):
-            raise self._wrong(path, found, f"must be a whole number from {least}" + (f" to {most}" if most else ""))
+        if not isinstance(found, int) or isinstance(found, bool) or not least <= found <= most:
+            raise self._wrong(path, found, f"must be a whole number from {least} to {most}")
         return found
 
     def _tolerance(self, path: FieldPath, default: float) -> float:
@@ -255,5 +273,10 @@ class _Reader:
         return here
 
     def _wrong(self, path: FieldPath, found: object, rule: str) -> _Wrong:
+        return _Wrong(f"{self._told(path, found)}: {rule}")
+
+    def _told(self, path: FieldPath, found: object) -> str:
+        """Line, field and value; nothing in it that moves a terminal's cursor."""
         written = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
-        return _Wrong(f"line {self._scaled.line(path)}: {written}={found!r}: {rule}")
+        field = written if written.isprintable() else repr(written)
+        return f"line {self._scaled.line(path)}: {field}={SHORT.repr(found)}"

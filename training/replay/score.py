@@ -42,6 +42,8 @@ class Days:
     unserved_D: Moments
     demand_D: Moments
     short_minutes_D: Moments
+    recorded_D: Moments
+    """how much of the day is on record, in days"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ def _by_day(world: World, run: Run, known_K: NDArray[np.bool_], demand_K: Moment
         run.unserved_K,
         demand_K,
         short_K * SYNC_SECONDS / 60,
+        known_K * SYNC_SECONDS / DAY_SECONDS,
     )
     return Days(*(np.bincount(day_K, weights=one_K).astype(np.float64) for one_K in amounts))
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.replay.front import LEVEL, draws
+from training.replay.front import LEVEL, ROUNDING, draws
 from training.replay.score import Scores
+
+MINUTES_OF_A_WEEK = 10_080
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +23,10 @@ class Slo:
 
     def is_likely(self, scores: Scores) -> bool:
         """It holds on nine of ten draws of these days, with repetition: so it should on others like them."""
-        short_D = scores.by_day.short_minutes_D
-        per_week_B = draws(len(short_D)) @ short_D * 7 / scores.days
-        return bool(np.quantile(per_week_B, LEVEL) <= self.short_minutes_per_week)
+        days = scores.by_day
+        draws_BD = draws(len(days.recorded_D))
+        allowed_B = self.short_minutes_per_week / 7 * (draws_BD @ days.recorded_D)
+        return bool(np.mean(draws_BD @ days.short_minutes_D <= allowed_B * ROUNDING) >= LEVEL)
 
     def __str__(self) -> str:
         return f"short minutes per week ≤ {self.short_minutes_per_week:g}"
@@ -31,7 +34,8 @@ class Slo:
 
 def slo(text: str) -> Slo:
     """`short minutes per week ≤ 5` (or <=). Raises ValueError that says what was expected."""
-    found = re.fullmatch(r"\s*short minutes per week\s*(?:≤|<=)\s*(\d+(?:\.\d+)?)\s*", text)
-    if not found:
-        raise ValueError(f"{text!r}: must be as 'short minutes per week <= 5'")
+    found = re.fullmatch(r"\s*short minutes per week\s*(?:≤|<=)\s*([0-9]+(?:\.[0-9]+)?)\s*", text)
+    if not found or float(found[1]) >= MINUTES_OF_A_WEEK:
+        rule = f"a plain number from 0, below the {MINUTES_OF_A_WEEK} minutes of a week"
+        raise ValueError(f"{text[:80]!r}: must be as 'short minutes per week <= 5', {rule}")
     return Slo(float(found[1]))

@@ -38,6 +38,8 @@ def world(values: np.ndarray, capacity: float = 20.0, start_up: float = 90.0) ->
 
 def scores(name: str, cost_D: list[float], unserved_D: list[float], demand: float = 1000.0) -> Scores:
     """What a policy did on days of equal demand."""
-    days = Days(*(np.array(one, float) for one in (cost_D, unserved_D, [demand] * len(cost_D), [0.0] * len(cost_D))))
+    count = len(cost_D)
+    columns = (cost_D, unserved_D, [demand] * count, [0.0] * count, [1.0] * count)
+    days = Days(*(np.array(one, float) for one in columns))
     share = sum(unserved_D) / (demand * len(cost_D))
     return Scores(name, len(cost_D), sum(cost_D), 0.0, 0.0, share, 0.0, 0.0, 0.0, 10, 0.0, 10, days)

@@ -116,7 +116,8 @@ def with_days(judged: Judged, today: list[float], mine: list[float]) -> Judged:
     names = {TODAY: today, telling.recommended(judged): mine}
     ran = dict(judged.ran)
     for name, unserved in names.items():
-        days = Days(np.ones(len(unserved)), np.array(unserved), np.full(len(unserved), 100.0), np.ones(len(unserved)))
+        one = np.ones(len(unserved))
+        days = Days(one, np.array(unserved), 100 * one, one, one)
         ran[name] = replace(ran[name], scores=replace(ran[name].scores, by_day=days))
     return replace(judged, ran=ran)
 
@@ -217,7 +218,6 @@ def test_the_table_has_the_figures_of_the_scores(judged: Judged, elements: "Elem
         assert (cells[0][1] == "best") == (name != ORACLE and ran.scores.replica_hours == min(others))
 
 
-@pytest.mark.usefixtures("without_pictures")
 @pytest.mark.parametrize(
     ("now", "before", "told"),
     [
@@ -230,6 +230,7 @@ def test_changes_are_told_in_few_digits(now: float, before: float, told: str) ->
     assert telling.change(now, before) == told
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_big_numbers_compare_the_recommended_with_today(judged: Judged) -> None:
     """Cost instead of replica-hours where there is a price; their change is told with its sign."""
     priced = replace(judged, case=replace(judged.case, price=Price(0.5)))

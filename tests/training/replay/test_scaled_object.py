@@ -108,10 +108,16 @@ def test_next_to_ours_kedas_trigger_is_what_scales_today(tmp_path: Path) -> None
 
 
 def test_a_key_that_keda_does_not_know_is_told(tmp_path: Path) -> None:
-    """A slip of the pen would else be a default in silence."""
-    found = read(tmp_path, spec="  minReplicas: 4\n")
+    """A slip of the pen would else be a default in silence. What it is called moves no cursor."""
+    config = "  advanced:\n    horizontalPodAutoscalerConfig: {behaviour: {}}\n    behavior: {}\n"
+    found = read(tmp_path, spec='  minReplicas: 4\n  "\\e[2J": 1\n' + config)
     assert found.hpa.min_replicas == 1
-    assert found.notes == ("spec.minReplicas is not replayed: KEDA does not know it",)
+    assert found.notes == (
+        "line 6: spec.minReplicas=4: is not replayed, KEDA knows no such key",
+        "line 7: 'spec.\\x1b[2J'=1: is not replayed, KEDA knows no such key",
+        "line 10: spec.advanced.behavior={}: is not replayed, KEDA knows no such key",
+        "line 9: spec.advanced.horizontalPodAutoscalerConfig.behaviour={}: is not replayed, KEDA knows no such key",
+    )
 
 
 def test_ours_alone(tmp_path: Path) -> None:
@@ -142,7 +148,7 @@ def test_one_of_several_objects(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("triggers", "told"),
     [
-        (CPU, "no trigger in it asks Prometheus"),
+        (CPU, "line 6: spec.triggers=['cpu']: no trigger in it asks Prometheus"),
         (READER, "its trigger reads what Headway plans, which is no demand: give --query instead"),
         (KEDAS + KEDAS.replace("(a", "(b"), "2 triggers ask Prometheus, a replay judges one: leave the others out"),
         (KEDAS.replace('"10"', "soon"), "trigger 0: threshold='soon': must be a plain number"),
@@ -159,6 +165,7 @@ def test_triggers_that_cannot_be_replayed(tmp_path: Path, triggers: str, told: s
     [
         ("  minReplicaCount: two\n", "line 6: spec.minReplicaCount='two': must be a whole number from 0"),
         ("  minReplicaCount: 9\n  maxReplicaCount: 4\n", "maxReplicaCount=4: must not be below minReplicaCount, 9"),
+        (f"  pollingInterval: 1{'0' * 400}\n", "000: must be a whole number from 1 to 2147483647"),
         ("  pollingInterval: 0\n", "spec.pollingInterval=0: must be a whole number from 1"),
         (BEHAVIOR + "        scaleUp: {policies: []}\n", "scaleUp.policies=[]: must be a list of policies"),
         (BEHAVIOR + "        scaleUp: {tolerance: some}\n", "tolerance='some': must be a quantity as 0.05 or 50m"),
