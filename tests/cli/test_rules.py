@@ -133,6 +133,10 @@ SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("minimum zero, woken by a push, with time at the start", at_zero("external-push", 600), ""),
     ("minimum zero, woken by a push, without", at_zero("external-push", 0), "warning minimum-zero"),
     ("minimum zero, woken by a poll", at_zero("external", 600), "warning minimum-zero"),
+    ("a key that KEDA does not know", spec(minReplicas=4), "warning unknown-key"),
+    ("in the wrong place", spec(advanced={"behavior": {}}), "warning unknown-key"),
+    ("in the behavior", up(stabilisationWindowSeconds=0), "warning unknown-key"),
+    ("in a trigger", trigger(metricTyp="Value"), "warning unknown-key"),
     ("idle at zero", spec(idleReplicaCount=0), "warning idle-replicas"),
     ("idle at one", spec(idleReplicaCount=1), "error idle-replicas"),
     ("a short polling interval", spec(pollingInterval=5), "advice polling-interval"),
@@ -226,6 +230,20 @@ def test_mend_of_a_trigger_fault(fields: dict[str, str], mend: str) -> None:
     """What to write is said, where the rule tells it."""
     (finding,) = check(metadata(**fields))
     assert finding.mend == mend
+
+
+@pytest.mark.parametrize(
+    ("key", "mend"),
+    [
+        ("minReplicas", "Write `minReplicaCount` instead of `minReplicas`."),
+        ("colour", "Remove `colour`; known there: "),
+    ],
+)
+def test_mend_of_an_unknown_key(key: str, mend: str) -> None:
+    """What was probably meant, or all there is; and where."""
+    (finding,) = check(spec(**{key: 4}))
+    assert finding.mend.startswith(mend)
+    assert finding.path == ("spec", key)
 
 
 @pytest.mark.parametrize(

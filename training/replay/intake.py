@@ -114,6 +114,7 @@ def case_of(source: Source, wishes: Wishes, forecaster: OnnxForecaster) -> Case:
     came = minute_M[known_M].astype(np.float32)
     notes = (
         *source.notes,
+        *_about_model(series, forecaster),
         *_about_capacity(setting, wishes),
         *(source.scaling.notes if source.scaling else ()),
         *_about_demand(source, came, setting.threshold, wishes.demand_is_right),
@@ -136,6 +137,11 @@ def case_of(source: Source, wishes: Wishes, forecaster: OnnxForecaster) -> Case:
         today=_today(source, setting.threshold),
         notes=notes,
     )
+
+
+def _about_model(series: Series, forecaster: OnnxForecaster) -> Iterator[str]:
+    if series.system in re.split(r"[,;] ?", str(forecaster.manifest.trained.get("data", ""))):
+        yield f"{forecaster.model} has learned from {series.system}, so what it does on this record flatters it"
 
 
 def _today(source: Source, threshold: float) -> Trigger | None:

@@ -362,8 +362,8 @@ def _equal(against: Against, found: Scores) -> list[str]:
     if is_told(against.unserved):
         low, high = (_times(1 / ratio) for ratio in (against.unserved.high, against.unserved.low))
         told.append(
-            f"a reactive trigger of equal cost leaves {least}{_times(1 / against.unserved.value)} times as much "
-            f"unserved (90% interval {low} to {high})"
+            f"a reactive trigger of equal cost leaves {_as_much(1 / against.unserved.value, least)} unserved "
+            f"(90% interval {low} to {high} times as much)"
         )
     if not is_told(against.saved) and not is_told(against.unserved):
         told.append("no reactive trigger that was tried costs as much or serves alike, or a cheaper one leaves nothing")
@@ -382,6 +382,10 @@ def signed_up(saved: Interval) -> Interval:
 
 def _percent(share: float) -> str:
     return f"{share:.1%}".replace("-", "−")
+
+
+def _as_much(ratio: float, least: str) -> str:
+    return "about as much" if _times(ratio) == "1" else f"{least}{_times(ratio)} times as much"
 
 
 def _times(ratio: float) -> str:

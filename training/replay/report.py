@@ -22,9 +22,10 @@ from training.replay.contest import Ran
 from training.replay.figures import figures
 from training.replay.figures.pareto import gap
 from training.replay.front import Interval
+from training.replay.intake import UNBOUNDED
 from training.replay.judge import ORACLE, TODAY, Case, Judged, Verdict, is_told, saved_text, signed_up
 from training.replay.whole import appearing
-from training.replay.world import Span
+from training.replay.world import Setting, Span
 
 TEMPLATE = "report.html"
 OUTCOMES: Mapping[Verdict, str] = {Verdict.ENABLE: "yes", Verdict.WITH_SETTINGS: "settings", Verdict.DO_NOT: "no"}
@@ -176,7 +177,7 @@ def assumed(judged: Judged) -> list[tuple[str, str]]:
         ("start-up of a pod", str(setting.start_up)),
         ("patience", f"demand waits {setting.patience_seconds:g} s at most, then it goes away"),
         ("metric", f"scraped every {observing.scrape_seconds:g} s, rate over {observing.window_seconds:g} s"),
-        ("replicas", f"{'0, or ' if setting.scales_to_zero else ''}{hpa.min_replicas:,} to {hpa.max_replicas:,}"),
+        ("replicas", _replicas(setting)),
         ("HPA", f"every 15 s, tolerance {hpa.tolerance_up:.0%} up and {hpa.tolerance_down:.0%} down"),
         ("scaling up", _direction(behavior.up if behavior else DEFAULT_UP)),
         ("scaling down", f"{_direction(down)}; the largest of the last {wait:g} s counts"),
@@ -190,6 +191,12 @@ def assumed(judged: Judged) -> list[tuple[str, str]]:
         told.append(("SLO", str(case.slo)))
     told.append(("forecasts", f"one every {case.every_seconds:g} s, of what was known then"))
     return [*told, ("seed", str(setting.seed))]
+
+
+def _replicas(setting: Setting) -> str:
+    hpa = setting.hpa
+    most = f"to {hpa.max_replicas:,}" if hpa.max_replicas < UNBOUNDED else "and more, without a bound"
+    return f"{'0, or ' if setting.scales_to_zero else ''}{hpa.min_replicas:,} {most}"
 
 
 def _direction(direction: Direction) -> str:

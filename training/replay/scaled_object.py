@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from scaler.commands import Usage
 from scaler.commands.manifest import FieldPath, ManifestError, ScaledObject, TriggerEntry, read_manifest
+from scaler.commands.rules.keys import strangers
 from scaler.commands.rules.metadata import KEDA_READS
 from scaler.errors import TriggerInvalid
 from scaler.plan.hpa import DEFAULT_DOWN, DEFAULT_UP, Behavior, Direction, Hpa, PolicyType, RatePolicy, Select
@@ -27,15 +28,6 @@ BEHAVIOR: FieldPath = ("spec", "advanced", "horizontalPodAutoscalerConfig", "beh
 BEHAVIOR_KEYS = ("scaleUp", "scaleDown")
 DIRECTION_KEYS = ("policies", "selectPolicy", "stabilizationWindowSeconds", "tolerance")
 POLICY_KEYS = ("periodSeconds", "type", "value")
-KEDA_KEYS: Mapping[FieldPath, frozenset[str]] = {
-    BEHAVIOR[:1]: frozenset(
-        {"advanced", "cooldownPeriod", "fallback", "idleReplicaCount", "initialCooldownPeriod", "maxReplicaCount"}
-        | {"minReplicaCount", "pollingInterval", "scaleTargetRef", "triggers"}
-    ),
-    BEHAVIOR[:2]: frozenset({"horizontalPodAutoscalerConfig", "restoreToOriginalReplicaCount", "scalingModifiers"}),
-    BEHAVIOR[:3]: frozenset({"behavior", "name"}),
-}
-"""what a ScaledObject may have where replay looks; newer versions of KEDA may know more"""
 MOST_WHOLE = 2**31 - 1
 """Kubernetes has its numbers in 32 bits"""
 LONGEST_PERIOD_SECONDS = 1800
@@ -176,11 +168,8 @@ class _Reader:
 
     def _strangers(self) -> Iterator[str]:
         """Keys that a slip of the pen may have made: what they were meant to set has its default."""
-        for path, known in KEDA_KEYS.items():
-            found = self._at(path)
-            for key in found if isinstance(found, Mapping) else ():
-                if key not in known:
-                    yield f"{self._told((*path, str(key)), found[key])}: is not replayed, KEDA knows no such key"
+        for path, found in strangers(self._scaled):
+            yield f"{self._told(path, found)}: is not replayed, KEDA knows no such key"
 
     def _hpa(self, least: int, most: int) -> Hpa:
         path = BEHAVIOR

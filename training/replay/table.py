@@ -47,7 +47,9 @@ def print_judged(judged: Judged, console: Console, report: Path | None = None) -
     if judged.verdict is Verdict.DO_NOT:
         console.print("\nNothing to switch on. To watch it on live demand without letting it act:\n")
     else:
-        console.print("\nThe trigger to paste below `triggers:` of the ScaledObject:\n")
+        console.print(
+            "\nThe trigger to paste below `triggers:` of the ScaledObject, as far to the right as what is there:\n"
+        )
     console.print(escape(telling.trigger_yaml(judged)), soft_wrap=True)
     if judged.verdict is not Verdict.DO_NOT:
         console.print(f"[dim]note:[/] {telling.FLOOR}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from scaler.commands.manifest import ScaledObject
-from scaler.commands.rules import connection, metadata, planned, safety, scaling, versions
+from scaler.commands.rules import connection, keys, metadata, planned, safety, scaling, versions
 from scaler.commands.rules.finding import Context, Finding, Level
 
 __all__ = ["RULES", "Context", "Finding", "Level", "Rule", "inspect"]
@@ -15,6 +15,7 @@ __all__ = ["RULES", "Context", "Finding", "Level", "Rule", "inspect"]
 Rule: TypeAlias = Callable[[ScaledObject, Context], Iterable[Finding]]
 
 RULES: tuple[Rule, ...] = (
+    keys.unknown_keys,
     metadata.our_trigger_present,
     metadata.trigger_faults,
     metadata.unquoted_values,

@@ -54,6 +54,17 @@ def told(one: Case) -> str:
     return "\n".join(one.notes)
 
 
+def test_a_model_that_knows_the_record_is_told() -> None:
+    """Judged on what it has learned from, it looks better than it is."""
+    known = source(wave(12))
+    known = replace(known, series=replace(known.series, system="clarknet_http_requests_1min"))
+    flattered = case_of(known, wishes(days=4, capacity=120.0), opened(None))
+    assert told(flattered) == (
+        "general@1 has learned from clarknet_http_requests_1min, so what it does on this record flatters it"
+    )
+    assert told(case_of(source(wave(12)), wishes(days=4, capacity=120.0), opened(None))) == ""
+
+
 def test_the_newest_days_are_replayed() -> None:
     """Those asked for, at the end of what is known; what lies before is history, and enough of it is not spoken of."""
     one = case(source([*wave(12), np.nan, np.nan]), wishes(days=4, capacity=120.0))

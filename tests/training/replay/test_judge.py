@@ -284,6 +284,16 @@ def test_what_leaves_nothing_is_compared_with_at_least() -> None:
     assert any("leaves at least 143 times as much unserved" in one for one in why)
 
 
+def test_nothing_is_once_as_much() -> None:
+    """Next to equal it is about as much; the interval still says how far it may be."""
+    verdict, why = verdict_of(
+        entries(GOOD, GOOD), {DEFAULT: Against(UNKNOWN, interval(0.98, 0.5, 1.25)), TUNED: EVEN}, judged().case
+    )
+    assert verdict is Verdict.DO_NOT
+    told = "leaves about as much unserved (90% interval 0.8 to 2 times as much)"
+    assert any(told in one for one in why)
+
+
 def test_fronts_are_made_of_targets_that_keda_tells_apart() -> None:
     """Thousandths, each once, none of them 0."""
     tiny = replace(judged().case.setting, capacity=0.001, threshold=0.001)

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from scaler.forecast.catalog import SEASONAL
 from scaler.forecast.onnx_forecaster import load_forecaster
+from scaler.plan.hpa import Hpa
 from scaler.trigger import Mode, PolicyName, TriggerRules, parse_trigger
 from training.data.load import Series
 from training.replay import report, telling
@@ -25,6 +26,7 @@ from training.replay.figures import figures
 from training.replay.figures.days import day_figure
 from training.replay.figures.pareto import gap, pareto
 from training.replay.front import Interval, front_of
+from training.replay.intake import UNBOUNDED
 from training.replay.judge import (
     DEFAULT,
     ORACLE,
@@ -456,3 +458,12 @@ def test_the_terminal_answers_in_its_width(judged: Judged, width: int) -> None:
 def test_small_shares_keep_two_digits(value: float, expected: str) -> None:
     """Shares of the demand are told apart however small they are."""
     assert telling.share(value) == expected
+
+
+@pytest.mark.usefixtures("without_pictures")
+def test_no_bound_is_no_number(judged: Judged) -> None:
+    """What stands for no bound is not shown as one."""
+    setting = judged.case.setting
+    free = replace(judged, case=replace(judged.case, setting=replace(setting, hpa=Hpa(max_replicas=UNBOUNDED))))
+    assert "1 and more, without a bound" in page(free)
+    assert f"1 to {setting.hpa.max_replicas:,}" in page(judged)
