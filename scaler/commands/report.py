@@ -141,13 +141,18 @@ def print_report(report: Report, console: Console) -> None:
     console.print(f"  {report.summary}\n")
 
 
+def _safe(text: str) -> str:
+    """What a file says, without what would move the terminal's cursor or be taken for markup."""
+    return escape("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text))
+
+
 def _print_finding(finding: Finding, scaled: ScaledObject, console: Console) -> None:
     line = scaled.line(finding.path)
     where = f"line {line}, " if line else ""
     style = _STYLE[finding.level]
-    console.print(f"  [{style}]{finding.level}[/]  {where}[dim]{escape(dotted_path(finding.path))} ({finding.rule})[/]")
-    console.print(Padding(escape(finding.text), (0, 0, 0, 6), expand=False))
-    console.print(Padding(f"[dim]→ {escape(finding.mend)}[/]", (0, 0, 0, 6), expand=False))
+    console.print(f"  [{style}]{finding.level}[/]  {where}[dim]{_safe(dotted_path(finding.path))} ({finding.rule})[/]")
+    console.print(Padding(_safe(finding.text), (0, 0, 0, 6), expand=False))
+    console.print(Padding(f"[dim]→ {_safe(finding.mend)}[/]", (0, 0, 0, 6), expand=False))
 
 
 def _print_asked(asked: Asked, scaled: ScaledObject, console: Console) -> None:

@@ -151,6 +151,16 @@ def test_check_of_a_faulty_file_exits_1_with_line_and_mend(good: Path) -> None:
     assert "1 error, 0 warnings" in out
 
 
+def test_check_moves_no_cursor() -> None:
+    """A key may hold what a terminal obeys; it is shown, and not sent."""
+    code, out, _ = run(
+        "check", "--offline", "-", stdin=GOOD.replace("  minReplicaCount", '  "\\e[2J[bold]": 1\n  minReplicaCount')
+    )
+    assert code == 0
+    assert "line 4, spec.\N{REPLACEMENT CHARACTER}[2J[bold] (unknown-key)" in out
+    assert "\x1b" not in out
+
+
 def test_check_json_is_the_documented_form(good: Path) -> None:
     """Machines read level, rule, line and field."""
     good.write_text(GOOD.replace("minReplicaCount: 2", "minReplicaCount: 0"))
