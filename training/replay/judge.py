@@ -363,7 +363,7 @@ def _equal(against: Against, found: Scores) -> list[str]:
         low, high = (_times(1 / ratio) for ratio in (against.unserved.high, against.unserved.low))
         told.append(
             f"a reactive trigger of equal cost leaves {_as_much(1 / against.unserved.value, least)} unserved "
-            f"(90% interval {low} to {high} times as much)"
+            f"(90% interval {low} to {high})"
         )
     if not is_told(against.saved) and not is_told(against.unserved):
         told.append("no reactive trigger that was tried costs as much or serves alike, or a cheaper one leaves nothing")

@@ -290,7 +290,7 @@ def test_nothing_is_once_as_much() -> None:
         entries(GOOD, GOOD), {DEFAULT: Against(UNKNOWN, interval(0.98, 0.5, 1.25)), TUNED: EVEN}, judged().case
     )
     assert verdict is Verdict.DO_NOT
-    told = "leaves about as much unserved (90% interval 0.8 to 2 times as much)"
+    told = "leaves about as much unserved (90% interval 0.8 to 2)"
     assert any(told in one for one in why)
 
 
