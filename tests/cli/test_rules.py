@@ -71,6 +71,10 @@ def without(*path: Any) -> Callable[[dict[str, Any]], object]:
     return remove
 
 
+def reactive(**fields: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda document: document["spec"]["triggers"][1]["metadata"].update(fields)
+
+
 def up(**fields: Any) -> Callable[[dict[str, Any]], object]:
     return spec(advanced={"horizontalPodAutoscalerConfig": {"behavior": {"scaleUp": fields}}})
 
@@ -137,6 +141,8 @@ SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("in the wrong place", spec(advanced={"behavior": {}}), "warning unknown-key"),
     ("in the behavior", up(stabilisationWindowSeconds=0), "warning unknown-key"),
     ("in a trigger", trigger(metricTyp="Value"), "warning unknown-key"),
+    ("a slip in KEDA's own trigger", reactive(activationTreshold="5"), "warning unknown-key"),
+    ("a key of KEDA's own trigger that we do not read", reactive(awsRegion="eu", unsafeSsl="true"), ""),
     ("idle at zero", spec(idleReplicaCount=0), "warning idle-replicas"),
     ("idle at one", spec(idleReplicaCount=1), "error idle-replicas"),
     ("a short polling interval", spec(pollingInterval=5), "advice polling-interval"),

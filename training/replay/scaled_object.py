@@ -168,8 +168,8 @@ class _Reader:
 
     def _strangers(self) -> Iterator[str]:
         """Keys that a slip of the pen may have made: what they were meant to set has its default."""
-        for path, found in strangers(self._scaled):
-            yield f"{self._told(path, found)}: is not replayed, KEDA knows no such key"
+        for one in strangers(self._scaled):
+            yield f"{self._told(one.path, one.value)}: is not replayed, KEDA knows no such key"
 
     def _hpa(self, least: int, most: int) -> Hpa:
         path = BEHAVIOR

@@ -1,11 +1,14 @@
 """Keys that nobody reads: what they were meant to set has its default, without a word."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from scaler.commands.manifest import FieldPath, ScaledObject
 from scaler.commands.rules.finding import Context, Finding, Level, dotted
+from scaler.commands.rules.metadata import KEDA_READS
+from scaler.trigger_values import NOT_SHOWN
 
 _DIRECTION = frozenset({"policies", "selectPolicy", "stabilizationWindowSeconds", "tolerance"})
 _KNOWN: Mapping[FieldPath, frozenset[str]] = {
@@ -24,11 +27,16 @@ _KNOWN: Mapping[FieldPath, frozenset[str]] = {
 _TRIGGER = frozenset({"authenticationRef", "metadata", "metricType", "name", "type", "useCachedMetrics"})
 
 
+_PROMETHEUS = frozenset({*KEDA_READS, "activationThreshold", "authModes", "customHeaders", "unsafeSsl"})
+"""of the metadata of KEDA's own trigger; it takes others too, so only what looks like one of these is told"""
+_ALIKE = 0.85
+
+
 def unknown_keys(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
-    for path, _ in strangers(scaled):
-        known = _TRIGGER if path[1] == "triggers" else _KNOWN[path[1:-1]]
-        text = f"KEDA {dotted(context.keda_version)} knows no {path[-1]!r} there: it is refused, or dropped in silence."
-        yield Finding(Level.WARNING, "unknown-key", text, _mend(str(path[-1]), known), path)
+    for stranger in strangers(scaled):
+        key = str(stranger.path[-1])
+        text = f"KEDA {dotted(context.keda_version)} knows no {key!r} there: it is refused, or dropped in silence."
+        yield Finding(Level.WARNING, "unknown-key", text, _mend(key, stranger.known), stranger.path)
 
 
 def _mend(key: str, known: frozenset[str]) -> str:
@@ -38,17 +46,29 @@ def _mend(key: str, known: frozenset[str]) -> str:
     return f"Remove `{key}`; known there: {', '.join(sorted(known))}."
 
 
-def strangers(scaled: ScaledObject) -> Iterator[tuple[FieldPath, Any]]:
-    """(where, what) of every such key of a ScaledObject and its triggers."""
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A key that is not among the `known` ones of its place. value: not that of metadata, which may be a secret."""
+
+    path: FieldPath
+    value: Any
+    known: frozenset[str]
+
+
+def strangers(scaled: ScaledObject) -> Iterator[Stranger]:
+    """Every such key of a ScaledObject and its triggers."""
     if scaled.kind != "ScaledObject":
         return
     for below, known in _KNOWN.items():
         yield from _unknown(("spec", *below), scaled.section(*map(str, below)), known)
     for entry in scaled.triggers:
         yield from _unknown(entry.path, entry.fields, _TRIGGER)
+    for entry in scaled.prometheus_triggers:
+        slips = {key: NOT_SHOWN for key in entry.metadata if get_close_matches(key, _PROMETHEUS, 1, _ALIKE)}
+        yield from _unknown((*entry.path, "metadata"), slips, _PROMETHEUS)
 
 
-def _unknown(path: FieldPath, found: Mapping[str, Any], known: frozenset[str]) -> Iterator[tuple[FieldPath, Any]]:
+def _unknown(path: FieldPath, found: Mapping[str, Any], known: frozenset[str]) -> Iterator[Stranger]:
     for key, value in found.items():
         if key not in known:
-            yield (*path, str(key)), value
+            yield Stranger((*path, str(key)), value, known)

@@ -120,6 +120,14 @@ def test_a_key_that_keda_does_not_know_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_a_slip_in_the_metadata_keeps_its_value(tmp_path: Path) -> None:
+    """It is told by name; what was written may be a secret."""
+    found = read(tmp_path, KEDAS.replace("metadata: {", 'metadata: {customHeader: "Authorization=sesame", '))
+    (note,) = found.notes
+    assert "spec.triggers[0].metadata.customHeader=" in note
+    assert "sesame" not in note
+
+
 def test_ours_alone(tmp_path: Path) -> None:
     """Without an address in it nobody's: whoever is asked instead is not put into it."""
     path = written(tmp_path, OURS)
