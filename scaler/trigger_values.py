@@ -34,10 +34,15 @@ class Refused(ValueError):
     """The value breaks the rule; the text, where there is one, says which part of it."""
 
 
+def printable(text: str) -> str:
+    """`text` without what would move a terminal's cursor."""
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
 def shorten(text: str) -> str:
     """`text` as a message may repeat it: bounded, and without characters that do not print."""
     head = text[: LONGEST_SHOWN + 1]
-    shown = "".join(c if c.isprintable() else "�" for c in head)
+    shown = printable(head)
     return shown if len(head) <= LONGEST_SHOWN else shown[: LONGEST_SHOWN - 1] + "…"
 
 

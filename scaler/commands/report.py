@@ -15,6 +15,7 @@ from scaler.commands.keda_client import Call
 from scaler.commands.manifest import FieldPath, ScaledObject
 from scaler.commands.probes import Asked, in_words
 from scaler.commands.rules import Finding, Level
+from scaler.trigger_values import printable
 
 _READS_PLAN = (
     "trigger {} reads the plan from Prometheus: KEDA never calls Headway for it, and neither does --scaler. The "
@@ -143,7 +144,7 @@ def print_report(report: Report, console: Console) -> None:
 
 def _safe(text: str) -> str:
     """What a file says, without what would move the terminal's cursor or be taken for markup."""
-    return escape("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text))
+    return escape(printable(text))
 
 
 def _print_finding(finding: Finding, scaled: ScaledObject, console: Console) -> None:

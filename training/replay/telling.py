@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from scaler.plan.hpa import SYNC_SECONDS
 from scaler.trigger import TRIGGER_KEYS, Mode, Trigger
+from scaler.trigger_values import printable
 from training.data.load import DAY_SECONDS, local_seconds
 from training.replay.contest import RIVALS, HeadwayEntry, Ran, ReactiveEntry, kept_of
 from training.replay.demand import Moments
@@ -44,8 +45,7 @@ def recommended(judged: Judged) -> str:
 
 def title(judged: Judged) -> str:
     """The name of the series as it is shown, without what would move a terminal's cursor."""
-    name = judged.case.demand.series.name
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+    return printable(judged.case.demand.series.name)
 
 
 def reasons(judged: Judged) -> list[str]:
