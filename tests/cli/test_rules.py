@@ -140,6 +140,7 @@ SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("a key that KEDA does not know", spec(minReplicas=4), "warning unknown-key"),
     ("in the wrong place", spec(advanced={"behavior": {}}), "warning unknown-key"),
     ("in the behavior", up(stabilisationWindowSeconds=0), "warning unknown-key"),
+    ("in a policy", up(policies=[{"type": "Pods", "value": 4, "periodSeconds": 15, "for": 9}]), "warning unknown-key"),
     ("in a trigger", trigger(metricTyp="Value"), "warning unknown-key"),
     ("a slip in KEDA's own trigger", reactive(activationTreshold="5"), "warning unknown-key"),
     ("a key of KEDA's own trigger that we do not read", reactive(awsRegion="eu", unsafeSsl="true"), ""),

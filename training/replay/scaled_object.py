@@ -25,9 +25,6 @@ from training.replay.world import Keda
 NO_SERVER = "http://no-server"
 """stands where neither the trigger nor anybody else names one"""
 BEHAVIOR: FieldPath = ("spec", "advanced", "horizontalPodAutoscalerConfig", "behavior")
-BEHAVIOR_KEYS = ("scaleUp", "scaleDown")
-DIRECTION_KEYS = ("policies", "selectPolicy", "stabilizationWindowSeconds", "tolerance")
-POLICY_KEYS = ("periodSeconds", "type", "value")
 MOST_WHOLE = 2**31 - 1
 """Kubernetes has its numbers in 32 bits"""
 LONGEST_PERIOD_SECONDS = 1800
@@ -167,13 +164,18 @@ class _Reader:
         return [*told, *self._strangers()]
 
     def _strangers(self) -> Iterator[str]:
-        """Keys that a slip of the pen may have made: what they were meant to set has its default."""
+        """Keys that a slip of the pen may have made: what they were meant to set has its default.
+
+        In `behavior` that would be another HPA than the one in the file, which is refused.
+        """
         for one in strangers(self._scaled):
+            if one.path[: len(BEHAVIOR)] == BEHAVIOR:
+                raise self._wrong(one.path, one.value, f"Kubernetes knows only {', '.join(sorted(one.known))}")
             yield f"{self._told(one.path, one.value)}: is not replayed, KEDA knows no such key"
 
     def _hpa(self, least: int, most: int) -> Hpa:
         path = BEHAVIOR
-        section = self._section(path, BEHAVIOR_KEYS)
+        section = self._section(path)
         if not section:
             return Hpa(min_replicas=least, max_replicas=most)
         plain = Hpa()
@@ -188,7 +190,7 @@ class _Reader:
         )
 
     def _direction(self, path: FieldPath, default: Direction) -> Direction:
-        section = self._section(path, DIRECTION_KEYS)
+        section = self._section(path)
         window = self._whole(
             (*path, "stabilizationWindowSeconds"), int(default.stabilization_seconds), 0, LONGEST_WINDOW_SECONDS
         )
@@ -201,7 +203,6 @@ class _Reader:
         return Direction(float(window), policies, self._one_of((*path, "selectPolicy"), Select, default.select))
 
     def _policy(self, path: FieldPath) -> RatePolicy:
-        self._section(path, POLICY_KEYS)
         return RatePolicy(
             self._one_of((*path, "type"), PolicyType),
             self._whole((*path, "value"), None, 1),
@@ -235,16 +236,12 @@ class _Reader:
             raise self._wrong(path, found, f"must be one of {', '.join(kind)}")
         return kind(found)
 
-    def _section(self, path: FieldPath, keys: Sequence[str]) -> Mapping[str, Any]:
-        """A mapping with none but these keys: Kubernetes refuses others, or drops them."""
+    def _section(self, path: FieldPath) -> Mapping[str, Any]:
         found = self._at(path)
         if found is None:
             return {}
         if not isinstance(found, Mapping):
             raise self._wrong(path, found, "must be a mapping")
-        for key in found:
-            if key not in keys:
-                raise self._wrong((*path, str(key)), found[key], f"Kubernetes knows only {', '.join(keys)}")
         return found
 
     def _at(self, path: FieldPath) -> Any:

@@ -24,9 +24,8 @@ _KNOWN: Mapping[FieldPath, frozenset[str]] = {
     ("fallback",): frozenset({"behavior", "failureThreshold", "replicas"}),
 }
 """of a ScaledObject, below `spec` (scaledobject_types.go of KEDA, autoscaling/v2); newer versions may know more"""
+_POLICY = frozenset({"periodSeconds", "type", "value"})
 _TRIGGER = frozenset({"authenticationRef", "metadata", "metricType", "name", "type", "useCachedMetrics"})
-
-
 _PROMETHEUS = frozenset({*KEDA_READS, "activationThreshold", "authModes", "customHeaders", "unsafeSsl"})
 """of the metadata of KEDA's own trigger; it takes others too, so only what looks like one of these is told"""
 _ALIKE = 0.85
@@ -60,7 +59,12 @@ def strangers(scaled: ScaledObject) -> Iterator[Stranger]:
     if scaled.kind != "ScaledObject":
         return
     for below, known in _KNOWN.items():
-        yield from _unknown(("spec", *below), scaled.section(*map(str, below)), known)
+        found = scaled.section(*map(str, below))
+        yield from _unknown(("spec", *below), found, known)
+        policies = found.get("policies") if known is _DIRECTION else None
+        for index, policy in enumerate(policies if isinstance(policies, list) else ()):
+            if isinstance(policy, Mapping):
+                yield from _unknown(("spec", *below, "policies", index), policy, _POLICY)
     for entry in scaled.triggers:
         yield from _unknown(entry.path, entry.fields, _TRIGGER)
     for entry in scaled.prometheus_triggers:

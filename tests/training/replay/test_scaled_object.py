@@ -193,7 +193,7 @@ def test_triggers_that_cannot_be_replayed(tmp_path: Path, triggers: str, told: s
             BEHAVIOR + "        scaleDown: {stabilisationWindowSeconds: 60}\n",
             "scaleDown.stabilisationWindowSeconds=60: Kubernetes knows only policies, selectPolicy, stabilization",
         ),
-        (BEHAVIOR + "        scaleup: {}\n", "behavior.scaleup={}: Kubernetes knows only scaleUp, scaleDown"),
+        (BEHAVIOR + "        scaleup: {}\n", "behavior.scaleup={}: Kubernetes knows only scaleDown, scaleUp"),
         (
             BEHAVIOR + "        scaleUp: {policies: [{type: Pods, value: 4, periodSeconds: 15, period: 15}]}\n",
             "scaleUp.policies[0].period=15: Kubernetes knows only periodSeconds, type, value",
