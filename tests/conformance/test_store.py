@@ -15,7 +15,7 @@ from tests.servers.postgres import PostgresServer, postgres_server
 
 BLOCK = 900
 DAY = 86400.0
-NOON = 1_700_006_400.0
+NOW = 1_700_006_400.0
 """a block starts here, in the middle of a page of 96 blocks"""
 Opener = Callable[[], Store]
 
@@ -100,7 +100,7 @@ async def test_watching_again_updates(store: Store) -> None:
 async def test_blocks_come_back_as_they_were_saved(reopen: Opener) -> None:
     """Weeks of several triggers, gaps included, are the same after a restart."""
     random = np.random.default_rng(3)
-    starts = (NOON + BLOCK * np.flatnonzero(random.random(2688) < 0.8)).astype(np.float64)
+    starts = (NOW + BLOCK * np.flatnonzero(random.random(2688) < 0.8)).astype(np.float64)
     saved = {
         f"shop/app-{number}/0f": Blocks(starts, *(random.gamma(2.0, 100.0, (2, len(starts))).astype(np.float32)))
         for number in range(40)
@@ -118,42 +118,42 @@ async def test_blocks_come_back_as_they_were_saved(reopen: Opener) -> None:
 
 async def test_blocks_are_merged(store: Store) -> None:
     """A later block of the same start replaces, the others stay, and a missing value takes nothing away."""
-    await store.save_blocks({"a": blocks(NOON, 1, 2, 3)}, BLOCK, 0.0)
-    await store.save_blocks({"a": blocks(NOON + BLOCK, 20, float("nan"), 4), "b": blocks(NOON, 7)}, BLOCK, 0.0)
+    await store.save_blocks({"a": blocks(NOW, 1, 2, 3)}, BLOCK, 0.0)
+    await store.save_blocks({"a": blocks(NOW + BLOCK, 20, float("nan"), 4), "b": blocks(NOW, 7)}, BLOCK, 0.0)
     loaded = await store.load_blocks(["a", "b"], BLOCK, 0.0)
     assert loaded["a"].mean.tolist() == [1, 20, 3, 4]
     assert loaded["a"].max.tolist() == [2, 40, 6, 8]
-    assert as_rows(loaded["b"]) == [(NOON, 7, 14)]
+    assert as_rows(loaded["b"]) == [(NOW, 7, 14)]
 
 
 async def test_block_lengths_are_kept_apart(store: Store) -> None:
     """The same trigger has one history per length of a block."""
-    hourly = Blocks(np.array([NOON]), np.array([5], np.float32), np.array([6], np.float32))
-    await store.save_blocks({"a": blocks(NOON, 1)}, BLOCK, 0.0)
+    hourly = Blocks(np.array([NOW]), np.array([5], np.float32), np.array([6], np.float32))
+    await store.save_blocks({"a": blocks(NOW, 1)}, BLOCK, 0.0)
     await store.save_blocks({"a": hourly}, 3600, 0.0)
-    assert as_rows((await store.load_blocks(["a"], BLOCK, 0.0))["a"]) == [(NOON, 1, 2)]
-    assert as_rows((await store.load_blocks(["a"], 3600, 0.0))["a"]) == [(NOON, 5, 6)]
+    assert as_rows((await store.load_blocks(["a"], BLOCK, 0.0))["a"]) == [(NOW, 1, 2)]
+    assert as_rows((await store.load_blocks(["a"], 3600, 0.0))["a"]) == [(NOW, 5, 6)]
 
 
 async def test_blocks_are_loaded_from_a_moment_on(store: Store) -> None:
     """Blocks that start before the given moment are left out, triggers without any as well."""
-    await store.save_blocks({"a": blocks(NOON, 1, 2, 3), "old": blocks(NOON - DAY, 9)}, BLOCK, 0.0)
-    loaded = await store.load_blocks(["a", "old"], BLOCK, NOON + BLOCK)
+    await store.save_blocks({"a": blocks(NOW, 1, 2, 3), "old": blocks(NOW - DAY, 9)}, BLOCK, 0.0)
+    loaded = await store.load_blocks(["a", "old"], BLOCK, NOW + BLOCK)
     assert {key: found.mean.tolist() for key, found in loaded.items()} == {"a": [2, 3]}
 
 
 async def test_old_blocks_are_dropped_for_every_trigger(store: Store) -> None:
     """Saving drops what is older than asked for, to within 96 blocks, also of triggers that are not saved now."""
-    await store.save_blocks({"a": blocks(NOON - 10 * DAY, 1), "gone": blocks(NOON - 10 * DAY, 1)}, BLOCK, 0.0)
-    await store.save_blocks({"a": blocks(NOON - DAY, 2), "b": blocks(NOON - 9 * DAY, 3)}, BLOCK, NOON - 7 * DAY)
+    await store.save_blocks({"a": blocks(NOW - 10 * DAY, 1), "gone": blocks(NOW - 10 * DAY, 1)}, BLOCK, 0.0)
+    await store.save_blocks({"a": blocks(NOW - DAY, 2), "b": blocks(NOW - 9 * DAY, 3)}, BLOCK, NOW - 7 * DAY)
     loaded = await store.load_blocks(["a", "b", "gone"], BLOCK, 0.0)
-    assert {key: as_rows(found) for key, found in loaded.items()} == {"a": [(NOON - DAY, 2, 4)]}
+    assert {key: as_rows(found) for key, found in loaded.items()} == {"a": [(NOW - DAY, 2, 4)]}
 
 
 async def test_what_is_forgotten_is_gone_entirely(store: Store) -> None:
     """Forgetting removes a trigger and its history, and nobody else's; unknown keys do no harm."""
     await store.watch([record("app"), record("other")])
-    await store.save_blocks({key: blocks(NOON, 1) for key in ("shop/app/0f", "shop/other/0f")}, BLOCK, 0.0)
+    await store.save_blocks({key: blocks(NOW, 1) for key in ("shop/app/0f", "shop/other/0f")}, BLOCK, 0.0)
     await store.forget(["shop/app/0f", "shop/unknown/0f"])
     assert [r.name for r in await store.watched(0.0)] == ["other"]
     assert list(await store.load_blocks(["shop/app/0f", "shop/other/0f"], BLOCK, 0.0)) == ["shop/other/0f"]
@@ -173,7 +173,7 @@ async def test_replicas_that_save_at_once_lose_nothing(reopen: Opener) -> None:
     await one.watched(0.0)
     await asyncio.gather(
         *(
-            store.save_blocks({key: blocks(NOON + BLOCK * slot, slot) for key in keys}, BLOCK, 0.0)
+            store.save_blocks({key: blocks(NOW + BLOCK * slot, slot) for key in keys}, BLOCK, 0.0)
             for slot, store in enumerate([one, two] * 5)
         )
     )
@@ -196,7 +196,7 @@ async def test_the_null_store_takes_everything_and_keeps_nothing() -> None:
     store: Store = open_store(None, None)
     assert isinstance(store, NullStore)
     await store.watch([record("app")])
-    await store.save_blocks({"a": blocks(NOON, 1)}, BLOCK, 0.0)
+    await store.save_blocks({"a": blocks(NOW, 1)}, BLOCK, 0.0)
     await store.forget(["a"])
     assert await store.watched(0.0) == []
     assert await store.load_blocks(["a"], BLOCK, 0.0) == {}

@@ -16,7 +16,7 @@ from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
 
 pytestmark = pytest.mark.server
 
-NOON = 1_700_006_400.0
+NOW = 1_700_006_400.0
 """the last moment of the recording; a multiple of 15 minutes"""
 DAY = 86400.0
 
@@ -27,7 +27,7 @@ def wave(moment: float) -> float:
 
 
 def _recording() -> list[Recorded]:
-    minutes = [NOON - 60.0 * back for back in range(15 * 1440, -1, -1)]
+    minutes = [NOW - 60.0 * back for back in range(15 * 1440, -1, -1)]
     flat = [Recorded("apps", [(t, float(app)) for t in minutes[-60:]], {"app": str(app)}) for app in range(60)]
     return [
         Recorded("wave", [(t, wave(t)) for t in minutes], {"job": "shop"}),
@@ -76,7 +76,7 @@ async def test_every_trigger_gets_its_own_answer(source, ask) -> None:
     fine = {"vector(3)": 3.0, "1 + 2": 3.0, "scalar(sum(apps)) # all": 1770.0, "sum(apps) # all": 1770.0}
     triggers = [*good, *map(ask, bad), *map(ask, fine)]
     for _ in range(2):  # the second time what cannot share a request is known
-        answers = await source.observe(triggers, NOON)
+        answers = await source.observe(triggers, NOW)
         assert answers[:60] == [float(app) for app in range(60)]
         for answer, (kind, words) in zip(answers[60:], bad.values(), strict=False):
             assert isinstance(answer, kind)
@@ -88,8 +88,8 @@ async def test_every_trigger_gets_its_own_answer(source, ask) -> None:
 async def test_nothing_is_zero_where_null_values_are_ignored(source, ask) -> None:
     """As in KEDA's own prometheus scaler: also for NaN; in history, from the first known moment on."""
     nothing = [ask(query, ignore_null_values=True) for query in ("none", "0 * sum(apps) / 0")]
-    assert await source.observe(nothing, NOON) == [0.0, 0.0]
-    samples = await source.samples(ask("moved > 0", ignore_null_values=True), NOON - DAY, NOON, 60)
+    assert await source.observe(nothing, NOW) == [0.0, 0.0]
+    samples = await source.samples(ask("moved > 0", ignore_null_values=True), NOW - DAY, NOW, 60)
     assert len(samples.times) == 120
     assert samples.values[:60].tolist() == [1.0] * 60
     assert 4 <= samples.values.tolist().count(0.0) <= 6  # ten minutes less the five that Prometheus looks back
@@ -97,15 +97,15 @@ async def test_nothing_is_zero_where_null_values_are_ignored(source, ask) -> Non
 
 async def test_samples_of_two_weeks_arrive_in_pieces(source, ask) -> None:
     """Longer than one range query may be, every minute in its place with its value."""
-    samples = await source.samples(ask("wave"), NOON - 14 * DAY, NOON, 60)
-    assert samples.times.tolist() == [NOON - 60.0 * back for back in range(14 * 1440, -1, -1)]
+    samples = await source.samples(ask("wave"), NOW - 14 * DAY, NOW, 60)
+    assert samples.times.tolist() == [NOW - 60.0 * back for back in range(14 * 1440, -1, -1)]
     np.testing.assert_allclose(samples.values, [wave(t) for t in samples.times], rtol=1e-6)
 
 
 async def test_blocks_sum_up_the_minutes_that_end_in_them(source, ask) -> None:
     """The block that starts at s has the mean and max of the samples in (s, s + block]."""
-    blocks = await source.blocks(ask("wave # a comment"), NOON - 10 * DAY - 100, NOON + 100, 900)
-    assert blocks.starts.tolist() == [NOON - 900.0 * back for back in range(960, 0, -1)]
+    blocks = await source.blocks(ask("wave # a comment"), NOW - 10 * DAY - 100, NOW + 100, 900)
+    assert blocks.starts.tolist() == [NOW - 900.0 * back for back in range(960, 0, -1)]
     for i in (0, 500, -1):
         minutes = [wave(blocks.starts[i] + 60 * k) for k in range(1, 16)]
         assert blocks.mean[i] == pytest.approx(sum(minutes) / 15)
@@ -114,7 +114,7 @@ async def test_blocks_sum_up_the_minutes_that_end_in_them(source, ask) -> None:
 
 async def test_blocks_of_a_scalar_come_from_a_plain_range_query(source, ask) -> None:
     """No subquery can be made of it, so each block is known by the sample at its end."""
-    blocks = await source.blocks(ask("scalar(wave)"), NOON - 7200, NOON, 900)
+    blocks = await source.blocks(ask("scalar(wave)"), NOW - 7200, NOW, 900)
     assert blocks.mean.tolist() == pytest.approx([wave(s + 900) for s in blocks.starts])
     assert blocks.mean.tolist() == blocks.max.tolist()
     assert len(blocks.starts) == 8
@@ -122,10 +122,10 @@ async def test_blocks_of_a_scalar_come_from_a_plain_range_query(source, ask) -> 
 
 async def test_a_series_that_changed_its_labels_is_one_history(source, ask) -> None:
     """A pod that was replaced: the two follow each other, and in no moment are there two."""
-    samples = await source.samples(ask("moved"), NOON - 7200, NOON, 60)
+    samples = await source.samples(ask("moved"), NOW - 7200, NOW, 60)
     assert set(samples.values.tolist()) == {1.0, 2.0}
     with pytest.raises(AmbiguousDemand, match="60 series"):
-        await source.samples(ask("apps"), NOON - 600, NOON, 60)
+        await source.samples(ask("apps"), NOW - 600, NOW, 60)
 
 
 async def test_a_stopped_server_opens_the_circuit_and_a_restart_closes_it(source, ask, server) -> None:
@@ -134,17 +134,17 @@ async def test_a_stopped_server_opens_the_circuit_and_a_restart_closes_it(source
     server.stop()
     try:
         for _ in range(5):
-            (answer,) = await source.observe([trigger], NOON)
+            (answer,) = await source.observe([trigger], NOW)
             assert isinstance(answer, SourceUnavailable)
         assert "connect" in str(answer).lower()
         assert not source.reachable(trigger)
-        (answer,) = await source.observe([trigger], NOON)
+        (answer,) = await source.observe([trigger], NOW)
         assert "in a row" in str(answer)
     finally:
         server.start()
     await asyncio.sleep(0.4)
     assert source.reachable(trigger)
-    assert await source.observe([trigger], NOON) == [1770.0]
+    assert await source.observe([trigger], NOW) == [1770.0]
 
 
 async def test_a_hung_server_costs_one_time_limit(source, ask, server) -> None:
@@ -152,10 +152,10 @@ async def test_a_hung_server_costs_one_time_limit(source, ask, server) -> None:
     triggers = [ask(f'apps{{app="{app}"}}') for app in range(60)]
     server.pause()
     try:
-        for answer in await source.observe([replace(trigger, timeout_seconds=0.3) for trigger in triggers], NOON):
+        for answer in await source.observe([replace(trigger, timeout_seconds=0.3) for trigger in triggers], NOW):
             assert isinstance(answer, SourceUnavailable)
             assert "within 0.3 s" in str(answer)
     finally:
         server.resume()
-    assert await source.observe(triggers, NOON) == [float(app) for app in range(60)]
-    assert await source.observe(triggers, NOON) == [float(app) for app in range(60)]
+    assert await source.observe(triggers, NOW) == [float(app) for app in range(60)]
+    assert await source.observe(triggers, NOW) == [float(app) for app in range(60)]

@@ -13,12 +13,12 @@ from tests.servers.victoria import victoria
 
 pytestmark = pytest.mark.server
 
-NOON = 1_700_006_400.0
+NOW = 1_700_006_400.0
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    minutes = [NOON - 60.0 * back for back in range(180, -1, -1)]
+    minutes = [NOW - 60.0 * back for back in range(180, -1, -1)]
     series = [Recorded("apps", [(t, app + t % 3600 / 60) for t in minutes], {"app": str(app)}) for app in range(60)]
     with victoria(tmp_path_factory.mktemp("victoria"), series) as url:
         yield url
@@ -31,7 +31,7 @@ async def test_observing(address: str) -> None:
     queries = [f'sum(apps{{app="{app}"}}) + 0 * {"1" * 200} # comment' for app in range(60)]
     failing = {'apps{app="none"}': NoDemand, "apps": AmbiguousDemand, "sum(apps": SourceRefused}
     for _ in range(2):
-        answers = await source.observe([replace(trigger, query=query) for query in (*queries, *failing, "1 + 2")], NOON)
+        answers = await source.observe([replace(trigger, query=query) for query in (*queries, *failing, "1 + 2")], NOW)
         assert answers[:60] == [float(app) for app in range(60)]
         for answer, kind in zip(answers[60:63], failing.values(), strict=True):
             assert isinstance(answer, kind)
@@ -43,10 +43,10 @@ async def test_history(address: str) -> None:
     """Samples at their minutes, and blocks made by subqueries."""
     source = PrometheusSource()
     trigger = Trigger("shop", "web", 'sum(apps{app="0"})', 10.0, address)
-    samples = await source.samples(trigger, NOON - 3600, NOON, 60)
+    samples = await source.samples(trigger, NOW - 3600, NOW, 60)
     assert samples.values.tolist() == [t % 3600 / 60 for t in samples.times]
     assert len(samples.times) == 61
-    blocks = await source.blocks(trigger, NOON - 7200, NOON, 900)
+    blocks = await source.blocks(trigger, NOW - 7200, NOW, 900)
     minutes = [[(s + 60 * k) % 3600 / 60 for k in range(1, 16)] for s in blocks.starts]
     assert blocks.mean.tolist() == pytest.approx([sum(block) / 15 for block in minutes])
     assert blocks.max.tolist() == [max(block) for block in minutes]
