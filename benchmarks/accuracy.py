@@ -50,9 +50,10 @@ from scaler.forecast.catalog import SHIPPED
 from scaler.forecast.onnx_forecaster import CHUNK, open_graph, run
 from scaler.series import Floats
 from training.data.clean import clean, without_marked
-from training.data.load import DataError, Series, load
+from training.data.load import Series, load
 from training.data.resample import on_step, usual_step
 from training.data.windows import Past, Windows
+from training.errors import DataError
 from training.evaluate.compare import STRONGLY_SEASONAL, Comparison, Cost, compare
 from training.evaluate.folds import Fold, by_time, training_of, windows_of
 from training.models import Model, Training

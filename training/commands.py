@@ -209,8 +209,8 @@ def pull(
 
 def _wanted(settings: Any, queries: list[str], triggers: Path | None, scaler: str) -> tuple[list[Any], list[Any]]:
     """(what to pull, what cannot be pulled). Raises Usage, or exits where the scaler cannot be reached."""
-    from training.data.load import DataError
     from training.data.pull import watched
+    from training.errors import DataError
     from training.pulling import of_manifest, of_queries
 
     if not (queries or triggers or scaler):

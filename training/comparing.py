@@ -23,6 +23,7 @@ from training.data.clean import Cleaned
 from training.data.load import Loaded, Refused, Series
 from training.data.windows import Past, Windows
 from training.enough import Amount, split, too_little
+from training.errors import OrderRefused, RunFailed
 from training.evaluate.cases import NAIVE, answered, together
 from training.evaluate.compare import Comparison, Cost, compare
 from training.evaluate.folds import Fold, by_system, by_time, windows_of
@@ -33,8 +34,6 @@ from training.models.naive import Persistence, SeasonalNaive
 from training.recipes import RECIPES, Effort, Recipe
 from training.reference import reference_cases
 from training.run import (
-    OrderRefused,
-    RunFailed,
     cleaned_of,
     findings_of,
     hashes,

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.data.clean import Cleaned
-from training.data.load import DAY_SECONDS, DataError, Loaded, Refused, Series
+from training.data.load import DAY_SECONDS, Loaded, Refused, Series
+from training.errors import DataError
 from training.evaluate.folds import Fold, NoSeries, training_of
 from training.models import Model, Training
 from training.models.empirical import answerable

@@ -99,12 +99,8 @@ def progress_bar() -> Iterator[tuple[Callable[[str, float], None], Callable[[str
 @contextmanager
 def offline(after_interrupt: str = "") -> Iterator[None]:
     """Errors of the offline package as one line on stderr, with an exit status that means something."""
-    try:
-        from training.data.load import DataError
-        from training.run import OrderRefused
-    except ImportError as error:
-        raise Usage(f"{INSTALL} ({error})") from None
     from scaler.errors import HeadwayError, SettingsError
+    from training.errors import DataError, OrderRefused
 
     try:
         with _told(), _ended_in_order():

@@ -17,12 +17,12 @@ import numpy as np
 from scaler import __version__
 from scaler.bundle import Bundle, checksum
 from scaler.bundle.folder import FILES, replace_folder
-from scaler.errors import HeadwayError
 from training.data.clean import Cleaned, clean, without_counters, without_marked
-from training.data.load import DataError, Loaded, load, system_of
+from training.data.load import Loaded, load, system_of
 from training.data.resample import on_step, usual_step
 from training.data.windows import Windows
 from training.enough import Amount, naive_models, split, too_little
+from training.errors import DataError, OrderRefused, RunFailed
 from training.evaluate.compare import Comparison, compare
 from training.evaluate.folds import Fold, by_time, training_of, windows_of
 from training.export import bundle_of, export, served
@@ -40,14 +40,6 @@ RECORD = "run.json"
 PACKAGES = ("numpy", "pandas", "onnx", "onnxruntime", "onnxscript", "torch", "xgboost-cpu", "prophet", "scikit-learn")
 PARITY_WINDOWS = 400
 TEST_WINDOWS = 150
-
-
-class OrderRefused(HeadwayError):
-    """What was asked for cannot be; names the field and the rule."""
-
-
-class RunFailed(HeadwayError):
-    """The data can be used and the order carried out, but no bundle came of it; says at which step, and why."""
 
 
 @dataclass(frozen=True, slots=True)

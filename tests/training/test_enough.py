@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from training.data.load import DataError, Loaded, Series
+from training.data.load import Loaded, Series
 from training.enough import Amount, naive_models, split
+from training.errors import DataError
 from training.evaluate.folds import by_time, training_of
 from training.task import Task, task_for
 

@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scaler.series import Floats
+from training.errors import DataError
 
 COLUMNS = ("series", "timestamp", "value")
 AS_TEXT = {"series": str, "timestamp": str, "unit": str}
@@ -33,10 +34,6 @@ MOST_BINS_PER_ROW = 100
 DAY_SECONDS = 86_400
 ZONE_RULE = "must be an IANA name such as Europe/Berlin"
 _WRONG = (zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, pd.errors.ParserWarning)
-
-
-class DataError(Exception):
-    """A file that cannot be read as recorded demand; names the file and the rule."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,8 @@ from scaler.redaction import HIDDEN, redacted
 from scaler.series import Floats, Samples
 from scaler.server_address import parse_server_address
 from scaler.trigger import Trigger
-from training.data.load import DataError, Refused, system_of
+from training.data.load import Refused, system_of
+from training.errors import DataError
 
 STEPS_PER_PART = 1440
 PAGE = 500

@@ -15,7 +15,7 @@ from scaler.bundle import Manifest, read_bundle
 from scaler.forecast.catalog import GENERAL
 from scaler.forecast.onnx_forecaster import open_graph, run
 from scaler.series import Floats
-from training.data.load import DataError
+from training.errors import DataError
 from training.features.extract import FEATURES, SEASONAL, SEQUENCE, Seen
 from training.models import Progress
 from training.models.join import CORE_OUTPUT

@@ -3,9 +3,12 @@
 `Entry` names a policy and its settings; whoever runs it makes it anew in each world.
 """
 
+import gc
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 from joblib import Parallel, delayed
@@ -35,8 +38,19 @@ HEADWAY_FRONT = (
 )
 """(quantile, threshold as a share of the capacity), from bold to cautious: first a higher quantile, then headroom"""
 LONGEST_LEAD_SECONDS = 7200.0
-HANDS = 2
-"""of entries, for each core: those of a hand share what is made of the forecasts"""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What policies are made of."""
+
+    world: World
+    forecasts: Forecasts
+
+    @cached_property
+    def outlooks(self) -> Outlooks:
+        """Shared by all triggers of Headway; they take a while."""
+        return outlooks_of(self.world, self.forecasts)
 
 
 class Entry(Protocol):
@@ -45,7 +59,12 @@ class Entry(Protocol):
     @property
     def name(self) -> str: ...
 
-    def made(self, world: World, outlooks: Outlooks, forecasts: Forecasts) -> Policy: ...
+    @property
+    def does(self) -> Hashable:
+        """Equal for those that do the same under different names, and are run once."""
+        ...
+
+    def made(self, given: Given) -> Policy: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +74,12 @@ class ReactiveEntry:
     target: float
     name: str
 
-    def made(self, world: World, outlooks: Outlooks, forecasts: Forecasts) -> Policy:
-        policy = Reactive(world, self.target)
-        policy.name = self.name
-        return policy
+    @property
+    def does(self) -> Hashable:
+        return "reactive", self.target
+
+    def made(self, given: Given) -> Policy:
+        return Reactive(given.world, self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +89,12 @@ class HeadwayEntry:
     trigger: Trigger
     name: str
 
-    def made(self, world: World, outlooks: Outlooks, forecasts: Forecasts) -> Policy:
-        return Headway(world, outlooks, self.trigger, self.name)
+    @property
+    def does(self) -> Hashable:
+        return self.trigger
+
+    def made(self, given: Given) -> Policy:
+        return Headway(given.world, given.outlooks, self.trigger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +103,12 @@ class OracleEntry:
 
     name: str = "oracle"
 
-    def made(self, world: World, outlooks: Outlooks, forecasts: Forecasts) -> Policy:
-        return Oracle(world)
+    @property
+    def does(self) -> Hashable:
+        return "oracle"
+
+    def made(self, given: Given) -> Policy:
+        return Oracle(given.world)
 
 
 RIVALS: Mapping[str, Callable[[World, Forecasts], Policy]] = {
@@ -98,10 +127,12 @@ class RivalEntry:
 
     name: str
 
-    def made(self, world: World, outlooks: Outlooks, forecasts: Forecasts) -> Policy:
-        policy = RIVALS[self.name](world, forecasts)
-        policy.name = self.name
-        return policy
+    @property
+    def does(self) -> Hashable:
+        return "rival", self.name
+
+    def made(self, given: Given) -> Policy:
+        return RIVALS[self.name](given.world, given.forecasts)
 
 
 @dataclass(frozen=True)
@@ -111,6 +142,10 @@ class Ran:
     entry: Entry
     scores: Scores
     run: Run
+
+    def by(self, entry: Entry) -> "Ran":
+        """The same, of an entry that does the same."""
+        return Ran(entry, replace(self.scores, policy=entry.name), replace(self.run, policy=entry.name))
 
 
 def lead_seconds(setting: Setting) -> float:
@@ -178,22 +213,46 @@ def run_all(
     doing: str = "replaying",
 ) -> list[Ran]:
     """Every entry in this world, in order; on so many cores (joblib: its other backends serve, too)."""
-    count = HANDS * jobs if jobs > 1 else 1
-    hands = [hand for first in range(count) if (hand := entries[first::count])]
-    found: dict[int, Ran] = {}
+    apart: dict[Hashable, Entry] = {}
+    for entry in entries:
+        apart.setdefault(entry.does, entry)
+    found: dict[Hashable, Ran] = {}
     for ran in Parallel(n_jobs=jobs, return_as="generator_unordered")(
-        delayed(_ran)(world, forecasts, hand, price, progress if jobs == 1 else silent) for hand in hands
+        delayed(all_in)(Given(world, forecasts), hand, price, progress if jobs == 1 else silent)
+        for hand in _hands(apart.values(), jobs)
     ):
-        found |= {entries.index(one.entry): one for one in ran}
-        progress(doing, len(found) / len(entries))
-    return [found[place] for place in range(len(entries))]
+        found |= {one.entry.does: one for one in ran}
+        progress(doing, len(found) / len(apart))
+    return [found[entry.does].by(entry) for entry in entries]
 
 
-def _ran(world: World, forecasts: Forecasts, entries: Sequence[Entry], price: Price, progress: Progress) -> list[Ran]:
-    outlooks = outlooks_of(world, forecasts)
+def _hands(entries: Iterable[Entry], count: int) -> Iterator[list[Entry]]:
+    """The entries of each job: those that share the outlooks, which take a while to make, and then the others."""
+    kinds: tuple[list[Entry], list[Entry]] = ([], [])
+    for entry in entries:
+        kinds[not isinstance(entry, HeadwayEntry)].append(entry)
+    for kind in kinds:
+        yield from (hand for first in range(count) if (hand := kind[first::count]))
+
+
+def all_in(given: Given, entries: Sequence[Entry], price: Price, progress: Progress) -> list[Ran]:
+    """Every entry in turn, in this process."""
     found = []
-    for done, entry in enumerate(entries):
-        progress(f"replaying {entry.name}", done / len(entries))
-        run = replay(world, entry.made(world, outlooks, forecasts))
-        found.append(Ran(entry, score(world, run, price), run))
+    with _uncollected():
+        for done, entry in enumerate(entries):
+            progress(f"replaying {entry.name}", done / len(entries))
+            run = replay(given.world, entry.made(given))
+            found.append(Ran(entry, score(given.world, run, price), run))
     return found
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for cycles of garbage: a replay makes none, and its many answers would be searched again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

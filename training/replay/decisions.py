@@ -17,11 +17,10 @@ from typing import TextIO
 import numpy as np
 
 from training.models import Progress, silent
-from training.replay.contest import Entry
+from training.replay.contest import Entry, Given
 from training.replay.demand import Moments
 from training.replay.outlooks import Forecasts
 from training.replay.policies import Answer, Policy
-from training.replay.policies.headway import outlooks_of
 from training.replay.run import replay
 from training.replay.whole import appearing
 from training.replay.world import World
@@ -60,13 +59,13 @@ def write_decisions(
     the sync, replicas ready and mean `capacity` of those until the next sync, and the reasons, joined by ` | `.
     """
     every = list(entries)
-    outlooks = outlooks_of(world, forecasts)
+    given = Given(world, forecasts)
     shared = list(zip(_times(world), _texts(world.demand_K), _texts(world.seen_K), strict=True))
     with _opened(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for done, entry in enumerate(every, 1):
-            policy = _Heard(entry.made(world, outlooks, forecasts))
+            policy = _Heard(entry.made(given))
             writer.writerows(_rows(world, policy, entry.name, shared))
             progress("writing decisions", done / len(every))
 

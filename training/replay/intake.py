@@ -26,7 +26,8 @@ from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster, ope
 from scaler.plan.hpa import SYNC_SECONDS, Hpa
 from scaler.trigger import Trigger
 from training.data.clean import clean
-from training.data.load import DAY_SECONDS, DataError, Series, local_seconds, moment_text
+from training.data.load import DAY_SECONDS, Series, local_seconds, moment_text
+from training.errors import DataError
 from training.replay.contest import LONGEST_LEAD_SECONDS
 from training.replay.demand import Demand, Moments, Observing
 from training.replay.doubts import Doubt, bare, of_names, of_query, of_values

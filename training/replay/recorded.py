@@ -12,8 +12,9 @@ import numpy as np
 from scaler.commands import Usage
 from scaler.history.credentials import ServerAccess
 from training.data.clean import without_counters
-from training.data.load import DAY_SECONDS, DataError, Loaded, Series, load
+from training.data.load import DAY_SECONDS, Loaded, Series, load
 from training.data.pull import Wanted, pull
+from training.errors import DataError
 from training.models import Progress, silent
 from training.replay.scaled_object import Scaling
 

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.data.load import DataError, Loaded, load, local_seconds, system_of
+from training.data.load import Loaded, load, local_seconds, system_of
+from training.errors import DataError
 
 NOON = pd.Timestamp("2024-03-01T12:00:00Z")
 DEMAND = [3.0, 1.0, 4.0, 1.0, 5.0, 9.0]

@@ -22,8 +22,9 @@ from scaler.status.routes import StatusRoutes
 from scaler.telemetry import Telemetry
 from scaler.trigger import TriggerRules
 from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
-from training.data.load import DataError, load
+from training.data.load import load
 from training.data.pull import NotWritten, Pulled, Wanted, pull, watched
+from training.errors import DataError
 
 MIDNIGHT = 1_700_006_400.0
 """2023-11-15T00:00:00Z"""

@@ -58,8 +58,8 @@ def test_by_time_no_truth_of_training_reaches_the_test(spans, offset, folds, tes
     ]
     try:
         found = by_time(given_series, SMALL, folds, test_share, held_out_share)
-    except ValueError as error:
-        assert "no room" in str(error)  # noqa: PT017
+    except NoSeries as refused:
+        assert refused.left_out  # noqa: PT017
         return
     for fold in found:
         train, held_out, test = (windows_of(part, SMALL, 10_000) for part in (fold.train, fold.held_out, fold.test))

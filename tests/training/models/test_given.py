@@ -5,8 +5,8 @@ import pytest
 
 from scaler.bundle import read_bundle
 from scaler.forecast.catalog import GENERAL
-from training.data.load import DataError
 from training.data.synthetic import population
+from training.errors import DataError
 from training.evaluate.folds import by_time, training_of
 from training.models import Training
 from training.models.ensemble import Ensemble

@@ -14,7 +14,8 @@ from scaler.forecast.catalog import SEASONAL
 from scaler.forecast.onnx_forecaster import open_later
 from scaler.plan.hpa import Hpa
 from tests.training.recording import write_values
-from training.data.load import DAY_SECONDS, DataError, Series
+from training.data.load import DAY_SECONDS, Series
+from training.errors import DataError
 from training.replay.doubts import of_query
 from training.replay.intake import Wishes, case_of, default_cache, opened, serves, window_seconds
 from training.replay.judge import Case, parts
