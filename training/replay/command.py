@@ -98,6 +98,7 @@ def replay(
         from scaler.logs import configure_logs
         from training.replay import intake
         from training.replay.judge import judge
+        from training.replay.outlooks import forget_oldest
 
         configure_logs("console", "error")
         told_where = _on_command_line(context, "prometheus")
@@ -133,6 +134,8 @@ def replay(
             with _kept_between(case, decisions) as case:
                 judged = judge(case, forecaster, told)
                 _write(judged, forecaster, out, decisions, told)
+            if case.cache == intake.default_cache():
+                forget_oldest(case.cache)
         _show(judged, out, as_json)
 
 

@@ -129,10 +129,12 @@ def judge(case: Case, forecaster: OnnxForecaster, progress: Progress = silent) -
     first, rest = parts(case.span, case.excluded)
     default = default_of(case)
     forecasts = forecasts_for(case, forecaster, progress)
-    tuned, tuned_reactive = _searched(case, World(case.demand, case.setting, first), forecasts, default, progress)
+    best, best_reactive = _searched(case, World(case.demand, case.setting, first), forecasts, default, progress)
+    tuned, tuned_reactive = _trigger(best.entry), _target(best_reactive.entry)
     world = World(case.demand, case.setting, rest)
     ran = _all(case, world, forecasts, default, tuned, tuned_reactive, progress)
-    return _judged(case, world, first, forecaster.model, ran, default, tuned)
+    judged = _judged(case, world, first, forecaster.model, ran, default, tuned)
+    return replace(judged, why=(*judged.why, *_about_search(best, best_reactive, case.slo)))
 
 
 def default_of(case: Case) -> Trigger:
@@ -161,10 +163,8 @@ def _ahead(trigger: Trigger) -> float:
     return max(KEPT_AHEAD_SECONDS, 2 * trigger.lead_time_seconds + 2 * 1800.0)
 
 
-def _searched(
-    case: Case, world: World, forecasts: Forecasts, default: Trigger, progress: Progress
-) -> tuple[Trigger, float]:
-    """(the best trigger, the best target of a reactive one) on these days."""
+def _searched(case: Case, world: World, forecasts: Forecasts, default: Trigger, progress: Progress) -> tuple[Ran, Ran]:
+    """(the best trigger, the best reactive target) on these days."""
     setting = case.setting
     entries: list[Entry] = [
         ReactiveEntry(setting.threshold, TODAY),
@@ -184,8 +184,14 @@ def _searched(
         progress,
         "searching nearby",
     )
-    best = cheapest([best, *more], today, case.slo)
-    return _trigger(best.entry), _target(reactive.entry)
+    return cheapest([best, *more], today, case.slo), reactive
+
+
+def _about_search(best: Ran, reactive: Ran, wanted: Slo | None) -> list[str]:
+    """What the searched days say of the SLO."""
+    if wanted is None:
+        return []
+    return [f"{name}: {wanted.about_search(ran.scores)}" for name, ran in ((TUNED, best), (TUNED_REACTIVE, reactive))]
 
 
 def cheapest(ran: Sequence[Ran], today: Scores, wanted: Slo | None) -> Ran:

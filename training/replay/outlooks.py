@@ -12,6 +12,7 @@ import hashlib
 import math
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ BATCH = 1024
 """issues forecast at once: 30 MB of history"""
 VERSION = 2
 """of what is kept in a cache"""
+MOST_KEPT_BYTES = 2 * 2**30
+"""in the user's cache folder: the forecasts of 30 days, one a minute, are 90 MB"""
 
 
 class NotKept(Told):
@@ -104,6 +107,21 @@ def forecasts_of(
     made = _made(demand, forecaster, observing, issued_I, issues, progress)
     _keep(path, made)
     return made
+
+
+def forget_oldest(cache: Path, most_bytes: int = MOST_KEPT_BYTES) -> None:
+    """Remove the forecasts that were made longest ago until the others take no more than this."""
+    found = []
+    for path in cache.glob("*.npz"):
+        with suppress(OSError):  # somebody else was faster
+            about = path.stat()
+            found.append((about.st_mtime, about.st_size, path))
+    total = 0
+    for _, size, path in sorted(found, reverse=True):
+        total += size
+        if total > most_bytes:
+            with suppress(OSError):
+                path.unlink()
 
 
 def _moments(issues: Issues) -> Moments:

@@ -362,6 +362,20 @@ def test_every_flag_and_column_is_documented() -> None:
     assert {column for column in COLUMNS if f"`{column}`" not in page} == set()
 
 
+def test_the_users_cache_is_kept_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that was named is left alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    quick(monkeypatch)
+    recorded = write_values(tmp_path / "shop.csv", step_minutes=1, web=demand(0.5))
+    tidied: list[Path] = []
+    monkeypatch.setattr("training.replay.outlooks.forget_oldest", tidied.append)
+    flags = ["--bundle", SEASONAL, "--jobs", 1, "--every", "300s", "--days", 2]
+    for where in ([], ["--cache", tmp_path / "mine"], ["--no-cache"]):
+        result = asked("--data", recorded, "--threshold", 150, *flags, *where)
+        assert result.exit_code == 0, result.output
+    assert tidied == [tmp_path / "headway/replay"]
+
+
 def test_ctrl_c_leaves_nothing_behind(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit status 130, a sentence, and no file."""
 

@@ -122,6 +122,17 @@ def test_whoever_asks_today_is_asked_tomorrow() -> None:
     assert default_of(made).server_address == ""
 
 
+@pytest.mark.parametrize(("allowed", "told"), [(0.0, "short least"), (10_000.0, "likely to hold the SLO")])
+def test_the_reasons_say_what_the_search_found(allowed: float, told: str) -> None:
+    """Of Headway and of a reactive trigger: a day with a step of the size of the fleet is short whoever scales."""
+    values = waves(8)
+    values[::1440] = 40 * values.max()
+    found = judge(replace(case(values), slo=Slo(allowed)), load_forecaster(SEASONAL))
+    assert [one for one in found.why if one.startswith((f"{TUNED}: {told}", f"{TUNED_REACTIVE}: {told}"))] == list(
+        found.why[-2:]
+    )
+
+
 def test_halves_are_whole_minutes() -> None:
     first, rest = parts(Span(600.0, 600.0 + 7 * 86400 + 60))
     assert first.end == rest.begin

@@ -343,6 +343,21 @@ def test_a_cache_without_a_place_costs_no_result(tmp_path: Path, monkeypatch: py
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_oldest_forecasts_are_forgotten(tmp_path: Path) -> None:
+    """Until the others have room. Whatever else lies there is left alone; a folder that is not there is no error."""
+    for age, name in enumerate(("new.npz", ".7.part.left.npz", "old.npz", "notes.txt")):
+        (tmp_path / name).write_bytes(b"x" * 10)
+        os.utime(tmp_path / name, (MIDNIGHT - age, MIDNIGHT - age))
+    names = lambda: {path.name for path in tmp_path.iterdir()}  # noqa: E731
+    outlooks.forget_oldest(tmp_path, 30)
+    assert names() == {"new.npz", ".7.part.left.npz", "old.npz", "notes.txt"}
+    outlooks.forget_oldest(tmp_path, 29)
+    assert names() == {"new.npz", ".7.part.left.npz", "notes.txt"}
+    outlooks.forget_oldest(tmp_path, 9)
+    assert names() == {"notes.txt"}
+    outlooks.forget_oldest(tmp_path / "nowhere")
+
+
 def test_another_question_is_not_answered_from_the_cache(tmp_path: Path) -> None:
     """What demand looks like, when forecasts are issued and how long they are kept are part of the question."""
     asked_for(SHORT, tmp_path)

@@ -54,3 +54,16 @@ def test_one_bad_day_may_come_three_times() -> None:
     assert Slo(4.0).holds(found)
     assert not Slo(7.9).is_likely(found)
     assert Slo(8.0).is_likely(found)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "told"),
+    [
+        (8.0, "likely to hold the SLO on other days, by those searched"),
+        (7.9, "held the SLO on the days searched, by too little to be likely on others"),
+        (4.0, "held the SLO on the days searched, by too little to be likely on others"),
+        (3.9, "short least on the days searched, where nothing that was tried held the SLO"),
+    ],
+)
+def test_what_a_search_found_is_told(allowed: float, told: str) -> None:
+    assert Slo(allowed).about_search(short([0.0] * 6 + [4.0])) == told
