@@ -121,7 +121,7 @@ def pull(
         raise NotWritten(
             f"{target}: cannot be written: {error.strerror or error}; what arrived is kept, a rerun goes on from there"
         ) from None
-    troubles |= dict.fromkeys(empty, "the query returned nothing in the whole span")
+    troubles |= dict.fromkeys(empty, "the query returned no demand (a finite value from 0 on) in the whole span")
     refused = tuple(Refused(system_of(target), one.name, troubles[one.name]) for one in wanted if one.name in troubles)
     return Pulled(target, tuple(name for name in arrived if name not in troubles), refused)
 

@@ -72,7 +72,7 @@ def test_everything_from_a_real_server(server, tmp_path) -> None:
     assert set(refused) == {"shop/broken", "shop/several", "shop/nothing"}
     assert "parse error" in refused["shop/broken"]
     assert "returned 2 series" in refused["shop/several"]
-    assert refused["shop/nothing"] == "the query returned nothing in the whole span"
+    assert refused["shop/nothing"] == "the query returned no demand (a finite value from 0 on) in the whole span"
     assert [share for _, share in told] == sorted(share for _, share in told)
     assert told[-1][1] == pytest.approx(1)
     whole, young = load([found.path]).series

@@ -236,7 +236,7 @@ def test_an_empty_answer_is_zero_only_where_the_trigger_says_so(
     [
         ("sum(demand", 3, "parse error"),
         ("two", 3, "the query returned 2 series"),
-        ("absent_metric", 3, "the query returned nothing in the whole span"),
+        ("absent_metric", 3, "the query returned no demand (a finite value from 0 on) in the whole span"),
         ("visits_total", 2, "a raw counter; its query lacks rate()"),
         ("vector(7)", 2, "is constant: there is nothing to forecast"),
         ("demand / 2000", 2, "threshold=150: is not below the largest demand"),
