@@ -30,11 +30,11 @@ class Slo:
 
     def about_search(self, scores: Scores) -> str:
         """What the days on which settings were searched say of those that were chosen, with these scores there."""
-        if self.is_likely(scores):
-            return "likely to hold the SLO on other days, by those searched"
-        if self.holds(scores):
+        if not self.holds(scores):
+            return "short least on the days searched, where nothing that was tried held the SLO"
+        if not self.is_likely(scores):
             return "held the SLO on the days searched, by too little to be likely on others"
-        return "short least on the days searched, where nothing that was tried held the SLO"
+        return "likely to hold the SLO on other days, by those searched"
 
     def __str__(self) -> str:
         return f"short minutes per week ≤ {self.short_minutes_per_week:g}"
