@@ -154,13 +154,16 @@ def lead_seconds(setting: Setting) -> float:
 
 
 def trigger_of(setting: Setting, query: str, timezone: str, today: Trigger | None = None) -> Trigger:
-    """Today's trigger with its type changed: nothing but the lead time, which the start-up decides, is set.
+    """Today's trigger with its type changed: nothing but the lead time, which the start-up decides, is set. Of one
+    that is Headway's already, quantile and policy are not taken.
 
     today: whose server, tenant and the like are kept.
     """
-    base = today or Trigger("replay", "replay", query, setting.threshold, server_address="", key="replay/replay/0")
+    plain = Trigger("replay", "replay", query, setting.threshold, server_address="", key="replay/replay/0")
     return replace(
-        base,
+        today or plain,
+        quantile=plain.quantile,
+        policy=plain.policy,
         query=query,
         threshold=setting.threshold,
         activation_threshold=setting.keda.activation_threshold,

@@ -49,7 +49,7 @@ COARSEST_SECONDS = 900
 MOST_REPLICAS = 1000
 """that a threshold may lead to where nobody names a bound"""
 UNBOUNDED = 100_000
-COARSE = 0.02
+COARSE = 0.1
 """a target below is a few of the thousandths in which KEDA and the HPA have it"""
 CAPPED_SHARE = 0.01
 """of the time may demand need more replicas than are allowed"""
@@ -135,6 +135,7 @@ def case_of(source: Source, wishes: Wishes, forecaster: OnnxForecaster) -> Case:
         jobs=wishes.jobs,
         cache=wishes.cache,
         excluded=excluded,
+        scaler_address=source.scaling.scaler_address if source.scaling else "",
         today=_today(source, setting.threshold),
         notes=notes,
     )
@@ -346,7 +347,7 @@ def _about_span(series: Series, span: Span, days: int) -> Iterator[str]:
         yield f"{span.days:.1f} days are replayed: the record has no more than these of the {days} asked for"
     before = span.begin - series.start
     if before < ENOUGH_BEFORE_DAYS * DAY_SECONDS:
-        length = hours(before) if before < DAY_SECONDS else f"{before / DAY_SECONDS:.1f} days"
+        length = hours(before) if before < DAY_SECONDS else f"{_down(before / DAY_SECONDS):.1f} days"
         yield (
             f"{length} of history lie before the replayed days; with {ENOUGH_BEFORE_DAYS} days and more, forecasts "
             "know the week from the beginning"

@@ -64,6 +64,8 @@ class Case:
     cache: Path | None = None
     excluded: tuple[Span, ...] = ()
     """stretches without a record: nothing is counted there"""
+    scaler_address: str = ""
+    """of the trigger of Headway that is there already; empty where there is none"""
     today: Trigger | None = None
     """today's trigger, where there is one: its server, tenant and the like are kept"""
     notes: tuple[str, ...] = ()
@@ -309,7 +311,7 @@ def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> 
 
     The default is recommended where it wins for no more than today's cost, or, without an SLO, at any cost where
     today's trigger serves badly; then the tuned trigger where it wins and is another one; then the default at any cost.
-    The reasons tell what it costs.
+    With an SLO nothing is recommended that costs more than a reactive trigger that holds it. The reasons tell the cost.
     """
     today = ran[TODAY].scores
     if round(today.days, 1) < FEWEST_DAYS:
@@ -317,10 +319,11 @@ def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> 
         return Verdict.DO_NOT, (few, *_why_not(ran, against, case))
     is_bad = case.slo is None and today.unserved_share > WELL_SERVED
     most = math.inf if is_bad else DEARER * bill(today)
+    limit = _most_for_the_slo(ran, case)
     choices = (
-        (DEFAULT, Verdict.ENABLE, most),
-        (TUNED, Verdict.WITH_SETTINGS, math.inf),
-        (DEFAULT, Verdict.ENABLE, math.inf),
+        (DEFAULT, Verdict.ENABLE, min(most, limit)),
+        (TUNED, Verdict.WITH_SETTINGS, limit),
+        (DEFAULT, Verdict.ENABLE, limit),
     )
     for name, verdict, affordable in choices:
         found = ran[name].scores
@@ -332,6 +335,14 @@ def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> 
                 *_about_slo(found, case.slo),
             )
     return Verdict.DO_NOT, _why_not(ran, against, case)
+
+
+def _most_for_the_slo(ran: dict[str, Ran], case: Case) -> float:
+    """What holding the SLO may cost: no more than with today's trigger or the tuned reactive one, where these do."""
+    if case.slo is None:
+        return math.inf
+    bills = [bill(ran[name].scores) for name in (TODAY, TUNED_REACTIVE) if case.slo.holds(ran[name].scores)]
+    return DEARER * min(bills, default=math.inf)
 
 
 def _found_the_default(ran: dict[str, Ran]) -> bool:
@@ -417,6 +428,8 @@ def _why_not(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tu
             told.append(f"{name}: not told apart from a reactive trigger of another target; {_compared(found, today)}")
         else:
             enough = "" if _serves(found, today, case.slo) else ", but does not serve enough"
+            if not enough and bill(found) > _most_for_the_slo(ran, case):
+                enough = ", but a cheaper one holds the SLO, too"
             told.append(f"{name}: beats reactive triggers of equal cost{enough}; {_compared(found, today)}")
         told.extend(f"{name}: {one}" for one in (*_equal(held, found), *_about_slo(found, case.slo)))
     if case.slo:

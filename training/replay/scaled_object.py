@@ -49,6 +49,8 @@ class Scaling:
     """metricType Value: the metric is divided by nothing, it should say how much each replica has"""
     notes: tuple[str, ...]
     """what of the ScaledObject is not replayed"""
+    scaler_address: str = ""
+    """of the trigger of Headway that is there already"""
 
     @property
     def name(self) -> str:
@@ -115,6 +117,7 @@ class _Reader:
             silence_is_zero=entry.metadata.get("ignoreNullValues") == "true",
             by_value=str(entry.fields.get("metricType", "")) == "Value",
             notes=tuple(self._left_out(entry)),
+            scaler_address=next((str(one.metadata.get("scalerAddress", "")) for one in self._scaled.our_triggers), ""),
         )
 
     def _chosen(self) -> TriggerEntry:

@@ -86,7 +86,8 @@ def trigger_metadata(judged: Judged) -> dict[str, str]:
         trigger = replace(trigger, mode=Mode.SHADOW)
     told = {key.name: getattr(trigger, key.field) for key in TRIGGER_KEYS if _differs(trigger, key.field)}
     fields_of = {key.name: key.field for key in TRIGGER_KEYS}
-    return {"scalerAddress": SCALER_ADDRESS, **{name: _written(fields_of[name], told[name]) for name in told}}
+    address = judged.case.scaler_address or SCALER_ADDRESS
+    return {"scalerAddress": address, **{name: _written(fields_of[name], told[name]) for name in told}}
 
 
 def _differs(trigger: Trigger, field: str) -> bool:

@@ -477,6 +477,8 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
 def test_coarse_targets_are_told() -> None:
     """Where thousandths are a large part of the threshold."""
     assert "KEDA rounds targets to thousandths" in told(case(source(wave(3, 0.1)), wishes(0.01)))
+    assert "KEDA rounds targets to thousandths" in told(case(source(wave(3, 1.0)), wishes(0.099)))
+    assert "KEDA rounds targets to thousandths" not in told(case(source(wave(3, 1.0)), wishes(0.1)))
 
 
 def test_the_server_that_was_asked_is_that_of_the_trigger() -> None:

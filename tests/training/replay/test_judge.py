@@ -116,7 +116,9 @@ def test_whoever_asks_today_is_asked_tomorrow() -> None:
     """Server and tenant of today's trigger are those of the recommended one; the lead time is the workload's own."""
     made = case(waves(3))
     today = Trigger("shop", "web", "sum(x)", 99.0, "http://mimir", tenant="blue", lead_time_seconds=5.0, key="a/b/c")
-    default = default_of(replace(made, today=today))
+    own = replace(today, quantile=0.99, policy=PolicyName.AGGRESSIVE)
+    default = default_of(replace(made, today=own))
+    assert (default.quantile, default.policy) == (0.9, PolicyName.BALANCED)
     assert (default.server_address, default.tenant, default.namespace) == ("http://mimir", "blue", "shop")
     assert (default.query, default.threshold, default.lead_time_seconds) == ("demand", 16.0, 330.0)
     assert default_of(made).server_address == ""
@@ -325,6 +327,25 @@ def test_an_slo_decides() -> None:
     assert "headway: short minutes per week ≤ 0: broken with 21.0" in why
     assert "today: short minutes per week ≤ 0: held with 0.0" in why
     assert "reactive, tuned: short minutes per week ≤ 0: held with 0.0" in why
+
+
+def test_an_slo_is_not_paid_for_twice() -> None:
+    """What costs more than a reactive trigger that holds it, today's or the tuned one, is not recommended."""
+    wanted, wins = replace(judged().case, slo=Slo(5.0)), {DEFAULT: WINS, TUNED: WINS}
+    found = entries(replace(DEAR, replica_hours=160.0), replace(DEAR, replica_hours=155.0))
+    held_today = found[TODAY]
+    found[TODAY] = ran(replace(held_today.scores, short_minutes=99.0))
+    verdict, why = verdict_of(found, wins, wanted)
+    assert verdict is Verdict.DO_NOT
+    assert why[0].startswith("headway: beats reactive triggers of equal cost, but a cheaper one holds the SLO, too; ")
+    assert verdict_of(found, wins, replace(wanted, slo=None))[0] is not Verdict.DO_NOT
+    found[TUNED] = ran(replace(DEAR, replica_hours=152.0), found[TUNED].entry)
+    assert verdict_of(found, wins, wanted)[0] is Verdict.WITH_SETTINGS
+    assert verdict_of({**found, TODAY: held_today}, wins, wanted)[0] is Verdict.DO_NOT
+    found[TUNED_REACTIVE] = ran(replace(found[TUNED_REACTIVE].scores, replica_hours=120.0))
+    assert verdict_of(found, wins, wanted)[0] is Verdict.DO_NOT
+    found[TUNED_REACTIVE] = ran(replace(found[TUNED_REACTIVE].scores, short_minutes=99.0))
+    assert verdict_of(found, wins, wanted)[0] is Verdict.WITH_SETTINGS
 
 
 def test_held_against_the_front() -> None:

@@ -427,6 +427,8 @@ def test_only_what_differs_from_the_defaults_is_written(judged: Judged) -> None:
     assert list(metadata) == ["scalerAddress", "query", "threshold", "leadTime", "timezone"]
     assert metadata["threshold"] == "8"
     assert metadata["leadTime"] == "150s"
+    moved = replace(judged, case=replace(judged.case, scaler_address="headway.mine.svc:1"))
+    assert telling.trigger_metadata(said(moved, Verdict.ENABLE)) == {**metadata, "scalerAddress": "headway.mine.svc:1"}
     shadow = telling.trigger_metadata(said(judged, Verdict.DO_NOT))
     assert shadow == {**metadata, "mode": Mode.SHADOW.value}
 

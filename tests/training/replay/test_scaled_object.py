@@ -131,8 +131,11 @@ def test_a_slip_in_the_metadata_keeps_its_value(tmp_path: Path) -> None:
 def test_ours_alone(tmp_path: Path) -> None:
     """Without an address in it nobody's: whoever is asked instead is not put into it."""
     path = written(tmp_path, OURS)
-    found = read_scaling(path, "", None).trigger
+    scaling = read_scaling(path, "", None)
+    found = scaling.trigger
     assert (found.server_address, found.threshold, found.timezone) == ("", 12.0, "Europe/Berlin")
+    assert scaling.scaler_address == "headway:50051"
+    assert read(tmp_path, KEDAS).scaler_address == ""
 
 
 def test_a_threshold_that_is_given_counts(tmp_path: Path) -> None:
