@@ -37,7 +37,7 @@ def demo(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str, str]]:
     log = folder / "demo.log"
     command = [sys.executable, "-m", "scaler.cli", "demo", "--json", *FREE_PORTS]
     with running(command, log, cwd=folder) as process:
-        wait_until(lambda: '"metric": ' in log.read_text() and '"metric": null' not in _last(log), log)
+        wait_until(lambda: '"metric": ' in log.read_text() and '"metric": null' not in _last(log), process, log)
         text = log.read_text()
         grpc_address = re.search(r"--scaler (\S+)", text)
         http_address = re.search(r"--address (\S+)", text)

@@ -23,7 +23,7 @@ def test_a_folder_that_another_process_holds_is_refused(tmp_path: Path) -> None:
     """The fault names setting and folder; after kill -9 the folder is free, though its lock file stays."""
     log, folder = tmp_path / "log", tmp_path / "data"
     with running([sys.executable, "-c", HOLD, folder], log) as process:
-        wait_until(lambda: "held" in log.read_text(), log)
+        wait_until(lambda: "held" in log.read_text(), process, log)
         with pytest.raises(SettingsInvalid) as caught, held(folder):
             pass
         process.send_signal(signal.SIGKILL)
@@ -55,8 +55,8 @@ def test_a_second_process_on_one_folder_exits_2(tmp_path: Path) -> None:
     """The first one tells its settings, without secrets, and goes on; the second one tells the fault and ends."""
     log = tmp_path / "log"
     command = (*SERVE, "--data-dir", str(tmp_path / "data"), "--redis", "redis://:geheim@127.0.0.1:9/0")
-    with running(command, log, cwd=tmp_path):
-        wait_until(lambda: '"listening"' in log.read_text(), log)
+    with running(command, log, cwd=tmp_path) as first:
+        wait_until(lambda: '"listening"' in log.read_text(), first, log)
         second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert second.returncode == 2
     assert "data-dir=" in second.stderr

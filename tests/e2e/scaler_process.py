@@ -1,6 +1,5 @@
 """Whole scaler processes, started as an operator would."""
 
-import os
 import re
 import signal
 import subprocess
@@ -44,15 +43,13 @@ def scaler_running(
         *("--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"),
         *("--data-dir", str(folder / f"{name}-data"), *options),
     ]
-    with running(command, log, cwd=folder, env={**os.environ, **(environment or {})}) as process:
+    with running(command, log, cwd=folder, env=environment) as process:
         scaler = ScalerProcess(process, log, started=time.time())
-        wait_until(lambda: _listening(scaler), log)
+        wait_until(lambda: _listening(scaler), process, log)
         yield scaler
 
 
 def _listening(scaler: ScalerProcess) -> bool:
-    if scaler.process.poll() is not None:
-        raise RuntimeError(f"headway serve ended: {scaler.log.read_text()[-2000:]}")
     text = scaler.log.read_text()
     grpc = re.search(r'"grpc_address": ?"([^"]+)"', text)
     http = re.search(r'"http_address": ?"([^"]+)"', text)

@@ -63,7 +63,7 @@ class PostgresServer:
         options = ["-D", self._data, "-h", "", "-k", self._folder, "-c", "fsync=off"]
         command = [self._binaries / "postgres", *options]
         self.process = self._stack.enter_context(running(command, self._log, cwd=self._folder, **self._account))
-        wait_until(self._accepts, self._log)
+        wait_until(self._accepts, self.process, self._log)
 
     def stop(self) -> None:
         """Connections break, their transactions are rolled back; new ones are refused."""

@@ -1,33 +1,32 @@
 """Starting child processes that cannot outlive the test that started them."""
 
-import ctypes
+import os
 import random
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-_PR_SET_PDEATHSIG = 1
 _NEVER_GIVEN_TO_CLIENTS = range(20_000, 32_000)
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+_DIES_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
+"""not a `preexec_fn`: it runs in a fork of this process, whose other threads' locks stay held in there for ever"""
 
 
 @contextmanager
-def running(command: Sequence[str | Path], log: Path, **popen: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """The running process, its output in `log`; terminated (then killed) on leaving."""
+def running(
+    command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None, **popen: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The running process, its output in `log`; terminated (then killed) on leaving. `env` is added to this one's."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [str(part) for part in command],
+            [*_DIES_WITH_PARENT, *map(str, command)],
             stdout=output,
             stderr=output,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509  one call into libc, and no thread of ours holds a lock
+            env={**os.environ, "PYTHONFAULTHANDLER": "1", **(env or {})},
             **popen,
         )
     try:
@@ -54,8 +53,9 @@ def free_port() -> int:
     raise RuntimeError(f"no free port in {_NEVER_GIVEN_TO_CLIENTS}")
 
 
-def wait_until(ready: Callable[[], bool], log: Path, seconds: float = 60) -> None:
-    """Return when `ready()` is true (OSError counts as not yet); fail with the end of the log when it never is."""
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+    """Return when `ready()` is true (OSError counts as not yet). Fails with the end of the log when the process ends
+    before, and when it never is; then with what each thread was at, which a Python or Go process tells on SIGABRT."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -63,5 +63,14 @@ def wait_until(ready: Callable[[], bool], log: Path, seconds: float = 60) -> Non
                 return
         except OSError:
             pass
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode}: {_end_of(log)}")
         time.sleep(0.02)
-    raise TimeoutError(f"not ready after {seconds} s: {log.read_text(errors='replace')[-2000:]}")
+    process.send_signal(signal.SIGABRT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(5)
+    raise TimeoutError(f"not ready after {seconds} s: {_end_of(log)}")
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(errors="replace")[-5000:]

@@ -53,7 +53,7 @@ class PrometheusServer:
             "--web.enable-remote-write-receiver",
         ]
         self._process = self._life.enter_context(running(command, self.log))
-        wait_until(self._is_ready, self.log)
+        wait_until(self._is_ready, self._process, self.log)
 
     def stop(self) -> None:
         """Stop it; connections are refused from then on."""
@@ -75,10 +75,6 @@ class PrometheusServer:
         self._process.send_signal(number)
 
     def _is_ready(self) -> bool:
-        assert self._process is not None
-        status = self._process.poll()
-        if status is not None:
-            raise RuntimeError(f"prometheus ended with {status}: {self.log.read_text()[-2000:]}")
         try:
             return httpx.get(f"{self.url}/-/ready", timeout=1).is_success
         except httpx.TransportError:

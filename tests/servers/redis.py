@@ -45,7 +45,7 @@ class RedisServer:
     def start(self) -> None:
         """Return when it answers. What it held before is gone."""
         self.process = self._stack.enter_context(running(self._command, self._log))
-        wait_until(self._answers, self._log)
+        wait_until(self._answers, self.process, self._log)
 
     def stop(self) -> None:
         """Connections break; new ones are refused."""

@@ -24,10 +24,10 @@ def victoria(directory: Path, series: Iterable[Recorded] = ()) -> Iterator[str]:
     address = f"127.0.0.1:{free_port()}"
     log = directory / "victoria.log"
     command = [binary, f"-httpListenAddr={address}", f"-storageDataPath={directory / 'data'}", "-retentionPeriod=100y"]
-    with running(command, log):
-        wait_until(lambda: _is_ready(f"http://{address}"), log)
+    with running(command, log) as process:
+        wait_until(lambda: _is_ready(f"http://{address}"), process, log)
         given = _import(f"http://{address}", series)
-        wait_until(lambda: _holds(f"http://{address}") == given, log)
+        wait_until(lambda: _holds(f"http://{address}") == given, process, log)
         yield f"http://{address}"
 
 

@@ -229,7 +229,7 @@ async def test_kill_minus_nine_leaves_whole_transactions(tmp_path: Path, turns: 
     """After SIGKILL in the middle of writing, everything that was confirmed is there, and no write is half there."""
     log, path = tmp_path / "log", tmp_path / "headway.db"
     with running([sys.executable, "-c", WRITER, path], log) as process:
-        wait_until(lambda: len(log.read_text().split()) >= turns, log, seconds=60)
+        wait_until(lambda: len(log.read_text().split()) >= turns, process, log)
         process.send_signal(signal.SIGKILL)
         process.wait()
     confirmed = max(map(int, log.read_text().split()))
