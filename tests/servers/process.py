@@ -9,25 +9,30 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 _NEVER_GIVEN_TO_CLIENTS = range(20_000, 32_000)
 _DIES_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
-"""not a `preexec_fn`: it runs in a fork of this process, whose other threads' locks stay held in there for ever"""
+"""not a `preexec_fn`, nor Popen's `user`: with them Python forks this process, libraries whose threads are not in the
+fork do not expect that, and one start in 400 was aborted before the program ran"""
 
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None, **popen: Any
+    command: Sequence[str | Path],
+    log: Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    privileges: Sequence[str] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The running process, its output in `log`; terminated (then killed) on leaving. `env` is added to this one's."""
+    """The running process, its output in `log`; terminated (then killed) on leaving. `env` is added to this one's;
+    `privileges` are options of setpriv(1)."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [*_DIES_WITH_PARENT, *map(str, command)],
+            [*_DIES_WITH_PARENT, *privileges, *map(str, command)],
             stdout=output,
             stderr=output,
+            cwd=cwd,
             env={**os.environ, "PYTHONFAULTHANDLER": "1", **(env or {})},
-            **popen,
         )
     try:
         yield process
