@@ -1,9 +1,10 @@
 """YAML → the ScaledObjects in it, with the line of every field. Pure: takes text, reads no file."""
 
 import re
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import yaml
 
@@ -15,9 +16,18 @@ PLAN_FIGURE = "headway_planned_demand"
 """the exported figure that KEDA's own `prometheus` trigger can read"""
 
 
+_SHORT = reprlib.Repr()
+_YAML_NAMES = {dict: "mapping", list: "list"}
+Shape = TypeVar("Shape", dict[str, Any], list[Any])
 DEEPEST = 100
 MOST_NODES = 200_000
 """aliases counted as often as they are used"""
+
+
+def dotted_path(path: FieldPath) -> str:
+    """`spec.triggers[0].metadata.threshold`."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".")
 
 
 class ManifestError(Exception):
@@ -203,6 +213,7 @@ def _scaled_object(kind: str, document: Mapping[str, Any], node: yaml.Node, name
     lines: dict[FieldPath, int] = {}
     duplicates: list[FieldPath] = []
     _walk(node, (), lines, duplicates)
+    _shaped(document, lines)
     header = _mapping(document.get("metadata"))
     spec = _mapping(document.get("spec"))
     return ScaledObject(
@@ -215,6 +226,21 @@ def _scaled_object(kind: str, document: Mapping[str, Any], node: yaml.Node, name
         lines=lines,
         duplicates=tuple(duplicates),
     )
+
+
+def _shaped(document: Mapping[str, Any], lines: Mapping[FieldPath, int]) -> None:
+    """Raises ManifestError where a value is not of the kind without which nothing below it can be read."""
+
+    def checked(found: Any, kind: type[Shape], *path: str | int) -> Shape:
+        if found is None or isinstance(found, kind):
+            return found or kind()
+        line = lines.get(path)
+        raise ManifestError(f"line {line}: {dotted_path(path)}={_SHORT.repr(found)}: must be a {_YAML_NAMES[kind]}")
+
+    spec = checked(document.get("spec"), dict, "spec")
+    for index, entry in enumerate(checked(spec.get("triggers"), list, "spec", "triggers")):
+        trigger = checked(entry, dict, "spec", "triggers", index)
+        checked(trigger.get("metadata"), dict, "spec", "triggers", index, "metadata")
 
 
 def _triggers(spec: Mapping[str, Any], document: yaml.Node) -> Iterator[TriggerEntry]:

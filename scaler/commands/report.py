@@ -12,7 +12,7 @@ from rich.table import Table
 from scaler.commands import Exit
 from scaler.commands.figures import figure, rounded
 from scaler.commands.keda_client import Call
-from scaler.commands.manifest import FieldPath, ScaledObject
+from scaler.commands.manifest import ScaledObject, dotted_path
 from scaler.commands.probes import Asked, in_words
 from scaler.commands.rules import Finding, Level
 from scaler.trigger_values import printable
@@ -116,12 +116,6 @@ def _object(report: Report) -> dict[str, Any]:
             for call in report.calls
         ],
     }
-
-
-def dotted_path(path: FieldPath) -> str:
-    """`spec.triggers[0].metadata.threshold`."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return text.removeprefix(".")
 
 
 def print_report(report: Report, console: Console) -> None:

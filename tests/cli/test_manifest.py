@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from scaler.commands.manifest import ManifestError, read_manifest
@@ -76,8 +78,24 @@ def test_a_list_is_what_it_holds() -> None:
     assert second.line(("spec",)) > first.line(("spec",)) > 2
 
 
-@pytest.mark.parametrize("spec", ["null", "[]", "{triggers: 5}", "{triggers: [null, 5, {metadata: [a]}]}"])
-def test_odd_shapes_do_not_crash(spec: str) -> None:
-    """An object of the wrong shape is read as far as it goes."""
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("x", "line 2: spec='x': must be a mapping"),
+        ("[]", "line 2: spec=[]: must be a mapping"),
+        ("{triggers: 5}", "line 2: spec.triggers=5: must be a list"),
+        ("{triggers: [null, x]}", "line 2: spec.triggers[1]='x': must be a mapping"),
+        ("{triggers: [{metadata: [a]}]}", "line 2: spec.triggers[0].metadata=['a']: must be a mapping"),
+    ],
+)
+def test_shapes_that_kubernetes_refuses(spec: str, message: str) -> None:
+    """Line, field, value and rule."""
+    with pytest.raises(ManifestError, match=re.escape(message)):
+        read_manifest(f"kind: ScaledObject\nspec: {spec}\n")
+
+
+@pytest.mark.parametrize("spec", ["null", "{triggers: null}", "{triggers: [null, {metadata: null}, {type: 5}]}"])
+def test_what_is_not_filled_in_is_read_as_absent(spec: str) -> None:
+    """As YAML has it: a key without a value."""
     (scaled,) = read_manifest(f"kind: ScaledObject\nspec: {spec}\n").objects
     assert scaled.our_triggers == ()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from scaler.commands import Usage
-from scaler.commands.manifest import FieldPath, ManifestError, ScaledObject, TriggerEntry, read_manifest
+from scaler.commands.manifest import FieldPath, ManifestError, ScaledObject, TriggerEntry, dotted_path, read_manifest
 from scaler.commands.rules.keys import strangers
 from scaler.commands.rules.metadata import KEDA_READS
 from scaler.errors import TriggerInvalid
@@ -32,6 +32,13 @@ LONGEST_WINDOW_SECONDS = 3600
 SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = 80
 Kind = TypeVar("Kind", bound=StrEnum)
+
+
+class MetricType(StrEnum):
+    """What KEDA lets the HPA make of a trigger's metric."""
+
+    AVERAGE = "AverageValue"
+    VALUE = "Value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,7 @@ class _Reader:
             keda=Keda(float(polling), float(cooldown), trigger.activation_threshold),
             scales_to_zero=idle == 0,
             silence_is_zero=entry.metadata.get("ignoreNullValues") == "true",
-            by_value=str(entry.fields.get("metricType", "")) == "Value",
+            by_value=self._one_of((*entry.path, "metricType"), MetricType, MetricType.AVERAGE) is MetricType.VALUE,
             notes=tuple(self._left_out(entry)),
             scaler_address=next((str(one.metadata.get("scalerAddress", "")) for one in self._scaled.our_triggers), ""),
         )
@@ -141,6 +148,8 @@ class _Reader:
         """As KEDA (or, of ours, the scaler) reads it."""
         known = (*KEDA_READS, "activationThreshold")
         given = {key: text for key, text in entry.metadata.items() if entry.ours or key in known}
+        for key in given.keys() & entry.unquoted.keys():
+            self._scalar((*entry.path, "metadata", key))
         if threshold is not None:
             given = {key: text for key, text in given.items() if key.removesuffix("FromEnv") != "threshold"}
             given["threshold"] = f"{threshold:.12g}"
@@ -197,12 +206,12 @@ class _Reader:
         window = self._whole(
             (*path, "stabilizationWindowSeconds"), int(default.stabilization_seconds), 0, LONGEST_WINDOW_SECONDS
         )
-        written = section.get("policies")
+        found = section.get("policies")
         policies = default.policies
-        if written is not None:
-            if not isinstance(written, list) or not written:
-                raise self._wrong((*path, "policies"), written, "must be a list of policies, at least one")
-            policies = tuple(self._policy((*path, "policies", index)) for index in range(len(written)))
+        if found is not None:
+            if not isinstance(found, list) or not found:
+                raise self._wrong((*path, "policies"), found, "must be a list of policies, at least one")
+            policies = tuple(self._policy((*path, "policies", index)) for index in range(len(found)))
         return Direction(float(window), policies, self._one_of((*path, "selectPolicy"), Select, default.select))
 
     def _policy(self, path: FieldPath) -> RatePolicy:
@@ -239,6 +248,11 @@ class _Reader:
             raise self._wrong(path, found, f"must be one of {', '.join(kind)}")
         return kind(found)
 
+    def _scalar(self, path: FieldPath) -> None:
+        found = self._at(path)
+        if isinstance(found, Mapping | list):
+            raise self._wrong(path, found, "must be a string")
+
     def _section(self, path: FieldPath) -> Mapping[str, Any]:
         found = self._at(path)
         if found is None:
@@ -266,6 +280,6 @@ class _Reader:
 
     def _told(self, path: FieldPath, found: object) -> str:
         """Line, field and value; nothing in it that moves a terminal's cursor."""
-        written = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
-        field = written if written.isprintable() else repr(written)
+        name = dotted_path(path)
+        field = name if name.isprintable() else repr(name)
         return f"line {self._scaled.line(path)}: {field}={SHORT.repr(found)}"
