@@ -5,6 +5,7 @@ is a missing row. What is wrong with one series never keeps the others out.
 """
 
 import lzma
+import reprlib
 import tarfile
 import warnings
 import zipfile
@@ -25,6 +26,7 @@ from training.errors import DataError
 
 COLUMNS = ("series", "timestamp", "value")
 AS_TEXT = {"series": str, "timestamp": str, "unit": str}
+_SHORT = reprlib.Repr()
 LARGEST = 9.2e15
 """the arithmetic of the HPA ends there, in milli-units"""
 JITTER = 0.1
@@ -178,6 +180,7 @@ def _rows(rows: pd.DataFrame) -> "_Rows":
     return _Rows(
         times=(times - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(),
         values=values,
+        not_moments=rows["timestamp"][times.isna()].astype(str).tolist(),
         not_numbers=texts[texts.notna().to_numpy() & np.isnan(values)].astype(str).tolist(),
     )
 
@@ -188,6 +191,7 @@ class _Rows:
 
     times: NDArray[np.float64]
     values: NDArray[np.float64]
+    not_moments: list[str]
     not_numbers: list[str]
 
     @cached_property
@@ -235,12 +239,17 @@ def _first(marks: NDArray[np.bool_]) -> int:
 
 
 def _moments(rows: _Rows) -> str:
-    bad = np.isnan(rows.times)
-    return f"{rows.at(_first(bad))}: timestamp is not a moment (ISO 8601)" if bad.any() else ""
+    if not rows.not_moments:
+        return ""
+    written = _SHORT.repr(rows.not_moments[0])
+    reach = f"from {pd.Timestamp.min.year + 1} to {pd.Timestamp.max.year - 1}"
+    return f"{rows.at(_first(np.isnan(rows.times)))}: timestamp {written} is not a moment (ISO 8601, {reach})"
 
 
 def _numbers(rows: _Rows) -> str:
-    return f"value {rows.not_numbers[0]!r} is not a number; a gap is an empty value" if rows.not_numbers else ""
+    return (
+        f"value {_SHORT.repr(rows.not_numbers[0])} is not a number; a gap is an empty value" if rows.not_numbers else ""
+    )
 
 
 def _several(rows: _Rows) -> str:
@@ -290,11 +299,11 @@ def _regular(rows: _Rows) -> str:
 
 
 def _in_range(rows: _Rows) -> str:
-    if (rows.values < 0).any():
-        return f"{rows.at(_first(rows.values < 0))}: demand must not be negative"
-    if (rows.values > LARGEST).any():
-        return f"{rows.at(_first(rows.values > LARGEST))}: demand must be finite and below {LARGEST:g}"
-    return ""
+    bad = (rows.values < 0) | (rows.values > LARGEST)
+    if not bad.any():
+        return ""
+    first = _first(bad)
+    return f"{rows.at(first)}: value {rows.values[first]:g}: demand must be from 0 to {LARGEST:g}"
 
 
 def _known(rows: _Rows) -> str:

@@ -165,6 +165,8 @@ class _Reader:
 
     def _left_out(self, chosen: TriggerEntry) -> list[str]:
         told = []
+        if chosen.ours:
+            told.append("its trigger is Headway's already: today is a reactive trigger with its query and threshold")
         others = [one for one in self._scaled.triggers if one is not chosen and not _ask_the_same(one, chosen)]
         if others:
             kinds = ", ".join(sorted({one.kind for one in others}))

@@ -397,7 +397,7 @@ def test_the_only_series_needs_no_name(tmp_path: Path) -> None:
         ("counter", "series 'counter': rises 863 times and never falls: a raw counter"),
         ("still", "series 'still': is constant"),
         ("nothing", "series 'nothing': has no value at all"),
-        ("negative", "series 'negative': row 1 .* demand must not be negative"),
+        ("negative", "series 'negative': row 1 .* value -.*: demand must be from 0"),
     ],
 )
 def test_series_that_cannot_be_used(tmp_path: Path, name: str, words: str) -> None:

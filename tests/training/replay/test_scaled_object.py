@@ -135,6 +135,9 @@ def test_ours_alone(tmp_path: Path) -> None:
     found = scaling.trigger
     assert (found.server_address, found.threshold, found.timezone) == ("", 12.0, "Europe/Berlin")
     assert scaling.scaler_address == "headway:50051"
+    assert scaling.notes == (
+        "its trigger is Headway's already: today is a reactive trigger with its query and threshold",
+    )
     assert read(tmp_path, KEDAS).scaler_address == ""
 
 
