@@ -264,7 +264,7 @@ def _writable(flag: str, path: Path | None) -> None:
 
 
 def _cache(folder: Path | None, off: bool) -> Path | None:
-    """The folder for forecasts; without one where there is none to write to and nobody asked for it."""
+    """The folder for forecasts; none, and told, where there is none to write to and nobody asked for it."""
     from training.replay.intake import default_cache
     from training.replay.whole import why_not
 
@@ -276,7 +276,10 @@ def _cache(folder: Path | None, off: bool) -> Path | None:
         _writable("--cache", folder / "forecasts.npz")
         return folder
     usual = default_cache()
-    return None if why_not(usual / "forecasts.npz") else usual
+    if why := why_not(usual / "forecasts.npz"):
+        typer.echo(f"note: forecasts are not kept in {usual}: {why}", err=True)
+        return None
+    return usual
 
 
 def _start_up(text: str) -> Any:

@@ -159,10 +159,12 @@ def test_without_flags(recorded: Path, tmp_path: Path, cases: list[Case], monkey
     """Pods of 90 s, a forecast a minute, all cores, and the user's cache where that can be written to."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     plain = ["--data", recorded, "--series", "web", "--threshold", 100]
-    asked(*plain)
+    kept = asked(*plain)
     (tmp_path / "cache").touch()
-    asked(*plain)
+    lost = asked(*plain)
     asked(*plain, "--no-cache")
+    assert f"forecasts are not kept in {tmp_path}/cache/headway/replay: {tmp_path}/cache is not a folder" in lost.stderr
+    assert "not kept" not in kept.stderr
     assert [case.cache for case in cases] == [tmp_path / "cache/headway/replay", None, None]
     assert (cases[0].setting.start_up, cases[0].every_seconds) == (Constant(90), 60)
     assert cases[0].jobs == len(os.sched_getaffinity(0))
