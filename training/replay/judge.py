@@ -398,7 +398,7 @@ def signed_up(saved: Interval) -> Interval:
 
 
 def _percent(share: float) -> str:
-    return f"{share:.1%}".replace("-", "−")
+    return f"{share:z.1%}".replace("-", "−")
 
 
 def _as_much(ratio: float, least: str) -> str:

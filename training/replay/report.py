@@ -160,7 +160,7 @@ def _interval(told: Interval) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:.1%}".replace("-", "−")
+    return f"{value:z.1%}".replace("-", "−")
 
 
 def assumed(judged: Judged) -> list[tuple[str, str]]:

@@ -307,6 +307,13 @@ def test_nothing_is_once_as_much() -> None:
     assert any(told in one for one in why)
 
 
+def test_zero_has_no_sign() -> None:
+    """An interval that ends next to nothing ends at 0.0%, from whichever side."""
+    near = Against(interval(-0.1, -0.2, 0.0004), UNKNOWN)
+    _, why = verdict_of(entries(GOOD, GOOD), {DEFAULT: near, TUNED: EVEN}, judged().case)
+    assert any("(90% interval 0.0% to 20.0%)" in one for one in why)
+
+
 def test_fronts_are_made_of_targets_that_keda_tells_apart() -> None:
     """Thousandths, each once, none of them 0."""
     tiny = replace(judged().case.setting, capacity=0.001, threshold=0.001)
