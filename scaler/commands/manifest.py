@@ -116,10 +116,7 @@ class ScaledObject:
 
     def line(self, path: FieldPath) -> int | None:
         """The line of the field, or of the nearest field around it that the file has."""
-        for length in range(len(path), -1, -1):
-            if path[:length] in self.lines:
-                return self.lines[path[:length]]
-        return None
+        return _nearest(self.lines, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +231,8 @@ def _shaped(document: Mapping[str, Any], lines: Mapping[FieldPath, int]) -> None
     def checked(found: Any, kind: type[Shape], *path: str | int) -> Shape:
         if found is None or isinstance(found, kind):
             return found or kind()
-        line = lines.get(path)
-        raise ManifestError(f"line {line}: {dotted_path(path)}={_SHORT.repr(found)}: must be a {_YAML_NAMES[kind]}")
+        where = f"line {_nearest(lines, path)}: {dotted_path(path)}"
+        raise ManifestError(f"{where}={_SHORT.repr(found)}: must be a {_YAML_NAMES[kind]}")
 
     spec = checked(document.get("spec"), dict, "spec")
     for index, entry in enumerate(checked(spec.get("triggers"), list, "spec", "triggers")):
@@ -270,6 +267,10 @@ def _walk(node: yaml.Node, path: FieldPath, lines: dict[FieldPath, int], duplica
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             _walk(value, (*path, index), lines, duplicates)
+
+
+def _nearest(lines: Mapping[FieldPath, int], path: FieldPath) -> int | None:
+    return next((lines[path[:length]] for length in range(len(path), -1, -1) if path[:length] in lines), None)
 
 
 def _child(node: yaml.Node | None, path: FieldPath) -> yaml.Node | None:

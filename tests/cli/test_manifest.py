@@ -85,6 +85,7 @@ def test_a_list_is_what_it_holds() -> None:
         ("[]", "line 2: spec=[]: must be a mapping"),
         ("{triggers: 5}", "line 2: spec.triggers=5: must be a list"),
         ("{triggers: [null, x]}", "line 2: spec.triggers[1]='x': must be a mapping"),
+        ("{<<: {triggers: 5}}", "line 2: spec.triggers=5: must be a list"),
         ("{triggers: [{metadata: [a]}]}", "line 2: spec.triggers[0].metadata=['a']: must be a mapping"),
     ],
 )

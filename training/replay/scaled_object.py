@@ -148,7 +148,7 @@ class _Reader:
         """As KEDA (or, of ours, the scaler) reads it."""
         known = (*KEDA_READS, "activationThreshold")
         given = {key: text for key, text in entry.metadata.items() if entry.ours or key in known}
-        for key in given.keys() & entry.unquoted.keys():
+        for key in filter(given.__contains__, entry.unquoted):
             self._scalar((*entry.path, "metadata", key))
         if threshold is not None:
             given = {key: text for key, text in given.items() if key.removesuffix("FromEnv") != "threshold"}
