@@ -93,8 +93,12 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--docs", type=Path, help="page to write, with its plot beside it")
     options = parser.parse_args(arguments)
     options.traces = options.traces or traces_here()
-    if options.traces is None or not any(options.traces.glob("*.csv.gz")):
-        parser.error(f"--traces {options.traces or ''}: must be a folder of recorded systems, a .csv.gz each")
+    if options.traces is None:
+        parser.error(
+            "--traces: give a folder of recorded systems; there is no data/traces here or in a folder beside it"
+        )
+    if not any(options.traces.glob("*.csv.gz")):
+        parser.error(f"--traces {options.traces}: must be a folder of recorded systems, a .csv.gz each")
     if not (options.docs or options.quick or options.files or options.series or options.start_ups):
         options.docs = ROOT / "docs" / "league.md"
     options.start_ups = options.start_ups or list(QUICK_START_UPS if options.quick else START_UPS)
