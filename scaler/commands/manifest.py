@@ -8,6 +8,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import yaml
 
+from scaler.trigger_values import printable
+
 FieldPath: TypeAlias = tuple[str | int, ...]
 """where a field stands in its document, as ("spec", "triggers", 0, "metadata", "threshold")"""
 
@@ -17,7 +19,7 @@ PLAN_FIGURE = "headway_planned_demand"
 
 
 _SHORT = reprlib.Repr()
-_YAML_NAMES = {dict: "mapping", list: "list"}
+_YAML_NAMES = {dict: "mapping", list: "list", set: "set"}
 Shape = TypeVar("Shape", dict[str, Any], list[Any])
 DEEPEST = 100
 MOST_NODES = 200_000
@@ -237,7 +239,11 @@ def _shaped(document: Mapping[str, Any], lines: Mapping[FieldPath, int]) -> None
     spec = checked(document.get("spec"), dict, "spec")
     for index, entry in enumerate(checked(spec.get("triggers"), list, "spec", "triggers")):
         trigger = checked(entry, dict, "spec", "triggers", index)
-        checked(trigger.get("metadata"), dict, "spec", "triggers", index, "metadata")
+        path = ("spec", "triggers", index, "metadata")
+        for key, value in checked(trigger.get("metadata"), dict, *path).items():
+            if isinstance(value, dict | list | set):  # it may be a secret, and is not shown
+                where = f"line {_nearest(lines, (*path, str(key)))}: {dotted_path((*path, printable(str(key))))}"
+                raise ManifestError(f"{where}: must be a string, not a {_YAML_NAMES[type(value)]}")
 
 
 def _triggers(spec: Mapping[str, Any], document: yaml.Node) -> Iterator[TriggerEntry]:
@@ -246,7 +252,7 @@ def _triggers(spec: Mapping[str, Any], document: yaml.Node) -> Iterator[TriggerE
         metadata, unquoted = {}, {}
         node = _child(document, ("spec", "triggers", index, "metadata"))
         for key, value in _pairs(node):
-            metadata[key] = value.value if isinstance(value, yaml.ScalarNode) else "<not a string>"
+            metadata[key] = str(value.value)
             if value.tag != "tag:yaml.org,2002:str":
                 unquoted[key] = value.tag.rpartition(":")[2]
         yield TriggerEntry(index, _mapping(fields), metadata, unquoted)

@@ -86,6 +86,13 @@ def test_a_list_is_what_it_holds() -> None:
         ("{triggers: 5}", "line 2: spec.triggers=5: must be a list"),
         ("{triggers: [null, x]}", "line 2: spec.triggers[1]='x': must be a mapping"),
         ("{<<: {triggers: 5}}", "line 2: spec.triggers=5: must be a list"),
+        (
+            "{triggers: [{metadata: {query: [a]}}]}",
+            "line 2: spec.triggers[0].metadata.query: must be a string, not a list",
+        ),
+        ("{triggers: [{metadata: {query: !!set {a}}}]}", "metadata.query: must be a string, not a set"),
+        ("{triggers: [{metadata: {token: {a: b}}}]}", "metadata.token: must be a string, not a mapping"),
+        ('{triggers: [{metadata: {"\\e[2J": []}}]}', "metadata.�[2J: must be a string, not a list"),
         ("{triggers: [{metadata: [a]}]}", "line 2: spec.triggers[0].metadata=['a']: must be a mapping"),
     ],
 )

@@ -148,8 +148,6 @@ class _Reader:
         """As KEDA (or, of ours, the scaler) reads it."""
         known = (*KEDA_READS, "activationThreshold")
         given = {key: text for key, text in entry.metadata.items() if entry.ours or key in known}
-        for key in filter(given.__contains__, entry.unquoted):
-            self._scalar((*entry.path, "metadata", key))
         if threshold is not None:
             given = {key: text for key, text in given.items() if key.removesuffix("FromEnv") != "threshold"}
             given["threshold"] = f"{threshold:.12g}"
@@ -249,11 +247,6 @@ class _Reader:
         if found not in [one.value for one in kind]:
             raise self._wrong(path, found, f"must be one of {', '.join(kind)}")
         return kind(found)
-
-    def _scalar(self, path: FieldPath) -> None:
-        found = self._at(path)
-        if isinstance(found, Mapping | list):
-            raise self._wrong(path, found, "must be a string")
 
     def _section(self, path: FieldPath) -> Mapping[str, Any]:
         found = self._at(path)

@@ -167,7 +167,10 @@ def test_one_of_several_objects(tmp_path: Path) -> None:
         (KEDAS + KEDAS.replace("(a", "(b"), "2 triggers ask Prometheus, a replay judges one: leave the others out"),
         (KEDAS.replace('"10"', "soon"), "trigger 0: threshold='soon': must be a plain number"),
         (KEDAS.replace('query: "sum(rate(a[2m]))", ', ""), "trigger 0: query='': is required"),
-        (KEDAS.replace('"sum(rate(a[2m]))"', "[a]"), "line 8: spec.triggers[0].metadata.query=['a']: must be a string"),
+        (
+            KEDAS.replace('"sum(rate(a[2m]))"', "[a]"),
+            "line 8: spec.triggers[0].metadata.query: must be a string, not a list",
+        ),
         (KEDAS + "      metricType: Mean\n", "spec.triggers[0].metricType='Mean': must be one of AverageValue, Value"),
         ("    - prometheus\n", "line 7: spec.triggers[0]='prometheus': must be a mapping"),
     ],
