@@ -61,7 +61,7 @@ from training.models.naive import Persistence, SeasonalNaive
 from training.recipes import RECIPES, Effort, Recipe
 from training.task import DAY_SECONDS, Prediction, Task, task_for
 
-DEMO_DATA = SHIPPED.parents[1] / "demo_data" / "workloads.csv.gz"
+DEMO_DATA = SHIPPED.parents[1] / "commands" / "demo" / "data" / "workloads.csv.gz"
 LIBRARY = "sf-"
 """how the names of statsforecast's models begin"""
 SHIPS = "shipped-"

@@ -34,6 +34,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from league_cell import DAYS, LOSSES, fight, in_fine_units, median_of, span_of
+from league_tables import MINUTE, Cell, summary, tables
 from rich.console import Console
 from rich.progress import Progress as Bar
 from rpc_latency import machine
@@ -43,10 +45,8 @@ from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster
 from training.data.load import Series, load, system_of
 from training.general.bundle import without
 from training.general.data import SOURCES
-from training.replay.bout import DAYS, LOSSES, fight, in_fine_units, median_of, span_of
-from training.replay.demand import Demand, Observing
-from training.replay.outlooks import Forecasts, Issues, forecasts_of
-from training.replay.standings import MINUTE, Cell, summary, tables
+from training.replay.simulation.demand import Demand, Observing
+from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
 
 ROOT = Path(__file__).resolve().parents[1]
 START_UPS = (60, 120, 300, 600)

@@ -2,8 +2,8 @@
 
     python benchmarks/refresh.py [--quick] [--json FILE]
 
-What is timed is the real refresh (scaler/refresh.py) with the bundle that ships, on a source that answers at once, so
-that Prometheus is not what is measured. Start-up and the first forecast are measured on real processes and a real
+What is timed is the real refresh (scaler/refresh/loop.py) with the bundle that ships, on a source that answers at once,
+so that Prometheus is not what is measured. Start-up and the first forecast are measured on real processes and a real
 Prometheus (needs the `prometheus` binary). Read the ratios and the orders of magnitude: machines are noisy.
 """
 
@@ -31,15 +31,15 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from scaler.clock import SystemClock
-from scaler.commands.keda_client import KedaClient, OurTrigger
+from scaler.commands.check.keda_client import KedaClient, OurTrigger
 from scaler.decide import Desk, Watched
 from scaler.errors import DependencyError
 from scaler.forecast.cache import MemoryCache
 from scaler.forecast.catalog import Catalog
-from scaler.refresh import Refresh, RefreshSettings
+from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.series import Blocks, Floats, Samples
 from scaler.store.null import NullStore
-from scaler.telemetry import Telemetry
+from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import Trigger, TriggerRules
 from tests.servers.prometheus import Recorded, prometheus
 from tests.servers.redis import redis_server

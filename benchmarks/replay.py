@@ -29,13 +29,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from scaler.plan.hpa import SYNC_SECONDS, Hpa
 from training.data.load import Series
 from training.models import silent
-from training.replay.contest import Given, HeadwayEntry, ReactiveEntry, all_in
-from training.replay.demand import Demand
-from training.replay.intake import opened
-from training.replay.judge import Case, default_of, forecasts_for, judge, parts
-from training.replay.score import Price
-from training.replay.start_up import Constant
-from training.replay.world import Setting, Span, World
+from training.replay.input.case import opened
+from training.replay.simulation.demand import Demand
+from training.replay.simulation.scenario import Setting, Span, World
+from training.replay.simulation.start_up import Constant
+from training.replay.verdict.candidates import Given, HeadwayEntry, ReactiveEntry, all_in
+from training.replay.verdict.judge import Case, default_of, forecasts_for, judge, parts
+from training.replay.verdict.score import Price
 
 BEGIN = 1_700_006_400
 MINUTES_OF_A_DAY = 1440

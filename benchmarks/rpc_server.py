@@ -27,6 +27,7 @@ import grpc
 import numpy as np
 import uvloop
 
+from scaler.app.scheduling import prefer_answers
 from scaler.clock import SystemClock
 from scaler.decide import Desk
 from scaler.metric.replies import ACTIVE, METRIC_NAME, spec_reply, value_reply
@@ -35,7 +36,6 @@ from scaler.metric.servicer import Servicer
 from scaler.metric.streams import Streams
 from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.metric.wire import externalscaler_pb2_grpc as wire_grpc
-from scaler.scheduling import prefer_answers
 from scaler.series import Forecast, Observation, Outlook
 from scaler.trigger import TriggerRules
 

@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from scaler import __version__
 from scaler.commands import Exit, Usage
-from scaler.commands.offline import add_offline_commands
+from scaler.commands.plugins import add_offline_commands
 from scaler.errors import SettingsError
 from scaler.settings import Settings, with_settings_options
 
@@ -132,7 +132,7 @@ def demo(
     reactive_replicas, reactive_ready, reactive_short_minutes, reactive_replica_hours, trouble. Null before the first
     answer.
     """
-    from scaler.commands.demo import DemoOptions, run_demo
+    from scaler.commands.demo.command import DemoOptions, run_demo
 
     raise typer.Exit(run_demo(DemoOptions(speed, seconds, once, as_json, grpc_address, http_address)))
 
@@ -203,8 +203,8 @@ def check(
     text, mend], queries[trigger, server, query, tried, demand, replicas, trouble], calls[phase, rpc, trigger,
     milliseconds, status, answer, number, trouble, consequence]].
     """
-    from scaler.commands.check import CheckOptions, read_tls
-    from scaler.commands.check import check as run_check
+    from scaler.commands.check.command import CheckOptions, read_tls
+    from scaler.commands.check.command import check as run_check
 
     options = CheckOptions(
         file=file,

@@ -10,8 +10,8 @@ from scaler.plan.policies import POLICIES
 from scaler.settings.fields import ListedTrigger, Server, Settings
 from scaler.settings.options import default_text, environment_variable, flag, flag_fields, is_repeatable, placeholder
 from scaler.settings.rules import written
-from scaler.telemetry import EVENTS, FIGURES, Figure
-from scaler.trigger import TRIGGER_KEYS, TriggerKey
+from scaler.telemetry.metrics import EVENTS, FIGURES, Figure
+from scaler.trigger.schema import TRIGGER_KEYS, TriggerKey
 
 GENERATED = "<!-- Generated from {source} by `make docs`: change it there. -->"
 
@@ -97,7 +97,7 @@ def trigger_page() -> str:
     rows = [_key_row(key) for key in TRIGGER_KEYS]
     return _page(
         "The trigger",
-        "scaler/trigger.py",
+        "scaler/trigger/schema.py",
         TRIGGER,
         _table(("key", "default", "meaning", "rule"), rows),
         TRIGGER_MORE,
@@ -123,7 +123,7 @@ def telemetry_page() -> str:
     events = [(_code(e.name), e.level, ", ".join(map(_code, e.fields)), e.meaning) for e in EVENTS]
     return _page(
         "Telemetry",
-        "scaler/telemetry.py",
+        "scaler/telemetry/metrics.py",
         TELEMETRY,
         "## Figures",
         _table(("name", "type", "labels", "unit", "meaning"), [_figure_row(figure) for figure in FIGURES]),

@@ -8,10 +8,10 @@ from typing import IO
 
 import structlog
 
-from scaler.app import run
+from scaler.app.service import run
 from scaler.errors import Fault
-from scaler.logs import configure_logs
 from scaler.settings import Settings, SettingsInvalid, in_force
+from scaler.telemetry.logs import configure_logs
 
 LOCK_NAME = "headway.lock"
 

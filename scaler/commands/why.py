@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from scaler.commands import Exit, Usage
-from scaler.commands.figures import figure, rounded
+from scaler.commands.numbers import figure, rounded
 
 Record: TypeAlias = Mapping[str, Any]
 

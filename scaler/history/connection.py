@@ -15,7 +15,7 @@ from scaler.errors import SourceRefused, SourceUnavailable
 from scaler.history.answers import Answer, TooLarge, TooSlow, TryAgain, decode
 from scaler.history.credentials import Credentials, Identity, ServerAccess
 from scaler.history.queries import MOST_BYTES, MOST_QUERIES
-from scaler.server_address import redact
+from scaler.trigger.server_address import redact
 
 MOST_ANSWER_BYTES = 16 * 2**20
 """10,000 samples of one series are 0.3 MB; more than this is a query that forgot to aggregate"""

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from scaler.errors import SettingsError, SourceUnavailable
-from scaler.server_address import is_allowed, is_pattern, parse_server_address
+from scaler.trigger.server_address import is_allowed, is_pattern, parse_server_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class ServerAccess:
     """What is sent to servers whose address matches `pattern`. Files are read again when they change."""
 
     pattern: str
-    """as in the allow-list of server addresses, see `scaler.server_address`"""
+    """as in the allow-list of server addresses, see `scaler.trigger.server_address`"""
     username: str = ""
     password_file: Path | None = None
     bearer_token_file: Path | None = None

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from scaler.errors import Fault
-from scaler.redaction import redacted
 from scaler.settings.rules import SettingsInvalid, field_name
+from scaler.telemetry.redaction import redacted
 
 
 def read_settings_file(path: object) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from scaler.redaction import HIDDEN, redacted
-from scaler.server_address import redact
 from scaler.settings.fields import ListedTrigger, Settings
 from scaler.settings.rules import written
 from scaler.settings.values import duration_text
+from scaler.telemetry.redaction import HIDDEN, redacted
+from scaler.trigger.server_address import redact
 
 
 def in_force(settings: Settings) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from scaler.errors import Fault, SettingsError, TriggerInvalid
-from scaler.redaction import HIDDEN, redacted
-from scaler.server_address import redact
 from scaler.settings.values import duration_text
+from scaler.telemetry.redaction import HIDDEN, redacted
 from scaler.trigger import TriggerRules, parse_trigger
+from scaler.trigger.server_address import redact
 
 if TYPE_CHECKING:
     from scaler.settings.fields import Server, Settings

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 import durationpy
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
-from scaler.server_address import is_pattern, parse_server_address
+from scaler.trigger.server_address import is_pattern, parse_server_address
 
 
 def duration_text(seconds: float) -> str:

@@ -18,7 +18,7 @@ from scaler.errors import HeadwayError
 from scaler.plan import Rung
 from scaler.series import Forecast
 from scaler.status.records import short_hash
-from scaler.telemetry import FORECAST_LEVELS, TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Figure, Telemetry
+from scaler.telemetry.metrics import FORECAST_LEVELS, TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Figure, Telemetry
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

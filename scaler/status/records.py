@@ -9,9 +9,9 @@ from scaler.errors import HeadwayError
 from scaler.plan import Plan
 from scaler.plan.demand import peak_quantile
 from scaler.plan.fallback import window_end
-from scaler.redaction import HIDDEN, redacted
 from scaler.series import Forecast, Observation
 from scaler.status.report import Explain, readiness_report
+from scaler.telemetry.redaction import HIDDEN, redacted
 from scaler.trigger import Trigger
 
 Record: TypeAlias = dict[str, Any]

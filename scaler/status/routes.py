@@ -15,13 +15,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from scaler import __version__, logs
+from scaler import __version__
 from scaler.decide import Desk, Watched
 from scaler.errors import Fault
 from scaler.status.exposition import CONTENT_TYPE, exposition
 from scaler.status.records import Record, plan_record, why_record
 from scaler.status.report import Explain
-from scaler.telemetry import Telemetry
+from scaler.telemetry import logs
+from scaler.telemetry.metrics import Telemetry
 
 Missing: TypeAlias = Callable[[], Mapping[str, str]]
 """what the process lacks to be ready, name → sentence; a source or cache that is down is no part of it"""

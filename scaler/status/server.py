@@ -15,7 +15,7 @@ from scaler.errors import SettingsError
 from scaler.settings import Settings
 from scaler.status.report import Explain
 from scaler.status.routes import Bounded, Missing, RequestIds, StatusRoutes
-from scaler.telemetry import Telemetry
+from scaler.telemetry.metrics import Telemetry
 
 log = structlog.get_logger()
 

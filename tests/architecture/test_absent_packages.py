@@ -36,7 +36,9 @@ def test_hiding_works():
     assert "hidden for this test: torch" in result.stderr
 
 
-@pytest.mark.parametrize("module", ["scaler.cli", "scaler.app", "scaler.parts", "scaler.forecast.onnx_forecaster"])
+@pytest.mark.parametrize(
+    "module", ["scaler.cli", "scaler.app.service", "scaler.app.backends", "scaler.forecast.onnx_forecaster"]
+)
 def test_modules_import_without_the_training_side(module):
     """What `headway serve` is made of needs none of the hidden packages."""
     result = run_hidden(f"import {module}")

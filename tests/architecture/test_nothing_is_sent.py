@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.mark.parametrize("module", ["scaler.forecast.onnx_forecaster", "training.shrinking"])
+@pytest.mark.parametrize("module", ["scaler.forecast.onnx_forecaster", "training.export.quantize"])
 def test_onnxruntime_sends_nothing(module, tmp_path):
     """It keeps no device id and no queue of events, whoever of ours loads it first.
 

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from scaler.commands.keda_client import KedaClient, OurTrigger
+from scaler.commands.check.keda_client import KedaClient, OurTrigger
 from tests.e2e.scaler_process import ScalerProcess, scaler_running
 from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
 from tests.servers.redis import RedisServer, redis_server
@@ -25,7 +25,7 @@ DAY_STEPS = 1440
 STEP = 60
 LEAD_STEPS = 30
 SERIES = "web_requests"
-RECORDING = Path(__file__).parents[2] / "scaler" / "demo_data" / "workloads.csv.gz"
+RECORDING = Path(__file__).parents[2] / "scaler" / "commands" / "demo" / "data" / "workloads.csv.gz"
 
 
 def recorded() -> list[float]:

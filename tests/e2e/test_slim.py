@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scaler.commands.keda_client import KedaClient, OurTrigger
+from scaler.commands.check.keda_client import KedaClient, OurTrigger
 from tests.e2e.scaler_process import scaler_running
 from tests.servers.prometheus import Recorded, prometheus
 

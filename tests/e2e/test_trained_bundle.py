@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from scaler.bundle import read_bundle
 from scaler.cli import app
-from scaler.commands.keda_client import KedaClient, OurTrigger
+from scaler.commands.check.keda_client import KedaClient, OurTrigger
 from tests.e2e.scaler_process import ScalerProcess, scaler_running
 from tests.servers.prometheus import Recorded, prometheus
 
@@ -23,7 +23,7 @@ STEP = 60
 DAY_STEPS = 1440
 LEARNED_DAYS = 7
 LEAD_SECONDS = 600
-RECORDING = Path(__file__).parents[2] / "scaler" / "demo_data" / "workloads.csv.gz"
+RECORDING = Path(__file__).parents[2] / "scaler" / "commands" / "demo" / "data" / "workloads.csv.gz"
 SERIES = "web_requests"
 
 

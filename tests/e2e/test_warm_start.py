@@ -7,7 +7,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from scaler import app
+from scaler.app import service as app
 from scaler.forecast.redis_cache import RedisCache
 from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.metric.wire.externalscaler_pb2_grpc import ExternalScalerStub

@@ -12,10 +12,10 @@ from scaler.decide import Desk, Watched
 from scaler.errors import CacheUnavailable, DependencyError, SourceUnavailable
 from scaler.forecast.cache import Memory, MemoryCache
 from scaler.plan import Rung
-from scaler.refresh import Refresh, RefreshSettings, utc_offset_seconds
+from scaler.refresh.loop import Refresh, RefreshSettings, utc_offset_seconds
 from scaler.series import Forecast, Grid
 from scaler.store.null import NullStore
-from scaler.telemetry import Telemetry
+from scaler.telemetry.metrics import Telemetry
 from scaler.testing import FixedSource, ManualClock, ScriptedForecaster, flat_forecast
 from scaler.trigger import Trigger, TriggerRules
 

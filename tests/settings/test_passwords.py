@@ -2,8 +2,8 @@
 
 import pytest
 
-from scaler.server_address import redact
 from scaler.settings import Settings, SettingsInvalid, in_force, load_settings
+from scaler.trigger.server_address import redact
 
 
 @pytest.mark.parametrize("mark", "/?#@")

@@ -9,7 +9,7 @@ from scaler.decide import Desk
 from scaler.settings import Settings
 from scaler.status import server as status_server
 from scaler.status.server import StatusServer
-from scaler.telemetry import Telemetry
+from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
 
 

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from scaler.decide import Desk
 from scaler.series import Outlook
 from scaler.status.exposition import exposition
-from scaler.telemetry import TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Telemetry
+from scaler.telemetry.metrics import TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Telemetry
 from scaler.trigger import TriggerRules
 from tests.status.desk import NOW, filled_desk, forecast
 

@@ -7,7 +7,7 @@ import pytest
 
 from scaler.status.report import HistoryFacts
 from scaler.status.routes import RequestIds, StatusRoutes
-from scaler.telemetry import Telemetry
+from scaler.telemetry.metrics import Telemetry
 from tests.status.desk import NOW, filled_desk
 
 FACTS = HistoryFacts("seasonal@1", NOW - 5, None, 600.0, 3600.0, 86400.0, is_backfilled=True)

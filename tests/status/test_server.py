@@ -9,7 +9,7 @@ import pytest
 from scaler.errors import SettingsError
 from scaler.settings import load_settings
 from scaler.status.server import StatusServer
-from scaler.telemetry import Telemetry
+from scaler.telemetry.metrics import Telemetry
 from tests.status.desk import filled_desk
 
 

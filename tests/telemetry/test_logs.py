@@ -7,7 +7,7 @@ import logging
 import pytest
 import structlog
 
-from scaler.logs import configure_logs, current_request_id, request
+from scaler.telemetry.logs import configure_logs, current_request_id, request
 
 
 @pytest.fixture

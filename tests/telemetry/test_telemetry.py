@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import generate_latest
 
 import scaler
-from scaler.telemetry import EVENTS, FIGURES, PROCESS_FIGURES, STEPS, Kind, Telemetry
+from scaler.telemetry.metrics import EVENTS, FIGURES, PROCESS_FIGURES, STEPS, Kind, Telemetry
 
 SOURCES = sorted(Path(scaler.__file__).parent.rglob("*.py"))
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.server_address import is_allowed, is_pattern, parse_server_address, redact
+from scaler.trigger.server_address import is_allowed, is_pattern, parse_server_address, redact
 
 PATTERNS = (
     "http://prometheus.*:9090",

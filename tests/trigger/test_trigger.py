@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.errors import MOST_SPELLED_OUT, TriggerInvalid
-from scaler.trigger import KEDA_KEYS, TRIGGER_KEYS, Mode, PolicyName, Trigger, TriggerRules, parse_trigger
+from scaler.trigger import TRIGGER_KEYS, Mode, PolicyName, Trigger, TriggerRules, parse_trigger
+from scaler.trigger.schema import KEDA_KEYS
 
 RULES = TriggerRules("http://prometheus:9090", ("http://prometheus.*:9090",), 200)
 LEAST = {"query": "sum(rate(http_requests_total[1m]))", "threshold": "10"}

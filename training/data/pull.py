@@ -30,10 +30,10 @@ from scaler.history.answers import TooSlow
 from scaler.history.connection import Limits, Pairs
 from scaler.history.credentials import ServerAccess
 from scaler.history.prometheus import PrometheusSource
-from scaler.redaction import HIDDEN, redacted
 from scaler.series import Floats, Samples
-from scaler.server_address import parse_server_address
+from scaler.telemetry.redaction import HIDDEN, redacted
 from scaler.trigger import Trigger
+from scaler.trigger.server_address import parse_server_address
 from training.data.load import Refused, system_of
 from training.errors import DataError
 

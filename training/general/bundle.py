@@ -14,15 +14,15 @@ import numpy as np
 from scaler.bundle import Bundle, Manifest, read_bundle
 from training.data.load import Series, load
 from training.data.windows import Past
-from training.export import bundle_of, export
+from training.experiment.shipped import Asked
+from training.export.bundle import bundle_of, export
+from training.export.parity import checked
+from training.export.reference import reference_cases
 from training.general.data import JUDGED_ONLY, SEED, SOURCES, STEP_SECONDS, training_windows
 from training.general.scores import Score, scores, summary
 from training.models import Model, Training
-from training.parity import checked
-from training.reference import reference_cases
-from training.seasonal_bundle import ROOT
-from training.seasonal_bundle import SHIPPED as SEASONAL
-from training.shipped import Asked
+from training.seasonal.bundle import ROOT
+from training.seasonal.bundle import SHIPPED as SEASONAL
 from training.task import Task, task_for
 
 SHIPPED = ROOT / "scaler" / "bundle" / "shipped" / "general"

@@ -19,7 +19,7 @@ from scaler.decide import Desk
 from scaler.history.traces import read_traces
 from scaler.status.report import HistoryFacts
 from scaler.status.routes import StatusRoutes
-from scaler.telemetry import Telemetry
+from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
 from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
 from training.data.load import load

@@ -10,8 +10,8 @@ import pytest
 from scaler.bundle.signature import HISTORY, LOCAL_TIME, LONG_HISTORY
 from training.data.load import Series
 from training.data.windows import Past, cut
+from training.export.reference import reference_cases
 from training.features.extract import Extracted, Extractor
-from training.reference import reference_cases
 from training.task import Task, task_for
 
 TASK = task_for(300)

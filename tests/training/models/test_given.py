@@ -8,13 +8,13 @@ from scaler.forecast.catalog import GENERAL
 from training.data.synthetic import population
 from training.errors import DataError
 from training.evaluate.folds import by_time, training_of
+from training.experiment.shipped import Asked
+from training.export.parity import checked
 from training.models import Training
 from training.models.ensemble import Ensemble
 from training.models.given import GivenCore
 from training.models.learned import Learned
 from training.models.seasonal import SeasonalCore
-from training.parity import checked
-from training.shipped import Asked
 from training.task import task_for
 
 TASK = task_for(60)

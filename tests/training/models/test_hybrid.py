@@ -13,15 +13,15 @@ from scaler.series import Floats, Grid, HistoryBatch
 from training import graph
 from training.data.load import Series
 from training.data.windows import Past, Windows, cut, cutoffs
-from training.export import bundle_of
+from training.export.bundle import bundle_of
+from training.export.parity import answer, checked
+from training.export.reference import reference_cases
 from training.features.extract import Seen
 from training.models import Progress, Training, silent
 from training.models.hybrid import Hybrid, before, block_of, borders
 from training.models.prophet import Prophet
 from training.models.prophet_fit import Choices
 from training.models.xgboost import Boosting, XgboostCore
-from training.parity import answer, checked
-from training.reference import reference_cases
 from training.task import DAY_SECONDS, Task
 
 START = 1_700_006_400 // DAY_SECONDS * DAY_SECONDS

@@ -15,7 +15,9 @@ from scaler.forecast.onnx_forecaster import open_graph, run
 from scaler.series import Floats
 from training.data.synthetic import population
 from training.evaluate.folds import by_time, training_of, windows_of
-from training.export import bundle_of
+from training.export.bundle import bundle_of
+from training.export.parity import ParityBroken, checked
+from training.export.reference import reference_cases
 from training.features.extract import Extractor, Seen
 from training.features.seasonal import seasonal_model
 from training.graph import FURTHEST_ABOVE
@@ -24,8 +26,6 @@ from training.models.ensemble import Ensemble, best_weights, buckets, simplex
 from training.models.learned import FURTHEST, Learned
 from training.models.seasonal import SeasonalCore
 from training.models.xgboost import Boosting, XgboostCore, learned_targets
-from training.parity import ParityBroken, checked
-from training.reference import reference_cases
 from training.seasonal import build
 from training.task import Task, step_leads, task_for
 
@@ -197,7 +197,7 @@ def test_a_graph_is_opened_once_to_be_checked(
         opened.append(given)
         return open_graph(*given)
 
-    monkeypatch.setattr("training.parity.open_graph", counted)
+    monkeypatch.setattr("training.export.parity.open_graph", counted)
     checked(fitted, fitted.to_onnx(), training.held_out.past.take(np.arange(3)))
     assert len(opened) == 1
 

@@ -11,11 +11,11 @@ from scaler.forecast.onnx_forecaster import open_graph, run
 from scaler.series import Grid
 from training.data.load import Series
 from training.data.windows import Past, Windows, cut, cutoffs
-from training.export import bundle_of
+from training.export.bundle import bundle_of
+from training.export.reference import reference_cases
 from training.models import Training
 from training.models.empirical import error_quantiles, pinball
 from training.models.naive import Naive, Persistence, SeasonalNaive
-from training.reference import reference_cases
 from training.task import DAY_SECONDS, Prediction, Task, task_for
 
 START = 1_700_006_400 // DAY_SECONDS * DAY_SECONDS

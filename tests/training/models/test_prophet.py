@@ -22,12 +22,12 @@ from scaler.series import Grid, HistoryBatch
 from training import graph
 from training.data.load import Series
 from training.data.windows import Past, Windows, cut, cutoffs
-from training.export import bundle_of, served
+from training.export.bundle import bundle_of, served
+from training.export.reference import reference_cases
 from training.models import Training, silent
 from training.models.prophet import Prophet
 from training.models.prophet_fit import Choices, fit_components, fitted_prophet, frame_of, holidays_of
 from training.models.prophet_graph import Components, path, path_nodes
-from training.reference import reference_cases
 from training.task import DAY_SECONDS, Prediction, Task
 
 START = 1_700_006_400 // DAY_SECONDS * DAY_SECONDS
@@ -308,7 +308,7 @@ FITTING = """
 import sys
 import numpy as np
 from training.data.load import Series
-from training.interrupts import first_passed_on
+from training.experiment.interrupts import first_passed_on
 from training.models.prophet_fit import Choices, fit_components
 
 if __name__ == "__main__":

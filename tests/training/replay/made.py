@@ -4,10 +4,10 @@ import numpy as np
 
 from scaler.plan.hpa import Hpa
 from training.data.load import DAY_SECONDS, Series
-from training.replay.demand import Demand
-from training.replay.score import Days, Scores
-from training.replay.start_up import Constant
-from training.replay.world import Setting, Span, World
+from training.replay.simulation.demand import Demand
+from training.replay.simulation.scenario import Setting, Span, World
+from training.replay.simulation.start_up import Constant
+from training.replay.verdict.score import Days, Scores
 
 START = 1_699_920_000.0
 """a midnight in UTC"""

@@ -9,10 +9,10 @@ the median of the same bundle that Headway uses, so that only the decision diffe
 Axes: K ticks.
 """
 
-from training.replay.outlooks import Forecasts
-from training.replay.policies import Answer, Metric
 from training.replay.policies.offset import LOOK_AHEAD_SECONDS, expected
-from training.replay.world import World
+from training.replay.simulation.forecasts import Forecasts
+from training.replay.simulation.policy import Answer, Metric
+from training.replay.simulation.scenario import World
 
 
 class Averaged:

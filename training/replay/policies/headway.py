@@ -12,9 +12,9 @@ from scaler.plan.hpa import SYNC_SECONDS
 from scaler.plan.surge import NO_SURGE, watch
 from scaler.series import Forecast, Observation, Outlook
 from scaler.trigger import PolicyName, Trigger
-from training.replay.outlooks import Forecasts
-from training.replay.policies import Answer, Metric
-from training.replay.world import World
+from training.replay.simulation.forecasts import Forecasts
+from training.replay.simulation.policy import Answer, Metric
+from training.replay.simulation.scenario import World
 
 
 @dataclass(frozen=True, slots=True)

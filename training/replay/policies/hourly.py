@@ -17,10 +17,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from training.replay.demand import Moments
-from training.replay.policies import Answer
 from training.replay.policies.reactive import beside_reactive
-from training.replay.world import World
+from training.replay.simulation.demand import Moments
+from training.replay.simulation.policy import Answer
+from training.replay.simulation.scenario import World
 
 HOUR = 3600
 REPLAN_HOURS = 6

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from scaler.plan.hpa import SYNC_SECONDS
-from training.replay.demand import Moments
-from training.replay.policies import Answer
 from training.replay.policies.reactive import beside_reactive
-from training.replay.world import World
+from training.replay.simulation.demand import Moments
+from training.replay.simulation.policy import Answer
+from training.replay.simulation.scenario import World
 
 OFFSET_SECONDS = 7 * 86_400.0 - 1800
 LOOKBACK_SECONDS = 1800.0

@@ -13,11 +13,11 @@ import math
 
 import numpy as np
 
-from training.replay.demand import Moments
-from training.replay.outlooks import Forecasts
-from training.replay.policies import Answer, Metric
 from training.replay.policies.reactive import beside_reactive
-from training.replay.world import World
+from training.replay.simulation.demand import Moments
+from training.replay.simulation.forecasts import Forecasts
+from training.replay.simulation.policy import Answer, Metric
+from training.replay.simulation.scenario import World
 
 LOOK_AHEAD_SECONDS = 600.0
 

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import ndimage  # type: ignore[import-untyped,unused-ignore]
 
 from scaler.plan.hpa import SYNC_SECONDS
-from training.replay.policies import Answer, Metric
-from training.replay.world import World
+from training.replay.simulation.policy import Answer, Metric
+from training.replay.simulation.scenario import World
 
 
 class Oracle:

@@ -22,10 +22,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scaler.plan.hpa import average_value, milli
-from training.replay.demand import Moments
-from training.replay.policies import Answer
 from training.replay.policies.reactive import beside_reactive
-from training.replay.world import World
+from training.replay.simulation.demand import Moments
+from training.replay.simulation.policy import Answer
+from training.replay.simulation.scenario import World
 
 TUNING_SEASONS = 14
 """how much of the history before the span the smoothing factors are chosen on, at most"""

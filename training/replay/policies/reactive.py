@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from training.replay.demand import Moments
-from training.replay.policies import Answer, Metric
-from training.replay.world import World
+from training.replay.simulation.demand import Moments
+from training.replay.simulation.policy import Answer, Metric
+from training.replay.simulation.scenario import World
 
 
 class Reactive:

@@ -1,0 +1,94 @@
+"""The league's tables: many cells as medians with quartiles, by start-up time and by how finely demand was recorded."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from league_cell import DEFAULT, LOSSES, median_of
+
+from training.replay.verdict import candidates
+
+MINUTE = 60
+WORSE = 1.02
+"""so many times the cost at equal service (or the unserved demand at equal cost) counts as worse"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One series under one start-up time. flattered: its bundle has learned from it."""
+
+    file: str
+    series: str
+    step_seconds: int
+    start_up: int
+    flattered: bool
+    figures: Mapping[str, float]
+
+
+def groups(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """By how finely they were recorded."""
+    fine = [cell for cell in cells if cell.step_seconds <= MINUTE]
+    coarse = [cell for cell in cells if cell.step_seconds > MINUTE]
+    named = {"one-minute": fine, "coarser (replayed as stairs)": coarse}
+    return {name: some for name, some in named.items() if some}
+
+
+def tables(cells: Sequence[Cell]) -> str:
+    """One table per start-up time and group, as Markdown."""
+    told = []
+    for group, some in groups(cells).items():
+        for start_up in sorted({cell.start_up for cell in some}):
+            figures = [cell.figures for cell in some if cell.start_up == start_up]
+            told.append(f"### Start-up {start_up} s, {len(figures)} {group} series\n\n{_table(figures)}")
+    return "\n\n".join(told)
+
+
+def _table(figures: Sequence[Mapping[str, float]]) -> str:
+    rows = ["| at reactive's loss of | " + " | ".join(LOSSES) + " |", "| --- |" + " --- |" * len(LOSSES)]
+    for name, words in (
+        ("u", "u: unserved, over reactive's at equal cost"),
+        ("hours", "replica-hours, over reactive's at equal service"),
+        ("short_minutes", "short minutes, over reactive's at equal cost"),
+        ("scale_events", "scale events, over reactive's at equal cost"),
+        ("gap closed", "gap to perfect foresight closed"),
+    ):
+        rows.append(f"| {words} | " + " | ".join(_spread(figures, f"{name} at {loss}") for loss in LOSSES) + " |")
+    better = [_share(figures, f"u at {loss}") for loss in LOSSES]
+    rows.append("| series better / worse by more than 2 % | " + " | ".join(better) + " |")
+    rows += [
+        "",
+        "| nothing tuned | unserved at equal cost | replica-hours at equal service | events | better / worse |",
+    ]
+    rows += ["| --- | --- | --- | --- | --- |"]
+    for name in (DEFAULT, *candidates.RIVALS):
+        if f"{name}: hours at its service" in figures[0]:
+            kinds = ("unserved at its cost", "hours at its service", "scale events")
+            cells = [_spread(figures, f"{name}: {kind}") for kind in kinds]
+            rows.append(f"| {name} | {' | '.join(cells)} | {_share(figures, f'{name}: unserved at its cost')} |")
+    return "\n".join(rows)
+
+
+def _spread(figures: Sequence[Mapping[str, float]], name: str) -> str:
+    middle, low, high, known = median_of(figures, name)
+    if not known:
+        return "-"
+    few = "" if known == len(figures) else f", {known} series"
+    return f"{middle:.2f} ({low:.2f} to {high:.2f}{few})"
+
+
+def _share(figures: Sequence[Mapping[str, float]], name: str) -> str:
+    known = [one[name] for one in figures if math.isfinite(one[name])]
+    better, worse = sum(value < 1 / WORSE for value in known), sum(value > WORSE for value in known)
+    return f"{better} / {worse} of {len(known)}"
+
+
+def summary(cells: Sequence[Cell]) -> dict[str, float]:
+    """Named figures, flat."""
+    found: dict[str, float] = {}
+    for group, some in groups(cells).items():
+        for start_up in sorted({cell.start_up for cell in some}):
+            figures = [cell.figures for cell in some if cell.start_up == start_up]
+            for name in figures[0]:
+                key = f"{group.split()[0]} {start_up}s {name}".replace(" ", "_").replace("%", "pct").replace(":", "")
+                found[key] = median_of(figures, name)[0]
+    return {name: value for name, value in found.items() if math.isfinite(value)}

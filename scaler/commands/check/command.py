@@ -1,0 +1,161 @@
+"""`headway check`: a ScaledObject before it is applied, and a running scaler as KEDA sees it."""
+
+import re
+import sys
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaler.commands import Exit, Usage
+from scaler.commands.check.keda_client import ScalerTls
+from scaler.commands.check.probes import Asked, ask_queries, call_scaler
+from scaler.commands.check.report import Report, as_json, exit_of, print_report
+from scaler.commands.check.rules import Context, inspect
+from scaler.commands.check.rules.finding import ANY_SERVER
+from scaler.commands.check.rules.metadata import as_keda_reads, parsed
+from scaler.errors import HeadwayError
+from scaler.manifest import Manifest, ManifestError, ScaledObject, TriggerEntry, read_manifest
+from scaler.telemetry.logs import configure_logs
+from scaler.telemetry.redaction import redacted
+from scaler.trigger import Trigger, TriggerRules
+
+NO_ADDRESS = "the trigger names no serverAddress"
+SCALERS_DEFAULT = "the trigger names no serverAddress, and only the scaler knows its default"
+NEEDS_CREDENTIALS = "KEDA takes credentials for it from the cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """What was asked for on the command line."""
+
+    file: str
+    prometheus: str = ""
+    scaler: str = ""
+    keda_version: str = ""
+    namespace: str = "default"
+    allow_server_address: tuple[str, ...] = ()
+    offline: bool = False
+    as_json: bool = False
+    tls: ScalerTls = ScalerTls()  # noqa: RUF009  frozen
+
+
+def check(options: CheckOptions) -> Exit:
+    """Print what is found in the file, and say how bad it is. Raises Usage where nothing could be checked."""
+    from rich.console import Console
+
+    configure_logs("console", "error")
+    try:
+        manifest = _read(options)
+    except ManifestError as error:
+        print(f"headway: {named(options.file)}: {error}", file=sys.stderr)
+        return Exit.FAULTS
+    context = _context(options, manifest)
+    console = Console(highlight=False, soft_wrap=False)
+    with nullcontext() if options.as_json else console.status("checking"):
+        reports = [_report(scaled, context, options) for scaled in manifest.objects]
+    if options.as_json:
+        console.print_json(data=as_json(reports, options.file, options.keda_version))
+        return exit_of(reports)
+    for report in reports:
+        print_report(report, console)
+    if manifest.skipped:
+        console.print(f"[dim]not looked at: {', '.join(sorted(set(manifest.skipped)))}[/]")
+    return exit_of(reports)
+
+
+def named(file: str) -> str:
+    """The file as a message names it."""
+    return "standard input" if file == "-" else file
+
+
+def parse_version(text: str) -> tuple[int, int, int]:
+    """`2.20.1`, `v2.20` → numbers. Raises Usage."""
+    found = re.fullmatch(r"v?(\d+)\.(\d+)(?:\.(\d+))?", text.strip())
+    if found is None:
+        raise Usage(f"--keda-version={text!r}: must be a version as 2.20.1")
+    major, minor, patch = found.groups()
+    return int(major), int(minor), int(patch or 0)
+
+
+def read_tls(on: bool, ca_cert: Path | None, client_cert: Path | None, client_key: Path | None) -> ScalerTls:
+    """The contents of the files. Raises Usage where one is missing or half a pair is given."""
+    if (client_cert is None) != (client_key is None):
+        raise Usage("--client-cert and --client-key go together")
+    contents = [path.read_bytes() if path else None for path in (ca_cert, client_cert, client_key)]
+    return ScalerTls(on, *contents)
+
+
+def _read(options: CheckOptions) -> Manifest:
+    try:
+        text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text(encoding="utf-8")
+        manifest = read_manifest(text, options.namespace)
+    except OSError as error:
+        raise Usage(f"{named(options.file)}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Usage(f"{named(options.file)}: not UTF-8 text (byte {error.start})") from error
+    if not manifest.objects:
+        found = f" (found: {', '.join(sorted(set(manifest.skipped)))})" if manifest.skipped else ""
+        raise Usage(f"{named(options.file)}: no ScaledObject in it{found}")
+    return manifest
+
+
+def _context(options: CheckOptions, manifest: Manifest) -> Context:
+    rules = TriggerRules(
+        default_server=options.prometheus or ANY_SERVER.default_server,
+        allowed_servers=options.allow_server_address or ANY_SERVER.allowed_servers,
+    )
+    return Context(parse_version(options.keda_version), rules, manifest.tls_parameters)
+
+
+def _report(scaled: ScaledObject, context: Context, options: CheckOptions) -> Report:
+    report = Report(scaled, inspect(scaled, context))
+    if not options.offline:
+        report.asked = _ask(scaled, context, options)
+        if options.scaler:
+            report.calls = list(call_scaler(scaled, options.scaler, options.tls))
+    return report
+
+
+def _ask(scaled: ScaledObject, context: Context, options: CheckOptions) -> list[Asked]:
+    """The queries of our triggers and of KEDA's `prometheus` ones, tried where they can be."""
+    found = {entry.index: parsed(scaled, entry, context) for entry in scaled.our_triggers}
+    found |= {entry.index: as_keda_reads(scaled, entry) for entry in scaled.prometheus_triggers}
+    triggers = {index: one for index, one in sorted(found.items()) if isinstance(one, Trigger)}
+    why_not = {} if options.prometheus else {index: _why_not(scaled.triggers[index]) for index in triggers}
+    known = [(index, trigger) for index, trigger in triggers.items() if not why_not.get(index)]
+    untried = [
+        Asked(index, "", triggers[index].query, triggers[index].threshold, trouble=why + _mend(scaled), tried=False)
+        for index, why in why_not.items()
+        if why
+    ]
+    return sorted([*_try(scaled, known, options), *untried], key=lambda asked: asked.trigger)
+
+
+def _why_not(entry: TriggerEntry) -> str:
+    """Why a query cannot be tried where the trigger says; empty where it can."""
+    if entry.kind == "prometheus" and ("authenticationRef" in entry.fields or "authModes" in entry.metadata):
+        return NEEDS_CREDENTIALS
+    if "serverAddress" in entry.metadata:
+        return ""
+    return SCALERS_DEFAULT if entry.ours else NO_ADDRESS
+
+
+def _mend(scaled: ScaledObject) -> str:
+    """What to give, with the address that another trigger of the file has."""
+    for entry in scaled.prometheus_triggers:
+        if address := entry.metadata.get("serverAddress"):
+            return f": give --prometheus {redacted(address)}, as trigger {entry.index} has, to try the query"
+    return ": give --prometheus URL to try the query"
+
+
+def _try(scaled: ScaledObject, triggers: list[tuple[int, Trigger]], options: CheckOptions) -> list[Asked]:
+    if not triggers:
+        return []
+    from scaler.history.connection import Limits
+    from scaler.history.prometheus import PrometheusSource
+
+    source = PrometheusSource(limits=Limits(attempts=1))
+    try:
+        return ask_queries(scaled, triggers, source, options.prometheus)
+    except HeadwayError as error:
+        raise Usage(str(error)) from error

@@ -1,0 +1,91 @@
+"""What `headway check` asks the outside world: the query at Prometheus, and KEDA's calls at a running scaler."""
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from scaler.commands.check.keda_client import Call, KedaClient, OurTrigger, ScalerTls, keda_calls
+from scaler.errors import DependencyError, SourceUnavailable
+from scaler.history import MetricSource
+from scaler.manifest import ScaledObject
+from scaler.plan.hpa import Hpa, average_value, milli
+from scaler.trigger import Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a trigger's query returned. `demand` is None where it failed or was not tried; `trouble` says why."""
+
+    trigger: int
+    server: str
+    query: str
+    threshold: float
+    demand: float | None = None
+    replicas: int | None = None
+    """what the HPA would want for this demand, within minReplicaCount and maxReplicaCount"""
+    trouble: str = ""
+    unreachable: bool = False
+    tried: bool = True
+
+
+def ask_queries(
+    scaled: ScaledObject, triggers: Sequence[tuple[int, Trigger]], source: MetricSource, server: str = ""
+) -> list[Asked]:
+    """One instant query per trigger; `server` replaces every trigger's own address (a port forward, say)."""
+    asked = [
+        (index, dataclasses.replace(trigger, server_address=server or trigger.server_address))
+        for index, trigger in triggers
+    ]
+    answers = asyncio.run(_observe(source, [trigger for _, trigger in asked]))
+    return [_asked(scaled, index, trigger, answer) for (index, trigger), answer in zip(asked, answers, strict=True)]
+
+
+async def _observe(source: MetricSource, triggers: Sequence[Trigger]) -> list[float | DependencyError]:
+    try:
+        return await source.observe(triggers, time.time())
+    finally:
+        await source.close()
+
+
+def _asked(scaled: ScaledObject, index: int, trigger: Trigger, answer: float | DependencyError) -> Asked:
+    plain = Asked(index, trigger.server_address, trigger.query, trigger.threshold)
+    if isinstance(answer, DependencyError):
+        unreachable = isinstance(answer, SourceUnavailable)
+        return dataclasses.replace(plain, trouble=str(answer), unreachable=unreachable)
+    return dataclasses.replace(plain, demand=answer, replicas=replicas_for(scaled, answer, trigger.threshold))
+
+
+def replicas_for(scaled: ScaledObject, value: float, target: float) -> int:
+    """What the HPA wants for an AverageValue metric, before tolerance, stabilisation and growth limits."""
+    return min(max(_wanted(value, target), scaled.min_replicas, 1), max(scaled.max_replicas, 1))
+
+
+def in_words(scaled: ScaledObject, value: float, target: float) -> str:
+    """The same as text, with the bound that decided: `20 replicas (maxReplicaCount; the demand asks for 27)`."""
+    wanted, replicas = _wanted(value, target), replicas_for(scaled, value, target)
+    text = f"{replicas} replica" if replicas == 1 else f"{replicas} replicas"
+    if wanted > replicas:
+        return f"{text} (maxReplicaCount; the demand asks for {wanted})"
+    if replicas > wanted and scaled.min_replicas == replicas:
+        return f"{text} (minReplicaCount; the demand asks for {wanted})"
+    return text
+
+
+def _wanted(value: float, target: float) -> int:
+    return average_value(milli(value), milli(target), 0, Hpa())
+
+
+def our_triggers(scaled: ScaledObject) -> list[OurTrigger]:
+    """What KEDA would send for each of our triggers."""
+    return [
+        OurTrigger(entry.index, scaled.namespace, scaled.name, entry.metadata, entry.kind == "external-push")
+        for entry in scaled.our_triggers
+    ]
+
+
+def call_scaler(scaled: ScaledObject, address: str, tls: ScalerTls) -> Iterator[Call]:
+    """KEDA's calls against the scaler at `address`, as they are answered."""
+    with KedaClient(address, tls) as client:
+        yield from keda_calls(client, our_triggers(scaled))

@@ -1,0 +1,200 @@
+"""What `headway check` found, for people and for machines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from scaler.commands import Exit
+from scaler.commands.check.keda_client import Call
+from scaler.commands.check.probes import Asked, in_words
+from scaler.commands.check.rules import Finding, Level
+from scaler.commands.numbers import figure, rounded
+from scaler.manifest import ScaledObject, dotted_path
+from scaler.trigger.values import printable
+
+_READS_PLAN = (
+    "trigger {} reads the plan from Prometheus: KEDA never calls Headway for it, and neither does --scaler. The "
+    "scaler's settings must list it under `triggers:`; `headway why {} {}` tells whether they do."
+)
+
+_STYLE: Mapping[Level, str] = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.ADVICE: "cyan"}
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything about one ScaledObject."""
+
+    scaled: ScaledObject
+    findings: list[Finding]
+    asked: list[Asked] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+
+    def count(self, level: Level) -> int:
+        return sum(finding.level is level for finding in self.findings)
+
+    @property
+    def probes(self) -> list[Asked | Call]:
+        """What was really asked."""
+        return [*(asked for asked in self.asked if asked.tried), *self.calls]
+
+    @property
+    def errors(self) -> int:
+        """Faults of the file, and answers that are wrong; not the answers that never came."""
+        return self.count(Level.ERROR) + sum(bool(one.trouble) and not one.unreachable for one in self.probes)
+
+    @property
+    def summary(self) -> str:
+        """`1 error, 2 warnings, 0 advice`"""
+        errors, warnings, advice = self.errors, self.count(Level.WARNING), self.count(Level.ADVICE)
+        return f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}, {advice} advice"
+
+
+def exit_of(reports: list[Report]) -> Exit:
+    """FAULTS over UNREACHABLE over FINE: what is certainly wrong counts before what could not be seen."""
+    if any(report.errors for report in reports):
+        return Exit.FAULTS
+    return Exit.UNREACHABLE if any(one.unreachable for report in reports for one in report.probes) else Exit.FINE
+
+
+def as_json(reports: list[Report], file: str, keda_version: str) -> dict[str, Any]:
+    """The documented form of `--json`."""
+    return {
+        "file": file,
+        "keda_version": keda_version,
+        "errors": sum(report.errors for report in reports),
+        "warnings": sum(report.count(Level.WARNING) for report in reports),
+        "objects": [_object(report) for report in reports],
+    }
+
+
+def _object(report: Report) -> dict[str, Any]:
+    scaled = report.scaled
+    return {
+        "kind": scaled.kind,
+        "namespace": scaled.namespace,
+        "name": scaled.name,
+        "findings": [
+            {
+                "level": str(finding.level),
+                "rule": finding.rule,
+                "line": scaled.line(finding.path),
+                "field": dotted_path(finding.path),
+                "text": finding.text,
+                "mend": finding.mend,
+            }
+            for finding in report.findings
+        ],
+        "queries": [
+            {
+                "trigger": asked.trigger,
+                "server": asked.server,
+                "query": asked.query,
+                "tried": asked.tried,
+                "demand": rounded(asked.demand),
+                "replicas": asked.replicas,
+                "trouble": asked.trouble,
+            }
+            for asked in report.asked
+        ],
+        "calls": [
+            {
+                "phase": call.phase,
+                "rpc": call.rpc,
+                "trigger": call.trigger,
+                "milliseconds": round(call.milliseconds, 3),
+                "status": call.status,
+                "answer": call.answer,
+                "number": rounded(call.number),
+                "trouble": call.trouble,
+                "consequence": call.consequence,
+            }
+            for call in report.calls
+        ],
+    }
+
+
+def print_report(report: Report, console: Console) -> None:
+    scaled = report.scaled
+    console.print(f"[bold]{escape(scaled.kind)} {escape(scaled.namespace)}/{escape(scaled.name)}[/]")
+    for finding in report.findings:
+        _print_finding(finding, scaled, console)
+    if not report.findings:
+        console.print("  [green]nothing to mend in the file[/]")
+    for asked in report.asked:
+        _print_asked(asked, scaled, console)
+    if report.calls:
+        console.print(_call_table(report.calls))
+        _print_outcome(report, console)
+    for entry in scaled.plan_readers:
+        text = _READS_PLAN.format(entry.index, scaled.namespace, scaled.name)
+        console.print(Padding(escape(text), (0, 0, 0, 2), expand=False))
+    console.print(f"  {report.summary}\n")
+
+
+def _safe(text: str) -> str:
+    """What a file says, without what would move the terminal's cursor or be taken for markup."""
+    return escape(printable(text))
+
+
+def _print_finding(finding: Finding, scaled: ScaledObject, console: Console) -> None:
+    line = scaled.line(finding.path)
+    where = f"line {line}, " if line else ""
+    style = _STYLE[finding.level]
+    console.print(f"  [{style}]{finding.level}[/]  {where}[dim]{_safe(dotted_path(finding.path))} ({finding.rule})[/]")
+    console.print(Padding(_safe(finding.text), (0, 0, 0, 6), expand=False))
+    console.print(Padding(f"[dim]→ {_safe(finding.mend)}[/]", (0, 0, 0, 6), expand=False))
+
+
+def _print_asked(asked: Asked, scaled: ScaledObject, console: Console) -> None:
+    if not asked.tried:
+        text = f"query of trigger {asked.trigger} not tried: {escape(asked.trouble)}"
+        console.print(Padding(text.strip(), (0, 0, 0, 2), expand=False))
+        return
+    if asked.demand is None:
+        word = "not reachable" if asked.unreachable else "error"
+        text = f"[bold red]{word}[/]  {escape(asked.trouble)}"
+    else:
+        metadata, kind = scaled.triggers[asked.trigger].metadata, scaled.triggers[asked.trigger].kind
+        may_be_empty = metadata.get("ignoreNullValues", str(kind == "prometheus")).lower() == "true"
+        empty = ", or the query returns nothing" if asked.demand == 0 and may_be_empty else ""
+        text = f"demand now {figure(asked.demand)}{empty} → {in_words(scaled, asked.demand, asked.threshold)}"
+    console.print(f"  query of trigger {asked.trigger} at {escape(asked.server)}")
+    console.print(Padding(text, (0, 0, 0, 6), expand=False))
+
+
+def _call_table(calls: list[Call]) -> Table:
+    table = Table(title="KEDA's calls, in KEDA's order", title_justify="left", box=None, pad_edge=True)
+    for name, justify in (
+        ("phase", "left"),
+        ("call", "left"),
+        ("trigger", "right"),
+        ("ms", "right"),
+        ("answer", "left"),
+    ):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for call in calls:
+        told = escape(call.answer)
+        if call.trouble:
+            told += f"[bold red]{' ' if told else ''}{escape(call.trouble)}[/]\n[dim]→ {escape(call.consequence)}[/]"
+        table.add_row(call.phase, call.rpc, str(call.trigger), f"{call.milliseconds:.1f}", told)
+    return table
+
+
+def _print_outcome(report: Report, console: Console) -> None:
+    """The replicas that follow from each trigger's last answer."""
+    for entry in report.scaled.our_triggers:
+        own = [call for call in report.calls if call.trigger == entry.index and call.number is not None]
+        targets = [call.number for call in own if call.rpc == "GetMetricSpec"]
+        values = [call.number for call in own if call.rpc == "GetMetrics"]
+        if targets and values and targets[-1] and values[-1] is not None:
+            replicas = in_words(report.scaled, values[-1], targets[-1])
+            console.print(f"  trigger {entry.index}: {figure(values[-1])} / {figure(targets[-1])} → {replicas}")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,46 @@
+"""What a rule says, and what it may know besides the ScaledObject."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from scaler.manifest import FieldPath
+from scaler.trigger import TriggerRules
+
+NEWEST_KEDA = (2, 20, 2)
+
+ANY_SERVER = TriggerRules(default_server="http://the-scalers-default", allowed_servers=("*",))
+"""what the operator allows is known to the scaler alone"""
+
+
+class Level(StrEnum):
+    ERROR = "error"
+    """does not work, or does something else than is written"""
+    WARNING = "warning"
+    """works today and hurts on a bad day"""
+    ADVICE = "advice"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found: what is so and why it matters, what to write instead, and where."""
+
+    level: Level
+    rule: str
+    text: str
+    mend: str
+    path: FieldPath = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is known of the cluster besides the file."""
+
+    keda_version: tuple[int, int, int] = NEWEST_KEDA
+    trigger_rules: TriggerRules = ANY_SERVER
+    tls_parameters: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """TriggerAuthentications in the same file: name → parameters"""
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

@@ -1,0 +1,164 @@
+"""Rules on what the trigger's metadata says to Headway."""
+
+import re
+from collections.abc import Iterator
+
+from scaler.commands.check.rules.connection import KEDA_TLS_KEYS
+from scaler.commands.check.rules.finding import ANY_SERVER, Context, Finding, Level
+from scaler.errors import Fault, TriggerInvalid
+from scaler.manifest import EXTERNAL_TYPES, PLAN_FIGURE, ScaledObject, TriggerEntry
+from scaler.trigger import Mode, Trigger, parse_trigger
+
+
+def parsed(scaled: ScaledObject, entry: TriggerEntry, context: Context) -> Trigger | tuple[Fault, ...]:
+    """The trigger as the scaler would see it, or every fault it would report."""
+    try:
+        return parse_trigger(scaled.namespace, scaled.name, entry.metadata, context.trigger_rules)
+    except TriggerInvalid as invalid:
+        return invalid.faults
+
+
+KEDA_READS = ("query", "threshold", "serverAddress", "namespace", "queryParameters", "timeout", "ignoreNullValues")
+"""what KEDA's `prometheus` trigger and ours both have, and mean the same by"""
+
+
+def as_keda_reads(scaled: ScaledObject, entry: TriggerEntry) -> Trigger | tuple[Fault, ...]:
+    """KEDA's own `prometheus` trigger as one of ours: there an empty answer counts as 0, unless it says otherwise."""
+    own = {key: text for key, text in entry.metadata.items() if key in KEDA_READS}
+    try:
+        return parse_trigger(scaled.namespace, scaled.name, {"ignoreNullValues": "true", **own}, ANY_SERVER)
+    except TriggerInvalid as invalid:
+        return invalid.faults
+
+
+def _readable(scaled: ScaledObject, context: Context) -> Iterator[tuple[TriggerEntry, Trigger]]:
+    for entry in scaled.our_triggers:
+        trigger = parsed(scaled, entry, context)
+        if isinstance(trigger, Trigger):
+            yield entry, trigger
+
+
+def our_trigger_present(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    if scaled.our_triggers or scaled.plan_readers:
+        return
+    other = any(entry.kind in EXTERNAL_TYPES for entry in scaled.triggers)
+    why = (
+        "its external triggers have no `query` and no `headway` in scalerAddress"
+        if other
+        else f"no external trigger, and none of type `prometheus` that reads {PLAN_FIGURE}"
+    )
+    yield Finding(
+        Level.WARNING,
+        "no-trigger-of-ours",
+        f"Nothing here is Headway's: {why}.",
+        "Add a trigger of type `external` with scalerAddress, query and threshold, or let a `prometheus` trigger read "
+        f"{PLAN_FIGURE}.",
+        ("spec", "triggers"),
+    )
+
+
+def trigger_faults(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    for entry in scaled.our_triggers:
+        faults = parsed(scaled, entry, context)
+        for fault in () if isinstance(faults, Trigger) else faults:
+            if fault.field not in KEDA_TLS_KEYS:
+                yield Finding(
+                    Level.ERROR,
+                    "trigger-fault",
+                    f"{fault} ({_consequence(fault)})",
+                    _mend(fault),
+                    (*entry.path, "metadata", fault.field),
+                )
+
+
+def _mend(fault: Fault) -> str:
+    """What to write, as far as the rule tells it."""
+    if near := re.search(r"did you mean (\w+)\?", fault.rule):
+        return f"Write `{near[1]}` instead of `{fault.field}`."
+    if fault.rule.startswith("is required"):
+        return f"Add `{fault.field}`."
+    if fault.rule.startswith(("is not a key", "is refused")):
+        return f"Remove `{fault.field}`."
+    return f"Write `{fault.field}` as the rule says."
+
+
+def _consequence(fault: Fault) -> str:
+    if fault.field == "threshold":
+        return "GetMetricSpec fails, and with it every metric of this object, and KEDA's fallback never starts"
+    return "GetMetrics fails: nobody scales down, and only other triggers scale up"
+
+
+def unquoted_values(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    for entry in scaled.triggers:
+        for key, what in entry.unquoted.items():
+            value = entry.metadata[key]
+            yield Finding(
+                Level.ERROR,
+                "unquoted-value",
+                f"YAML reads {key}: {value} as {what}, but metadata is string to string: the API server refuses it.",
+                f'Write {key}: "{value}".' if what not in ("map", "seq") else f"Give `{key}` one quoted string.",
+                (*entry.path, "metadata", key),
+            )
+
+
+def duplicate_keys(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    for path in scaled.duplicates:
+        yield Finding(
+            Level.ERROR,
+            "duplicate-key",
+            f"`{path[-1]}` is written twice; only the last one counts, and strict tools refuse the file.",
+            "Keep one of them.",
+            path,
+        )
+
+
+def from_env(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    for entry in scaled.our_triggers:
+        for key in entry.metadata:
+            path = (*entry.path, "metadata", key)
+            if key == "scalerAddressFromEnv":
+                text = "KEDA does not resolve scalerAddressFromEnv; it takes the address from scalerAddress alone."
+                yield Finding(Level.ERROR, "from-env", text, "Write scalerAddress.", path)
+            elif key.endswith("FromEnv"):
+                text = (
+                    f"`{key}` is looked up in the environment of the target's container; where it is missing or empty "
+                    "KEDA drops the key silently, and the value reaches Headway in clear."
+                )
+                yield Finding(Level.ADVICE, "from-env", text, f"Prefer `{key.removesuffix('FromEnv')}` itself.", path)
+
+
+def mode_is_silent(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    for entry, trigger in _readable(scaled, context):
+        if trigger.mode is not Mode.PREDICTIVE:
+            yield Finding(
+                Level.ADVICE,
+                "mode",
+                f"mode {trigger.mode} answers with the newest observation; forecasts do not change replicas.",
+                "Remove `mode` (or set predictive) once the shadow scores convince you.",
+                (*entry.path, "metadata", "mode"),
+            )
+
+
+def empty_answer_counts_as_zero(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    for entry, trigger in _readable(scaled, context):
+        if trigger.ignore_null_values:
+            yield Finding(
+                Level.WARNING,
+                "ignore-null-values",
+                "An empty answer counts as demand 0: a lost scrape target looks like no traffic and scales down.",
+                'Leave ignoreNullValues away; where "no series" really means 0, write `… or vector(0)` in the query.',
+                (*entry.path, "metadata", "ignoreNullValues"),
+            )
+
+
+def lead_time_too_short(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    for entry, trigger in _readable(scaled, context):
+        if trigger.lead_time_seconds < 60:
+            yield Finding(
+                Level.WARNING,
+                "lead-time",
+                f"leadTime {trigger.lead_time_seconds:g}s hardly covers the HPA's sync (15 s) and a pod's start; what "
+                "is ordered for a peak arrives after it.",
+                "Set it to 15 s + start-up until ready; with node provisioning 4m to 6m.",
+                (*entry.path, "metadata", "leadTime"),
+            )

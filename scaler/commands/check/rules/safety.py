@@ -1,0 +1,114 @@
+"""Rules on what happens when a part is missing, slow or wrong."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from scaler.commands.check.rules.finding import Context, Finding, Level
+from scaler.manifest import EXTERNAL_TYPES, ScaledObject
+
+NOT_REACTIVE = (*EXTERNAL_TYPES, "cron", "predictkube")
+"""types of triggers that do not follow the demand of now"""
+
+_FALLBACK_EXAMPLE = "fallback: {failureThreshold: 3, replicas: N, behavior: currentReplicasIfHigher}"
+
+
+def scaled_job(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    if scaled.kind == "ScaledJob":
+        yield Finding(
+            Level.WARNING,
+            "scaled-job",
+            "A forecast would start jobs for work that does not exist yet; ScaledJobs have no fallback and no HPA.",
+            "Use a trigger that counts waiting work (queue length) for jobs.",
+            ("kind",),
+        )
+
+
+def metric_type(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    for entry in scaled.our_triggers:
+        written = entry.fields.get("metricType", "AverageValue")
+        if written == "AverageValue":
+            continue
+        text = {
+            "Value": "metricType Value makes the HPA multiply the ready pods by demand / threshold: a total demand "
+            "then runs away, and pods still starting distort it. KEDA does not tell Headway, so nobody stops it.",
+            "Utilization": "KEDA rejects metricType Utilization for external triggers.",
+        }.get(str(written), f"metricType {written!r} is unknown to KEDA.")
+        path = (*entry.path, "metricType")
+        yield Finding(Level.ERROR, "metric-type", text, "Remove metricType: AverageValue is the default.", path)
+
+
+def reactive_floor(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    if not scaled.our_triggers or scaled.kind == "ScaledJob":
+        return
+    if all(entry.kind in NOT_REACTIVE for entry in scaled.triggers):
+        yield Finding(
+            Level.WARNING,
+            "reactive-floor",
+            "There is no second, reactive trigger: while Headway is away nothing can scale up.",
+            "Add a `prometheus` trigger with the same query and threshold (the HPA takes the maximum), or `cpu`.",
+            ("spec", "triggers"),
+        )
+
+
+def fallback(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    if not scaled.our_triggers or scaled.kind == "ScaledJob" or scaled.spec.get("fallback"):
+        return
+    yield Finding(
+        Level.WARNING,
+        "fallback",
+        "There is no fallback: while GetMetrics fails the HPA freezes (other triggers may only scale up).",
+        f"Add {_FALLBACK_EXAMPLE}",
+        ("spec",),
+    )
+
+
+def fallback_values(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    written = scaled.section("fallback")
+    if not written or not scaled.our_triggers:
+        return
+    for level, key, text in _fallback_troubles(written, scaled.min_replicas):
+        yield Finding(level, "fallback", text, f"Write {_FALLBACK_EXAMPLE}", ("spec", "fallback", key))
+
+
+def _fallback_troubles(written: Mapping[str, Any], minimum: int) -> Iterator[tuple[Level, str, str]]:
+    replicas, threshold = written.get("replicas"), written.get("failureThreshold")
+    behavior = written.get("behavior", "static")
+    for key, value in (("replicas", replicas), ("failureThreshold", threshold)):
+        if value is None:
+            yield Level.ERROR, key, f"fallback.{key} is missing: the API server refuses the file."
+        elif not isinstance(value, int) or isinstance(value, bool):
+            yield Level.ERROR, key, f"fallback.{key}: {value!r} is no whole number: the API server refuses the file."
+        elif value < 0:
+            yield Level.ERROR, key, f"fallback.{key}: {value} is below 0: KEDA ignores the fallback."
+    if replicas == 0 and minimum == 0:
+        yield Level.WARNING, "replicas", "fallback.replicas 0: an erring object that is inactive is scaled to zero."
+    elif isinstance(replicas, int) and 0 < replicas < minimum:
+        yield Level.ADVICE, "replicas", f"fallback.replicas {replicas} is below minReplicaCount {minimum}."
+    if behavior in ("static", "currentReplicasIfLower"):
+        yield (
+            Level.WARNING,
+            "behavior",
+            f"fallback.behavior {behavior} replaces the value and is no floor: it can pull a busy workload down to "
+            f"{replicas} replicas.",
+        )
+
+
+def scaling_modifiers(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    formula = str(scaled.section("advanced", "scalingModifiers").get("formula", ""))
+    path = ("spec", "advanced", "scalingModifiers", "formula")
+    if not formula or not scaled.our_triggers:
+        return
+    for entry in scaled.our_triggers:
+        if not entry.name:
+            text = "A formula works on named triggers, and Headway's has no name."
+            yield Finding(Level.ERROR, "scaling-modifiers", text, "Give the trigger a `name`.", entry.path)
+        elif re.search(rf"\b{re.escape(entry.name)}\s*\?\?", formula) is None:
+            text = (
+                f"In `{formula}` nothing stands in for `{entry.name}` when it has no value: the formula fails, the HPA "
+                "holds, and with minReplicaCount 0 the object scales to zero."
+            )
+            mend = f"Write `{entry.name} ?? …` (and fallback.behavior: scalingModifiers), or use plain triggers."
+            yield Finding(Level.WARNING, "scaling-modifiers", text, mend, path)
+    text = "With scalingModifiers KEDA ignores Headway's activity on polls: active means formula > activationTarget."
+    yield Finding(Level.ADVICE, "scaling-modifiers", text, "Prefer separate triggers: the HPA takes the maximum.", path)

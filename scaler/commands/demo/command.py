@@ -1,0 +1,217 @@
+"""`headway demo`: the real service on recorded demand and a fast clock, and what KEDA and the HPA would make of it."""
+
+import asyncio
+import contextlib
+import math
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from scaler.app.service import Service, loop_factory
+from scaler.clock import AcceleratedClock, Clock
+from scaler.commands import Exit
+from scaler.commands.demo.simulated import Deployment
+from scaler.commands.demo.view import LiveView, Row, RowView, View, introduction
+from scaler.decide import Watched
+from scaler.errors import DependencyError, HeadwayError
+from scaler.history import MetricSource
+from scaler.history.recorded import RecordedSource
+from scaler.manifest import ScaledObject, read_manifest
+from scaler.plan import Plan
+from scaler.plan.hpa import SYNC_SECONDS, Hpa
+from scaler.settings import load_settings
+from scaler.settings.fields import ENVIRONMENT_PREFIX
+from scaler.telemetry.logs import configure_logs
+
+BEGIN = datetime(1995, 9, 7, 5, 30, tzinfo=UTC).timestamp()
+"""ten days of the recording lie before, four after; the first workload starts to rise half an hour later"""
+
+STARTUP_SECONDS = 90.0
+"""from a pod's creation until it is ready"""
+
+ONCE_SECONDS = 60.0
+"""how long --once waits for every forecast (real seconds)"""
+
+RECORDING = "http://recorded"
+"""stands for the address of a Prometheus; nobody connects to it"""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    speed: float = 60
+    seconds: float | None = None
+    once: bool = False
+    as_json: bool = False
+    grpc_address: str = "127.0.0.1:50051"
+    http_address: str = "127.0.0.1:8080"
+
+
+class Workload:
+    """One recorded workload: KEDA's part (asks the scaler) and two simulated Deployments, ours and a reactive one."""
+
+    def __init__(self, scaled: ScaledObject) -> None:
+        (entry,) = scaled.our_triggers
+        self.scaled = scaled
+        self.metadata = entry.metadata
+        self.threshold = float(entry.metadata["threshold"])
+        self.hpa = Hpa(min_replicas=scaled.min_replicas, max_replicas=scaled.max_replicas)
+        self.demand: float | None = None
+        self.plan: Plan | None = None
+        self.trouble = ""
+        self.ours: Deployment | None = None
+        self.reactive: Deployment | None = None
+
+    async def sync(self, service: Service, source: MetricSource, now: float) -> None:
+        """One sync of both HPAs at `now`: ours on the scaler's answer, the other on the demand itself."""
+        watched = service.desk.watch(self.scaled.namespace, self.scaled.name, self.metadata, now)
+        (demand,) = await source.observe([watched.trigger], now)
+        self.plan = self._ask(service, watched, now)
+        if isinstance(demand, DependencyError):
+            self.demand = None
+            return
+        self.demand = demand
+        if self.ours is None or self.reactive is None:
+            self.ours, self.reactive = self._deployment(demand), self._deployment(demand)
+        self.ours.sync(self.plan.metric if self.plan else None, demand, now)
+        self.reactive.sync(demand, demand, now)
+
+    def _deployment(self, demand: float) -> Deployment:
+        return Deployment.sized_for(demand, self.threshold, STARTUP_SECONDS, self.hpa)
+
+    def _ask(self, service: Service, watched: Watched, now: float) -> Plan | None:
+        try:
+            plan = service.desk.answer(watched, now).plan
+        except HeadwayError as error:
+            self.trouble = str(error)
+            return None
+        self.trouble = ""
+        return plan
+
+    def row(self, now: float) -> Row:
+        return Row(
+            now, self.scaled.name, self.threshold, self.demand, self.plan, self.ours, self.reactive, self.trouble
+        )
+
+
+def run_demo(options: DemoOptions) -> Exit:
+    """Run until Ctrl-C, the asked time, or the first forecasts. FAULTS where --once saw no forecast in a minute."""
+    _forget_environment()
+    configure_logs("console", "error")
+    try:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            return runner.run(_demo(options))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return Exit.FINE
+
+
+def _forget_environment() -> None:
+    """The demo runs on embedded defaults: no HEADWAY_… variable may lead it to somebody's real database."""
+    for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)]:
+        del os.environ[name]
+
+
+async def _demo(options: DemoOptions) -> Exit:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel_all)
+    async with _running(options) as (service, source, clock):
+        workloads = [Workload(scaled) for scaled in demo_objects()]
+        view = _view(options, service)
+        with view, contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ONCE_SECONDS if options.once else options.seconds):
+                return await _watch(workloads, service, source, clock, view, options.once)
+        return Exit.FAULTS if options.once else Exit.FINE
+
+
+async def _watch(
+    workloads: list[Workload], service: Service, source: RecordedSource, clock: Clock, view: View, once: bool
+) -> Exit:
+    """Sync every workload each 15 s of the demo's clock and show it, to the end of the recording."""
+    end = min(trace.start + len(trace.values) * trace.step_seconds for trace in source.traces.values())
+    while (at := (math.floor(clock.now() / SYNC_SECONDS) + 1) * SYNC_SECONDS) < end:
+        await clock.sleep_until(at)
+        for workload in workloads:
+            await workload.sync(service, source, at)
+        complete = once and all(workload.plan and workload.plan.need is not None for workload in workloads)
+        view.show([workload.row(at) for workload in workloads], at_once=complete)
+        if complete:
+            break
+    return Exit.FINE
+
+
+@contextlib.asynccontextmanager
+async def _running(options: DemoOptions) -> AsyncIterator[tuple[Service, RecordedSource, Clock]]:
+    """The started service on the recording; everything it keeps lies in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="headway-demo-") as folder, _recording() as recording:
+        settings = load_settings(
+            {
+                "prometheus": RECORDING,
+                "grpc_address": options.grpc_address,
+                "http_address": options.http_address,
+                "data_dir": folder,
+                "drain_grace": "1s",
+            }
+        )
+        clock = AcceleratedClock(options.speed, BEGIN)
+        source = RecordedSource.read(recording, loop=False)  # a loop would show the forecast its own future
+        service = Service(settings, source=source, clock=clock)
+        try:
+            await service.start()
+            yield service, source, clock
+        finally:
+            await service.stop()
+
+
+def demo_objects() -> list[ScaledObject]:
+    """The ScaledObjects that ship with the recording."""
+    text = (files("scaler.commands.demo") / "data" / "scaledobjects.yaml").read_text(encoding="utf-8")
+    return list(read_manifest(text).objects)
+
+
+def program() -> str:
+    """How one calls this program from here: `headway` where the shell finds it, else with its path."""
+    called = Path(sys.argv[0])
+    if called.name != "headway" or shutil.which("headway") == str(called):
+        return "headway"
+    return _from_here(called)
+
+
+def manifest_path() -> str:
+    """Where the ScaledObjects lie, as short as it can be written from here."""
+    return _from_here(Path(str(files("scaler.commands.demo") / "data" / "scaledobjects.yaml")))
+
+
+def _from_here(path: Path) -> str:
+    with contextlib.suppress(ValueError):
+        path = path.relative_to(Path.cwd())
+    return str(path)
+
+
+def _recording() -> contextlib.AbstractContextManager[Path]:
+    return as_file(files("scaler.commands.demo") / "data" / "workloads.csv.gz")
+
+
+def _view(options: DemoOptions, service: Service) -> View:
+    grpc_address = _with_port(options.grpc_address, service.grpc_port)
+    http_address = _with_port(options.http_address, service.http_port)
+    (first, *_), path = demo_objects(), manifest_path()
+    text = introduction(program(), grpc_address, http_address, path, first)
+    if sys.stdout.isatty() and not options.as_json:
+        return LiveView(options.speed, text)
+    print(text, file=sys.stderr)
+    return RowView(options.as_json)
+
+
+def _with_port(address: str, port: int) -> str:
+    """The address with the port that was taken, where 0 was asked for."""
+    return f"{address.rpartition(':')[0]}:{port}"
+
+
+def _cancel_all() -> None:
+    for task in asyncio.all_tasks():
+        task.cancel()

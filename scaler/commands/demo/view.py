@@ -1,0 +1,197 @@
+"""What the demo shows: a live table in a terminal, plain rows or JSON lines elsewhere."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from scaler.commands.demo.simulated import Deployment
+from scaler.manifest import ScaledObject
+from scaler.plan import Plan
+from scaler.trigger.schema import KEDA_KEYS
+
+LEAVE = "[dim]Ctrl-C leaves[/]"
+"""the last line: a terminal writes ^C after it, which would wrap after the full width of the table"""
+
+ROW_SECONDS = 2.0
+"""real seconds between two plain rows of one workload"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One workload at one moment; None before its first answer."""
+
+    at: float
+    workload: str
+    threshold: float
+    demand: float | None
+    plan: Plan | None
+    ours: Deployment | None
+    reactive: Deployment | None
+    trouble: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The documented form of `--json`."""
+        plan, ours, reactive = self.plan, self.ours, self.reactive
+        return {
+            "at": datetime.fromtimestamp(self.at, UTC).isoformat(),
+            "workload": self.workload,
+            "demand": _rounded(self.demand),
+            "need": _rounded(plan.need) if plan else None,
+            "metric": _rounded(plan.metric) if plan else None,
+            "active": plan.active if plan else None,
+            "rung": str(plan.rung) if plan else None,
+            "replicas": ours.replicas if ours else None,
+            "ready": ours.ready(self.at) if ours else None,
+            "short_minutes": _rounded(ours.short_minutes) if ours else None,
+            "replica_hours": _rounded(ours.replica_hours) if ours else None,
+            "reactive_replicas": reactive.replicas if reactive else None,
+            "reactive_ready": reactive.ready(self.at) if reactive else None,
+            "reactive_short_minutes": _rounded(reactive.short_minutes) if reactive else None,
+            "reactive_replica_hours": _rounded(reactive.replica_hours) if reactive else None,
+            "trouble": self.trouble,
+        }
+
+
+class View(Protocol):
+    """Shows rows as they come; a context manager that restores the terminal on leaving."""
+
+    def show(self, rows: Sequence[Row], at_once: bool) -> None:
+        """Show the newest row of every workload; `at_once`: now, not when it is next due."""
+        ...
+
+    def __enter__(self) -> "View": ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class RowView:
+    """One plain line (or JSON object) per workload every few seconds."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._shown_at = -ROW_SECONDS
+
+    def show(self, rows: Sequence[Row], at_once: bool) -> None:
+        if not at_once and time.monotonic() - self._shown_at < ROW_SECONDS:
+            return
+        self._shown_at = time.monotonic()
+        for row in rows:
+            print(json.dumps(row.as_json()) if self._as_json else plain(row), flush=True)
+
+    def __enter__(self) -> "RowView":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class LiveView:
+    """One table that is redrawn in place, below a text that says how to try the open ports."""
+
+    def __init__(self, speed: float, introduction: str) -> None:
+        self._introduction = introduction
+        self._speed = speed
+        self._live = Live(console=Console(highlight=False), refresh_per_second=4)
+
+    def show(self, rows: Sequence[Row], at_once: bool) -> None:
+        self._live.update(self.screen(rows), refresh=at_once)
+
+    def screen(self, rows: Sequence[Row]) -> Group:
+        """What is redrawn: table, troubles, and how to leave."""
+        return Group(self._table(rows), *self._notes(rows), LEAVE)
+
+    def __enter__(self) -> "LiveView":
+        self._live.console.print(self._introduction, markup=False, soft_wrap=True)
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def _table(self, rows: Sequence[Row]) -> Table:
+        now = datetime.fromtimestamp(rows[0].at, UTC) if rows else None
+        title = f"Headway demo · recorded time {now:%a %d %b %Y %H:%M:%S} UTC · {self._speed:g} × real time"
+        table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+        table.add_column("workload", no_wrap=True)
+        for name in ("demand", "need", "metric"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("scaled by", no_wrap=True)
+        for name in ("replicas", "ready", "short", "replica-h"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in rows:
+            table.add_row(row.workload, *_numbers(row), "headway", *_lane(row.ours, row.at))
+            table.add_row("", "", "", "", "reactive", *_lane(row.reactive, row.at), style="dim")
+        return table
+
+    def _notes(self, rows: Sequence[Row]) -> list[str]:
+        return [f"[yellow]{escape(row.workload)}: {escape(row.trouble)}[/]" for row in rows if row.trouble]
+
+
+def plain(row: Row) -> str:
+    """One line for a log: the same figures as the table."""
+    demand, need, metric = _numbers(row)
+    ours, reactive = _lane(row.ours, row.at), _lane(row.reactive, row.at)
+    line = (
+        f"{datetime.fromtimestamp(row.at, UTC):%d %b %H:%M:%S}  {row.workload:<8} demand {demand:>6}  need {need:>6}  "
+        f"metric {metric:>6}  headway {_words(ours)}  reactive {_words(reactive)}"
+    )
+    return f"{line}  {row.trouble}".rstrip()
+
+
+def _words(lane: tuple[str, str, str, str]) -> str:
+    replicas, ready, short, hours = lane
+    return f"{replicas:>2} replicas ({ready:>2} ready) short {short:>5} min {hours:>6} replica-h"
+
+
+def introduction(program: str, grpc_address: str, http_address: str, manifest: str, scaled: ScaledObject) -> str:
+    """What is to be seen, and how to ask the running demo about `scaled` what KEDA would ask it.
+
+    With the table it fits into a terminal of 80 columns and 24 rows.
+    """
+    (entry,) = scaled.our_triggers
+    metadata = {key: value for key, value in entry.metadata.items() if key not in KEDA_KEYS}
+    reference = {"namespace": scaled.namespace, "name": scaled.name, "scalerMetadata": metadata}
+    message = json.dumps(reference, separators=(",", ":"))
+    return f"""\
+Three recorded workloads scaled by Headway, and the same by a reactive trigger
+  need       the demand to be served by the time a replica ordered now is ready
+  metric     what KEDA reads; may exceed need because of the HPA's dead band
+  short      minutes with demand above ready replicas × threshold
+  replica-h  replica hours: what that cost
+Both sides are counted alike, in recorded minutes. In another terminal:
+  {program} check {manifest} --scaler {grpc_address}
+  {program} why {scaled.namespace} {scaled.name} --address http://{http_address}
+  grpcurl -plaintext -d '{message}' {grpc_address} externalscaler.ExternalScaler/IsActive
+"""
+
+
+def _numbers(row: Row) -> tuple[str, str, str]:
+    plan = row.plan
+    return _short(row.demand), _short(plan.need if plan else None), _short(plan.metric if plan else None)
+
+
+def _lane(deployment: Deployment | None, at: float) -> tuple[str, str, str, str]:
+    """Replicas, ready ones, short minutes and replica hours."""
+    if deployment is None:
+        return "-", "-", "-", "-"
+    ready, short, hours = deployment.ready(at), deployment.short_minutes, deployment.replica_hours
+    return str(deployment.replicas), str(ready), f"{short:.1f}", f"{hours:.1f}"
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

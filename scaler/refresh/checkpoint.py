@@ -1,0 +1,152 @@
+"""What survives a restart: who is watched, and the long history, written to the store in the background."""
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
+
+import structlog
+
+from scaler.clock import Clock
+from scaler.decide import Desk, Watched
+from scaler.errors import StoreUnavailable, TriggerInvalid
+from scaler.refresh.tracked import Phase, Tracked, Tracking
+from scaler.series import Blocks
+from scaler.store import Store, WatchedRecord
+from scaler.telemetry.metrics import Telemetry
+
+log = structlog.get_logger()
+_T = TypeVar("_T")
+
+EVERY_SECONDS = 30.0
+TOUCH_SECONDS = 600.0
+"""how old a stored `last_called` may get; expiry after a restart is that much less exact"""
+CHUNK = 256
+
+
+class Remember:
+    """Keeps the store up to date. A failing store is told once and tried again; nothing waits for it."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        tracking: Tracking,
+        store: Store,
+        clock: Clock,
+        telemetry: Telemetry,
+        silence_seconds: float,
+    ) -> None:
+        self._desk = desk
+        self._tracking = tracking
+        self._store = store
+        self._clock = clock
+        self._telemetry = telemetry
+        self._silence_seconds = silence_seconds
+        self._written: dict[str, float] = {}
+        self._saved_until: dict[str, float] = {}
+        self._up = True
+
+    async def restore(self) -> int:
+        """Watch again whatever was watched before the restart and has not fallen silent; returns how many."""
+        try:
+            records = await self._store.watched(self._clock.now() - self._silence_seconds)
+        except StoreUnavailable as error:
+            self._note_up(False, str(error))
+            return 0
+        return sum(self._restore_one(record) for record in records)
+
+    async def run(self) -> None:
+        """Write what is new, for ever."""
+        while True:
+            await self._clock.sleep_until(self._clock.now() + EVERY_SECONDS)
+            await self.write()
+
+    async def write(self) -> None:
+        """Write new and renewed triggers and completed blocks; remove what is no longer watched."""
+        await self._write_watched()
+        await self._write_blocks()
+        await self._forget()
+
+    def _restore_one(self, record: WatchedRecord) -> bool:
+        try:
+            watched = self._desk.watch(record.namespace, record.name, record.metadata, self._clock.now())
+        except TriggerInvalid as error:
+            log.warning("restore_refused", namespace=record.namespace, name=record.name, error=str(error))
+            return False
+        watched.last_called = max(record.last_called, watched.first_called - self._silence_seconds)
+        self._written[watched.trigger.key] = record.last_called
+        return True
+
+    async def _write_watched(self) -> None:
+        asked = (w for w in self._desk if not w.listed)  # what the settings list returns with them, or not at all
+        due = [w for w in asked if w.last_called - self._written.get(w.trigger.key, 0.0) > TOUCH_SECONDS]
+        for chunk in _chunked(due):
+            if not await self._done(self._store.watch([_record(w) for w in chunk])):
+                return
+            self._written.update({w.trigger.key: w.last_called for w in chunk})
+
+    async def _write_blocks(self) -> None:
+        for block_seconds, due in self._due_by_block().items():
+            for chunk in _chunked(due):
+                blocks = {t.key: self._unsaved(t) for t in chunk}
+                keep_since = self._clock.now() - chunk[0].forecaster.grid.coarse_span_seconds
+                if not await self._done(self._store.save_blocks(blocks, block_seconds, keep_since)):
+                    return
+                self._note_saved(blocks)
+                await asyncio.sleep(0)
+
+    def _due_by_block(self) -> dict[int, list[Tracked]]:
+        """Refreshed triggers that have complete blocks which are not stored yet, by the length of a block."""
+        due: dict[int, list[Tracked]] = {}
+        for watched in self._desk:
+            tracked = self._tracking.get(watched.trigger.key)
+            if tracked is None or Phase.COARSE not in tracked.done:
+                continue
+            block = tracked.forecaster.grid.coarse_seconds
+            newest_complete = (self._clock.now() // block - 1) * block
+            if self._saved_until.get(tracked.key, 0.0) < newest_complete:
+                due.setdefault(block, []).append(tracked)
+        return due
+
+    def _unsaved(self, tracked: Tracked) -> Blocks:
+        blocks = tracked.table.blocks_of(tracked.key)
+        new = blocks.starts > self._saved_until.get(tracked.key, 0.0)
+        return Blocks(blocks.starts[new], blocks.mean[new], blocks.max[new])
+
+    def _note_saved(self, blocks: Mapping[str, Blocks]) -> None:
+        for key, saved in blocks.items():
+            if len(saved.starts):
+                self._saved_until[key] = float(saved.starts[-1])
+
+    async def _forget(self) -> None:
+        gone = [key for key in self._written if self._desk.get(key) is None]
+        if gone and await self._done(self._store.forget(gone)):
+            for key in gone:
+                self._written.pop(key, None)
+                self._saved_until.pop(key, None)
+
+    async def _done(self, doing: Awaitable[None]) -> bool:
+        """Whether the store did it; what it failed with is told once."""
+        try:
+            await doing
+        except StoreUnavailable as error:
+            self._note_up(False, str(error))
+            return False
+        self._note_up(True)
+        return True
+
+    def _note_up(self, up: bool, why: str = "") -> None:
+        if self._up and not up:
+            log.warning("store_unavailable", error=why)
+        if up and not self._up:
+            log.info("store_back")
+        self._up = up
+        self._telemetry.set("store_up", 1 if up else 0)
+
+
+def _record(watched: Watched) -> WatchedRecord:
+    trigger = watched.trigger
+    return WatchedRecord(trigger.key, trigger.namespace, trigger.name, watched.metadata, watched.last_called)
+
+
+def _chunked(items: Sequence[_T]) -> list[Sequence[_T]]:
+    return [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]

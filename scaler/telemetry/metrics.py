@@ -1,0 +1,361 @@
+"""Everything that Headway says about itself, in two tables: FIGURES (telemetry) and EVENTS (logs).
+
+Code calls a figure by its short name (`telemetry.count("source_error", kind="NoDemand")`); what is exported, with
+labels and unit, stands here alone. docs/telemetry.md is generated from the tables; a name that is not in them is an
+error. `metric` never means any of this: the metric is what KEDA reads.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from scaler import __version__
+
+Values: TypeAlias = Mapping[tuple[str, ...], float]
+"""label values → figure"""
+
+
+class Kind(StrEnum):
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+
+
+class Unit(StrEnum):
+    DEMAND = "the unit of the trigger's query"
+    SECONDS = "seconds"
+    EPOCH = "seconds since the epoch"
+    YES = "0 or 1"
+    NUMBER = "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One exported figure. `called` is its short name in the code."""
+
+    called: str
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    unit: Unit
+    meaning: str
+    buckets: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line that the log may have. `fields` stand beside event, level and timestamp."""
+
+    name: str
+    level: str
+    fields: tuple[str, ...]
+    meaning: str
+
+
+TRIGGER_LABELS = ("namespace", "name", "trigger")
+"""`trigger` is the hash of the relevant metadata: it tells two triggers of one ScaledObject apart"""
+
+FORECAST_LEVELS = (0.1, 0.5, 0.9)
+"""exported of each forecast: enough for a chart, where all levels would double what a scrape carries"""
+
+STEP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 30.0)
+
+STEPS = ("refresh", "lease", "observe", "forecast", "publish")
+"""what `Telemetry.step` may time, named after the functions of refresh.py; `refresh` is all of a tick"""
+
+
+def _of_triggers(called: str, unit: Unit, meaning: str, more: tuple[str, ...] = (), suffix: str = "") -> Figure:
+    return Figure(called, f"headway_{called}{suffix}", Kind.GAUGE, (*TRIGGER_LABELS, *more), unit, meaning)
+
+
+TRIGGER_FIGURES: tuple[Figure, ...] = (
+    _of_triggers(
+        "planned_demand",
+        Unit.DEMAND,
+        "What predictive mode answers: the demand to be served by the time a replica ordered now is ready. "
+        "KEDA's own prometheus trigger can read it. Absent while there is nothing to plan from",
+    ),
+    _of_triggers("observed_demand", Unit.DEMAND, "The newest observation that counts. Absent while there is none"),
+    _of_triggers(
+        "needed_demand",
+        Unit.DEMAND,
+        "The trigger's quantile of the peak over the lead window, before floor, hold and limits. "
+        "Absent without forecast",
+    ),
+    _of_triggers(
+        "forecast_demand",
+        Unit.DEMAND,
+        "Quantile `level` of demand at the end of the lead time. Absent without forecast",
+        more=("level",),
+    ),
+    _of_triggers("plan_active", Unit.YES, "Whether IsActive says yes"),
+    _of_triggers(
+        "plan_rung",
+        Unit.NUMBER,
+        "Where on the fallback ladder the answer stands: 3 forecast and observation, 2 forecast alone, "
+        "1 observation alone, 0 nothing (KEDA gets an error and its own fallback acts)",
+    ),
+    _of_triggers(
+        "observation_timestamp",
+        Unit.EPOCH,
+        "When the newest observation was made; its age is `time()` minus this",
+        suffix="_seconds",
+    ),
+    _of_triggers(
+        "forecast_timestamp",
+        Unit.EPOCH,
+        "When the forecast in use was issued; its age is `time()` minus this",
+        suffix="_seconds",
+    ),
+)
+"""written by status/exposition.py from the answers that count at the moment of the scrape"""
+
+TRIGGERS_BY_RUNG = Figure(
+    "triggers_by_rung", "headway_triggers", Kind.GAUGE, ("rung",), Unit.NUMBER,
+    "Watched triggers on each rung of the fallback ladder",
+)  # fmt: skip
+
+PROCESS_FIGURES: tuple[Figure, ...] = (
+    Figure("build_info", "headway_build_info", Kind.GAUGE, ("version",), Unit.YES, "Always 1; which version runs"),
+    Figure("bundle_info", "headway_bundle_info", Kind.GAUGE, ("model",), Unit.YES, "1 for each bundle in use"),
+    Figure(
+        "watched_triggers", "headway_watched_triggers", Kind.GAUGE, (), Unit.NUMBER,
+        "Triggers that somebody asked this process about and that have not fallen silent",
+    ),
+    Figure(
+        "refreshed_triggers", "headway_refreshed_triggers", Kind.GAUGE, (), Unit.NUMBER,
+        "Triggers that this process observes and forecasts; the others belong to other replicas",
+    ),
+    Figure(
+        "stretched_triggers", "headway_stretched_triggers", Kind.GAUGE, (), Unit.NUMBER,
+        "Triggers whose forecast was put off in the last refresh, because all would take more than half the interval",
+    ),
+    Figure(
+        "refresh_step", "headway_refresh_step_duration_seconds", Kind.HISTOGRAM, ("step",), Unit.SECONDS,
+        f"Time of one refresh, by step ({', '.join(STEPS)}; steps of several servers overlap)", STEP_BUCKETS,
+    ),
+    Figure(
+        "refresh_failed", "headway_refresh_failures_total", Kind.COUNTER, (), Unit.NUMBER,
+        "Refreshes that broke off; the log has the reason",
+    ),
+    Figure(
+        "task_failed", "headway_task_failures_total", Kind.COUNTER, ("task",), Unit.NUMBER,
+        "Background tasks that broke off and were started again; the log has the reason",
+    ),
+    Figure(
+        "refresh_overrun", "headway_refresh_overruns_total", Kind.COUNTER, (), Unit.NUMBER,
+        "Refreshes that took longer than the refresh interval, so that the next one was late",
+    ),
+    Figure(
+        "forecast_failed", "headway_forecast_failures_total", Kind.COUNTER, ("model",), Unit.NUMBER,
+        "Runs of a bundle that failed; the triggers concerned keep their last forecast",
+    ),
+    Figure(
+        "backfill_failed", "headway_backfill_failures_total", Kind.COUNTER, ("phase",), Unit.NUMBER,
+        "Attempts to fetch a trigger's past that failed and are repeated, by phase: fine, coarse or hole",
+    ),
+    Figure(
+        "source_error", "headway_source_errors_total", Kind.COUNTER, ("kind",), Unit.NUMBER,
+        "Observations that failed, by kind: SourceUnavailable, SourceRefused, NoDemand, AmbiguousDemand",
+    ),
+    Figure(
+        "circuit_open", "headway_source_circuit_open", Kind.GAUGE, ("server",), Unit.YES,
+        "1 while a server is left alone because it failed several times in a row",
+    ),
+    Figure(
+        "cache_up", "headway_cache_up", Kind.GAUGE, (), Unit.YES,
+        "Whether the shared cache answered last time; while not, every replica refreshes all its triggers",
+    ),
+    Figure(
+        "store_up", "headway_store_up", Kind.GAUGE, (), Unit.YES,
+        "Whether the database answered last time; while not, nothing new outlives a restart",
+    ),
+    Figure(
+        "rpc_calls", "headway_rpc_calls_total", Kind.COUNTER, ("method", "code"), Unit.NUMBER,
+        "KEDA's calls, by method and gRPC status",
+    ),
+    Figure(
+        "cold_start", "headway_cold_starts_total", Kind.COUNTER, (), Unit.NUMBER,
+        "Triggers registered without a shared outlook, so that their first answer had to wait for an observation",
+    ),
+    Figure(
+        "trigger_expired", "headway_expired_triggers_total", Kind.COUNTER, (), Unit.NUMBER,
+        "Triggers forgotten because nobody asked about them for `trigger-expiry`",
+    ),
+    Figure(
+        "bundle_refused", "headway_bundle_refusals_total", Kind.COUNTER, (), Unit.NUMBER,
+        "Bundles that did not match their specification; the running one stayed",
+    ),
+)  # fmt: skip
+
+FIGURES: tuple[Figure, ...] = (*TRIGGER_FIGURES, TRIGGERS_BY_RUNG, *PROCESS_FIGURES)
+
+EVENTS: tuple[Event, ...] = (
+    Event(
+        "settings", "info", ("settings",),
+        "The settings that somebody set, spelled as in the file; the others have their defaults. Once, at the start. "
+        "Without secrets and the values of metadata",
+    ),
+    Event("listening", "info", ("grpc_address", "http_address"), "The ports are open"),
+    Event(
+        "restored", "info", ("triggers", "listed"),
+        "Watched triggers were read from the database after a start; `listed` more stand in the settings",
+    ),
+    Event(
+        "no_source", "warning", ("consequence",),
+        "Neither `prometheus` nor `allow-server-address` is set: every trigger will be refused",
+    ),
+    Event("draining", "info", (), "SIGTERM or SIGINT came: NOT_SERVING, then the ports close"),
+    Event("stopped", "info", (), "The process ends"),
+    Event(
+        "trigger_expired", "info", ("namespace", "name"), "Nobody asked about it for `trigger-expiry`: forgotten"
+    ),
+    Event(
+        "restore_refused", "warning", ("namespace", "name", "error"),
+        "A trigger in the database no longer fits the rules; it returns when KEDA asks about it",
+    ),
+    Event(
+        "observation_failed", "warning", ("kind", "triggers", "namespace", "name", "error"),
+        "The source gave no demand for so many triggers; one of them, and the source's words for it. Once per change",
+    ),
+    Event("observation_back", "info", ("triggers",), "The source gives demand again for so many triggers"),
+    Event(
+        "no_subqueries", "debug", ("namespace", "name", "why"),
+        "The server cannot sum up blocks of history; plain samples are used",
+    ),
+    Event(
+        "bundle_refused", "error", ("bundle", "error", "serving"),
+        "Does not match its specification; `serving` goes on, or takes its place",
+    ),
+    Event(
+        "bundle_failed", "error", ("bundle", "error", "serving"),
+        "A run of the bundle failed; `serving` answered in its place, nobody where that is empty",
+    ),
+    Event("forecast_failed", "error", ("model",), "A run of the bundle failed; the last forecasts are kept"),
+    Event(
+        "clock_set_back", "warning", ("seconds", "consequence"),
+        "The machine's clock went back by about so much: history is fetched anew, observations are answered until then",
+    ),
+    Event("backfill_failed", "error", ("namespace", "name"), "Past demand could not be read; it is tried again"),
+    Event("refresh_failed", "error", ("at",), "A refresh broke off; the next one is tried"),
+    Event("task_failed", "error", ("task",), "A background task broke off and is started again"),
+    Event(
+        "call_failed", "error", ("rpc", "request_id", "error", "frames"),
+        "A fault of Headway's own in a call; the caller got INTERNAL with this request_id",
+    ),
+    Event(
+        "cache_unavailable", "warning", ("error", "consequence"),
+        "Redis does not answer: this replica refreshes all its triggers itself",
+    ),
+    Event("cache_back", "info", (), "Redis answers again"),
+    Event("store_unavailable", "warning", ("error",), "The database does not answer: nothing new outlives a restart"),
+    Event("store_back", "info", (), "The database answers again"),
+    Event(
+        "store_set_aside", "warning", ("file", "aside", "error"),
+        "The database file was damaged: it lies beside a new one, nothing of it was deleted",
+    ),
+    Event(
+        "cache_values_refused", "warning", ("server", "count", "first_key", "reason"),
+        "Values in Redis were no outlooks of this version; they count as absent",
+    ),
+    Event("certificate_renewed", "info", ("file",), "The gRPC port took over a renewed certificate"),
+    Event(
+        "certificate_not_renewed", "warning", ("file", "reason"),
+        "The files on disk do not fit each other; the last good pair stays",
+    ),
+)  # fmt: skip
+
+_BY_CALL = {figure.called: figure for figure in PROCESS_FIGURES}
+
+
+class Telemetry:
+    """This process's figures. Raises ValueError for a name or label that is not in the table."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._followed = _Followed()
+        self.registry.register(self._followed)
+        self._objects: dict[str, Counter | Gauge | Histogram] = {}
+        self.set("build_info", 1, version=__version__)
+
+    def count(self, called: str, /, **labels: str) -> None:
+        """One more of the counter `called`."""
+        counter = self._object(called, Kind.COUNTER)
+        assert isinstance(counter, Counter)
+        (counter.labels(**labels) if labels else counter).inc()
+
+    def set(self, called: str, value: float, /, **labels: str) -> None:
+        """The gauge `called` is now `value`."""
+        gauge = self._object(called, Kind.GAUGE)
+        assert isinstance(gauge, Gauge)
+        (gauge.labels(**labels) if labels else gauge).set(value)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time one step of a refresh, also when it fails."""
+        if name not in STEPS:
+            raise ValueError(f"step={name!r}: must be one of {', '.join(STEPS)}")
+        histogram = self._object("refresh_step", Kind.HISTOGRAM)
+        assert isinstance(histogram, Histogram)
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            histogram.labels(step=name).observe(time.perf_counter() - started)
+
+    def follow(self, called: str, read: Callable[[], Values]) -> None:
+        """Read the figure's values from `read` at each scrape, instead of being told."""
+        self._followed.sources.append((_figure(called), read))
+
+    def _object(self, called: str, kind: Kind) -> Counter | Gauge | Histogram:
+        known = self._objects.get(called)
+        if known is None:
+            known = self._objects[called] = _made(_figure(called), self.registry)
+        if known._type != kind:
+            raise ValueError(f"{called} is a {known._type}, not a {kind}")
+        return known
+
+
+def _figure(called: str) -> Figure:
+    figure = _BY_CALL.get(called)
+    if figure is None:
+        raise ValueError(f"figure={called!r}: is not in the table of scaler/telemetry/metrics.py")
+    return figure
+
+
+def _made(figure: Figure, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+    if figure.kind is Kind.COUNTER:
+        return Counter(figure.name, figure.meaning, figure.labels, registry=registry)
+    if figure.kind is Kind.GAUGE:
+        return Gauge(figure.name, figure.meaning, figure.labels, registry=registry)
+    return Histogram(figure.name, figure.meaning, figure.labels, registry=registry, buckets=figure.buckets)
+
+
+class _Followed(Collector):
+    """The figures that are read from elsewhere at each scrape."""
+
+    def __init__(self) -> None:
+        self.sources: list[tuple[Figure, Callable[[], Values]]] = []
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        for figure, read in self.sources:
+            family = CounterMetricFamily if figure.kind is Kind.COUNTER else GaugeMetricFamily
+            metric = family(figure.name, figure.meaning, labels=figure.labels)
+            for labels, value in list(read().items()):
+                metric.add_metric(labels, value)
+            yield metric

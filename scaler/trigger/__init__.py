@@ -1,0 +1,17 @@
+"""KEDA's strings → one frozen `Trigger`, or every fault at once. Pure: no clock, no I/O.
+
+schema.py          every key, its default and its rule; the parser
+values.py          one string → one value, for each kind of value
+server_address.py  which metrics server a trigger may name
+"""
+
+from scaler.trigger.schema import (
+    TRIGGER_KEYS,
+    Mode,
+    PolicyName,
+    Trigger,
+    TriggerRules,
+    parse_trigger,
+)
+
+__all__ = ["TRIGGER_KEYS", "Mode", "PolicyName", "Trigger", "TriggerRules", "parse_trigger"]

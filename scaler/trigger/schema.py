@@ -1,0 +1,318 @@
+"""Strings → one frozen `Trigger`, or one error that lists every fault. No clock, no I/O.
+
+`TRIGGER_KEYS` is the whole schema: what a key means, its default and its rule are written there once, and both the
+parser and the reference page in the docs are made from it.
+"""
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from scaler.errors import MOST_SPELLED_OUT, Fault, TriggerInvalid
+from scaler.trigger import server_address
+from scaler.trigger import values as value
+from scaler.trigger.values import NOT_SHOWN, hide, is_secret, shorten
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerRules:
+    """What the operator allows in a trigger."""
+
+    default_server: str = ""
+    """used where a trigger brings no `serverAddress`; empty: then it must bring one"""
+    allowed_servers: tuple[str, ...] = ()
+    """patterns (`http://prometheus.*:9090`) a `serverAddress` must match, part by part: `*` stays within one label of
+    the host or one segment of the path; without a port, the scheme's own; a path allows what lies below it. `*` alone
+    allows every server. The default server is always allowed."""
+    max_query_length: int = 4096
+    """characters"""
+
+
+class Mode(StrEnum):
+    PREDICTIVE = "predictive"
+    SHADOW = "shadow"
+    REACTIVE = "reactive"
+
+
+class PolicyName(StrEnum):
+    AGGRESSIVE = "aggressive"
+    BALANCED = "balanced"
+    CONSERVATIVE = "conservative"
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """The validated form of one ScaledObject's `scalerMetadata` plus its namespace and name."""
+
+    namespace: str
+    name: str
+    query: str
+    threshold: float
+    server_address: str
+    activation_threshold: float = 0.0
+    lead_time_seconds: float = 120.0
+    quantile: float = 0.9
+    mode: Mode = Mode.PREDICTIVE
+    policy: PolicyName = PolicyName.BALANCED
+    model: str = "auto"
+    timezone: str = "UTC"
+    history_window_seconds: float = 14 * 86400.0
+    query_step_seconds: float | None = None
+    max_staleness_seconds: float = 300.0
+    ignore_null_values: bool = False
+    tenant: str = ""
+    query_parameters: tuple[tuple[str, str], ...] = ()
+    timeout_seconds: float | None = None
+    key: str = ""
+    """namespace/name/hash of the relevant metadata: what state is kept under"""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerKey:
+    """One key of the trigger's metadata."""
+
+    name: str
+    field: str
+    """the field of `Trigger` that it fills"""
+    default: str
+    """as it would be written in a trigger; empty where the words in `meaning` say what happens without it"""
+    meaning: str
+    rule: str
+    """what a value must be; the text of the fault when it is not"""
+    parse: Callable[[str], object]
+    required: bool = False
+    show: Callable[[str], str] = shorten
+    """what a message repeats of a faulty value"""
+
+
+LARGEST_DEMAND = 9.2e15
+"""above this the HPA's milli-units no longer fit its int64"""
+
+TRIGGER_KEYS: tuple[TriggerKey, ...] = (
+    TriggerKey(
+        "query", "query", "", "PromQL returning one element: the demand",
+        "PromQL, not empty, without control characters", value.promql, required=True,
+    ),
+    TriggerKey(
+        "threshold", "threshold", "", "demand that one replica carries; becomes the HPA target (AverageValue)",
+        "a plain number of at least 0.001 and less than 9.2e15",
+        value.number(0.001, LARGEST_DEMAND * 0.999), required=True,
+    ),
+    TriggerKey(
+        "activationThreshold", "activation_threshold", "0",
+        "active while the expected demand in the lead window is above this",
+        "a plain number of at least 0 and less than 9.2e15", value.number(0, LARGEST_DEMAND * 0.999),
+    ),
+    TriggerKey(
+        "serverAddress", "server_address", "",
+        "a Prometheus-compatible API; without it, the server that the operator configured",
+        "an http or https address without user, query and fragment, and one that the operator allows",
+        lambda text: text, show=lambda text: shorten(server_address.redact(text)),
+    ),
+    TriggerKey(
+        "leadTime", "lead_time_seconds", "2m",
+        "from the moment the metric changes to the moment a new replica serves: polling, HPA sync and start-up",
+        "a duration from 1s to 2h (90s, 2m), as far as a forecast reaches", value.duration(1, 2 * 3600),
+    ),
+    TriggerKey(
+        "quantile", "quantile", "0.9", "how sure the peak must be covered",
+        "a plain number above 0.5 and below 1", value.number(0.5, 1, open_ends=True),
+    ),
+    TriggerKey(
+        "mode", "mode", "predictive",
+        "`predictive`; `shadow` answers reactively, plans and scores in silence; `reactive` never uses a forecast",
+        "predictive, shadow or reactive", value.choice(Mode),
+    ),
+    TriggerKey(
+        "policy", "policy", "balanced", "a named set of hold and step limits",
+        "aggressive, balanced or conservative", value.choice(PolicyName),
+    ),
+    TriggerKey(
+        "model", "model", "auto", "a bundle's name, or `auto`: the champion for this trigger",
+        "auto or a bundle's name: letters, digits, dots, dashes and underscores, with an optional @version",
+        value.shaped(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(@[A-Za-z0-9._-]{1,40})?"),
+    ),
+    TriggerKey(
+        "timezone", "timezone", "UTC", "whose days and weeks the demand follows",
+        "an IANA name such as Europe/Berlin", value.timezone,
+    ),
+    TriggerKey(
+        "historyWindow", "history_window_seconds", "14d", "how far back to backfill",
+        "a duration from 1h to 90d (36h, 14d)", value.duration(3600, 90 * 86400),
+    ),
+    TriggerKey(
+        "queryStep", "query_step_seconds", "", "resolution of the range query; without it, the bundle's step",
+        "a duration from 1s to 15m", value.duration(1, 900),
+    ),
+    TriggerKey(
+        "maxStaleness", "max_staleness_seconds", "5m",
+        "how old an observation may be before only the forecast counts",
+        "a duration from 15s to 2h", value.duration(15, 2 * 3600),
+    ),
+    TriggerKey(
+        "ignoreNullValues", "ignore_null_values", "false",
+        "whether an empty answer means 0; otherwise it is unknown. KEDA's own `prometheus` scaler has true as default",
+        "true or false", value.boolean,
+    ),
+    TriggerKey(
+        "namespace", "tenant", "", "as in KEDA's `prometheus` scaler: the tenant whose data is queried",
+        "1 to 150 letters, digits and !-_.*'()|", value.shaped(r"[A-Za-z0-9!_.*'()|-]{1,150}"),
+    ),
+    TriggerKey(
+        "queryParameters", "query_parameters", "",
+        "as in KEDA's `prometheus` scaler: parameters to add to each query",
+        "key=value,key2=value2, at most 1024 characters", value.query_parameters, show=hide,
+    ),
+    TriggerKey(
+        "timeout", "timeout_seconds", "",
+        "how long one query may take; without it, the server's own limit. A plain integer is milliseconds, as in KEDA",
+        "milliseconds or a duration, from 100ms to 1m", value.timeout(0.1, 60),
+    ),
+)  # fmt: skip
+
+KEDA_KEYS = frozenset({"scalerAddress", "enableTLS", "unsafeSsl"})
+"""KEDA's own, always sent along: ignored"""
+
+_CONNECTION_KEYS = frozenset({"caCert", "tlsCertFile", "tlsClientCert", "tlsClientKey", "ca", "cert", "key"})
+_CONNECTION_RULE = (
+    "has no effect in trigger metadata, the connection would not be verified with it: "
+    "KEDA reads caCert, tlsClientCert and tlsClientKey from a TriggerAuthentication only"
+)
+_HINTS = {
+    "lookAhead": "did you mean leadTime? It is a window that starts now, not a point in the future",
+    "predictHorizon": "did you mean leadTime? It is a window that starts now, not a point in the future",
+    "history": "did you mean historyWindow?",
+    "historyTimeWindow": "did you mean historyWindow?",
+    "prometheusAddress": "did you mean serverAddress?",
+    "targetValue": "did you mean threshold?",
+    "cortexOrgID": "did you mean namespace?",
+    "metricName": "the name follows from the trigger: remove it",
+    "metricType": "it belongs next to `metadata`, not into it, and is best left out",
+}
+_KEYS = {key.name: key for key in TRIGGER_KEYS}
+_BY_LOWER = {name.lower(): name for name in _KEYS}
+_FROM_ENV = "FromEnv"
+_KUBERNETES_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """One value as it was given, under the key it was given for."""
+
+    text: str
+    spelled: str
+    """the key as written, with `FromEnv` where it was"""
+
+    def shown(self, show: Callable[[str], str]) -> str:
+        return NOT_SHOWN if self.spelled.endswith(_FROM_ENV) else show(self.text)
+
+
+def parse_trigger(namespace: str, name: str, metadata: Mapping[str, str], rules: TriggerRules) -> Trigger:
+    """The frozen trigger for what KEDA sent. Raises TriggerInvalid, and nothing else, with every fault at once."""
+    faults = list(_name_faults(namespace, name))
+    given = _resolve_aliases(metadata, faults)
+    values = _parse_known(given, faults)
+    _apply_rules(values, given, rules, faults)
+    faults.extend(_unknown_faults(given))
+    if faults:
+        raise TriggerInvalid(tuple(faults), threshold=values.get("threshold"))
+    return Trigger(namespace=namespace, name=name, key=_state_key(namespace, name, given), **values)
+
+
+def _name_faults(namespace: str, name: str) -> Iterator[Fault]:
+    for field, text in (("ScaledObject namespace", namespace), ("ScaledObject name", name)):
+        if not _KUBERNETES_NAME.fullmatch(text):
+            yield Fault(field, shorten(text), "must be a Kubernetes name: lower-case letters, digits, dashes and dots")
+
+
+def _resolve_aliases(metadata: Mapping[str, str], faults: list[Fault]) -> dict[str, _Given]:
+    """Values by plain key, blanks around them removed, KEDA's own keys left out. `fooFromEnv` counts as `foo`."""
+    given: dict[str, _Given] = {}
+    for spelled in sorted(metadata):
+        name = spelled.removesuffix(_FROM_ENV)
+        if name in KEDA_KEYS:
+            continue
+        found = _Given(metadata[spelled].strip(), spelled)
+        other = given.setdefault(name, found)
+        if other.text != found.text:
+            faults.append(Fault(shorten(spelled), NOT_SHOWN, f"{shorten(name)} has another value: give only one"))
+    return given
+
+
+def _parse_known(given: Mapping[str, _Given], faults: list[Fault]) -> dict[str, Any]:
+    """Values by field of `Trigger`, for those keys that are given and right."""
+    values: dict[str, Any] = {}
+    for key in TRIGGER_KEYS:
+        found = given.get(key.name)
+        if found is None:
+            if key.required:
+                faults.append(Fault(key.name, "", f"is required: {key.rule}"))
+            continue
+        try:
+            values[key.field] = key.parse(found.text)
+        except value.Refused as refused:
+            faults.append(Fault(found.spelled, found.shown(key.show), str(refused) or f"must be {key.rule}"))
+    return values
+
+
+def _apply_rules(values: dict[str, Any], given: Mapping[str, _Given], rules: TriggerRules, faults: list[Fault]) -> None:
+    """What the operator decides: how long a query may be, and which server may be asked."""
+    query = values.get("query", "")
+    if len(query) > rules.max_query_length:
+        rule = f"has {len(query)} characters, at most {rules.max_query_length} are allowed"
+        faults.append(Fault("query", given["query"].shown(shorten), rule))
+    found = given.get("serverAddress")
+    if found is None:
+        values["server_address"] = rules.default_server
+        if not rules.default_server:
+            faults.append(Fault("serverAddress", "", "is required: this Headway server has no default"))
+        return
+    try:
+        values["server_address"] = _allowed_server(found.text, rules)
+    except ValueError as refused:
+        faults.append(Fault(found.spelled, found.shown(_KEYS["serverAddress"].show), str(refused)))
+
+
+def _allowed_server(text: str, rules: TriggerRules) -> str:
+    if rules.default_server and text.rstrip("/") == rules.default_server.rstrip("/"):
+        return rules.default_server
+    address = server_address.parse_server_address(text)
+    if str(address) == rules.default_server.rstrip("/") or server_address.is_allowed(address, rules.allowed_servers):
+        return str(address)
+    raise ValueError("is not among the servers that the operator of Headway allows")
+
+
+def _unknown_faults(given: Mapping[str, _Given]) -> Iterator[Fault]:
+    """Keys that no trigger has. Their values are never repeated: nobody knows what they are."""
+    unknown = [name for name in given if name not in _KEYS]
+    for position, name in enumerate(unknown):
+        rule = _unknown_rule(name) if position < MOST_SPELLED_OUT else "is not a key of this trigger"
+        yield Fault(shorten(given[name].spelled), NOT_SHOWN, rule)
+
+
+def _unknown_rule(name: str) -> str:
+    if name in _HINTS:
+        return f"is not a key: {_HINTS[name]}"
+    if name in _CONNECTION_KEYS:
+        return _CONNECTION_RULE
+    if is_secret(name):
+        return f"is refused: {value.CREDENTIALS_BELONG}"
+    nearest = _nearest(name)
+    return f"is not a key: did you mean {nearest}?" if nearest else "is not a key of this trigger"
+
+
+def _nearest(name: str) -> str | None:
+    if len(name) > 40:  # longer than any key, and the comparison is not linear
+        return None
+    close = difflib.get_close_matches(name.lower(), _BY_LOWER, n=1, cutoff=0.65)
+    return _BY_LOWER[close[0]] if close else None
+
+
+def _state_key(namespace: str, name: str, given: Mapping[str, _Given]) -> str:
+    relevant = json.dumps(sorted((key, found.text) for key, found in given.items()))
+    return f"{namespace}/{name}/{hashlib.sha256(relevant.encode()).hexdigest()[:12]}"

@@ -1,0 +1,312 @@
+"""Each row is one ScaledObject, changed in one place, and what `headway check` must say about it."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from scaler.commands.check.rules import Context, Finding, inspect
+from scaler.manifest import read_manifest
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = [
+    path for path in sorted((ROOT / "deploy" / "examples").glob("*.yaml")) if "kind: ScaledObject" in path.read_text()
+]
+
+GOOD: dict[str, Any] = {
+    "apiVersion": "keda.sh/v1alpha1",
+    "kind": "ScaledObject",
+    "metadata": {"name": "web", "namespace": "shop"},
+    "spec": {
+        "scaleTargetRef": {"name": "web"},
+        "minReplicaCount": 2,
+        "maxReplicaCount": 20,
+        "fallback": {"failureThreshold": 3, "replicas": 6, "behavior": "currentReplicasIfHigher"},
+        "triggers": [
+            {
+                "type": "external",
+                "metadata": {
+                    "scalerAddress": "dns:///headway.keda:50051",
+                    "query": "sum(rate(http_requests_total[1m]))",
+                    "threshold": "50",
+                },
+            },
+            {"type": "prometheus", "metadata": {"serverAddress": "http://p:9090", "query": "up", "threshold": "50"}},
+        ],
+    },
+}
+
+
+def check(change: Callable[[dict[str, Any]], object], keda: tuple[int, int, int] = (2, 20, 2)) -> list[Finding]:
+    """Findings for the good object after `change` has changed it in place."""
+    document = copy.deepcopy(GOOD)
+    change(document)
+    manifest = read_manifest(yaml.safe_dump(document))
+    (scaled,) = manifest.objects
+    return inspect(scaled, Context(keda_version=keda, tls_parameters=manifest.tls_parameters))
+
+
+def spec(**fields: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda document: document["spec"].update(fields)
+
+
+def trigger(**fields: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda document: document["spec"]["triggers"][0].update(fields)
+
+
+def metadata(**fields: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda document: document["spec"]["triggers"][0]["metadata"].update(fields)
+
+
+def without(*path: Any) -> Callable[[dict[str, Any]], object]:
+    def remove(document: dict[str, Any]) -> None:
+        here: Any = document["spec"]
+        for step in path[:-1]:
+            here = here[step]
+        del here[path[-1]]
+
+    return remove
+
+
+def reactive(**fields: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda document: document["spec"]["triggers"][1]["metadata"].update(fields)
+
+
+def up(**fields: Any) -> Callable[[dict[str, Any]], object]:
+    return spec(advanced={"horizontalPodAutoscalerConfig": {"behavior": {"scaleUp": fields}}})
+
+
+def formula(text: str) -> Callable[[dict[str, Any]], object]:
+    def change(document: dict[str, Any]) -> None:
+        document["spec"]["advanced"] = {"scalingModifiers": {"formula": text, "target": "1"}}
+        document["spec"]["triggers"][0]["name"] = "ours"
+
+    return change
+
+
+def at_zero(kind: str, wait: int) -> Callable[[dict[str, Any]], object]:
+    def change(document: dict[str, Any]) -> None:
+        document["spec"].update(minReplicaCount=0, initialCooldownPeriod=wait)
+        document["spec"]["triggers"][0]["type"] = kind
+
+    return change
+
+
+SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
+    # situation, change, "level rule" of everything found
+    ("a good object", lambda _: None, ""),
+    ("a misspelt key", metadata(treshold="50"), "error trigger-fault"),
+    ("a quantile that is none", metadata(quantile="2"), "error trigger-fault"),
+    ("two faults at once", metadata(quantile="2", leadTime="soon"), "error trigger-fault, error trigger-fault"),
+    ("an unquoted number", metadata(threshold=50), "error unquoted-value"),
+    ("an unquoted number of somebody else", lambda d: d["spec"]["triggers"][1]["metadata"].update(threshold=5),
+     "error unquoted-value"),
+    ("only a cron trigger", lambda d: d["spec"]["triggers"].pop(0), "warning no-trigger-of-ours"),
+    ("address from the environment", metadata(scalerAddressFromEnv="A"), "error from-env"),
+    ("query from the environment", metadata(queryParametersFromEnv="tenant=a"), "advice from-env"),
+    ("shadow mode", metadata(mode="shadow"), "advice mode"),
+    ("empty answers count as 0", metadata(ignoreNullValues="true"), "warning ignore-null-values"),
+    ("a short lead time", metadata(leadTime="30s"), "warning lead-time"),
+    ("no address", without("triggers", 0, "metadata", "scalerAddress"), "error scaler-address"),
+    ("an address without port", metadata(scalerAddress="dns:///headway"), "error scaler-address"),
+    ("a web address", metadata(scalerAddress="http://headway:50051"), "error scaler-address"),
+    ("an IP address", metadata(scalerAddress="10.0.0.1:50051"), "warning scaler-address"),
+    ("a ClusterIP Service", metadata(scalerAddress="headway.keda:50051"), "warning scaler-address"),
+    ("a CA path in metadata", metadata(caCert="/certs/ca.pem"), "error tls-keys-in-metadata"),
+    ("unsafeSsl without TLS", metadata(unsafeSsl="true"), "warning unsafe-ssl"),
+    ("unsafeSsl with TLS", metadata(unsafeSsl="true", enableTLS="true"), "warning unsafe-ssl"),
+    ("a ScaledJob", lambda d: d.update(kind="ScaledJob"), "warning scaled-job"),
+    ("metricType Value", trigger(metricType="Value"), "error metric-type"),
+    ("metricType AverageValue", trigger(metricType="AverageValue"), ""),
+    ("no reactive trigger", without("triggers", 1), "warning reactive-floor"),
+    ("cpu as the reactive trigger", lambda d: d["spec"]["triggers"][1].update(type="cpu"), ""),
+    ("cron is not reactive", lambda d: d["spec"]["triggers"][1].update(type="cron"), "warning reactive-floor"),
+    ("no fallback", without("fallback"), "warning fallback"),
+    ("static fallback", spec(fallback={"failureThreshold": 3, "replicas": 6}), "warning fallback"),
+    ("fallback without threshold", spec(fallback={"replicas": 6, "behavior": "currentReplicas"}), "error fallback"),
+    ("fallback below the minimum",
+     spec(fallback={"failureThreshold": 3, "replicas": 1, "behavior": "currentReplicas"}), "advice fallback"),
+    ("a formula without stand-in", formula("max(ours, p)"), "warning scaling-modifiers, advice scaling-modifiers"),
+    ("a formula with stand-in", formula("max(ours ?? 0, p)"), "advice scaling-modifiers"),
+    ("maximum below minimum", spec(maxReplicaCount=1), "error replica-bounds"),
+    ("minimum zero", spec(minReplicaCount=0), "warning minimum-zero"),
+    ("minimum not written", without("minReplicaCount"), "warning minimum-zero"),
+    ("minimum zero, woken by a push, with time at the start", at_zero("external-push", 600), ""),
+    ("minimum zero, woken by a push, without", at_zero("external-push", 0), "warning minimum-zero"),
+    ("minimum zero, woken by a poll", at_zero("external", 600), "warning minimum-zero"),
+    ("a key that KEDA does not know", spec(minReplicas=4), "warning unknown-key"),
+    ("in the wrong place", spec(advanced={"behavior": {}}), "warning unknown-key"),
+    ("in the behavior", up(stabilisationWindowSeconds=0), "warning unknown-key"),
+    ("in a policy", up(policies=[{"type": "Pods", "value": 4, "periodSeconds": 15, "for": 9}]), "warning unknown-key"),
+    ("in a trigger", trigger(metricTyp="Value"), "warning unknown-key"),
+    ("a slip in KEDA's own trigger", reactive(activationTreshold="5"), "warning unknown-key"),
+    ("a key of KEDA's own trigger that we do not read", reactive(awsRegion="eu", unsafeSsl="true"), ""),
+    ("idle at zero", spec(idleReplicaCount=0), "warning idle-replicas"),
+    ("idle at one", spec(idleReplicaCount=1), "error idle-replicas"),
+    ("a short polling interval", spec(pollingInterval=5), "advice polling-interval"),
+    ("the default polling interval", spec(pollingInterval=30), ""),
+    ("cached metrics", trigger(useCachedMetrics=True), "warning cached-metrics"),
+    ("a scale-up window", up(stabilizationWindowSeconds=120), "warning scale-up"),
+    ("no scale-up window", up(stabilizationWindowSeconds=0), ""),
+    ("no scale-up at all", up(selectPolicy="Disabled"), "error scale-up"),
+    ("a slow policy", up(policies=[{"type": "Pods", "value": 1, "periodSeconds": 60}]), "advice scale-up"),
+    ("a fast policy", up(policies=[{"type": "Percent", "value": 100, "periodSeconds": 15}]), ""),
+    ("paused", lambda d: d["metadata"].update(annotations={"autoscaling.keda.sh/paused": "true"}), "warning paused"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "expected"), [row[1:] for row in SITUATIONS], ids=[row[0] for row in SITUATIONS])
+def test_situation(change: Callable[[dict[str, Any]], object], expected: str) -> None:
+    """Exactly the expected findings, and nothing else."""
+    assert ", ".join(f"{finding.level} {finding.rule}" for finding in check(change)) == expected
+
+
+OWN = '{namespace="shop", name="web"}'
+DEMAND = "sum(rate(http_requests_total[1m]))"
+PLAN = f"max(headway_planned_demand{OWN})"
+
+
+def reads(query: str, reactive: bool = False, **fields: str) -> Callable[[dict[str, Any]], object]:
+    """KEDA's own trigger alone, reading the plan; with `reactive` the other one stays beside it."""
+
+    def change(document: dict[str, Any]) -> None:
+        _, other = document["spec"]["triggers"]
+        planned = {"type": "prometheus", "metadata": {**other["metadata"], "query": query, **fields}}
+        document["spec"]["triggers"] = [planned, other] if reactive else [planned]
+
+    return change
+
+
+PLANNED: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
+    # situation, change, "level: words" of everything found
+    ("the plan or the demand", reads(f"{PLAN} or {DEMAND}"), ""),
+    ("a maximum over time", reads(f"max(max_over_time(headway_planned_demand{OWN}[5m])) or {DEMAND}"), ""),
+    ("blanks and single quotes", reads(f"max ( headway_planned_demand {OWN} )\nor\n{DEMAND}".replace('"', "'")), ""),
+    ("no maximum", reads(f"headway_planned_demand{OWN} or {DEMAND}"), "error: not read as max"),
+    ("a sum of the replicas", reads(f"sum(headway_planned_demand{OWN}) or {DEMAND}"), "error: not read as max"),
+    ("a maximum by name", reads(f"{PLAN} by (name) or {DEMAND}"), "error: not read as max"),
+    ("a maximum by name, in front", reads(f"max by (name) (headway_planned_demand{OWN}) or {DEMAND}"),
+     "error: not read as max"),
+    ("no stand-in", reads(PLAN), "warning: which KEDA reads as 0"),
+    ("no stand-in, empty is an error", reads(PLAN, ignoreNullValues="false"), "warning: nobody scales up"),
+    ("no stand-in, but a reactive trigger", reads(PLAN, reactive=True), ""),
+    ("0 as stand-in", reads(f"{PLAN} or vector(0)"), "warning: 0 stands in"),
+    ("the demand first", reads(f"{DEMAND} or {PLAN}"), "warning: after `or`"),
+    ("no labels", reads(f"max(headway_planned_demand) or {DEMAND}"),
+     'error: without namespace="shop", error: without name="web"'),
+    ("no name", reads(f'max(headway_planned_demand{{namespace="shop"}}) or {DEMAND}'), 'error: without name="web"'),
+    ("the name of another", reads(f'max(headway_planned_demand{{namespace="shop",name="api"}}) or {DEMAND}'),
+     'warning: has name="api"'),
+    ("scraped without honor_labels",
+     reads(f'max(headway_planned_demand{{namespace="keda",exported_namespace="shop",name="web"}}) or {DEMAND}'), ""),
+    ("a pattern", reads(f'max(headway_planned_demand{{namespace=~"shop|x",name="web"}}) or {DEMAND}'), ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "expected"), [row[1:] for row in PLANNED], ids=[row[0] for row in PLANNED])
+def test_reading_the_plan(change: Callable[[dict[str, Any]], object], expected: str) -> None:
+    """A `prometheus` trigger that reads the plan has exactly the expected findings."""
+    found, wanted = check(change), [text.split(": ", 1) for text in expected.split(", ") if text]
+    assert [finding.level for finding in found] == [level for level, _ in wanted]
+    assert {finding.rule for finding in found} <= {"planned-demand"}
+    for finding, (_, words) in zip(found, wanted, strict=True):
+        assert words in finding.text
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_examples_have_nothing_to_mend(path: Path) -> None:
+    """Every example is what `headway check` asks for, with the newest KEDA."""
+    (scaled,) = read_manifest(path.read_text()).objects
+    assert inspect(scaled, Context()) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "mend"),
+    [
+        ({"treshold": "50"}, "Write `threshold` instead of `treshold`."),
+        ({"lookAhead": "3m"}, "Write `leadTime` instead of `lookAhead`."),
+        ({"colour": "blue"}, "Remove `colour`."),
+        ({"bearerToken": "x"}, "Remove `bearerToken`."),
+        ({"quantile": "2"}, "Write `quantile` as the rule says."),
+    ],
+)
+def test_mend_of_a_trigger_fault(fields: dict[str, str], mend: str) -> None:
+    """What to write is said, where the rule tells it."""
+    (finding,) = check(metadata(**fields))
+    assert finding.mend == mend
+
+
+@pytest.mark.parametrize(
+    ("key", "mend"),
+    [
+        ("minReplicas", "Write `minReplicaCount` instead of `minReplicas`."),
+        ("colour", "Remove `colour`; known there: "),
+    ],
+)
+def test_mend_of_an_unknown_key(key: str, mend: str) -> None:
+    """What was probably meant, or all there is; and where."""
+    (finding,) = check(spec(**{key: 4}))
+    assert finding.mend.startswith(mend)
+    assert finding.path == ("spec", key)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "words"),
+    [
+        ("x", "'x' is no whole number: the API server refuses"),
+        (None, "missing: the API server refuses"),
+        (-1, "KEDA ignores"),
+    ],
+)
+def test_who_minds_a_wrong_fallback(threshold: object, words: str) -> None:
+    """What the schema of the ScaledObject forbids is never applied; what it allows, KEDA ignores."""
+    values = {"failureThreshold": threshold, "replicas": 6, "behavior": "currentReplicasIfHigher"}
+    (finding,) = check(spec(fallback=values))
+    assert words in finding.text
+
+
+def test_a_missing_key_is_to_be_added() -> None:
+    """A required key that is absent is no key to be rewritten."""
+    (finding,) = check(without("triggers", 0, "metadata", "threshold"))
+    assert finding.mend == "Add `threshold`."
+
+
+VERSIONS: list[tuple[str, Callable[[dict[str, Any]], object], tuple[int, int, int], str]] = [
+    # situation, change, first KEDA that is new enough, level below it
+    ("push", trigger(type="external-push"), (2, 18, 0), "error"),
+    ("TLS", metadata(enableTLS="true"), (2, 20, 0), "error"),
+    ("a fractional threshold", metadata(threshold="0.5"), (2, 17, 0), "error"),
+    ("fallback.behavior", lambda _: None, (2, 17, 0), "error"),
+    ("fallback from zero", spec(minReplicaCount=0), (2, 19, 0), "warning"),
+    ("a single trigger", without("triggers", 1), (2, 20, 0), "warning"),
+    ("fractions of demand", without("fallback"), (2, 17, 0), "warning"),
+]
+
+
+@pytest.mark.parametrize(("change", "needed", "level"), [row[1:] for row in VERSIONS], ids=[row[0] for row in VERSIONS])
+def test_version(change: Callable[[dict[str, Any]], object], needed: tuple[int, int, int], level: str) -> None:
+    """What is used is pointed out below the KEDA that has it, and not from there on."""
+    below = (needed[0], needed[1] - 1, 9)
+    assert level in [finding.level for finding in check(change, below) if _says(finding, needed)]
+    assert not [finding for finding in check(change, needed) if _says(finding, needed)]
+
+
+def _says(finding: Finding, needed: tuple[int, int, int]) -> bool:
+    return finding.rule == "keda-version" and f"older than {'.'.join(map(str, needed))}" in finding.text
+
+
+def test_tls_by_trigger_authentication_needs_2_20() -> None:
+    """TLS switched on by a TriggerAuthentication of the same file is seen."""
+    authentication = {
+        "kind": "TriggerAuthentication",
+        "metadata": {"name": "headway"},
+        "spec": {"secretTargetRef": [{"parameter": "caCert", "name": "s", "key": "ca"}]},
+    }
+    document = copy.deepcopy(GOOD)
+    trigger(authenticationRef={"name": "headway"})(document)
+    manifest = read_manifest(yaml.safe_dump_all([document, authentication]))
+    found = inspect(manifest.objects[0], Context((2, 19, 0), tls_parameters=manifest.tls_parameters))
+    assert "TLS settings" in " ".join(finding.text for finding in found if finding.rule == "keda-version")

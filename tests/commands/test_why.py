@@ -1,0 +1,192 @@
+"""`headway why` against the scaler's real HTTP port over a desk that the test fills."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from scaler.cli import app
+from scaler.commands.why import print_record
+from scaler.decide import Desk, Watched
+from scaler.errors import HeadwayError, SourceRefused, SourceUnavailable, TriggerError
+from scaler.series import Forecast, Observation, Outlook
+from scaler.settings import load_settings
+from scaler.status.report import HistoryFacts
+from scaler.status.server import StatusServer
+from scaler.telemetry.metrics import Telemetry
+from scaler.trigger import TriggerRules
+
+NOW = 1_700_000_000.0
+METADATA = {"query": "sum(up[1m])", "threshold": "50"}
+
+
+@dataclass
+class Port:
+    """The open port, and the desk behind it."""
+
+    desk: Desk
+    address: str = ""
+    trouble: str = ""
+
+    def explain(self, key: str) -> HistoryFacts:
+        if self.trouble:
+            away = (self.trouble, self.trouble)
+            return HistoryFacts("seasonal@1", None, None, 0.0, 3600.0, 86400.0, False, *away)
+        return HistoryFacts("seasonal@1", NOW, None, 600.0, 3600.0, 86400.0, True)
+
+    def watch(self, **metadata: str) -> Watched:
+        return self.desk.watch("shop", "web", {**METADATA, **metadata}, NOW)
+
+    def receive(self, watched: Watched, forecast: Forecast | None) -> None:
+        observed = Observation(NOW, 120.0, 130.0, 200.0)
+        self.desk.receive(watched.trigger.key, Outlook(NOW, observed, forecast), NOW)
+
+    async def why(self, *arguments: str) -> Result:
+        command = ["why", "shop", "web", "--address", self.address, *arguments]
+        return await asyncio.to_thread(CliRunner().invoke, app, command)
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[Port]:
+    port = Port(Desk(TriggerRules("http://prometheus"), 15.0))
+    settings = load_settings({"http_address": "127.0.0.1:0"})
+    server = StatusServer(settings, port.desk, Telemetry(), dict, port.explain, lambda: NOW)
+    port.address = f"127.0.0.1:{await server.start()}"
+    yield port
+    await server.stop()
+
+
+def forecast(demand: float) -> Forecast:
+    quantiles = np.full((120, 2), demand, np.float32)
+    return Forecast(NOW, 60.0, (0.5, 0.9), quantiles, (), None, "seasonal@1")
+
+
+async def test_reasons_and_replicas_are_shown(port: Port) -> None:
+    """With a forecast: the metric, the replicas that follow, and every rule that changed the value."""
+    port.receive(port.watch(), forecast(420.0))
+    result = await port.why()
+    assert result.exit_code == 0
+    assert "metric 420, active" in result.stdout
+    assert "→ 9 replicas" in result.stdout
+    need = next(line for line in result.stdout.splitlines() if line.split()[:1] == ["need"])
+    assert "420  the peak over" in need
+    assert "sum(up[1m])" in result.stdout
+    assert "last asked 0 s ago" in result.stdout
+    assert "issued 0 s ago" in result.stdout
+    assert (
+        "peak over the next 435 s (lead time 120 s + one refresh and what the balanced policy looks beyond, 315 s):"
+        in result.stdout
+    )
+    assert "p50 420 · p90 420" in result.stdout
+
+
+async def test_quantiles_are_of_the_window_that_need_is_about(port: Port) -> None:
+    """A peak that comes after the lead window is not shown beside need."""
+    late = forecast(420.0)
+    late.quantiles_HQ[60:] = 900.0
+    port.receive(port.watch(), late)
+    told = (await port.why()).stdout
+    assert "p90 420" in told
+    assert "900" not in told
+
+
+async def test_a_listed_trigger_was_not_asked_about(port: Port) -> None:
+    """Headway itself asks about what the settings list: that is no call of KEDA's."""
+    watched = port.watch()
+    watched.listed = True
+    port.receive(watched, forecast(420.0))
+    told = (await port.why()).stdout
+    assert "listed in the settings" in told
+    assert "last asked" not in told
+
+
+async def test_before_the_first_forecast_it_says_what_is_missing(port: Port) -> None:
+    """Without a forecast: what is missing, until when, and what happens meanwhile; exit 1."""
+    port.receive(port.watch(), None)
+    result = await port.why()
+    assert result.exit_code == 1
+    assert "10 min of history are there, at least 1 h needed by seasonal@1" in result.stdout
+    assert "until      in 50 min" in result.stdout
+    assert "meanwhile  the newest observation is answered" in result.stdout
+
+
+async def test_before_the_first_observation_there_is_no_answer(port: Port) -> None:
+    """Nothing known yet is exit 1, with the words that KEDA gets."""
+    port.watch()
+    result = await port.why()
+    assert result.exit_code == 1
+    assert "no answer: KEDA gets" in result.stdout
+
+
+async def test_a_trouble_is_told_once(port: Port) -> None:
+    """What keeps observation and past away stands once in the text, not with each of them."""
+    port.trouble = "http://prometheus: parse error"
+    port.desk.fail(port.watch().trigger.key, SourceRefused(port.trouble))
+    result = await port.why()
+    assert result.exit_code == 1
+    assert result.stdout.count("parse error") == 1
+    assert "KEDA gets FAILED_PRECONDITION" in result.stdout
+    assert "missing    no observation yet\n" in result.stdout
+    assert "missing    the past has not been fetched yet\n" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "until"),
+    [
+        (SourceRefused, "the query, or the access to its server, is mended"),
+        (TriggerError, "the trigger is mended"),
+        (SourceUnavailable, "soon after the source answers again"),
+    ],
+)
+async def test_the_status_and_how_long_it_lasts(
+    port: Port, error: type[HeadwayError], until: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gRPC status that KEDA gets is named, and what does not pass by itself is not said to."""
+    port.trouble = "http://prometheus: away"
+    port.desk.fail(port.watch().trigger.key, error(port.trouble))
+    (record,) = json.loads((await port.why("--json")).stdout)["triggers"]
+    print_record({**record, "status": error.status}, NOW, Console(width=200))
+    told = capsys.readouterr().out
+    assert f"KEDA gets {error.status}, http://prometheus: away" in told
+    assert f"until      {until}" in told
+
+
+async def test_reactive_triggers_are_fine_without_forecast(port: Port) -> None:
+    """mode: reactive wants no forecast, so nothing is amiss."""
+    port.receive(port.watch(mode="reactive"), None)
+    assert (await port.why()).exit_code == 0
+
+
+async def test_json_is_the_scalers_own_record(port: Port) -> None:
+    """--json prints what the API answered."""
+    port.receive(port.watch(), forecast(420.0))
+    result = await port.why("--json")
+    (record,) = json.loads(result.stdout)["triggers"]
+    assert (record["plan"]["need"], record["readiness"]) == (420.0, None)
+
+
+async def test_unknown_workload_exits_1_with_the_reason(port: Port) -> None:
+    """A name nobody asked about is told apart from a scaler that is not there."""
+    result = await port.why()
+    assert result.exit_code == 1
+    assert "shop/web: no trigger of this name is watched here" in result.stderr
+    assert "INVALID_ARGUMENT" in result.stderr
+
+
+def test_nobody_listening_exits_3() -> None:
+    """The message names the address and what it should be."""
+    result = CliRunner().invoke(app, ["why", "shop", "web", "--address", "http://127.0.0.1:9"])
+    assert result.exit_code == 3
+    assert "no scaler at http://127.0.0.1:9" in result.stderr
+
+
+def test_an_address_that_is_none_exits_2() -> None:
+    """Wrong usage, before anything is asked."""
+    result = CliRunner().invoke(app, ["why", "shop", "web", "--address", "ftp://somewhere"])
+    assert result.exit_code == 2
+    assert "--address='ftp://somewhere'" in result.stderr

@@ -1,0 +1,35 @@
+"""Which triggers of a manifest are pulled, and what their series are called."""
+
+from pathlib import Path
+
+from training.data.pull_targets import of_manifest
+
+OBJECT = """\
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {{name: web, namespace: shop}}
+spec:
+  scaleTargetRef: {{name: web}}
+  triggers:
+    - type: external
+      metadata: {{scalerAddress: "headway:50051", query: up, threshold: "1"}}
+    - type: prometheus
+      metadata: {{serverAddress: "http://prometheus:9090", query: {query}, threshold: "1"}}
+"""
+
+
+def test_the_reactive_floor_is_not_a_series_of_its_own(tmp_path: Path) -> None:
+    """It asks what our trigger asks: the series has the name by which the bundle will know its trigger."""
+    file = tmp_path / "web.yaml"
+    file.write_text(OBJECT.format(query="up"))
+    wanted, refused = of_manifest(file, "http://prometheus:9090")
+    assert ([one.name for one in wanted], refused) == (["shop/web"], [])
+
+
+def test_another_query_is_another_series(tmp_path: Path) -> None:
+    """Both are told apart by their hash."""
+    file = tmp_path / "web.yaml"
+    file.write_text(OBJECT.format(query="down"))
+    wanted, _ = of_manifest(file, "http://prometheus:9090")
+    assert {one.query for one in wanted} == {"up", "down"}
+    assert all(one.name.startswith("shop/web/") for one in wanted)

@@ -1,0 +1,143 @@
+"""Nobody but the oracle sees what comes: demand after a moment changes no decision before it."""
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+
+from scaler.forecast.catalog import open_shipped
+from scaler.forecast.onnx_forecaster import OnnxForecaster
+from scaler.trigger import Trigger
+from training.data.load import Series
+from training.replay.policies.averaged import Averaged
+from training.replay.policies.headway import Headway, outlooks_of
+from training.replay.policies.hourly import Hourly
+from training.replay.policies.last_week import LastWeek
+from training.replay.policies.offset import Offset
+from training.replay.policies.oracle import Oracle
+from training.replay.policies.phpa import Phpa
+from training.replay.policies.reactive import Reactive
+from training.replay.simulation.demand import Demand
+from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
+from training.replay.simulation.loop import Run, replay
+from training.replay.simulation.policy import Policy
+from training.replay.simulation.scenario import Setting, Span, World
+from training.replay.simulation.start_up import Constant, Lognormal
+
+START = 1_772_323_200.0
+"""2026-03-01T00:00:00Z"""
+MINUTES = 15 * 1440
+HOURS = 4
+TURN = MINUTES - 100
+"""the first minute that comes differently: within an hour, a block and a window of any length"""
+MOMENT = START + 60 * TURN
+TRIGGER = Trigger("shop", "web", "demand", 10.0, "http://p:9090", lead_time_seconds=150.0, key="shop/web/0")
+
+Making = Callable[[World, Forecasts], Policy]
+BLIND: dict[str, Making] = {
+    "reactive": lambda world, _: Reactive(world),
+    "headway": lambda world, forecasts: Headway(world, outlooks_of(world, forecasts), TRIGGER),
+    "average": Averaged,
+    "one point ahead": Offset,
+    "hourly plan": lambda world, _: Hourly(world),
+    "same time last week": lambda world, _: LastWeek(world),
+    "phpa": lambda world, _: Phpa(world),
+}
+FUTURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "thrice as much": lambda values: 3 * values,
+    "nothing": np.zeros_like,
+    "unknown": lambda values: np.full_like(values, np.nan),
+}
+
+
+@cache
+def seasonal() -> OnnxForecaster:
+    forecaster = open_shipped().seasonal
+    assert forecaster is not None
+    return forecaster
+
+
+def demand(future: str = "") -> Demand:
+    """Noisy days; from MOMENT on as the future says."""
+    wave = 100 + 60 * np.sin(2 * np.pi * np.arange(MINUTES) / 1440)
+    values = np.random.default_rng(4).gamma(20, wave / 20).astype(np.float32)
+    if future:
+        values[TURN:] = FUTURES[future](values[TURN:])
+    return Demand(Series("shop", "web", "req", START, 60, values))
+
+
+@cache
+def world(future: str = "") -> tuple[World, Forecasts]:
+    """The last hours, and forecasts at every minute of them."""
+    came = demand(future)
+    setting = Setting(10.0, 12.0, Lognormal(90.0, 0.3), scales_to_zero=True)
+    one = World(came, setting, Span(came.end - 3600 * HOURS, came.end))
+    return one, forecasts_of(came, seasonal(), setting.observing, Issues(one.span, 60.0, 7200.0))
+
+
+@cache
+def run(policy: str, future: str = "") -> Run:
+    one, forecasts = world(future)
+    return replay(one, BLIND[policy](one, forecasts), told=True)
+
+
+def ticks(until: float) -> int:
+    """How many syncs there are up to a moment, that one included."""
+    return int(np.searchsorted(world()[0].sync_K, until, side="right"))
+
+
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("future", FUTURES)
+@pytest.mark.parametrize("policy", BLIND)
+def test_no_decision_knows_what_comes(policy: str, future: str) -> None:
+    """Metric, replicas and reasons are the same until demand differs, and something of them is not later on."""
+    expected, found = run(policy), run(policy, future)
+    until = ticks(MOMENT)
+    assert same(expected.metric_K[:until], found.metric_K[:until])
+    assert same(expected.asked_K[:until], found.asked_K[:until])
+    assert expected.reasons[:until] == found.reasons[:until]
+    assert not same(expected.metric_K[until:], found.metric_K[until:])
+
+
+@pytest.mark.parametrize("policy", BLIND)
+def test_what_came_before_is_served_the_same(policy: str) -> None:
+    """Whatever comes, all that was over by then went as it did."""
+    until = ticks(MOMENT - 15)
+    expected, found = run(policy), run(policy, "thrice as much")
+    for figure in ("ready_K", "capacity_K", "unserved_K", "lost_K", "delay_K"):
+        assert same(getattr(expected, figure)[:until], getattr(found, figure)[:until])
+
+
+def test_no_forecast_knows_what_comes() -> None:
+    """Every forecast issued until then is the same, byte for byte; those after it are not."""
+    expected, found = world()[1], world("thrice as much")[1]
+    until = int(np.searchsorted(expected.issued_I, MOMENT, side="right"))
+    assert (expected.newest_I[:until] >= 0).all()
+    assert same(expected.quantiles_IHQ[:until], found.quantiles_IHQ[:until])
+    assert same(expected.newest_I[:until], found.newest_I[:until])
+    assert not same(expected.quantiles_IHQ[until:], found.quantiles_IHQ[until:])
+
+
+def test_the_oracle_knows_what_comes() -> None:
+    """It orders pods for a rise before there is one: what these tests look for can be found."""
+    expected, found = (replay(one, Oracle(one)) for one, _ in (world(), world("thrice as much")))
+    last = ticks(MOMENT) - 1
+    assert found.asked_K[last] > 2 * expected.asked_K[last]
+    early = ticks(MOMENT - 300)
+    assert same(expected.asked_K[:early], found.asked_K[:early])
+
+
+def test_the_first_replicas_do_not_know_what_comes() -> None:
+    """Nor where nothing is there at first, and the policy has nothing to go by."""
+
+    def first(values: list[float]) -> list[int]:
+        came = Demand(Series("shop", "web", "req", START, 60, np.array(values, np.float32)))
+        one = World(came, Setting(10.0, 12.0, Constant(30.0)), Span(START + 600, came.end))
+        return replay(one, Reactive(one)).asked_K[:4].tolist()
+
+    for quiet in (0.0, float("nan")):
+        assert first([quiet] * 12 + [50.0] * 30) == first([quiet] * 12 + [900.0] * 30)

@@ -1,0 +1,277 @@
+"""`headway train compare`: recipes fitted on the same folds, judged on the same windows, as a page and a table.
+
+The two naive models always take part, and the bundle that ships where it reads the grid. What each says comes from its
+exported graph, run as the scaler runs it. A recipe that fails leaves the comparison, with the reason; the others go on.
+"""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from scaler.bundle.folder import Arrays
+from scaler.bundle.signature import PEAKS, QUANTILES, SERIES
+from scaler.forecast.onnx_forecaster import CHUNK, open_graph
+from scaler.forecast.onnx_forecaster import run as run_graph
+from training.data.clean import Cleaned
+from training.data.load import Loaded, Refused, Series
+from training.data.windows import Past, Windows
+from training.errors import OrderRefused, RunFailed
+from training.evaluate.cases import NAIVE, answered, together
+from training.evaluate.compare import Comparison, Cost, compare
+from training.evaluate.folds import Fold, by_system, by_time, windows_of
+from training.evaluate.report import write_report
+from training.experiment.shipped import shipped_for
+from training.experiment.sufficiency import Amount, split, too_little
+from training.experiment.train import (
+    cleaned_of,
+    findings_of,
+    hashes,
+    made_room,
+    read,
+    record_of,
+    training_without_marked,
+)
+from training.export.bundle import bundle_of, export, served
+from training.export.reference import reference_cases
+from training.models import Model, Progress, Training, silent
+from training.models.naive import Persistence, SeasonalNaive
+from training.recipes import RECIPES, Effort, Recipe
+from training.task import Prediction, Task
+
+REPORT, SCORES, RECORD = "report.html", "scores.csv", "compare.json"
+TEST_WINDOWS = 150
+BASELINES = {"persistence": Recipe(lambda _: Persistence()), "seasonal-naive": Recipe(lambda _: SeasonalNaive())}
+ONLY_BY_TIME = "serves only the series it was fitted to, so it cannot be judged on systems that it has not seen"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which recipes are compared, on what."""
+
+    recipes: tuple[str, ...]
+    data: tuple[Path, ...]
+    out: Path
+    step_seconds: int | None = None
+    """None: the step that most of the series have"""
+    folds: int | None = None
+    """None: one by time; by system as many as there are systems"""
+    by: Literal["time", "system"] = "time"
+    windows: int | None = None
+    """of each series to learn from; None: as each recipe says"""
+    seed: int = 0
+    threads: int = 1
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What came of it. `failed`: why a recipe is not in the comparison."""
+
+    comparison: Comparison
+    failed: Mapping[str, str]
+    refused: tuple[Refused, ...]
+    cleaned: tuple[Cleaned, ...]
+    """each series as the last fold that learned from it saw it"""
+
+
+class NotJudged(Exception):
+    """A recipe that cannot take part; says why."""
+
+
+def compare_recipes(asked: Asked, progress: Progress = silent) -> Compared:
+    """Fit, judge and write the report, the scores and a record into `asked.out`; there they replace older ones alone.
+
+    Nothing is written before all is known. Raises DataError or OrderRefused for data and orders that cannot be,
+    RunFailed where no recipe is left to compare, OSError where there is no place for the report.
+    """
+    if asked.out.exists() and not asked.out.is_dir():
+        raise OrderRefused(f"out {str(asked.out)!r}: must be a folder")
+    progress("reading", 0.0)
+    data = hashes(asked.data)
+    loaded, task = read(asked.data, asked.timezone, asked.step_seconds)
+    amount = _amount(asked, task)
+    folds = split(loaded, amount)
+    made_room(asked.out / REPORT if asked.out.is_dir() else asked.out)
+    contest = _Contest(asked, task, progress, loaded, amount)
+    for fold in folds:
+        contest.hold(fold, last=fold is folds[-1])
+    comparison = contest.decided()
+    cleaned = tuple(contest.cleaned.values())
+    refused = (*loaded.refused, *dict.fromkeys(one for fold in folds for one in fold.left_out))
+    record = {
+        **record_of(asked.data, data, asked.timezone, asked.threads, asked.seed, task, folds[-1]),
+        "series": sorted(comparison.scores["series"].unique()),
+        "left_out": [*map(str, refused), *comparison.left_out],
+        "findings": findings_of(cleaned),
+        "recipes": list(asked.recipes),
+        "windows": asked.windows,
+        "by": asked.by,
+        "folds": [fold.name for fold in folds],
+        "failed": contest.failed,
+        "scores": json.loads(comparison.summary.to_json(orient="records")),
+    }
+    progress("writing", 1.0)
+    _write(asked.out, comparison, record)
+    return Compared(comparison, contest.failed, refused, cleaned)
+
+
+def _amount(asked: Asked, task: Task) -> Amount:
+    """How the series are split, and the windows that the naive models learn from."""
+    naive = BASELINES["persistence"]
+    windows, by_systems = asked.windows or naive.windows, asked.by == "system"
+
+    def folds(series: Sequence[Series]) -> tuple[Fold, ...]:
+        return by_system(series, task, asked.folds) if by_systems else by_time(series, task, asked.folds or 1)
+
+    return Amount(task, folds, windows, naive.held_out, (asked.folds or 2) if by_systems else 1)
+
+
+@dataclass
+class _Contest:
+    """Who is still in it, and what everybody said so far."""
+
+    asked: Asked
+    task: Task
+    progress: Progress
+    loaded: Loaded
+    amount: Amount
+    cleaned: dict[str, Cleaned] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    _pieces: list[tuple[Windows, dict[str, Prediction]]] = field(default_factory=list)
+    _spent: dict[str, Cost] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        effort = Effort(self.asked.threads)
+        ships = shipped_for(self.task)
+        others = BASELINES | ({} if ships is None else {ships.name: Recipe(lambda _: ships)})
+        self._recipes = others | {name: RECIPES[name](effort) for name in self.asked.recipes}
+        if self.asked.by == "system":
+            per_series = [name for name, recipe in self._recipes.items() if recipe.per_series]
+            self._leave_out(dict.fromkeys(per_series, ONLY_BY_TIME))
+
+    def hold(self, fold: Fold, last: bool) -> None:
+        """Fit everybody to a fold, and ask for its test windows. Raises DataError where it is too little."""
+        test = windows_of(fold.test, self.task, TEST_WINDOWS)
+        cleaned = cleaned_of(fold, self.progress)
+        self.cleaned |= {one.name: one for one in cleaned}
+        trainings: dict[tuple[int, int], Training] = {}
+        said: dict[str, Prediction] = {}
+        for place, (name, recipe) in enumerate(list(self._recipes.items())):
+            sizes = self.asked.windows or recipe.windows, recipe.held_out
+            if sizes not in trainings:
+                trainings[sizes] = training_without_marked(fold, self.task, cleaned, *sizes, self.asked.seed)
+            told = _within(self.progress, f"{fold.name}: {place + 1} of {len(self._recipes)}, {name}")
+            try:
+                said[name], cost = self._asked(name, recipe, trainings[sizes], test, told, last)
+            except Exception as error:  # noqa: BLE001 - whatever a model raises is its own failure, not that of the others
+                if name in NAIVE and isinstance(error, ValueError):
+                    raise too_little(fold, cleaned, str(error), self.loaded, self.amount) from None
+                self._leave_out({name: f"{fold.name}: {_reason(error)}"})
+            else:
+                self._spent[name] = _sum(self._spent.get(name), cost)
+        self._pieces.append((test, said))
+
+    def decided(self) -> Comparison:
+        """All folds as one test. Raises RunFailed where there is nothing to compare."""
+        if missing := [f"{name}: {self.failed[name]}" for name in NAIVE if name in self.failed]:
+            raise RunFailed(f"no baseline to compare with: {'; '.join(missing)}")
+        if not set(self.asked.recipes) - set(self.failed):
+            raise RunFailed(f"no recipe is left to compare: {_told(self.failed)}")
+        windows, predictions = together(
+            [(test, {name: said[name] for name in self._recipes}) for test, said in self._pieces]
+        )
+        folds = len(self._pieces)
+        costs = {
+            name: replace(cost, fit_seconds=cost.fit_seconds / folds)
+            for name, cost in self._spent.items()
+            if name in predictions
+        }
+        try:
+            return compare(windows, predictions, self.task, costs, seed=self.asked.seed)
+        except ValueError as error:
+            raise RunFailed(f"nothing can be said of the models: {error}") from error
+
+    def _asked(
+        self, name: str, recipe: Recipe, training: Training, test: Windows, progress: Progress, measured: bool
+    ) -> tuple[Prediction, Cost]:
+        """What a freshly fitted model's graph says of the test windows, and what that took; its size, where asked."""
+        model = recipe.make(self.task)
+        began = time.perf_counter()
+        model.fit(training, progress)
+        fitted = time.perf_counter() - began
+        if model.series and self.asked.by == "system":
+            raise NotJudged(ONLY_BY_TIME)
+        graph = model.to_onnx()
+        prediction, seconds = answers_of(graph, name, test.past, bool(model.series))
+        if not answered(prediction).any():
+            raise NotJudged("answers none of the windows that it is judged on")
+        return prediction, Cost(fitted, seconds, _size(self.task, model, graph) if measured else 0.0)
+
+    def _leave_out(self, reasons: Mapping[str, str]) -> None:
+        self.failed |= reasons
+        self._recipes = {name: recipe for name, recipe in self._recipes.items() if name not in reasons}
+
+
+def answers_of(graph: bytes, name: str, past: Past, per_series: bool) -> tuple[Prediction, float]:
+    """What the graph says of the windows, and the seconds it took on one core, as many at a time as the scaler asks."""
+    session = open_graph(graph, name)
+    inputs = {key: values for key, values in past.inputs().items() if per_series or key != SERIES.name}
+    starts = range(0, len(past), CHUNK)
+
+    def asked(start: int) -> Arrays:
+        return run_graph(session, {key: values[start : start + CHUNK] for key, values in inputs.items()}, name)
+
+    asked(0)
+    began = time.perf_counter()
+    parts = [asked(start) for start in starts]
+    seconds = time.perf_counter() - began
+    joined = [np.concatenate([np.asarray(part[one.name], np.float32) for part in parts]) for one in (QUANTILES, PEAKS)]
+    return Prediction(*joined), seconds
+
+
+def _size(task: Task, model: Model, graph: bytes) -> float:
+    """Bytes of the model's bundle, which is made and read back on the way."""
+    graph, series = served(graph, model.series)
+    manifest = task.manifest("measured", "0", series=series)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, "bundle")
+        export(bundle_of(graph, manifest, reference_cases(manifest)), folder)
+        return float(sum(path.stat().st_size for path in folder.iterdir()))
+
+
+def _sum(before: Cost | None, more: Cost) -> Cost:
+    if before is None:
+        return more
+    return Cost(
+        before.fit_seconds + more.fit_seconds, before.inference_seconds + more.inference_seconds, more.size_bytes
+    )
+
+
+def _within(progress: Progress, where: str) -> Callable[[str, float], None]:
+    return lambda doing, share: progress(f"{where}: {doing}", share)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _told(failed: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+
+
+def _write(out: Path, comparison: Comparison, record: Mapping[str, object]) -> None:
+    """All files or none of them, in `out`."""
+    out.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".compare-", dir=out) as temporary:
+        made = Path(temporary)
+        write_report(comparison, made / REPORT, made / SCORES)
+        (made / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+        for name in (REPORT, SCORES, RECORD):
+            os.replace(made / name, out / name)

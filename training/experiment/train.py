@@ -1,0 +1,359 @@
+"""`headway train run`: data → windows → fit → scores → export → a bundle. `run` is the table of contents.
+
+The same data, seed, code and packages give the same folder, byte for byte, on the same machine.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+
+from scaler import __version__
+from scaler.bundle import Bundle, checksum
+from scaler.bundle.folder import FILES, replace_folder
+from training.data.clean import Cleaned, clean, without_counters, without_marked
+from training.data.load import Loaded, load, system_of
+from training.data.resample import on_step, usual_step
+from training.data.windows import Windows
+from training.errors import DataError, OrderRefused, RunFailed
+from training.evaluate.compare import Comparison, compare
+from training.evaluate.folds import Fold, by_time, training_of, windows_of
+from training.experiment.interrupts import first_passed_on, unsaid
+from training.experiment.search import SPACES, Found, search
+from training.experiment.shipped import shipped_for
+from training.experiment.sufficiency import Amount, naive_models, split, too_little
+from training.export.bundle import bundle_of, export, served
+from training.export.parity import Difference, checked
+from training.export.quantize import Form, shrunk
+from training.export.reference import reference_cases
+from training.models import Model, Progress, Training, silent
+from training.recipes import RECIPES, Effort
+from training.task import Prediction, Task, task_for
+
+RECORD = "run.json"
+PACKAGES = ("numpy", "pandas", "onnx", "onnxruntime", "onnxscript", "torch", "xgboost-cpu", "prophet", "scikit-learn")
+PARITY_WINDOWS = 400
+TEST_WINDOWS = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a run is asked for."""
+
+    recipe: str
+    data: tuple[Path, ...]
+    out: Path
+    step_seconds: int | None = None
+    """None: the step that most of the series have"""
+    seed: int = 0
+    windows: int | None = None
+    """of each series to learn from; None: as the recipe says"""
+    threads: int = 1
+    timezone: str = "UTC"
+    name: str = ""
+    """of the bundle; empty: the recipe's"""
+    licence: str = ""
+    search_minutes: float | None = None
+    """None: the recipe as it is"""
+    int8: bool = False
+    """whether learned weights are kept as int8"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a run."""
+
+    bundle: Bundle
+    comparison: Comparison
+    parity: Difference
+    fit: Mapping[str, float]
+    loaded: Loaded
+    cleaned: tuple[Cleaned, ...]
+    fold: Fold
+    interrupted: bool = False
+    """the fit was ended early: the best until then was judged and exported"""
+    found: Found | None = None
+    """by the search, where one was asked for"""
+    model: str = ""
+    """its name in the comparison"""
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """series that it has no forecast for, and why"""
+    forms: tuple[Form, ...] = ()
+    """the graph as it was learned and as int8, where that was asked for"""
+
+
+def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[], None] = unsaid) -> Outcome:
+    """Train, judge and export; the bundle lies in `order.out` when this returns, or nothing there has changed.
+
+    A first SIGINT during the fit or the search ends that with the best so far, after `interrupt_heard` was called; any
+    other raises KeyboardInterrupt. Raises OrderRefused before any work, DataError where no series can be used, and
+    RunFailed, ParityBroken, BundleInvalid or OSError where there is nothing to export, or no place for it.
+    """
+    recipe = RECIPES[order.recipe](Effort(order.threads))
+    _refuse(order)
+    progress("reading", 0.0)
+    data = hashes(order.data)
+    loaded, task = read(order.data, order.timezone, order.step_seconds)
+    windows = order.windows or recipe.windows
+    amount = Amount(task, lambda series: by_time(series, task, folds=1), windows, recipe.held_out)
+    (fold,) = split(loaded, amount)
+    if recipe.per_series:
+        _refuse_namesakes(fold, order.data)
+    cleaned = cleaned_of(fold, progress)
+    training = training_without_marked(fold, task, cleaned, windows, recipe.held_out, order.seed)
+    try:
+        naive_ones = naive_models(training)
+    except ValueError as error:
+        raise too_little(fold, cleaned, str(error), loaded, amount) from None
+    test = windows_of(fold.test, task, TEST_WINDOWS)
+    made_room(order.out)
+    found = _found(order, training, progress, interrupt_heard)
+    model = ((found and found.make) or recipe.make)(task)
+    fit, interrupted = _fitted(model, training, progress, interrupt_heard)
+    progress("judging", 0.0)
+    comparison, naive = _judged(model, naive_ones, training, test)
+    progress("exporting", 0.0)
+    graph = model.to_onnx()
+    some = np.arange(0, len(test), max(1, len(test) // PARITY_WINDOWS))
+    parity = checked(model, graph, test.take(some).past, order.seed)
+    forms: tuple[Form, ...] = ()
+    if order.int8:
+        graph, forms = _shrunk(model, graph, test, task, naive)
+    bundle = _bundle(order, task, model, graph, comparison, loaded, data)
+    failed = dict(getattr(model, "failed", {}))
+    record = {
+        **record_of(order.data, data, order.timezone, order.threads, order.seed, task, fold),
+        "left_out": [*map(str, loaded.refused), *map(str, fold.left_out), *comparison.left_out],
+        "findings": findings_of(cleaned),
+        "recipe": order.recipe,
+        "windows": order.windows,
+        "search": found and found.record,
+        "interrupted": interrupted,
+        "failed": failed,
+        "fit": {name: float(value) for name, value in fit.items()},
+        "parity": asdict(parity),
+        "scores": json.loads(comparison.summary.drop(columns=_TIMED).to_json(orient="records")),
+        "int8": order.int8,
+    }
+    _write(order.out, bundle, record)
+    progress("exporting", 1.0)
+    return Outcome(
+        bundle, comparison, parity, fit, loaded, cleaned, fold, interrupted, found, model.name, failed, forms
+    )
+
+
+def read(data: Sequence[Path], timezone: str, step_seconds: int | None) -> tuple[Loaded, Task]:
+    """The series that can be used, on one step, and the task on it.
+
+    Raises DataError, or OrderRefused for a step that no task has.
+    """
+    loaded = without_counters(load(data, timezone))
+    if not loaded.series:
+        raise DataError(f"no series can be used: {'; '.join(map(str, loaded.refused[:5]))}")
+    try:
+        task = task_for(step_seconds or usual_step(loaded.series))
+    except ValueError as error:
+        raise OrderRefused(str(error)) from None
+    return on_step(loaded, task.grid.step_seconds), task
+
+
+def cleaned_of(fold: Fold, progress: Progress) -> tuple[Cleaned, ...]:
+    """What a fit may see of each series of the fold, without what a fit must not learn."""
+    found = []
+    for place, series in enumerate(fold.seen):
+        progress("cleaning", place / len(fold.seen))
+        found.append(clean(series))
+    return tuple(found)
+
+
+def findings_of(cleaned: Sequence[Cleaned]) -> dict[str, list[dict[str, str]]]:
+    """What cleaning found, as a record keeps it: by series, in the order of time."""
+    return {one.name: [finding.record for finding in one.report] for one in cleaned if one.report}
+
+
+def training_without_marked(
+    fold: Fold, task: Task, cleaned: Sequence[Cleaned], windows: int, held_out: int, seed: int
+) -> Training:
+    """`training_of` the fold, without the windows that hold what cleaning marked."""
+    raw = training_of(fold, task, windows, held_out, seed)
+    kept = [without_marked(part, cleaned) for part in (raw.windows, raw.held_out)]
+    return Training(task, tuple(one.kept for one in cleaned), kept[0], kept[1], seed)
+
+
+def hashes(paths: Sequence[Path]) -> dict[Path, str]:
+    """SHA-256 of each file. Raises DataError for one that cannot be read."""
+    try:
+        return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+
+def record_of(
+    paths: Sequence[Path], data: Mapping[Path, str], timezone: str, threads: int, seed: int, task: Task, fold: Fold
+) -> dict[str, object]:
+    """What went into a run."""
+    return {
+        "data": {path.name: data[path] for path in paths},
+        "step_seconds": task.grid.step_seconds,
+        "seed": seed,
+        "threads": threads,
+        "timezone": timezone,
+        "headway": __version__,
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "series": [f"{part.series.system}/{part.series.name}" for part in fold.test],
+        "left_out": [str(one) for one in fold.left_out],
+    }
+
+
+def made_room(folder: Path) -> None:
+    """Make the folder that `folder` will lie in, and see that it can be written to. Raises OSError."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent):
+        pass
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _refuse(order: Order) -> None:
+    """What is known to be wrong before hours are spent."""
+    if order.search_minutes is not None and order.recipe not in SPACES:
+        raise OrderRefused(f"recipe {order.recipe!r} has nothing to search for; {', '.join(SPACES)} have")
+    name = order.name or order.recipe
+    try:
+        Task().manifest(name, "0")
+    except ValueError:
+        rule = "must be at most 63 of a-z, 0-9, '.', '_' and '-', the first a letter or digit"
+        raise OrderRefused(f"name {name!r}: {rule}") from None
+    if order.out.is_symlink():
+        raise OrderRefused(f"out {str(order.out)!r}: is a symbolic link; name the folder that it points to")
+    if order.out.exists() and not _ours(order.out):
+        raise OrderRefused(f"out {str(order.out)!r}: holds other things than a bundle, which would be lost")
+
+
+def _ours(folder: Path) -> bool:
+    """Nothing in it but what a run writes."""
+    return folder.is_dir() and {path.name for path in folder.iterdir()} <= {*FILES, RECORD}
+
+
+def _refuse_namesakes(fold: Fold, data: Sequence[Path]) -> None:
+    """Raises OrderRefused where two series would have the same trigger: what a bundle knows its series by."""
+    systems: dict[str, list[str]] = {}
+    for one in fold.seen:
+        systems.setdefault(_trigger(f"{one.system}/{one.name}"), []).append(one.system)
+    for trigger, among in systems.items():
+        if len(among) > 1:
+            files = ", ".join(path.name for path in data if system_of(path) in among)
+            rule = "its name alone tells a model made for certain series which it is; leave it out of all but one"
+            raise OrderRefused(f"series {trigger!r}: is in {files}: {rule}")
+
+
+def _found(order: Order, training: Training, progress: Progress, interrupt_heard: Callable[[], None]) -> Found | None:
+    if order.search_minutes is None:
+        return None
+    try:
+        with first_passed_on(progress, interrupt_heard) as (told, _):
+            return search(order.recipe, training, order.search_minutes, order.threads, told)
+    except ValueError as error:
+        raise RunFailed(f"{order.recipe}: cannot be searched for: {error}") from error
+
+
+def _fitted(
+    model: Model, training: Training, progress: Progress, interrupt_heard: Callable[[], None]
+) -> tuple[Mapping[str, float], bool]:
+    """(figures of the fit, whether it was ended early)."""
+    try:
+        with first_passed_on(progress, interrupt_heard) as (told, heard):
+            figures = model.fit(training, told)
+    except ValueError as error:
+        raise RunFailed(f"{model.name}: cannot be fitted: {error}") from error
+    return figures, heard.passed_on or bool(figures.get("interrupted"))
+
+
+def _judged(
+    model: Model, naive_ones: Sequence[Model], training: Training, test: Windows
+) -> tuple[Comparison, Mapping[str, Prediction]]:
+    """(the comparison with the naive models and, where it reads the grid, the bundle that ships; what these say)"""
+    judges = [*naive_ones, *filter(None, [shipped_for(training.task)])]
+    try:
+        naive = {one.name: one.predict_quantiles(test.past) for one in judges}
+        return compare(test, {**naive, model.name: model.predict_quantiles(test.past)}, training.task), naive
+    except ValueError as error:
+        raise RunFailed(f"{model.name}: cannot be judged: {error}") from error
+
+
+def _shrunk(
+    model: Model, graph: bytes, test: Windows, task: Task, naive: Mapping[str, Prediction]
+) -> tuple[bytes, tuple[Form, ...]]:
+    try:
+        return shrunk(model, graph, test, task, naive)
+    except ValueError as error:
+        raise RunFailed(f"int8: {error}") from error
+
+
+def _bundle(
+    order: Order,
+    task: Task,
+    model: Model,
+    graph: bytes,
+    comparison: Comparison,
+    loaded: Loaded,
+    data: Mapping[Path, str],
+) -> Bundle:
+    """Its version is the graph's checksum: what answers alike is called alike."""
+    told = {
+        "method": order.recipe,
+        "data": ", ".join(f"{path.name} {digest[:12]}" for path, digest in data.items()),
+        "code": f"headway {__version__}",
+        "seed": str(order.seed),
+    }
+    graph, series = served(graph, model.series)
+    try:
+        manifest = task.manifest(
+            order.name or order.recipe,
+            checksum(graph)[:8],
+            trained=told,
+            scores=_scores(comparison, model.name),
+            data_licence=order.licence,
+            series=tuple(map(_trigger, series)),
+        )
+    except ValueError as error:
+        raise RunFailed(f"{model.name}: has no manifest: {error}") from error
+    return bundle_of(graph, manifest, reference_cases(manifest, int(max(one.end for one in loaded.series))))
+
+
+def _trigger(name: str) -> str:
+    """system/series → namespace/name of the trigger: the series' own name where that has both."""
+    series = name.partition("/")[2]
+    return series if "/" in series else name
+
+
+def _scores(comparison: Comparison, model: str) -> dict[str, float]:
+    """Those that are known."""
+    row = comparison.summary.set_index("model").loc[model]
+    wanted = ("peak_loss", "peak_loss_at_level", "wql", "peak_coverage", "coverage")
+    told = {**{name: float(row[name]) for name in wanted}, "peak_loss_over_better_naive": float(row["median_ratio"])}
+    return {name: round(value, 6) for name, value in told.items() if isfinite(value)}
+
+
+def _write(out: Path, bundle: Bundle, record: Mapping[str, object]) -> None:
+    """The bundle and the record of the run in place of `out`, all or nothing."""
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+        made = Path(temporary, "bundle")
+        export(bundle, made)
+        (made / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+        replace_folder(made, out)
+
+
+_TIMED = ["fit_seconds", "inference_seconds", "size_bytes"]
+"""columns of the summary that differ from run to run, or are not measured here"""

@@ -1,0 +1,280 @@
+"""A ScaledObject as a replay takes it: what its trigger asks and aims at, and how KEDA and the HPA are set.
+
+Defaults are KEDA's; what a `behavior` leaves out has Kubernetes's (`GenerateHPAScaleUpRules` and
+`GenerateHPAScaleDownRules` in pkg/apis/autoscaling/v2/defaults.go).
+"""
+
+import math
+import re
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from scaler.commands import Usage
+from scaler.commands.check.rules.keys import strangers
+from scaler.commands.check.rules.metadata import KEDA_READS
+from scaler.errors import TriggerInvalid
+from scaler.manifest import FieldPath, ManifestError, ScaledObject, TriggerEntry, dotted_path, read_manifest
+from scaler.plan.hpa import DEFAULT_DOWN, DEFAULT_UP, Behavior, Direction, Hpa, PolicyType, RatePolicy, Select
+from scaler.trigger import Trigger, TriggerRules, parse_trigger
+from training.replay.simulation.scenario import Keda
+
+NO_SERVER = "http://no-server"
+"""stands where neither the trigger nor anybody else names one"""
+BEHAVIOR: FieldPath = ("spec", "advanced", "horizontalPodAutoscalerConfig", "behavior")
+MOST_WHOLE = 2**31 - 1
+"""Kubernetes has its numbers in 32 bits"""
+LONGEST_PERIOD_SECONDS = 1800
+LONGEST_WINDOW_SECONDS = 3600
+SHORT = reprlib.Repr()
+SHORT.maxstring = SHORT.maxother = 80
+Kind = TypeVar("Kind", bound=StrEnum)
+
+
+class MetricType(StrEnum):
+    """What KEDA lets the HPA make of a trigger's metric."""
+
+    AVERAGE = "AverageValue"
+    VALUE = "Value"
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """How a workload is scaled today."""
+
+    trigger: Trigger
+    """`server_address` is empty where nobody names one"""
+    hpa: Hpa
+    keda: Keda
+    scales_to_zero: bool
+    silence_is_zero: bool
+    """the trigger says in so many words that an empty answer means 0"""
+    by_value: bool
+    """metricType Value: the metric is divided by nothing, it should say how much each replica has"""
+    notes: tuple[str, ...]
+    """what of the ScaledObject is not replayed"""
+    scaler_address: str = ""
+    """of the trigger of Headway that is there already"""
+
+    @property
+    def name(self) -> str:
+        return f"{self.trigger.namespace}/{self.trigger.name}"
+
+
+def read_scaling(path: Path, name: str, threshold: float | None) -> Scaling:
+    """The ScaledObject `name` (namespace/name, or empty where there is one) of a file. Raises Usage.
+
+    threshold: counts instead of the trigger's. A trigger that names no server has an empty one.
+    """
+    try:
+        manifest = read_manifest(path.read_text(encoding="utf-8"))
+        scaled = _named(manifest.objects, name)
+        return _Reader(scaled).scaling(threshold)
+    except (OSError, UnicodeDecodeError, ManifestError, _Wrong) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise Usage(f"--scaledobject {str(path)!r}: {reason}") from None
+
+
+class _Wrong(Exception):
+    """What in the file cannot be replayed; the text names the field, its value and the rule."""
+
+
+def _named(objects: Sequence[ScaledObject], name: str) -> ScaledObject:
+    found = [one for one in objects if one.kind == "ScaledObject"]
+    if not found:
+        raise _Wrong("there is no ScaledObject in it")
+    if name:
+        found = [one for one in found if name in (f"{one.namespace}/{one.name}", one.name)]
+    if len(found) == 1:
+        return found[0]
+    there = ", ".join(f"{one.namespace}/{one.name}" for one in objects if one.kind == "ScaledObject")
+    raise _Wrong(f"--series {name!r}: must be one of {there}" if name else f"which one? give --series, one of {there}")
+
+
+def _ask_the_same(one: TriggerEntry, other: TriggerEntry) -> bool:
+    return "query" in one.metadata and one.metadata["query"] == other.metadata.get("query")
+
+
+class _Reader:
+    """Reads one ScaledObject; whatever is wrong is told with its line."""
+
+    def __init__(self, scaled: ScaledObject) -> None:
+        self._scaled = scaled
+
+    def scaling(self, threshold: float | None) -> Scaling:
+        entry = self._chosen()
+        trigger = self._trigger(entry, threshold)
+        least = self._whole(("spec", "minReplicaCount"), 0, 0)
+        most = self._whole(("spec", "maxReplicaCount"), 100, 1)
+        if most < max(1, least):
+            raise self._wrong(("spec", "maxReplicaCount"), most, f"must not be below minReplicaCount, {least}")
+        idle = self._whole(("spec", "idleReplicaCount"), least, 0)
+        if idle and "idleReplicaCount" in self._scaled.spec:
+            raise self._wrong(("spec", "idleReplicaCount"), idle, "KEDA has only 0")
+        polling = self._whole(("spec", "pollingInterval"), 30, 1)
+        cooldown = self._whole(("spec", "cooldownPeriod"), 300, 0)
+        return Scaling(
+            trigger=trigger,
+            hpa=self._hpa(max(1, least), most),
+            keda=Keda(float(polling), float(cooldown), trigger.activation_threshold),
+            scales_to_zero=idle == 0,
+            silence_is_zero=entry.metadata.get("ignoreNullValues") == "true",
+            by_value=self._one_of((*entry.path, "metricType"), MetricType, MetricType.AVERAGE) is MetricType.VALUE,
+            notes=tuple(self._left_out(entry)),
+            scaler_address=next((str(one.metadata.get("scalerAddress", "")) for one in self._scaled.our_triggers), ""),
+        )
+
+    def _chosen(self) -> TriggerEntry:
+        """The trigger that scales today: KEDA's own; ours where there is no other, or where it asks the same."""
+        ours = self._scaled.our_triggers
+        found = [one for one in self._scaled.prometheus_triggers if not one.reads_plan]
+        if ours:
+            found = [one for one in found if any(_ask_the_same(one, other) for other in ours)] or list(ours)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            told = "; ".join(f"trigger {one.index}: {one.metadata.get('query', '')}" for one in found)
+            raise _Wrong(f"{len(found)} triggers ask Prometheus, a replay judges one: leave the others out ({told})")
+        if self._scaled.plan_readers:
+            raise _Wrong("its trigger reads what Headway plans, which is no demand: give --query instead")
+        raise self._wrong(
+            ("spec", "triggers"), [one.kind for one in self._scaled.triggers], "no trigger in it asks Prometheus"
+        )
+
+    def _trigger(self, entry: TriggerEntry, threshold: float | None) -> Trigger:
+        """As KEDA (or, of ours, the scaler) reads it."""
+        known = (*KEDA_READS, "activationThreshold")
+        given = {key: text for key, text in entry.metadata.items() if entry.ours or key in known}
+        if threshold is not None:
+            given = {key: text for key, text in given.items() if key.removesuffix("FromEnv") != "threshold"}
+            given["threshold"] = f"{threshold:.12g}"
+        rules = TriggerRules(NO_SERVER, ("*",))
+        try:
+            trigger = parse_trigger(self._scaled.namespace, self._scaled.name, given, rules)
+        except TriggerInvalid as invalid:
+            line = self._scaled.line((*entry.path, "metadata"))
+            raise _Wrong(f"line {line}: trigger {entry.index}: {'; '.join(map(str, invalid.faults))}") from None
+        zones = [one.metadata.get("timezone") for one in self._scaled.our_triggers if _ask_the_same(one, entry)]
+        address = "" if trigger.server_address == NO_SERVER else trigger.server_address
+        return replace(trigger, server_address=address, timezone=next(filter(None, zones), trigger.timezone))
+
+    def _left_out(self, chosen: TriggerEntry) -> list[str]:
+        told = []
+        if chosen.ours:
+            told.append("its trigger is Headway's already: today is a reactive trigger with its query and threshold")
+        others = [one for one in self._scaled.triggers if one is not chosen and not _ask_the_same(one, chosen)]
+        if others:
+            kinds = ", ".join(sorted({one.kind for one in others}))
+            told.append(f"its other triggers ({kinds}) are not replayed: the HPA follows the largest of all")
+        if self._scaled.section("advanced", "scalingModifiers"):
+            told.append("its scalingModifiers are not replayed: the trigger is taken as if it stood alone")
+        if chosen.fields.get("useCachedMetrics") is True:
+            told.append("useCachedMetrics is not replayed: what the HPA sees is up to pollingInterval older")
+        return [*told, *self._strangers()]
+
+    def _strangers(self) -> Iterator[str]:
+        """Keys that a slip of the pen may have made: what they were meant to set has its default.
+
+        In `behavior` that would be another HPA than the one in the file, which is refused.
+        """
+        for one in strangers(self._scaled):
+            if one.path[: len(BEHAVIOR)] == BEHAVIOR:
+                raise self._wrong(one.path, one.value, f"Kubernetes knows only {', '.join(sorted(one.known))}")
+            yield f"{self._told(one.path, one.value)}: is not replayed, KEDA knows no such key"
+
+    def _hpa(self, least: int, most: int) -> Hpa:
+        path = BEHAVIOR
+        section = self._section(path)
+        if not section:
+            return Hpa(min_replicas=least, max_replicas=most)
+        plain = Hpa()
+        return Hpa(
+            min_replicas=least,
+            max_replicas=most,
+            tolerance_up=self._tolerance((*path, "scaleUp", "tolerance"), plain.tolerance_up),
+            tolerance_down=self._tolerance((*path, "scaleDown", "tolerance"), plain.tolerance_down),
+            behavior=Behavior(
+                self._direction((*path, "scaleUp"), DEFAULT_UP), self._direction((*path, "scaleDown"), DEFAULT_DOWN)
+            ),
+        )
+
+    def _direction(self, path: FieldPath, default: Direction) -> Direction:
+        section = self._section(path)
+        window = self._whole(
+            (*path, "stabilizationWindowSeconds"), int(default.stabilization_seconds), 0, LONGEST_WINDOW_SECONDS
+        )
+        found = section.get("policies")
+        policies = default.policies
+        if found is not None:
+            if not isinstance(found, list) or not found:
+                raise self._wrong((*path, "policies"), found, "must be a list of policies, at least one")
+            policies = tuple(self._policy((*path, "policies", index)) for index in range(len(found)))
+        return Direction(float(window), policies, self._one_of((*path, "selectPolicy"), Select, default.select))
+
+    def _policy(self, path: FieldPath) -> RatePolicy:
+        return RatePolicy(
+            self._one_of((*path, "type"), PolicyType),
+            self._whole((*path, "value"), None, 1),
+            float(self._whole((*path, "periodSeconds"), None, 1, LONGEST_PERIOD_SECONDS)),
+        )
+
+    def _whole(self, path: FieldPath, default: int | None, least: int, most: int = MOST_WHOLE) -> int:
+        found = self._at(path)
+        if found is None and default is not None:
+            return default
+        if not isinstance(found, int) or isinstance(found, bool) or not least <= found <= most:
+            raise self._wrong(path, found, f"must be a whole number from {least} to {most}")
+        return found
+
+    def _tolerance(self, path: FieldPath, default: float) -> float:
+        """A quantity of Kubernetes, as 0.05 or 50m."""
+        found = self._at(path)
+        if found is None:
+            return default
+        number = re.fullmatch(r"(\d*\.?\d+(?:[eE][+-]?\d+)?)(m?)", str(found))
+        tolerance = float(number[1]) / (1000 if number[2] else 1) if number else math.inf
+        if not tolerance < math.inf or isinstance(found, bool):
+            raise self._wrong(path, found, "must be a quantity as 0.05 or 50m")
+        return tolerance
+
+    def _one_of(self, path: FieldPath, kind: type[Kind], default: Kind | None = None) -> Kind:
+        found = self._at(path)
+        if found is None and default is not None:
+            return default
+        if found not in [one.value for one in kind]:
+            raise self._wrong(path, found, f"must be one of {', '.join(kind)}")
+        return kind(found)
+
+    def _section(self, path: FieldPath) -> Mapping[str, Any]:
+        found = self._at(path)
+        if found is None:
+            return {}
+        if not isinstance(found, Mapping):
+            raise self._wrong(path, found, "must be a mapping")
+        return found
+
+    def _at(self, path: FieldPath) -> Any:
+        """What stands there; None for nothing."""
+        here: Any = {"spec": self._scaled.spec}
+        for depth, step in enumerate(path):
+            if isinstance(step, int):
+                here = here[step]
+            elif isinstance(here, Mapping):
+                here = here.get(step)
+            elif here is None:
+                return None
+            else:
+                raise self._wrong(path[:depth], here, "must be a mapping")
+        return here
+
+    def _wrong(self, path: FieldPath, found: object, rule: str) -> _Wrong:
+        return _Wrong(f"{self._told(path, found)}: {rule}")
+
+    def _told(self, path: FieldPath, found: object) -> str:
+        """Line, field and value; nothing in it that moves a terminal's cursor."""
+        name = dotted_path(path)
+        field = name if name.isprintable() else repr(name)
+        return f"line {self._scaled.line(path)}: {field}={SHORT.repr(found)}"

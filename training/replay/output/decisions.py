@@ -1,0 +1,112 @@
+"""Every decision of every policy at every sync of the HPA on the judged days, as CSV.
+
+Enough to compute the scores again with another simulator, or by hand from `capacity`: a sync's unserved demand is what
+`demand` exceeds `capacity` by, times 15 s; its replica-hours are `replicas_asked` / 240.
+
+The file appears when it is complete; the same replay gives the same bytes.
+"""
+
+import csv
+import gzip
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from training.files import appearing
+from training.models import Progress, silent
+from training.replay.simulation.demand import Moments
+from training.replay.simulation.forecasts import Forecasts
+from training.replay.simulation.loop import replay
+from training.replay.simulation.policy import Answer, Policy
+from training.replay.simulation.scenario import World
+from training.replay.verdict.candidates import Entry, Given
+
+COLUMNS = (
+    "series", "time", "policy", "demand", "observed", "metric", "target",
+    "replicas_asked", "replicas_ready", "capacity", "reasons",
+)  # fmt: skip
+DIGITS = 10
+
+
+class _Heard:
+    """A policy whose answers are kept."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.name = policy.name
+        self.answers: list[Answer] = []
+        self._policy = policy
+
+    def answer(self, k: int, replicas: int) -> Answer:
+        """The policy's own; of a tick that is asked about again, the last counts."""
+        answer = self._policy.answer(k, replicas)
+        del self.answers[k:]
+        self.answers.append(answer)
+        return answer
+
+
+def write_decisions(
+    world: World, entries: Iterable[Entry], forecasts: Forecasts, path: Path, progress: Progress = silent
+) -> None:
+    """The CSV at `path`, packed where its name ends in `.gz`. One policy after the other is run, and then forgotten.
+
+    Columns: `time` of the sync (ISO 8601, UTC), `demand` in the mean from then until the next sync (empty where it is
+    not on record: such syncs count for nothing), `observed`: what a metric server says then, `metric` and `target` as
+    the policy gave them to the HPA (joined by `;` where there are several, empty for an error), replicas asked for at
+    the sync, replicas ready and mean `capacity` of those until the next sync, and the reasons, joined by ` | `.
+    """
+    every = list(entries)
+    given = Given(world, forecasts)
+    shared = list(zip(_times(world), _texts(world.demand_K), _texts(world.seen_K), strict=True))
+    with _opened(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for done, entry in enumerate(every, 1):
+            policy = _Heard(entry.made(given))
+            writer.writerows(_rows(world, policy, entry.name, shared))
+            progress("writing decisions", done / len(every))
+
+
+def _rows(
+    world: World, policy: _Heard, name: str, shared: Iterable[tuple[str, str, str]]
+) -> Iterator[tuple[object, ...]]:
+    run = replay(world, policy)
+    series = world.demand.series.name
+    did = zip(policy.answers, run.asked_K.tolist(), run.ready_K.tolist(), _texts(run.capacity_K), strict=True)
+    for (moment, demand, observed), (answer, asked, ready, capacity) in zip(shared, did, strict=True):
+        yield (
+            series, moment, name, demand, observed,
+            ";".join("" if one.value is None else _text(one.value) for one in answer.metrics),
+            ";".join(_text(one.target) for one in answer.metrics),
+            asked, ready, capacity, " | ".join(map(str, answer.reasons)),
+        )  # fmt: skip
+
+
+def _times(world: World) -> list[str]:
+    moments = np.rint(world.sync_K * 1000).astype("datetime64[ms]")
+    return [f"{text}Z" for text in np.datetime_as_string(moments, unit="ms").tolist()]
+
+
+def _texts(values: Moments) -> list[str]:
+    return [_text(value) for value in values.tolist()]
+
+
+def _text(value: float) -> str:
+    """Empty for what is not known."""
+    return f"{value:.{DIGITS}g}" if value == value else ""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    """The file to write, packed where its name says so."""
+    with appearing(path) as draft, draft.open("wb") as raw:
+        if not path.name.endswith(".gz"):
+            with io.TextIOWrapper(raw, encoding="utf-8", newline="") as plain:
+                yield plain
+            return
+        packed = gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0)
+        with packed, io.TextIOWrapper(packed, encoding="utf-8", newline="") as text:
+            yield text

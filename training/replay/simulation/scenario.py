@@ -1,0 +1,102 @@
+"""One period of one series with its cluster: what all policies of a replay share.
+
+Time goes in ticks of the HPA's sync period. At `refresh_K` the scaler looks and answers, half a tick later the HPA asks
+(nobody aligns the two; half a tick is the mean), and from then on demand comes until the next sync.
+
+Axes: K ticks.
+"""
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from scaler.plan.hold import RECENT_SECONDS
+from scaler.plan.hpa import SYNC_SECONDS, Hpa
+from training.replay.simulation.demand import Demand, Moments, Observing
+from training.replay.simulation.start_up import Constant, StartUp
+
+
+@dataclass(frozen=True, slots=True)
+class Keda:
+    """What KEDA does besides the HPA: it scales from zero when it polls, and to zero after the cooldown."""
+
+    polling_seconds: float = 30.0
+    cooldown_seconds: float = 300.0
+    activation_threshold: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The workload: what it needs, and how it is scaled today."""
+
+    threshold: float
+    """demand per replica that today's trigger aims at"""
+    capacity: float
+    """demand that one replica carries"""
+    start_up: StartUp = Constant(90.0)  # noqa: RUF009  frozen
+    hpa: Hpa = field(default_factory=Hpa)
+    scales_to_zero: bool = False
+    keda: Keda = field(default_factory=Keda)
+    observing: Observing = field(default_factory=Observing)
+    patience_seconds: float = 30.0
+    """how long demand beyond the capacity waits before it goes away"""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """[begin, end) in seconds since the epoch, whole minutes."""
+
+    begin: float
+    end: float
+
+    @property
+    def days(self) -> float:
+        return (self.end - self.begin) / 86_400
+
+
+class World:
+    """`span` of a series under a setting. All arrays are [K], one value per tick."""
+
+    def __init__(self, demand: Demand, setting: Setting, span: Span) -> None:
+        self.demand = demand
+        self.setting = setting
+        self.span = span
+        count = math.floor((span.end - span.begin) / SYNC_SECONDS)
+        self.refresh_K: Moments = span.begin + SYNC_SECONDS * np.arange(count, dtype=np.float64)
+        self.sync_K: Moments = self.refresh_K + SYNC_SECONDS / 2
+        self.demand_K = demand.mean(self.sync_K, self.sync_K + SYNC_SECONDS)
+        """what comes from each sync until the next; NaN where that is not on record"""
+
+    def __len__(self) -> int:
+        return len(self.sync_K)
+
+    @cached_property
+    def seen_K(self) -> Moments:
+        """What a metric server answers at each sync; NaN where it has nothing."""
+        return self.demand.observed(self.sync_K, self.setting.observing)
+
+    @cached_property
+    def refreshed(self) -> "Refreshed":
+        """What the scaler knew of the demand at each refresh."""
+        back = np.arange(math.ceil((self.span.begin - self.demand.start) / SYNC_SECONDS) + 1, 0, -1)
+        before = self.span.begin - SYNC_SECONDS * back
+        at = np.concatenate([before, self.refresh_K])
+        seen = pd.Series(self.demand.observed(at, self.setting.observing).astype(np.float32).astype(np.float64))
+        ticks = round(RECENT_SECONDS / SYNC_SECONDS)
+        known_at = pd.Series(np.where(seen.notna(), at, np.nan)).ffill()
+        found = (known_at, seen.ffill(), seen.rolling(ticks, min_periods=1).max(), seen.cummax())
+        return Refreshed(*(one.ffill().to_numpy()[len(before) :] for one in found))
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """See `scaler.series.Observation`: the newest known demand, NaN before there was any. All [K]."""
+
+    at_K: Moments
+    value_K: Moments
+    recent_peak_K: Moments
+    history_peak_K: Moments

@@ -1,0 +1,440 @@
+"""Would switching it on have paid? Settings are searched on the first part of the history, and judged on the rest.
+
+The toughest rival is a reactive trigger with a lower target, so everything is held against the front of those, at equal
+service and at equal cost, with paired bootstrap intervals over days.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+from scaler.forecast.onnx_forecaster import OnnxForecaster
+from scaler.trigger import Trigger
+from training.models import Progress, silent
+from training.replay.simulation.demand import Demand
+from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
+from training.replay.simulation.scenario import Setting, Span, World
+from training.replay.verdict import candidates
+from training.replay.verdict.candidates import Entry, HeadwayEntry, OracleEntry, Ran, ReactiveEntry, RivalEntry, run_all
+from training.replay.verdict.pareto import LEAST_UNSERVED, Interval, over_days
+from training.replay.verdict.score import Price, Scores
+from training.replay.verdict.slo import Slo
+
+SEARCHED = 0.5
+"""share of the span on which settings are chosen"""
+TODAY, DEFAULT, TUNED, TUNED_REACTIVE, ORACLE = "today", "headway", "headway, tuned", "reactive, tuned", "oracle"
+KEPT_AHEAD_SECONDS = 3600.0
+FEWEST_DAYS = 3.0
+"""judged: with fewer, an interval over days says nothing"""
+DEARER = 1.02
+"""so many times the cost of a reactive trigger of equal service is no gain and no loss"""
+WELL_SERVED = 1e-3
+"""unserved: who leaves more than this today needs better service more than a smaller bill"""
+GOOD_ENOUGH = 1e-4
+"""unserved: without an SLO, who leaves less than this is chosen by cost"""
+NOISE = 1e-6
+"""of a ratio: rounding"""
+SHOWN = 1e-3
+"""of a share: the first digit that is written"""
+MOSTLY_KNOWN = 0.5
+"""of the draws of days: where fewer can be compared, an interval over them says nothing"""
+
+
+class Verdict(StrEnum):
+    ENABLE = "enable"
+    WITH_SETTINGS = "enable with these settings"
+    DO_NOT = "do not enable"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is to be judged. jobs: cores. every_seconds: how often a forecast is made,
+    and a plan; in between where demand rises above the plan."""
+
+    demand: Demand
+    setting: Setting
+    span: Span
+    query: str
+    slo: Slo | None = None
+    price: Price = field(default_factory=Price)
+    every_seconds: float = 60.0
+    jobs: int = 1
+    cache: Path | None = None
+    excluded: tuple[Span, ...] = ()
+    """stretches without a record: nothing is counted there"""
+    scaler_address: str = ""
+    """of the trigger of Headway that is there already; empty where there is none"""
+    today: Trigger | None = None
+    """today's trigger, where there is one: its server, tenant and the like are kept"""
+    notes: tuple[str, ...] = ()
+    """what whoever reads the verdict should know of the data"""
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """A candidate against the front of reactive triggers on the judged days.
+
+    saved: share of the replica-hours of a reactive trigger of equal service that it does without. unserved: over that
+    of a reactive trigger of equal cost. NaN where the front does not reach.
+    """
+
+    saved: Interval
+    unserved: Interval
+
+    @property
+    def wins(self) -> bool:
+        """It is better beyond doubt in one of them, and worse in none."""
+        better = (is_told(self.saved) and self.saved.low > NOISE) or (
+            is_told(self.unserved) and self.unserved.high < 1 - NOISE
+        )
+        return better and not self.loses
+
+    @property
+    def loses(self) -> bool:
+        return (is_told(self.saved) and self.saved.high < 1 - DEARER) or (
+            is_told(self.unserved) and self.unserved.low > 1 + NOISE
+        )
+
+
+def is_told(found: Interval) -> bool:
+    """Whether the front reaches, on these days and on most draws of them."""
+    return math.isfinite(found.value) and found.known >= MOSTLY_KNOWN
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of a case."""
+
+    case: Case
+    world: World
+    """of the judged days"""
+    searched: Span
+    model: str
+    verdict: Verdict
+    why: tuple[str, ...]
+    trigger: Trigger
+    """what to switch on, if anything: the tuned one where the verdict names it, else the default"""
+    ran: dict[str, Ran]
+    """on the judged days, by name: today, headway (as it comes and tuned), reactive tuned, oracle, rivals"""
+    reactive_front: tuple[Ran, ...]
+    headway_front: tuple[Ran, ...]
+    against: dict[str, Against]
+    """by name of the candidate"""
+    gap_closed: float
+    """of the recommended trigger, see `gap_closed`"""
+
+
+def judge(case: Case, forecaster: OnnxForecaster, progress: Progress = silent) -> Judged:
+    """Search, judge, and say it in words. The same case gives the same result."""
+    first, rest = parts(case.span, case.excluded)
+    default = default_of(case)
+    forecasts = forecasts_for(case, forecaster, progress)
+    best, best_reactive = _searched(case, World(case.demand, case.setting, first), forecasts, default, progress)
+    tuned, tuned_reactive = _trigger(best.entry), _target(best_reactive.entry)
+    world = World(case.demand, case.setting, rest)
+    ran = _all(case, world, forecasts, default, tuned, tuned_reactive, progress)
+    judged = _judged(case, world, first, forecaster.model, ran, default, tuned)
+    return replace(judged, why=(*judged.why, *_about_search(best, best_reactive, case.slo)))
+
+
+def default_of(case: Case) -> Trigger:
+    """Headway with nothing tuned."""
+    return candidates.trigger_of(case.setting, case.query, case.demand.series.timezone, case.today)
+
+
+def forecasts_for(case: Case, forecaster: OnnxForecaster, progress: Progress = silent) -> Forecasts:
+    """What the case is judged with: out of its cache, or made."""
+    issues = Issues(case.span, case.every_seconds, _ahead(default_of(case)), case.jobs)
+    return forecasts_of(case.demand, forecaster, case.setting.observing, issues, case.cache, progress)
+
+
+def parts(span: Span, excluded: Sequence[Span] = ()) -> tuple[Span, Span]:
+    """(to search on, to judge on): halves of what is on record, cut at a whole minute. excluded: in order."""
+    recorded = span.end - span.begin - sum(gap.end - gap.begin for gap in excluded)
+    middle = span.begin + recorded * SEARCHED // 60 * 60
+    for gap in excluded:
+        if gap.begin <= middle:
+            middle += gap.end - gap.begin
+    return Span(span.begin, middle), Span(middle, span.end)
+
+
+def _ahead(trigger: Trigger) -> float:
+    """How far forecasts are kept: the longest lead that is tried, and the longest hold after it."""
+    return max(KEPT_AHEAD_SECONDS, 2 * trigger.lead_time_seconds + 2 * 1800.0)
+
+
+def _searched(case: Case, world: World, forecasts: Forecasts, default: Trigger, progress: Progress) -> tuple[Ran, Ran]:
+    """(the best trigger, the best reactive target) on these days."""
+    setting = case.setting
+    entries: list[Entry] = [
+        ReactiveEntry(setting.threshold, TODAY),
+        *candidates.reactive_front(setting),
+        *candidates.headway_front(setting, default),
+    ]
+    found = run_all(world, forecasts, entries, case.price, case.jobs, progress, "searching")
+    today = found[0].scores
+    reactive = cheapest([one for one in found if isinstance(one.entry, ReactiveEntry)], today, case.slo)
+    best = cheapest([one for one in found if isinstance(one.entry, HeadwayEntry)], today, case.slo)
+    more = run_all(
+        world,
+        forecasts,
+        candidates.neighbours(setting, _trigger(best.entry)),
+        case.price,
+        case.jobs,
+        progress,
+        "searching nearby",
+    )
+    return cheapest([best, *more], today, case.slo), reactive
+
+
+def _about_search(best: Ran, reactive: Ran, wanted: Slo | None) -> list[str]:
+    """What the searched days say of the SLO."""
+    if wanted is None:
+        return []
+    return [f"{name}: {wanted.about_search(ran.scores)}" for name, ran in ((TUNED, best), (TUNED_REACTIVE, reactive))]
+
+
+def cheapest(ran: Sequence[Ran], today: Scores, wanted: Slo | None) -> Ran:
+    """The cheapest that serves as it must.
+
+    The SLO must be likely to hold on other days like these; where it is for none, it must hold on these. Without one
+    it is to serve no worse than today's trigger for no more than that costs, and of those that do the best service
+    counts first, down to a share that is good enough. Where none does, the cheapest that serves no worse, and at last
+    the one that is short, or without an SLO leaves demand unserved, least.
+    """
+
+    def cost(one: Ran) -> tuple[float, float]:
+        return bill(one.scores), one.scores.unserved_share
+
+    good = [one for one in ran if _serves(one.scores, today, wanted)]
+    if wanted:
+        good = [one for one in good if wanted.is_likely(one.scores)] or good
+    if not good:
+        return min(ran, key=lambda one: (one.scores.short_minutes if wanted else 0.0, *reversed(cost(one))))
+    affordable = [one for one in good if bill(one.scores) <= DEARER * bill(today)]
+    if wanted or not affordable:
+        return min(good, key=cost)
+    return min(affordable, key=lambda one: (max(one.scores.unserved_share, GOOD_ENOUGH), *cost(one)))
+
+
+def bill(scores: Scores) -> float:
+    """What it costs: by whole nodes where these are paid for, else by replica-hours."""
+    return scores.money or scores.replica_hours
+
+
+def _trigger(entry: Entry) -> Trigger:
+    assert isinstance(entry, HeadwayEntry)
+    return entry.trigger
+
+
+def _target(entry: Entry) -> float:
+    assert isinstance(entry, ReactiveEntry)
+    return entry.target
+
+
+def _all(
+    case: Case,
+    world: World,
+    forecasts: Forecasts,
+    default: Trigger,
+    tuned: Trigger,
+    tuned_reactive: float,
+    progress: Progress,
+) -> list[Ran]:
+    entries: list[Entry] = [
+        ReactiveEntry(case.setting.threshold, TODAY),
+        HeadwayEntry(default, DEFAULT),
+        HeadwayEntry(tuned, TUNED),
+        ReactiveEntry(tuned_reactive, TUNED_REACTIVE),
+        OracleEntry(ORACLE),
+        *(RivalEntry(name) for name in candidates.RIVALS),
+        *candidates.reactive_front(case.setting),
+        *candidates.headway_front(case.setting, default),
+    ]
+    return run_all(world, forecasts, entries, case.price, case.jobs, progress, "judging")
+
+
+def _judged(
+    case: Case, world: World, searched: Span, model: str, found: list[Ran], default: Trigger, tuned: Trigger
+) -> Judged:
+    fronts = len(candidates.reactive_front(case.setting)), len(candidates.headway_front(case.setting, default))
+    single = len(found) - sum(fronts)
+    ran = {one.entry.name: one for one in found[:single]}
+    reactive, headway = tuple(found[single : single + fronts[0]]), tuple(found[single + fronts[0] :])
+    among = [one.scores for one in (*reactive, ran[TODAY], ran[TUNED_REACTIVE])]
+    against = {name: held_against(ran[name].scores, among, case.setting.seed) for name in (DEFAULT, TUNED)}
+    verdict, why = verdict_of(ran, against, case)
+    trigger = tuned if verdict is Verdict.WITH_SETTINGS else default
+    chosen = ran[TUNED if verdict is Verdict.WITH_SETTINGS else DEFAULT]
+    return Judged(
+        case,
+        world,
+        searched,
+        model,
+        verdict,
+        why,
+        trigger,
+        ran,
+        reactive,
+        headway,
+        against,
+        gap_closed(against[chosen.entry.name].unserved, chosen.scores, ran[ORACLE].scores),
+    )
+
+
+def held_against(candidate: Scores, reactive: Sequence[Scores], seed: int = 0) -> Against:
+    """The candidate against the front of these reactive triggers, on the same days."""
+    saved = over_days(
+        lambda mine, theirs: 1 - mine.cost_P[0] / theirs.cost_at(mine.unserved_P[0]), [candidate], reactive, seed
+    )
+    unserved = over_days(
+        lambda mine, theirs: mine.unserved_P[0] / theirs.unserved_at(mine.cost_P[0]), [candidate], reactive, seed
+    )
+    return Against(saved, unserved)
+
+
+def gap_closed(unserved: Interval, candidate: Scores, oracle: Scores) -> float:
+    """Share of the way from a reactive trigger of the candidate's cost to perfect foresight, in unserved demand.
+
+    unserved: the candidate's, over that of the reactive trigger. NaN where no such trigger is known, or there is no
+    gap.
+    """
+    mine, least = (max(one.unserved_share, LEAST_UNSERVED) for one in (candidate, oracle))
+    reactive = mine / unserved.value
+    return (reactive - mine) / (reactive - least) if reactive > least else math.nan
+
+
+def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tuple[Verdict, tuple[str, ...]]:
+    """The verdict, and a sentence for each reason.
+
+    The default is recommended where it wins for no more than today's cost, or, without an SLO, at any cost where
+    today's trigger serves badly; then the tuned trigger where it wins and is another one; then the default at any cost.
+    With an SLO nothing is recommended that costs more than a reactive trigger that holds it. The reasons tell the cost.
+    """
+    today = ran[TODAY].scores
+    if round(today.days, 1) < FEWEST_DAYS:
+        few = f"only {today.days:.1f} days are judged, {FEWEST_DAYS:g} are needed: what they show may be chance"
+        return Verdict.DO_NOT, (few, *_why_not(ran, against, case))
+    is_bad = case.slo is None and today.unserved_share > WELL_SERVED
+    most = math.inf if is_bad else DEARER * bill(today)
+    limit = _most_for_the_slo(ran, case)
+    choices = (
+        (DEFAULT, Verdict.ENABLE, min(most, limit)),
+        (TUNED, Verdict.WITH_SETTINGS, limit),
+        (DEFAULT, Verdict.ENABLE, limit),
+    )
+    for name, verdict, affordable in choices:
+        found = ran[name].scores
+        is_new = name == DEFAULT or not _found_the_default(ran)
+        if is_new and against[name].wins and _serves(found, today, case.slo) and bill(found) <= affordable:
+            return verdict, (
+                f"{name}: {_compared(found, today)}",
+                *_equal(against[name], found),
+                *_about_slo(found, case.slo),
+            )
+    return Verdict.DO_NOT, _why_not(ran, against, case)
+
+
+def _most_for_the_slo(ran: dict[str, Ran], case: Case) -> float:
+    """What holding the SLO may cost: no more than with today's trigger or the tuned reactive one, where these do."""
+    if case.slo is None:
+        return math.inf
+    bills = [bill(ran[name].scores) for name in (TODAY, TUNED_REACTIVE) if case.slo.holds(ran[name].scores)]
+    return DEARER * min(bills, default=math.inf)
+
+
+def _found_the_default(ran: dict[str, Ran]) -> bool:
+    """Whether the search ended where it began."""
+    default, tuned = (ran[name].entry for name in (DEFAULT, TUNED))
+    return isinstance(default, HeadwayEntry) and isinstance(tuned, HeadwayEntry) and default.trigger == tuned.trigger
+
+
+def _serves(found: Scores, today: Scores, wanted: Slo | None) -> bool:
+    return wanted.holds(found) if wanted else found.unserved_share <= today.unserved_share
+
+
+def _compared(found: Scores, today: Scores) -> str:
+    cost = found.replica_hours / today.replica_hours - 1 if today.replica_hours else math.nan
+    money = ""
+    if found.money > 0 < today.money and abs(found.money / today.money - 1 - cost) > SHOWN:
+        money = f" ({found.money / today.money - 1:+.1%} of the bill, in whole nodes)".replace("-", "−")
+    return (
+        f"{abs(cost):.1%} {'more' if cost > 0 else 'fewer'} replica-hours than today's trigger{money}, "
+        f"{found.unserved_share:.3%} of the demand unserved instead of {today.unserved_share:.3%}, "
+        f"{found.short_minutes_per_week:.0f} short minutes a week instead of {today.short_minutes_per_week:.0f}"
+    )
+
+
+def _equal(against: Against, found: Scores) -> list[str]:
+    told = []
+    least = "at least " if found.unserved_share <= LEAST_UNSERVED else ""
+    if is_told(against.saved) and max(abs(against.saved.low), abs(against.saved.high)) > NOISE:
+        shown = signed_up(against.saved)
+        told.append(
+            f"{saved_text(against.saved)} than a reactive trigger that serves as well "
+            f"(90% interval {_percent(shown.low)} to {_percent(shown.high)})"
+        )
+    if is_told(against.unserved):
+        low, high = (_times(1 / ratio) for ratio in (against.unserved.high, against.unserved.low))
+        told.append(
+            f"a reactive trigger of equal cost leaves {_as_much(1 / against.unserved.value, least)} unserved "
+            f"(90% interval {low} to {high})"
+        )
+    if not is_told(against.saved) and not is_told(against.unserved):
+        told.append("no reactive trigger that was tried costs as much or serves alike, or a cheaper one leaves nothing")
+    return told
+
+
+def saved_text(saved: Interval) -> str:
+    """5% fewer replica-hours."""
+    return f"{abs(saved.value):.1%} {'fewer' if saved.value >= 0 else 'more'} replica-hours"
+
+
+def signed_up(saved: Interval) -> Interval:
+    """The interval of what `saved_text` says: what is lost counts upwards where more is lost than saved."""
+    return saved if saved.value >= 0 else replace(saved, value=-saved.value, low=-saved.high, high=-saved.low)
+
+
+def _percent(share: float) -> str:
+    return f"{share:z.1%}".replace("-", "−")
+
+
+def _as_much(ratio: float, least: str) -> str:
+    return "about as much" if _times(ratio) == "1" else f"{least}{_times(ratio)} times as much"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
+
+
+def _about_slo(found: Scores, wanted: Slo | None) -> list[str]:
+    if wanted is None:
+        return []
+    return [f"{wanted}: {'held' if wanted.holds(found) else 'broken'} with {found.short_minutes_per_week:.1f}"]
+
+
+def _why_not(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tuple[str, ...]:
+    today = ran[TODAY].scores
+    told = []
+    for name in (DEFAULT, TUNED):
+        found, held = ran[name].scores, against[name]
+        if held.loses:
+            told.append(f"{name}: a reactive trigger does better at equal cost or service; {_compared(found, today)}")
+        elif not is_told(held.saved) and not is_told(held.unserved):
+            told.append(f"{name}: cannot be held against reactive triggers; {_compared(found, today)}")
+        elif not held.wins:
+            told.append(f"{name}: not told apart from a reactive trigger of another target; {_compared(found, today)}")
+        else:
+            enough = "" if _serves(found, today, case.slo) else ", but does not serve enough"
+            if not enough and bill(found) > _most_for_the_slo(ran, case):
+                enough = ", but a cheaper one holds the SLO, too"
+            told.append(f"{name}: beats reactive triggers of equal cost{enough}; {_compared(found, today)}")
+        told.extend(f"{name}: {one}" for one in (*_equal(held, found), *_about_slo(found, case.slo)))
+    if case.slo:
+        for name in (TODAY, TUNED_REACTIVE):
+            told.extend(f"{name}: {one}" for one in _about_slo(ran[name].scores, case.slo))
+    if today.unserved_share <= 1e-5:
+        told.append("today's trigger leaves nothing unserved: there is nothing to gain in service")
+    return tuple(told)
