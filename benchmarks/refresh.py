@@ -32,11 +32,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from scaler.clock import SystemClock
 from scaler.commands.check.keda_client import KedaClient, OurTrigger
-from scaler.decide import Desk, Watched
 from scaler.errors import DependencyError
 from scaler.forecast.cache import MemoryCache
 from scaler.forecast.catalog import Catalog
 from scaler.refresh.loop import Refresh, RefreshSettings
+from scaler.registry import Registration, Registry
 from scaler.series import Blocks, Floats, Samples
 from scaler.store.null import NullStore
 from scaler.telemetry.metrics import Telemetry
@@ -90,9 +90,9 @@ class Loaded:
 
     def __init__(self, count: int, settings: RefreshSettings = RefreshSettings()) -> None:  # noqa: B008  frozen
         self.telemetry = Telemetry()
-        self.desk = Desk(TriggerRules(default_server=SERVER), 15.0, on_new=self._welcome)
+        self.registry = Registry(TriggerRules(default_server=SERVER), 15.0, on_new=self._welcome)
         self.refresh = Refresh(
-            self.desk,
+            self.registry,
             DailySource(),
             Catalog.open(""),
             MemoryCache(),
@@ -103,15 +103,17 @@ class Loaded:
         )
         self._count = count
 
-    def _welcome(self, watched: Watched) -> None:
-        self.refresh.welcome(watched)
+    def _welcome(self, registration: Registration) -> None:
+        self.refresh.welcome(registration)
 
     async def fill(self) -> None:
         """Register every trigger and wait until its past has been read."""
-        workers = [asyncio.create_task(run()) for run in (self.refresh.run_newcomers, self.refresh.backfill.run)]
+        workers = [
+            asyncio.create_task(run()) for run in (self.refresh.run_new_registrations, self.refresh.backfill.run)
+        ]
         for number in range(self._count):
             metadata = {"query": f"sum(rate(requests_{number}[1m]))", "threshold": "10"}
-            self.desk.watch("bench", f"workload-{number}", metadata, time.time())
+            self.registry.register("bench", f"workload-{number}", metadata, time.time())
         while len(self.refresh.tracking) < self._count or self.refresh.backfill.waiting():  # noqa: ASYNC110 - polls once per run
             await asyncio.sleep(0.05)
         for worker in workers:
@@ -138,7 +140,7 @@ async def measure_refresh(count: int, rounds: int) -> dict[str, float]:
     figures = {step: statistics.median(tick[step] for tick in ticks) for step in STEPS}
     figures["history_bytes"] = loaded.refresh.tracking.bytes_per_trigger
     figures["rss_bytes"] = (process.memory_info().rss - before) / count
-    forecasts = sum(w.current.outlook.forecast is not None for w in loaded.desk if w.current)
+    forecasts = sum(w.current.outlook.forecast is not None for w in loaded.registry if w.current)
     if forecasts < count:
         raise RuntimeError(f"only {forecasts} of {count} triggers have a forecast: what was timed is not a refresh")
     return figures

@@ -1,6 +1,6 @@
 """The servers that `rpc_latency.py` compares, each its own process: `python benchmarks/rpc_server.py KIND [--core N]`.
 
-headway      the real desk, servicer and port, with many watched triggers, each with a forecast; nothing refreshes
+headway      the real registry, servicer and port, with many watched triggers, each with a forecast; nothing refreshes
 refreshing   the whole service with a source that answers at once; refreshes all triggers without a pause
 bare         grpc.aio on uvloop as Headway opens it, handlers that return constant bytes
 bare-aio     the same on asyncio's own loop
@@ -29,13 +29,13 @@ import uvloop
 
 from scaler.app.scheduling import prefer_answers
 from scaler.clock import SystemClock
-from scaler.decide import Desk
 from scaler.metric.replies import ACTIVE, METRIC_NAME, spec_reply, value_reply
 from scaler.metric.server import SERVICE, MetricServer, ServerOptions
 from scaler.metric.servicer import Servicer
 from scaler.metric.streams import Streams
 from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.metric.wire import externalscaler_pb2_grpc as wire_grpc
+from scaler.registry import Registry
 from scaler.series import Forecast, Observation, Outlook
 from scaler.trigger import TriggerRules
 
@@ -83,24 +83,24 @@ async def warm(servicer: Servicer, options: argparse.Namespace) -> None:
             await getattr(servicer, method)(request, None)
 
 
-def watch(desk: Desk, triggers: int, now: float) -> None:
+def watch(registry: Registry, triggers: int, now: float) -> None:
     """Have `triggers` workloads watched."""
     for number in range(triggers):
-        desk.watch(f"team-{number % 100}", f"shop-{number}", metadata(number), now)
+        registry.register(f"team-{number % 100}", f"shop-{number}", metadata(number), now)
 
 
 async def headway(options: argparse.Namespace) -> None:
     """The real answer path; outlooks count for an hour, so that no plan falls due while calls are measured."""
     clock = SystemClock()
-    desk = Desk(TriggerRules(default_server="http://prometheus.example:9090"), refresh_seconds=3600.0)
-    watch(desk, options.triggers, clock.now())
+    registry = Registry(TriggerRules(default_server="http://prometheus.example:9090"), refresh_seconds=3600.0)
+    watch(registry, options.triggers, clock.now())
     quantiles = (DEMAND * np.linspace(0.7, 1.3, len(LEVELS), dtype=np.float32))[None, :].repeat(120, axis=0)
-    for watched in desk:
+    for watched in registry:
         now = clock.now()
         forecast = Forecast(now, 60.0, LEVELS, quantiles.copy(), (), None, "benchmark@1")
         observation = Observation(now, DEMAND, DEMAND, DEMAND)
-        desk.receive(watched.trigger.key, Outlook(now, observation, forecast), now)
-    servicer = Servicer(desk, clock, Streams(60))
+        registry.receive(watched.trigger.key, Outlook(now, observation, forecast), now)
+    servicer = Servicer(registry, clock, Streams(60))
     await warm(servicer, options)
     server = MetricServer(servicer, ServerOptions(address="127.0.0.1:0", notice_seconds=0))
     await until_told(await server.start())
@@ -113,7 +113,7 @@ async def refreshing(options: argparse.Namespace) -> None:
 
     loaded = Loaded(0)
     await _fill(loaded, options.triggers)
-    servicer = Servicer(loaded.desk, SystemClock(), Streams(60))
+    servicer = Servicer(loaded.registry, SystemClock(), Streams(60))
     await warm(servicer, options)
     server = MetricServer(servicer, ServerOptions(address="127.0.0.1:0", notice_seconds=0))
     again = asyncio.create_task(_refresh_without_pause(loaded))
@@ -123,8 +123,10 @@ async def refreshing(options: argparse.Namespace) -> None:
 
 
 async def _fill(loaded: Any, triggers: int) -> None:
-    workers = [asyncio.create_task(run()) for run in (loaded.refresh.run_newcomers, loaded.refresh.backfill.run)]
-    watch(loaded.desk, triggers, time.time())
+    workers = [
+        asyncio.create_task(run()) for run in (loaded.refresh.run_new_registrations, loaded.refresh.backfill.run)
+    ]
+    watch(loaded.registry, triggers, time.time())
     while len(loaded.refresh.tracking) < triggers or loaded.refresh.backfill.waiting():  # noqa: ASYNC110 - polls once per run
         await asyncio.sleep(0.05)
     for worker in workers:

@@ -126,7 +126,7 @@ class Outlook:
     counts_from: float
     observation: Observation | None
     forecast: Forecast | None
-    trouble: str = ""
+    error: str = ""
     """why the observation is old or missing, in the source's own words; empty when all is well"""
     replicas: int | None = None
     """what the workload has, if the HPA followed our answers so far; None while nobody has followed it"""

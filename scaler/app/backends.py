@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Backends:
     """Where history comes from, what forecasts it, and where results are kept."""
 
     source: MetricSource
@@ -31,13 +31,13 @@ class Parts:
         await asyncio.gather(self.source.close(), self.cache.close(), self.store.close(), return_exceptions=True)
 
 
-async def open_parts(settings: Settings, cache: ForecastCache, source: MetricSource | None = None) -> Parts:
+async def open_backends(settings: Settings, cache: ForecastCache, source: MetricSource | None = None) -> Backends:
     """All parts, the slow ones opened side by side. Raises SettingsError for what an operator must mend.
 
     A bundle that is refused does not raise: the one that ships serves, and the catalog's refusals say why.
     """
     catalog, store = await asyncio.gather(asyncio.to_thread(_catalog, settings), asyncio.to_thread(_store, settings))
-    return Parts(source or _source(settings), catalog, cache, store)
+    return Backends(source or _source(settings), catalog, cache, store)
 
 
 def open_cache(settings: Settings) -> ForecastCache:

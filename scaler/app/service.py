@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from scaler.app.backends import Parts, open_cache, open_parts
+from scaler.app.backends import Backends, open_backends, open_cache
 from scaler.app.scheduling import prefer_answers
 from scaler.clock import Clock, SystemClock
-from scaler.decide import Desk, Watched
 from scaler.errors import CacheUnavailable
 from scaler.forecast import ForecastCache
 from scaler.history import MetricSource
@@ -27,6 +26,7 @@ from scaler.metric.streams import Streams
 from scaler.refresh.checkpoint import Remember
 from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.refresh.static_triggers import keep_watching
+from scaler.registry import Registration, Registry
 from scaler.settings import Settings
 from scaler.status.report import HistoryFacts
 from scaler.telemetry.logs import configure_logs
@@ -58,9 +58,9 @@ class Service:
         self.clock = clock or SystemClock()
         self.telemetry = Telemetry()
         rules = TriggerRules(settings.prometheus, settings.allow_server_address, settings.max_query_length)
-        self.desk = Desk(rules, settings.refresh_interval, on_new=self._welcome)
+        self.registry = Registry(rules, settings.refresh_interval, on_new=self._welcome)
         self.servicer = Servicer(
-            self.desk,
+            self.registry,
             self.clock,
             Streams(settings.stream_lifetime),
             settings.first_answer_wait,
@@ -70,14 +70,14 @@ class Service:
         self.http_port = 0
         self._given_source = source
         self._server = MetricServer(self.servicer, _server_options(settings))
-        self._parts: Parts | None = None
+        self._backends: Backends | None = None
         self._refresh: Refresh | None = None
         self._remember: Remember | None = None
         self._status: StatusServer | None = None
         self._restored = False
         self._draining = False
         self._cache: ForecastCache | None = None
-        self._early: list[Watched] = []
+        self._early: list[Registration] = []
         """asked about before the parts were open"""
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -97,27 +97,27 @@ class Service:
         if not (self.settings.prometheus or self.settings.allow_server_address or self._given_source):
             log.warning("no_source", consequence="every trigger is refused: set prometheus or allow-server-address")
         self._cache = open_cache(self.settings)
-        self._parts = await open_parts(self.settings, self._cache, self._given_source)
-        self._refresh = self._make_refresh(self._parts)
+        self._backends = await open_backends(self.settings, self._cache, self._given_source)
+        self._refresh = self._make_refresh(self._backends)
         self.telemetry.follow("rpc_calls", lambda: {key: float(count) for key, count in self.servicer.calls.items()})
-        catalog, source = self._parts.catalog, self._parts.source
+        catalog, source = self._backends.catalog, self._backends.source
         self.telemetry.follow(
             "circuit_open", lambda: {(name,): float(is_open) for name, is_open in source.circuits().items()}
         )
         self.telemetry.follow("bundle_info", lambda: {(f.model,): 1.0 for f in catalog.forecasters.values()})
-        for watched in self._early:
-            self._refresh.welcome(watched)
+        for registration in self._early:
+            self._refresh.welcome(registration)
         self._remember = Remember(
-            self.desk,
+            self.registry,
             self._refresh.tracking,
-            self._parts.store,
+            self._backends.store,
             self.clock,
             self.telemetry,
             self.settings.trigger_expiry,
         )
-        self._keep_running("newcomers", self._refresh.run_newcomers)
+        self._keep_running("new_registrations", self._refresh.run_new_registrations)
         self._keep_running("backfill", self._refresh.backfill.run)
-        self._keep_running("hurry", self._refresh.run_hurry)
+        self._keep_running("first_forecasts", self._refresh.run_first_forecasts)
         self._keep_running("listen", self._refresh.run_listen)
         self._keep_running("refresh", self._refresh.run)
         self._keep_running("remember", self._restore_then_remember)
@@ -136,8 +136,8 @@ class Service:
             await self._refresh.close()
         if self._remember is not None:
             await self._remember.write()
-        if self._parts is not None:
-            await self._parts.close()
+        if self._backends is not None:
+            await self._backends.close()
         if self._status is not None:
             await self._status.stop()
         log.info("stopped")
@@ -146,7 +146,7 @@ class Service:
         from scaler.status.server import StatusServer
 
         self._status = StatusServer(
-            self.settings, self.desk, self.telemetry, self._missing, self._facts, now=self.clock.now
+            self.settings, self.registry, self.telemetry, self._missing, self._facts, now=self.clock.now
         )
         self.http_port = await self._status.start()
 
@@ -162,14 +162,14 @@ class Service:
             missing["parts"] = "bundle, caches and store are being opened"
         elif not self._restored:
             missing["watched"] = "the triggers watched before the restart are being read"
-        elif behind := [w for w in self.desk if not w.ready.is_set()]:
-            missing["outlooks"] = f"{len(behind)} of {len(self.desk)} watched triggers have not been looked at yet"
+        elif behind := [w for w in self.registry if not w.ready.is_set()]:
+            missing["outlooks"] = f"{len(behind)} of {len(self.registry)} watched triggers have not been looked at yet"
         return missing
 
     def _facts(self, key: str) -> HistoryFacts | None:
         return self._refresh.tracking.facts(key) if self._refresh is not None else None
 
-    def _make_refresh(self, parts: Parts) -> Refresh:
+    def _make_refresh(self, backends: Backends) -> Refresh:
         settings = RefreshSettings(
             interval_seconds=self.settings.refresh_interval,
             publish_grace_seconds=self.settings.publish_grace if self.settings.redis else 0.0,
@@ -178,25 +178,32 @@ class Service:
             backfill_concurrency=self.settings.backfill_concurrency,
         )
         return Refresh(
-            self.desk, parts.source, parts.catalog, parts.cache, parts.store, self.clock, self.telemetry, settings
+            self.registry,
+            backends.source,
+            backends.catalog,
+            backends.cache,
+            backends.store,
+            self.clock,
+            self.telemetry,
+            settings,
         )
 
-    def _welcome(self, watched: Watched) -> None:
+    def _welcome(self, registration: Registration) -> None:
         if self._refresh is not None:
-            self._refresh.welcome(watched)
+            self._refresh.welcome(registration)
             return
-        self._early.append(watched)
+        self._early.append(registration)
         if self._cache is not None:
-            self._tasks.append(asyncio.create_task(self._take_shared(watched.trigger.key, self._cache)))
+            self._tasks.append(asyncio.create_task(self._take_shared(registration.trigger.key, self._cache)))
 
     async def _take_shared(self, key: str, cache: ForecastCache) -> None:
         """What another replica has published counts at once: a model takes longer to load than a cache to ask."""
         with suppress(CacheUnavailable):
             for found, outlook in (await cache.receive([key])).items():
-                self.desk.receive(found, outlook, self.clock.now())
+                self.registry.receive(found, outlook, self.clock.now())
 
     def _worth_waiting(self, trigger: Trigger) -> bool:
-        return self._parts is None or self._parts.source.reachable(trigger)
+        return self._backends is None or self._backends.source.reachable(trigger)
 
     async def _restore_then_remember(self) -> None:
         assert self._remember is not None
@@ -208,21 +215,21 @@ class Service:
 
     async def _watch_listed(self) -> None:
         await keep_watching(
-            self.desk, self.settings.triggers, self.clock, min(LISTED_SECONDS, self.settings.trigger_expiry / 4)
+            self.registry, self.settings.triggers, self.clock, min(LISTED_SECONDS, self.settings.trigger_expiry / 4)
         )
 
     async def _follow_bundles(self) -> None:
         """Take up new versions of the bundles; a refused one is told once, and what runs stays."""
-        assert self._parts is not None
-        catalog = self._parts.catalog
-        told: dict[str, str] = {}
+        assert self._backends is not None
+        catalog = self._backends.catalog
+        reported: dict[str, str] = {}
         while True:
             refused = {place: str(refusal) for place, refusal in catalog.refusals.items()}
             for place, why in refused.items():
-                if told.get(place) != why:
+                if reported.get(place) != why:
                     log.error("bundle_refused", bundle=place, error=why, serving=catalog.champion.model)
                     self.telemetry.count("bundle_refused")
-            told = refused
+            reported = refused
             await self.clock.sleep_until(self.clock.now() + RELOAD_SECONDS)
             if self.settings.bundle:
                 await asyncio.to_thread(catalog.reload)

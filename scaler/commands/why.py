@@ -117,17 +117,17 @@ def _summary(record: Record, now: float) -> Iterator[str]:
         yield from _plan_lines(plan, now)
     else:
         status = record.get("status") or "an error"
-        yield f"[bold red]no answer: KEDA gets {status}[/], {escape(record['trouble'])}"
+        yield f"[bold red]no answer: KEDA gets {status}[/], {escape(record['error'])}"
     yield from _input_lines(record, now)
     if readiness is not None and not readiness["ready"]:
         yield from _readiness_lines(record, readiness)
-    elif plan is not None and record["trouble"]:
-        yield f"[yellow]trouble:[/] {escape(record['trouble'])}"
+    elif plan is not None and record["error"]:
+        yield f"[yellow]error:[/] {escape(record['error'])}"
 
 
 def _readiness_lines(record: Record, readiness: Record) -> Iterator[str]:
     """What the first forecast lacks. The trouble has been told above, and is not told again with each of them."""
-    has_answer, told = record["plan"] is not None, f": {record['trouble']}" if record["trouble"] else ""
+    has_answer, told = record["plan"] is not None, f": {record['error']}" if record["error"] else ""
     until = readiness["when"] if has_answer else UNTIL.get(record.get("status", ""), readiness["when"])
     meanwhile = readiness["meanwhile"] if has_answer else MEANWHILE
     yield "[yellow]no forecast yet[/]"

@@ -1,7 +1,7 @@
 """An `Outlook` as bytes, and back: what replicas exchange through a shared cache. Versioned, little-endian, no pickle.
 
     header (80 bytes) · levels float64 [Q] · quantiles float32 [H, Q] · peaks float32 [W, Q] · peak_steps uint32 [W]
-    · model utf-8 · trouble utf-8 · CRC-32 of all that precedes
+    · model utf-8 · error utf-8 · CRC-32 of all that precedes
 
 `counts_from` lies at a fixed place in the header, so that a script in the cache server can tell which of two records
 is newer without knowing the rest.
@@ -22,7 +22,7 @@ MARK = b"HWO\x01"
 COUNTS_FROM_OFFSET = 8
 """where the float64 `counts_from` lies, in bytes from the start"""
 
-# mark, flags, growth | counts_from | observation | forecast start, step | H, Q, W, bytes: model | trouble, replicas
+# mark, flags, growth | counts_from | observation | forecast start, step | H, Q, W, bytes: model | error, replicas
 _HEADER = struct.Struct("<4sBxHd4d2d4HII")
 _CHECKSUM = struct.Struct("<I")
 _FLOAT32 = np.dtype("<f4")
@@ -35,16 +35,16 @@ class RecordInvalid(HeadwayError):
 
 def pack(outlook: Outlook) -> bytes:
     """The outlook as bytes: about 4.5 kB with a forecast of 120 steps and 8 levels."""
-    trouble = outlook.trouble.encode(errors="replace")
+    error_text = outlook.error.encode(errors="replace")
     seen = outlook.observation
     observed = (0.0, 0.0, 0.0, 0.0) if seen is None else (seen.at, seen.value, seen.recent_peak, seen.history_peak)
     flags = 0 if seen is None else _HAS_OBSERVATION
     growth = round(1000 * outlook.growth)
-    ends = (len(trouble), outlook.replicas or 0)
+    ends = (len(error_text), outlook.replicas or 0)
     forecast = outlook.forecast
     if forecast is None:
         header = _HEADER.pack(MARK, flags, growth, outlook.counts_from, *observed, 0.0, 0.0, 0, 0, 0, 0, *ends)
-        return _sealed(header + trouble)
+        return _sealed(header + error_text)
     flags |= _HAS_FORECAST if forecast.peaks_WQ is None else _HAS_FORECAST | _HAS_PEAKS
     shape = (*forecast.quantiles_HQ.shape, len(forecast.peak_steps))
     span = (forecast.start, forecast.step_seconds)
@@ -56,7 +56,7 @@ def pack(outlook: Outlook) -> bytes:
         b"" if forecast.peaks_WQ is None else _bytes(forecast.peaks_WQ),
         _steps_bytes(forecast.peak_steps),
         model,
-        trouble,
+        error_text,
     )
     return _sealed(b"".join(parts))
 
@@ -72,16 +72,16 @@ def unpack(record: bytes) -> Outlook:
         raise RecordInvalid(f"the checksum of {len(record)} bytes does not match: cut short or damaged")
     if not isfinite(counts_from + at + value + recent + ever):
         raise RecordInvalid("the times and the observation of a record are finite numbers")
-    start, step_seconds, *sizes, trouble_size, replicas = rest
+    start, step_seconds, *sizes, error_size, replicas = rest
     observation = Observation(at, value, recent, ever) if flags & _HAS_OBSERVATION else None
-    trouble_at = len(record) - _CHECKSUM.size - trouble_size
+    error_at = len(record) - _CHECKSUM.size - error_size
     forecast = None
     if flags & _HAS_FORECAST:
-        forecast = _forecast(record, start, step_seconds, flags, sizes, trouble_at)
-    elif trouble_at != _HEADER.size:
+        forecast = _forecast(record, start, step_seconds, flags, sizes, error_at)
+    elif error_at != _HEADER.size:
         raise _misfit(record)
-    trouble = record[trouble_at : -_CHECKSUM.size].decode(errors="replace") if trouble_size else ""
-    return Outlook(counts_from, observation, forecast, trouble, replicas or None, max(growth, 1000) / 1000)
+    error_text = record[error_at : -_CHECKSUM.size].decode(errors="replace") if error_size else ""
+    return Outlook(counts_from, observation, forecast, error_text, replicas or None, max(growth, 1000) / 1000)
 
 
 def _forecast(record: bytes, start: float, step_seconds: float, flags: int, sizes: list[int], end: int) -> Forecast:

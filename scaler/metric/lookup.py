@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from google.protobuf.message import DecodeError
 
-from scaler.decide import Desk, Watched
 from scaler.errors import TriggerError
 from scaler.metric.memo import Memo
 from scaler.metric.wire import externalscaler_pb2 as wire
+from scaler.registry import Registration, Registry
 
 
 def scaled_object(request: bytes) -> wire.ScaledObjectRef:
@@ -33,25 +33,25 @@ def measured_object(request: bytes) -> wire.ScaledObjectRef:
 class Lookup:
     """Finds the watched trigger of a request, by its bytes alone where they were seen before.
 
-    What the desk has forgotten is registered anew.
+    What the registry has forgotten is registered anew.
     """
 
-    def __init__(self, desk: Desk, reference: Callable[[bytes], wire.ScaledObjectRef]) -> None:
-        self._desk = desk
+    def __init__(self, registry: Registry, reference: Callable[[bytes], wire.ScaledObjectRef]) -> None:
+        self._registry = registry
         self._reference = reference
-        self._seen = Memo[Watched]()
+        self._seen = Memo[Registration]()
 
-    def known(self, request: bytes, now: float) -> Watched | None:
+    def known(self, request: bytes, now: float) -> Registration | None:
         """The trigger, if these bytes were seen before and it is still watched; counts as a call for it."""
-        watched = self._seen.get(request)
-        if watched is None or watched.forgotten:
+        registration = self._seen.get(request)
+        if registration is None or registration.forgotten:
             return None
-        watched.last_called = now
-        return watched
+        registration.last_called = now
+        return registration
 
-    def watch(self, request: bytes, now: float) -> Watched:
+    def register(self, request: bytes, now: float) -> Registration:
         """The trigger, registered where it is new. Raises TriggerInvalid with every fault."""
         ref = self._reference(request)
-        watched = self._desk.watch(ref.namespace, ref.name, ref.scalerMetadata, now)
-        self._seen.put(request, watched)
-        return watched
+        registration = self._registry.register(ref.namespace, ref.name, ref.scalerMetadata, now)
+        self._seen.put(request, registration)
+        return registration

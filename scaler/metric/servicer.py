@@ -15,13 +15,13 @@ from typing import NoReturn, Protocol, TypeAlias
 import grpc
 import structlog
 
-from scaler.decide import Answer, Desk, Watched
 from scaler.errors import DependencyError, HeadwayError, TriggerInvalid
 from scaler.metric.lookup import Lookup, measured_object, scaled_object
 from scaler.metric.memo import Memo
 from scaler.metric.replies import ACTIVE, INACTIVE, spec_reply, value_reply
 from scaler.metric.streams import Streams
 from scaler.metric.wire import externalscaler_pb2 as wire
+from scaler.registry import Answer, Registration, Registry
 from scaler.trigger import Trigger, parse_trigger
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
@@ -39,7 +39,7 @@ class Clock(Protocol):
 
 
 class Servicer:
-    """The five RPCs over one desk.
+    """The five RPCs over one registry.
 
     first_answer_wait: seconds for which the call that registers a trigger waits for its first outlook, unless
     `worth_waiting` says that its source cannot be reached, or `most_waiting` calls wait already. No other call waits.
@@ -47,7 +47,7 @@ class Servicer:
 
     def __init__(
         self,
-        desk: Desk,
+        registry: Registry,
         clock: Clock,
         streams: Streams,
         first_answer_wait: float = 1.0,
@@ -57,14 +57,14 @@ class Servicer:
         self.streams = streams
         self._answered = dict.fromkeys(wire.DESCRIPTOR.services_by_name["ExternalScaler"].methods_by_name, 0)
         self._refused: Counter[tuple[str, str]] = Counter()
-        self._desk = desk
+        self._registry = registry
         self._now = clock.now
         self._first_answer_wait = first_answer_wait
         self._worth_waiting = worth_waiting
         self._free_waits = most_waiting
         self._specs = Memo[bytes]()
-        self._objects = Lookup(desk, scaled_object)
-        self._measured = Lookup(desk, measured_object)
+        self._objects = Lookup(registry, scaled_object)
+        self._measured = Lookup(registry, measured_object)
 
     @property
     def calls(self) -> Mapping[tuple[str, str], int]:
@@ -84,8 +84,8 @@ class Servicer:
         """The planned metric: exactly one value, under our one name whatever name was asked for."""
         try:
             now = self._now()
-            watched = self._measured.known(request, now) or await self._met(self._measured, request, now)
-            answer = self._desk.answer(watched, now)
+            registration = self._measured.known(request, now) or await self._met(self._measured, request, now)
+            answer = self._registry.answer(registration, now)
             reply = answer.wire or _made(answer)
         except Exception as error:  # noqa: BLE001
             await self._refuse("GetMetrics", error, context)
@@ -96,8 +96,8 @@ class Servicer:
         """Whether demand is expected in the lead window; an error, never "inactive", while nothing is known."""
         try:
             now = self._now()
-            watched = self._objects.known(request, now) or await self._met(self._objects, request, now)
-            reply = ACTIVE if self._desk.answer(watched, now).plan.active else INACTIVE
+            registration = self._objects.known(request, now) or await self._met(self._objects, request, now)
+            reply = ACTIVE if self._registry.answer(registration, now).plan.active else INACTIVE
         except Exception as error:  # noqa: BLE001
             await self._refuse("IsActive", error, context)
         self._answered["IsActive"] += 1
@@ -121,26 +121,26 @@ class Servicer:
     def _threshold(self, request: bytes) -> float:
         ref = scaled_object(request)
         try:
-            return parse_trigger(ref.namespace, ref.name, ref.scalerMetadata, self._desk.rules).threshold
+            return parse_trigger(ref.namespace, ref.name, ref.scalerMetadata, self._registry.rules).threshold
         except TriggerInvalid as invalid:
             if invalid.threshold is None:
                 raise
             return invalid.threshold
 
-    async def _met(self, lookup: Lookup, request: bytes, now: float) -> Watched:
-        watched_before = len(self._desk)
-        watched = lookup.watch(request, now)
-        if len(self._desk) > watched_before:
-            await self._first_outlook(watched)
-        return watched
+    async def _met(self, lookup: Lookup, request: bytes, now: float) -> Registration:
+        watched_before = len(self._registry)
+        registration = lookup.register(request, now)
+        if len(self._registry) > watched_before:
+            await self._first_outlook(registration)
+        return registration
 
-    async def _first_outlook(self, watched: Watched) -> None:
-        if self._free_waits <= 0 or not self._worth_waiting(watched.trigger):
+    async def _first_outlook(self, registration: Registration) -> None:
+        if self._free_waits <= 0 or not self._worth_waiting(registration.trigger):
             return
         self._free_waits -= 1
         try:
             async with asyncio.timeout(self._first_answer_wait):
-                await watched.ready.wait()
+                await registration.ready.wait()
         except TimeoutError:
             pass
         finally:
@@ -148,9 +148,9 @@ class Servicer:
 
     def _activity(self, request: bytes) -> bytes | None:
         now = self._now()
-        watched = self._objects.known(request, now) or self._objects.watch(request, now)
+        registration = self._objects.known(request, now) or self._objects.register(request, now)
         try:
-            return ACTIVE if self._desk.answer(watched, now).plan.active else INACTIVE
+            return ACTIVE if self._registry.answer(registration, now).plan.active else INACTIVE
         except DependencyError:
             return None
 

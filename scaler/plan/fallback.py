@@ -48,23 +48,23 @@ class Situation:
     """of the workload, as far as that is known"""
     growth: float
     """what the need is to be multiplied by, because demand outgrows its forecasts; 1 where it does not"""
-    trouble: tuple[str, ...]
+    problems: tuple[str, ...]
     """sentences: what cannot be relied on, and why"""
 
 
 def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds: float) -> Situation:
     """What can be relied on at `now`. A forecast that covers part of the window counts only when nothing else does."""
-    trouble: list[str] = []
+    problems: list[str] = []
     last = _credible(outlook.observation)
-    observed = _fresh(last, trigger, now, trouble)
+    observed = _fresh(last, trigger, now, problems)
     end = window_end(trigger, now, refresh_seconds)
     forecast = need = None
     if trigger.mode is not Mode.REACTIVE:
-        forecast = _covering(outlook.forecast, now, end, refresh_seconds, observed is not None, trouble)
+        forecast = _covering(outlook.forecast, now, end, refresh_seconds, observed is not None, problems)
     if forecast is not None:
         need = peak_quantile(forecast, trigger.quantile, now, end)
         if not 0 <= need < math.inf:
-            trouble.append(f"the forecast of {forecast.model} is {'negative' if need < 0 else 'not finite'}")
+            problems.append(f"the forecast of {forecast.model} is {'negative' if need < 0 else 'not finite'}")
             forecast = need = None
     return Situation(
         trigger,
@@ -78,7 +78,7 @@ def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds
         need,
         outlook.replicas,
         outlook.growth if last is not None and now - last.at <= GROWS_SECONDS else 1.0,
-        tuple(trouble),
+        tuple(problems),
     )
 
 
@@ -100,13 +100,13 @@ def _credible(observation: Observation | None) -> Observation | None:
     return observation
 
 
-def _fresh(last: Observation | None, trigger: Trigger, now: float, trouble: list[str]) -> float | None:
+def _fresh(last: Observation | None, trigger: Trigger, now: float, problems: list[str]) -> float | None:
     if last is None:
-        trouble.append("there is no observation")
+        problems.append("there is no observation")
         return None
     age = now - last.at
     if age > trigger.max_staleness_seconds:
-        trouble.append(
+        problems.append(
             f"the newest observation is {age:.0f} s old, maxStaleness is {trigger.max_staleness_seconds:g} s"
         )
         return None
@@ -119,18 +119,18 @@ def _covering(
     window_end: float,
     refresh_seconds: float,
     is_observed: bool,
-    trouble: list[str],
+    problems: list[str],
 ) -> Forecast | None:
     """`forecast` where it covers enough of the window, or any of it while there is no fresh observation."""
     if forecast is None:
-        trouble.append("there is no forecast")
+        problems.append("there is no forecast")
         return None
     from_when = forecast.start if forecast.start > now + refresh_seconds else now
     covered = (min(window_end, forecast.end) - from_when) / (window_end - now)
     if covered >= ENOUGH_COVERED:
         return forecast
     if covered <= 0:
-        trouble.append(f"the forecast of {forecast.model} covers nothing of the next {window_end - now:.0f} s")
+        problems.append(f"the forecast of {forecast.model} covers nothing of the next {window_end - now:.0f} s")
         return None
-    trouble.append(f"the forecast of {forecast.model} covers {covered:.0%} of the next {window_end - now:.0f} s")
+    problems.append(f"the forecast of {forecast.model} covers {covered:.0%} of the next {window_end - now:.0f} s")
     return None if is_observed else forecast

@@ -43,7 +43,7 @@ def dead_band(situation: Situation, value: float) -> tuple[float, str] | None:
     """Just beyond the HPA's tolerance, where more than 3 % more replicas are wanted than there are; upwards only.
 
     The HPA leaves a workload of r replicas alone until the value exceeds 1.1 × r × threshold, so a growth of up to a
-    tenth is answered with nothing. How many replicas there are is followed from our answers (scaler/plan/follow.py).
+    tenth is answered with nothing. How many replicas there are is estimated from our answers (hpa_estimate.py).
 
         | wanted, in replicas, of 20 there are | 19 | 20.5 | 20.7 | 22    | 22.1 |
         | answered with                        | 19 | 20.5 | 22.02 | 22.02 | 22.1 |

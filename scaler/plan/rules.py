@@ -69,7 +69,7 @@ RULES = EXPECT + ANSWER
 def plan(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds: float) -> Plan:
     """The answer for `trigger` at `now`, with its reasons. Pure: the same arguments give the same plan everywhere."""
     situation = situation_of(trigger, outlook, now, refresh_seconds)
-    reasons = [Reason("fallback", sentence) for sentence in situation.trouble]
+    reasons = [Reason("fallback", sentence) for sentence in situation.problems]
     if situation.rung is Rung.NOTHING:
         return _plan(situation, Rung.NOTHING, None, None, False, reasons)
     expected = _fold(EXPECT, situation, 0.0, reasons)

@@ -84,18 +84,18 @@ class Backfill:
             try:
                 await self._fill(job)
             except DependencyError as error:
-                job.tracked.backfill_trouble = str(error)
+                job.tracked.backfill_error = str(error)
                 self._telemetry.count("backfill_failed", phase=job.phase.name.lower())
                 self._again_later(job)
                 continue
             except Exception:
                 log.exception("backfill_failed", namespace=job.tracked.trigger.namespace, name=job.tracked.trigger.name)
-                job.tracked.backfill_trouble = "the history could not be read: see the log"
+                job.tracked.backfill_error = "the history could not be read: see the log"
                 self._telemetry.count("backfill_failed", phase=job.phase.name.lower())
                 self._again_later(job)
                 continue
             job.tracked.done.add(job.phase)
-            job.tracked.backfill_trouble = ""
+            job.tracked.backfill_error = ""
             self._on_filled(job.tracked)
 
     def _again_later(self, job: _Job) -> None:

@@ -7,9 +7,9 @@ from typing import TypeVar
 import structlog
 
 from scaler.clock import Clock
-from scaler.decide import Desk, Watched
 from scaler.errors import StoreUnavailable, TriggerInvalid
 from scaler.refresh.tracked import Phase, Tracked, Tracking
+from scaler.registry import Registration, Registry
 from scaler.series import Blocks
 from scaler.store import Store, WatchedRecord
 from scaler.telemetry.metrics import Telemetry
@@ -28,14 +28,14 @@ class Remember:
 
     def __init__(
         self,
-        desk: Desk,
+        registry: Registry,
         tracking: Tracking,
         store: Store,
         clock: Clock,
         telemetry: Telemetry,
         silence_seconds: float,
     ) -> None:
-        self._desk = desk
+        self._registry = registry
         self._tracking = tracking
         self._store = store
         self._clock = clock
@@ -68,16 +68,16 @@ class Remember:
 
     def _restore_one(self, record: WatchedRecord) -> bool:
         try:
-            watched = self._desk.watch(record.namespace, record.name, record.metadata, self._clock.now())
+            registration = self._registry.register(record.namespace, record.name, record.metadata, self._clock.now())
         except TriggerInvalid as error:
             log.warning("restore_refused", namespace=record.namespace, name=record.name, error=str(error))
             return False
-        watched.last_called = max(record.last_called, watched.first_called - self._silence_seconds)
-        self._written[watched.trigger.key] = record.last_called
+        registration.last_called = max(record.last_called, registration.first_called - self._silence_seconds)
+        self._written[registration.trigger.key] = record.last_called
         return True
 
     async def _write_watched(self) -> None:
-        asked = (w for w in self._desk if not w.listed)  # what the settings list returns with them, or not at all
+        asked = (w for w in self._registry if not w.listed)  # what the settings list returns with them, or not at all
         due = [w for w in asked if w.last_called - self._written.get(w.trigger.key, 0.0) > TOUCH_SECONDS]
         for chunk in _chunked(due):
             if not await self._done(self._store.watch([_record(w) for w in chunk])):
@@ -97,8 +97,8 @@ class Remember:
     def _due_by_block(self) -> dict[int, list[Tracked]]:
         """Refreshed triggers that have complete blocks which are not stored yet, by the length of a block."""
         due: dict[int, list[Tracked]] = {}
-        for watched in self._desk:
-            tracked = self._tracking.get(watched.trigger.key)
+        for registration in self._registry:
+            tracked = self._tracking.get(registration.trigger.key)
             if tracked is None or Phase.COARSE not in tracked.done:
                 continue
             block = tracked.forecaster.grid.coarse_seconds
@@ -118,7 +118,7 @@ class Remember:
                 self._saved_until[key] = float(saved.starts[-1])
 
     async def _forget(self) -> None:
-        gone = [key for key in self._written if self._desk.get(key) is None]
+        gone = [key for key in self._written if self._registry.get(key) is None]
         if gone and await self._done(self._store.forget(gone)):
             for key in gone:
                 self._written.pop(key, None)
@@ -143,9 +143,9 @@ class Remember:
         self._telemetry.set("store_up", 1 if up else 0)
 
 
-def _record(watched: Watched) -> WatchedRecord:
-    trigger = watched.trigger
-    return WatchedRecord(trigger.key, trigger.namespace, trigger.name, watched.metadata, watched.last_called)
+def _record(registration: Registration) -> WatchedRecord:
+    trigger = registration.trigger
+    return WatchedRecord(trigger.key, trigger.namespace, trigger.name, registration.metadata, registration.last_called)
 
 
 def _chunked(items: Sequence[_T]) -> list[Sequence[_T]]:

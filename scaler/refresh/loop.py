@@ -18,17 +18,17 @@ import numpy as np
 import structlog
 
 from scaler.clock import Clock
-from scaler.decide import Desk, Watched
 from scaler.errors import DependencyError
 from scaler.forecast import ForecastCache, Forecasters
 from scaler.history import MetricSource
 from scaler.history.table import HistoryTable
-from scaler.plan.follow import follow
 from scaler.plan.hpa import SYNC_SECONDS
+from scaler.plan.hpa_estimate import estimate_replicas
 from scaler.plan.surge import watch
 from scaler.refresh.backfill import Backfill
 from scaler.refresh.coordination import Replicas
 from scaler.refresh.tracked import Phase, Tracked, Tracking
+from scaler.registry import Registration, Registry
 from scaler.series import Forecast, Observation, Outlook
 from scaler.store import Store
 from scaler.telemetry.metrics import Telemetry
@@ -40,10 +40,10 @@ _T = TypeVar("_T")
 RECENT_SECONDS = 900.0
 """how far back `Observation.recent_peak` looks"""
 
-NEGLECTED_INTERVALS = 2.5
+ORPHANED_INTERVALS = 2.5
 """after so many refreshes without news of a trigger whose lease another holds, this replica refreshes it, too"""
 
-HURRY_SECONDS = 0.1
+GATHER_SECONDS = 0.1
 """how long freshly backfilled triggers are gathered, to be forecast together"""
 
 
@@ -66,7 +66,7 @@ class Refresh:
 
     def __init__(
         self,
-        desk: Desk,
+        registry: Registry,
         source: MetricSource,
         catalog: Forecasters,
         cache: ForecastCache,
@@ -75,7 +75,7 @@ class Refresh:
         telemetry: Telemetry,
         settings: RefreshSettings,
     ) -> None:
-        self._desk = desk
+        self._registry = registry
         self._source = source
         self._replicas = Replicas(cache, telemetry, settings.interval_seconds)
         self._clock = clock
@@ -85,11 +85,11 @@ class Refresh:
         self.tracking = Tracking(catalog, clock, settings.interval_seconds)
         self._seconds_per_forecast = 0.0
         self._ticked_at = 0.0
-        self._hurried: set[str] = set()
-        self._neglected: set[str] = set()
+        self._due_keys: set[str] = set()
+        self._orphaned: set[str] = set()
         """refreshed here, whoever holds the lease, until another replica is heard of again"""
-        self._hurry = asyncio.Event()
-        self._newcomers: asyncio.Queue[Watched] = asyncio.Queue()
+        self._forecasts_due = asyncio.Event()
+        self._new_registrations: asyncio.Queue[Registration] = asyncio.Queue()
         self.ticks = 0
         """completed refreshes; readiness looks at it"""
         self.backfill = Backfill(
@@ -114,22 +114,22 @@ class Refresh:
             if self._clock.now() > at + interval:
                 self._telemetry.count("refresh_overrun")
 
-    async def run_newcomers(self) -> None:
+    async def run_new_registrations(self) -> None:
         """Serve every newly registered trigger at once: shared outlook or first observation, then its history."""
         async with asyncio.TaskGroup() as group:
             while True:
-                newcomers = [await self._newcomers.get()]
-                while not self._newcomers.empty() and len(newcomers) < self._settings.chunk:
-                    newcomers.append(self._newcomers.get_nowait())
-                group.create_task(self._welcome(newcomers))
+                new = [await self._new_registrations.get()]
+                while not self._new_registrations.empty() and len(new) < self._settings.chunk:
+                    new.append(self._new_registrations.get_nowait())
+                group.create_task(self._welcome(new))
 
-    async def run_hurry(self) -> None:
+    async def run_first_forecasts(self) -> None:
         """Forecast at once whatever has just been backfilled."""
         while True:
-            await self._hurry.wait()
-            await self._clock.sleep_until(self._clock.now() + HURRY_SECONDS)
-            self._hurry.clear()
-            keys, self._hurried = self._hurried, set()
+            await self._forecasts_due.wait()
+            await self._clock.sleep_until(self._clock.now() + GATHER_SECONDS)
+            self._forecasts_due.clear()
+            keys, self._due_keys = self._due_keys, set()
             tracked = [t for t in self.tracking if t.key in keys]
             await self._forecast_and_publish(tracked, self._clock.now())
 
@@ -137,7 +137,7 @@ class Refresh:
         """Take over what other replicas publish; all of it once subscribed, which the cache tells by no keys."""
         while True:
             async for keys in self._replicas.wakes():
-                await self._receive(keys or [w.trigger.key for w in self._desk])
+                await self._receive(keys or [w.trigger.key for w in self._registry])
             await asyncio.sleep(1.0)
 
     # One tick
@@ -151,7 +151,7 @@ class Refresh:
             self.tracking.advance(at)
             await asyncio.gather(*(self._refresh_server(group, at) for group in _by_server(self.tracking)))
         self.ticks += 1
-        self._telemetry.set("watched_triggers", len(self._desk))
+        self._telemetry.set("watched_triggers", len(self._registry))
         self._telemetry.set("refreshed_triggers", len(self.tracking))
 
     def _follow_clock(self, at: float) -> None:
@@ -169,9 +169,9 @@ class Refresh:
         rest = {t.key for t in tracked} - {t.key for t in chosen}
         await self._publish([t for t in tracked if t.key in rest])
 
-    def welcome(self, watched: Watched) -> None:
+    def welcome(self, registration: Registration) -> None:
         """Tell the refresh of a trigger that somebody has just asked about for the first time."""
-        self._newcomers.put_nowait(watched)
+        self._new_registrations.put_nowait(registration)
 
     async def close(self) -> None:
         """Give the leases back and stop the workers."""
@@ -180,13 +180,13 @@ class Refresh:
 
     # Steps
 
-    async def _welcome(self, newcomers: list[Watched]) -> None:
-        keys = [w.trigger.key for w in newcomers]
+    async def _welcome(self, new: list[Registration]) -> None:
+        keys = [w.trigger.key for w in new]
         await self._receive(keys)
-        for _ in [w for w in newcomers if w.current is None]:
+        for _ in [w for w in new if w.current is None]:
             self._telemetry.count("cold_start")
         own = await self._replicas.lease_more(keys)
-        fresh = self._adopt([w for w in newcomers if w.trigger.key in own])
+        fresh = self._adopt([w for w in new if w.trigger.key in own])
         at = self._clock.now()
         await asyncio.gather(*(self._observe_and_publish(group, at) for group in _by_server(fresh)))
 
@@ -195,35 +195,35 @@ class Refresh:
         await self._publish(tracked)
 
     def _expire(self, at: float) -> None:
-        for watched in self._desk.forget_silent(at, self._settings.silence_seconds):
-            self.tracking.drop(watched.trigger.key)
+        for registration in self._registry.forget_silent(at, self._settings.silence_seconds):
+            self.tracking.drop(registration.trigger.key)
             self._telemetry.count("trigger_expired")
-            log.info("trigger_expired", namespace=watched.trigger.namespace, name=watched.trigger.name)
+            log.info("trigger_expired", namespace=registration.trigger.namespace, name=registration.trigger.name)
 
     async def _lease(self, at: float) -> None:
         """Find out which triggers are this replica's, and track those and no others."""
         with self._telemetry.step("lease"):
-            watched = list(self._desk)
-            own = await self._replicas.lease([w.trigger.key for w in watched])
-            others = {w.trigger.key: w for w in watched if w.trigger.key not in own}
-            self._neglected &= others.keys()
-            self._neglected |= {key for key, one in others.items() if self._is_neglected(one, at)}
-            own |= self._neglected
+            registration = list(self._registry)
+            own = await self._replicas.lease([w.trigger.key for w in registration])
+            others = {w.trigger.key: w for w in registration if w.trigger.key not in own}
+            self._orphaned &= others.keys()
+            self._orphaned |= {key for key, one in others.items() if self._is_orphaned(one, at)}
+            own |= self._orphaned
             for tracked in self.tracking:
                 if tracked.key not in own:
                     self.tracking.drop(tracked.key)
-            for chunk in _chunks(watched, self._settings.chunk):
+            for chunk in _chunks(registration, self._settings.chunk):
                 self._adopt([w for w in chunk if w.trigger.key in own])
                 await asyncio.sleep(0)
 
-    def _is_neglected(self, watched: Watched, at: float) -> bool:
+    def _is_orphaned(self, registration: Registration, at: float) -> bool:
         """Whether the replica that holds the lease has told nothing for so long that this one must look itself."""
-        known = watched.upcoming or watched.current
-        heard_at = known.outlook.counts_from if known is not None else watched.first_called
-        return at - heard_at > NEGLECTED_INTERVALS * self._settings.interval_seconds
+        known = registration.upcoming or registration.current
+        heard_at = known.outlook.counts_from if known is not None else registration.first_called
+        return at - heard_at > ORPHANED_INTERVALS * self._settings.interval_seconds
 
-    def _adopt(self, watched: Iterable[Watched]) -> list[Tracked]:
-        fresh = self.tracking.adopt(watched)
+    def _adopt(self, registration: Iterable[Registration]) -> list[Tracked]:
+        fresh = self.tracking.adopt(registration)
         for tracked in fresh:
             self.backfill.new(tracked)
         return fresh
@@ -232,11 +232,11 @@ class Refresh:
         """Newest demand of each trigger into the tables; failures are remembered in the source's own words."""
         with self._telemetry.step("observe"):
             found = await self._source.observe([t.trigger for t in tracked], at)
-        before = {t.key: t.trouble for t in tracked}
+        before = {t.key: t.error for t in tracked}
         for chunk in _chunks(list(zip(tracked, found, strict=True)), self._settings.chunk):
             self._take_observations(chunk, at)
             await asyncio.sleep(0)
-        _tell_changes([(t, before[t.key], result) for t, result in zip(tracked, found, strict=True)])
+        _log_changes([(t, before[t.key], result) for t, result in zip(tracked, found, strict=True)])
 
     def _take_observations(self, found: Sequence[tuple[Tracked, float | DependencyError]], at: float) -> None:
         seen = []
@@ -244,7 +244,7 @@ class Refresh:
             if tracked.key not in tracked.table:
                 continue
             if isinstance(result, DependencyError):
-                self._note_trouble(tracked, result)
+                self._note_error(tracked, result)
             else:
                 seen.append((tracked, result))
         for table in {id(t.table): t.table for t, _ in seen}.values():
@@ -257,13 +257,13 @@ class Refresh:
         if tracked.heard_at and away > 2.5 * self._settings.interval_seconds:
             self.backfill.hole(tracked, tracked.heard_at)
         tracked.heard_at = at
-        tracked.trouble = ""
+        tracked.error = ""
 
-    def _note_trouble(self, tracked: Tracked, error: DependencyError) -> None:
-        tracked.trouble = str(error)
+    def _note_error(self, tracked: Tracked, error: DependencyError) -> None:
+        tracked.error = str(error)
         self._telemetry.count("source_error", kind=type(error).__name__)
         if tracked.observation is None and tracked.forecast is None:
-            self._desk.fail(tracked.key, error)
+            self._registry.fail(tracked.key, error)
 
     def _urgent(self, tracked: list[Tracked], at: float) -> list[Tracked]:
         """Those to forecast now. All, unless that takes more than half the interval; then the most urgent first.
@@ -273,16 +273,16 @@ class Refresh:
         wanted = [t for t in tracked if t.trigger.mode is not Mode.REACTIVE and t.done]
         room = 0.5 * self._settings.interval_seconds
         fit = int(room / self._seconds_per_forecast) if self._seconds_per_forecast else len(wanted)
-        stretched = max(0, len(wanted) - max(fit, self._settings.chunk))
-        self._telemetry.set("stretched_triggers", stretched)
-        if not stretched:
+        deferred = max(0, len(wanted) - max(fit, self._settings.chunk))
+        self._telemetry.set("deferred_forecasts", deferred)
+        if not deferred:
             return wanted
         wanted.sort(key=lambda t: (not _rising(t), t.forecast.start if t.forecast else 0.0))
-        return wanted[: len(wanted) - stretched]
+        return wanted[: len(wanted) - deferred]
 
     def _forecast_soon(self, tracked: Tracked) -> None:
-        self._hurried.add(tracked.key)
-        self._hurry.set()
+        self._due_keys.add(tracked.key)
+        self._forecasts_due.set()
 
     async def _forecast_and_publish(self, tracked: list[Tracked], at: float) -> None:
         """Forecast in chunks, several at a time; each chunk counts as soon as it is ready."""
@@ -327,11 +327,11 @@ class Refresh:
             self._renew_observations(chunk)
             now = self._clock.now()
             for tracked in chunk:
-                _follow(tracked, now)
-                _watch(tracked, self._settings.interval_seconds)
+                _estimate_replicas(tracked, now)
+                _observe_surge(tracked, self._settings.interval_seconds)
             counts_from = now + self._settings.publish_grace_seconds
             outlooks = {
-                t.key: Outlook(counts_from, t.observation, t.forecast, t.told, t.replicas, t.surge.growth)
+                t.key: Outlook(counts_from, t.observation, t.forecast, t.note, t.replicas, t.surge.growth)
                 for t in chunk
                 if t.observation is not None or t.forecast is not None
             }
@@ -351,14 +351,14 @@ class Refresh:
 
     async def _receive(self, keys: Sequence[str]) -> None:
         """Outlooks that other replicas published for triggers that this one knows."""
-        known = [key for key in keys if self._desk.get(key) is not None]
+        known = [key for key in keys if self._registry.get(key) is not None]
         received = await self._replicas.receive(known)
-        self._neglected -= received.keys()
+        self._orphaned -= received.keys()
         await self._receive_locally(received)
 
     async def _receive_locally(self, outlooks: dict[str, Outlook]) -> None:
         for key, outlook in outlooks.items():
-            self._desk.receive(key, outlook, self._clock.now())
+            self._registry.receive(key, outlook, self._clock.now())
             # A plan is a tenth of a millisecond, and an answer takes the loop five turns: one plan a turn.
             await asyncio.sleep(0)
 
@@ -371,16 +371,16 @@ def utc_offset_seconds(timezone: str, at: float) -> int:
     return int(offset.total_seconds()) if offset is not None else 0
 
 
-def _follow(tracked: Tracked, now: float) -> None:
+def _estimate_replicas(tracked: Tracked, now: float) -> None:
     """Let the HPA read what we have answered since it last did."""
-    if tracked.followed is not None and now - tracked.followed.at < 0.5 * SYNC_SECONDS:
+    if tracked.hpa_estimate is not None and now - tracked.hpa_estimate.at < 0.5 * SYNC_SECONDS:
         return
-    newest = tracked.watched.upcoming or tracked.watched.current
+    newest = tracked.registration.upcoming or tracked.registration.current
     answered = None if newest is None else newest.plan.planned
-    tracked.followed = follow(tracked.followed, answered, tracked.trigger.threshold, now)
+    tracked.hpa_estimate = estimate_replicas(tracked.hpa_estimate, answered, tracked.trigger.threshold, now)
 
 
-def _watch(tracked: Tracked, refresh_seconds: float) -> None:
+def _observe_surge(tracked: Tracked, refresh_seconds: float) -> None:
     """See whether demand outgrows its forecasts."""
     tracked.surge = watch(tracked.surge, tracked.trigger, tracked.observation, tracked.forecast, refresh_seconds)
 
@@ -389,11 +389,11 @@ def _put(table: HistoryTable, rows: Sequence[tuple[Tracked, float]], at: float) 
     table.put([t.key for t, _ in rows], np.array([value for _, value in rows], dtype=np.float32), at)
 
 
-def _tell_changes(observed: Sequence[tuple[Tracked, str, float | DependencyError]]) -> None:
+def _log_changes(observed: Sequence[tuple[Tracked, str, float | DependencyError]]) -> None:
     """One line per kind of new trouble, however many triggers have it, and one for those that are well again."""
     new: dict[str, list[Tracked]] = {}
     for tracked, before, result in observed:
-        if isinstance(result, DependencyError) and tracked.trouble != before:
+        if isinstance(result, DependencyError) and tracked.error != before:
             new.setdefault(type(result).__name__, []).append(tracked)
     for kind, members in new.items():
         one = members[0]
@@ -403,9 +403,9 @@ def _tell_changes(observed: Sequence[tuple[Tracked, str, float | DependencyError
             triggers=len(members),
             namespace=one.trigger.namespace,
             name=one.trigger.name,
-            error=one.trouble,
+            error=one.error,
         )
-    back = sum(bool(before) and not tracked.trouble for tracked, before, _ in observed)
+    back = sum(bool(before) and not tracked.error for tracked, before, _ in observed)
     if back:
         log.info("observation_back", triggers=back)
 
@@ -419,7 +419,7 @@ def _never_forgetting(tracked: Tracked, new: Observation) -> Observation:
 
 
 def _rising(tracked: Tracked) -> bool:
-    current = tracked.watched.current
+    current = tracked.registration.current
     if current is None or current.plan.need is None or current.plan.observed is None:
         return True
     return current.plan.need > 1.05 * current.plan.observed

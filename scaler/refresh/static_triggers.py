@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 
 from scaler.clock import Clock
-from scaler.decide import Desk
+from scaler.registry import Registry
 from scaler.settings import ListedTrigger
 
 
-async def keep_watching(desk: Desk, listed: Sequence[ListedTrigger], clock: Clock, every_seconds: float) -> None:
+async def keep_watching(
+    registry: Registry, listed: Sequence[ListedTrigger], clock: Clock, every_seconds: float
+) -> None:
     """Ask about every listed trigger for ever, often enough that none falls silent."""
     while True:
         now = clock.now()
         for trigger in listed:
-            desk.watch(trigger.namespace, trigger.name, trigger.metadata, now).listed = True
+            registry.register(trigger.namespace, trigger.name, trigger.metadata, now).listed = True
         await clock.sleep_until(now + every_seconds)

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from scaler.clock import Clock
-from scaler.decide import FURTHEST_AHEAD_SECONDS, Watched
 from scaler.forecast import Choice, Forecaster, Forecasters
 from scaler.history.table import HistoryTable
-from scaler.plan.follow import Followed
+from scaler.plan.hpa_estimate import HpaEstimate
 from scaler.plan.surge import NO_SURGE, Surge
+from scaler.registry import FURTHEST_AHEAD_SECONDS, Registration
 from scaler.series import Forecast, Grid, Observation
 from scaler.status.report import HistoryFacts
 from scaler.trigger import Trigger
@@ -27,45 +27,45 @@ class Phase(IntEnum):
 class Tracked:
     """One trigger that this process refreshes."""
 
-    watched: Watched
+    registration: Registration
     forecaster: Forecaster
     table: HistoryTable
     advice: str = ""
     """why its forecaster is not the one it asked for"""
     observation: Observation | None = None
-    followed: Followed | None = None
+    hpa_estimate: HpaEstimate | None = None
     """its HPA, as far as our answers tell"""
     surge: Surge = NO_SURGE
     """whether its demand outgrows its forecasts"""
     forecast: Forecast | None = None
-    trouble: str = ""
+    error: str = ""
     """why the newest observation failed"""
     heard_at: float = 0.0
     """when the source last answered for this trigger"""
     done: set[Phase] = field(default_factory=set)
-    backfill_trouble: str = ""
+    backfill_error: str = ""
 
     @property
     def trigger(self) -> Trigger:
-        return self.watched.trigger
+        return self.registration.trigger
 
     @property
     def key(self) -> str:
-        return self.watched.trigger.key
+        return self.registration.trigger.key
 
     @property
     def replicas(self) -> int | None:
         """Of the workload, as far as our answers tell."""
-        return None if self.followed is None else self.followed.replicas
+        return None if self.hpa_estimate is None else self.hpa_estimate.replicas
 
     @property
     def query_step_seconds(self) -> float:
         return self.trigger.query_step_seconds or self.forecaster.grid.step_seconds
 
     @property
-    def told(self) -> str:
+    def note(self) -> str:
         """What whoever reads the plan should know besides it."""
-        return "; ".join(filter(None, (self.trouble, self.advice)))
+        return "; ".join(filter(None, (self.error, self.advice)))
 
 
 class Tracking:
@@ -90,10 +90,10 @@ class Tracking:
     def get(self, key: str) -> Tracked | None:
         return self._tracked.get(key)
 
-    def adopt(self, watched: Iterable[Watched]) -> list[Tracked]:
+    def adopt(self, registration: Iterable[Registration]) -> list[Tracked]:
         """Track what is not tracked yet, and what another bundle serves by now; returns those that need their past."""
         fresh = []
-        for one in watched:
+        for one in registration:
             known, choice = self._tracked.get(one.trigger.key), self._catalog.choice(one.trigger)
             if known is not None and known.table is self._table(choice.forecaster.grid):
                 known.forecaster, known.advice = choice.forecaster, choice.reason
@@ -132,8 +132,8 @@ class Tracking:
             needed_seconds=tracked.forecaster.needed_seconds,
             wanted_seconds=float(grid.coarse_span_seconds),
             is_backfilled={Phase.FINE, Phase.COARSE} <= tracked.done,
-            trouble=tracked.trouble,
-            backfill_trouble=tracked.backfill_trouble,
+            error=tracked.error,
+            backfill_error=tracked.backfill_error,
         )
 
     @property
@@ -142,13 +142,13 @@ class Tracking:
         kept = sum(table.bytes_per_trigger * len(table) for table in self._tables.values())
         return kept / len(self) if len(self) else 0.0
 
-    def _track(self, watched: Watched, choice: Choice) -> Tracked:
-        tracked = Tracked(watched, choice.forecaster, self._table(choice.forecaster.grid), choice.reason)
-        known = watched.current.outlook if watched.current else None
+    def _track(self, registration: Registration, choice: Choice) -> Tracked:
+        tracked = Tracked(registration, choice.forecaster, self._table(choice.forecaster.grid), choice.reason)
+        known = registration.current.outlook if registration.current else None
         if known is not None and known.counts_from <= self._clock.now() + FURTHEST_AHEAD_SECONDS:
             tracked.forecast, tracked.observation = known.forecast, known.observation
             if known.replicas is not None:
-                tracked.followed = Followed(known.counts_from, known.replicas)
+                tracked.hpa_estimate = HpaEstimate(known.counts_from, known.replicas)
         tracked.table.add(tracked.key)
         self._tracked[tracked.key] = tracked
         return tracked

@@ -13,9 +13,9 @@ from functools import lru_cache
 
 from prometheus_client import generate_latest
 
-from scaler.decide import Answer, Desk, Watched
 from scaler.errors import HeadwayError
 from scaler.plan import Rung
+from scaler.registry import Answer, Registration, Registry
 from scaler.series import Forecast
 from scaler.status.records import short_hash
 from scaler.telemetry.metrics import FORECAST_LEVELS, TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Figure, Telemetry
@@ -35,14 +35,14 @@ LINES_AT_A_TIME = 500
 RUNG_NUMBER = {Rung.NOTHING: 0, Rung.OBSERVATION: 1, Rung.FORECAST: 2, Rung.BOTH: 3}
 
 
-async def exposition(telemetry: Telemetry, desk: Desk, now: float) -> AsyncIterator[bytes]:
+async def exposition(telemetry: Telemetry, registry: Registry, now: float) -> AsyncIterator[bytes]:
     """Every figure of this process, then those of each watched trigger, as they are at `now`."""
     yield generate_latest(telemetry.registry)
     lines: dict[str, list[str]] = {figure.called: [] for figure in TRIGGER_FIGURES}
     rungs: Counter[Rung] = Counter()
-    asked = (watched for watched in desk if now - watched.last_called <= ASKED_SECONDS)
-    for position, watched in enumerate(asked):
-        rungs[_write(lines, desk, watched, now)] += 1
+    asked = (registration for registration in registry if now - registration.last_called <= ASKED_SECONDS)
+    for position, registration in enumerate(asked):
+        rungs[_write(lines, registry, registration, now)] += 1
         if position % TRIGGERS_AT_A_TIME == 0:
             await asyncio.sleep(0)
     for figure in TRIGGER_FIGURES:
@@ -55,14 +55,14 @@ async def exposition(telemetry: Telemetry, desk: Desk, now: float) -> AsyncItera
     yield (_head(TRIGGERS_BY_RUNG) + "".join(counts)).encode()
 
 
-def _write(lines: dict[str, list[str]], desk: Desk, watched: Watched, now: float) -> Rung:
+def _write(lines: dict[str, list[str]], registry: Registry, registration: Registration, now: float) -> Rung:
     """Add one line per figure of `watched`; returns the rung on which its answer stands."""
-    trigger = watched.trigger
+    trigger = registration.trigger
     labels = (
         f'{{namespace="{_escaped(trigger.namespace)}",name="{_escaped(trigger.name)}",trigger="{short_hash(trigger)}"'
     )
     try:
-        answer: Answer | None = desk.answer(watched, now)
+        answer: Answer | None = registry.answer(registration, now)
     except HeadwayError:
         answer = None
     rung = answer.plan.rung if answer is not None else Rung.NOTHING

@@ -4,11 +4,11 @@ import math
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
-from scaler.decide import Answer, Desk, Watched
 from scaler.errors import HeadwayError
 from scaler.plan import Plan
 from scaler.plan.demand import peak_quantile
 from scaler.plan.fallback import window_end
+from scaler.registry import Answer, Registration, Registry
 from scaler.series import Forecast, Observation
 from scaler.status.report import Explain, readiness_report
 from scaler.telemetry.redaction import HIDDEN, redacted
@@ -17,44 +17,44 @@ from scaler.trigger import Trigger
 Record: TypeAlias = dict[str, Any]
 
 
-def plan_record(desk: Desk, watched: Watched, now: float) -> Record:
-    """Trigger, plan with reasons, and what the plan was made from. `plan` is null, with `trouble`, where there is none.
+def plan_record(registry: Registry, registration: Registration, now: float) -> Record:
+    """Trigger, plan with reasons, and what the plan was made from. `plan` is null, with `error`, where there is none.
 
     The metadata that KEDA sent is not part of it.
     """
     try:
-        answer = desk.answer(watched, now)
+        answer = registry.answer(registration, now)
     except HeadwayError as error:
-        status, trouble = error.status, redacted(str(error))
+        status, text = error.status, redacted(str(error))
         return {
-            **trigger_record(watched),
+            **trigger_record(registration),
             "plan": None,
             "status": status,
-            "trouble": trouble,
-            **_inputs(watched, watched.current, desk.refresh_seconds),
+            "error": text,
+            **_inputs(registration, registration.current, registry.refresh_seconds),
         }
-    trouble = redacted(answer.outlook.trouble)
+    text = redacted(answer.outlook.error)
     return {
-        **trigger_record(watched),
-        "plan": _plan(answer.plan, watched.trigger),
+        **trigger_record(registration),
+        "plan": _plan(answer.plan, registration.trigger),
         "status": "OK",
-        "trouble": trouble,
-        **_inputs(watched, answer, desk.refresh_seconds),
+        "error": text,
+        **_inputs(registration, answer, registry.refresh_seconds),
     }
 
 
-def why_record(desk: Desk, watched: Watched, now: float, explain: Explain) -> Record:
+def why_record(registry: Registry, registration: Registration, now: float, explain: Explain) -> Record:
     """The plan's record with the readiness report."""
-    record = plan_record(desk, watched, now)
-    if watched.current is not None and watched.current.outlook.forecast is not None:
+    record = plan_record(registry, registration, now)
+    if registration.current is not None and registration.current.outlook.forecast is not None:
         return {**record, "readiness": None}
-    report = readiness_report(watched.trigger, explain(watched.trigger.key), record["status"])
+    report = readiness_report(registration.trigger, explain(registration.trigger.key), record["status"])
     return {**record, "readiness": {"ready": report.ready, **asdict(report)}}
 
 
-def trigger_record(watched: Watched) -> Record:
+def trigger_record(registration: Registration) -> Record:
     """Who it is and what was asked for."""
-    trigger = watched.trigger
+    trigger = registration.trigger
     return {
         "namespace": trigger.namespace,
         "name": trigger.name,
@@ -71,9 +71,9 @@ def trigger_record(watched: Watched) -> Record:
         "mode": trigger.mode.value,
         "policy": trigger.policy.value,
         "model": trigger.model,
-        "first_called": watched.first_called,
-        "last_called": watched.last_called,
-        "listed": watched.listed,
+        "first_called": registration.first_called,
+        "last_called": registration.last_called,
+        "listed": registration.listed,
     }
 
 
@@ -97,13 +97,13 @@ def _plan(plan: Plan, trigger: Trigger) -> Record:
     }
 
 
-def _inputs(watched: Watched, answer: Answer | None, refresh_seconds: float) -> Record:
+def _inputs(registration: Registration, answer: Answer | None, refresh_seconds: float) -> Record:
     if answer is None:
         return {"observation": None, "forecast": None}
     return {
         "observation": _observation(answer.outlook.observation),
         "forecast": _forecast(
-            answer.outlook.forecast, answer.plan.at, window_end(watched.trigger, answer.plan.at, refresh_seconds)
+            answer.outlook.forecast, answer.plan.at, window_end(registration.trigger, answer.plan.at, refresh_seconds)
         ),
     }
 

@@ -25,9 +25,9 @@ class HistoryFacts:
     """the history that it can make use of"""
     is_backfilled: bool
     """whether the past has been fetched, as far as the source has it"""
-    trouble: str = ""
+    error: str = ""
     """why the newest observation failed; empty when it did not"""
-    backfill_trouble: str = ""
+    backfill_error: str = ""
     """why the last attempt to fetch the past failed; empty when it did not"""
 
 
@@ -93,9 +93,9 @@ def _missing(trigger: Trigger, facts: HistoryFacts) -> list[str]:
         return []
     missing = []
     if facts.observed_at is None:
-        missing.append(f"no observation yet{_because(facts.trouble)}")
+        missing.append(f"no observation yet{_because(facts.error)}")
     if not facts.is_backfilled:
-        missing.append(f"the past has not been fetched yet{_because(facts.backfill_trouble)}")
+        missing.append(f"the past has not been fetched yet{_because(facts.backfill_error)}")
     if facts.covered_seconds < facts.needed_seconds:
         missing.append(
             f"{span(facts.covered_seconds)} of history are there, at least {span(facts.needed_seconds)} needed "
@@ -110,8 +110,8 @@ def _when(trigger: Trigger, facts: HistoryFacts, status: str) -> str:
     if status in LASTING:
         return "when the query, or the access to its server, is mended: this does not pass by itself"
     lacking = max(0.0, facts.needed_seconds - facts.covered_seconds)
-    if facts.trouble or facts.backfill_trouble:
-        return _after_the_trouble(facts, lacking)
+    if facts.error or facts.backfill_error:
+        return _after_recovery(facts, lacking)
     if not facts.is_backfilled:
         return "within seconds: the past is being fetched"
     if lacking:
@@ -119,7 +119,7 @@ def _when(trigger: Trigger, facts: HistoryFacts, status: str) -> str:
     return "with the next refresh"
 
 
-def _after_the_trouble(facts: HistoryFacts, lacking: float) -> str:
+def _after_recovery(facts: HistoryFacts, lacking: float) -> str:
     asked = "it is asked at every refresh"
     if not lacking:
         return f"soon after the source answers again; {asked}"

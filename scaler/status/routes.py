@@ -16,8 +16,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from scaler import __version__
-from scaler.decide import Desk, Watched
 from scaler.errors import Fault
+from scaler.registry import Registration, Registry
 from scaler.status.exposition import CONTENT_TYPE, exposition
 from scaler.status.records import Record, plan_record, why_record
 from scaler.status.report import Explain
@@ -44,17 +44,17 @@ PATHS = {
 
 
 class StatusRoutes:
-    """The answers of the HTTP port, over one desk."""
+    """The answers of the HTTP port, over one registry."""
 
     def __init__(
         self,
-        desk: Desk,
+        registry: Registry,
         telemetry: Telemetry,
         missing: Missing,
         explain: Explain,
         now: Callable[[], float] = time,
     ) -> None:
-        self._desk = desk
+        self._registry = registry
         self._telemetry = telemetry
         self._missing = missing
         self._explain = explain
@@ -80,7 +80,7 @@ class StatusRoutes:
         items = "".join(f"<li><a href='{path}'><code>{path}</code></a> {text}" for path, text in _links())
         return HTMLResponse(
             f"<!doctype html><html lang=en><meta charset=utf-8><title>Headway</title>"
-            f"<h1>Headway {__version__}</h1><p>{len(self._desk)} watched triggers.<ul>{items}</ul>"
+            f"<h1>Headway {__version__}</h1><p>{len(self._registry)} watched triggers.<ul>{items}</ul>"
             "<p>All about one workload: <code>/api/v1/why/NAMESPACE/NAME</code></html>"
         )
 
@@ -92,7 +92,7 @@ class StatusRoutes:
         return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)
 
     async def metrics(self, request: Request) -> Response:
-        return StreamingResponse(exposition(self._telemetry, self._desk, self._now()), media_type=CONTENT_TYPE)
+        return StreamingResponse(exposition(self._telemetry, self._registry, self._now()), media_type=CONTENT_TYPE)
 
     async def plans(self, request: Request) -> Response:
         """One page of plans by key; `next` is the `after` of the following page, null on the last."""
@@ -103,7 +103,7 @@ class StatusRoutes:
         page = self._page(request.query_params, limit + 1)
         now = self._now()
         following = page[limit - 1].trigger.key if len(page) > limit else None
-        records = _in_turns(page[:limit], lambda watched: plan_record(self._desk, watched, now))
+        records = _in_turns(page[:limit], lambda registration: plan_record(self._registry, registration, now))
         return _list({"at": now, "next": following}, "plans", records)
 
     async def why(self, request: Request) -> Response:
@@ -116,23 +116,23 @@ class StatusRoutes:
             rule = "no trigger of this name is watched here: KEDA has not asked about it, or not for a long time"
             return _faulty([Fault("namespace/name", f"{namespace}/{name}", rule)], HTTPStatus.NOT_FOUND)
         now = self._now()
-        records = _in_turns(found, lambda watched: why_record(self._desk, watched, now, self._explain))
+        records = _in_turns(found, lambda registration: why_record(self._registry, registration, now, self._explain))
         return _list({"namespace": namespace, "name": name, "at": now}, "triggers", records)
 
     async def favicon(self, request: Request) -> Response:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    def _page(self, wanted: Mapping[str, str], count: int) -> list[Watched]:
+    def _page(self, wanted: Mapping[str, str], count: int) -> list[Registration]:
         """The first `count` triggers, by key, that the parameters name."""
         namespace, name, after = wanted.get("namespace"), wanted.get("name"), wanted.get("after", "")
         found = [
-            watched
-            for watched in self._desk
-            if namespace in (None, watched.trigger.namespace)
-            and name in (None, watched.trigger.name)
-            and watched.trigger.key > after
+            registration
+            for registration in self._registry
+            if namespace in (None, registration.trigger.namespace)
+            and name in (None, registration.trigger.name)
+            and registration.trigger.key > after
         ]
-        return sorted(found, key=lambda watched: watched.trigger.key)[:count]
+        return sorted(found, key=lambda registration: registration.trigger.key)[:count]
 
 
 class Bounded:
@@ -201,10 +201,10 @@ def _faulty(faults: list[Fault], status: HTTPStatus = HTTPStatus.BAD_REQUEST) ->
     return _json({"errors": [{"field": f.field, "value": f.value, "rule": f.rule} for f in faults]}, status)
 
 
-async def _in_turns(found: Iterable[Watched], make: Callable[[Watched], Record]) -> AsyncIterator[str]:
+async def _in_turns(found: Iterable[Registration], make: Callable[[Registration], Record]) -> AsyncIterator[str]:
     """The records as JSON texts, a few at a time."""
-    for position, watched in enumerate(found):
-        yield json.dumps(make(watched), ensure_ascii=False)
+    for position, registration in enumerate(found):
+        yield json.dumps(make(registration), ensure_ascii=False)
         if position % RECORDS_AT_A_TIME == 0:
             await asyncio.sleep(0)
 

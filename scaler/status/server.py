@@ -10,8 +10,8 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from scaler.decide import Desk
 from scaler.errors import SettingsError
+from scaler.registry import Registry
 from scaler.settings import Settings
 from scaler.status.report import Explain
 from scaler.status.routes import Bounded, Missing, RequestIds, StatusRoutes
@@ -32,14 +32,14 @@ class StatusServer:
     def __init__(
         self,
         settings: Settings,
-        desk: Desk,
+        registry: Registry,
         telemetry: Telemetry,
         readiness: Missing,
         explain: Explain,
         now: Callable[[], float] = time,
     ) -> None:
         self._address = settings.http_address
-        self._app = RequestIds(Bounded(StatusRoutes(desk, telemetry, readiness, explain, now).app()))
+        self._app = RequestIds(Bounded(StatusRoutes(registry, telemetry, readiness, explain, now).app()))
         self._server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
 

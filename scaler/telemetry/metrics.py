@@ -136,8 +136,8 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
         "Triggers that this process observes and forecasts; the others belong to other replicas",
     ),
     Figure(
-        "stretched_triggers", "headway_stretched_triggers", Kind.GAUGE, (), Unit.NUMBER,
-        "Triggers whose forecast was put off in the last refresh, because all would take more than half the interval",
+        "deferred_forecasts", "headway_deferred_forecasts", Kind.GAUGE, (), Unit.NUMBER,
+        "Forecasts put off in the last refresh, because all would take more than half the interval",
     ),
     Figure(
         "refresh_step", "headway_refresh_step_duration_seconds", Kind.HISTOGRAM, ("step",), Unit.SECONDS,

@@ -1,4 +1,4 @@
-"""`headway why` against the scaler's real HTTP port over a desk that the test fills."""
+"""`headway why` against the scaler's real HTTP port over a registry that the test fills."""
 
 import asyncio
 import json
@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 from scaler.cli import app
 from scaler.commands.why import print_record
-from scaler.decide import Desk, Watched
 from scaler.errors import HeadwayError, SourceRefused, SourceUnavailable, TriggerError
+from scaler.registry import Registration, Registry
 from scaler.series import Forecast, Observation, Outlook
 from scaler.settings import load_settings
 from scaler.status.report import HistoryFacts
@@ -27,9 +27,9 @@ METADATA = {"query": "sum(up[1m])", "threshold": "50"}
 
 @dataclass
 class Port:
-    """The open port, and the desk behind it."""
+    """The open port, and the registry behind it."""
 
-    desk: Desk
+    registry: Registry
     address: str = ""
     trouble: str = ""
 
@@ -39,12 +39,12 @@ class Port:
             return HistoryFacts("seasonal@1", None, None, 0.0, 3600.0, 86400.0, False, *away)
         return HistoryFacts("seasonal@1", NOW, None, 600.0, 3600.0, 86400.0, True)
 
-    def watch(self, **metadata: str) -> Watched:
-        return self.desk.watch("shop", "web", {**METADATA, **metadata}, NOW)
+    def watch(self, **metadata: str) -> Registration:
+        return self.registry.register("shop", "web", {**METADATA, **metadata}, NOW)
 
-    def receive(self, watched: Watched, forecast: Forecast | None) -> None:
+    def receive(self, registration: Registration, forecast: Forecast | None) -> None:
         observed = Observation(NOW, 120.0, 130.0, 200.0)
-        self.desk.receive(watched.trigger.key, Outlook(NOW, observed, forecast), NOW)
+        self.registry.receive(registration.trigger.key, Outlook(NOW, observed, forecast), NOW)
 
     async def why(self, *arguments: str) -> Result:
         command = ["why", "shop", "web", "--address", self.address, *arguments]
@@ -53,9 +53,9 @@ class Port:
 
 @pytest.fixture
 async def port() -> AsyncIterator[Port]:
-    port = Port(Desk(TriggerRules("http://prometheus"), 15.0))
+    port = Port(Registry(TriggerRules("http://prometheus"), 15.0))
     settings = load_settings({"http_address": "127.0.0.1:0"})
-    server = StatusServer(settings, port.desk, Telemetry(), dict, port.explain, lambda: NOW)
+    server = StatusServer(settings, port.registry, Telemetry(), dict, port.explain, lambda: NOW)
     port.address = f"127.0.0.1:{await server.start()}"
     yield port
     await server.stop()
@@ -97,9 +97,9 @@ async def test_quantiles_are_of_the_window_that_need_is_about(port: Port) -> Non
 
 async def test_a_listed_trigger_was_not_asked_about(port: Port) -> None:
     """Headway itself asks about what the settings list: that is no call of KEDA's."""
-    watched = port.watch()
-    watched.listed = True
-    port.receive(watched, forecast(420.0))
+    registration = port.watch()
+    registration.listed = True
+    port.receive(registration, forecast(420.0))
     told = (await port.why()).stdout
     assert "listed in the settings" in told
     assert "last asked" not in told
@@ -126,7 +126,7 @@ async def test_before_the_first_observation_there_is_no_answer(port: Port) -> No
 async def test_a_trouble_is_told_once(port: Port) -> None:
     """What keeps observation and past away stands once in the text, not with each of them."""
     port.trouble = "http://prometheus: parse error"
-    port.desk.fail(port.watch().trigger.key, SourceRefused(port.trouble))
+    port.registry.fail(port.watch().trigger.key, SourceRefused(port.trouble))
     result = await port.why()
     assert result.exit_code == 1
     assert result.stdout.count("parse error") == 1
@@ -148,7 +148,7 @@ async def test_the_status_and_how_long_it_lasts(
 ) -> None:
     """The gRPC status that KEDA gets is named, and what does not pass by itself is not said to."""
     port.trouble = "http://prometheus: away"
-    port.desk.fail(port.watch().trigger.key, error(port.trouble))
+    port.registry.fail(port.watch().trigger.key, error(port.trouble))
     (record,) = json.loads((await port.why("--json")).stdout)["triggers"]
     print_record({**record, "status": error.status}, NOW, Console(width=200))
     told = capsys.readouterr().out

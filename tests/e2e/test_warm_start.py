@@ -26,11 +26,11 @@ async def test_what_another_replica_published_is_answered_before_the_parts_are_o
 ) -> None:
     """The model and the database may still be loading: the shared cache is enough for an answer."""
 
-    async def never(*_: object) -> app.Parts:
+    async def never(*_: object) -> app.Backends:
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr(app, "open_parts", never)
+    monkeypatch.setattr(app, "open_backends", never)
     with redis_server() as server:
         key = parse_trigger("shop", "web", METADATA, TriggerRules(default_server=SERVER)).key
         now = time.time()

@@ -22,7 +22,7 @@ DAMAGED = {
 }
 
 
-def outlook(peaks: bool = True, seen: bool = True, forecast: bool = True, trouble: str = "") -> Outlook:
+def outlook(peaks: bool = True, seen: bool = True, forecast: bool = True, error: str = "") -> Outlook:
     random = np.random.default_rng(7)
     made = Forecast(
         start=1_700_000_000.5,
@@ -35,11 +35,11 @@ def outlook(peaks: bool = True, seen: bool = True, forecast: bool = True, troubl
     )
     observation = Observation(at=1_700_000_000.25, value=3.1, recent_peak=4.2, history_peak=1e7) if seen else None
     replicas, growth = (17, 1.479) if seen else (None, 1.0)
-    return Outlook(1_700_000_001.125, observation, made if forecast else None, trouble, replicas, growth)
+    return Outlook(1_700_000_001.125, observation, made if forecast else None, error, replicas, growth)
 
 
 def same(a: Outlook, b: Outlook) -> bool:
-    plain = ("counts_from", "observation", "trouble", "replicas", "growth")
+    plain = ("counts_from", "observation", "error", "replicas", "growth")
     if any(getattr(a, name) != getattr(b, name) for name in plain):
         return False
     if a.forecast is None or b.forecast is None:
@@ -55,10 +55,10 @@ def sealed(body: bytes) -> bytes:
 @pytest.mark.parametrize("peaks", [True, False])
 @pytest.mark.parametrize("seen", [True, False])
 @pytest.mark.parametrize("forecast", [True, False])
-@pytest.mark.parametrize("trouble", ["", 'prometheus: "zeitüberschreitung"'])
-def test_there_and_back(peaks: bool, seen: bool, forecast: bool, trouble: str) -> None:
+@pytest.mark.parametrize("error", ["", 'prometheus: "zeitüberschreitung"'])
+def test_there_and_back(peaks: bool, seen: bool, forecast: bool, error: str) -> None:
     """What comes out equals what went in, to the last bit."""
-    before = outlook(peaks, seen, forecast, trouble)
+    before = outlook(peaks, seen, forecast, error)
     assert same(unpack(pack(before)), before)
 
 
@@ -86,7 +86,7 @@ def test_arrays_of_another_type_and_order_are_packed_as_float32() -> None:
 
 def test_shared_parts_exist_once() -> None:
     """Levels, windows and model name of two unpacked outlooks are the same objects."""
-    first, second = unpack(pack(outlook())).forecast, unpack(pack(outlook(trouble="slow"))).forecast
+    first, second = unpack(pack(outlook())).forecast, unpack(pack(outlook(error="slow"))).forecast
     assert first is not None
     assert second is not None
     assert first.levels is second.levels

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import grpc
 import pytest
 
-from scaler.decide import Desk
 from scaler.metric.server import MetricServer, ServerOptions
 from scaler.metric.servicer import Servicer
 from scaler.metric.streams import Streams
 from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.metric.wire.externalscaler_pb2_grpc import ExternalScalerStub
+from scaler.registry import Registry
 from scaler.series import Observation, Outlook
 from scaler.trigger import TriggerRules
 
@@ -36,7 +36,7 @@ class StoppedClock:
 class Served:
     """A running server with all a test may want to touch."""
 
-    desk: Desk
+    registry: Registry
     clock: StoppedClock
     servicer: Servicer
     server: MetricServer
@@ -52,8 +52,8 @@ class Served:
 
     def observe(self, demand: float) -> None:
         """Give every watched trigger this demand, as a refresh would."""
-        for watched in self.desk:
-            self.desk.receive(watched.trigger.key, observed(self.clock.moment, demand), self.clock.moment)
+        for registration in self.registry:
+            self.registry.receive(registration.trigger.key, observed(self.clock.moment, demand), self.clock.moment)
 
 
 def scaled_object(
@@ -76,16 +76,16 @@ async def served(
     **servicer_options: object,
 ) -> AsyncIterator[Served]:
     """A server on a free port of loopback, stopped without delay at the end."""
-    desk = Desk(TriggerRules(default_server="http://prometheus:9090"), refresh_seconds=15.0)
+    registry = Registry(TriggerRules(default_server="http://prometheus:9090"), refresh_seconds=15.0)
     clock = StoppedClock()
     options_for_waiting = {"first_answer_wait": 0.0, **servicer_options}
-    servicer = Servicer(desk, clock, Streams(stream_seconds, look_seconds=0.02), **options_for_waiting)  # type: ignore[arg-type]
+    servicer = Servicer(registry, clock, Streams(stream_seconds, look_seconds=0.02), **options_for_waiting)  # type: ignore[arg-type]
     server = MetricServer(servicer, options or ServerOptions(address="localhost:0", notice_seconds=0))
     port = await server.start()
     target = f"localhost:{port}"
     channel = grpc.aio.secure_channel(target, credentials) if credentials else grpc.aio.insecure_channel(target)
     try:
-        yield Served(desk, clock, servicer, server, port, channel)
+        yield Served(registry, clock, servicer, server, port, channel)
     finally:
         await channel.close()
         await server.stop(0)
@@ -93,9 +93,9 @@ async def served(
 
 async def registered(it: Served, ref: wire.ScaledObjectRef) -> str:
     """The key of the trigger, after its first (cold) call."""
-    known = {watched.trigger.key for watched in it.desk}
+    known = {registration.trigger.key for registration in it.registry}
     await refusal(it.metrics(ref))
-    return next(watched.trigger.key for watched in it.desk if watched.trigger.key not in known)
+    return next(registration.trigger.key for registration in it.registry if registration.trigger.key not in known)
 
 
 async def refusal(call: Awaitable[object]) -> grpc.aio.AioRpcError:

@@ -46,9 +46,9 @@ async def test_spec_needs_nothing_but_metadata() -> None:
     """GetMetricSpec answers for a trigger nobody watches, and does not make it watched."""
     async with served() as it:
         spec = await it.stub.GetMetricSpec(scaled_object(threshold="0.001"))
-        watched = len(it.desk)
+        registration = len(it.registry)
 
-    assert (spec.metricSpecs[0].targetSize, spec.metricSpecs[0].targetSizeFloat, watched) == (1, 0.001, 0)
+    assert (spec.metricSpecs[0].targetSize, spec.metricSpecs[0].targetSizeFloat, registration) == (1, 0.001, 0)
 
 
 async def test_faults_are_told_by_the_value_not_by_the_spec() -> None:
@@ -101,8 +101,8 @@ async def test_the_source_speaks_for_itself(error: Exception, status: grpc.Statu
     """What went wrong at the source reaches the user in its own words, with the status of its kind."""
     async with served() as it:
         ref = scaled_object()
-        watched = await registered(it, ref)
-        it.desk.fail(watched, error)  # type: ignore[arg-type]
+        registration = await registered(it, ref)
+        it.registry.fail(registration, error)  # type: ignore[arg-type]
         told = await refusal(it.metrics(ref))
 
     assert (told.code(), told.details()) == (status, str(error))
@@ -124,8 +124,8 @@ async def test_two_triggers_of_one_object_are_apart() -> None:
     async with served() as it:
         first, second = scaled_object(), scaled_object(query="sum(queue_length)")
         one, two = await registered(it, first), await registered(it, second)
-        it.desk.receive(one, observed(it.clock.moment, 5), it.clock.moment)
-        it.desk.receive(two, observed(it.clock.moment, 9), it.clock.moment)
+        it.registry.receive(one, observed(it.clock.moment, 5), it.clock.moment)
+        it.registry.receive(two, observed(it.clock.moment, 9), it.clock.moment)
         values = [(await it.metrics(ref)).metricValues[0].metricValueFloat for ref in (first, second)]
 
     assert values == [5, 9]
@@ -138,9 +138,9 @@ async def test_key_order_makes_no_second_trigger() -> None:
         it.observe(5)
         turned = scaled_object(metadata=dict(reversed(METADATA.items())))
         value = (await it.metrics(turned)).metricValues[0].metricValueFloat
-        watched = len(it.desk)
+        registration = len(it.registry)
 
-    assert (value, watched) == (5, 1)
+    assert (value, registration) == (5, 1)
 
 
 async def test_a_forgotten_trigger_is_registered_anew_by_the_next_call() -> None:
@@ -151,12 +151,12 @@ async def test_a_forgotten_trigger_is_registered_anew_by_the_next_call() -> None
         it.observe(5)
         await it.metrics(ref)
         it.clock.moment += 1000
-        forgotten = it.desk.forget_silent(it.clock.moment, 900)
+        forgotten = it.registry.forget_silent(it.clock.moment, 900)
         error = await refusal(it.metrics(ref))
 
-        assert [watched.trigger.name for watched in forgotten] == ["shop"]
+        assert [registration.trigger.name for registration in forgotten] == ["shop"]
         assert error.code() == grpc.StatusCode.UNAVAILABLE
-        assert len(it.desk) == 1
+        assert len(it.registry) == 1
 
 
 async def test_every_kind_of_call_keeps_a_trigger_alive() -> None:
@@ -167,10 +167,10 @@ async def test_every_kind_of_call_keeps_a_trigger_alive() -> None:
         it.observe(5)
         it.clock.moment += 140
         await it.stub.IsActive(ref)
-        assert it.desk.forget_silent(it.clock.moment, 130) == []
+        assert it.registry.forget_silent(it.clock.moment, 130) == []
         it.clock.moment += 140
         await it.metrics(ref)
-        assert it.desk.forget_silent(it.clock.moment, 130) == []
+        assert it.registry.forget_silent(it.clock.moment, 130) == []
 
 
 async def test_the_value_moves_with_the_plan() -> None:
@@ -193,8 +193,8 @@ async def test_many_calls_at_once_are_all_answered() -> None:
         refs = [scaled_object(f"shop-{number}") for number in range(200)]
         await asyncio.gather(*(refusal(it.metrics(ref)) for ref in refs))
         for number, ref in enumerate(refs):
-            key = next(w.trigger.key for w in it.desk if w.trigger.name == ref.name)
-            it.desk.receive(key, observed(it.clock.moment, number), it.clock.moment)
+            key = next(w.trigger.key for w in it.registry if w.trigger.name == ref.name)
+            it.registry.receive(key, observed(it.clock.moment, number), it.clock.moment)
         replies = await asyncio.gather(*(it.metrics(ref) for ref in refs))
 
     assert [reply.metricValues[0].metricValueFloat for reply in replies] == list(range(200))

@@ -67,9 +67,9 @@ async def test_one_bad_trigger_disturbs_no_other() -> None:
         it.observe(5)
         await refusal(it.metrics(scaled_object(quantile="2")))
         value = (await it.metrics(ref)).metricValues[0].metricValueFloat
-        watched = len(it.desk)
+        registration = len(it.registry)
 
-    assert (value, watched) == (5, 1)
+    assert (value, registration) == (5, 1)
 
 
 async def test_our_own_errors_are_logged_without_values(monkeypatch: pytest.MonkeyPatch) -> None:

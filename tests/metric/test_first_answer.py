@@ -12,7 +12,7 @@ async def test_the_registering_call_gets_the_first_outlook() -> None:
     """A trigger whose demand is read quickly is answered by its very first call."""
     async with served(first_answer_wait=30) as it:
         call = asyncio.create_task(value(it))
-        await until(lambda: len(it.desk) == 1)
+        await until(lambda: len(it.registry) == 1)
         it.observe(5)
         assert await call == 5
 
@@ -21,7 +21,7 @@ async def test_a_later_call_does_not_wait() -> None:
     """While the first call waits, another one is told at once that nothing is known yet."""
     async with served(first_answer_wait=30) as it:
         first = asyncio.create_task(value(it))
-        await until(lambda: len(it.desk) == 1)
+        await until(lambda: len(it.registry) == 1)
         error = await refusal(it.stub.IsActive(scaled_object()))
         waiting = not first.done()
         it.observe(5)
@@ -57,7 +57,7 @@ async def test_few_wait_at_the_same_time() -> None:
     """Beyond the bound a first call is answered at once instead of queueing up."""
     async with served(first_answer_wait=3600, most_waiting=1) as it:
         first = asyncio.create_task(value(it))
-        await until(lambda: len(it.desk) == 1)
+        await until(lambda: len(it.registry) == 1)
         await registered(it, scaled_object("other"))
         it.observe(5)
         assert await first == 5

@@ -69,7 +69,7 @@ async def test_calls_under_way_are_finished_on_drain() -> None:
     """A call that waits for its first outlook when the stop begins still gets it."""
     async with served(first_answer_wait=30) as it:
         call = asyncio.ensure_future(it.metrics(scaled_object()))
-        await until(lambda: len(it.desk) == 1)
+        await until(lambda: len(it.registry) == 1)
         stopping = asyncio.create_task(it.server.stop(grace_seconds=20))
         await asyncio.sleep(0.05)
         it.observe(5)

@@ -34,7 +34,7 @@ async def test_a_cold_stream_is_silent_until_something_is_known() -> None:
     """A stream opened for an unknown trigger registers it, and speaks with the first outlook."""
     async with served() as it:
         call = it.stub.StreamIsActive(scaled_object())
-        await until(lambda: len(it.desk) == 1)
+        await until(lambda: len(it.registry) == 1)
         first = asyncio.create_task(call.read())
         await asyncio.sleep(0.1)
         silent = not first.done()
@@ -49,12 +49,12 @@ async def test_a_stream_keeps_its_trigger_alive() -> None:
     """An open stream counts as interest: the trigger does not expire under it."""
     async with served() as it:
         call = it.stub.StreamIsActive(scaled_object())
-        await until(lambda: len(it.desk) == 1)
+        await until(lambda: len(it.registry) == 1)
         it.observe(5)
         await call.read()
         it.clock.moment += 200
-        await until(lambda: next(iter(it.desk)).last_called == it.clock.moment)
-        assert it.desk.forget_silent(it.clock.moment, 150) == []
+        await until(lambda: next(iter(it.registry)).last_called == it.clock.moment)
+        assert it.registry.forget_silent(it.clock.moment, 150) == []
 
 
 async def test_streams_end_with_ok_before_their_connection_does() -> None:

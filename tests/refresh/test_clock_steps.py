@@ -10,14 +10,14 @@ async def test_a_clock_that_is_set_back_stops_nothing() -> None:
     """Demand is followed on at the moments that the clock shows now, and the step is told once."""
     demand = [100.0]
     clock = ManualClock(START)
-    with capture_logs() as told:
+    with capture_logs() as note:
         async with replica(lambda _, __: demand[0], rising, clock=clock) as world:
-            watched = world.call()
+            registration = world.call()
             await world.pass_time(60)
             clock.step_back(600)
             demand[0] = 500.0
             await world.pass_time(45)
-            plan = world.plan(watched)
+            plan = world.plan(registration)
             assert plan.metric >= 500  # type: ignore[attr-defined]
             assert plan.at <= clock.now()  # type: ignore[attr-defined]
-    assert [line["event"] for line in told if "clock" in line["event"]] == ["clock_set_back"]
+    assert [line["event"] for line in note if "clock" in line["event"]] == ["clock_set_back"]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import pytest
 from structlog.testing import capture_logs
 
-from scaler.decide import Desk, Watched
 from scaler.errors import CacheUnavailable, DependencyError, SourceUnavailable
 from scaler.forecast.cache import Memory, MemoryCache
 from scaler.plan import Rung
 from scaler.refresh.loop import Refresh, RefreshSettings, utc_offset_seconds
+from scaler.registry import Registration, Registry
 from scaler.series import Forecast, Grid
 from scaler.store.null import NullStore
 from scaler.telemetry.metrics import Telemetry
@@ -41,11 +41,11 @@ class World:
 
     clock: ManualClock
     source: FixedSource
-    desk: Desk
+    registry: Registry
     refresh: Refresh
 
-    def call(self, name: str = "web", **metadata: str) -> Watched:
-        return self.desk.watch("shop", name, {**METADATA, **metadata}, self.clock.now())
+    def call(self, name: str = "web", **metadata: str) -> Registration:
+        return self.registry.register("shop", name, {**METADATA, **metadata}, self.clock.now())
 
     async def pass_time(self, seconds: float) -> None:
         """Let the clock run in small steps, and the worker threads keep up with it."""
@@ -54,8 +54,8 @@ class World:
             await self.clock.advance(min(1.0, end - self.clock.now()))
             await asyncio.sleep(0.005)
 
-    def plan(self, watched: Watched) -> object:
-        return self.desk.answer(watched, self.clock.now()).plan
+    def plan(self, registration: Registration) -> object:
+        return self.registry.answer(registration, self.clock.now()).plan
 
 
 @asynccontextmanager
@@ -68,14 +68,14 @@ async def replica(
 ) -> AsyncIterator[World]:
     clock = clock or ManualClock(START)
     source = FixedSource(demand)
-    welcome: list[Callable[[Watched], None]] = []
+    welcome: list[Callable[[Registration], None]] = []
 
-    def greet(watched: Watched) -> None:
-        welcome[0](watched)
+    def greet(registration: Registration) -> None:
+        welcome[0](registration)
 
-    desk = Desk(TriggerRules(default_server="http://p:9090"), 15.0, on_new=greet)
+    registry = Registry(TriggerRules(default_server="http://p:9090"), 15.0, on_new=greet)
     refresh = Refresh(
-        desk,
+        registry,
         source,
         Chosen(ScriptedForecaster(forecast, GRID)),
         cache or MemoryCache(),
@@ -85,10 +85,16 @@ async def replica(
         RefreshSettings(**settings),
     )
     welcome.append(refresh.welcome)
-    loops = (refresh.run, refresh.run_newcomers, refresh.run_hurry, refresh.run_listen, refresh.backfill.run)
+    loops = (
+        refresh.run,
+        refresh.run_new_registrations,
+        refresh.run_first_forecasts,
+        refresh.run_listen,
+        refresh.backfill.run,
+    )
     tasks = [asyncio.create_task(loop()) for loop in loops]
     try:
-        yield World(clock, source, desk, refresh)
+        yield World(clock, source, registry, refresh)
     finally:
         for task in tasks:
             task.cancel()
@@ -108,10 +114,10 @@ def rising(_: str, end: float, __: object) -> Forecast:
 async def test_first_call_is_answered_from_an_observation_and_then_from_a_forecast() -> None:
     """A new trigger is observed at once, backfilled at once, and forecast without waiting for the next tick."""
     async with replica(steady, rising) as world:
-        watched = world.call()
+        registration = world.call()
         await world.pass_time(3)
-        assert world.plan(watched).rung is Rung.BOTH
-        assert world.plan(watched).metric >= 150
+        assert world.plan(registration).rung is Rung.BOTH
+        assert world.plan(registration).metric >= 150
 
 
 async def test_every_tick_observes_at_multiples_of_the_interval() -> None:
@@ -130,18 +136,18 @@ async def test_a_dead_source_leaves_the_forecast() -> None:
         return 100.0 if at < START + 30 else SourceUnavailable("connection refused")
 
     async with replica(demand, rising) as world:
-        watched = world.call(maxStaleness="30s")
+        registration = world.call(maxStaleness="30s")
         await world.pass_time(120)
-        assert world.plan(watched).rung is Rung.FORECAST
-        assert "connection refused" in watched.current.outlook.trouble
+        assert world.plan(registration).rung is Rung.FORECAST
+        assert "connection refused" in registration.current.outlook.error
 
 
 async def test_a_source_that_never_answered_is_told_as_it_was() -> None:
     """Without any observation the caller gets the source's error, not a made-up number."""
     async with replica(lambda _, __: SourceUnavailable("no route"), lambda *_: None) as world:
-        watched = world.call()
+        registration = world.call()
         await world.pass_time(20)
-        assert isinstance(watched.trouble, SourceUnavailable)
+        assert isinstance(registration.error, SourceUnavailable)
 
 
 async def test_one_failing_trigger_disturbs_nobody() -> None:
@@ -166,9 +172,9 @@ async def test_a_hole_is_filled_when_the_source_is_back() -> None:
         return SourceUnavailable("away") if down[0] <= world.clock.now() < down[1] else 100.0
 
     async with replica(demand, rising) as world:
-        watched = world.call()
+        registration = world.call()
         await world.pass_time(1000)
-        tracked = world.refresh.tracking.get(watched.trigger.key)
+        tracked = world.refresh.tracking.get(registration.trigger.key)
         assert tracked is not None
         assert tracked.table.coverage(tracked.key).steps >= 59
 
@@ -178,7 +184,7 @@ async def test_silent_triggers_are_forgotten() -> None:
     async with replica(steady, rising, silence_seconds=60) as world:
         world.call()
         await world.pass_time(90)
-        assert len(world.desk) == 0
+        assert len(world.registry) == 0
         assert len(world.refresh.tracking) == 0
 
 
@@ -252,9 +258,9 @@ async def test_a_lost_cache_makes_every_replica_work_alone() -> None:
             raise CacheUnavailable("gone")
 
     async with replica(steady, rising, Lost()) as world:
-        watched = world.call()
+        registration = world.call()
         await world.pass_time(20)
-        assert world.plan(watched).rung is Rung.BOTH
+        assert world.plan(registration).rung is Rung.BOTH
 
 
 async def test_a_failing_model_leaves_the_observation() -> None:
@@ -264,10 +270,10 @@ async def test_a_failing_model_leaves_the_observation() -> None:
         raise RuntimeError("graph")
 
     async with replica(steady, broken) as world:
-        watched = world.call()
+        registration = world.call()
         await world.pass_time(20)
-        assert world.plan(watched).rung is Rung.OBSERVATION
-        assert world.plan(watched).metric == 100
+        assert world.plan(registration).rung is Rung.OBSERVATION
+        assert world.plan(registration).metric == 100
 
 
 def test_offsets_follow_daylight_saving() -> None:
@@ -287,8 +293,8 @@ async def test_an_outage_is_told_once_per_kind() -> None:
             for number in range(5):
                 world.call(f"web-{number}")
             await world.pass_time(120)
-    told = [(entry["event"], entry["triggers"]) for entry in logs if entry["event"].startswith("observation_")]
-    assert told == [("observation_failed", 5), ("observation_back", 5)]
+    note = [(entry["event"], entry["triggers"]) for entry in logs if entry["event"].startswith("observation_")]
+    assert note == [("observation_failed", 5), ("observation_back", 5)]
 
 
 async def test_a_lost_cache_is_waited_for_once_a_tick() -> None:

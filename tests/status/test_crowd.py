@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from scaler.decide import Desk
+from scaler.registry import Registry
 from scaler.settings import Settings
 from scaler.status import server as status_server
 from scaler.status.server import StatusServer
@@ -17,7 +17,7 @@ async def test_half_requests_do_not_fail_the_probe(monkeypatch: pytest.MonkeyPat
     """With hundreds of unfinished requests open, liveness is answered, and they are ended in time."""
     monkeypatch.setattr(status_server, "REQUEST_SECONDS", 1.0)
     settings = Settings(http_address="127.0.0.1:0")
-    it = StatusServer(settings, Desk(TriggerRules(), 15), Telemetry(), dict, lambda key: None)
+    it = StatusServer(settings, Registry(TriggerRules(), 15), Telemetry(), dict, lambda key: None)
     port = await it.start()
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(260)]
     for _, writer in held:

@@ -7,21 +7,21 @@ import subprocess
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from scaler.decide import Desk
+from scaler.registry import Registry
 from scaler.series import Outlook
 from scaler.status.exposition import exposition
 from scaler.telemetry.metrics import TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Telemetry
 from scaler.trigger import TriggerRules
-from tests.status.desk import NOW, filled_desk, forecast
+from tests.status.registry import NOW, filled_desk, forecast
 
 
-async def text(desk: Desk) -> str:
-    return b"".join([piece async for piece in exposition(Telemetry(), desk, NOW)]).decode()
+async def text(registry: Registry) -> str:
+    return b"".join([piece async for piece in exposition(Telemetry(), registry, NOW)]).decode()
 
 
-async def figures(desk: Desk) -> dict[tuple[str, ...], float]:
+async def figures(registry: Registry) -> dict[tuple[str, ...], float]:
     """(name, trigger's name or other labels …) → value."""
-    families = text_string_to_metric_families(await text(desk))
+    families = text_string_to_metric_families(await text(registry))
     return {
         (sample.name, *(value for label, value in sample.labels.items() if label not in ("namespace", "trigger"))): (
             sample.value
@@ -33,9 +33,9 @@ async def figures(desk: Desk) -> dict[tuple[str, ...], float]:
 
 async def test_planned_demand_is_what_keda_would_be_told():
     """The second way to connect reads the same number as the first."""
-    desk = filled_desk()
-    web = next(watched for watched in desk if watched.trigger.name == "web")
-    assert (await figures(desk))["headway_planned_demand", "web"] == desk.answer(web, NOW).plan.metric
+    registry = filled_desk()
+    web = next(registration for registration in registry if registration.trigger.name == "web")
+    assert (await figures(registry))["headway_planned_demand", "web"] == registry.answer(web, NOW).plan.metric
 
 
 async def test_every_trigger_figure_of_the_table_is_written():
@@ -57,30 +57,30 @@ async def test_what_is_unknown_is_absent():
 
 async def test_forecast_is_read_at_the_end_of_the_lead_time():
     """The exported levels are those of the step that covers now plus lead time."""
-    desk = Desk(TriggerRules("http://p"), 15.0)
-    key = desk.watch("shop", "web", {"query": "a", "threshold": "1", "leadTime": "2m"}, NOW).trigger.key
+    registry = Registry(TriggerRules("http://p"), 15.0)
+    key = registry.register("shop", "web", {"query": "a", "threshold": "1", "leadTime": "2m"}, NOW).trigger.key
     made = forecast(start=NOW)
     made.quantiles_HQ[1] = 99.0  # from 60 s to 120 s
-    desk.receive(key, Outlook(NOW, None, made), NOW)
-    found = await figures(desk)
+    registry.receive(key, Outlook(NOW, None, made), NOW)
+    found = await figures(registry)
     levels = {key[2]: value for key, value in found.items() if key[0] == "headway_forecast_demand"}
     assert levels == {"0.1": 99.0, "0.5": 99.0, "0.9": 99.0}
 
 
 async def test_two_triggers_of_one_object_are_told_apart():
     """The hash label keeps their lines distinct."""
-    desk = Desk(TriggerRules("http://p"), 15.0)
+    registry = Registry(TriggerRules("http://p"), 15.0)
     for query in ("a", "b"):
-        desk.watch("shop", "web", {"query": query, "threshold": "1"}, NOW)
-    lines = [line for line in (await text(desk)).splitlines() if line.startswith("headway_plan_rung{")]
+        registry.register("shop", "web", {"query": query, "threshold": "1"}, NOW)
+    lines = [line for line in (await text(registry)).splitlines() if line.startswith("headway_plan_rung{")]
     assert len(set(lines)) == 2
 
 
 async def test_answers_are_not_held_up_by_a_scrape():
     """The event loop turns many times while thousands of triggers are written."""
-    desk = Desk(TriggerRules("http://p"), 15.0)
+    registry = Registry(TriggerRules("http://p"), 15.0)
     for number in range(2000):
-        desk.watch("shop", f"w{number}", {"query": "a", "threshold": "1"}, NOW)
+        registry.register("shop", f"w{number}", {"query": "a", "threshold": "1"}, NOW)
     turns = 0
 
     async def turn() -> None:
@@ -90,7 +90,7 @@ async def test_answers_are_not_held_up_by_a_scrape():
             await asyncio.sleep(0)
 
     turning = asyncio.create_task(turn())
-    await text(desk)
+    await text(registry)
     turning.cancel()
     assert turns > 50
 

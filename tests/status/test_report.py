@@ -34,7 +34,7 @@ def test_backfill_under_way():
 
 def test_source_in_trouble():
     """The source's own words are repeated, and KEDA's side of it is told."""
-    facts = replace(GOOD, forecast_at=None, observed_at=None, trouble="http://p: connection refused")
+    facts = replace(GOOD, forecast_at=None, observed_at=None, error="http://p: connection refused")
     report = readiness_report(TRIGGER, facts)
     assert report.missing == ("no observation yet: http://p: connection refused",)
     assert "source answers again" in report.when
@@ -51,15 +51,13 @@ def test_source_in_trouble():
 )  # fmt: skip
 def test_source_in_trouble_with_too_little_history(is_backfilled, when):
     """An answer alone does not bring the forecast: the history that is lacking then is told too."""
-    facts = replace(
-        GOOD, forecast_at=None, covered_seconds=900.0, is_backfilled=is_backfilled, trouble="http://p: away"
-    )
+    facts = replace(GOOD, forecast_at=None, covered_seconds=900.0, is_backfilled=is_backfilled, error="http://p: away")
     assert readiness_report(TRIGGER, facts).when == when
 
 
 def test_what_somebody_must_mend_is_not_said_to_pass():
     """The status that KEDA gets is named, and a bad query stays bad."""
-    facts = replace(GOOD, forecast_at=None, observed_at=None, trouble="http://p: parse error")
+    facts = replace(GOOD, forecast_at=None, observed_at=None, error="http://p: parse error")
     report = readiness_report(TRIGGER, facts, "FAILED_PRECONDITION")
     assert "is mended" in report.when
     assert report.meanwhile.startswith("KEDA gets FAILED_PRECONDITION")

@@ -8,18 +8,18 @@ import pytest
 from scaler.status.report import HistoryFacts
 from scaler.status.routes import RequestIds, StatusRoutes
 from scaler.telemetry.metrics import Telemetry
-from tests.status.desk import NOW, filled_desk
+from tests.status.registry import NOW, filled_desk
 
 FACTS = HistoryFacts("seasonal@1", NOW - 5, None, 600.0, 3600.0, 86400.0, is_backfilled=True)
 
 
 class Port:
-    """The app on a desk, without a socket."""
+    """The app on a registry, without a socket."""
 
     def __init__(self) -> None:
-        self.desk = filled_desk()
+        self.registry = filled_desk()
         self.missing: dict[str, str] = {}
-        routes = StatusRoutes(self.desk, Telemetry(), lambda: self.missing, lambda key: FACTS, lambda: NOW)
+        routes = StatusRoutes(self.registry, Telemetry(), lambda: self.missing, lambda key: FACTS, lambda: NOW)
         transport = httpx.ASGITransport(RequestIds(routes.app()), raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://headway")
 
@@ -59,7 +59,7 @@ async def test_plans_have_reasons_and_no_metadata(port):
     assert plans["new"]["plan"]["rung"] == "observation_alone"
     assert plans["dead"]["plan"] is None
     assert (plans["dead"]["status"], plans["web"]["status"]) == ("UNAVAILABLE", "OK")
-    assert plans["dead"]["trouble"] == "http://prometheus:9090: connection refused"
+    assert plans["dead"]["error"] == "http://prometheus:9090: connection refused"
     assert "scalerAddress" not in answer.text
     assert "geheim" not in answer.text
 

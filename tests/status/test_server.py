@@ -10,7 +10,7 @@ from scaler.errors import SettingsError
 from scaler.settings import load_settings
 from scaler.status.server import StatusServer
 from scaler.telemetry.metrics import Telemetry
-from tests.status.desk import filled_desk
+from tests.status.registry import filled_desk
 
 
 def server(address: str) -> StatusServer:

@@ -19,13 +19,13 @@ from scaler.clock import AcceleratedClock, Clock
 from scaler.commands import Exit
 from scaler.commands.demo.simulated import Deployment
 from scaler.commands.demo.view import LiveView, Row, RowView, View, introduction
-from scaler.decide import Watched
 from scaler.errors import DependencyError, HeadwayError
 from scaler.history import MetricSource
 from scaler.history.recorded import RecordedSource
 from scaler.manifest import ScaledObject, read_manifest
 from scaler.plan import Plan
 from scaler.plan.hpa import SYNC_SECONDS, Hpa
+from scaler.registry import Registration
 from scaler.settings import load_settings
 from scaler.settings.fields import ENVIRONMENT_PREFIX
 from scaler.telemetry.logs import configure_logs
@@ -70,9 +70,9 @@ class Workload:
 
     async def sync(self, service: Service, source: MetricSource, now: float) -> None:
         """One sync of both HPAs at `now`: ours on the scaler's answer, the other on the demand itself."""
-        watched = service.desk.watch(self.scaled.namespace, self.scaled.name, self.metadata, now)
-        (demand,) = await source.observe([watched.trigger], now)
-        self.plan = self._ask(service, watched, now)
+        registration = service.registry.register(self.scaled.namespace, self.scaled.name, self.metadata, now)
+        (demand,) = await source.observe([registration.trigger], now)
+        self.plan = self._ask(service, registration, now)
         if isinstance(demand, DependencyError):
             self.demand = None
             return
@@ -85,9 +85,9 @@ class Workload:
     def _deployment(self, demand: float) -> Deployment:
         return Deployment.sized_for(demand, self.threshold, STARTUP_SECONDS, self.hpa)
 
-    def _ask(self, service: Service, watched: Watched, now: float) -> Plan | None:
+    def _ask(self, service: Service, registration: Registration, now: float) -> Plan | None:
         try:
-            plan = service.desk.answer(watched, now).plan
+            plan = service.registry.answer(registration, now).plan
         except HeadwayError as error:
             self.trouble = str(error)
             return None

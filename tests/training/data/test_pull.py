@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scaler.decide import Desk
 from scaler.history.traces import read_traces
+from scaler.registry import Registry
 from scaler.status.report import HistoryFacts
 from scaler.status.routes import StatusRoutes
 from scaler.telemetry.metrics import Telemetry
@@ -282,12 +282,12 @@ def test_a_place_that_cannot_be(tmp_path) -> None:
 
 def scaler_with(*triggers: tuple[str, str, str], server: str = "http://prometheus:9090") -> httpx.MockTransport:
     """The HTTP port of a scaler that watches (namespace, name, query) on that server, without a socket."""
-    desk = Desk(TriggerRules(server, ("http://elsewhere",)), 15.0)
+    registry = Registry(TriggerRules(server, ("http://elsewhere",)), 15.0)
     for namespace, name, query in triggers:
         other = {"serverAddress": "http://elsewhere"} if namespace == "elsewhere" else {}
-        desk.watch(namespace, name, {"query": query, "threshold": "10", **other}, MIDNIGHT)
+        registry.register(namespace, name, {"query": query, "threshold": "10", **other}, MIDNIGHT)
     facts = HistoryFacts("seasonal@1", MIDNIGHT, None, 600.0, 3600.0, 86400.0, is_backfilled=True)
-    app = StatusRoutes(desk, Telemetry(), lambda: {}, lambda key: facts, lambda: MIDNIGHT).app()
+    app = StatusRoutes(registry, Telemetry(), lambda: {}, lambda key: facts, lambda: MIDNIGHT).app()
 
     async def ask(request: httpx.Request) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:

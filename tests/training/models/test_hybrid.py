@@ -75,13 +75,13 @@ class Fitted:
 def fitted() -> Fitted:
     training, model, ends = training_of(WEB, NIGHT, SHORT), hybrid(SHARES), []
 
-    class Watched(Prophet):
+    class Registration(Prophet):
         def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
             ends.append(training.series[0].end)
             return super().fit(training, progress)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.models.hybrid.Prophet", Watched)
+        patch.setattr("training.models.hybrid.Prophet", Registration)
         figures = model.fit(training)
     return Fitted(training, model, figures, model.to_onnx(), ends)
 

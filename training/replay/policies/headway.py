@@ -7,8 +7,8 @@ import numpy as np
 
 from scaler.decide import decide
 from scaler.plan import Plan
-from scaler.plan.follow import Followed, follow
 from scaler.plan.hpa import SYNC_SECONDS
+from scaler.plan.hpa_estimate import HpaEstimate, estimate_replicas
 from scaler.plan.surge import NO_SURGE, watch
 from scaler.series import Forecast, Observation, Outlook
 from scaler.trigger import PolicyName, Trigger
@@ -63,7 +63,7 @@ class Headway:
         self.trigger = trigger
         self._refresh_K = world.refresh_K.tolist()
         self._outlooks = outlooks
-        self._followed: Followed | None = None
+        self._hpa_estimate: HpaEstimate | None = None
         self._growths = outlooks.growths(trigger)
         self._asked = -1
         self._plan: Plan | None = None
@@ -93,8 +93,8 @@ class Headway:
     def _planned(self, k: int) -> Plan:
         now = self._refresh_K[k]
         answered = self._plan.planned if self._plan else None
-        self._followed = follow(self._followed, answered, self.trigger.threshold, now)
-        replicas = self._followed.replicas if self._followed else None
+        self._hpa_estimate = estimate_replicas(self._hpa_estimate, answered, self.trigger.threshold, now)
+        replicas = self._hpa_estimate.replicas if self._hpa_estimate else None
         seen, forecast = self._outlooks.observations[k], self._outlooks.forecasts[k]
         outlook = Outlook(now, seen, forecast, replicas=replicas, growth=self._growths[k])
         return decide(self.trigger, outlook, now, SYNC_SECONDS)

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from scaler.bundle import Manifest
-from scaler.decide import Desk, Watched
 from scaler.errors import DependencyError, NoDemand
 from scaler.forecast.cache import MemoryCache
 from scaler.plan import Plan, Rung
 from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.refresh.tracked import Phase
+from scaler.registry import Registration, Registry
 from scaler.series import Forecast, Grid, HistoryBatch, Observation
 from scaler.store.null import NullStore
 from scaler.telemetry.metrics import Telemetry
@@ -134,9 +134,9 @@ class Replica:
 async def refreshed(grid: Grid, gap: bool = False) -> Replica:
     """Run the real refresh over the last hours of a recording; its backfill is done before the second tick."""
     demand, forecaster, clock = Demand(recording(gap)), Recorder(grid), ManualClock()
-    desk = Desk(TriggerRules(default_server="http://p:9090"), 15.0)
+    registry = Registry(TriggerRules(default_server="http://p:9090"), 15.0)
     refresh = Refresh(
-        desk,
+        registry,
         Recorded(demand),
         Chosen(forecaster),
         MemoryCache(),
@@ -149,13 +149,13 @@ async def refreshed(grid: Grid, gap: bool = False) -> Replica:
     replica = None
     for at in np.arange(demand.end - HOURS * 3600, demand.end, 15).tolist():
         await clock.set(at)
-        watched = desk.watch("shop", "web", METADATA, at)
-        replica = replica or Replica(demand, forecaster, watched.trigger)
+        registration = registry.register("shop", "web", METADATA, at)
+        replica = replica or Replica(demand, forecaster, registration.trigger)
         await refresh.once(at)
-        await filled(refresh, watched)
+        await filled(refresh, registration)
         replica.ticks.append(at)
-        replica.observations.append(watched.current.outlook.observation)
-        replica.plans.append(desk.answer(watched, at).plan)
+        replica.observations.append(registration.current.outlook.observation)
+        replica.plans.append(registry.answer(registration, at).plan)
     filling.cancel()
     with suppress(asyncio.CancelledError):
         await filling
@@ -163,9 +163,9 @@ async def refreshed(grid: Grid, gap: bool = False) -> Replica:
     return replica
 
 
-async def filled(refresh: Refresh, watched: Watched) -> None:
+async def filled(refresh: Refresh, registration: Registration) -> None:
     """Wait until nothing is left to backfill."""
-    tracked = refresh.tracking.get(watched.trigger.key)
+    tracked = refresh.tracking.get(registration.trigger.key)
     for _ in range(10_000):
         if not refresh.backfill.waiting() and {Phase.FINE, Phase.COARSE} <= tracked.done:
             return

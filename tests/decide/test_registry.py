@@ -2,9 +2,10 @@
 
 import pytest
 
-from scaler.decide import Desk, Watched, decide, moment_of
+from scaler.decide import decide, moment_of
 from scaler.errors import NotReady, SourceRefused, SourceUnavailable, TriggerInvalid
 from scaler.plan import Rung
+from scaler.registry import Registration, Registry
 from scaler.series import Forecast, Observation, Outlook
 from scaler.testing import flat_forecast
 from scaler.trigger import TriggerRules
@@ -14,29 +15,29 @@ NOW = 1_700_000_100.0
 METADATA = {"query": "demand", "threshold": "10"}
 
 
-def desk() -> Desk:
-    return Desk(TriggerRules(default_server="http://p:9090"), 15.0)
+def registry() -> Registry:
+    return Registry(TriggerRules(default_server="http://p:9090"), 15.0)
 
 
-def outlook(value: float, counts_from: float = NOW, forecast: Forecast | None = None, trouble: str = "") -> Outlook:
-    return Outlook(counts_from, Observation(counts_from, value, value, value), forecast, trouble)
+def outlook(value: float, counts_from: float = NOW, forecast: Forecast | None = None, error: str = "") -> Outlook:
+    return Outlook(counts_from, Observation(counts_from, value, value, value), forecast, error)
 
 
-def watched(on: Desk, name: str = "web", **metadata: str) -> Watched:
-    return on.watch("shop", name, {**METADATA, **metadata}, NOW)
+def registration(on: Registry, name: str = "web", **metadata: str) -> Registration:
+    return on.register("shop", name, {**METADATA, **metadata}, NOW)
 
 
 def test_without_outlook_the_answer_is_an_error():
     """Cold is never "inactive" and never 0."""
-    on = desk()
+    on = registry()
     with pytest.raises(NotReady, match="shop/web"):
-        on.answer(watched(on), NOW)
+        on.answer(registration(on), NOW)
 
 
 def test_the_sources_own_error_is_told_until_something_arrives():
     """A trigger that never had an observation is refused with the reason, and answered once there is one."""
-    on = desk()
-    one = watched(on)
+    on = registry()
+    one = registration(on)
     on.fail(one.trigger.key, SourceRefused("parse error"))
     with pytest.raises(SourceRefused, match="parse error"):
         on.answer(one, NOW)
@@ -46,8 +47,8 @@ def test_the_sources_own_error_is_told_until_something_arrives():
 
 def test_raising_the_same_error_often_does_not_grow_it():
     """The remembered error is one object: its traceback must not get longer with every call."""
-    on = desk()
-    one = watched(on)
+    on = registry()
+    one = registration(on)
     on.fail(one.trigger.key, SourceRefused("parse error"))
     for _ in range(50):
         with pytest.raises(SourceRefused) as caught:
@@ -57,8 +58,8 @@ def test_raising_the_same_error_often_does_not_grow_it():
 
 def test_an_outlook_counts_from_its_moment():
     """Until then the one before is answered, so that every replica switches at the same time."""
-    on = desk()
-    one = watched(on)
+    on = registry()
+    one = registration(on)
     on.receive(one.trigger.key, outlook(50), NOW)
     on.receive(one.trigger.key, outlook(60, NOW + 16), NOW + 15)
     assert on.answer(one, NOW + 15.9).plan.metric == 50
@@ -67,8 +68,8 @@ def test_an_outlook_counts_from_its_moment():
 
 def test_older_news_is_ignored():
     """A late message does not take an answer back."""
-    on = desk()
-    one = watched(on)
+    on = registry()
+    one = registration(on)
     on.receive(one.trigger.key, outlook(60, NOW + 15), NOW + 15)
     on.receive(one.trigger.key, outlook(50, NOW), NOW + 16)
     assert on.answer(one, NOW + 16).plan.metric == 60
@@ -76,16 +77,16 @@ def test_older_news_is_ignored():
 
 def test_the_first_outlook_answers_at_once():
     """With nothing before it, an outlook is not waited for."""
-    on = desk()
-    one = watched(on)
+    on = registry()
+    one = registration(on)
     on.receive(one.trigger.key, outlook(60, NOW + 1), NOW)
     assert on.answer(one, NOW).plan.metric == 60
 
 
 def test_plans_are_made_anew_when_refreshes_stay_away():
     """As time passes the window moves on, at ticks that all replicas share."""
-    on = desk()
-    one = watched(on, maxStaleness="30s")
+    on = registry()
+    one = registration(on, maxStaleness="30s")
     rising = flat_forecast(NOW, [100.0 + 10 * step for step in range(30)])
     on.receive(one.trigger.key, outlook(50, forecast=rising), NOW)
     first = on.answer(one, NOW + 20).plan
@@ -98,9 +99,9 @@ def test_plans_are_made_anew_when_refreshes_stay_away():
 
 def test_nothing_usable_is_an_error_with_the_reason():
     """When the observation is old and there is no forecast, KEDA's own fallback is to act, at every call."""
-    on = desk()
-    one = watched(on, maxStaleness="30s")
-    on.receive(one.trigger.key, outlook(50, trouble="connection refused"), NOW)
+    on = registry()
+    one = registration(on, maxStaleness="30s")
+    on.receive(one.trigger.key, outlook(50, error="connection refused"), NOW)
     for call in range(3):
         with pytest.raises(SourceUnavailable, match="connection refused"):
             on.answer(one, NOW + 100 + call)
@@ -108,8 +109,8 @@ def test_nothing_usable_is_an_error_with_the_reason():
 
 def test_answers_are_made_once():
     """The same answer object is returned until it changes, with whatever a door has serialised."""
-    on = desk()
-    one = watched(on)
+    on = registry()
+    one = registration(on)
     on.receive(one.trigger.key, outlook(50), NOW)
     assert on.answer(one, NOW + 1) is on.answer(one, NOW + 14)
 
@@ -117,30 +118,30 @@ def test_answers_are_made_once():
 def test_a_new_trigger_is_announced_once():
     """The refresh hears of it at its first call, and not again."""
     seen = []
-    on = Desk(TriggerRules(default_server="http://p:9090"), 15.0, on_new=seen.append)
-    assert watched(on) is watched(on)
+    on = Registry(TriggerRules(default_server="http://p:9090"), 15.0, on_new=seen.append)
+    assert registration(on) is registration(on)
     assert len(seen) == 1
 
 
 def test_equal_metadata_of_two_objects_are_two_triggers():
     """State is kept by namespace, name and metadata."""
-    on = desk()
-    assert watched(on, "web") is not watched(on, "api")
-    assert watched(on, "web", threshold="20") is not watched(on, "web")
+    on = registry()
+    assert registration(on, "web") is not registration(on, "api")
+    assert registration(on, "web", threshold="20") is not registration(on, "web")
 
 
 def test_a_faulty_trigger_leaves_no_trace():
     """What cannot be parsed is not watched."""
-    on = desk()
+    on = registry()
     with pytest.raises(TriggerInvalid):
-        watched(on, quantile="7")
+        registration(on, quantile="7")
     assert len(on) == 0
 
 
 def test_silent_triggers_are_forgotten():
     """Only those that nobody asked about for so long."""
-    on = desk()
-    quiet, busy = watched(on, "quiet"), watched(on, "busy")
+    on = registry()
+    quiet, busy = registration(on, "quiet"), registration(on, "busy")
     busy.last_called = NOW + 100
     assert on.forget_silent(NOW + 120, 60) == [quiet]
     assert list(on) == [busy]
@@ -157,15 +158,15 @@ def test_moments_are_ticks(age: float, expected: float):
 
 def test_deciding_is_a_function_of_its_arguments():
     """Two replicas with the same outlook give the same plan for the same moment."""
-    one = watched(desk())
+    one = registration(registry())
     same = outlook(50, forecast=flat_forecast(NOW, [80.0] * 30))
     assert decide(one.trigger, same, NOW + 3, 15.0) == decide(one.trigger, same, NOW + 12, 15.0)
 
 
 def test_what_was_known_before_the_clock_was_set_back_is_replaced():
     """An outlook from what is now the future keeps none of the present out."""
-    on = desk()
-    one = watched(on)
+    on = registry()
+    one = registration(on)
     on.receive(one.trigger.key, outlook(50), NOW)
     on.receive(one.trigger.key, outlook(60, NOW - 600), NOW - 600)
     assert on.answer(one, NOW - 600).plan.metric == 60
@@ -173,8 +174,8 @@ def test_what_was_known_before_the_clock_was_set_back_is_replaced():
 
 def test_a_wrong_clock_keeps_nobody_out():
     """An outlook that would count far in the future is not taken: later ones must not wait for it."""
-    on = desk()
-    one = watched(on)
+    on = registry()
+    one = registration(on)
     on.receive(one.trigger.key, outlook(50), NOW)
     on.receive(one.trigger.key, outlook(1, NOW + 86400), NOW + 1)
     on.receive(one.trigger.key, outlook(60, NOW + 16), NOW + 15)

@@ -19,7 +19,7 @@ async def test_a_replica_that_is_told_nothing_refreshes_itself() -> None:
 
     clock, memory = ManualClock(START), Memory()
     memory.clock = clock.now
-    with capture_logs() as told:
+    with capture_logs() as note:
         async with (
             replica(lambda _, at: at - START, rising, Mute("a", memory), clock) as first,
             replica(lambda _, at: at - START, rising, Mute("b", memory), clock) as second,
@@ -27,10 +27,10 @@ async def test_a_replica_that_is_told_nothing_refreshes_itself() -> None:
             one, other = first.call(), second.call()
             for _ in range(12):
                 await first.pass_time(30)
-                first.desk.watch("shop", "web", one.metadata, clock.now())
-            for world, watched in ((first, one), (second, other)):
-                assert world.plan(watched).metric >= clock.now() - START - 45
-    assert sum(line["event"] == "cache_unavailable" for line in told) == 2
+                first.registry.register("shop", "web", one.metadata, clock.now())
+            for world, registration in ((first, one), (second, other)):
+                assert world.plan(registration).metric >= clock.now() - START - 45
+    assert sum(line["event"] == "cache_unavailable" for line in note) == 2
 
 
 async def test_a_backfill_that_fails_in_an_unforeseen_way_is_tried_again() -> None:
@@ -45,6 +45,6 @@ async def test_a_backfill_that_fails_in_an_unforeseen_way_is_tried_again() -> No
             return await read(trigger, start, end, step)
 
         world.source.samples = samples  # type: ignore[method-assign]
-        watched = world.call()
+        registration = world.call()
         await world.pass_time(60)
-        assert world.plan(watched).rung.value == "forecast_and_observation"
+        assert world.plan(registration).rung.value == "forecast_and_observation"

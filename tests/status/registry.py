@@ -1,8 +1,8 @@
-"""A desk with a few watched triggers, for the tests of the HTTP port."""
+"""A registry with a few watched triggers, for the tests of the HTTP port."""
 
 import numpy as np
 
-from scaler.decide import Desk
+from scaler.registry import Registry
 from scaler.series import Forecast, Observation, Outlook
 from scaler.trigger import TriggerRules
 
@@ -16,17 +16,17 @@ def forecast(start: float = NOW - 60) -> Forecast:
     return Forecast(start, 60.0, LEVELS, quantiles, (), None, "seasonal@1")
 
 
-def filled_desk() -> Desk:
+def filled_desk() -> Registry:
     """shop/web has observation and forecast, shop/new an observation, shop/dead nothing but its source's error."""
     from scaler.errors import SourceUnavailable
 
-    desk = Desk(TriggerRules("http://prometheus:9090"), 15.0)
+    registry = Registry(TriggerRules("http://prometheus:9090"), 15.0)
     keys = {}
     for name in ("web", "new", "dead"):
         metadata = {"query": f"sum({name})", "threshold": "10", "scalerAddress": "headway:50051"}
-        keys[name] = desk.watch("shop", name, metadata, NOW).trigger.key
+        keys[name] = registry.register("shop", name, metadata, NOW).trigger.key
     observation = Observation(NOW - 5, 42.5, 50.0, 80.0)
-    desk.receive(keys["web"], Outlook(NOW, observation, forecast()), NOW)
-    desk.receive(keys["new"], Outlook(NOW, observation, None, "http://u:geheim@p: slow"), NOW)
-    desk.fail(keys["dead"], SourceUnavailable("http://prometheus:9090: connection refused"))
-    return desk
+    registry.receive(keys["web"], Outlook(NOW, observation, forecast()), NOW)
+    registry.receive(keys["new"], Outlook(NOW, observation, None, "http://u:geheim@p: slow"), NOW)
+    registry.fail(keys["dead"], SourceUnavailable("http://prometheus:9090: connection refused"))
+    return registry

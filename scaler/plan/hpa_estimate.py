@@ -24,7 +24,7 @@ MOST_SYNCS = 40
 """after ten minutes of the same answer the HPA has done with it all that it will ever do"""
 
 
-class Followed(NamedTuple):
+class HpaEstimate(NamedTuple):
     """The HPA as it must be at the moment `at`."""
 
     at: float
@@ -32,14 +32,16 @@ class Followed(NamedTuple):
     state: HpaState = HpaState()
 
 
-def follow(before: Followed | None, metric: float | None, threshold: float, now: float) -> Followed | None:
+def estimate_replicas(
+    before: HpaEstimate | None, metric: float | None, threshold: float, now: float
+) -> HpaEstimate | None:
     """The HPA at `now`, having read `metric` at every sync since `before`; None while nothing is known of it.
 
     metric None: it was answered with an error, and changed nothing.
     """
     read = None if metric is None else (milli(metric), milli(threshold))
     if before is None:
-        return None if read is None else Followed(now, max(1, average_value(*read, 0, UNLIMITED)))
+        return None if read is None else HpaEstimate(now, max(1, average_value(*read, 0, UNLIMITED)))
     if now < before.at:
         return before
     syncs = min(MOST_SYNCS, max(1, math.floor((now - before.at) / SYNC_SECONDS + 0.5)))
@@ -47,7 +49,7 @@ def follow(before: Followed | None, metric: float | None, threshold: float, now:
     for later in range(syncs - 1, -1, -1):
         proposal = None if read is None else average_value(*read, replicas, UNLIMITED)
         if proposal == replicas and is_settled(UNLIMITED, state, replicas):  # all later syncs find the same
-            return Followed(now, replicas, HpaState((Stamped(now, replicas),), state.ups, state.downs))
+            return HpaEstimate(now, replicas, HpaState((Stamped(now, replicas),), state.ups, state.downs))
         result = sync(UNLIMITED, state, replicas, [proposal], now - SYNC_SECONDS * later)
         replicas, state = result.replicas, result.state
-    return Followed(now, replicas, state)
+    return HpaEstimate(now, replicas, state)

@@ -6,24 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.plan.follow import UNLIMITED, Followed, follow
 from scaler.plan.hpa import SYNC_SECONDS, Hpa, HpaState, replicas_for
+from scaler.plan.hpa_estimate import UNLIMITED, HpaEstimate, estimate_replicas
 
 NOW = 1_700_000_000.0
 answers = st.lists(st.none() | st.floats(0, 5000), min_size=1, max_size=60)
 
 
-def followed(given_answers: list[float | None], before: Followed | None = None) -> Followed | None:
+def hpa_estimate(given_answers: list[float | None], before: HpaEstimate | None = None) -> HpaEstimate | None:
     for number, metric in enumerate(given_answers):
-        before = follow(before, metric, 10.0, NOW + SYNC_SECONDS * number)
+        before = estimate_replicas(before, metric, 10.0, NOW + SYNC_SECONDS * number)
     return before
 
 
 def test_nothing_is_known_before_the_first_answer() -> None:
     """An error tells nothing; the first number tells what it asks for, one replica at least."""
-    assert follow(None, None, 10.0, NOW) is None
-    assert follow(None, 101.0, 10.0, NOW) == Followed(NOW, 11)
-    assert follow(None, 0.0, 10.0, NOW) == Followed(NOW, 1)
+    assert estimate_replicas(None, None, 10.0, NOW) is None
+    assert estimate_replicas(None, 101.0, 10.0, NOW) == HpaEstimate(NOW, 11)
+    assert estimate_replicas(None, 0.0, 10.0, NOW) == HpaEstimate(NOW, 1)
 
 
 @given(answers, st.integers(1, 300))
@@ -33,9 +33,9 @@ def test_it_is_the_hpa(metrics: list[float | None], first: int) -> None:
     for number, metric in enumerate(metrics):
         result = replicas_for(metric, 10.0, replicas, NOW + SYNC_SECONDS * (number + 1), UNLIMITED, state)
         replicas, state = result.replicas, result.state
-    begin = Followed(NOW, first)
+    begin = HpaEstimate(NOW, first)
     for number, metric in enumerate(metrics):
-        begin = follow(begin, metric, 10.0, NOW + SYNC_SECONDS * (number + 1)) or begin
+        begin = estimate_replicas(begin, metric, 10.0, NOW + SYNC_SECONDS * (number + 1)) or begin
     assert begin.replicas == replicas
 
 
@@ -44,7 +44,7 @@ def test_a_wrong_guess_is_mended_by_the_next_answer_beyond_the_tolerance(one: in
     """Ten minutes after an answer that is far above both, both are where it puts them."""
     metric = 10.0 * 1.2 * max(one, other)
     ends = {
-        follow(Followed(NOW, guess), metric, 10.0, NOW + 600).replicas  # type: ignore[union-attr]
+        estimate_replicas(HpaEstimate(NOW, guess), metric, 10.0, NOW + 600).replicas  # type: ignore[union-attr]
         for guess in (one, other)
     }
     assert ends == {math.ceil(metric / 10 - 1e-9)}
@@ -53,19 +53,19 @@ def test_a_wrong_guess_is_mended_by_the_next_answer_beyond_the_tolerance(one: in
 @pytest.mark.parametrize(("seconds", "replicas"), [(15, 4), (30, 8), (45, 16), (600, 100)])
 def test_syncs_that_were_missed_are_made_up_for(seconds: float, replicas: int) -> None:
     """Without `behavior` the HPA doubles at every sync, or takes four."""
-    found = follow(Followed(NOW, 1), 1000.0, 10.0, NOW + seconds)
+    found = estimate_replicas(HpaEstimate(NOW, 1), 1000.0, 10.0, NOW + seconds)
     assert found is not None
     assert found.replicas == replicas
 
 
 def test_a_clock_that_is_set_back_changes_nothing() -> None:
-    before = Followed(NOW, 7)
-    assert follow(before, 500.0, 10.0, NOW - 60) is before
+    before = HpaEstimate(NOW, 7)
+    assert estimate_replicas(before, 500.0, 10.0, NOW - 60) is before
 
 
 def test_it_knows_no_limits_of_the_object() -> None:
     """They are not told to a scaler; beyond them the HPA stops by itself."""
     assert UNLIMITED.max_replicas > Hpa().max_replicas
-    found = follow(Followed(NOW, 4000), 100_000.0, 10.0, NOW + 600)
+    found = estimate_replicas(HpaEstimate(NOW, 4000), 100_000.0, 10.0, NOW + 600)
     assert found is not None
     assert found.replicas == 10_000

@@ -1,0 +1,183 @@
+"""This process's memory of triggers: which ones KEDA asks about, and the answer that counts now for each. No I/O."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from scaler.decide import decide
+from scaler.errors import HeadwayError, NotReady, SourceUnavailable
+from scaler.plan import Plan, Rung
+from scaler.series import Outlook
+from scaler.trigger import Trigger, TriggerRules, parse_trigger
+
+FURTHEST_AHEAD_SECONDS = 30.0
+"""how far ahead an outlook may begin to count; the grace between issue and counting is a second"""
+
+
+@dataclass(slots=True)
+class Answer:
+    """A plan with the time in which it counts. `wire` is the door's own serialised form, made once per answer."""
+
+    outlook: Outlook
+    plan: Plan
+    counts_from: float
+    valid_until: float
+    wire: bytes | None = None
+
+
+class Registration:
+    """One trigger that KEDA asks about, with the answer that counts now and the one that will count next."""
+
+    __slots__ = (
+        "current",
+        "error",
+        "first_called",
+        "forgotten",
+        "last_called",
+        "listed",
+        "metadata",
+        "ready",
+        "settled_until",
+        "trigger",
+        "upcoming",
+    )
+
+    def __init__(self, trigger: Trigger, metadata: Mapping[str, str], now: float) -> None:
+        self.trigger = trigger
+        self.metadata = metadata
+        self.first_called = now
+        self.last_called = now
+        self.current: Answer | None = None
+        self.upcoming: Answer | None = None
+        self.settled_until = 0.0
+        """until then `current` is the answer, and nothing else need be looked at"""
+        self.error: HeadwayError | None = None
+        """why there is no answer yet: the last failure of observing"""
+        self.forgotten = False
+        """no longer watched; whoever still holds this must have the trigger registered anew"""
+        self.listed = False
+        """whether it is watched because the settings list it"""
+        self.ready = asyncio.Event()
+        """set when the first outlook, or the first failure to get one, has arrived"""
+
+    def forget(self) -> None:
+        """Keep nothing that takes room."""
+        self.forgotten = True
+        self.current = self.upcoming = None
+        self.settled_until = 0.0
+
+
+class Registry:
+    """All watched triggers of this process. Every method is synchronous and takes the time as an argument."""
+
+    def __init__(
+        self, rules: TriggerRules, refresh_seconds: float, on_new: Callable[[Registration], None] = lambda _: None
+    ) -> None:
+        self.rules = rules
+        self.refresh_seconds = refresh_seconds
+        self._on_new = on_new
+        self._registrations: dict[str, Registration] = {}
+
+    def __len__(self) -> int:
+        return len(self._registrations)
+
+    def __iter__(self) -> Iterator[Registration]:
+        return iter(list(self._registrations.values()))
+
+    def get(self, key: str) -> Registration | None:
+        return self._registrations.get(key)
+
+    def register(self, namespace: str, name: str, metadata: Mapping[str, str], now: float) -> Registration:
+        """The watched trigger for what KEDA sent; registers it when new. Raises TriggerInvalid with every fault."""
+        trigger = parse_trigger(namespace, name, metadata, self.rules)
+        registration = self._registrations.get(trigger.key)
+        if registration is None:
+            registration = self._registrations[trigger.key] = Registration(trigger, dict(metadata), now)
+            self._on_new(registration)
+        registration.last_called = now
+        return registration
+
+    def receive(self, key: str, outlook: Outlook, now: float) -> None:
+        """Take what a refresh (here or elsewhere) published; older news than what is known is ignored."""
+        registration = self._registrations.get(key)
+        if registration is None:
+            return
+        furthest = now + FURTHEST_AHEAD_SECONDS
+        if outlook.counts_from > furthest:
+            return  # from a replica whose clock is wrong: it would keep all others' outlooks out until then
+        known = registration.upcoming or registration.current
+        if known is not None and outlook.counts_from < known.outlook.counts_from <= furthest:
+            return  # what is known from further ahead comes from before a clock was set back
+        answer = self._answer(registration.trigger, outlook, max(now, outlook.counts_from))
+        if outlook.counts_from > now and registration.current is not None:
+            self._promote(registration, now)
+            registration.upcoming = answer
+        else:
+            registration.current, registration.upcoming = answer, None
+        _settle(registration)
+        registration.error = None
+        registration.ready.set()
+
+    def fail(self, key: str, error: HeadwayError) -> None:
+        """Remember why a trigger without any outlook has none."""
+        registration = self._registrations.get(key)
+        if registration is not None:
+            registration.error = error
+            registration.ready.set()
+
+    def answer(self, registration: Registration, now: float) -> Answer:
+        """The answer that counts at `now`. Raises NotReady, the source's own error, or SourceUnavailable."""
+        current = registration.current
+        if now < registration.settled_until and current is not None:
+            return current
+        return self._look(registration, now)
+
+    def _look(self, registration: Registration, now: float) -> Answer:
+        self._promote(registration, now)
+        current = registration.current
+        if current is None:
+            # one instance is raised many times: without this its traceback would grow with every call
+            raise (registration.error or _not_ready(registration.trigger)).with_traceback(None)
+        if now >= current.valid_until:
+            current = registration.current = self._answer(registration.trigger, current.outlook, now)
+        _settle(registration)
+        if current.plan.rung is Rung.NOTHING:
+            raise SourceUnavailable(_nothing_left(registration.trigger, current))
+        return current
+
+    def forget_silent(self, now: float, silence_seconds: float) -> list[Registration]:
+        """Drop and return the triggers nobody has asked about for `silence_seconds`: KEDA never says goodbye."""
+        silent = [w for w in self._registrations.values() if now - w.last_called > silence_seconds]
+        for registration in silent:
+            del self._registrations[registration.trigger.key]
+            registration.forget()
+        return silent
+
+    def _promote(self, registration: Registration, now: float) -> None:
+        if registration.upcoming is not None and now >= registration.upcoming.counts_from:
+            registration.current, registration.upcoming = registration.upcoming, None
+
+    def _answer(self, trigger: Trigger, outlook: Outlook, now: float) -> Answer:
+        made = decide(trigger, outlook, now, self.refresh_seconds)
+        valid_until = max(outlook.counts_from + 1.5 * self.refresh_seconds, made.at + self.refresh_seconds)
+        return Answer(outlook, made, outlook.counts_from, valid_until)
+
+
+def _settle(registration: Registration) -> None:
+    current, upcoming = registration.current, registration.upcoming
+    if current is None or current.plan.rung is Rung.NOTHING:
+        registration.settled_until = 0.0
+    elif upcoming is None:
+        registration.settled_until = current.valid_until
+    else:
+        registration.settled_until = min(current.valid_until, upcoming.counts_from)
+
+
+def _not_ready(trigger: Trigger) -> NotReady:
+    return NotReady(f"{trigger.namespace}/{trigger.name}: registered, waiting for the first observation")
+
+
+def _nothing_left(trigger: Trigger, answer: Answer) -> str:
+    why = answer.outlook.error or "no observation has arrived"
+    reasons = "; ".join(reason.text for reason in answer.plan.reasons)
+    return f"{trigger.namespace}/{trigger.name}: neither observation nor forecast is usable ({reasons}): {why}"
