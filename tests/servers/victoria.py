@@ -1,26 +1,21 @@
 """A real, throw-away VictoriaMetrics that holds given series: the second dialect of the same API."""
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.servers.process import free_port, running, wait_until
+from tests.servers.programs import program
 from tests.servers.prometheus import Recorded
-
-HOW_TO_INSTALL = "needs victoria-metrics: apt-get install -y --no-install-recommends victoria-metrics"
 
 
 @contextmanager
 def victoria(directory: Path, series: Iterable[Recorded] = ()) -> Iterator[str]:
     """The address of a running server with `series` in it. Skips where it is not installed."""
-    binary = shutil.which("victoria-metrics")
-    if binary is None:
-        pytest.skip(HOW_TO_INSTALL)
+    binary = program("victoria-metrics")
     address = f"127.0.0.1:{free_port()}"
     log = directory / "victoria.log"
     command = [binary, f"-httpListenAddr={address}", f"-storageDataPath={directory / 'data'}", "-retentionPeriod=100y"]

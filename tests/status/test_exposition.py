@@ -1,7 +1,6 @@
 """Telemetry of the watched triggers, as Prometheus reads it."""
 
 import asyncio
-import shutil
 import subprocess
 
 import pytest
@@ -12,6 +11,7 @@ from scaler.series import Outlook
 from scaler.status.exposition import exposition
 from scaler.telemetry.metrics import TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Telemetry
 from scaler.trigger import TriggerRules
+from tests.servers.programs import program
 from tests.status.registry import NOW, filled_desk, forecast
 
 
@@ -98,9 +98,6 @@ async def test_answers_are_not_held_up_by_a_scrape():
 @pytest.mark.server
 def test_promtool_has_nothing_to_say():
     """Prometheus's own linter accepts names, types and help of all that is exported."""
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is missing: apt-get install prometheus")
     written = asyncio.run(text(filled_desk())).encode()
-    result = subprocess.run([promtool, "check", "metrics"], input=written, capture_output=True, check=False)
+    result = subprocess.run([program("promtool"), "check", "metrics"], input=written, capture_output=True, check=False)
     assert (result.returncode, result.stderr.decode()) == (0, "")
