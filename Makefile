@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast check format proto docs bundle default-bundle league bench clean
+.PHONY: help setup run servers test test-fast coverage check format proto docs bundle default-bundle league bench clean
 
 help:  ## list every verb
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,8 +27,19 @@ $(BIN)/headway: pyproject.toml
 run: $(BIN)/headway  ## start the demo: recorded workloads, a live table, the gRPC port open
 	$(BIN)/headway demo
 
-test: $(STAMP)  ## run all tests, those against real servers included
-	$(BIN)/python -m pytest
+servers:  ## bring the servers that the tests start: by the package manager as root, else below .tools/
+	tools/test_servers.sh
+
+test: $(STAMP) servers  ## run all tests, those against real servers included, and measure their coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	@$(MAKE) --no-print-directory coverage
+
+coverage: $(STAMP)  ## show the coverage of the last `make test`; fails below 90 % (scaler) and 85 % (training)
+	@failed=0; for part in scaler:90 training:85; do \
+		$(BIN)/coverage report --include="$${part%:*}/*" --fail-under="$${part#*:}" || failed=1; \
+	done; exit $$failed
 
 test-fast: $(STAMP)  ## run the tests that need no server
 	$(BIN)/python -m pytest -m 'not server' -q
@@ -69,4 +80,4 @@ bench: $(STAMP)  ## run every benchmark in its quick form
 	$(BIN)/python benchmarks/replay.py --quick
 
 clean:  ## remove the virtual environment and everything built
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.* .tools
