@@ -131,7 +131,7 @@ def test_the_readme_says_how_much_history_the_first_forecast_needs() -> None:
     bundle = Path(__file__).parent.parent.parent / "scaler" / "bundle" / "shipped" / "seasonal" / "manifest.json"
     manifest = json.loads(bundle.read_text())
     assert manifest["minimum_history_steps"] * manifest["step_seconds"] == 3600
-    assert "first forecast needs an hour of history" in " ".join(
+    assert "first forecast needs one hour of history" in " ".join(
         (EXAMPLES.parent.parent / "README.md").read_text().split()
     )
 
