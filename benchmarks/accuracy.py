@@ -67,7 +67,7 @@ LIBRARY = "sf-"
 SHIPS = "shipped-"
 MAPE_LEADS = {"mape_15m": 900, "mape_24h": DAY_SECONDS}
 TIMED_WINDOWS = 512
-"""a graph answers at least so many windows when it is timed"""
+"""the least number of windows in a timed run"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,8 +345,8 @@ def _print(console: Console, comparison: Comparison, rows: Sequence[Mapping[str,
     for heading, _ in SHOWN.values():
         table.add_column(heading, justify="right")
     for row in rows:
-        told = (format(row[name], form) if isfinite(row[name]) else "–" for name, (_, form) in SHOWN.items())
-        table.add_row(row["model"], *told)
+        shown = (format(row[name], form) if isfinite(row[name]) else "–" for name, (_, form) in SHOWN.items())
+        table.add_row(row["model"], *shown)
     console.print(table)
     for series in comparison.left_out:
         console.print(f"left out: {series}", highlight=False)

@@ -1,4 +1,4 @@
-"""A load client light enough that the server is what is measured.
+"""A load client light enough to measure the server, not itself.
 
 A client made of grpc's own Python costs as much per call as the server does, so both kinds of server would look alike
 behind it. This one speaks just enough HTTP/2 for unary calls over one connection (as KEDA's single connection per
@@ -88,7 +88,7 @@ class Connection:
         return stream
 
     def exchange(self, wait_seconds: float | None = None) -> Iterator[tuple[int, bool]]:
-        """Send what is queued, wait for replies (at most so long), yield each ended stream and whether it was OK."""
+        """Send what is queued, wait for replies (with a time limit), yield each ended stream and whether it was OK."""
         if self._out:
             self._socket.sendall(b"".join(self._out))
             self._out.clear()

@@ -51,7 +51,7 @@ SERVER = "http://prometheus.example:9090"
 
 
 class DailySource:
-    """Every trigger's demand: a noisy daily curve of its own, computed, not fetched."""
+    """Every trigger's demand: its own noisy daily curve, computed, not fetched."""
 
     def _demand(self, trigger: Trigger, times: NDArray[np.float64]) -> Floats:
         number = int(trigger.name.rpartition("-")[2])
@@ -120,7 +120,7 @@ class Loaded:
             worker.cancel()
 
     async def tick(self) -> dict[str, float]:
-        """Seconds of one refresh, whole and by step."""
+        """Seconds of one refresh, total and per step."""
         before = self._seconds()
         await self.refresh.once(time.time() // 15 * 15)
         return {step: seconds - before[step] for step, seconds in self._seconds().items()}
@@ -171,12 +171,12 @@ class Started:
     def rss_mb(self) -> float:
         return float(psutil.Process(self.process.pid).memory_info().rss / 2**20)
 
-    def seconds_until(self, client: KedaClient, trigger: OurTrigger, enough: Callable[[float], bool]) -> float:
+    def seconds_until(self, client: KedaClient, trigger: OurTrigger, is_wanted: Callable[[float], bool]) -> float:
         """Seconds from exec until GetMetrics gives a number that is `enough`; asks as soon as the port opens."""
         self._wait_for_port()
         while time.perf_counter() - self.began < 60:
             call = client.metrics(trigger, "headway", "poll")
-            if call.number is not None and enough(call.number):
+            if call.number is not None and is_wanted(call.number):
                 return time.perf_counter() - self.began
             time.sleep(0.01)
         raise RuntimeError(f"no answer within 60 s: {call}")

@@ -239,7 +239,7 @@ def prepared(triggers: int, spellings: int) -> list[list[Call]]:
 
 
 def machine() -> str:
-    """The machine in words, for whoever reads the figures later."""
+    """A description of the machine, for later readers of the figures."""
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     name = models[0].partition(":")[2].strip() if models else platform.machine()
     return f"{len(CORES)} x {name}, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"

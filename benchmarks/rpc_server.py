@@ -103,7 +103,7 @@ async def headway(options: argparse.Namespace) -> None:
     servicer = Servicer(registry, clock, Streams(60))
     await warm(servicer, options)
     server = MetricServer(servicer, ServerOptions(address="127.0.0.1:0", notice_seconds=0))
-    await until_told(await server.start())
+    await until_stdin_closes(await server.start())
     await server.stop(0)
 
 
@@ -117,7 +117,7 @@ async def refreshing(options: argparse.Namespace) -> None:
     await warm(servicer, options)
     server = MetricServer(servicer, ServerOptions(address="127.0.0.1:0", notice_seconds=0))
     again = asyncio.create_task(_refresh_without_pause(loaded))
-    await until_told(await server.start())
+    await until_stdin_closes(await server.start())
     again.cancel()
     await server.stop(0)
 
@@ -166,7 +166,7 @@ async def bare(options: argparse.Namespace) -> None:
     """Headway's own port, where constants are answered: what is left out is Headway's work on each call."""
     where = ServerOptions(address=f"127.0.0.1:{options.port}", notice_seconds=0, reuse_port=options.port > 0)
     server = MetricServer(cast("Servicer", Constants()), where)
-    await until_told(await server.start())
+    await until_stdin_closes(await server.start())
     await server.stop(0)
 
 
@@ -187,7 +187,7 @@ async def bare_typed(options: argparse.Namespace) -> None:
     wire_grpc.add_ExternalScalerServicer_to_server(Typed(), server)  # type: ignore[no-untyped-call]
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    await until_told(port)
+    await until_stdin_closes(port)
     await server.stop(0)
 
 
@@ -221,12 +221,12 @@ def _now(reply: bytes) -> Callable[[bytes, object], bytes]:
 
 
 def ready(port: int) -> None:
-    """Tell the parent where to call."""
+    """Print the port for the parent process."""
     print(json.dumps({"port": port}), flush=True)
 
 
-async def until_told(port: int) -> None:
-    """Tell the parent, and wait until it closes our standard input."""
+async def until_stdin_closes(port: int) -> None:
+    """Print the port, and wait until the parent closes our standard input."""
     ready(port)
     await asyncio.to_thread(sys.stdin.read)
 

@@ -129,7 +129,7 @@ def demo(
     is asked than the ready replicas carry. The gRPC port is live: try headway check --scaler against it.
 
     --json keys: at, workload, demand, need, metric, active, rung, replicas, ready, short_minutes, replica_hours,
-    reactive_replicas, reactive_ready, reactive_short_minutes, reactive_replica_hours, trouble. Null before the first
+    reactive_replicas, reactive_ready, reactive_short_minutes, reactive_replica_hours, error. Null before the first
     answer.
     """
     from scaler.commands.demo.command import DemoOptions, run_demo

@@ -1,7 +1,7 @@
-"""What time it is, and waiting for a moment. Everything above takes one of these, so that time can be replayed.
+"""The time, and waiting for a moment. All other parts take a `Clock`, so that time can be replayed.
 
 An accelerated run is an accelerated *clock*: lead times, hold windows and refresh intervals keep their meaning in
-the clock's own seconds, and no other part knows that the wall clock moves slower.
+the clock's own seconds, and no other part notices that the wall clock is slower.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The wall clock. Sleeping follows it when it is set forwards; set back, nobody sleeps longer for it."""
+    """The wall clock. A sleep ends earlier when the clock is set forwards, and never later when it is set back."""
 
     def now(self) -> float:
         return time.time()
@@ -49,7 +49,7 @@ class AcceleratedClock:
 
 
 async def _sleep(seconds_left: Callable[[], float]) -> None:
-    """Sleep until nothing is left; timers may fire a little early, and a clock may be set meanwhile."""
+    """Sleep until nothing is left; timers may fire a little early, and the clock may be set meanwhile."""
     while True:
         left = seconds_left()
         if left <= 0:

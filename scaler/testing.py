@@ -1,4 +1,4 @@
-"""Fakes that implement the protocols, for tests and replay: time, demand and forecasts as somebody says."""
+"""Fakes of the protocols for tests and replay: scripted time, demand and forecasts."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 
 
 class ManualClock:
-    """A clock that shows what it is told. Sleepers wake in the order of their moments, each at its own."""
+    """A clock that moves only when it is set. Sleepers wake in order, each at its own moment."""
 
     def __init__(self, now: float = 0.0) -> None:
         self._now = now
@@ -30,7 +30,7 @@ class ManualClock:
             await wake
 
     async def advance(self, seconds: float) -> None:
-        """Move on; whoever sleeps until a moment on the way wakes then, and works until it waits again."""
+        """Move on by `seconds`. Each sleeper due on the way wakes at its moment and runs until it waits again."""
         await self.set(self._now + seconds)
 
     async def set(self, moment: float) -> None:
@@ -46,7 +46,7 @@ class ManualClock:
         self._now = max(self._now, moment)
 
     def step_back(self, seconds: float) -> None:
-        """Be set back, as a machine's clock may be; who sleeps wakes after as long as planned."""
+        """Set the clock back, as happens on real machines; sleepers still wake after the planned time."""
         self._now -= seconds
         self._sleepers = [(moment - seconds, wake) for moment, wake in self._sleepers]
 
@@ -96,7 +96,7 @@ class FixedSource:
         pass
 
     def _value(self, trigger: Trigger, moment: float) -> float:
-        """NaN where there is none. Raises what would fail a whole range query."""
+        """The demand, or NaN. Raises the errors that would fail a range query."""
         value = self.demand(trigger, moment)
         if isinstance(value, DependencyError):
             raise value.with_traceback(None)
@@ -104,7 +104,7 @@ class FixedSource:
 
 
 class ScriptedForecaster:
-    """A Forecaster that says what `script(key, end, history_T)` says: a Forecast, or None for too little history."""
+    """A Forecaster that returns `script(key, end, history_T)`: a Forecast, or None for too little history."""
 
     def __init__(
         self,

@@ -42,12 +42,12 @@ def read_bundle(folder: Path) -> Bundle:
         raise BundleInvalid(bundle, missing)
     manifest = parse_manifest(_read(folder / MANIFEST), bundle)
     graph = _read(folder / GRAPH)
-    told = []
+    problems = []
     if checksum(graph) != manifest.graph_sha256:
-        told.append(f"{GRAPH}: checksum is {checksum(graph)}, the manifest says {manifest.graph_sha256}")
-    reference, trouble = _read_reference(folder / REFERENCE, manifest)
-    if told or trouble:
-        raise BundleInvalid(bundle, tuple(told + trouble))
+        problems.append(f"{GRAPH}: checksum is {checksum(graph)}, the manifest says {manifest.graph_sha256}")
+    reference, unreadable = _read_reference(folder / REFERENCE, manifest)
+    if problems or unreadable:
+        raise BundleInvalid(bundle, tuple(problems + unreadable))
     return Bundle(manifest, graph, reference)
 
 
@@ -67,7 +67,7 @@ def _read_reference(path: Path, manifest: Manifest) -> tuple[Arrays, list[str]]:
     inputs, outputs = expected(manifest.sizes, bool(manifest.series))
     first = arrays.get(INPUTS[0].name)
     cases = len(first) if first is not None and first.ndim else 0
-    return arrays, [told for tensor in inputs + outputs for told in _misfit(tensor, arrays, manifest, cases)]
+    return arrays, [problems for tensor in inputs + outputs for problems in _misfit(tensor, arrays, manifest, cases)]
 
 
 def _misfit(tensor: Tensor, arrays: Arrays, manifest: Manifest, cases: int) -> list[str]:
@@ -96,7 +96,7 @@ def write_bundle(bundle: Bundle, folder: Path) -> None:
 def replace_folder(new: Path, folder: Path) -> None:
     """Put the folder `new` in place of `folder`, on the same file system; what was there is left in or next to `new`.
 
-    One step on Linux: whoever looks, and whoever finds what is left after a kill, sees the old one or the new one.
+    One step on Linux: a reader sees the old bundle or the new one, also after a kill.
     Where the file system cannot exchange two folders, the old one is moved away first, and back if the rest fails.
     """
     if not folder.exists():
@@ -142,7 +142,7 @@ def _looks_like_bundle(folder: Path) -> bool:
 def fetch(url: str, into: Path) -> Path:
     """A local folder with what lies at `url`: a local path as it is, anything fsspec reads as a copy under `into`.
 
-    The copy is replaced as a whole. Raises BundleInvalid when nothing is there or it cannot be read.
+    The copy is replaced atomically. Raises BundleInvalid when the URL is empty or unreadable.
     """
     if "://" not in url:
         return Path(url)

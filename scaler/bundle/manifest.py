@@ -1,4 +1,4 @@
-"""`manifest.json`: what a bundle says about itself."""
+"""`manifest.json`: the description of a bundle."""
 
 import json
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ Level = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Manifest(BaseModel):
-    """All that the scaler must know of a bundle before it opens the graph."""
+    """What the scaler must know about a bundle before it opens the graph."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,12 +38,12 @@ class Manifest(BaseModel):
     """with fewer samples in `history` the graph answers NaN"""
     graph_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     trained: dict[str, str] = {}
-    """how and on what it was trained, in words: method, data, code"""
+    """how it was trained: method, data, code"""
     scores: dict[str, float] = {}
     data_licence: str = ""
     """terms of the data it was trained on"""
     series: tuple[str, ...] = ()
-    """the triggers (namespace/name) it serves, in the order of the graph's `series` input; empty: it serves anybody"""
+    """the triggers (namespace/name) it serves, in the order of the `series` input; empty: it serves every trigger"""
 
     @model_validator(mode="after")
     def _orders(self) -> "Manifest":
@@ -75,7 +75,7 @@ class Manifest(BaseModel):
 
 
 def parse_manifest(text: str | bytes, bundle: str) -> Manifest:
-    """The manifest, or BundleInvalid with every fault. An unknown schema version is the only fault then told."""
+    """The manifest. Raises BundleInvalid with every fault, or only with the schema version where that is unknown."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -84,13 +84,13 @@ def parse_manifest(text: str | bytes, bundle: str) -> Manifest:
         raise BundleInvalid(bundle, ("manifest.json is not an object",))
     version = content.get("schema_version")
     if version != SCHEMA_VERSION:
-        told = f"manifest.json: schema_version is {version!r}, this scaler reads {SCHEMA_VERSION}"
-        raise BundleInvalid(bundle, (told,))
+        problem = f"manifest.json: schema_version is {version!r}, this scaler reads {SCHEMA_VERSION}"
+        raise BundleInvalid(bundle, (problem,))
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:
-        told_all = tuple(f"manifest.json: {_where(fault['loc'])}{fault['msg']}" for fault in error.errors())
-        raise BundleInvalid(bundle, told_all) from error
+        problems = tuple(f"manifest.json: {_where(fault['loc'])}{fault['msg']}" for fault in error.errors())
+        raise BundleInvalid(bundle, problems) from error
 
 
 def _where(location: tuple[int | str, ...]) -> str:

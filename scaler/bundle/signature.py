@@ -31,7 +31,7 @@ OUTPUTS = (QUANTILES, PEAKS)
 
 
 class Sizes(NamedTuple):
-    """What a bundle's manifest says about the axes; N is free."""
+    """The sizes of the axes in a bundle's manifest; N is free."""
 
     T: int
     L: int
@@ -63,28 +63,28 @@ def expected(sizes: Sizes, per_series: bool) -> tuple[tuple[Tensor, ...], tuple[
 
 
 def differences(kind: str, wanted: Sequence[Tensor], found: Sequence[Found], sizes: Sizes) -> list[str]:
-    """How the declared tensors differ from the contract, a sentence each; empty when they agree."""
+    """One sentence per difference between the declared tensors and the contract; empty when they agree."""
     declared = {tensor.name: tensor for tensor in found}
     known = {tensor.name for tensor in wanted}
-    told = [f"{kind} {name}: not in the contract" for name in declared if name not in known]
+    problems = [f"{kind} {name}: not in the contract" for name in declared if name not in known]
     for tensor in wanted:
         if tensor.name in declared:
-            told += _differs(kind, tensor, declared[tensor.name], sizes)
+            problems += _differs(kind, tensor, declared[tensor.name], sizes)
         else:
-            told.append(f"{kind} {tensor.name}: missing")
-    return told
+            problems.append(f"{kind} {tensor.name}: missing")
+    return problems
 
 
 def _differs(kind: str, tensor: Tensor, found: Found, sizes: Sizes) -> list[str]:
-    told = []
+    problems = []
     if found.dtype != tensor.dtype:
-        told.append(f"{kind} {tensor.name}: type is {found.dtype}, must be {tensor.dtype}")
+        problems.append(f"{kind} {tensor.name}: type is {found.dtype}, must be {tensor.dtype}")
     wanted, shape = shape_of(tensor, sizes), tuple(found.shape)
     if len(shape) != len(wanted):
-        told.append(f"{kind} {tensor.name}: has {len(shape)} axes, must have {len(wanted)} {_text(wanted)}")
+        problems.append(f"{kind} {tensor.name}: has {len(shape)} axes, must have {len(wanted)} {_text(wanted)}")
     elif isinstance(shape[0], int) or any(isinstance(a, int) and a != b for a, b in zip(shape, wanted, strict=True)):
-        told.append(f"{kind} {tensor.name}: shape is {_text(shape)}, must be {_text(wanted)}")
-    return told
+        problems.append(f"{kind} {tensor.name}: shape is {_text(shape)}, must be {_text(wanted)}")
+    return problems
 
 
 def _text(shape: Sequence[object]) -> str:

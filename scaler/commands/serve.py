@@ -1,4 +1,4 @@
-"""`headway serve`: what a process makes sure of and tells before it opens its ports."""
+"""`headway serve`: checks and log lines before the ports open."""
 
 import sys
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT. Raises SettingsError for what must be mended first."""
+    """Run until SIGTERM or SIGINT. Raises SettingsError when the process cannot start."""
     configure_logs(settings.log_format, settings.log_level)
     with _own_folder(settings):
         log.info("settings", settings=in_force(settings))
@@ -33,7 +33,7 @@ def serve(settings: Settings) -> None:
 
 @contextmanager
 def _own_folder(settings: Settings) -> Iterator[None]:
-    """Keep other processes out of `data-dir` while this one has its SQLite file there."""
+    """Lock `data-dir` while this process has its SQLite file there."""
     if settings.database is not None:
         yield
         return
@@ -43,10 +43,10 @@ def _own_folder(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keep `folder` for this process; the operating system lets go of it however the process ends.
+    """Lock `folder` for this process. The operating system releases the lock when the process ends, however it ends.
 
-    Raises SettingsInvalid where another process has it. A folder that cannot be written is left to the store, which
-    goes on without it.
+    Raises SettingsInvalid where another process holds it. A folder that cannot be written is no error here: the store
+    then works without it.
     """
     lock = None
     with suppress(OSError):
@@ -62,7 +62,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def _locked(lock: IO[bytes]) -> bool:
-    """False where somebody else holds it; True also where the file system knows no locks."""
+    """False where another process holds the lock; True also where the file system has no locks."""
     if sys.platform == "win32":
         return True
     import fcntl

@@ -24,7 +24,7 @@ class Forecaster(Protocol):
         ...
 
     def forecast(self, batch: HistoryBatch) -> list[Forecast | None]:
-        """One forecast per series of the batch, in order; None where history is too short or the graph gave rubbish."""
+        """One forecast per series of the batch, in order; None for too little history or unusable output."""
         ...
 
 
@@ -34,20 +34,20 @@ class Choice(Protocol):
 
     @property
     def reason(self) -> str:
-        """why it is not the one that the trigger asked for; empty when it is"""
+        """why the trigger does not get the model it names; empty when it does"""
         ...
 
 
 class Forecasters(Protocol):
-    """Which forecaster serves whom; `catalog.py` is the one that reads bundles."""
+    """Maps triggers to forecasters; `catalog.py` implements it on bundles."""
 
     def choice(self, trigger: Trigger) -> Choice: ...
 
 
 class ForecastCache(Protocol):
-    """What replicas share: outlooks, the leases that say who refreshes what, and wake-ups.
+    """What replicas share: outlooks, refresh leases and wake-ups.
 
-    Every method raises CacheUnavailable when the engine behind it does not answer in time; the caller goes on alone.
+    Every method raises CacheUnavailable when the server does not answer in time; the caller continues without it.
     """
 
     async def publish(self, outlooks: Mapping[str, Outlook], seconds: float) -> None:
@@ -66,7 +66,7 @@ class ForecastCache(Protocol):
         ...
 
     async def release(self, keys: Sequence[str]) -> None:
-        """Give back own leases (on drain), so that another replica takes over at once."""
+        """Release own leases (on drain), so that another replica takes over at once."""
         ...
 
     def wakes(self) -> AsyncIterator[list[str]]:

@@ -1,7 +1,7 @@
-"""Which bundle serves whom: the bundles of a folder or URL, and those that ship with the package.
+"""The bundle for each trigger: from a folder or URL, or shipped with the package.
 
-Two ship: `general`, learned from other people's demand, serves where nothing else does; `seasonal`, which has learned
-nothing, answers what any bundle on its grid cannot.
+Two bundles ship. `general` was trained on public recordings and serves where no other bundle does. `seasonal` has no
+learned parameters and answers for series that a bundle on the same grid cannot forecast.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """What one reload found, swapped as a whole. `bundles` and `refusals` by folder (or URL)."""
+    """The result of one reload, swapped atomically. `bundles` and `refusals` by folder (or URL)."""
 
     bundles: Mapping[str, OnnxForecaster] = field(default_factory=dict)
     refusals: Mapping[str, BundleInvalid] = field(default_factory=dict)
@@ -39,9 +39,9 @@ class _Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """What comes with the package. default: `general`, or `seasonal` where that was refused, as `refusals` tell.
+    """The shipped bundles. default: `general`, or `seasonal` where `general` was refused (see `refusals`).
 
-    seasonal: None where that was refused, and bundles stand without it.
+    seasonal: None where it was refused; other bundles then have no fallback.
     """
 
     default: OnnxForecaster
@@ -50,7 +50,7 @@ class Shipped:
 
 
 def open_shipped(threads: int = 1, general: Path = GENERAL, seasonal: Path = SEASONAL) -> Shipped:
-    """Both bundles; the seasonal one, which few need, is opened when it is first asked.
+    """Both shipped bundles; the seasonal one is opened on first use.
 
     Raises BundleInvalid where neither can be used.
     """
@@ -61,7 +61,7 @@ def open_shipped(threads: int = 1, general: Path = GENERAL, seasonal: Path = SEA
     except BundleInvalid as refusal:
         refusals[str(seasonal)] = refusal
     try:
-        return Shipped(load_forecaster(general, threads, otherwise=later), later, refusals)
+        return Shipped(load_forecaster(general, threads, fallback=later), later, refusals)
     except BundleInvalid as refusal:
         if later is None:
             raise
@@ -69,7 +69,7 @@ def open_shipped(threads: int = 1, general: Path = GENERAL, seasonal: Path = SEA
 
 
 class Catalog:
-    """The bundles in use. `open` and `reload` do I/O and CPU work: keep them off the event loop. All else is memory."""
+    """The bundles in use. `open` and `reload` block (I/O, CPU): run them off the event loop."""
 
     def __init__(self, shipped: "Shipped", source: str, champion: str, threads: int, cache: Path | None) -> None:
         self.shipped = shipped
@@ -83,11 +83,11 @@ class Catalog:
     def open(
         cls, source: str | None = None, *, champion: str = "", threads: int = 1, cache: Path | None = None
     ) -> "Catalog":
-        """The catalog, its source read once; what is wrong there is told by `refusals`, the shipped bundle serves.
+        """The catalog after one read of `source`. Faulty bundles are in `refusals`; the shipped bundle serves instead.
 
-        source: one bundle folder, a folder of bundle folders, or an fsspec URL of either; without, only the shipped.
-        champion: name of the bundle behind `auto`; empty: the first by folder name that serves anybody.
-        threads: cores that one run may use. cache: where what lies at a URL is copied to; else a temporary folder.
+        source: one bundle folder, a folder of bundle folders, or an fsspec URL of either; None: only shipped ones.
+        champion: name of the bundle behind `auto`; empty: the first by folder name that serves every trigger.
+        threads: cores that one run may use. cache: local copy of what a URL holds; default: a temporary folder.
         """
         catalog = cls(open_shipped(threads), source or "", champion, threads, cache)
         catalog.reload()
@@ -95,12 +95,12 @@ class Catalog:
 
     @property
     def refusals(self) -> Mapping[str, BundleInvalid]:
-        """What the last reload refused, by folder or URL; where an older version of it runs, that one stays."""
+        """What the last reload refused, by folder or URL. An older version that runs stays in use."""
         return MappingProxyType({**self.shipped.refusals, **self._loaded.refusals})
 
     @property
     def forecasters(self) -> Mapping[str, OnnxForecaster]:
-        """All bundles in use by name. A bundle that bears a shipped one's name takes its place here."""
+        """All bundles in use by name. A bundle with the name of a shipped one replaces it."""
         every = (self.shipped.seasonal, self.shipped.default, *self._loaded.bundles.values())
         return MappingProxyType({forecaster.manifest.name: forecaster for forecaster in every if forecaster})
 
@@ -116,14 +116,14 @@ class Catalog:
         return self.choice(trigger).forecaster
 
     def choice(self, trigger: Trigger) -> Choice:
-        """The bundle named by the trigger; the champion for `auto` and wherever that bundle cannot serve, with why."""
+        """The trigger's bundle; for `auto`, or with a reason where the named one cannot serve, the champion."""
         if trigger.model == AUTO:
             return Choice(self._fitted_for(trigger) or self.champion)
         named = self.forecasters.get(trigger.model)
         champion = self.champion
         if named is None:
             known = ", ".join(sorted(self.forecasters))
-            return Choice(champion, f"no bundle {trigger.model!r} (there are: {known}); {champion.model} serves")
+            return Choice(champion, f"no bundle {trigger.model!r} (known: {known}); {champion.model} serves")
         if not named.serves(trigger.key):
             return Choice(champion, f"bundle {named.model} was not fitted for this trigger; {champion.model} serves")
         return Choice(named)
@@ -133,7 +133,7 @@ class Catalog:
         return next((f for f in fitted if f.serves(trigger.key)), None)
 
     def reload(self) -> None:
-        """Read the source again and swap at once. What is refused, or cannot be fetched, leaves what runs in place."""
+        """Read the source again and swap atomically. Refused or unreachable bundles leave the running ones in place."""
         if not self._source:
             return
         try:
@@ -159,14 +159,14 @@ class Catalog:
             self._cache = Path(mkdtemp(prefix="headway-bundles-"))
         folders = find_bundles(fetch(self._source, self._cache or Path()))
         if not folders:
-            raise BundleInvalid(self._source, ("there is no bundle",))
+            raise BundleInvalid(self._source, ("no bundle found",))
         return folders
 
     def _load(self, folder: Path, running: OnnxForecaster | None) -> OnnxForecaster:
         bundle = read_bundle(folder)
         if running is not None and running.manifest == bundle.manifest:
             return running
-        return open_bundle(bundle, str(folder), self._threads, otherwise=self.shipped.seasonal)
+        return open_bundle(bundle, str(folder), self._threads, fallback=self.shipped.seasonal)
 
 
 def _distinct(forecaster: OnnxForecaster, others: Mapping[str, OnnxForecaster]) -> OnnxForecaster:

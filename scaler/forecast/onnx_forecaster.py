@@ -1,4 +1,4 @@
-"""Runs a bundle's graph in onnxruntime, and refuses a bundle whose graph is not what its manifest says.
+"""Runs a bundle's graph in onnxruntime, and refuses a bundle whose graph differs from its manifest.
 
 Axes: N series, T fine past steps, L coarse past blocks, H future steps, W window lengths, Q levels.
 """
@@ -22,10 +22,10 @@ from scaler.series import Floats, Forecast, Grid, HistoryBatch
 RELATIVE_TOLERANCE = 1e-3
 """by how much a reference output may differ from the stored one, relative to the largest output of its case"""
 CHUNK = 64
-"""series per run: more cost memory (the seasonal graph takes 0.45 MB a series while it runs) and are no faster"""
+"""series per run: a larger run needs more memory (0.45 MB per series for the seasonal graph) and is no faster"""
 
 REPLAYED_AT_ONCE = 2
-"""reference cases per run: what a run needs, the session keeps, also where nothing is ever forecast"""
+"""reference cases per run: the session keeps the memory of its largest run"""
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ _DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(double)
 
 
 class Session(Protocol):
-    """What is used of an onnxruntime.InferenceSession."""
+    """The part of onnxruntime.InferenceSession in use here."""
 
     def get_outputs(self) -> Sequence[onnxruntime.NodeArg]: ...
 
@@ -60,8 +60,8 @@ class _LateSession:
 class OnnxForecaster:
     """A loaded bundle: `Forecaster` for everything that its manifest serves. Thread-safe.
 
-    otherwise: who answers, where it reads the same grid, the series that this one has nothing sound to say about, and
-    all of them when the graph fails.
+    fallback: a forecaster on the same grid. It answers for series without a usable forecast, and for all series when
+    the graph fails.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class OnnxForecaster:
         manifest: Manifest,
         session: Session,
         chunk: int = CHUNK,
-        otherwise: "OnnxForecaster | None" = None,
+        fallback: "OnnxForecaster | None" = None,
     ) -> None:
         self.manifest = manifest
         self.grid = Grid(manifest.step_seconds, manifest.steps, manifest.coarse_seconds, manifest.coarse_steps)
@@ -77,32 +77,32 @@ class OnnxForecaster:
         self.needed_seconds = float(manifest.minimum_history_steps * manifest.step_seconds)
         self._session = session
         self._chunk = chunk
-        self._otherwise = otherwise if otherwise is not None and otherwise.grid == self.grid else None
+        self._fallback = fallback if fallback is not None and fallback.grid == self.grid else None
         self._positions = {name: i for i, name in enumerate(manifest.series)}
 
     def serves(self, trigger_key: str) -> bool:
-        """Whether the bundle has something to say for the trigger `namespace/name/hash`."""
+        """Whether the bundle can forecast the trigger `namespace/name/hash`."""
         return not self._positions or _series_of(trigger_key) in self._positions
 
     def forecast(self, batch: HistoryBatch) -> list[Forecast | None]:
-        """See `Forecaster`. The forecasts own their arrays, and say which bundle made them.
+        """See `Forecaster`. Each forecast owns its arrays and names its bundle.
 
-        Raises BundleInvalid when the graph fails while running and nobody else can answer.
+        Raises BundleInvalid when the graph fails and there is no fallback.
         """
-        if self._otherwise is None:
+        if self._fallback is None:
             return self._own(batch)
         try:
             forecasts = self._own(batch)
         except BundleInvalid as error:
-            log.error("bundle_failed", bundle=self.model, error=str(error), serving=self._otherwise.model)
-            return self._otherwise.forecast(batch)
-        lacking = [i for i, forecast in enumerate(forecasts) if forecast is None]
+            log.error("bundle_failed", bundle=self.model, error=str(error), serving=self._fallback.model)
+            return self._fallback.forecast(batch)
+        missing = [i for i, forecast in enumerate(forecasts) if forecast is None]
         try:
-            others = self._otherwise.forecast(batch.take(lacking)) if lacking else []
+            others = self._fallback.forecast(batch.take(missing)) if missing else []
         except BundleInvalid as error:
-            log.error("bundle_failed", bundle=self._otherwise.model, error=str(error), serving="")
+            log.error("bundle_failed", bundle=self._fallback.model, error=str(error), serving="")
             return forecasts
-        for i, forecast in zip(lacking, others, strict=True):
+        for i, forecast in zip(missing, others, strict=True):
             forecasts[i] = forecast
         return forecasts
 
@@ -141,20 +141,20 @@ class OnnxForecaster:
 
 
 def load_forecaster(
-    folder: Path, threads: int = 1, chunk: int = CHUNK, otherwise: OnnxForecaster | None = None
+    folder: Path, threads: int = 1, chunk: int = CHUNK, fallback: OnnxForecaster | None = None
 ) -> OnnxForecaster:
     """The forecaster of the bundle in `folder`. Raises BundleInvalid with every difference from the contract.
 
     threads: how many cores one run uses. otherwise: see `OnnxForecaster`.
     """
-    return open_bundle(read_bundle(folder), str(folder), threads, chunk, otherwise)
+    return open_bundle(read_bundle(folder), str(folder), threads, chunk, fallback)
 
 
 def open_bundle(
-    bundle: Bundle, name: str, threads: int = 1, chunk: int = CHUNK, otherwise: OnnxForecaster | None = None
+    bundle: Bundle, name: str, threads: int = 1, chunk: int = CHUNK, fallback: OnnxForecaster | None = None
 ) -> OnnxForecaster:
     """As `load_forecaster`, for a bundle already read; `name` is what a refusal calls it."""
-    return OnnxForecaster(bundle.manifest, _checked_session(bundle, name, threads), chunk, otherwise)
+    return OnnxForecaster(bundle.manifest, _checked_session(bundle, name, threads), chunk, fallback)
 
 
 def open_later(bundle: Bundle, name: str, threads: int = 1) -> OnnxForecaster:
@@ -164,9 +164,9 @@ def open_later(bundle: Bundle, name: str, threads: int = 1) -> OnnxForecaster:
 
 def _checked_session(bundle: Bundle, name: str, threads: int) -> onnxruntime.InferenceSession:
     session = open_graph(bundle.graph, name, threads)
-    told = _declared_differences(session, bundle.manifest) or _replayed_differences(session, bundle, name)
-    if told:
-        raise BundleInvalid(name, tuple(told))
+    problems = _declared_differences(session, bundle.manifest) or _replayed_differences(session, bundle, name)
+    if problems:
+        raise BundleInvalid(name, tuple(problems))
     return session
 
 
@@ -227,8 +227,8 @@ def _replayed_differences(session: onnxruntime.InferenceSession, bundle: Bundle,
         for i in range(0, cases, REPLAYED_AT_ONCE)
     ]
     found = {t.name: np.concatenate([part[t.name] for part in parts]) for t in outputs}
-    told = (reference_difference(t.name, bundle.reference[t.name], found[t.name]) for t in outputs)
-    return [sentence for sentence in told if sentence]
+    problems = (reference_difference(t.name, bundle.reference[t.name], found[t.name]) for t in outputs)
+    return [sentence for sentence in problems if sentence]
 
 
 def reference_difference(name: str, stored: NDArray[np.generic], found: NDArray[np.generic]) -> str:

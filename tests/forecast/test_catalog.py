@@ -76,7 +76,7 @@ def test_an_unknown_model_falls_to_the_champion_and_says_so(tmp_path: Path) -> N
     """The reason names what was asked for, what there is and what serves."""
     choice = Catalog.open(str(put(tmp_path / "mine"))).choice(trigger("seasonl"))
     assert choice.forecaster.model == "golden@1"
-    assert choice.reason == "no bundle 'seasonl' (there are: general, golden, seasonal); golden@1 serves"
+    assert choice.reason == "no bundle 'seasonl' (known: general, golden, seasonal); golden@1 serves"
 
 
 def test_a_url_is_a_source(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_vanished_source_leaves_what_runs(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "mine")
     catalog.reload()
     assert catalog.champion.model == "golden@1"
-    assert "there is no bundle" in str(catalog.refusals[str(tmp_path / "mine")])
+    assert "no bundle found" in str(catalog.refusals[str(tmp_path / "mine")])
 
 
 def test_one_refused_bundle_does_not_disturb_the_others(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_what_a_bundle_cannot_say_the_next_one_says(bundle: Bundle) -> None:
     sound = np.tile(np.array([1, 2, 3], np.float32), (1, 12, 1))
     rubbish = np.concatenate([sound, sound * np.float32(np.nan)])
     manifest = bundle.manifest.model_copy(update={"peak_steps": ()})
-    forecaster = OnnxForecaster(manifest, Rubbish(rubbish), otherwise=OnnxForecaster(below, Rubbish(sound)))
+    forecaster = OnnxForecaster(manifest, Rubbish(rubbish), fallback=OnnxForecaster(below, Rubbish(sound)))
     forecasts = forecaster.forecast(batch_of(bundle, ["shop/a/0", "shop/b/0"]))
     assert [f and f.model for f in forecasts] == ["golden@1", "below@1"]
 
@@ -207,7 +207,7 @@ def test_a_next_one_that_fails_takes_nothing_away(bundle: Bundle) -> None:
     manifest = bundle.manifest.model_copy(update={"peak_steps": ()})
     sound = np.tile(np.array([1, 2, 3], np.float32), (1, 12, 1))
     rubbish = np.concatenate([sound, sound * np.float32(np.nan)])
-    forecaster = OnnxForecaster(manifest, Rubbish(rubbish), otherwise=OnnxForecaster(manifest, Failing()))
+    forecaster = OnnxForecaster(manifest, Rubbish(rubbish), fallback=OnnxForecaster(manifest, Failing()))
     forecasts = forecaster.forecast(batch_of(bundle, ["shop/a/0", "shop/b/0"]))
     assert [f is None for f in forecasts] == [False, True]
 
@@ -218,7 +218,7 @@ def test_a_failing_graph_leaves_all_to_the_next_one(bundle: Bundle) -> None:
     manifest = bundle.manifest.model_copy(update={"peak_steps": ()})
     sound = OnnxForecaster(below, Rubbish(np.tile(np.array([1, 2, 3], np.float32), (1, 12, 1))))
     batch = batch_of(bundle, ["shop/a/0"])
-    assert [f and f.model for f in OnnxForecaster(manifest, Failing(), otherwise=sound).forecast(batch)] == ["below@1"]
+    assert [f and f.model for f in OnnxForecaster(manifest, Failing(), fallback=sound).forecast(batch)] == ["below@1"]
     hourly = manifest.model_copy(update={"step_seconds": 3600})
     with pytest.raises(BundleInvalid, match="no memory"):
-        OnnxForecaster(hourly, Failing(), otherwise=sound).forecast(batch)
+        OnnxForecaster(hourly, Failing(), fallback=sound).forecast(batch)

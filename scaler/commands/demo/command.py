@@ -1,4 +1,4 @@
-"""`headway demo`: the real service on recorded demand and a fast clock, and what KEDA and the HPA would make of it."""
+"""`headway demo`: the real service on recorded demand and a fast clock, with simulated KEDA and HPA."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ from scaler.settings.fields import ENVIRONMENT_PREFIX
 from scaler.telemetry.logs import configure_logs
 
 BEGIN = datetime(1995, 9, 7, 5, 30, tzinfo=UTC).timestamp()
-"""ten days of the recording lie before, four after; the first workload starts to rise half an hour later"""
+"""ten days of the recording come before, four after; the first workload starts to rise half an hour later"""
 
 STARTUP_SECONDS = 90.0
 """from a pod's creation until it is ready"""
@@ -40,7 +40,7 @@ ONCE_SECONDS = 60.0
 """how long --once waits for every forecast (real seconds)"""
 
 RECORDING = "http://recorded"
-"""stands for the address of a Prometheus; nobody connects to it"""
+"""a placeholder for the address of Prometheus; nothing connects to it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class DemoOptions:
 
 
 class Workload:
-    """One recorded workload: KEDA's part (asks the scaler) and two simulated Deployments, ours and a reactive one."""
+    """One recorded workload: KEDA's calls, and two simulated Deployments: one scaled by Headway, one reactive."""
 
     def __init__(self, scaled: ScaledObject) -> None:
         (entry,) = scaled.our_triggers
@@ -64,7 +64,7 @@ class Workload:
         self.hpa = Hpa(min_replicas=scaled.min_replicas, max_replicas=scaled.max_replicas)
         self.demand: float | None = None
         self.plan: Plan | None = None
-        self.trouble = ""
+        self.error = ""
         self.ours: Deployment | None = None
         self.reactive: Deployment | None = None
 
@@ -89,19 +89,17 @@ class Workload:
         try:
             plan = service.registry.answer(registration, now).plan
         except HeadwayError as error:
-            self.trouble = str(error)
+            self.error = str(error)
             return None
-        self.trouble = ""
+        self.error = ""
         return plan
 
     def row(self, now: float) -> Row:
-        return Row(
-            now, self.scaled.name, self.threshold, self.demand, self.plan, self.ours, self.reactive, self.trouble
-        )
+        return Row(now, self.scaled.name, self.threshold, self.demand, self.plan, self.ours, self.reactive, self.error)
 
 
 def run_demo(options: DemoOptions) -> Exit:
-    """Run until Ctrl-C, the asked time, or the first forecasts. FAULTS where --once saw no forecast in a minute."""
+    """Run until Ctrl-C, --seconds, or the first forecasts. FAULTS where --once saw no forecast in a minute."""
     _forget_environment()
     configure_logs("console", "error")
     try:
@@ -112,7 +110,7 @@ def run_demo(options: DemoOptions) -> Exit:
 
 
 def _forget_environment() -> None:
-    """The demo runs on embedded defaults: no HEADWAY_… variable may lead it to somebody's real database."""
+    """The demo runs on embedded defaults: no HEADWAY_… variable may point it to a real database."""
     for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)]:
         del os.environ[name]
 
@@ -146,7 +144,7 @@ async def _watch(
 
 @contextlib.asynccontextmanager
 async def _running(options: DemoOptions) -> AsyncIterator[tuple[Service, RecordedSource, Clock]]:
-    """The started service on the recording; everything it keeps lies in a temporary folder."""
+    """The started service on the recording, with its state in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="headway-demo-") as folder, _recording() as recording:
         settings = load_settings(
             {
@@ -174,7 +172,7 @@ def demo_objects() -> list[ScaledObject]:
 
 
 def program() -> str:
-    """How one calls this program from here: `headway` where the shell finds it, else with its path."""
+    """The command to call this program: `headway` where the shell finds it, else its path."""
     called = Path(sys.argv[0])
     if called.name != "headway" or shutil.which("headway") == str(called):
         return "headway"
@@ -182,7 +180,7 @@ def program() -> str:
 
 
 def manifest_path() -> str:
-    """Where the ScaledObjects lie, as short as it can be written from here."""
+    """The path of the ScaledObjects, relative to the working directory where possible."""
     return _from_here(Path(str(files("scaler.commands.demo") / "data" / "scaledobjects.yaml")))
 
 
@@ -208,7 +206,7 @@ def _view(options: DemoOptions, service: Service) -> View:
 
 
 def _with_port(address: str, port: int) -> str:
-    """The address with the port that was taken, where 0 was asked for."""
+    """The address with the port in use, which differs where port 0 was requested."""
     return f"{address.rpartition(':')[0]}:{port}"
 
 

@@ -21,7 +21,7 @@ class Deployment:
 
     @classmethod
     def sized_for(cls, demand: float, threshold: float, startup_seconds: float, hpa: Hpa) -> "Deployment":
-        """One that has just enough ready pods for `demand`, as if it had been running for long."""
+        """A Deployment with the ready pods that `demand` needs, as after a long run."""
         pods = average_value(milli(demand), milli(threshold), 0, hpa)
         return cls(hpa, threshold, startup_seconds, [0.0] * min(max(pods, hpa.min_replicas), hpa.max_replicas))
 

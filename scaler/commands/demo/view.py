@@ -1,4 +1,4 @@
-"""What the demo shows: a live table in a terminal, plain rows or JSON lines elsewhere."""
+"""The output of the demo: a live table in a terminal, plain rows or JSON lines elsewhere."""
 
 import json
 import time
@@ -18,7 +18,7 @@ from scaler.manifest import ScaledObject
 from scaler.plan import Plan
 from scaler.trigger.schema import KEDA_KEYS
 
-LEAVE = "[dim]Ctrl-C leaves[/]"
+LEAVE = "[dim]Ctrl-C quits[/]"
 """the last line: a terminal writes ^C after it, which would wrap after the full width of the table"""
 
 ROW_SECONDS = 2.0
@@ -36,7 +36,7 @@ class Row:
     plan: Plan | None
     ours: Deployment | None
     reactive: Deployment | None
-    trouble: str
+    error: str
 
     def as_json(self) -> dict[str, Any]:
         """The documented form of `--json`."""
@@ -57,15 +57,15 @@ class Row:
             "reactive_ready": reactive.ready(self.at) if reactive else None,
             "reactive_short_minutes": _rounded(reactive.short_minutes) if reactive else None,
             "reactive_replica_hours": _rounded(reactive.replica_hours) if reactive else None,
-            "trouble": self.trouble,
+            "error": self.error,
         }
 
 
 class View(Protocol):
-    """Shows rows as they come; a context manager that restores the terminal on leaving."""
+    """Shows rows; a context manager that restores the terminal at the end."""
 
     def show(self, rows: Sequence[Row], at_once: bool) -> None:
-        """Show the newest row of every workload; `at_once`: now, not when it is next due."""
+        """Show the newest row of every workload; `at_once`: now, not at the next due time."""
         ...
 
     def __enter__(self) -> "View": ...
@@ -97,7 +97,7 @@ class RowView:
 
 
 class LiveView:
-    """One table that is redrawn in place, below a text that says how to try the open ports."""
+    """One table that is redrawn in place, below an introduction to the open ports."""
 
     def __init__(self, speed: float, introduction: str) -> None:
         self._introduction = introduction
@@ -108,7 +108,7 @@ class LiveView:
         self._live.update(self.screen(rows), refresh=at_once)
 
     def screen(self, rows: Sequence[Row]) -> Group:
-        """What is redrawn: table, troubles, and how to leave."""
+        """What is redrawn: table, errors, and how to quit."""
         return Group(self._table(rows), *self._notes(rows), LEAVE)
 
     def __enter__(self) -> "LiveView":
@@ -135,7 +135,7 @@ class LiveView:
         return table
 
     def _notes(self, rows: Sequence[Row]) -> list[str]:
-        return [f"[yellow]{escape(row.workload)}: {escape(row.trouble)}[/]" for row in rows if row.trouble]
+        return [f"[yellow]{escape(row.workload)}: {escape(row.error)}[/]" for row in rows if row.error]
 
 
 def plain(row: Row) -> str:
@@ -146,7 +146,7 @@ def plain(row: Row) -> str:
         f"{datetime.fromtimestamp(row.at, UTC):%d %b %H:%M:%S}  {row.workload:<8} demand {demand:>6}  need {need:>6}  "
         f"metric {metric:>6}  headway {_words(ours)}  reactive {_words(reactive)}"
     )
-    return f"{line}  {row.trouble}".rstrip()
+    return f"{line}  {row.error}".rstrip()
 
 
 def _words(lane: tuple[str, str, str, str]) -> str:
@@ -155,7 +155,7 @@ def _words(lane: tuple[str, str, str, str]) -> str:
 
 
 def introduction(program: str, grpc_address: str, http_address: str, manifest: str, scaled: ScaledObject) -> str:
-    """What is to be seen, and how to ask the running demo about `scaled` what KEDA would ask it.
+    """The introduction: the columns, and commands that ask the running demo what KEDA would ask about `scaled`.
 
     With the table it fits into a terminal of 80 columns and 24 rows.
     """
@@ -164,12 +164,12 @@ def introduction(program: str, grpc_address: str, http_address: str, manifest: s
     reference = {"namespace": scaled.namespace, "name": scaled.name, "scalerMetadata": metadata}
     message = json.dumps(reference, separators=(",", ":"))
     return f"""\
-Three recorded workloads scaled by Headway, and the same by a reactive trigger
+Three recorded workloads, each scaled by Headway and by a reactive trigger
   need       the demand to be served by the time a replica ordered now is ready
   metric     what KEDA reads; may exceed need because of the HPA's dead band
   short      minutes with demand above ready replicas × threshold
-  replica-h  replica hours: what that cost
-Both sides are counted alike, in recorded minutes. In another terminal:
+  replica-h  replica-hours: the cost
+Minutes are recorded minutes. In another terminal:
   {program} check {manifest} --scaler {grpc_address}
   {program} why {scaled.namespace} {scaled.name} --address http://{http_address}
   grpcurl -plaintext -d '{message}' {grpc_address} externalscaler.ExternalScaler/IsActive

@@ -92,7 +92,7 @@ def test_text_and_table_fit_into_a_small_terminal() -> None:
     console = Console(width=80, file=io.StringIO(), record=True)
     console.print(view.screen(rows))
     table = console.export_text().splitlines()
-    assert table[-1].strip() == "Ctrl-C leaves"
+    assert table[-1].strip() == "Ctrl-C quits"
     assert 1 + sum(math.ceil(max(1, len(line)) / 80) for line in lines) + 1 + len(table) <= 24
 
 

@@ -83,9 +83,9 @@ def opened(folder: Path | None) -> OnnxForecaster:
     """The bundle in `folder`, or the general one. Raises Usage where it is none."""
     otherwise = open_later(read_bundle(SEASONAL), str(SEASONAL))
     if folder is None:
-        return load_forecaster(GENERAL, otherwise=otherwise)
+        return load_forecaster(GENERAL, fallback=otherwise)
     try:
-        return load_forecaster(folder, otherwise=otherwise)
+        return load_forecaster(folder, fallback=otherwise)
     except BundleInvalid as refusal:
         raise Usage(f"--bundle {str(folder)!r}: {refusal}") from None
 
