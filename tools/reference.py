@@ -28,8 +28,9 @@ TRIGGER_MORE = """\
 * Credentials (`bearerToken`, `username`, `password`, `customHeaders`, …) are refused, because metadata is stored and
   travels in the clear. Server-side credentials are a setting: [settings.md](settings.md).
 * Any other key is a fault, with the nearest known key in the message.
-* All faults are told at once, by GetMetrics and IsActive, and so in the event `KEDAScalerFailed` of the ScaledObject.
-  GetMetricSpec still answers while `threshold` can be read, so that the other triggers of the ScaledObject go on.
+* GetMetrics and IsActive report all faults at once; the event `KEDAScalerFailed` of the ScaledObject shows them.
+  GetMetricSpec always answers, with a placeholder target where `threshold` cannot be read, so that the other triggers
+  of the ScaledObject keep working.
 * What the three values of `policy` do: [policies.md](policies.md)."""
 
 SETTINGS = """\

@@ -8,6 +8,9 @@ from scaler.metric.wire import externalscaler_pb2 as wire
 METRIC_NAME = "headway"
 """One name for every trigger, for ever: KEDA tells triggers apart by their index, and a changed name breaks the HPA."""
 
+PLACEHOLDER_TARGET = 1.0
+"""target of a trigger whose own cannot be read; its metric is refused, so no replica count ever follows from it"""
+
 _LARGEST = 9.2e15
 """the HPA counts in int64 thousandths; KEDA turns what does not fit into rubbish"""
 _INT64_MAX = 2**63 - 1

@@ -18,7 +18,7 @@ import structlog
 from scaler.errors import DependencyError, HeadwayError, TriggerInvalid
 from scaler.metric.lookup import Lookup, measured_object, scaled_object
 from scaler.metric.memo import Memo
-from scaler.metric.replies import ACTIVE, INACTIVE, spec_reply, value_reply
+from scaler.metric.replies import ACTIVE, INACTIVE, PLACEHOLDER_TARGET, spec_reply, value_reply
 from scaler.metric.streams import Streams
 from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.registry import Answer, Registration, Registry
@@ -72,7 +72,11 @@ class Servicer:
         return {**{(rpc, "OK"): count for rpc, count in self._answered.items() if count}, **self._refused}
 
     async def GetMetricSpec(self, request: bytes, context: Context) -> bytes:
-        """The one metric and its target, from the metadata alone: also while cold, draining, or with other faults."""
+        """The one metric and its target, from the metadata alone: also while cold, draining, or for a faulty trigger.
+
+        Only bytes that are no request are refused. KEDA drops every metric of a ScaledObject, those of healthy triggers
+        too, when one spec fails. GetMetrics and IsActive report the faults.
+        """
         try:
             reply = self._spec(request)
         except Exception as error:  # noqa: BLE001 - whatever fails, the caller gets a status
@@ -123,9 +127,7 @@ class Servicer:
         try:
             return parse_trigger(ref.namespace, ref.name, ref.scalerMetadata, self._registry.rules).threshold
         except TriggerInvalid as invalid:
-            if invalid.threshold is None:
-                raise
-            return invalid.threshold
+            return invalid.threshold or PLACEHOLDER_TARGET
 
     async def _met(self, lookup: Lookup, request: bytes, now: float) -> Registration:
         watched_before = len(self._registry)

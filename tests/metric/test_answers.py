@@ -68,14 +68,34 @@ async def test_faults_are_told_by_the_value_not_by_the_spec() -> None:
 
 
 @pytest.mark.parametrize("threshold", [None, "", "many", "-1", "0", "0.0004", "NaN", "inf"])
-async def test_only_an_unusable_threshold_fails_the_spec(threshold: str | None) -> None:
-    """Without a usable threshold there is no spec, and the error names the field."""
+async def test_an_unusable_threshold_gets_a_placeholder_target(threshold: str | None) -> None:
+    """The spec answers, or the object's healthy triggers would fail as well; the value names the fault."""
     metadata = {**METADATA, "threshold": threshold} if threshold is not None else without(METADATA, "threshold")
     async with served() as it:
-        error = await refusal(it.stub.GetMetricSpec(scaled_object(metadata=metadata)))
+        ref = scaled_object(metadata=metadata)
+        spec = (await it.stub.GetMetricSpec(ref)).metricSpecs[0]
+        value = await refusal(it.metrics(ref))
+        active = await refusal(it.stub.IsActive(ref))
 
+    assert (spec.metricName, spec.targetSize, spec.targetSizeFloat) == ("headway", 1, 1.0)
+    assert value.code() == active.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "threshold" in value.details()
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [{"scalerAddress": "headway:50051"}, {"threshold": "10"}, {**METADATA, "serverAddress": "ftp://x"}],
+    ids=["empty", "no query", "refused server"],
+)
+async def test_every_kind_of_faulty_trigger_gets_a_spec(metadata: dict[str, str]) -> None:
+    """Whatever is wrong with the metadata, one spec with a positive target is sent."""
+    async with served() as it:
+        ref = scaled_object(metadata=metadata)
+        specs = (await it.stub.GetMetricSpec(ref)).metricSpecs
+        error = await refusal(it.metrics(ref))
+
+    assert [spec.targetSizeFloat > 0 for spec in specs] == [True]
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert "threshold" in error.details()
 
 
 async def test_a_cold_trigger_is_an_error_never_inactive() -> None:

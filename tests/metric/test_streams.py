@@ -105,14 +105,16 @@ async def test_specs_are_told_once_and_held() -> None:
 
 
 async def test_faults_end_a_stream() -> None:
-    """A faulty trigger is refused by StreamIsActive; StreamMetricSpec refuses only an unusable threshold."""
+    """A faulty trigger is refused by StreamIsActive; StreamMetricSpec sends what GetMetricSpec sends."""
     async with served() as it:
         activity = await refusal(it.stub.StreamIsActive(scaled_object(quantile="2")).read())
         spec = await it.stub.StreamMetricSpec(scaled_object(quantile="2")).read()
-        no_spec = await refusal(it.stub.StreamMetricSpec(scaled_object(threshold="0")).read())
+        placeholder = await it.stub.StreamMetricSpec(scaled_object(threshold="0")).read()
+        garbage = it.channel.unary_stream("/externalscaler.ExternalScaler/StreamMetricSpec")(b"\xff\xff")
+        no_spec = await refusal(garbage.read())
 
     assert activity.code() == no_spec.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert spec.metricSpecs[0].targetSizeFloat == 10
+    assert [reply.metricSpecs[0].targetSizeFloat for reply in (spec, placeholder)] == [10, 1]
 
 
 async def test_a_client_that_leaves_is_forgotten() -> None:
