@@ -132,3 +132,27 @@ class Outlook:
     """what the workload has, if the HPA followed our answers so far; None while nobody has followed it"""
     growth: float = 1.0
     """what forecasts are to be multiplied by while demand outgrows them, in thousandths; see scaler/plan/surge.py"""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFacts:
+    """What the refresh knows of one trigger's history. Moments are seconds since the epoch, spans are seconds."""
+
+    model: str
+    """the bundle that will forecast, as `seasonal@1`"""
+    observed_at: float | None
+    """when the newest observation was made"""
+    forecast_at: float | None
+    """when the newest forecast was issued"""
+    covered_seconds: float
+    """history that is there"""
+    needed_seconds: float
+    """the least history that the bundle forecasts from"""
+    wanted_seconds: float
+    """the history that it can make use of"""
+    is_backfilled: bool
+    """whether the past has been fetched, as far as the source has it"""
+    error: str = ""
+    """why the newest observation failed; empty when it did not"""
+    backfill_error: str = ""
+    """why the last attempt to fetch the past failed; empty when it did not"""

@@ -27,8 +27,8 @@ from scaler.refresh.checkpoint import Remember
 from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.refresh.static_triggers import keep_watching
 from scaler.registry import Registration, Registry
+from scaler.series import HistoryFacts
 from scaler.settings import Settings
-from scaler.status.report import HistoryFacts
 from scaler.telemetry.logs import configure_logs
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import Trigger, TriggerRules

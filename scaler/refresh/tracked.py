@@ -10,8 +10,7 @@ from scaler.history.table import HistoryTable
 from scaler.plan.hpa_estimate import HpaEstimate
 from scaler.plan.surge import NO_SURGE, Surge
 from scaler.registry import FURTHEST_AHEAD_SECONDS, Registration
-from scaler.series import Forecast, Grid, Observation
-from scaler.status.report import HistoryFacts
+from scaler.series import Forecast, Grid, HistoryFacts, Observation
 from scaler.trigger import Trigger
 
 

@@ -17,7 +17,6 @@ from scaler.errors import HeadwayError
 from scaler.plan import Rung
 from scaler.registry import Answer, Registration, Registry
 from scaler.series import Forecast
-from scaler.status.records import short_hash
 from scaler.telemetry.metrics import FORECAST_LEVELS, TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Figure, Telemetry
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -59,7 +58,7 @@ def _write(lines: dict[str, list[str]], registry: Registry, registration: Regist
     """Add one line per figure of `watched`; returns the rung on which its answer stands."""
     trigger = registration.trigger
     labels = (
-        f'{{namespace="{_escaped(trigger.namespace)}",name="{_escaped(trigger.name)}",trigger="{short_hash(trigger)}"'
+        f'{{namespace="{_escaped(trigger.namespace)}",name="{_escaped(trigger.name)}",trigger="{trigger.short_key}"'
     )
     try:
         answer: Answer | None = registry.answer(registration, now)

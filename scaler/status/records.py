@@ -58,7 +58,7 @@ def trigger_record(registration: Registration) -> Record:
     return {
         "namespace": trigger.namespace,
         "name": trigger.name,
-        "trigger": short_hash(trigger),
+        "trigger": trigger.short_key,
         "query": trigger.query,
         "server": redacted(trigger.server_address),
         "ignore_null_values": trigger.ignore_null_values,
@@ -75,11 +75,6 @@ def trigger_record(registration: Registration) -> Record:
         "last_called": registration.last_called,
         "listed": registration.listed,
     }
-
-
-def short_hash(trigger: Trigger) -> str:
-    """What tells two triggers of one ScaledObject apart: the last part of the key."""
-    return trigger.key.rpartition("/")[2]
 
 
 def _plan(plan: Plan, trigger: Trigger) -> Record:

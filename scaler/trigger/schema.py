@@ -71,6 +71,11 @@ class Trigger:
     key: str = ""
     """namespace/name/hash of the relevant metadata: what state is kept under"""
 
+    @property
+    def short_key(self) -> str:
+        """The hash alone: tells two triggers of one ScaledObject apart."""
+        return self.key.rpartition("/")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class TriggerKey:

@@ -14,9 +14,8 @@ from scaler.cli import app
 from scaler.commands.why import print_record
 from scaler.errors import HeadwayError, SourceRefused, SourceUnavailable, TriggerError
 from scaler.registry import Registration, Registry
-from scaler.series import Forecast, Observation, Outlook
+from scaler.series import Forecast, HistoryFacts, Observation, Outlook
 from scaler.settings import load_settings
-from scaler.status.report import HistoryFacts
 from scaler.status.server import StatusServer
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.status.report import HistoryFacts, readiness_report, span
+from scaler.series import HistoryFacts
+from scaler.status.report import readiness_report, span
 from scaler.trigger import Mode, Trigger
 
 TRIGGER = Trigger("shop", "web", "up", 10.0, "http://p")

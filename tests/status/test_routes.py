@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from scaler.status.report import HistoryFacts
+from scaler.series import HistoryFacts
 from scaler.status.routes import RequestIds, StatusRoutes
 from scaler.telemetry.metrics import Telemetry
 from tests.status.registry import NOW, filled_desk

@@ -16,7 +16,6 @@ from scaler.history.credentials import ServerAccess
 from scaler.history.prometheus import PrometheusSource
 from scaler.manifest import ManifestError, ScaledObject, TriggerEntry, read_manifest
 from scaler.settings import Settings
-from scaler.status.records import short_hash
 from scaler.trigger import Trigger, TriggerRules
 from training.data.load import Refused
 from training.data.pull import Wanted
@@ -73,7 +72,7 @@ def _named(triggers: Sequence[Trigger]) -> list[Wanted]:
     names = [f"{one.namespace}/{one.name}" for one in triggers]
     several = {name for name, count in Counter(names).items() if count > 1}
     return [
-        _asked(one, f"{name}/{short_hash(one)}" if name in several else name)
+        _asked(one, f"{name}/{one.short_key}" if name in several else name)
         for name, one in zip(names, triggers, strict=True)
     ]
 

@@ -17,7 +17,7 @@ import pytest
 
 from scaler.history.traces import read_traces
 from scaler.registry import Registry
-from scaler.status.report import HistoryFacts
+from scaler.series import HistoryFacts
 from scaler.status.routes import StatusRoutes
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
