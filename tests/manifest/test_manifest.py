@@ -107,3 +107,83 @@ def test_what_is_not_filled_in_is_read_as_absent(spec: str) -> None:
     """As YAML has it: a key without a value."""
     (scaled,) = read_manifest(f"kind: ScaledObject\nspec: {spec}\n").objects
     assert scaled.our_triggers == ()
+
+
+MERGES = """\
+kind: ScaledObject
+spec:
+  first: &first {a: 1, b: 1}
+  second: &second
+    b: 2
+    c: 2
+  plain: {<<: *first, b: 9}
+  several:
+    <<: [*first, *second]
+    c: 9
+  nested: &nested {<<: *second, d: 3}
+  deep: {<<: *nested, c: 9}
+"""
+
+
+def test_a_written_key_overrides_one_that_is_merged() -> None:
+    """Of several merged mappings the first counts; nothing of it is written twice, and lines stay right."""
+    (scaled,) = read_manifest(MERGES).objects
+    assert scaled.spec["plain"] == {"a": 1, "b": 9}
+    assert scaled.spec["several"] == {"a": 1, "b": 1, "c": 9}
+    assert scaled.spec["deep"] == {"b": 2, "c": 9, "d": 3}
+    assert (scaled.duplicates, scaled.overridden) == ((), ())
+    assert [scaled.line(("spec", "several", key)) for key in "abc"] == [3, 3, 10]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "value", "duplicates", "overridden"),
+    [
+        ("{b: 9, <<: *a}", 1, [], ["b"]),
+        ("{b: 8, <<: *a, b: 9}", 9, ["b"], ["b"]),
+        ("{<<: *a, b: 8, b: 9}", 9, ["b"], []),
+        ("{<<: {b: 1, b: 2}}", 2, [], []),
+        ('{"<<": 1, b: 9}', 9, [], []),
+    ],
+)
+def test_the_later_entry_wins(mapping: str, value: int, duplicates: list[str], overridden: list[str]) -> None:
+    """Also a merge key over what stands before it, unlike in standard YAML; a key written twice is one in any case."""
+    (scaled,) = read_manifest(f"kind: ScaledObject\nspec:\n  x: &a {{b: 1}}\n  z: {mapping}\n").objects
+    assert scaled.spec["z"]["b"] == value
+    assert scaled.duplicates == tuple(("spec", "z", key) for key in duplicates)
+    assert scaled.overridden == tuple(("spec", "z", key) for key in overridden)
+
+
+@pytest.mark.parametrize("merged", ["5", "[*a, 5]", "[[*a]]", "null"])
+def test_merge_keys_that_kubernetes_refuses(merged: str) -> None:
+    """A merge key takes a mapping or a list of mappings."""
+    with pytest.raises(ManifestError, match="line 4: not valid YAML: a merge key"):
+        read_manifest(f"kind: ScaledObject\nspec:\n  x: &a {{b: 1}}\n  y: {{<<: {merged}}}\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: ScaledObject\nmetadata:\n  name: {{ .Release.Name }}\n",
+        "kind: ScaledObject\n{{- if .Values.on }}\nspec: {}\n{{- end }}\n",
+        "{{- range .Values.apps }}\nkind: ScaledObject\n{{- end }}\n",
+    ],
+)
+def test_a_template_is_to_be_rendered_first(text: str) -> None:
+    """What a raw Helm template lacks is said beside the line where YAML ends."""
+    with pytest.raises(ManifestError, match=r"^line \d.*looks like a Helm template: render it first"):
+        read_manifest(text)
+
+
+def test_a_quoted_template_is_found() -> None:
+    """Quoted, it is valid YAML, and KEDA would get its letters."""
+    (scaled,) = read_manifest(
+        'kind: ScaledObject\nspec: {maxReplicaCount: "{{ .Values.max }}", a: ["{{ x }}"]}\n'
+    ).objects
+    assert scaled.templated == (("spec", "maxReplicaCount"), ("spec", "a", 0))
+
+
+def test_values_as_keda_reads_them() -> None:
+    """Trimmed, and a blank one is absent; the text itself stays as it is written."""
+    text = 'kind: ScaledObject\nspec: {triggers: [{metadata: {query: " up ", timeout: "", namespace: " ", a: ~}}]}\n'
+    (entry,) = read_manifest(text).objects[0].triggers
+    assert (entry.given, entry.metadata["query"]) == ({"query": "up"}, " up ")

@@ -57,14 +57,20 @@ def _asked(scaled: ScaledObject, index: int, trigger: Trigger, answer: float | D
     return dataclasses.replace(plain, demand=answer, replicas=replicas_for(scaled, answer, trigger.threshold))
 
 
-def replicas_for(scaled: ScaledObject, value: float, target: float) -> int:
-    """What the HPA wants for an AverageValue metric, before tolerance, stabilisation and growth limits."""
-    return min(max(_wanted(value, target), scaled.min_replicas, 1), max(scaled.max_replicas, 1))
+def replicas_for(scaled: ScaledObject, value: float, target: float) -> int | None:
+    """What the HPA wants for an AverageValue metric, before tolerance, stabilisation and growth limits.
+
+    None where minReplicaCount or maxReplicaCount cannot be read.
+    """
+    least, most = scaled.min_replicas, scaled.max_replicas
+    return None if least is None or most is None else min(max(_wanted(value, target), least, 1), max(most, 1))
 
 
 def in_words(scaled: ScaledObject, value: float, target: float) -> str:
     """The same as text, with the bound that decided: `20 replicas (maxReplicaCount; the demand asks for 27)`."""
     wanted, replicas = _wanted(value, target), replicas_for(scaled, value, target)
+    if replicas is None:
+        return f"{wanted} by demand alone (minReplicaCount or maxReplicaCount cannot be read)"
     text = f"{replicas} replica" if replicas == 1 else f"{replicas} replicas"
     if wanted > replicas:
         return f"{text} (maxReplicaCount; the demand asks for {wanted})"

@@ -61,7 +61,7 @@ class Workload:
         self.scaled = scaled
         self.metadata = entry.metadata
         self.threshold = float(entry.metadata["threshold"])
-        self.hpa = Hpa(min_replicas=scaled.min_replicas, max_replicas=scaled.max_replicas)
+        self.hpa = Hpa(min_replicas=scaled.min_replicas or 0, max_replicas=scaled.max_replicas or 0)
         self.demand: float | None = None
         self.plan: Plan | None = None
         self.error = ""

@@ -87,7 +87,7 @@ def formula(text: str) -> Callable[[dict[str, Any]], object]:
     return change
 
 
-def at_zero(kind: str, wait: int) -> Callable[[dict[str, Any]], object]:
+def at_zero(kind: str, wait: object) -> Callable[[dict[str, Any]], object]:
     def change(document: dict[str, Any]) -> None:
         document["spec"].update(minReplicaCount=0, initialCooldownPeriod=wait)
         document["spec"]["triggers"][0]["type"] = kind
@@ -155,6 +155,25 @@ SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("a slow policy", up(policies=[{"type": "Pods", "value": 1, "periodSeconds": 60}]), "advice scale-up"),
     ("a fast policy", up(policies=[{"type": "Percent", "value": 100, "periodSeconds": 15}]), ""),
     ("paused", lambda d: d["metadata"].update(annotations={"autoscaling.keda.sh/paused": "true"}), "warning paused"),
+    ("a quoted minimum", spec(minReplicaCount="0"), "error field-type"),
+    ("a quoted maximum", spec(maxReplicaCount="1"), "error field-type"),
+    ("a broken maximum", spec(maxReplicaCount=2.5), "error field-type"),
+    ("a maximum beyond 32 bits", spec(maxReplicaCount=2**31), "error field-type"),
+    ("a quoted polling interval", spec(pollingInterval="5"), "error field-type"),
+    ("a quoted cooldown", spec(cooldownPeriod="300"), "error field-type"),
+    ("a quoted idle count", spec(idleReplicaCount="0"), "error field-type"),
+    ("a quoted wait at zero", at_zero("external-push", "600"), "error field-type"),
+    ("a quoted window", up(stabilizationWindowSeconds="120"), "error field-type"),
+    ("a quoted policy", up(policies=[{"type": "Pods", "value": "1", "periodSeconds": 60}]), "error field-type"),
+    ("a policy that is none", up(policies=["fast"]), "error field-type"),
+    ("a quoted boolean", trigger(useCachedMetrics="true"), "error field-type"),
+    ("a number as name", lambda d: d["metadata"].update(name=5), "error field-type"),
+    ("a boolean annotation", lambda d: d["metadata"].update(annotations={"a": True}), "error field-type"),
+    ("an unquoted target of a formula", lambda d: d["spec"].update(advanced={"scalingModifiers": {"target": 1}}),
+     "error field-type"),
+    ("a fallback that is a list", spec(fallback=[1]), "error field-type"),
+    ("nothing written", spec(cooldownPeriod=None, minReplicaCount=2), ""),
+    ("a quoted template", spec(maxReplicaCount="{{ .Values.max }}"), "error template, error field-type"),
 ]  # fmt: skip
 
 
@@ -266,6 +285,36 @@ def test_who_minds_a_wrong_fallback(threshold: object, words: str) -> None:
     values = {"failureThreshold": threshold, "replicas": 6, "behavior": "currentReplicasIfHigher"}
     (finding,) = check(spec(fallback=values))
     assert words in finding.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "text", "fix"),
+    [
+        ({"minReplicaCount": "2"}, "minReplicaCount: '2' is no whole number: the API server refuses the file.",
+         "Write minReplicaCount: 2, without quotes."),
+        ({"cooldownPeriod": "long"}, "cooldownPeriod: 'long' is no whole number", "Write a whole number."),
+        ({"scaleTargetRef": {"name": 5}}, "scaleTargetRef.name: 5 is no string", 'Write name: "5".'),
+        ({"advanced": {"restoreToOriginalReplicaCount": "yes"}}, "restoreToOriginalReplicaCount: 'yes' is no boolean",
+         "Write restoreToOriginalReplicaCount: true, without quotes."),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type(fields: dict[str, Any], text: str, fix: str) -> None:
+    """Field, value and rule; and what to write, where that is known."""
+    (finding,) = check(spec(**fields))
+    assert text in finding.text
+    assert finding.mend == fix
+
+
+def test_a_merge_key_after_what_it_overrides() -> None:
+    """Tools differ on which of the two counts."""
+    text = (
+        "kind: ScaledObject\nmetadata: {name: web}\nspec:\n  triggers:\n"
+        "    - {type: prometheus, metadata: &a {serverAddress: 'http://p', query: up, threshold: '5'}}\n"
+        "    - {type: external, metadata: {scalerAddress: 'dns:///headway.keda:1', threshold: '4', <<: *a}}\n"
+    )
+    (scaled,) = read_manifest(text).objects
+    [finding] = [found for found in inspect(scaled, Context()) if found.rule == "merge-order"]
+    assert (finding.level, scaled.line(finding.path), scaled.our_triggers[0].given["threshold"]) == ("warning", 6, "5")
 
 
 def test_a_missing_key_is_to_be_added() -> None:

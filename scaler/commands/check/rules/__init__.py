@@ -6,7 +6,7 @@ Adding one: write the function in the file of its subject, add its name to RULES
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from scaler.commands.check.rules import connection, keys, metadata, planned, safety, scaling, versions
+from scaler.commands.check.rules import connection, keys, metadata, planned, safety, scaling, types, versions
 from scaler.commands.check.rules.finding import Context, Finding, Level
 from scaler.manifest import ScaledObject
 
@@ -15,11 +15,14 @@ __all__ = ["RULES", "Context", "Finding", "Level", "Rule", "inspect"]
 Rule: TypeAlias = Callable[[ScaledObject, Context], Iterable[Finding]]
 
 RULES: tuple[Rule, ...] = (
+    types.templates,
+    types.field_types,
     keys.unknown_keys,
     metadata.our_trigger_present,
     metadata.trigger_faults,
     metadata.unquoted_values,
     metadata.duplicate_keys,
+    metadata.overridden_keys,
     metadata.from_env,
     metadata.mode_is_silent,
     metadata.empty_answer_counts_as_zero,

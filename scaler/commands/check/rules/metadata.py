@@ -95,7 +95,7 @@ def unquoted_values(scaled: ScaledObject, context: Context) -> Iterator[Finding]
             yield Finding(
                 Level.ERROR,
                 "unquoted-value",
-                f"YAML reads {key}: {value} as {what}, but metadata is string to string: the API server refuses it.",
+                f"Kubernetes reads {key}: {value} as {what}; metadata is string to string: the API server refuses it.",
                 f'Write {key}: "{value}".' if what not in ("map", "seq") else f"Give `{key}` one quoted string.",
                 (*entry.path, "metadata", key),
             )
@@ -109,6 +109,18 @@ def duplicate_keys(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
             f"`{path[-1]}` is written twice; only the last one counts, and strict tools refuse the file.",
             "Keep one of them.",
             path,
+        )
+
+
+def overridden_keys(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    for path in scaled.overridden:
+        yield Finding(
+            Level.WARNING,
+            "merge-order",
+            f"`{path[-1]}` stands before a merge key (<<) that has it too: kubectl and Helm take the merged value, "
+            "kustomize and standard YAML the one that is written here.",
+            "Put `<<` first in the mapping.",
+            path[:-1],
         )
 
 

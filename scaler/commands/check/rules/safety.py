@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scaler.commands.check.rules.finding import Context, Finding, Level
-from scaler.manifest import EXTERNAL_TYPES, ScaledObject
+from scaler.manifest import EXTERNAL_TYPES, ScaledObject, whole_number
 
 NOT_REACTIVE = (*EXTERNAL_TYPES, "cron", "predictkube")
 """types of triggers that do not follow the demand of now"""
@@ -71,19 +71,19 @@ def fallback_values(scaled: ScaledObject, context: Context) -> Iterator[Finding]
         yield Finding(level, "fallback", text, f"Write {_FALLBACK_EXAMPLE}", ("spec", "fallback", key))
 
 
-def _fallback_troubles(written: Mapping[str, Any], minimum: int) -> Iterator[tuple[Level, str, str]]:
+def _fallback_troubles(written: Mapping[str, Any], minimum: int | None) -> Iterator[tuple[Level, str, str]]:
     replicas, threshold = written.get("replicas"), written.get("failureThreshold")
     behavior = written.get("behavior", "static")
     for key, value in (("replicas", replicas), ("failureThreshold", threshold)):
         if value is None:
             yield Level.ERROR, key, f"fallback.{key} is missing: the API server refuses the file."
-        elif not isinstance(value, int) or isinstance(value, bool):
+        elif whole_number(value) is None:
             yield Level.ERROR, key, f"fallback.{key}: {value!r} is no whole number: the API server refuses the file."
         elif value < 0:
             yield Level.ERROR, key, f"fallback.{key}: {value} is below 0: KEDA ignores the fallback."
     if replicas == 0 and minimum == 0:
         yield Level.WARNING, "replicas", "fallback.replicas 0: an erring object that is inactive is scaled to zero."
-    elif isinstance(replicas, int) and 0 < replicas < minimum:
+    elif minimum is not None and 0 < (whole_number(replicas) or 0) < minimum:
         yield Level.ADVICE, "replicas", f"fallback.replicas {replicas} is below minReplicaCount {minimum}."
     if behavior in ("static", "currentReplicasIfLower"):
         yield (

@@ -4,15 +4,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scaler.commands.check.rules.finding import Context, Finding, Level
-from scaler.manifest import ScaledObject
+from scaler.manifest import ScaledObject, whole_number
 
 
 def replica_bounds(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
-    if scaled.kind == "ScaledObject" and scaled.max_replicas < max(1, scaled.min_replicas):
+    least, most = scaled.min_replicas, scaled.max_replicas
+    if scaled.kind != "ScaledObject" or least is None or most is None:
+        return
+    if most < max(1, least):
         yield Finding(
             Level.ERROR,
             "replica-bounds",
-            f"maxReplicaCount {scaled.max_replicas} is below minReplicaCount {scaled.min_replicas}: KEDA refuses it.",
+            f"maxReplicaCount {most} is below minReplicaCount {least}: KEDA refuses it.",
             "Raise maxReplicaCount.",
             ("spec", "maxReplicaCount"),
         )
@@ -36,8 +39,8 @@ def minimum_zero(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
 
 def _lacks_for_zero(scaled: ScaledObject) -> Iterator[tuple[str, str]]:
     """What hurts in a workload that rests at zero, and what to write against it."""
-    wait = scaled.spec.get("initialCooldownPeriod")
-    if not isinstance(wait, int) or wait <= 0:
+    wait = scaled.whole("initialCooldownPeriod", 0)
+    if wait is not None and wait <= 0:
         yield (
             "a fresh object is scaled to zero on its first inactive poll (initialCooldownPeriod is 0)",
             "set initialCooldownPeriod",
@@ -47,23 +50,23 @@ def _lacks_for_zero(scaled: ScaledObject) -> Iterator[tuple[str, str]]:
 
 
 def idle_replicas(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
-    idle = scaled.spec.get("idleReplicaCount")
+    idle, least = whole_number(scaled.spec.get("idleReplicaCount")), scaled.min_replicas
     path = ("spec", "idleReplicaCount")
-    if idle is None or not scaled.our_triggers:
+    if idle is None or least is None or not scaled.our_triggers:
         return
-    if idle != 0 or scaled.min_replicas == 0:
-        text = f"idleReplicaCount {idle}: works only as 0 and only below minReplicaCount ({scaled.min_replicas})."
+    if idle != 0 or least == 0:
+        text = f"idleReplicaCount {idle}: works only as 0 and only below minReplicaCount ({least})."
         yield Finding(Level.ERROR, "idle-replicas", text, "Remove it, or set 0 with minReplicaCount ≥ 1.", path)
     else:
         text = (
             f"idleReplicaCount 0: while the trigger is inactive the workload stands at zero in spite of "
-            f"minReplicaCount {scaled.min_replicas}."
+            f"minReplicaCount {least}."
         )
         yield Finding(Level.WARNING, "idle-replicas", text, "Remove it unless cold starts are wanted.", path)
 
 
 def polling_interval(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
-    interval = scaled.spec.get("pollingInterval")
+    interval = whole_number(scaled.spec.get("pollingInterval"))
     if interval is None or interval == 30 or not scaled.our_triggers:
         return
     text = (
@@ -93,8 +96,8 @@ def scale_up_behavior(scaled: ScaledObject, context: Context) -> Iterator[Findin
     if up.get("selectPolicy") == "Disabled":
         text = "scaleUp is Disabled: no forecast can add a replica."
         yield Finding(Level.ERROR, "scale-up", text, "Remove selectPolicy: Disabled.", (*path, "selectPolicy"))
-    window = up.get("stabilizationWindowSeconds", 0)
-    if isinstance(window, int) and window > 0:
+    window = whole_number(up.get("stabilizationWindowSeconds", 0))
+    if window is not None and window > 0:
         text = (
             f"scaleUp waits {window} s: the HPA takes the lowest recommendation of that time, which cancels as much of "
             "every forecast's lead."
@@ -109,16 +112,21 @@ def scale_up_behavior(scaled: ScaledObject, context: Context) -> Iterator[Findin
 
 def _slowest_policy(up: Mapping[str, Any]) -> str:
     """The written policies when together they are slower than the default's pace; empty otherwise."""
-    policies = [policy for policy in up.get("policies") or [] if isinstance(policy, Mapping)]
+    written = up.get("policies")
+    policies = [policy for policy in written if isinstance(policy, Mapping)] if isinstance(written, list) else []
     enough = all if up.get("selectPolicy") == "Min" else any
-    if not policies or enough(map(_is_fast, policies)):
+    if not policies or enough(map(_is_fast, policies)) or not all(map(_is_readable, policies)):
         return ""
     return ", ".join(f"{p.get('type')} {p.get('value')} per {p.get('periodSeconds')} s" for p in policies)
 
 
+def _is_readable(policy: Mapping[str, Any]) -> bool:
+    return all(whole_number(policy.get(key)) is not None for key in ("value", "periodSeconds"))
+
+
 def _is_fast(policy: Mapping[str, Any]) -> bool:
-    value, period = policy.get("value"), policy.get("periodSeconds")
-    if not isinstance(value, int) or not isinstance(period, int) or period <= 0:
+    value, period = whole_number(policy.get("value")), whole_number(policy.get("periodSeconds"))
+    if value is None or period is None or period <= 0:
         return False
     default = 100 if policy.get("type") == "Percent" else 4
     return value / period >= default / 15

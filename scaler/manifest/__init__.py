@@ -1,0 +1,32 @@
+"""YAML → the ScaledObjects in it, as kubectl and Helm read them, with the line of every field. Pure: text in, no I/O.
+
+scalars.py  one plain scalar → string, number, boolean or null
+nodes.py    one document → values, lines, duplicates; merge keys
+objects.py  values → ScaledObject, TriggerEntry, Manifest
+"""
+
+from scaler.manifest.nodes import FieldPath, ManifestError, dotted_path
+from scaler.manifest.objects import (
+    EXTERNAL_TYPES,
+    PLAN_FIGURE,
+    Manifest,
+    ScaledObject,
+    TriggerEntry,
+    read_manifest,
+    whole_number,
+)
+from scaler.manifest.scalars import plain_value
+
+__all__ = [
+    "EXTERNAL_TYPES",
+    "PLAN_FIGURE",
+    "FieldPath",
+    "Manifest",
+    "ManifestError",
+    "ScaledObject",
+    "TriggerEntry",
+    "dotted_path",
+    "plain_value",
+    "read_manifest",
+    "whole_number",
+]
