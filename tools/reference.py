@@ -56,6 +56,16 @@ triggers:
       threshold: "100"
 ```"""
 
+PROXIES = """\
+## Proxies
+
+Every request of `serve`, `check`, `why`, `replay` and `data pull` follows `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and
+`NO_PROXY` of the environment; names in lower case win. `NO_PROXY` takes names (`example.com` covers all below it,
+`.example.com` only what is below it), addresses, IPv4 and IPv6 networks (`10.0.0.0/8`, `fd02::/112`, in brackets too),
+each with a port where only that port is meant, and `*`. This machine (`localhost`, 127.0.0.0/8, `::1`) is never asked
+through a proxy. A proxy must be `http://` or `https://`: where a variable names another kind, as SOCKS, whatever would
+go through it fails with an error that names the variable."""
+
 TELEMETRY = """\
 `/metrics` on the HTTP port, in Prometheus's text form. Names end in their base unit; `_total` counts since the start
 of the process. In the figures of a trigger, `namespace` and `name` are those of its ScaledObject and `trigger` is a
@@ -116,6 +126,7 @@ def settings_page() -> str:
         _table(("key", "default", "meaning"), [_entry_row(name, f) for name, f in Server.model_fields.items()]),
         "## `triggers:`\n\n" + str(Settings.model_fields["triggers"].description),
         _table(("key", "default", "meaning"), [_entry_row(name, f) for name, f in ListedTrigger.model_fields.items()]),
+        PROXIES,
     )
 
 

@@ -12,6 +12,8 @@ from rich.table import Table
 
 from scaler.commands import Exit, Usage
 from scaler.commands.numbers import figure, rounded
+from scaler.http_client import client_options, environment_proxy, in_words, through
+from scaler.trigger.server_address import redact
 
 Record: TypeAlias = Mapping[str, Any]
 
@@ -65,19 +67,20 @@ def fetch(namespace: str, name: str, address: str) -> tuple[int, dict[str, Any]]
     """Status and JSON of the scaler's answer. Raises Unreachable, or Usage for an address that is none."""
     base = address if "://" in address else f"http://{address}"
     url = f"{base.rstrip('/')}/api/v1/why/{quote(namespace, safe='')}/{quote(name, safe='')}"
+    proxy = environment_proxy(base)
+    shown = redact(base) + through(proxy)
     try:
-        answer = httpx.get(url, timeout=TIMEOUT_SECONDS)
+        answer = httpx.get(url, timeout=TIMEOUT_SECONDS, **client_options(proxy))
         found = answer.json()
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise Usage(f"--address={address!r}: must be the URL of a scaler's HTTP port ({error})") from error
+        rule = f"must be the URL of a scaler's HTTP port: {in_words(error)}"
+        raise Usage(f"--address={redact(address)!r}: {rule}") from None
     except httpx.HTTPError as error:
-        raise Unreachable(
-            f"no scaler at {base}: {error or type(error).__name__} (is --address its HTTP port?)"
-        ) from error
-    except ValueError as error:
-        raise Unreachable(f"what answers at {base} is no scaler: its answer is not JSON") from error
+        raise Unreachable(f"no scaler at {shown}: {in_words(error)} (is --address its HTTP port?)") from None
+    except ValueError:
+        raise Unreachable(f"what answers at {shown} is no scaler: its answer is not JSON") from None
     if not isinstance(found, dict) or not ("triggers" in found or "errors" in found):
-        raise Unreachable(f"what answers at {base} is no scaler: its JSON has neither triggers nor errors")
+        raise Unreachable(f"what answers at {shown} is no scaler: its JSON has neither triggers nor errors")
     return answer.status_code, found
 
 

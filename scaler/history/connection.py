@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,10 +11,12 @@ import httpx
 import stamina
 from circuitbreaker import CircuitBreaker
 
-from scaler.errors import SourceRefused, SourceUnavailable
+from scaler.errors import DependencyError, SourceRefused, SourceUnavailable
 from scaler.history.answers import Answer, TooLarge, TooSlow, TryAgain, decode
 from scaler.history.credentials import Credentials, Identity, ServerAccess
+from scaler.history.failures import Failures
 from scaler.history.queries import MOST_BYTES, MOST_QUERIES
+from scaler.http_client import client_options, environment_proxy, in_words, through
 from scaler.trigger.server_address import redact
 
 MOST_ANSWER_BYTES = 16 * 2**20
@@ -46,7 +48,7 @@ class Limits:
 
 
 class Server:
-    """A connection pool to one address with what was learned about it."""
+    """A connection pool to one address with what was learned about it. Whatever fails is a DependencyError."""
 
     def __init__(
         self, address: str, access: ServerAccess, limits: Limits, transport: httpx.AsyncBaseTransport | None = None
@@ -56,29 +58,42 @@ class Server:
         """queries that spoil a request they share; they are asked on their own"""
         self.most_together = MOST_QUERIES
         self.most_bytes = MOST_BYTES if access.method == "POST" else MOST_URL_BYTES
+        self._named = self.shown
+        """in errors: with the proxy, where there is one"""
         self._base = address.rstrip("/")
         self._access = access
+        self._transport = transport
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.concurrency)
         self._range_slots = asyncio.Semaphore(max(1, limits.concurrency // 2))
-        self._identity = Identity(access) if address.startswith("https:") else None
-        self._client = self._new_client(transport)
+        self._identity: Identity | None = None
+        self._client: httpx.AsyncClient | None = None
+        self._failures = Failures()
         self._circuit = CircuitBreaker(
             failure_threshold=limits.failures_to_open,
             recovery_timeout=limits.open_seconds,
             expected_exception=self._is_the_server,
         )
         self._last_answer = 0.0
+        self._last_failure = ""
 
-    def _new_client(self, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            auth=Credentials(self._access),
-            transport=transport,
-            verify=self._identity.context if self._identity else False,
-            timeout=None,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._limits.concurrency),
-            headers={"User-Agent": "headway"},
-        )
+    def _opened(self) -> httpx.AsyncClient:
+        """The client, opened by the first request: a faulty proxy or TLS file is an error of that request."""
+        if self._client is None:
+            proxy = environment_proxy(self._base)
+            self._named = self.shown + through(proxy)
+            if self._base.startswith("https:"):
+                self._identity = Identity(self._access)
+            self._client = httpx.AsyncClient(
+                auth=Credentials(self._access),
+                transport=self._transport,
+                verify=self._identity.context if self._identity else False,
+                timeout=None,
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._limits.concurrency),
+                headers={"User-Agent": "headway"},
+                **client_options(None if self._transport else proxy),
+            )
+        return self._client
 
     async def instant(self, query: str, at: float, parameters: Pairs, seconds: float) -> Answer:
         """What `query` returns at the moment `at`."""
@@ -96,18 +111,31 @@ class Server:
         return not self._circuit.opened
 
     async def close(self) -> None:
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
 
     async def _guarded(self, path: str, form: Mapping[str, str], parameters: Pairs, seconds: float) -> Answer:
         if not self.reachable():
-            raise SourceUnavailable(
-                f"{self.shown} failed {self._limits.failures_to_open} times in a row; trying again soon"
-            )
-        with self._circuit:
+            times = f"{self._limits.failures_to_open} times in a row"
+            raise SourceUnavailable(f"{self._last_failure} ({self.shown} failed {times}; trying again soon)")
+        with self._circuit, self._noted():
             async with self._time_limit(seconds):
                 answer = await self._retrying(path, {**form, "timeout": f"{round(900 * seconds)}ms"}, parameters)
         self._last_answer = time.monotonic()
         return answer
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Every exception as a DependencyError; its text is kept for while the circuit is open."""
+        try:
+            yield
+        except DependencyError as error:
+            self._last_failure = str(error)
+            raise
+        except Exception as error:  # noqa: BLE001  logged by Failures
+            known = self._failures.error(self._named, error)
+            self._last_failure = str(known)
+            raise known from None
 
     @asynccontextmanager
     async def _time_limit(self, seconds: float) -> AsyncIterator[None]:
@@ -116,7 +144,7 @@ class Server:
             async with asyncio.timeout(seconds):
                 yield
         except TimeoutError:
-            error = TooSlow(f"{self.shown} did not answer within {seconds:g} s")
+            error = TooSlow(f"{self._named} did not answer within {seconds:g} s")
             error.started = started
             raise error from None
 
@@ -134,24 +162,27 @@ class Server:
             with attempt:
                 try:
                     return await self._once(path, form, parameters)
+                except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+                    raise SourceRefused(f"{self._named}: {in_words(error)}") from None
                 except (httpx.TransportError, httpx.DecodingError) as error:
-                    raise TryAgain(f"{self.shown}: {_cause(error)}") from error
+                    raise TryAgain(f"{self._named}: {in_words(error)}") from None
         raise AssertionError("stamina returns or raises")
 
     async def _once(self, path: str, form: Mapping[str, str], parameters: Pairs) -> Answer:
+        client = self._opened()
         if self._identity:
             self._identity.refresh()
         url = f"{self._base}/api/v1/{path}"
         if self._access.method == "GET":
-            request = self._client.build_request("GET", url, params=[*parameters, *form.items()])
+            request = client.build_request("GET", url, params=[*parameters, *form.items()])
         else:
-            request = self._client.build_request("POST", url, params=parameters or None, data=form)
-        response = await self._client.send(request, stream=True)
+            request = client.build_request("POST", url, params=parameters or None, data=form)
+        response = await client.send(request, stream=True)
         try:
             body = await self._body(response)
         finally:
             await response.aclose()
-        return decode(self.shown, response.status_code, body)
+        return decode(self._named, response.status_code, body)
 
     async def _body(self, response: httpx.Response) -> bytes:
         body = bytearray()
@@ -159,9 +190,5 @@ class Server:
             body += chunk
             if len(body) > MOST_ANSWER_BYTES:
                 most = MOST_ANSWER_BYTES // 2**20
-                raise TooLarge(f"{self.shown}: the answer is larger than {most} MiB; the query must return one series")
+                raise TooLarge(f"{self._named}: the answer is larger than {most} MiB; the query must return one series")
         return bytes(body)
-
-
-def _cause(error: httpx.RequestError) -> str:
-    return str(error) or type(error).__name__

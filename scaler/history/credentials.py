@@ -4,12 +4,12 @@ import os
 import ssl
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 import httpx
 
 from scaler.errors import SettingsError, SourceUnavailable
+from scaler.http_client import system_trust
 from scaler.trigger.server_address import is_allowed, is_pattern, parse_server_address
 
 
@@ -142,15 +142,9 @@ class Identity:
 
 
 def _context(access: ServerAccess) -> ssl.SSLContext:
-    """One for all servers that are met with the system's trust: making it takes 30 ms of the event loop."""
     if access.ca_file:
         return ssl.create_default_context(cafile=access.ca_file)
-    return httpx.create_ssl_context() if access.certificate_file else _system_trust()
-
-
-@lru_cache(maxsize=1)
-def _system_trust() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
+    return httpx.create_ssl_context() if access.certificate_file else system_trust()
 
 
 def _reason(error: Exception) -> str:

@@ -21,6 +21,7 @@ from scaler.clock import Clock
 from scaler.errors import DependencyError
 from scaler.forecast import ForecastCache, Forecasters
 from scaler.history import MetricSource
+from scaler.history.guarded import guarded
 from scaler.history.table import HistoryTable
 from scaler.plan.hpa import SYNC_SECONDS
 from scaler.plan.hpa_estimate import estimate_replicas
@@ -76,7 +77,7 @@ class Refresh:
         settings: RefreshSettings,
     ) -> None:
         self._registry = registry
-        self._source = source
+        self._source = guarded(source)
         self._replicas = Replicas(cache, telemetry, settings.interval_seconds)
         self._clock = clock
         self._telemetry = telemetry
@@ -93,7 +94,7 @@ class Refresh:
         self.ticks = 0
         """completed refreshes; readiness looks at it"""
         self.backfill = Backfill(
-            source, store, clock, telemetry, settings.backfill_concurrency, on_filled=self._forecast_soon
+            self._source, store, clock, telemetry, settings.backfill_concurrency, on_filled=self._forecast_soon
         )
 
     # The loops that app.py keeps running

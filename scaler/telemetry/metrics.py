@@ -227,6 +227,10 @@ EVENTS: tuple[Event, ...] = (
         "observation_failed", "warning", ("kind", "triggers", "namespace", "name", "error"),
         "The source gave no demand for so many triggers; one of them, and the source's words for it. Once per change",
     ),
+    Event(
+        "source_failed", "error", ("server", "error", "stack"),
+        "Asking a source ended in an exception that is a fault of Headway: its kind, and where. Once per kind",
+    ),
     Event("observation_back", "info", ("triggers",), "The source gives demand again for so many triggers"),
     Event(
         "no_subqueries", "debug", ("namespace", "name", "why"),

@@ -1,6 +1,7 @@
 """Text with its secrets taken out. Whatever reaches a log, an error or a page passes through here first."""
 
 import re
+import traceback
 
 HIDDEN = "***"
 
@@ -16,3 +17,8 @@ _SECRET_PAIR = re.compile(
 def redacted(text: str) -> str:
     """The same text without user names and passwords in URLs, nor the values of `password=`, `token:` and the like."""
     return _SECRET_PAIR.sub(rf"\g<name>\g<mark>{HIDDEN}", _USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text))
+
+
+def frames(error: BaseException) -> str:
+    """Where an exception was raised, without its text: a library's text may repeat what it was given."""
+    return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__

@@ -184,6 +184,20 @@ def test_nobody_listening_exits_3() -> None:
     assert "no scaler at http://127.0.0.1:9" in result.stderr
 
 
+def test_a_proxy_is_named_where_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not blamed on --address; a proxy that cannot be used is named by its variable."""
+    command = ["why", "shop", "web", "--address", "http://headway.example:8080"]
+    monkeypatch.setenv("HTTP_PROXY", "http://me:s3cret@127.0.0.1:1")
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 3
+    assert "through the proxy http://127.0.0.1:1, from HTTP_PROXY" in result.stderr
+    monkeypatch.setenv("HTTP_PROXY", "socks5://me:s3cret@127.0.0.1:1")
+    refused = CliRunner().invoke(app, command)
+    assert refused.exit_code == 2
+    assert "HTTP_PROXY of the environment names a proxy of the kind socks5://" in refused.stderr
+    assert "s3cret" not in result.stderr + refused.stderr
+
+
 def test_an_address_that_is_none_exits_2() -> None:
     """Wrong usage, before anything is asked."""
     result = CliRunner().invoke(app, ["why", "shop", "web", "--address", "ftp://somewhere"])

@@ -73,7 +73,7 @@ async def replica(
     def greet(registration: Registration) -> None:
         welcome[0](registration)
 
-    registry = Registry(TriggerRules(default_server="http://p:9090"), 15.0, on_new=greet)
+    registry = Registry(TriggerRules("http://p:9090", allowed_servers=("*",)), 15.0, on_new=greet)
     refresh = Refresh(
         registry,
         source,
@@ -160,6 +160,24 @@ async def test_one_failing_trigger_disturbs_nobody() -> None:
         bad, good = world.call("bad"), world.call("good")
         await world.pass_time(20)
         assert bad.current is None
+        assert world.plan(good).rung is Rung.BOTH
+
+
+@pytest.mark.parametrize("raised", [ImportError("s3cret"), ValueError("s3cret"), UnicodeError("s3cret")])
+async def test_an_exception_of_the_source_is_an_error_of_its_triggers_alone(raised: Exception) -> None:
+    """They fail in our own words instead of waiting for ever, and count as looked at; another server is read."""
+
+    def demand(trigger: Trigger, _: float) -> float | DependencyError:
+        if trigger.name == "bad":
+            raise raised
+        return 100.0
+
+    async with replica(demand, rising) as world:
+        bad, good = world.call("bad"), world.call("good", serverAddress="http://other:9090")
+        await world.pass_time(20)
+        assert isinstance(bad.error, SourceUnavailable)
+        assert str(bad.error).startswith(f"http://p:9090: unexpected {type(raised).__name__}")
+        assert bad.ready.is_set()
         assert world.plan(good).rung is Rung.BOTH
 
 

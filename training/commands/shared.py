@@ -14,6 +14,12 @@ from typer.core import TyperCommand
 from scaler.commands import Exit, Usage
 
 INSTALL = "the training packages are missing: pip install 'headway[training]'"
+REINSTALL = "pip install --force-reinstall 'headway[training]'"
+PACKAGES = (
+    *("torch", "pandas", "pyarrow", "prophet", "xgboost", "onnx", "onnxscript", "sklearn", "scipy", "holidays"),
+    *("statsforecast", "joblib", "optuna", "plotly", "jinja2"),
+)
+"""what the extra `training` installs, by the names it is imported under"""
 INTERRUPTED = 130
 """exit status after Ctrl-C, as shells have it"""
 SERVER_FLAGS = (
@@ -108,7 +114,9 @@ def offline(after_interrupt: str = "") -> Iterator[None]:
     except KeyboardInterrupt:
         fail(f"interrupted; {after_interrupt}", INTERRUPTED)
     except ImportError as error:
-        raise Usage(f"{INSTALL} ({error})") from None
+        if text := _not_installed(error):
+            raise Usage(text) from None
+        raise
     except (DataError, OrderRefused) as error:
         fail(str(error), Exit.USAGE)
     except SettingsError:
@@ -117,6 +125,16 @@ def offline(after_interrupt: str = "") -> Iterator[None]:
         fail(str(error), Exit.FAULTS)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error), Exit.FAULTS)
+
+
+def _not_installed(error: ImportError) -> str:
+    """What to say of a training package that is missing or broken; empty for any other failed import."""
+    name = (error.name or "").partition(".")[0]
+    if name not in PACKAGES:
+        return ""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{INSTALL} (no module named {error.name})"
+    return f"the training package {name} cannot be loaded: install it again with {REINSTALL}"
 
 
 @contextmanager

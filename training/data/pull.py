@@ -30,6 +30,7 @@ from scaler.history.answers import TooSlow
 from scaler.history.connection import Limits, Pairs
 from scaler.history.credentials import ServerAccess
 from scaler.history.prometheus import PrometheusSource
+from scaler.http_client import client_options, environment_proxy, in_words, through
 from scaler.series import Floats, Samples
 from scaler.telemetry.redaction import HIDDEN, redacted
 from scaler.trigger import Trigger
@@ -136,8 +137,11 @@ def watched(
     """
     records: list[dict[str, Any]] = []
     after: str | None = ""
+    proxy = environment_proxy(address)
+    shown = redacted(address) + through(proxy)
+    options = client_options(None if transport else proxy)
     try:
-        with httpx.Client(timeout=TIMEOUT_SECONDS, transport=transport) as client:
+        with httpx.Client(timeout=TIMEOUT_SECONDS, transport=transport, **options) as client:
             while after is not None:
                 found = client.get(f"{address.rstrip('/')}/api/v1/plans", params={"limit": PAGE, "after": after})
                 found.raise_for_status()
@@ -150,10 +154,12 @@ def watched(
             _asked_by(f"{name}/{record['trigger']}" if name in several else name, record, server)
             for name, record in zip(names, records, strict=True)
         ]
+    except httpx.HTTPStatusError as error:
+        raise DataError(f"scaler at {shown}: answers HTTP {error.response.status_code}") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise DataError(f"scaler at {redacted(address)}: {error or type(error).__name__}") from None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"scaler at {redacted(address)}: answers, but not as a scaler does ({error!r})") from None
+        raise DataError(f"scaler at {shown}: {in_words(error)}") from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise DataError(f"scaler at {shown}: answers, but not as a scaler does") from None
     refused = [Refused("scaler", one.name, rule) for one in wanted if (rule := _hidden(one))]
     return [one for one in wanted if not _hidden(one)], refused
 

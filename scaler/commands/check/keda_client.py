@@ -7,14 +7,16 @@ The order, what several values or odd numbers lead to, and what each failure cos
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
 
 from scaler.commands.numbers import figure
+from scaler.http_client import environment_proxy, through
 from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.metric.wire.externalscaler_pb2_grpc import ExternalScalerStub
+from scaler.proxies import Proxy
 
 _Reply = TypeVar("_Reply")
 _Answered: TypeAlias = tuple[str, str, float | None]
@@ -32,6 +34,7 @@ _NO_CONNECTION = (
     "failed to connect to all addresses",
     "connections to all backends failing",
     "DNS resolution failed",
+    "errors resolving",
     "Socket closed",
 )
 """how gRPC's own library words that there was no answer; a scaler's UNAVAILABLE says something else"""
@@ -89,7 +92,9 @@ class KedaClient:
     """One channel to a scaler, balanced over its addresses as KEDA does. Calls end after `timeout_seconds`."""
 
     def __init__(self, address: str, tls: ScalerTls | None = None, timeout_seconds: float = 5.0) -> None:
-        options = [("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}')]
+        proxy = environment_proxy(f"https://{_host_of(address)}")
+        options = [("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'), *_proxy_options(proxy)]
+        self._through = through(proxy)
         credentials = _credentials(tls or ScalerTls())
         self._channel = (
             grpc.secure_channel(address, credentials, options)
@@ -110,7 +115,7 @@ class KedaClient:
             reply: wire.GetMetricSpecResponse = self._stub.GetMetricSpec(trigger.reference, timeout=self._timeout)
             return reply
 
-        return _timed("GetMetricSpec", trigger, phase, ask, _read_spec, SPEC_FAILED)
+        return self._timed("GetMetricSpec", trigger, phase, ask, _read_spec, SPEC_FAILED)
 
     def metrics(self, trigger: OurTrigger, metric_name: str, phase: str) -> Call:
         request = wire.GetMetricsRequest(scaledObjectRef=trigger.reference, metricName=metric_name)
@@ -119,14 +124,14 @@ class KedaClient:
             reply: wire.GetMetricsResponse = self._stub.GetMetrics(request, timeout=self._timeout)
             return reply
 
-        return _timed("GetMetrics", trigger, phase, ask, _read_values, METRIC_FAILED)
+        return self._timed("GetMetrics", trigger, phase, ask, _read_values, METRIC_FAILED)
 
     def is_active(self, trigger: OurTrigger, phase: str) -> Call:
         def ask() -> wire.IsActiveResponse:
             reply: wire.IsActiveResponse = self._stub.IsActive(trigger.reference, timeout=self._timeout)
             return reply
 
-        return _timed("IsActive", trigger, phase, ask, _read_active, METRIC_FAILED)
+        return self._timed("IsActive", trigger, phase, ask, _read_active, METRIC_FAILED)
 
     def first_pushed(self, trigger: OurTrigger) -> Call:
         """The first message of StreamIsActive: KEDA expects the current state at once."""
@@ -139,7 +144,19 @@ class KedaClient:
             finally:
                 stream.cancel()
 
-        return _timed("StreamIsActive", trigger, "push", ask, _read_active, STREAM_FAILED)
+        return self._timed("StreamIsActive", trigger, "push", ask, _read_active, STREAM_FAILED)
+
+    def _timed(
+        self,
+        rpc: str,
+        trigger: OurTrigger,
+        phase: str,
+        ask: Callable[[], _Reply],
+        read: Callable[[_Reply], _Answered],
+        on_failure: str,
+    ) -> Call:
+        call = _timed(rpc, trigger, phase, ask, read, on_failure)
+        return replace(call, trouble=call.trouble + self._through) if call.unreachable else call
 
 
 def keda_calls(client: KedaClient, triggers: Sequence[OurTrigger]) -> Iterator[Call]:
@@ -237,6 +254,19 @@ def _read_active(reply: wire.IsActiveResponse) -> _Answered:
 def as_keda_reads(as_float: float, as_integer: int) -> float:
     """The number that KEDA (2.17 and newer) takes from the two fields: the float where it is above 0."""
     return as_float if as_float > 0 else float(as_integer)
+
+
+def _host_of(address: str) -> str:
+    """HOST:PORT of a gRPC target such as dns:///HOST:PORT; empty for one that is no host, as unix:PATH."""
+    scheme, separator, rest = address.rpartition("://")
+    if scheme in ("", "dns") and not address.startswith("unix:"):
+        return rest.rpartition("/")[2] if separator else address.removeprefix("dns:")
+    return ""
+
+
+def _proxy_options(proxy: Proxy | None) -> list[tuple[str, Any]]:
+    """gRPC's own reading of the environment is off, so that NO_PROXY means the same for every request of Headway."""
+    return [("grpc.enable_http_proxy", 0)] if proxy is None else [("grpc.http_proxy", proxy.url)]
 
 
 def _credentials(tls: ScalerTls) -> grpc.ChannelCredentials | None:

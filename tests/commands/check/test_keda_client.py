@@ -161,3 +161,15 @@ def test_mutual_tls_with_files_as_keda_has_them() -> None:
             assert trusted.metric_spec(trigger, "poll").answer == "demand target 10"
         with KedaClient(address, timeout_seconds=2) as plain:
             assert plain.metric_spec(trigger, "poll").unreachable
+
+
+@pytest.mark.parametrize("address", ["headway.example:50051", "dns:///headway.example:50051"])
+def test_a_scaler_behind_a_proxy(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """The proxy that could not be reached is named; gRPC does not read the environment itself."""
+    monkeypatch.setenv("https_proxy", "http://me:s3cret@127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "fd02::/112")
+    with KedaClient(address, timeout_seconds=5) as client:
+        call = client.metric_spec(OurTrigger(0, "shop", "web", {}), "create")
+    assert call.unreachable
+    assert "(through the proxy http://127.0.0.1:1, from https_proxy)" in call.trouble
+    assert "s3cret" not in call.trouble

@@ -19,6 +19,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from scaler.cli import app
+from scaler.commands import Usage
 from tests.servers.prometheus import Recorded, prometheus
 from training.commands.shared import offline
 from training.data.load import load
@@ -331,6 +332,46 @@ def test_what_cannot_be_pulled_is_told(
     assert result.exit_code == status, result.output
     assert told in result.stderr
     assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "proxy", ["NO_PROXY=fd02::/112", "NO_PROXY=[::1]", "ALL_PROXY=socks5://p:1", "all_proxy=socks://p"]
+)
+def test_proxy_settings_end_no_command(
+    server: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    """A server on this machine is asked; one that is only reached through SOCKS is an error that names the variable."""
+    variable, value = proxy.split("=")
+    monkeypatch.setenv(variable, value)
+    pull = ["data", "pull", "--query", "a=a", "--since", "1h", "--out", tmp_path / "a.parquet", "--prometheus"]
+    assert asked(*pull, server.url).exit_code == 0
+    if "socks" in value:
+        refused = asked(*pull[:-2], tmp_path / "b.parquet", "--prometheus", "http://prometheus.example")
+        assert refused.exit_code == 1
+        assert f"{variable} of the environment names a proxy" in refused.stderr
+        scaler = asked("data", "pull", "--scaler", "http://headway.example", "--out", tmp_path / "c.parquet")
+        assert scaler.exit_code == 2
+        assert f"{variable} of the environment names a proxy" in scaler.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn"), "the training packages are missing"),
+        (ImportError("libgomp.so.1", name="xgboost"), "the training package xgboost cannot be loaded"),
+    ],
+)
+def test_a_training_package_that_is_missing_or_broken(error: ImportError, text: str) -> None:
+    """One line says what to install."""
+    with pytest.raises(Usage, match=text), offline():
+        raise error
+
+
+@pytest.mark.parametrize("name", ["socksio", "scaler.gone", None])
+def test_any_other_failed_import_is_not_blamed_on_the_training_packages(name: str | None) -> None:
+    """It is a fault of the code, and stays one."""
+    with pytest.raises(ImportError, match="elsewhere"), offline():
+        raise ImportError("elsewhere", name=name)
 
 
 @pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGINT])

@@ -342,7 +342,7 @@ def test_what_a_scaler_tells_of_its_queries() -> None:
 @pytest.mark.parametrize(
     ("answer", "rule"),
     [
-        (httpx.Response(404), "404 Not Found"),
+        (httpx.Response(404), "answers HTTP 404"),
         (httpx.Response(200, text="<html>"), "answers, but not as a scaler does"),
         (httpx.Response(200, json={"plans": [{}], "next": None}), "answers, but not as a scaler does"),
     ],

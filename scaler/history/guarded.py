@@ -1,0 +1,66 @@
+"""A metric source whose every failure is a DependencyError, whatever the source itself raises."""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
+
+from scaler.errors import DependencyError
+from scaler.history import MetricSource
+from scaler.history.failures import Failures
+from scaler.series import Blocks, Samples
+from scaler.trigger import Trigger
+from scaler.trigger.server_address import redact
+
+_T = TypeVar("_T")
+
+
+def guarded(source: MetricSource) -> "Guarded":
+    """The source behind the guard; one that is guarded already, as it is."""
+    return source if isinstance(source, Guarded) else Guarded(source)
+
+
+class Guarded:
+    """A MetricSource around another. An exception that is no DependencyError is the error of the triggers asked for."""
+
+    def __init__(self, source: MetricSource) -> None:
+        self._source = source
+        self._failures = Failures()
+
+    async def observe(self, triggers: Sequence[Trigger], at: float) -> list[float | DependencyError]:
+        """Demand of each trigger, or its error."""
+        try:
+            return await self._source.observe(triggers, at)
+        except Exception as error:  # noqa: BLE001  logged by Failures
+            return [self._error(trigger, error) for trigger in triggers]
+
+    async def samples(self, trigger: Trigger, start: float, end: float, step_seconds: float) -> Samples:
+        """As the source. Raises DependencyError alone."""
+        return await self._or_error(trigger, self._source.samples(trigger, start, end, step_seconds))
+
+    async def blocks(self, trigger: Trigger, start: float, end: float, block_seconds: float) -> Blocks:
+        """As the source. Raises DependencyError alone."""
+        return await self._or_error(trigger, self._source.blocks(trigger, start, end, block_seconds))
+
+    def reachable(self, trigger: Trigger) -> bool:
+        """As the source."""
+        return self._source.reachable(trigger)
+
+    def circuits(self) -> Mapping[str, bool]:
+        """As the source."""
+        return self._source.circuits()
+
+    async def close(self) -> None:
+        """Close the source."""
+        await self._source.close()
+
+    async def _or_error(self, trigger: Trigger, asked: Awaitable[_T]) -> _T:
+        try:
+            return await asked
+        except DependencyError:
+            raise
+        except Exception as error:  # noqa: BLE001  logged by Failures
+            raise self._error(trigger, error) from None
+
+    def _error(self, trigger: Trigger, error: Exception) -> DependencyError:
+        if isinstance(error, DependencyError):
+            return error
+        return self._failures.error(redact(trigger.server_address) or "the source", error)

@@ -1,0 +1,97 @@
+"""HTTP clients of this project: how each is opened, and what went wrong, in our own words.
+
+httpx never reads the environment here (`trust_env` is off): it ends in a traceback for a network in NO_PROXY and for a
+SOCKS proxy. `scaler.proxies` reads it instead.
+"""
+
+import os
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import httpx
+
+from scaler.proxies import Proxy, not_understood, proxy_for
+
+_STATUS = re.compile(r"[1-5]\d\d\b")
+
+_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (httpx.TimeoutException, "no answer in time"),
+    (httpx.LocalProtocolError, "the request cannot be sent: a header holds a character that HTTP does not allow"),
+    (httpx.UnsupportedProtocol, "the address is not an http:// or https:// URL"),
+    (httpx.InvalidURL, "the address is not a URL"),
+    (httpx.ConnectError, "no connection"),
+    (httpx.NetworkError, "the connection was lost"),
+    (httpx.DecodingError, "the answer cannot be decompressed"),
+    (httpx.TooManyRedirects, "too many redirects"),
+    (httpx.HTTPError, "the HTTP request failed"),
+)
+
+
+def environment_proxy(url: str) -> Proxy | None:
+    """The proxy of this process's environment for `url`. Raises ProxyUnusable, which names the variable."""
+    return proxy_for(url, os.environ)
+
+
+def through(proxy: Proxy | None) -> str:
+    """What an error adds to the name of a server that was asked through a proxy; empty without one."""
+    if proxy is None:
+        return ""
+    unread = "".join(f"; NO_PROXY holds {entry[:80]!r}, which is no network" for entry in not_understood(os.environ))
+    return f" (through the proxy {proxy.shown}, from {proxy.variable}{unread})"
+
+
+def client_options(proxy: Proxy | None) -> dict[str, Any]:
+    """Arguments of every httpx client and request of this project."""
+    return {
+        "trust_env": False,
+        "proxy": None if proxy is None else httpx.Proxy(proxy.url, ssl_context=_proxy_trust(proxy)),
+    }
+
+
+def in_words(error: BaseException) -> str:
+    """What went wrong with a request. No text of a library: it may repeat a header, and a token with it."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({cause.verify_message})"
+        if isinstance(cause, ssl.SSLError):
+            return f"the TLS handshake failed ({cause.reason or type(cause).__name__})"
+        if isinstance(cause, socket.gaierror):
+            return "the name of the host cannot be resolved"
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno).lower()
+    if isinstance(error, httpx.ProxyError):
+        status = _STATUS.match(str(error))
+        return "the proxy refused the connection" + (f" (HTTP {status[0]})" if status else "")
+    if isinstance(error, httpx.RemoteProtocolError):
+        is_cut = "disconnected" in str(error) or "closed" in str(error)
+        return "the connection was closed before the answer" if is_cut else "the answer is not valid HTTP"
+    known = (words for kind, words in _WORDS if isinstance(error, kind))
+    return next(known, f"unexpected {type(error).__name__}")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, what caused it, what caused that, …; of several causes the first.
+
+    httpcore raises its errors `from None`, so the context counts in any case.
+    """
+    cause: BaseException | None = error
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        first = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else None
+        cause = first or cause.__cause__ or cause.__context__
+
+
+@lru_cache(maxsize=1)
+def system_trust() -> ssl.SSLContext:
+    """The authorities of the system; one for all, because making it takes 30 ms of the event loop."""
+    return httpx.create_ssl_context()
+
+
+def _proxy_trust(proxy: Proxy) -> ssl.SSLContext | None:
+    return system_trust() if proxy.url.startswith("https:") else None
