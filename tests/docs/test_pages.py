@@ -110,3 +110,10 @@ def test_commands_in_pages_exist(path):
     commands = set(get_command(app).commands)
     named = re.findall(r"(?:^|`|bin/)headway ([a-z]+)", path.read_text(), re.MULTILINE)
     assert [command for command in named if command not in commands | {"models"}] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=relative)
+def test_files_that_pages_name_exist(path):
+    """A page that names a source file names one that exists: moves take the pages along."""
+    named = re.findall(r"(?<![\w/.-])(?:scaler|training|tests|benchmarks|tools|deploy)/[\w/]+\.\w+", path.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
