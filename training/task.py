@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from scaler.bundle import Manifest
 from scaler.bundle.signature import Sizes
 from scaler.series import Floats, Grid
+from training.errors import ModelError
 
 DAY_SECONDS = 86_400
 WEEK_SECONDS = 7 * DAY_SECONDS
@@ -60,11 +61,11 @@ class Task:
 def task_for(step_seconds: int) -> Task:
     """The usual task on a step: a day of fine steps, four weeks of blocks, two hours ahead (a day where it is coarse).
 
-    Raises ValueError for a step that does not divide the quarter of an hour, or is not whole hours of a day.
+    Raises ModelError for a step that does not divide the quarter of an hour, or is not whole hours of a day.
     """
     coarse = max(900, step_seconds)
     if coarse % step_seconds or DAY_SECONDS % coarse:
-        raise ValueError(f"a step of {step_seconds} s: must divide 900 s, or be a multiple of it that divides a day")
+        raise ModelError(f"a step of {step_seconds} s: must divide 900 s, or be a multiple of it that divides a day")
     grid = Grid(step_seconds, max(24, DAY_SECONDS // step_seconds), coarse, 4 * WEEK_SECONDS // coarse)
     hours = next(hours for step, hours in sorted(HOURS_AHEAD.items(), reverse=True) if step <= max(60, step_seconds))
     horizon = hours * 3600 // step_seconds

@@ -124,7 +124,8 @@ def offline(after_interrupt: str = "") -> Iterator[None]:
     except HeadwayError as error:
         fail(str(error), Exit.FAULTS)
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error), Exit.FAULTS)
+        words = error.strerror or f"a file or a connection failed ({type(error).__name__})"
+        fail(f"{error.filename}: {words}" if error.filename else words, Exit.FAULTS)
 
 
 def _not_installed(error: ImportError) -> str:

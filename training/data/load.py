@@ -1,7 +1,8 @@
 """Recorded demand from CSV or Parquet: the series that can be used, and why each other one cannot.
 
-One row per series and moment, columns `series,timestamp,value` and optionally `unit`; an empty value is a gap, and so
-is a missing row. What is wrong with one series never keeps the others out.
+One row per series and moment, columns `series,timestamp,value` and optionally `unit`. A value that is empty or one of
+`GAPS` is a gap, and so is a missing row. Every other text is what it says: a series may be called NA. What is wrong
+with one series never keeps the others out.
 """
 
 import lzma
@@ -10,7 +11,7 @@ import tarfile
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,11 @@ from training.errors import DataError
 
 COLUMNS = ("series", "timestamp", "value")
 AS_TEXT = {"series": str, "timestamp": str, "unit": str}
+GAPS = ("nan", "na", "n/a", "null", "none")
+"""words in `value` that mean a gap, in small or capital letters; nothing at all means one, too"""
+GAP_RULE = "a gap is empty, NaN, NA, N/A, null or None"
+SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
+"""what some programs write between columns instead of commas"""
 _SHORT = reprlib.Repr()
 LARGEST = 9.2e15
 """the arithmetic of the HPA ends there, in milli-units"""
@@ -35,7 +41,7 @@ MOST_BINS_PER_ROW = 100
 """a series with fewer rows for its span is hardly one; it also keeps one wrong year from filling the memory"""
 DAY_SECONDS = 86_400
 ZONE_RULE = "must be an IANA name such as Europe/Berlin"
-_WRONG = (zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, pd.errors.ParserWarning)
+_DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,36 +135,84 @@ def moment_text(seconds: float) -> str:
 
 def _of_file(path: Path, timezone: str) -> Iterator[Series | Refused]:
     frame = _read(path)
-    missing = [column for column in COLUMNS if column not in frame.columns]
-    if missing:
-        found = ", ".join(map(str, frame.columns)) or "none"
-        raise DataError(f"{path.name}: lacks the column {', '.join(missing)}; there are {found}")
     if frame.empty:
         raise DataError(f"{path.name}: holds no rows")
-    frame["series"] = frame["series"].map(str, na_action="ignore")
+    frame["series"] = frame["series"].map(_stripped, na_action="ignore")
     if pd.api.types.is_timedelta64_dtype(frame["timestamp"]):
         raise DataError(f"{path.name}: column timestamp holds durations; it must hold moments")
     if pd.api.types.is_numeric_dtype(frame["timestamp"]):
         raise DataError(f"{path.name}: column timestamp holds plain numbers; it must hold moments (ISO 8601)")
     for name, rows in frame.groupby("series", sort=False, dropna=False, observed=True):
-        if pd.isna(name):
+        if pd.isna(name) or name == "":
             yield Refused(system_of(path), "", f"{len(rows)} rows have no name of a series")
         else:
             yield _series(system_of(path), str(name), rows, timezone)
 
 
+def _stripped(value: object) -> str:
+    return str(value).strip()
+
+
 def _read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(path)
+            frame = pd.read_parquet(path)
+            _require_columns(path, list(map(str, frame.columns)))
+            return frame
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # more fields than the header names
-            return pd.read_csv(path, dtype=AS_TEXT, index_col=False, low_memory=False)
+            return _read_csv(path)
     except pd.errors.EmptyDataError:
         raise DataError(f"{path.name}: is empty") from None
-    except (OSError, EOFError, ValueError, TypeError, ImportError, NotImplementedError, *_WRONG) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise DataError(f"{path.name}: cannot be read: {why}") from None
+    except (*_DAMAGED, ValueError, TypeError, ImportError, NotImplementedError, pd.errors.ParserWarning) as error:
+        raise DataError(f"{path.name}: cannot be read: {_why_unreadable(path, error)}") from None
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Every column as text, except `value` where all of it are numbers or nothing."""
+    header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
+    columns = [str(column).strip() for column in header.iloc[0]]
+    _require_columns(path, columns)
+    return pd.read_csv(
+        path,
+        header=0,
+        names=columns,
+        dtype=AS_TEXT,
+        index_col=False,
+        low_memory=False,
+        skipinitialspace=True,
+        keep_default_na=False,
+        na_values={"value": [""]},
+    )
+
+
+def _require_columns(path: Path, columns: Sequence[str]) -> None:
+    if twice := [column for column in columns if columns.count(column) > 1]:
+        raise DataError(f"{path.name}: has the column {twice[0]} twice")
+    missing = [column for column in COLUMNS if column not in columns]
+    if not missing:
+        return
+    if separator := next((one for one in SEPARATORS if one in "".join(columns)), ""):
+        raise DataError(
+            f"{path.name}: columns must be separated by commas and decimals have a point: "
+            f"this file seems to use {SEPARATORS[separator]}" + (" and ','" if separator == ";" else "")
+        )
+    raise DataError(f"{path.name}: lacks the column {', '.join(missing)}; there are {', '.join(columns) or 'none'}")
+
+
+def _why_unreadable(path: Path, error: BaseException) -> str:
+    """In words of ours: what a library says of a file is not for its users."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    if isinstance(error, pd.errors.ParserWarning | pd.errors.ParserError):
+        return "a row has more fields than the header has columns, or a quote is not closed"
+    if isinstance(error, ImportError):
+        return "its compression is not supported; unpack it first"
+    if path.suffix == ".parquet":
+        return "it is not a Parquet file, or it is incomplete"
+    return "it is damaged or incomplete" if isinstance(error, _DAMAGED) else "it is not CSV text"
 
 
 def _series(system: str, name: str, rows: pd.DataFrame, timezone: str) -> Series | Refused:
@@ -170,12 +224,17 @@ def _series(system: str, name: str, rows: pd.DataFrame, timezone: str) -> Series
     values[found.places] = found.values
     unit = rows["unit"].iloc[0] if "unit" in rows else None
     start = found.origin + found.step * round((found.times[0] - found.origin) / found.step)
-    return Series(system, name, "" if pd.isna(unit) else str(unit), float(start), int(found.step), values, timezone)
+    return Series(
+        system, name, "" if pd.isna(unit) else str(unit).strip(), float(start), int(found.step), values, timezone
+    )
 
 
 def _rows(rows: pd.DataFrame) -> "_Rows":
     times = pd.to_datetime(rows["timestamp"], utc=True, errors="coerce", format="ISO8601")
-    texts = rows["value"].mask(rows["value"].astype(str).str.strip() == "")
+    texts = rows["value"]
+    if not pd.api.types.is_numeric_dtype(texts):
+        written = texts.astype(str).str.strip().str.lower()
+        texts = texts.mask((written == "") | written.isin(GAPS))
     values = pd.to_numeric(texts, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     return _Rows(
         times=(times - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(),
@@ -247,9 +306,10 @@ def _moments(rows: _Rows) -> str:
 
 
 def _numbers(rows: _Rows) -> str:
-    return (
-        f"value {_SHORT.repr(rows.not_numbers[0])} is not a number; a gap is an empty value" if rows.not_numbers else ""
-    )
+    if not rows.not_numbers:
+        return ""
+    comma = "decimals have a point; " if "," in rows.not_numbers[0] else ""
+    return f"value {_SHORT.repr(rows.not_numbers[0])} is not a number; {comma}{GAP_RULE}"
 
 
 def _several(rows: _Rows) -> str:

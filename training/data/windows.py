@@ -17,6 +17,7 @@ from scaler.bundle.signature import HISTORY, LOCAL_TIME, LONG_HISTORY, SERIES
 from scaler.history.grid import summed_up
 from scaler.series import Floats, Grid
 from training.data.load import Series, local_seconds
+from training.errors import ModelError
 
 Rows: TypeAlias = NDArray[np.int64] | NDArray[np.bool_]
 """which windows: their positions, or a mark for each"""
@@ -114,13 +115,13 @@ def fair_share(counts: Sequence[int], limit: int) -> int:
 def cut(chosen: Iterable[tuple[Series, NDArray[np.float64]]], grid: Grid, horizon: int) -> Windows:
     """The windows of each series at its cutoffs, in that order. A window's past ends with the last bin before it.
 
-    Series without a cutoff keep their place in `names`. Raises ValueError where no series has a cutoff, where one is
+    Series without a cutoff keep their place in `names`. Raises ModelError where no series has a cutoff, where one is
     on another step than the grid, and where a cutoff is not between two of its bins with the horizon on record.
     """
     parts = list(chosen)
     names = tuple(f"{series.system}/{series.name}" for series, _ in parts)
     if not sum(len(moments) for _, moments in parts):
-        raise ValueError("no window can be cut: every series is shorter than the horizon")
+        raise ModelError("no window can be cut: every series is shorter than the horizon")
     places = [_places(series, moments, grid, horizon) for series, moments in parts]
     fine_NT, coarse_NL2, truth_NH = (
         np.empty((sum(map(len, places)), *shape), np.float32)
@@ -145,13 +146,13 @@ def _places(series: Series, moments: NDArray[np.float64], grid: Grid, horizon: i
     """How many bins lie before each moment."""
     who = f"{series.system}: series {series.name!r}"
     if series.step_seconds != grid.step_seconds:
-        raise ValueError(f"{who}: has a step of {series.step_seconds} s, the windows one of {grid.step_seconds} s")
+        raise ModelError(f"{who}: has a step of {series.step_seconds} s, the windows one of {grid.step_seconds} s")
     exact = (np.asarray(moments, np.float64) - series.start) / series.step_seconds
     places = np.asarray(np.rint(exact), np.int64)
     if (np.abs(exact - places) > 1e-6).any():
-        raise ValueError(f"{who}: a cutoff must lie between two of its bins")
+        raise ModelError(f"{who}: a cutoff must lie between two of its bins")
     if (places < 0).any() or (places + horizon > len(series.values)).any():
-        raise ValueError(f"{who}: a cutoff must have {horizon} steps of record after it, and none may lie before it")
+        raise ModelError(f"{who}: a cutoff must have {horizon} steps of record after it, and none may lie before it")
     return places
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scaler.series import Floats
 from training.data.windows import KnownFuture, Past, Truth, Windows
+from training.errors import ModelError
 from training.evaluate import metrics
 from training.task import DAY_SECONDS, Prediction, Task
 
@@ -43,7 +44,7 @@ class Asked:
     def level(self) -> int:
         """Position along Q of the level shown by itself."""
         if self.judging.level not in self.task.levels:
-            raise ValueError(f"level {self.judging.level}: must be one of {self.task.levels}")
+            raise ModelError(f"level {self.judging.level}: must be one of {self.task.levels}")
         return self.task.levels.index(self.judging.level)
 
     @property
@@ -77,21 +78,21 @@ class Case:
 
 
 def judged(windows: Windows, predictions: Mapping[str, Prediction], task: Task) -> NDArray[np.bool_]:
-    """Which windows count: answered by every model, with some truth known. [N]  Raises ValueError as `compare`."""
+    """Which windows count: answered by every model, with some truth known. [N]  Raises ModelError as `compare`."""
     if not any(name in predictions for name in NAIVE):
-        raise ValueError(f"nothing to compare with: {' or '.join(NAIVE)} must be among {', '.join(predictions)}")
+        raise ModelError(f"nothing to compare with: {' or '.join(NAIVE)} must be among {', '.join(predictions)}")
     levels, sizes = len(task.levels), task.sizes
     wanted = ((len(windows), task.horizon_steps, levels), (len(windows), len(task.peak_steps), levels))
     for name, one in predictions.items():
         found = (one.quantiles_NHQ.shape, one.peaks_NWQ.shape)
         if found != wanted:
-            raise ValueError(f"{name}: quantiles and peaks are {found}, must be {wanted} ({sizes})")
+            raise ModelError(f"{name}: quantiles and peaks are {found}, must be {wanted} ({sizes})")
     rows = (~np.isnan(windows.truth.demand_NH)).any(axis=1)
     for one in predictions.values():
         rows = rows & answered(one)
     if not rows.any():
         shares = ", ".join(f"{name} answers {answered(one).mean():.0%}" for name, one in predictions.items())
-        raise ValueError(f"no window is answered by every model: {shares}")
+        raise ModelError(f"no window is answered by every model: {shares}")
     return np.asarray(rows)
 
 
@@ -137,13 +138,13 @@ def together(
 ) -> tuple[Windows, dict[str, Prediction]]:
     """Windows and predictions of several folds as those of one test, in order; series keep their names.
 
-    Raises ValueError where a model is missing from a fold.
+    Raises ModelError where a model is missing from a fold.
     """
     names = tuple(dict.fromkeys(name for windows, _ in pieces for name in windows.names))
     models = tuple(dict.fromkeys(model for _, predictions in pieces for model in predictions))
     for i, (_, predictions) in enumerate(pieces):
         if missing := [model for model in models if model not in predictions]:
-            raise ValueError(f"fold {i + 1}: lacks the predictions of {', '.join(missing)}")
+            raise ModelError(f"fold {i + 1}: lacks the predictions of {', '.join(missing)}")
     parts = [windows for windows, _ in pieces]
     places = [np.array([names.index(name) for name in part.names], np.int64)[part.series_N] for part in parts]
     past = Past(

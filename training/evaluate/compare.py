@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from scaler.series import Floats
 from training.data.windows import Windows
+from training.errors import ModelError
 from training.evaluate import metrics
 from training.evaluate.cases import BY_DEFAULT, NAIVE, Asked, Case, Judging, Predictions, answered, cases_of, judged
 from training.evaluate.skill import BETTER_NAIVE, DECISIVE, Paired, by_series, paired_in, ranks, skill
@@ -115,7 +116,7 @@ def compare(
 ) -> Comparison:
     """All tables for what the models (by name) said of the same windows.
 
-    Raises ValueError where no naive model is among them, shapes or levels do not fit the task, or no window is
+    Raises ModelError where no naive model is among them, shapes or levels do not fit the task, or no window is
     answered by every model.
     """
     rows = judged(windows, predictions, task)
@@ -126,7 +127,7 @@ def compare(
     cases = tuple(case for case in cases if case.name not in left_out)
     scores = scores[~scores["series"].isin(left_out)].reset_index(drop=True)
     if scores.empty:
-        raise ValueError("no series has a score: no demand in their windows, or a gap in each first peak")
+        raise ModelError("no series has a score: no demand in their windows, or a gap in each first peak")
     losses = by_series(scores)
     answers = {name: float(answered(one).mean()) for name, one in predictions.items()}
     moments = windows.cutoff_N[rows]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from training.data.load import Refused, Series, moment_text
 from training.data.windows import Windows, cut, cutoffs, fair_share
+from training.errors import ModelError
 from training.evaluate.cases import Asked, Judging
 from training.models import Told, Training
 from training.models.empirical import RECENT_STEPS
@@ -33,7 +34,7 @@ class FewerWindows(Told):
     """There are more series than memory for the windows asked for; says how many each has instead."""
 
 
-class NoSeries(ValueError):
+class NoSeries(ModelError):
     """A fold in which nothing is left to learn from, to hold out or to judge by; `left_out` says of each series why."""
 
     def __init__(self, fold: str, left_out: Sequence[Refused]) -> None:
@@ -90,11 +91,11 @@ def by_time(
     tested one: where series end at different times, the border is not where only those that last longest are left. A
     series that ended too early to be judged, or has no window to judge by, is learned from, and its test part is empty;
     one without room for a window in each part, or without a window to learn from, is no part of the fold. All are named
-    in `left_out`, with the rule. Raises ValueError where the shares leave nothing to train on, and NoSeries where
+    in `left_out`, with the rule. Raises ModelError where the shares leave nothing to train on, and NoSeries where
     nothing is left to learn from, to hold out or to judge by.
     """
     if folds < 1 or min(test_share, held_out_share) <= 0 or folds * test_share + held_out_share >= 1:
-        raise ValueError(
+        raise ModelError(
             f"{folds} folds of {test_share:g} and {held_out_share:g} held out: must leave a share to train on"
         )
     kept, refused = _on_step(series, task)
@@ -134,11 +135,11 @@ def by_system(
 
     The last `held_out_share` of the others is held out. `folds` None: one system at a time; else the systems are
     dealt out, those with most series first. `group` says what counts as one system, where several files are of the
-    same one. A series that can be neither judged nor learned from does not count. Raises ValueError below two systems,
+    same one. A series that can be neither judged nor learned from does not count. Raises ModelError below two systems,
     and NoSeries where a fold has no series left.
     """
     if not (0 < test_share <= 1 and 0 < held_out_share < 1):
-        raise ValueError(
+        raise ModelError(
             f"{test_share:g} tested and {held_out_share:g} held out: must be shares above 0, held out below 1"
         )
     kept, refused = _on_step(series, task)
@@ -328,8 +329,8 @@ def _dealt(systems: Sequence[str], folds: int | None, refused: Sequence[Refused]
     by_size = sorted(set(systems), key=lambda name: (-systems.count(name), name))
     if len(by_size) < 2:
         told = "; ".join([f"there is {', '.join(by_size) or 'none'}", *map(str, refused[:3])])
-        raise ValueError(f"leaving systems out takes two of them; {told}")
+        raise ModelError(f"leaving systems out takes two of them; {told}")
     hands = len(by_size) if folds is None else folds
     if not 2 <= hands <= len(by_size):
-        raise ValueError(f"{folds} folds: must be between 2 and the {len(by_size)} systems")
+        raise ModelError(f"{folds} folds: must be between 2 and the {len(by_size)} systems")
     return [tuple(by_size[i::hands]) for i in range(hands)]

@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from training.errors import ModelError
+
 Numbers: TypeAlias = NDArray[np.floating[Any]]
 Scores: TypeAlias = NDArray[np.float64]
 
@@ -72,12 +74,12 @@ def coverage(truth: Numbers, quantiles: Numbers, axis: int | tuple[int, ...] | N
 def median_of(quantiles: Numbers, levels: Sequence[float]) -> Scores:
     """The forecast as one number: the quantile at 0.5, between its neighbours where 0.5 is no level. [...]
 
-    Raises ValueError where the levels do not enclose 0.5.
+    Raises ModelError where the levels do not enclose 0.5.
     """
     level_Q = np.asarray(levels, np.float64)
     above = int(np.searchsorted(level_Q, 0.5))
     if above == len(level_Q) or (above == 0 and level_Q[0] != 0.5):
-        raise ValueError(f"levels {tuple(levels)} must enclose 0.5: they give no median")
+        raise ModelError(f"levels {tuple(levels)} must enclose 0.5: they give no median")
     upper = np.asarray(quantiles[..., above], np.float64)
     if level_Q[above] == 0.5:
         return upper
@@ -119,7 +121,7 @@ def naive_error(history_NT: Numbers, lag: int) -> Scores:
     `lag` 1 is the error of the last value, a season's steps that of the seasonal naive. NaN where no pair is known.
     """
     if not 0 < lag < history_NT.shape[1]:
-        raise ValueError(f"lag of {lag} steps: must be positive and below the {history_NT.shape[1]} steps of history")
+        raise ModelError(f"lag of {lag} steps: must be positive and below the {history_NT.shape[1]} steps of history")
     change = np.abs(_error(history_NT[:, lag:], history_NT[:, :-lag]))
     return mean_known(change, change, axis=1)
 

@@ -22,7 +22,7 @@ from scaler.forecast.onnx_forecaster import run as run_graph
 from training.data.clean import Cleaned
 from training.data.load import Loaded, Refused, Series
 from training.data.windows import Past, Windows
-from training.errors import OrderRefused, RunFailed
+from training.errors import ModelError, OrderRefused, RunFailed, reason_of
 from training.evaluate.cases import NAIVE, answered, together
 from training.evaluate.compare import Comparison, Cost, compare
 from training.evaluate.folds import Fold, by_system, by_time, windows_of
@@ -81,7 +81,7 @@ class Compared:
     """each series as the last fold that learned from it saw it"""
 
 
-class NotJudged(Exception):
+class NotJudged(ModelError):
     """A recipe that cannot take part; says why."""
 
 
@@ -171,9 +171,9 @@ class _Contest:
             try:
                 said[name], cost = self._asked(name, recipe, trainings[sizes], test, told, last)
             except Exception as error:  # noqa: BLE001 - whatever a model raises is its own failure, not that of the others
-                if name in NAIVE and isinstance(error, ValueError):
+                if name in NAIVE and isinstance(error, ModelError):
                     raise too_little(fold, cleaned, str(error), self.loaded, self.amount) from None
-                self._leave_out({name: f"{fold.name}: {_reason(error)}"})
+                self._leave_out({name: f"{fold.name}: {reason_of(error)}"})
             else:
                 self._spent[name] = _sum(self._spent.get(name), cost)
         self._pieces.append((test, said))
@@ -196,7 +196,7 @@ class _Contest:
         try:
             return compare(windows, predictions, self.task, costs, seed=self.asked.seed)
         except ValueError as error:
-            raise RunFailed(f"nothing can be said of the models: {error}") from error
+            raise RunFailed(f"nothing can be said of the models: {reason_of(error)}") from error
 
     def _asked(
         self, name: str, recipe: Recipe, training: Training, test: Windows, progress: Progress, measured: bool
@@ -256,10 +256,6 @@ def _sum(before: Cost | None, more: Cost) -> Cost:
 
 def _within(progress: Progress, where: str) -> Callable[[str, float], None]:
     return lambda doing, share: progress(f"{where}: {doing}", share)
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _told(failed: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from scaler.series import Floats
+from training.errors import ModelError
 from training.features.extract import Seen
 from training.models import Model, Progress, Training, silent
 from training.models.learned import Core, Learned
@@ -84,7 +85,7 @@ def best_of(
     """Trials until the time is over, the defaults first (optuna's TPE sampler: Bergstra et al. 2011).
 
     `loss_of` may take longer than there is time: its progress then raises KeyboardInterrupt, once, and so may `loss_of`
-    where it has learned nothing by then. Raises ValueError where no trial had a finite loss, KeyboardInterrupt where
+    where it has learned nothing by then. Raises ModelError where no trial had a finite loss, KeyboardInterrupt where
     that is because whoever watches ended the search.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -103,7 +104,7 @@ def best_of(
         known = isfinite(loss)
         study.tell(trial, loss if known else None, None if known else optuna.trial.TrialState.FAIL)
     if not isfinite(_best(study)):
-        raise ValueError("the search found nothing: no trial had a loss on the held-out windows by the end of its time")
+        raise ModelError("the search found nothing: no trial had a loss on the held-out windows by the end of its time")
     default = study.trials[0].value
     return Found(dict(study.best_params), _best(study), nan if default is None else default, len(study.trials))
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from training.data.clean import Cleaned
 from training.data.load import DAY_SECONDS, Loaded, Refused, Series
-from training.errors import DataError
+from training.errors import DataError, ModelError
 from training.evaluate.folds import Fold, NoSeries, training_of
 from training.models import Model, Training
 from training.models.empirical import answerable
@@ -48,7 +48,7 @@ class Amount:
         series = [Series(str(i), "", "", 0.0, step, values) for i in range(self.systems)]
         try:
             naive_models(training_of(self.split(series)[0], self.task, self.windows, self.held_out))
-        except ValueError:
+        except ModelError:
             return False
         return True
 
@@ -59,20 +59,20 @@ def split(loaded: Loaded, amount: Amount) -> tuple[Fold, ...]:
         return amount.split(loaded.series)
     except NoSeries as error:
         raise _nothing(error.left_out, loaded, amount) from None
-    except ValueError as error:
+    except ModelError as error:
         told = [f"nothing to train on: {error}", *map(str, loaded.refused[:MOST_TOLD])]
         raise DataError("; ".join(told)) from None
 
 
 def naive_models(training: Training) -> list[Model]:
-    """What every model is judged against, fitted. Raises ValueError where the windows are too few for that.
+    """What every model is judged against, fitted. Raises ModelError where the windows are too few for that.
 
     The naive models do without held-out windows; most others do not.
     """
     held_out = training.held_out
     known_N = answerable(training.task, held_out.past) & ~np.isnan(held_out.truth.demand_NH).all(axis=1)
     if not known_N.any():
-        raise ValueError("no held-out window has both a history and what came")
+        raise ModelError("no held-out window has both a history and what came")
     models: list[Model] = [Persistence(), SeasonalNaive()]
     for model in models:
         model.fit(training)

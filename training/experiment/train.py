@@ -13,6 +13,7 @@ from math import isfinite
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
 from scaler import __version__
 from scaler.bundle import Bundle, checksum
@@ -21,7 +22,7 @@ from training.data.clean import Cleaned, clean, without_counters, without_marked
 from training.data.load import Loaded, load, system_of
 from training.data.resample import on_step, usual_step
 from training.data.windows import Windows
-from training.errors import DataError, OrderRefused, RunFailed
+from training.errors import DataError, ModelError, OrderRefused, RunFailed, reason_of
 from training.evaluate.compare import Comparison, compare
 from training.evaluate.folds import Fold, by_time, training_of, windows_of
 from training.experiment.interrupts import first_passed_on, unsaid
@@ -109,7 +110,7 @@ def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[],
     training = training_without_marked(fold, task, cleaned, windows, recipe.held_out, order.seed)
     try:
         naive_ones = naive_models(training)
-    except ValueError as error:
+    except ModelError as error:
         raise too_little(fold, cleaned, str(error), loaded, amount) from None
     test = windows_of(fold.test, task, TEST_WINDOWS)
     made_room(order.out)
@@ -158,7 +159,7 @@ def read(data: Sequence[Path], timezone: str, step_seconds: int | None) -> tuple
         raise DataError(f"no series can be used: {'; '.join(map(str, loaded.refused[:5]))}")
     try:
         task = task_for(step_seconds or usual_step(loaded.series))
-    except ValueError as error:
+    except ModelError as error:
         raise OrderRefused(str(error)) from None
     return on_step(loaded, task.grid.step_seconds), task
 
@@ -264,8 +265,8 @@ def _found(order: Order, training: Training, progress: Progress, interrupt_heard
     try:
         with first_passed_on(progress, interrupt_heard) as (told, _):
             return search(order.recipe, training, order.search_minutes, order.threads, told)
-    except ValueError as error:
-        raise RunFailed(f"{order.recipe}: cannot be searched for: {error}") from error
+    except (ValueError, RuntimeError) as error:
+        raise RunFailed(f"{order.recipe}: cannot be searched for: {reason_of(error)}") from error
 
 
 def _fitted(
@@ -275,8 +276,8 @@ def _fitted(
     try:
         with first_passed_on(progress, interrupt_heard) as (told, heard):
             figures = model.fit(training, told)
-    except ValueError as error:
-        raise RunFailed(f"{model.name}: cannot be fitted: {error}") from error
+    except (ValueError, RuntimeError) as error:
+        raise RunFailed(f"{model.name}: cannot be fitted: {reason_of(error)}") from error
     return figures, heard.passed_on or bool(figures.get("interrupted"))
 
 
@@ -289,7 +290,7 @@ def _judged(
         naive = {one.name: one.predict_quantiles(test.past) for one in judges}
         return compare(test, {**naive, model.name: model.predict_quantiles(test.past)}, training.task), naive
     except ValueError as error:
-        raise RunFailed(f"{model.name}: cannot be judged: {error}") from error
+        raise RunFailed(f"{model.name}: cannot be judged: {reason_of(error)}") from error
 
 
 def _shrunk(
@@ -298,7 +299,7 @@ def _shrunk(
     try:
         return shrunk(model, graph, test, task, naive)
     except ValueError as error:
-        raise RunFailed(f"int8: {error}") from error
+        raise RunFailed(f"int8: {reason_of(error)}") from error
 
 
 def _bundle(
@@ -327,8 +328,9 @@ def _bundle(
             data_licence=order.licence,
             series=tuple(map(_trigger, series)),
         )
-    except ValueError as error:
-        raise RunFailed(f"{model.name}: has no manifest: {error}") from error
+    except ValidationError as error:
+        fields = ", ".join(dict.fromkeys(".".join(map(str, fault["loc"])) for fault in error.errors()))
+        raise RunFailed(f"{model.name}: no manifest can hold its {fields}") from error
     return bundle_of(graph, manifest, reference_cases(manifest, int(max(one.end for one in loaded.series))))
 
 

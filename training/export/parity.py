@@ -19,6 +19,8 @@ from training.models import Model
 HUGE_FACTOR = 1e9
 TOLERANCE = 1e-3
 """largest difference, relative to the window's largest quantile"""
+LEAST_SIZE = 0.01
+"""of the series' largest demand: a model of certain series computes in units of that, and rounds there"""
 CHUNK = 256
 
 
@@ -35,13 +37,29 @@ class ParityBroken(HeadwayError):
 
 
 def checked(model: Model, graph: bytes, past: Past, seed: int = 0) -> Difference:
-    """The largest difference on these windows, as they are and damaged. Raises ParityBroken beyond the tolerance."""
+    """The largest difference on these windows, as they are and damaged. Raises ParityBroken beyond the tolerance.
+
+    A model of certain series may answer a demand near zero as the difference of two large numbers. Its differences are
+    relative to a share of the series' largest demand at least.
+    """
     session = open_graph(graph, model.name)
-    found = [_difference(model, session, kind, rows) for kind, rows in damaged(past, seed).items()]
+    least_N = least_sizes(past) if model.series else np.zeros(len(past), np.float32)
+    found = [_difference(model, session, kind, rows, least_N) for kind, rows in damaged(past, seed).items()]
     worst = max(found, key=lambda one: one.largest)
     if not worst.largest <= TOLERANCE:
-        raise ParityBroken(f"{model.name}: the graph differs from the model by {worst.largest:.2g} {worst.where}")
+        raise ParityBroken(
+            f"{model.name}: the exported graph differs from the model by {worst.largest:.2g} {worst.where}; "
+            f"at most {TOLERANCE:g} of the forecast is allowed"
+        )
     return worst
+
+
+def least_sizes(past: Past) -> Floats:
+    """What differences in each window are relative to at least: a share of its series' largest demand. [N]"""
+    largest_N = np.nanmax(past.history_NT, axis=1, initial=0.0)
+    largest_S = np.zeros(int(past.series_N.max(initial=-1)) + 1, np.float32)
+    np.maximum.at(largest_S, past.series_N, largest_N)
+    return np.asarray(LEAST_SIZE * largest_S[past.series_N], np.float32)
 
 
 def damaged(past: Past, seed: int) -> dict[str, Past]:
@@ -68,12 +86,12 @@ def damaged(past: Past, seed: int) -> dict[str, Past]:
     }
 
 
-def _difference(model: Model, session: InferenceSession, kind: str, past: Past) -> Difference:
+def _difference(model: Model, session: InferenceSession, kind: str, past: Past, least_N: Floats) -> Difference:
     predicted = model.predict_quantiles(past)
     answers = answered_by(session, model, past)
     worst = Difference(0.0, "anywhere")
     for name, wanted in ((QUANTILES.name, predicted.quantiles_NHQ), (PEAKS.name, predicted.peaks_NWQ)):
-        relative = _relative(wanted, answers[name])
+        relative = _relative(wanted, answers[name], least_N)
         row = int(relative.argmax())
         if relative[row] > worst.largest:
             worst = Difference(float(relative[row]), f"in {name} of window {row} {kind}")
@@ -94,9 +112,12 @@ def answered_by(session: InferenceSession, model: Model, past: Past) -> dict[str
     return {name: np.concatenate([np.asarray(part[name], np.float32) for part in parts]) for name in parts[0]}
 
 
-def _relative(wanted: Floats, found: Floats) -> Floats:
-    """The largest difference of each window relative to its largest value; infinite where one of both is NaN. [N]"""
+def _relative(wanted: Floats, found: Floats, least_N: Floats) -> Floats:
+    """The largest difference of each window relative to its largest value, and to `least_N` where that is larger. [N]
+
+    Infinite where only one of both is NaN.
+    """
     both_missing = np.isnan(wanted) & np.isnan(found)
     size = np.nanmax(np.abs(np.where(both_missing, 0, wanted)), axis=(1, 2), initial=0.0)
     off = np.where(both_missing, 0.0, np.abs(wanted - found)).max(axis=(1, 2))
-    return np.asarray(np.where(np.isnan(off), np.inf, off / np.maximum(size, 1e-30)), np.float32)
+    return np.asarray(np.where(np.isnan(off), np.inf, off / np.maximum(np.maximum(size, least_N), 1e-30)), np.float32)

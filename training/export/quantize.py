@@ -9,6 +9,7 @@ from onnxruntime import InferenceSession
 from scaler.bundle.signature import PEAKS, QUANTILES
 from scaler.forecast.onnx_forecaster import open_graph
 from training.data.windows import Windows
+from training.errors import ModelError
 from training.evaluate.compare import compare
 from training.export.parity import answered_by
 from training.models import Model
@@ -36,13 +37,13 @@ def shrunk(
 ) -> tuple[bytes, tuple[Form, ...]]:
     """(the graph with int8 weights, both forms on the test windows). `naive`: what the naive models say of those.
 
-    Raises ValueError where the graph has no learned weights.
+    Raises ModelError where the graph has no learned weights.
     """
     from training.models.torch_model.export import quantised
 
     small = quantised(graph, LEARNED)
     if small == graph:
-        raise ValueError(f"{model.name}: has no weights that int8 could hold")
+        raise ModelError(f"{model.name}: has no weights that int8 could hold")
     said, seconds = {}, {}
     for name, form in zip(FORMS, (graph, small), strict=True):
         said[name], seconds[name] = _timed(open_graph(form, name), model, test)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scaler.series import Floats
 from training.data.windows import Past
+from training.errors import ModelError
 from training.task import Prediction, Task
 
 Values: TypeAlias = NDArray[np.float64]
@@ -57,13 +58,15 @@ def over(total: Values, count: Values | NDArray[np.int64]) -> Values:
 def error_quantiles(errors_NK: Values, leads: Sequence[int], levels: Sequence[float]) -> Values:
     """Quantiles of the errors of all windows at each lead and those next to it. NaN does not count. [K, Q]
 
-    Raises ValueError where no lead has errors enough to speak of.
+    Raises ModelError where no lead has errors enough to speak of.
     """
     leads_K = np.asarray(leads)
     rows = [_known(errors_NK[:, np.abs(leads_K - lead) <= NEIGHBOURS * lead]) for lead in leads]
     good = [k for k, errors in enumerate(rows) if len(errors) >= FEWEST_ERRORS]
     if not good:
-        raise ValueError(f"no lead has {FEWEST_ERRORS} errors: too few windows have both a history and what came")
+        raise ModelError(
+            f"no lead has {FEWEST_ERRORS} errors: too few windows have demand in their history and a record after it"
+        )
     nearest = [min(good, key=lambda g: abs(leads_K[g] - lead)) for lead in leads]
     found = {k: np.quantile(rows[k], levels, method="weibull") for k in set(nearest)}
     return np.stack([found[k] for k in nearest])

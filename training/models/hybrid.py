@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.windows import Past, Windows, cut, cutoffs
+from training.errors import ModelError
 from training.evaluate.folds import ended
 from training.features.extract import Extracted, Extractor, feature_graph, one_after_another
 from training.models import Progress, Training, silent
@@ -71,7 +72,7 @@ class Hybrid:
         """Fit Prophet block by block and at last to everything, then the core.
 
         Returns the core's figures, how many series Prophet failed on, and how many windows the core learned from.
-        Raises ValueError where the record is too short for Prophet. An interrupt before the core learns ends the fit
+        Raises ModelError where the record is too short for Prophet. An interrupt before the core learns ends the fit
         with KeyboardInterrupt, for there is nothing to keep; after that the core keeps its best.
         """
         borders_BS, share = borders(training, self._shares), PROPHETS / (len(self._shares) + 1)
@@ -96,11 +97,11 @@ class Hybrid:
         """See `Model`."""
         return self._learned.to_onnx()
 
-    def _until(self, training: Training, border_S: Values, progress: Progress) -> Extractor | ValueError:
+    def _until(self, training: Training, border_S: Values, progress: Progress) -> Extractor | ModelError:
         """The features as told by a Prophet that has seen nothing from the borders on, or why there is none."""
         try:
             return self._extractor(self._prophet(before(training, border_S), progress))
-        except ValueError as error:
+        except ModelError as error:
             return error
 
     def _prophet(self, training: Training, progress: Progress) -> Prophet:
@@ -152,7 +153,7 @@ def block_of(windows: Windows, borders_BS: Values) -> NDArray[np.int64]:
 def before(training: Training, border_S: Values) -> Training:
     """What was known at the borders. Held out, and learned from, is the last part of each series.
 
-    Raises ValueError where no series has a window there.
+    Raises ModelError where no series has a window there.
     """
     task = training.task
     known = [ended(one, moment) for one, moment in zip(training.series, border_S, strict=True)]
@@ -165,21 +166,21 @@ def before(training: Training, border_S: Values) -> Training:
 
 
 def _told(
-    windows: Windows, block_N: NDArray[np.int64], blocks: Sequence[Extractor | ValueError]
+    windows: Windows, block_N: NDArray[np.int64], blocks: Sequence[Extractor | ModelError]
 ) -> tuple[NDArray[np.int64], Extracted]:
-    """(rows, features) of the windows in blocks that have a Prophet. Raises ValueError where there are none."""
+    """(rows, features) of the windows in blocks that have a Prophet. Raises ModelError where there are none."""
     rows = [np.flatnonzero((block_N == b) & isinstance(block, Extractor)) for b, block in enumerate(blocks)]
     some = [b for b, mine in enumerate(rows) if len(mine)]
     if not some:
         _extractor_of(blocks[-1])
         names = ", ".join(map(repr, windows.names[:3]))
-        raise ValueError(f"series {names}: too short: no window has two days and more before it for Prophet")
+        raise ModelError(f"series {names}: too short: no window has two days and more before it for Prophet")
     seen = one_after_another([_extractor_of(blocks[b])(windows.past.take(rows[b])) for b in some])
     return np.concatenate(rows), seen
 
 
-def _extractor_of(block: Extractor | ValueError) -> Extractor:
-    if isinstance(block, ValueError):
+def _extractor_of(block: Extractor | ModelError) -> Extractor:
+    if isinstance(block, ModelError):
         raise block
     return block
 

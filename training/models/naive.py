@@ -23,6 +23,7 @@ import onnx_ir as ir
 from scaler.bundle.signature import HISTORY, LOCAL_TIME, LONG_HISTORY
 from training import graph
 from training.data.windows import Past, Windows
+from training.errors import ModelError
 from training.graph import Masked
 from training.models import Progress, Training, silent
 from training.models.empirical import (
@@ -91,11 +92,11 @@ class _NaiveModel:
         """Measure both rules' errors and choose between their variants.
 
         Returns `weekly` and `mean_level` (whether that variant was chosen) and `seasonal_share` of the leads. Raises
-        ValueError where the history does not span a day, or too few windows have both a history and what came.
+        ModelError where the history does not span a day, or too few windows have both a history and what came.
         """
         task, windows = training.task, training.windows
         if task.grid.fine_span_seconds < DAY_SECONDS:
-            raise ValueError(f"{self.name}: the history must span a day, it spans {task.grid.fine_span_seconds} s")
+            raise ModelError(f"{self.name}: the history must span a day, it spans {task.grid.fine_span_seconds} s")
         progress(self.name, 0.0)
         mean_level, weekly = _variants(task, windows)
         progress(self.name, 0.4)

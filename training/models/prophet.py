@@ -24,6 +24,7 @@ import numpy as np
 from scaler.bundle.signature import HISTORY, LOCAL_TIME, SERIES
 from training import graph
 from training.data.windows import Past, Windows, cut, cutoffs
+from training.errors import ModelError
 from training.models import Progress, Training, silent
 from training.models.empirical import (
     RECENT_STEPS,
@@ -96,7 +97,7 @@ class Prophet:
     def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
         """Fit twice: up to the held-out windows to learn from the misses there, then to everything.
 
-        Returns how many series were fitted and how many failed. Raises ValueError where none could be fitted, or the
+        Returns how many series were fitted and how many failed. Raises ModelError where none could be fitted, or the
         held-out windows are too few to calibrate. Interrupted in the first fits, it serves the series reached by then;
         in the second, all, as they were fitted first.
         """
@@ -223,7 +224,7 @@ def _between(task: Task) -> Values:
 def calibrate(task: Task, components: Components, windows: Windows, level_correction: bool) -> Calibration:
     """Shares of the newest residuals, then quantiles of what they leave, both from `windows`.
 
-    Prophet should not have seen them. Raises ValueError where they are too few.
+    Prophet should not have seen them. Raises ModelError where they are too few.
     """
     rows = np.flatnonzero(answerable(task, windows.past) & components.fitted_S[windows.series_N])
     windows = windows.take(rows)
@@ -292,7 +293,7 @@ def _quantiles(
         weight = len(own_NK) / (len(own_NK) + SHRINK_QUANTILES)
         try:
             own = error_quantiles(own_NK, leads, levels)[places]
-        except ValueError:
+        except ModelError:
             own = pooled
         found[s] = weight * own + (1 - weight) * pooled
     return found

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from training.data.load import Series, local_seconds
+from training.errors import ModelError
 from training.models import Progress
 from training.models.empirical import Values, over
 from training.models.prophet_graph import Components, Holidays, Integers
@@ -57,9 +58,9 @@ class Choices:
 
     def __post_init__(self) -> None:
         if self.mode not in ("additive", "multiplicative"):
-            raise ValueError(f"mode is {self.mode!r}: must be additive or multiplicative")
+            raise ModelError(f"mode is {self.mode!r}: must be additive or multiplicative")
         if self.days_around[0] < 0 or self.days_around[1] < 0:
-            raise ValueError("days_around must not be negative")
+            raise ModelError("days_around must not be negative")
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def fit_components(
     """(components, why a series has none by system/name). Of each series only what lies before its `until` is seen.
 
     An interrupt begins no further fit, and keeps what is fitted by then and what is under way; KeyboardInterrupt where
-    that is nothing. Raises ValueError where no series could be fitted, or the country's holidays are not known.
+    that is nothing. Raises ModelError where no series could be fitted, or the country's holidays are not known.
     """
     calendar = holidays_of(series, choices)
     fits: list[Fit | str] = []
@@ -113,7 +114,7 @@ def fit_components(
         if interrupted:
             raise KeyboardInterrupt
         name, reason = next(iter(failed.items()), ("", "there are none"))
-        raise ValueError(f"no series could be fitted; series {name!r}: {reason}")
+        raise ModelError(f"no series could be fitted; series {name!r}: {reason}")
     return _components([None if isinstance(fit, str) else fit for fit in fits], choices, calendar), failed
 
 
@@ -161,7 +162,7 @@ def holidays_of(series: Sequence[Series], choices: Choices) -> pd.DataFrame | No
     try:
         found = make_holidays_df(list(years), choices.country)
     except (AttributeError, KeyError, NotImplementedError) as error:
-        raise ValueError(f"country {choices.country!r}: no holidays are known for it") from error
+        raise ModelError(f"country {choices.country!r}: no holidays are known for it") from error
     before, after = choices.days_around
     found = found.sort_values(["ds", "holiday"]).drop_duplicates(ignore_index=True)
     return found.assign(lower_window=-before, upper_window=after)
@@ -174,8 +175,8 @@ def _fit_or_reason(series: Series, until: float, choices: Choices, calendar: Any
         return f"spans {days:.1f} days with {len(rows)} values; Prophet needs {FEWEST_DAYS} days and {FEWEST_ROWS}"
     try:
         return _taken_out(fitted_prophet(rows, choices, calendar, seed))
-    except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
-        return f"Prophet's fit failed: {error}"
+    except (RuntimeError, ValueError, np.linalg.LinAlgError):
+        return "Prophet's optimizer found no fit"
 
 
 def fitted_prophet(rows: pd.DataFrame, choices: Choices, calendar: Any, seed: int) -> Any:

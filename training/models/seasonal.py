@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from scaler.series import Floats
 from training import graph
+from training.errors import ModelError
 from training.features.extract import SEASONAL, Seen
 from training.models import Progress
 from training.task import Task, step_leads
@@ -33,9 +34,9 @@ class SeasonalCore:
         return {}
 
     def predict(self, seen: Seen) -> Floats:
-        """[N, K, Q]. Raises ValueError where the features did not come with it."""
+        """[N, K, Q]. Raises ModelError where the features did not come with it."""
         if seen.seasonal_NKQ is None:
-            raise ValueError("seasonal: the features must come with what the seasonal model says")
+            raise ModelError("seasonal: the features must come with what the seasonal model says")
         return seen.seasonal_NKQ
 
     def to_onnx(self) -> bytes:

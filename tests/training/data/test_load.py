@@ -52,7 +52,7 @@ def test_more_fields_than_the_header_names(tmp_path: Path) -> None:
     """They are not taken for those of another column."""
     path = tmp_path / "shop.csv"
     path.write_text("series,timestamp,value\n" + "".join(f"web,{time},5,x\n" for time in minutes()))
-    with pytest.raises(DataError, match=r"shop.csv: cannot be read: Length of header"):
+    with pytest.raises(DataError, match=r"shop.csv: cannot be read: a row has more fields than the header has columns"):
         load([path])
 
 
@@ -101,7 +101,7 @@ def test_every_format_gives_the_same(tmp_path, suffix) -> None:
         ([""] * 6, "has no value at all"),
         ([1, 2, -0.5, 4, 5, 6], r"row 3 of the series \(2024-03-01T12:02:00Z\): value -0.5: demand must be from 0"),
         ([1, 2, "inf", 4, 5, 6], r"row 3 of the series \(.*\): value inf: demand must be from 0 to 9.2e\+15"),
-        ([1, 2, "many", 4, 5, 6], "value 'many' is not a number; a gap is an empty value"),
+        ([1, 2, "many", 4, 5, 6], "value 'many' is not a number; a gap is empty, NaN, NA, N/A, null or None$"),
     ],
 )
 def test_values_that_are_no_demand(read, values, rule) -> None:
@@ -201,10 +201,21 @@ def test_what_is_healthy_though_it_looks_odd(read) -> None:
             b"series,time,value\na,2024-01-01,1\n",
             "a.csv: lacks the column timestamp; there are series, time, v",
         ),
-        ("a.csv", b"series,timestamp,value\na,b,1,2,3\na,b\nc,d,e,f,g,h", "a.csv: cannot be read"),
-        ("a.csv.gz", gzip.compress(b"series,timestamp,value\n" * 1000)[:-20], "a.csv.gz: cannot be read"),
-        ("a.csv", b"\xff\xfe\x00series", "a.csv: cannot be read"),
-        ("a.parquet", b"PAR1 and then nothing", "a.parquet: cannot be read"),
+        (
+            "a.csv",
+            b"series,timestamp,value\na,b,1,2,3\na,b\nc,d,e,f,g,h",
+            "a.csv: cannot be read: a row has more fields",
+        ),
+        (
+            "a.csv",
+            b'series,timestamp,value\na,"b,1',
+            "read: a row has more fields .* quote is not closed",
+        ),
+        ("a.csv.gz", gzip.compress(b"series,timestamp,value\n" * 1000)[:-20], "read: it is damaged or incomplete$"),
+        ("a.csv.gz", b"series,timestamp,value\n", "a.csv.gz: cannot be read: it is damaged or incomplete$"),
+        ("a.csv", "series,timestamp,value\n".encode("utf-16"), "a.csv: cannot be read: it is not UTF-8 text$"),
+        ("a.csv.zip", b"PK and then nothing", "a.csv.zip: cannot be read: it is damaged or incomplete$"),
+        ("a.parquet", b"PAR1 and then nothing", "read: it is not a Parquet file, or it is incomplete$"),
     ],
 )
 def test_files_that_are_none_of_ours(tmp_path, name, content, rule) -> None:
@@ -226,6 +237,68 @@ def test_numbers_are_no_timestamps(tmp_path) -> None:
     frame.to_parquet(tmp_path / "a.parquet")
     with pytest.raises(DataError, match="plain numbers"):
         load([tmp_path / "a.parquet"])
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "None", "nan", "n/a", "-", "007", "true"])
+def test_a_series_may_be_called_anything(tmp_path: Path, name: str) -> None:
+    """Words that mean missing data elsewhere are names and units like any other, in CSV and in Parquet."""
+    frame = pd.DataFrame({"series": [name] * 6, "timestamp": minutes(), "value": DEMAND, "unit": [name] * 6})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "b.parquet")
+    found = load([tmp_path / "a.csv", tmp_path / "b.parquet"])
+    assert [(one.name, one.unit) for one in found.series] == [(name, name)] * 2
+    assert found.refused == ()
+
+
+@pytest.mark.parametrize("gap", ["", " ", "NaN", "NA", "N/A", "n/a", "null", "NULL", "None", "nan"])
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_words_that_mean_a_gap(tmp_path: Path, gap: str, suffix: str) -> None:
+    """The same in every format, in small and in capital letters."""
+    frame = pd.DataFrame({"series": "web", "timestamp": minutes(), "value": ["3", "1", gap, "1", "5", "9"]})
+    path = tmp_path / f"shop.{suffix}"
+    frame.to_parquet(path) if suffix == "parquet" else frame.to_csv(path, index=False)
+    np.testing.assert_array_equal(load([path]).series[0].values, np.float32([3, 1, np.nan, 1, 5, 9]))
+
+
+@pytest.mark.parametrize(("value", "hint"), [("-", "a gap is empty"), ("1,5", "decimals have a point; a gap is empty")])
+def test_words_that_mean_no_gap(read, value: str, hint: str) -> None:
+    """Any other text is an error that lists the words for a gap."""
+    rule = refused(read(ill=(minutes(), [1, 2, f'"{value}"', 4, 5, 6])), "ill")
+    assert f"value '{value}' is not a number; {hint}" in rule
+
+
+def test_blanks_around_fields(tmp_path: Path) -> None:
+    """Blanks after commas and before them belong neither to names of columns nor to names of series."""
+    path = tmp_path / "shop.csv"
+    rows = "".join(f"web , {time} , {value} , req\n" for time, value in zip(minutes(), DEMAND, strict=True))
+    path.write_text(f"\ufeffseries, timestamp ,  value, unit\n{rows}", encoding="utf-8")
+    (web,) = load([path]).series
+    assert (web.name, web.unit, web.values.tolist()) == ("web", "req", DEMAND)
+
+
+@pytest.mark.parametrize(
+    ("separator", "words"), [(";", "';' and ','"), ("\t", "tabs"), ("|", r"'\|'")], ids=["semicolon", "tab", "bar"]
+)
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz"])
+def test_other_separators(tmp_path: Path, separator: str, words: str, suffix: str) -> None:
+    """What Excel writes in many countries is refused with what it seems to be and what is expected."""
+    path = tmp_path / f"shop.{suffix}"
+    lines = [
+        ["series", "timestamp", "value"],
+        *(["web", time, f"{value:.1f}"] for time, value in zip(minutes(), DEMAND, strict=True)),
+    ]
+    text = "".join(separator.join(line) + "\n" for line in lines)
+    text = text.replace(".", ",") if separator == ";" else text
+    path.write_bytes(gzip.compress(text.encode()) if suffix == "csv.gz" else text.encode())
+    rule = f"columns must be separated by commas and decimals have a point: this file seems to use {words}$"
+    with pytest.raises(DataError, match=rule):
+        load([path])
+
+
+def test_a_column_that_occurs_twice(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("series,timestamp,value,value\na,2026-01-05T00:00Z,1,2\n")
+    with pytest.raises(DataError, match="has the column value twice"):
+        load([tmp_path / "a.csv"])
 
 
 def test_rows_without_a_name_are_told(read) -> None:

@@ -14,6 +14,7 @@ from scaler.cli import app
 from tests.training.recording import add_series, bad_values, write_recording, write_values
 from tests.training.stand_ins import Around, press_ctrl_c, recipe_of
 from training import recipes
+from training.errors import ModelError
 from training.experiment.shipped import shipped_for
 from training.models import Model, Progress
 from training.task import task_for
@@ -49,7 +50,7 @@ def fine(progress: Progress) -> None:
 
 
 def failing(progress: Progress) -> None:
-    raise RuntimeError("the trees\ndo not grow")
+    raise ModelError("the trees\ndo not grow")
 
 
 def test_a_comparison_by_time(sites: list[Path], tmp_path: Path) -> None:
@@ -173,7 +174,10 @@ def test_a_recipe_that_fails_leaves_the_others_alone(
     assert result.stderr.count("broken: not compared: time 1 of 2: the trees do not grow") == 1
     record = record_in(tmp_path / "compared")
     assert {row["model"] for row in record["scores"]} == {"persistence", "seasonal-naive", "naive"}
-    assert record["failed"] == {"broken": "time 1 of 2: the trees do not grow", "tiring": "time 2 of 2: tired"}
+    assert record["failed"] == {
+        "broken": "time 1 of 2: the trees do not grow",
+        "tiring": "time 2 of 2: unexpected RuntimeError in tests",
+    }
 
 
 def test_an_answer_to_nothing_is_a_failure(sites: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

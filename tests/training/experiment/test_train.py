@@ -22,6 +22,7 @@ from tests.training.stand_ins import Around, Drawing, press_ctrl_c, recipe_of
 from training import recipes
 from training.data.load import Series
 from training.data.windows import Past
+from training.errors import ModelError
 from training.experiment.search import Found
 from training.export.parity import Difference
 from training.models import Progress, Training
@@ -291,16 +292,26 @@ def test_a_disk_that_takes_no_more_leaves_the_old_bundle(recorded: Path, tmp_pat
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_a_fit_that_fails_says_why(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a model refuses is one sentence with exit status 1."""
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ModelError("the moon is in the wrong house"), "the moon is in the wrong house"),
+        (ValueError("operands could not be broadcast together"), "unexpected ValueError in tests"),
+        (RuntimeError("CUDA driver: http://user:secret@host"), "unexpected RuntimeError in tests"),
+    ],
+)
+def test_a_fit_that_fails_says_why(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    """One sentence with exit status 1: why a model refuses, or which package failed, without that package's text."""
 
     def refuse(progress: Progress) -> None:
-        raise ValueError("the moon is in the wrong house")
+        raise error
 
     monkeypatch.setitem(recipes.RECIPES, "naive", recipe_of(lambda: Around(refuse)))
     result = asked("naive", recorded, tmp_path / "made")
     assert result.exit_code == 1
-    assert "stand-in: cannot be fitted: the moon is in the wrong house" in result.stderr
+    assert result.stderr.splitlines()[-1] == f"headway: stand-in: cannot be fitted: {words}"
     assert not list(tmp_path.iterdir())
 
 

@@ -80,7 +80,9 @@ def test_the_graph_says_what_the_model_says(fitted: Learned, training: Training)
 def test_a_graph_of_another_model_is_refused(fitted: Learned, training: Training) -> None:
     other = Learned(XgboostCore(TASK, FEW), TASK)
     other.fit(Training(TASK, training.series, training.windows, training.held_out, seed=9))
-    with pytest.raises(ParityBroken, match=r"xgboost: the graph differs from the model by .* in (peaks|quantiles)"):
+    with pytest.raises(
+        ParityBroken, match=r"xgboost: the exported graph differs from the model by .* in (peaks|quantiles)"
+    ):
         checked(fitted, other.to_onnx(), training.held_out.past)
 
 

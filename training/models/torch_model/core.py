@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from scaler.series import Floats
+from training.errors import ModelError
 from training.features.extract import Seen
 from training.models import Progress
 from training.models.torch_model import export
@@ -78,12 +79,12 @@ class TorchCore:
         """Learn; NaN in the targets says nothing. Interrupted, it keeps the best so far and returns.
 
         Returns the pinball loss on the held-out rows next to that of constant quantiles, and how the fit went.
-        Raises ValueError where no target is known, or where arrays do not fit each other, and KeyboardInterrupt where
+        Raises ModelError where no target is known, or where arrays do not fit each other, and KeyboardInterrupt where
         it is interrupted before any epoch was better than constant quantiles: there is nothing to keep.
         """
         rows, judged = _rows("training", seen, target_NK), _rows("held-out", held_out, held_out_target_NK)
         if not levels or list(levels) != sorted(set(levels)):
-            raise ValueError(f"quantile levels {levels}: must ascend")
+            raise ModelError(f"quantile levels {levels}: must ascend")
         sizes = _sizes(rows, len(levels))
         wanted = torch.tensor(levels, dtype=torch.float32)
         constant = torch.from_numpy(constant_quantiles(target_NK, levels))
@@ -132,7 +133,7 @@ class TorchCore:
 
     def _fitted(self) -> tuple[nn.Module, Sizes]:
         if self._network is None or self._sizes is None:
-            raise ValueError(f"{self.name}: must be fitted before it is asked")
+            raise ModelError(f"{self.name}: must be fitted before it is asked")
         return self._network, self._sizes
 
     def _keep(self, sizes: Sizes, states: list[State]) -> None:
@@ -142,7 +143,8 @@ class TorchCore:
         try:
             _write(self.checkpoint, {"recipe": asdict(self.recipe), "sizes": asdict(sizes), "states": states})
         except OSError as error:
-            told = f"{self.name}: no checkpoint in {self.checkpoint}: {error}; the fit goes on in memory"
+            why = error.strerror or "it cannot be written"
+            told = f"{self.name}: no checkpoint in {self.checkpoint}: {why}; the fit goes on in memory"
             warnings.warn(told, RuntimeWarning, stacklevel=1)
 
 
@@ -159,7 +161,7 @@ def restored(path: Path) -> TorchCore:
             network.load_state_dict(state)
         core._sizes, core._network = sizes, _joined(networks)
     except Exception as error:  # torch raises whatever unpickling, unzipping and copying raise
-        raise CheckpointUnreadable(f"{path}: is no checkpoint of a torch core: {error}") from error
+        raise CheckpointUnreadable(f"{path}: is no checkpoint of a torch core") from error
     return core
 
 
@@ -203,12 +205,12 @@ def _rows(which: str, seen: Seen, target_NK: Floats) -> Rows:
     rows = Rows(*_tensors(seen), _tensor(target_NK))
     lengths = {len(rows.features_NF), len(rows.sequence_NPC), len(rows.target_NK)}
     if len(lengths) > 1:
-        raise ValueError(f"{which} rows: features, sequence and targets must be equally many; they are {lengths}")
+        raise ModelError(f"{which} rows: features, sequence and targets must be equally many; they are {lengths}")
     for name, inputs in (("features", rows.features_NF), ("sequence", rows.sequence_NPC)):
         if not bool(inputs.isfinite().all()):
-            raise ValueError(f"{which} rows: {name} must be finite")
+            raise ModelError(f"{which} rows: {name} must be finite")
     if not bool(rows.target_NK.isfinite().any()):
-        raise ValueError(f"{which} rows: no target is known, so nothing can be learned or judged")
+        raise ModelError(f"{which} rows: no target is known, so nothing can be learned or judged")
     return rows
 
 

@@ -73,7 +73,9 @@ def read_scaling(path: Path, name: str, threshold: float | None) -> Scaling:
         manifest = read_manifest(path.read_text(encoding="utf-8"))
         scaled = _named(manifest.objects, name)
         return _Reader(scaled).scaling(threshold)
-    except (OSError, UnicodeDecodeError, ManifestError, _Wrong) as error:
+    except UnicodeDecodeError:
+        raise Usage(f"--scaledobject {str(path)!r}: is not UTF-8 text") from None
+    except (OSError, ManifestError, _Wrong) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise Usage(f"--scaledobject {str(path)!r}: {reason}") from None
 
