@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
-from urllib.parse import urlsplit
 
 import structlog
 from sqlalchemy import URL, Connection, event, inspect, text
@@ -18,7 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from scaler.errors import StoreUnavailable
+from scaler.store.database_errors import driver_error, reason
+from scaler.store.postgres_url import PostgresUrl
 from scaler.store.schema import HEAD
+from scaler.telemetry.redaction import os_error_text
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -38,10 +40,17 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 class Database(ABC):
     """Runs work in transactions. Connects, and brings the schema up to date, when first used and after a failure."""
 
-    def __init__(self, name: str, engine: AsyncEngine) -> None:
+    def __init__(self, name: str, engine: AsyncEngine, more_errors: tuple[type[Exception], ...] = ()) -> None:
         self.name = name
         """as people may read it: without user and password"""
         self.engine = engine
+        self._errors: tuple[type[Exception], ...] = (
+            SQLAlchemyError,
+            sqlite3.Error,
+            OSError,
+            StoreUnavailable,
+            *more_errors,
+        )
         self._prepared = False
         self._preparing = asyncio.Lock()
 
@@ -60,12 +69,12 @@ class Database(ABC):
             await self._prepare()
             async with self.engine.begin() as connection:
                 return await work(connection, *args, **kwargs)
-        except (SQLAlchemyError, sqlite3.Error, OSError, StoreUnavailable) as error:
+        except self._errors as error:
             self._prepared = False
-            raise StoreUnavailable(f"{self.name}: {_reason(error)}") from error
+            raise StoreUnavailable(f"{self.name}: {reason(error)}") from error
 
     async def close(self) -> None:
-        with suppress(SQLAlchemyError, sqlite3.Error, OSError):
+        with suppress(*self._errors):
             await self.engine.dispose()
 
     async def _prepare(self) -> None:
@@ -84,33 +93,37 @@ class Database(ABC):
 
 
 class Postgres(Database):
-    """PostgreSQL at a libpq URL, with all that asyncpg understands of one (`?sslmode=`, `?host=/run/postgresql` …)."""
+    """PostgreSQL, also behind a pooler that gives every transaction another connection (PgBouncer's transaction mode).
 
-    def __init__(self, url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    Therefore nothing outlives a transaction: statements have no names and are not cached, locks are held by the
+    transaction, and nothing is SET.
+    """
+
+    def __init__(self, url: PostgresUrl, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        import asyncpg
+
         async def connect() -> Any:
-            import asyncpg
-
             try:
                 return await asyncpg.connect(
-                    url,
-                    timeout=CONNECT_SECONDS,
-                    command_timeout=timeout_seconds,
-                    server_settings={"application_name": "headway"},
+                    url.dsn, timeout=CONNECT_SECONDS, command_timeout=timeout_seconds, statement_cache_size=0
                 )
-            except (ValueError, ArithmeticError) as error:
-                raise StoreUnavailable(f"the URL cannot be used: {error}") from error
+            except (OSError, asyncpg.PostgresError):
+                raise  # SQLAlchemy expects these
+            except Exception as error:  # an option or a file that asyncpg cannot use fails in many ways
+                raise StoreUnavailable(f"no connection can be made: {reason(error)}") from error
 
-        parts = urlsplit(url)
         engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=connect,
+            # not `async_creator`: with it, SQLAlchemy ignores the other arguments
+            connect_args={"async_creator_fn": connect, "prepared_statement_cache_size": 0},
             pool_size=2,
             max_overflow=0,
             pool_timeout=timeout_seconds,
             pool_pre_ping=True,
             hide_parameters=True,
         )
-        super().__init__(f"PostgreSQL at {parts.netloc.rpartition('@')[2]}{parts.path}", engine)
+        # asyncpg raises these where the server's answers make no sense; SQLAlchemy does not know them
+        super().__init__(url.name, engine, (asyncpg.InternalClientError,))
 
     async def lock(self, connection: AsyncConnection) -> None:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": LOCK})
@@ -160,7 +173,9 @@ class Sqlite(Database):
             try:
                 aside = await asyncio.to_thread(set_aside, self.path)
             except OSError as error:
-                raise StoreUnavailable(f"{self.name}: damaged, and cannot be set aside: {error}") from error
+                raise StoreUnavailable(
+                    f"{self.name}: damaged, and cannot be set aside: {os_error_text(error)}"
+                ) from error
             self._set_aside_times += 1
             log.warning("store_set_aside", file=str(self.path), aside=str(aside), error=why)
 
@@ -207,20 +222,6 @@ def _revision(connection: Connection) -> str | None:
     return revision
 
 
-def _driver_error(error: BaseException | None) -> BaseException | None:
-    """What the driver raised, out of SQLAlchemy's wrapping, whose text would show the statement."""
-    while (inner := getattr(error, "orig", None)) is not None:
-        error = inner
-    return error
-
-
 def _is_damage(error: BaseException | None) -> bool:
-    code = getattr(_driver_error(error), "sqlite_errorcode", 0)
+    code = getattr(driver_error(error), "sqlite_errorcode", 0)
     return code & 0xFF in _DAMAGED
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    cause = _driver_error(error)
-    return next(iter(str(cause).splitlines()), "") or type(cause).__name__

@@ -1,12 +1,11 @@
 """The `Store` in SQL: a few statements that SQLite and PostgreSQL share, in short transactions."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from sqlalchemy import Executable, Table, case, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,6 +17,7 @@ from scaler.store import Store, WatchedRecord
 from scaler.store.database import TIMEOUT_SECONDS, Database, Postgres, Sqlite
 from scaler.store.null import NullStore
 from scaler.store.pages import PAGE_BLOCKS, Pages, merged, page_of, paged, unpaged
+from scaler.store.postgres_url import parse_postgres_url
 from scaler.store.schema import long_history, watched
 
 SQLITE_NAME = "headway.db"
@@ -150,27 +150,15 @@ def _database(url: str) -> Database:
     scheme, separator, rest = url.partition("://")
     dialect = scheme.partition("+")[0] if separator else ""
     if dialect in ("postgresql", "postgres"):
-        return Postgres(_checked(f"postgresql://{rest}"))
-    path = unquote(rest.partition("?")[0])
+        return Postgres(parse_postgres_url(f"postgresql://{rest}"))
+    path = unquote(rest)
+    if dialect == "sqlite" and "?" in rest:
+        raise SettingsError("database: a SQLite URL has no options (a ? in the name of the file is %3F)")
     if dialect == "sqlite" and path.startswith("/") and path != "/":
         return Sqlite(Path(path[1:]))
     if dialect == "sqlite":
         raise SettingsError("database: a SQLite URL names a file: sqlite:///relative/path or sqlite:////absolute/path")
     raise SettingsError(f"database: a URL starts with postgresql:// or sqlite:///, this one with {dialect!r}")
-
-
-def _checked(url: str) -> str:
-    """The same URL. One whose password cannot be told from the rest is refused, before a part of it gets into a log."""
-    try:
-        netloc = urlsplit(url).netloc
-    except ValueError as error:
-        raise SettingsError("database: the URL cannot be read: the brackets of an IPv6 address do not match") from error
-    if url.count("@") != ("@" in netloc):
-        raise SettingsError("database: special characters in user, password and options are percent-encoded (@ is %40)")
-    ports = re.findall(r":([^:,\]]*)(?:,|$)", netloc.rpartition("@")[2])
-    if not all(re.fullmatch(r"\d{0,5}", port) for port in ports):
-        raise SettingsError("database: the port in the URL is a number")
-    return url
 
 
 async def _fetch(connection: AsyncConnection, query: Executable) -> Sequence[Any]:

@@ -1,6 +1,9 @@
 """Text with its secrets taken out. Whatever reaches a log, an error or a page passes through here first."""
 
+import os
 import re
+import socket
+import ssl
 import traceback
 
 HIDDEN = "***"
@@ -22,3 +25,25 @@ def redacted(text: str) -> str:
 def frames(error: BaseException) -> str:
     """Where an exception was raised, without its text: a library's text may repeat what it was given."""
     return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
+
+
+def excerpt(text: str, longest: int = 200) -> str:
+    """One line of a foreign text (an error of a library or a server), fit to be quoted in a message of ours.
+
+    Redacted, without line breaks and control characters, and cut to `longest` characters.
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in redacted(text)).split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def os_error_text(error: OSError) -> str:
+    """What the system says of a failed connection or file, without addresses and names that a library put there."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {excerpt(error.verify_message)}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {(error.reason or 'unknown reason').lower().replace('_', ' ')}"
+    if isinstance(error, socket.gaierror):
+        return "the name of the host cannot be resolved"
+    if error.errno:
+        return os.strerror(error.errno)
+    return excerpt(str(error)) or type(error).__name__

@@ -1,16 +1,23 @@
 """The same checks over every store that remembers, and over the one that does not what applies to it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from scaler.errors import StoreUnavailable
 from scaler.series import Blocks
 from scaler.store import Store, WatchedRecord
 from scaler.store.null import NullStore
 from scaler.store.sql_store import open_store
+from tests.servers.pgbouncer import PgBouncer, pgbouncer
 from tests.servers.postgres import PostgresServer, postgres_server
 
 BLOCK = 900
@@ -20,22 +27,81 @@ NOW = 1_700_006_400.0
 Opener = Callable[[], Store]
 
 
+@dataclass(frozen=True)
+class Place:
+    """An empty database, and how it is lost and comes back with what it holds."""
+
+    url: str
+    lose: Callable[[], None]
+    restore: Callable[[], None]
+
+
+def sqlite_file(request: pytest.FixtureRequest) -> Place:
+    """Lost while another program keeps the file locked."""
+    file: Path = request.getfixturevalue("tmp_path") / "kept" / "headway.db"
+    locks: list[sqlite3.Connection] = []
+
+    def lock() -> None:
+        locks.append(sqlite3.connect(file, isolation_level=None))
+        locks[-1].execute("BEGIN IMMEDIATE")
+
+    return Place(f"sqlite:///{file}", lock, lambda: locks.pop().close())
+
+
+def postgres_database(request: pytest.FixtureRequest) -> Place:
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return Place(server.fresh_database(), server.stop, server.start)
+
+
+def behind_pgbouncer(mode: str, request: pytest.FixtureRequest) -> Place:
+    pooler: PgBouncer = request.getfixturevalue(f"{mode}_pooler")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return Place(pooler.url(server.fresh_database()), pooler.stop, pooler.start)
+
+
+PLACES = {
+    "sqlite": sqlite_file,
+    "postgresql": postgres_database,
+    "pgbouncer-transaction": partial(behind_pgbouncer, "transaction"),
+    "pgbouncer-session": partial(behind_pgbouncer, "session"),
+}
+"""a new implementation is one line here: where it keeps its data"""
+_NEEDS_SERVER = [name for name in PLACES if name != "sqlite"]
+
+
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[PostgresServer]:
     with postgres_server() as server:
         yield server
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
-async def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opener]:
+@pytest.fixture(scope="module")
+def transaction_pooler(postgres: PostgresServer) -> Iterator[PgBouncer]:
+    """With one connection to the server for each database, so that all replicas share it."""
+    with pgbouncer(postgres, "transaction", ["default_pool_size = 1"]) as pooler:
+        yield pooler
+
+
+@pytest.fixture(scope="module")
+def session_pooler(postgres: PostgresServer) -> Iterator[PgBouncer]:
+    with pgbouncer(postgres, "session") as pooler:
+        yield pooler
+
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=[pytest.mark.server] if name in _NEEDS_SERVER else []) for name in PLACES]
+)
+def place(request: pytest.FixtureRequest) -> Place:
+    return PLACES[request.param](request)
+
+
+@pytest.fixture
+async def reopen(place: Place) -> AsyncIterator[Opener]:
     """Opens a store on the same, at first empty, database each time it is called."""
-    url = f"sqlite:///{tmp_path}/kept/headway.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").fresh_database()
     opened: list[Store] = []
 
     def open_again() -> Store:
-        opened.append(open_store(url, None))
+        opened.append(open_store(place.url, None))
         return opened[-1]
 
     yield open_again
@@ -189,6 +255,86 @@ async def test_replicas_that_watch_at_once_do_not_block_each_other(reopen: Opene
     for _ in range(3):
         await asyncio.gather(one.watch(records), two.watch(records[::-1]))
     assert sorted(await one.watched(0.0), key=lambda r: r.key) == records
+
+
+_REPLICA = """
+import asyncio, sys
+import numpy as np
+from scaler.series import Blocks
+from scaler.store import WatchedRecord
+from scaler.store.sql_store import open_store
+
+async def live(url, name):
+    store = open_store(url, None)
+    ones = np.ones(1, np.float32)
+    for turn in range(5):
+        known = [record.name for record in await store.watched(0.0)]
+        await store.watch([WatchedRecord(f"shop/{name}/0f", "shop", name, {"query": "sum(x)"}, 100.0 + turn)])
+        await store.save_blocks({f"shop/{name}/0f": Blocks(np.array([900.0 * turn]), ones, ones)}, 900, 0.0)
+    await store.load_blocks([f"shop/{name}/0f"], 900, 0.0)
+    await store.close()
+    print(",".join(known))
+
+asyncio.run(live(*sys.argv[1:]))
+"""
+
+
+async def in_a_process(place: Place, name: str) -> set[str]:
+    """The names that another process finds after it has written its own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _REPLICA, place.url, name),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    return set(output.decode().strip().split(","))
+
+
+async def test_processes_at_the_same_time_and_after_each_other(place: Place, reopen: Opener) -> None:
+    """Two replicas that run side by side, and one that starts later, share what is stored."""
+    await asyncio.gather(in_a_process(place, "one"), in_a_process(place, "two"))
+    assert await in_a_process(place, "three") == {"one", "two", "three"}
+    store = reopen()
+    assert {r.name: r.last_called for r in await store.watched(0.0)} == dict.fromkeys(("one", "two", "three"), 104.0)
+    loaded = await store.load_blocks([f"shop/{name}/0f" for name in ("one", "two", "three")], BLOCK, 0.0)
+    assert {tuple(found.starts.tolist()) for found in loaded.values()} == {(0.0, 900.0, 1800.0, 2700.0, 3600.0)}
+
+
+OPERATIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
+    "watched": lambda store: store.watched(0.0),
+    "watch": lambda store: store.watch([record("other")]),
+    "forget": lambda store: store.forget(["shop/other/0f"]),
+    "save_blocks": lambda store: store.save_blocks({"b": blocks(NOW, 2)}, BLOCK, 0.0),
+    "load_blocks": lambda store: store.load_blocks(["a"], BLOCK, 0.0),
+}
+
+
+async def test_a_lost_database_is_reported_and_used_again(place: Place, reopen: Opener) -> None:
+    """While the database is lost, each operation raises StoreUnavailable; afterwards each works, on the same data."""
+    store = reopen()
+    await store.watch([record("app")])
+    await store.save_blocks({"a": blocks(NOW, 1)}, BLOCK, 0.0)
+    place.lose()
+    try:
+        for operation in OPERATIONS.values():
+            with pytest.raises(StoreUnavailable):
+                await operation(store)
+    finally:
+        place.restore()
+    for operation in OPERATIONS.values():
+        await soon(partial(operation, store))
+    assert "app" in {r.name for r in await store.watched(0.0)}
+    assert as_rows((await store.load_blocks(["a"], BLOCK, 0.0))["a"]) == [(NOW, 1, 2)]
+
+
+async def soon(done: Callable[[], Awaitable[object]]) -> None:
+    """Return when it succeeds: a pooler refuses for a moment after its server or itself was started."""
+    async with asyncio.timeout(15):
+        while True:
+            with suppress(StoreUnavailable):
+                await done()
+                return
 
 
 async def test_the_null_store_takes_everything_and_keeps_nothing() -> None:

@@ -29,7 +29,7 @@ class PostgresServer:
     """A server on a unix socket only, that can be stopped, started again with its data, paused and resumed."""
 
     def __init__(self, binaries: Path, folder: Path, privileges: Sequence[str]) -> None:
-        self._folder, self._data, self._log = folder, folder / "data", folder / "postgres.log"
+        self.folder, self._data, self._log = folder, folder / "data", folder / "postgres.log"
         self._privileges = privileges
         self._stack = ExitStack()
         self._numbers = itertools.count()
@@ -39,7 +39,7 @@ class PostgresServer:
         subprocess.run(["setpriv", *privileges, *map(str, initdb)], check=True, capture_output=True, cwd=folder)
 
     def url(self, database: str = "postgres") -> str:
-        return f"postgresql://headway@/{database}?host={self._folder}"
+        return f"postgresql://headway@/{database}?host={self.folder}"
 
     def fresh_database(self) -> str:
         """The URL of a new, empty database on the running server."""
@@ -60,9 +60,9 @@ class PostgresServer:
 
     def start(self) -> None:
         """Return when it accepts connections."""
-        options = ["-D", self._data, "-h", "", "-k", self._folder, "-c", "fsync=off"]
+        options = ["-D", self._data, "-h", "", "-k", self.folder, "-c", "fsync=off"]
         command = [self._binaries / "postgres", *options]
-        life = running(command, self._log, cwd=self._folder, privileges=self._privileges)
+        life = running(command, self._log, cwd=self.folder, privileges=self._privileges)
         self.process = self._stack.enter_context(life)
         wait_until(self._accepts, self.process, self._log)
 
@@ -93,7 +93,7 @@ class PostgresServer:
         startup = b"\x00\x03\x00\x00user\x00headway\x00database\x00postgres\x00\x00"
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(1)
-            connection.connect(str(self._folder / ".s.PGSQL.5432"))
+            connection.connect(str(self.folder / ".s.PGSQL.5432"))
             connection.sendall((len(startup) + 4).to_bytes(4, "big") + startup)
             return connection.recv(1) == b"R"
 

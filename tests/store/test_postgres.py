@@ -11,6 +11,7 @@ import pytest
 from scaler.errors import StoreUnavailable
 from scaler.store import WatchedRecord
 from scaler.store.database import Postgres
+from scaler.store.postgres_url import parse_postgres_url
 from scaler.store.sql_store import SqlStore
 from tests.servers.postgres import PostgresServer, postgres_server
 
@@ -35,7 +36,7 @@ def server(started: PostgresServer) -> Iterator[PostgresServer]:
 
 @asynccontextmanager
 async def store_at(url: str, timeout_seconds: float = 5.0) -> AsyncIterator[SqlStore]:
-    store = SqlStore(Postgres(url, timeout_seconds), timeout_seconds)
+    store = SqlStore(Postgres(parse_postgres_url(url), timeout_seconds), timeout_seconds)
     try:
         yield store
     finally:
@@ -112,12 +113,87 @@ async def test_a_database_that_does_not_exist_is_unavailable(server: PostgresSer
     assert "s3cret" not in f"{caught.value}"
 
 
-@pytest.mark.parametrize("option", ["sslmode=blue", "nothing", "sslmode=verify-full&sslrootcert=/not/there.pem"])
-async def test_an_option_that_cannot_be_used_is_told(option: str) -> None:
-    """What is wrong with an option of the URL reaches the operator."""
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ("sslmode=verify-full&sslrootcert=/not/there.pem", "No such file or directory"),
+        ("sslmode=require&sslcert=/dev/null", "TLS failed"),
+        ("sslmode=verify-ca", "root certificate file .* does not exist"),
+    ],
+)
+async def test_a_file_that_cannot_be_used_is_reported(option: str, reason: str) -> None:
+    """A missing or unusable certificate of the URL's options is named before any connection is made."""
     async with store_at(f"postgresql://127.0.0.1:1/headway?{option}") as store:
-        with pytest.raises(StoreUnavailable, match=r"sslmode|bad query field|No such file"):
+        with pytest.raises(StoreUnavailable, match=f"PostgreSQL at 127.0.0.1:1/headway: .*{reason}"):
             await store.watched(0.0)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql://127.0.0.1:1/headway", "Connection refused"),
+        ("postgresql://nowhere.invalid/headway", "the name of the host cannot be resolved"),
+        (f"postgresql://{'x' * 300}/headway", "no connection can be made"),
+    ],
+)
+async def test_an_unreachable_server_is_reported_in_plain_words(url: str, reason: str) -> None:
+    """The system's reason, without the text of the library that met it."""
+    async with store_at(url) as store:
+        with pytest.raises(StoreUnavailable, match=f": {reason}"):
+            await store.watched(0.0)
+
+
+async def test_a_server_without_the_wanted_role_is_reported(server: PostgresServer) -> None:
+    """A server that can only be read is refused by an option of the URL, and reported as every other failure."""
+    url = server.fresh_database()
+    admin = await asyncpg.connect(url)
+    await admin.execute("ALTER ROLE headway SET default_transaction_read_only = on")
+    try:
+        async with store_at(f"{url}&target_session_attrs=read-write") as store:
+            with pytest.raises(StoreUnavailable, match="None of the hosts match"):
+                await store.watched(0.0)
+    finally:
+        await admin.execute("SET default_transaction_read_only = off")
+        await admin.execute("ALTER ROLE headway RESET default_transaction_read_only")
+        await admin.close()
+
+
+async def test_options_reach_the_server(server: PostgresServer) -> None:
+    """`application_name` and `search_path` of the URL hold for the session; the name is headway by default."""
+    url = server.fresh_database()
+    admin = await asyncpg.connect(url)
+    await admin.execute("CREATE SCHEMA apart")
+    async with store_at(f"{url}&search_path=apart&application_name=other") as store, store_at(url) as plain:
+        await works(store)
+        assert await plain.watched(0.0) == []
+        names = {row["application_name"] for row in await admin.fetch("SELECT application_name FROM pg_stat_activity")}
+    assert {"other", "headway"} <= names
+    assert await admin.fetchval("SELECT count(*) FROM apart.watched") == 1
+    await admin.close()
+
+
+async def test_foreign_text_is_cut_and_has_no_secret(server: PostgresServer) -> None:
+    """What the server says is quoted in one line of bounded length, without what looks like a password."""
+    url = server.fresh_database()
+    async with store_at(url) as store:
+        await works(store)
+        admin = await asyncpg.connect(url)
+        await admin.execute(
+            """
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN
+              RAISE EXCEPTION E'no: password=s3cret at postgresql://u:s3cret@h/d \u0007 %', repeat('x', 999);
+            END $$;
+            CREATE TRIGGER refuse BEFORE INSERT ON watched EXECUTE FUNCTION refuse()
+            """
+        )
+        await admin.close()
+        with pytest.raises(StoreUnavailable, match="no: password=") as caught:
+            await store.watch([APP])
+    text = str(caught.value)
+    assert "s3cret" not in text
+    assert text.isprintable()
+    assert len(text) < 300
 
 
 async def test_a_user_who_may_not_make_tables_is_told(server: PostgresServer) -> None:

@@ -36,9 +36,10 @@ def test_migrations_lead_to_the_schema(tmp_path: Path) -> None:
 async def test_migrations_lead_to_the_schema_on_postgresql() -> None:
     """The same on PostgreSQL, where types and comments are compared as well."""
     from scaler.store.database import Postgres
+    from scaler.store.postgres_url import parse_postgres_url
 
     with postgres_server() as server:
-        database = Postgres(server.fresh_database())
+        database = Postgres(parse_postgres_url(server.fresh_database()))
 
         async def differences(connection) -> list[object]:
             return await connection.run_sync(

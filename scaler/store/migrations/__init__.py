@@ -8,6 +8,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
 from scaler.errors import StoreUnavailable
+from scaler.telemetry.redaction import excerpt
 
 
 def upgrade(connection: Connection) -> None:
@@ -18,4 +19,6 @@ def upgrade(connection: Connection) -> None:
     try:
         command.upgrade(config, "head")
     except CommandError as error:
-        raise StoreUnavailable(f"the database has a schema that this version does not know: {error}") from error
+        raise StoreUnavailable(
+            f"the database has a schema that this version does not know: {excerpt(str(error))}"
+        ) from error

@@ -1,0 +1,37 @@
+"""Why a database did not do what was asked, in words that may be shown: cut, and without secrets."""
+
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from scaler.errors import StoreUnavailable
+from scaler.telemetry.redaction import excerpt, os_error_text
+
+_HINTS = {
+    "transaction blocks not allowed": "the pooler is in statement mode, which has no transactions: "
+    "use transaction or session mode",
+    "unsupported startup parameter": "the pooler does not let this option of the URL through: leave it out, "
+    "or add it to the pooler's ignore_startup_parameters",
+    "prepared statement": "something between Headway and PostgreSQL mixes up connections within a transaction: "
+    "use a pooler in transaction or session mode",
+}
+"""by a part of the server's text: what to do"""
+
+
+def driver_error(error: BaseException | None) -> BaseException | None:
+    """What the driver raised, out of SQLAlchemy's wrapping, whose text would show the statement."""
+    while (inner := getattr(error, "orig", None)) is not None:
+        error = inner
+    return error
+
+
+def reason(error: BaseException) -> str:
+    """The error in a few words of ours, followed by the first line of the server's text where there is one."""
+    cause = driver_error(error)
+    if isinstance(cause, StoreUnavailable):
+        return str(cause)
+    if isinstance(cause, TimeoutError | PoolTimeout):
+        return "no answer in time"
+    if isinstance(cause, OSError):
+        return os_error_text(cause)
+    text = next(iter(str(cause).splitlines()), "") or type(cause).__name__
+    hint = next((hint for part, hint in _HINTS.items() if part in text), "")
+    return f"{excerpt(text)} ({hint})" if hint else excerpt(text)
