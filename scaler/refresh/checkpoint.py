@@ -52,6 +52,7 @@ class Remember:
         except StoreUnavailable as error:
             self._note_up(False, str(error))
             return 0
+        self._note_up(True)
         return sum(self._restore_one(record) for record in records)
 
     async def run(self) -> None:

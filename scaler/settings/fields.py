@@ -184,7 +184,10 @@ class Settings(BaseSettings):
         None,
         "URL",
         "Watched triggers and the long history, as postgresql://user@host/headway. Otherwise a SQLite file in "
-        "`data-dir`.",
+        "`data-dir`. PgBouncer and poolers like it work in transaction and in session mode, without further options; "
+        "statement mode has no transactions and does not work. The URL may have libpq's options for hosts and TLS, "
+        "`application_name`, `search_path` and `options` (a pooler may refuse the last two); any other is an error at "
+        "the start.",
     )
     data_dir: Path = _setting(
         Path("headway-data"),

@@ -41,7 +41,8 @@ def os_error_text(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {excerpt(error.verify_message)}"
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {(error.reason or 'unknown reason').lower().replace('_', ' ')}"
+        reason = getattr(error, "reason", None) or "unknown reason"
+        return f"TLS failed: {reason.lower().replace('_', ' ')}"
     if isinstance(error, socket.gaierror):
         return "the name of the host cannot be resolved"
     if error.errno:

@@ -14,18 +14,22 @@ from scaler.trigger import TriggerRules
 from tests.refresh.test_refresh import GRID, METADATA, START, Chosen, replica, rising, steady
 
 
-def remembering(store: Store, registry: Registry, refresh: Refresh, clock: ManualClock) -> Remember:
-    return Remember(registry, refresh.tracking, store, clock, Telemetry(), silence_seconds=3600)
+def remembering(
+    store: Store, registry: Registry, refresh: Refresh, clock: ManualClock, telemetry: Telemetry | None = None
+) -> Remember:
+    return Remember(registry, refresh.tracking, store, clock, telemetry or Telemetry(), silence_seconds=3600)
 
 
-def idle_replica(store: Store, clock: ManualClock, rules: TriggerRules) -> tuple[Registry, Remember]:
+def idle_replica(
+    store: Store, clock: ManualClock, rules: TriggerRules, telemetry: Telemetry | None = None
+) -> tuple[Registry, Remember]:
     """A replica that has just started: nothing runs yet."""
     registry = Registry(rules, 15.0)
     chosen = Chosen(ScriptedForecaster(rising, GRID))
     refresh = Refresh(
         registry, FixedSource(steady), chosen, MemoryCache(), store, clock, Telemetry(), RefreshSettings()
     )
-    return registry, remembering(store, registry, refresh, clock)
+    return registry, remembering(store, registry, refresh, clock, telemetry)
 
 
 RULES = TriggerRules(default_server="http://p:9090")
@@ -44,6 +48,16 @@ async def test_watched_triggers_return(tmp_path: Path) -> None:
     (registration,) = restarted
     assert registration.trigger.name == "web"
     assert registration.last_called == START
+    await store.close()
+
+
+async def test_a_store_that_was_read_is_up(tmp_path: Path) -> None:
+    """The gauge is set as soon as the store has answered, not at the first write."""
+    store = open_store(None, tmp_path)
+    telemetry = Telemetry()
+    _, remember = idle_replica(store, ManualClock(START), RULES, telemetry)
+    assert await remember.restore() == 0
+    assert telemetry.registry.get_sample_value("headway_store_up") == 1
     await store.close()
 
 

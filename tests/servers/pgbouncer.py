@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -11,12 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
-
 from tests.servers.postgres import PostgresServer
 from tests.servers.process import free_port, running, wait_until
-
-HOW_TO_INSTALL = "needs pgbouncer: apt-get install -y --no-install-recommends pgbouncer"
+from tests.servers.programs import program
 
 
 class PgBouncer:
@@ -65,13 +61,11 @@ class PgBouncer:
 
 @contextmanager
 def pgbouncer(server: PostgresServer, mode: str, options: Sequence[str] = ()) -> Iterator[PgBouncer]:
-    """A started pooler in `mode` (transaction, session or statement); skips the test where it is not installed.
+    """A started pooler in `mode` (transaction, session or statement), with further lines of its configuration.
 
-    `options` are lines of its configuration.
+    Skips the test, saying how to get the program, where there is none.
     """
-    binary = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-    if binary is None:
-        pytest.skip(HOW_TO_INSTALL)
+    binary = program("pgbouncer")
     with tempfile.TemporaryDirectory(prefix="headway-pgbouncer-", ignore_cleanup_errors=True) as folder:
         pooler = PgBouncer(binary, Path(folder), server, mode, options)
         pooler.start()

@@ -1,8 +1,12 @@
 """Text with its secrets taken out."""
 
+import errno
+import socket
+import ssl
+
 import pytest
 
-from scaler.telemetry.redaction import redacted
+from scaler.telemetry.redaction import excerpt, os_error_text, redacted
 
 
 @pytest.mark.parametrize(
@@ -20,3 +24,33 @@ from scaler.telemetry.redaction import redacted
 def test_secrets_are_hidden_and_the_rest_stays(text, shown):
     """Credentials in URLs and after telling names are replaced; nothing else changes."""
     assert redacted(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("two\nlines\tand \x1b[31mcolour", "two lines and [31mcolour"),
+        ("x" * 300, "x" * 199 + "…"),
+        ("connecting to redis://:geheim@host failed", "connecting to redis://***@host failed"),
+        ("", ""),
+    ],
+)
+def test_foreign_text_becomes_one_short_line(text: str, shown: str) -> None:
+    """A text of a library is quoted without line breaks, control characters and secrets, and cut."""
+    assert excerpt(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('10.0.0.1', 5432)"), "Connection refused"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "/secret/path"), "No such file or directory"),
+        (socket.gaierror(-2, "Name or service not known"), "the name of the host cannot be resolved"),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"), "TLS failed: "),
+        (OSError("Multiple exceptions: one, two"), "Multiple exceptions: one, two"),
+        (OSError(), "OSError"),
+    ],
+)
+def test_an_error_of_the_system_has_no_names_of_a_library(error: OSError, shown: str) -> None:
+    """The system's own words, or ours; no addresses and no lines of C."""
+    assert os_error_text(error).startswith(shown)
