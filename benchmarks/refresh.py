@@ -104,7 +104,7 @@ class Loaded:
         self._count = count
 
     def _welcome(self, registration: Registration) -> None:
-        self.refresh.welcome(registration)
+        self.refresh.add(registration)
 
     async def fill(self) -> None:
         """Register every trigger and wait until its past has been read."""
@@ -122,7 +122,7 @@ class Loaded:
     async def tick(self) -> dict[str, float]:
         """Seconds of one refresh, total and per step."""
         before = self._seconds()
-        await self.refresh.once(time.time() // 15 * 15)
+        await self.refresh.tick(time.time() // 15 * 15)
         return {step: seconds - before[step] for step, seconds in self._seconds().items()}
 
     def _seconds(self) -> dict[str, float]:

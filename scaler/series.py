@@ -103,6 +103,10 @@ class Forecast:
         return self.start + self.step_seconds * len(self.quantiles_HQ)
 
 
+RECENT_SECONDS = 900
+"""how far back `Observation.recent_peak` looks"""
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """The newest demand a source returned, and what the planner must know of the demand before it."""
@@ -110,7 +114,7 @@ class Observation:
     at: float
     value: float
     recent_peak: float
-    """largest demand observed in the last 15 minutes, this one included"""
+    """largest demand observed in the last `RECENT_SECONDS`, this one included"""
     history_peak: float
     """largest demand in all history kept for the trigger, this one included"""
 

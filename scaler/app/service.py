@@ -106,7 +106,7 @@ class Service:
         )
         self.telemetry.follow("bundle_info", lambda: {(f.model,): 1.0 for f in catalog.forecasters.values()})
         for registration in self._early:
-            self._refresh.welcome(registration)
+            self._refresh.add(registration)
         self._remember = Remember(
             self.registry,
             self._refresh.tracking,
@@ -190,7 +190,7 @@ class Service:
 
     def _welcome(self, registration: Registration) -> None:
         if self._refresh is not None:
-            self._refresh.welcome(registration)
+            self._refresh.add(registration)
             return
         self._early.append(registration)
         if self._cache is not None:

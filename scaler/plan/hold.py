@@ -2,9 +2,7 @@
 
 from scaler.plan.demand import largest_quantile
 from scaler.plan.fallback import Situation
-
-RECENT_SECONDS = 900
-"""the time that `Observation.recent_peak` looks back over, and so for how long it says what capacity there was"""
+from scaler.series import RECENT_SECONDS
 
 
 def hold(situation: Situation, value: float) -> tuple[float, str] | None:

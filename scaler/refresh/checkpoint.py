@@ -1,11 +1,11 @@
 """What survives a restart: who is watched, and the long history, written to the store in the background."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Mapping
 
 import structlog
 
+from scaler.chunks import chunks
 from scaler.clock import Clock
 from scaler.errors import StoreUnavailable, TriggerInvalid
 from scaler.refresh.tracked import Phase, Tracked, Tracking
@@ -15,7 +15,6 @@ from scaler.store import Store, WatchedRecord
 from scaler.telemetry.metrics import Telemetry
 
 log = structlog.get_logger()
-_T = TypeVar("_T")
 
 EVERY_SECONDS = 30.0
 TOUCH_SECONDS = 600.0
@@ -80,14 +79,14 @@ class Remember:
     async def _write_watched(self) -> None:
         asked = (w for w in self._registry if not w.listed)  # what the settings list returns with them, or not at all
         due = [w for w in asked if w.last_called - self._written.get(w.trigger.key, 0.0) > TOUCH_SECONDS]
-        for chunk in _chunked(due):
+        for chunk in chunks(due, CHUNK):
             if not await self._done(self._store.watch([_record(w) for w in chunk])):
                 return
             self._written.update({w.trigger.key: w.last_called for w in chunk})
 
     async def _write_blocks(self) -> None:
         for block_seconds, due in self._due_by_block().items():
-            for chunk in _chunked(due):
+            for chunk in chunks(due, CHUNK):
                 blocks = {t.key: self._unsaved(t) for t in chunk}
                 keep_since = self._clock.now() - chunk[0].forecaster.grid.coarse_span_seconds
                 if not await self._done(self._store.save_blocks(blocks, block_seconds, keep_since)):
@@ -147,7 +146,3 @@ class Remember:
 def _record(registration: Registration) -> WatchedRecord:
     trigger = registration.trigger
     return WatchedRecord(trigger.key, trigger.namespace, trigger.name, registration.metadata, registration.last_called)
-
-
-def _chunked(items: Sequence[_T]) -> list[Sequence[_T]]:
-    return [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]

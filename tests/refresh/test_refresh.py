@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 from scaler.errors import CacheUnavailable, DependencyError, SourceUnavailable
 from scaler.forecast.cache import Memory, MemoryCache
 from scaler.plan import Rung
-from scaler.refresh.loop import Refresh, RefreshSettings, utc_offset_seconds
+from scaler.refresh.forecasting import utc_offset_seconds
+from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.registry import Registration, Registry
 from scaler.series import Forecast, Grid
 from scaler.store.null import NullStore
@@ -43,6 +44,7 @@ class World:
     source: FixedSource
     registry: Registry
     refresh: Refresh
+    telemetry: Telemetry
 
     def call(self, name: str = "web", **metadata: str) -> Registration:
         return self.registry.register("shop", name, {**METADATA, **metadata}, self.clock.now())
@@ -67,11 +69,11 @@ async def replica(
     **settings: float,
 ) -> AsyncIterator[World]:
     clock = clock or ManualClock(START)
-    source = FixedSource(demand)
-    welcome: list[Callable[[Registration], None]] = []
+    source, telemetry = FixedSource(demand), Telemetry()
+    on_new: list[Callable[[Registration], None]] = []
 
     def greet(registration: Registration) -> None:
-        welcome[0](registration)
+        on_new[0](registration)
 
     registry = Registry(TriggerRules("http://p:9090", allowed_servers=("*",)), 15.0, on_new=greet)
     refresh = Refresh(
@@ -81,10 +83,10 @@ async def replica(
         cache or MemoryCache(),
         NullStore(),
         clock,
-        Telemetry(),
+        telemetry,
         RefreshSettings(**settings),
     )
-    welcome.append(refresh.welcome)
+    on_new.append(refresh.add)
     loops = (
         refresh.run,
         refresh.run_new_registrations,
@@ -94,7 +96,7 @@ async def replica(
     )
     tasks = [asyncio.create_task(loop()) for loop in loops]
     try:
-        yield World(clock, source, registry, refresh)
+        yield World(clock, source, registry, refresh, telemetry)
     finally:
         for task in tasks:
             task.cancel()

@@ -13,8 +13,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from scaler.plan.hold import RECENT_SECONDS
 from scaler.plan.hpa import SYNC_SECONDS, Hpa
+from scaler.series import RECENT_SECONDS
 from training.replay.simulation.demand import Demand, Moments, Observing
 from training.replay.simulation.start_up import Constant, StartUp
 

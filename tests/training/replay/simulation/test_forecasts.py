@@ -151,7 +151,7 @@ async def refreshed(grid: Grid, gap: bool = False) -> Replica:
         await clock.set(at)
         registration = registry.register("shop", "web", METADATA, at)
         replica = replica or Replica(demand, forecaster, registration.trigger)
-        await refresh.once(at)
+        await refresh.tick(at)
         await filled(refresh, registration)
         replica.ticks.append(at)
         replica.observations.append(registration.current.outlook.observation)

@@ -1,0 +1,107 @@
+"""Forecasts for tracked triggers, in chunks, in a worker thread."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import structlog
+
+from scaler.chunks import chunks
+from scaler.refresh.tracked import Tracked
+from scaler.refresh.urgency import LEAST, Candidate
+from scaler.series import Forecast
+from scaler.telemetry.metrics import Telemetry
+from scaler.trigger import Mode
+
+log = structlog.get_logger()
+
+RISING = 1.05
+"""a plan that asks for more than this many times the observation expects growth"""
+
+
+class ForecastRunner:
+    """Runs the forecasters, one chunk at a time over all servers, and measures how long a forecast takes."""
+
+    def __init__(self, telemetry: Telemetry, chunk: int) -> None:
+        self.seconds_per_forecast = 0.0
+        """in the worker thread; 0 until it has been measured"""
+        self._telemetry = telemetry
+        self._chunk = chunk
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forecast")
+        self._turn = asyncio.Lock()
+        self._seconds, self._forecasts = 0.0, 0
+
+    async def forecast(self, tracked: Iterable[Tracked], at: float) -> AsyncIterator[Sequence[Tracked]]:
+        """Forecast in chunks, each with its newest history; yields each chunk once it is done, also where it failed."""
+        for group in _by_forecaster(tracked):
+            for chunk in chunks(group, self._chunk):
+                async with self._turn:
+                    await self._forecast_chunk(chunk, at)
+                yield chunk
+
+    def close(self) -> None:
+        """Stop the worker; what has begun ends on its own."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _forecast_chunk(self, chunk: Sequence[Tracked], at: float) -> None:
+        offsets = {zone: utc_offset_seconds(zone, at) for zone in {t.trigger.timezone for t in chunk}}
+        offsets_N = np.array([offsets[t.trigger.timezone] for t in chunk], dtype=np.int64)
+        table, forecaster = chunk[0].table, chunk[0].forecaster
+
+        def compute() -> tuple[list[Forecast | None], float]:
+            started = time.perf_counter()
+            made = forecaster.forecast(table.batch([t.key for t in chunk], offsets_N))
+            return made, time.perf_counter() - started
+
+        try:
+            made, seconds = await asyncio.get_running_loop().run_in_executor(self._pool, compute)
+        except Exception:
+            log.exception("forecast_failed", model=forecaster.model)
+            self._telemetry.count("forecast_failed", model=forecaster.model)
+            return
+        self._measure(seconds, len(chunk))
+        for tracked, forecast in zip(chunk, made, strict=True):
+            if forecast is not None:
+                tracked.forecast = forecast
+
+    def _measure(self, seconds: float, forecasts: int) -> None:
+        self._seconds += seconds
+        self._forecasts += forecasts
+        if self._forecasts >= LEAST:
+            self.seconds_per_forecast = self._seconds / self._forecasts
+            self._seconds, self._forecasts = 0.0, 0
+
+
+def candidates(tracked: Iterable[Tracked]) -> list[Candidate]:
+    """The triggers that a tick should forecast: those with history, unless they want no forecast."""
+    return [
+        Candidate(t.key, _expects_growth(t), t.forecast.start if t.forecast else 0.0)
+        for t in tracked
+        if t.done and t.trigger.mode is not Mode.REACTIVE
+    ]
+
+
+def utc_offset_seconds(timezone: str, at: float) -> int:
+    """How far the clock of an IANA zone is ahead of UTC at the moment `at`."""
+    if timezone == "UTC":
+        return 0
+    offset = datetime.fromtimestamp(at, UTC).astimezone(ZoneInfo(timezone)).utcoffset()
+    return int(offset.total_seconds()) if offset is not None else 0
+
+
+def _expects_growth(tracked: Tracked) -> bool:
+    current = tracked.registration.current
+    if current is None or current.plan.need is None or current.plan.observed is None:
+        return True
+    return current.plan.need > RISING * current.plan.observed
+
+
+def _by_forecaster(tracked: Iterable[Tracked]) -> list[list[Tracked]]:
+    groups: dict[int, list[Tracked]] = {}
+    for one in tracked:
+        groups.setdefault(id(one.forecaster), []).append(one)
+    return list(groups.values())

@@ -1,0 +1,99 @@
+"""The newest demand of each trigger, from its source into the history tables."""
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+import structlog
+
+from scaler.chunks import chunks
+from scaler.errors import DependencyError
+from scaler.history import MetricSource
+from scaler.refresh.backfill import Backfill
+from scaler.refresh.tracked import Tracked
+from scaler.registry import Registry
+from scaler.telemetry.metrics import Telemetry
+
+log = structlog.get_logger()
+
+HOLE_INTERVALS = 2.5
+"""after so many refreshes without an answer, what was missed is fetched"""
+
+AT_A_TIME = 256
+"""observations recorded before the event loop may answer somebody"""
+
+
+class Observer:
+    """Reads the newest demand of triggers, and records it or why it is missing."""
+
+    def __init__(
+        self,
+        source: MetricSource,
+        registry: Registry,
+        backfill: Backfill,
+        telemetry: Telemetry,
+        interval_seconds: float,
+    ) -> None:
+        self._source = source
+        self._registry = registry
+        self._backfill = backfill
+        self._telemetry = telemetry
+        self._hole_seconds = HOLE_INTERVALS * interval_seconds
+
+    async def observe(self, tracked: Sequence[Tracked], at: float) -> None:
+        """Record the demand of each trigger at the moment `at`; a trigger that fails keeps the source's error."""
+        with self._telemetry.step("observe"):
+            results = await self._source.observe([t.trigger for t in tracked], at)
+        errors_before = {t.key: t.error for t in tracked}
+        pairs = list(zip(tracked, results, strict=True))
+        for chunk in chunks(pairs, AT_A_TIME):
+            self._record(chunk, at)
+            await asyncio.sleep(0)
+        _log_changes([(t, errors_before[t.key], result) for t, result in pairs])
+
+    def _record(self, results: Sequence[tuple[Tracked, float | DependencyError]], at: float) -> None:
+        observed = []
+        for tracked, result in results:
+            if tracked.key not in tracked.table:
+                continue  # dropped while the source was asked
+            if isinstance(result, DependencyError):
+                self._record_error(tracked, result)
+            else:
+                observed.append((tracked, result))
+                self._record_success(tracked, at)
+        for table in {id(t.table): t.table for t, _ in observed}.values():
+            rows = [(t.key, value) for t, value in observed if t.table is table]
+            table.put([key for key, _ in rows], np.array([value for _, value in rows], dtype=np.float32), at)
+
+    def _record_success(self, tracked: Tracked, at: float) -> None:
+        if tracked.heard_at and at - tracked.heard_at > self._hole_seconds:
+            self._backfill.hole(tracked, tracked.heard_at)
+        tracked.heard_at = at
+        tracked.error = ""
+
+    def _record_error(self, tracked: Tracked, error: DependencyError) -> None:
+        tracked.error = str(error)
+        self._telemetry.count("source_error", kind=type(error).__name__)
+        if tracked.observation is None and tracked.forecast is None:
+            self._registry.fail(tracked.key, error)
+
+
+def _log_changes(observed: Sequence[tuple[Tracked, str, float | DependencyError]]) -> None:
+    """One line per kind of new error, however many triggers have it, and one for those that recovered."""
+    failing: dict[str, list[Tracked]] = {}
+    for tracked, before, result in observed:
+        if isinstance(result, DependencyError) and tracked.error != before:
+            failing.setdefault(type(result).__name__, []).append(tracked)
+    for kind, members in failing.items():
+        first = members[0]
+        log.warning(
+            "observation_failed",
+            kind=kind,
+            triggers=len(members),
+            namespace=first.trigger.namespace,
+            name=first.trigger.name,
+            error=first.error,
+        )
+    recovered = sum(bool(before) and not tracked.error for tracked, before, _ in observed)
+    if recovered:
+        log.info("observation_back", triggers=recovered)

@@ -1,0 +1,92 @@
+"""Which triggers this replica refreshes: those whose lease it holds, and those that nobody else refreshes."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import structlog
+
+from scaler.chunks import chunks
+from scaler.refresh.backfill import Backfill
+from scaler.refresh.coordination import Replicas
+from scaler.refresh.tracked import Tracked, Tracking
+from scaler.registry import Registration, Registry
+from scaler.telemetry.metrics import Telemetry
+
+log = structlog.get_logger()
+
+ORPHANED_INTERVALS = 2.5
+"""after so many refreshes without news of a trigger whose lease another holds, this replica refreshes it, too"""
+
+AT_A_TIME = 256
+"""triggers looked at before the event loop may answer somebody"""
+
+
+class Ownership:
+    """Keeps `tracking` to the triggers that this replica refreshes."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        tracking: Tracking,
+        backfill: Backfill,
+        replicas: Replicas,
+        telemetry: Telemetry,
+        interval_seconds: float,
+        silence_seconds: float,
+    ) -> None:
+        self._registry = registry
+        self._tracking = tracking
+        self._backfill = backfill
+        self._replicas = replicas
+        self._telemetry = telemetry
+        self._orphaned_seconds = ORPHANED_INTERVALS * interval_seconds
+        self._silence_seconds = silence_seconds
+        self._orphaned: set[str] = set()
+        """refreshed here, whoever holds the lease, until another replica publishes them again"""
+
+    async def update(self, at: float) -> None:
+        """Forget silent triggers, renew the leases, and track this replica's triggers and no others."""
+        self._forget_silent(at)
+        with self._telemetry.step("lease"):
+            registrations = list(self._registry)
+            own = await self._replicas.lease([one.trigger.key for one in registrations])
+            own |= self._find_orphans([one for one in registrations if one.trigger.key not in own], at)
+            for tracked in self._tracking:
+                if tracked.key not in own:
+                    self._tracking.drop(tracked.key)
+            for chunk in chunks(registrations, AT_A_TIME):
+                self._track([one for one in chunk if one.trigger.key in own])
+                await asyncio.sleep(0)
+
+    async def claim(self, new: Sequence[Registration]) -> list[Tracked]:
+        """Track those of the new triggers that no other replica refreshes, and fetch their history; returns them."""
+        own = await self._replicas.lease_more([one.trigger.key for one in new])
+        return self._track(one for one in new if one.trigger.key in own)
+
+    def note_published(self, keys: Iterable[str]) -> None:
+        """Another replica has published these: they are no orphans."""
+        self._orphaned.difference_update(keys)
+
+    def _forget_silent(self, at: float) -> None:
+        for registration in self._registry.forget_silent(at, self._silence_seconds):
+            self._tracking.drop(registration.trigger.key)
+            self._telemetry.count("trigger_expired")
+            log.info("trigger_expired", namespace=registration.trigger.namespace, name=registration.trigger.name)
+
+    def _find_orphans(self, others: Iterable[Registration], at: float) -> set[str]:
+        """Of the triggers whose lease another replica holds, those that it does not refresh."""
+        by_key = {one.trigger.key: one for one in others}
+        self._orphaned &= by_key.keys()
+        self._orphaned |= {key for key, one in by_key.items() if self._is_orphaned(one, at)}
+        return self._orphaned
+
+    def _is_orphaned(self, registration: Registration, at: float) -> bool:
+        known = registration.upcoming or registration.current
+        heard_at = known.outlook.counts_from if known is not None else registration.first_called
+        return at - heard_at > self._orphaned_seconds
+
+    def _track(self, registrations: Iterable[Registration]) -> list[Tracked]:
+        fresh = self._tracking.adopt(registrations)
+        for tracked in fresh:
+            self._backfill.new(tracked)
+        return fresh

@@ -1,0 +1,102 @@
+"""Outlooks from what is tracked: into this process's registry, and to the other replicas."""
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from scaler.clock import Clock
+from scaler.plan.hpa import SYNC_SECONDS
+from scaler.plan.hpa_estimate import estimate_replicas
+from scaler.plan.surge import watch
+from scaler.refresh.coordination import Replicas
+from scaler.refresh.tracked import Phase, Tracked, Tracking
+from scaler.registry import Registry
+from scaler.series import RECENT_SECONDS, Observation, Outlook
+from scaler.telemetry.metrics import Telemetry
+
+
+class Publisher:
+    """Publishes outlooks, and receives those of other replicas."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        tracking: Tracking,
+        replicas: Replicas,
+        clock: Clock,
+        telemetry: Telemetry,
+        interval_seconds: float,
+        grace_seconds: float,
+    ) -> None:
+        self._registry = registry
+        self._tracking = tracking
+        self._replicas = replicas
+        self._clock = clock
+        self._telemetry = telemetry
+        self._interval_seconds = interval_seconds
+        self._grace_seconds = grace_seconds
+
+    async def publish(self, chunk: Sequence[Tracked]) -> None:
+        """Publish an outlook for each trigger that is still tracked and of which something is known."""
+        chunk = [t for t in chunk if t.key in self._tracking]
+        with self._telemetry.step("publish"):
+            _update_observations(chunk)
+            now = self._clock.now()
+            for tracked in chunk:
+                _estimate_replicas(tracked, now)
+                _observe_surge(tracked, self._interval_seconds)
+            counts_from = now + self._grace_seconds
+            outlooks = {
+                t.key: Outlook(counts_from, t.observation, t.forecast, t.note, t.replicas, t.surge.growth)
+                for t in chunk
+                if t.observation is not None or t.forecast is not None
+            }
+            await self._register(outlooks)
+            await self._replicas.publish(outlooks)
+
+    async def receive(self, keys: Sequence[str]) -> frozenset[str]:
+        """Take over what other replicas published for registered triggers; returns which of `keys` they had."""
+        received = await self._replicas.receive([key for key in keys if self._registry.get(key) is not None])
+        await self._register(received)
+        return frozenset(received)
+
+    async def _register(self, outlooks: Mapping[str, Outlook]) -> None:
+        for key, outlook in outlooks.items():
+            self._registry.receive(key, outlook, self._clock.now())
+            # A plan takes a tenth of a millisecond, and an answer five turns of the loop: one plan a turn.
+            await asyncio.sleep(0)
+
+
+def _update_observations(chunk: Sequence[Tracked]) -> None:
+    for table in {id(t.table): t.table for t in chunk}.values():
+        mine = [t for t in chunk if t.table is table]
+        keys = [t.key for t in mine]
+        newest = table.newest(keys)
+        recent = table.recent_peak(keys, RECENT_SECONDS)
+        highest = table.history_peak(keys)
+        for tracked, (at, value), near, far in zip(mine, newest, recent.tolist(), highest.tolist(), strict=True):
+            if not math.isnan(value):
+                tracked.observation = _with_known_peak(tracked, Observation(at, value, near, far))
+
+
+def _with_known_peak(tracked: Tracked, new: Observation) -> Observation:
+    """`new`, with the highest demand that the replica before this one knew of, until the past has been fetched."""
+    old = tracked.observation
+    if old is None or Phase.COARSE in tracked.done:
+        return new
+    return replace(new, history_peak=max(new.history_peak, old.history_peak))
+
+
+def _estimate_replicas(tracked: Tracked, now: float) -> None:
+    """Let the HPA read what we have answered since it last did."""
+    if tracked.hpa_estimate is not None and now - tracked.hpa_estimate.at < 0.5 * SYNC_SECONDS:
+        return
+    newest = tracked.registration.upcoming or tracked.registration.current
+    answered = None if newest is None else newest.plan.planned
+    tracked.hpa_estimate = estimate_replicas(tracked.hpa_estimate, answered, tracked.trigger.threshold, now)
+
+
+def _observe_surge(tracked: Tracked, refresh_seconds: float) -> None:
+    """See whether demand outgrows its forecasts."""
+    tracked.surge = watch(tracked.surge, tracked.trigger, tracked.observation, tracked.forecast, refresh_seconds)
