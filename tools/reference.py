@@ -24,7 +24,9 @@ Complete examples: [keda.md](keda.md)."""
 
 TRIGGER_MORE = """\
 * A key with the suffix `FromEnv` is read as its plain name: KEDA has put the value of the environment variable there.
-* `scalerAddress`, `enableTLS` and `unsafeSsl` are KEDA's own and ignored here.
+* Values are trimmed, and a blank one counts as absent, as in KEDA.
+* `scalerAddress`, `enableTLS` and `unsafeSsl` are KEDA's own and ignored here. So are keys that its `prometheus`
+  trigger once had: `metricName`, `cortexOrgID`, `disableScaleToZero`; `headway check` advises to remove them.
 * Credentials (`bearerToken`, `username`, `password`, `customHeaders`, …) are refused, because metadata is stored and
   travels in the clear. Server-side credentials are a setting: [settings.md](settings.md).
 * Any other key is a fault, with the nearest known key in the message.

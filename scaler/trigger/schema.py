@@ -105,8 +105,9 @@ TRIGGER_KEYS: tuple[TriggerKey, ...] = (
     ),
     TriggerKey(
         "threshold", "threshold", "", "demand that one replica carries; becomes the HPA target (AverageValue)",
-        "a plain number of at least 0.001 and less than 9.2e15",
-        value.number(0.001, LARGEST_DEMAND * 0.999), required=True,
+        "a plain number of at least 0.001 and less than 9.2e15; KEDA rounds it to thousandths, which must change it "
+        "by 1 % at most",
+        value.target(0.001, LARGEST_DEMAND * 0.999), required=True,
     ),
     TriggerKey(
         "activationThreshold", "activation_threshold", "0",
@@ -183,6 +184,13 @@ TRIGGER_KEYS: tuple[TriggerKey, ...] = (
 KEDA_KEYS = frozenset({"scalerAddress", "enableTLS", "unsafeSsl"})
 """KEDA's own, always sent along: ignored"""
 
+RETIRED_KEYS: Mapping[str, str] = {
+    "metricName": "does nothing since KEDA 2.12",
+    "cortexOrgID": "does nothing since KEDA 2.12",
+    "disableScaleToZero": "does nothing in KEDA 2",
+}
+"""keys that KEDA's `prometheus` trigger once had, and still ignores: ignored here too"""
+
 _CONNECTION_KEYS = frozenset({"caCert", "tlsCertFile", "tlsClientCert", "tlsClientKey", "ca", "cert", "key"})
 _CONNECTION_RULE = (
     "has no effect in trigger metadata, the connection would not be verified with it: "
@@ -195,8 +203,8 @@ _HINTS = {
     "historyTimeWindow": "did you mean historyWindow?",
     "prometheusAddress": "did you mean serverAddress?",
     "targetValue": "did you mean threshold?",
-    "cortexOrgID": "did you mean namespace?",
-    "metricName": "the name follows from the trigger: remove it",
+    "awsRegion": "Headway does not sign requests for AWS: name a proxy that does as serverAddress, and remove it",
+    "identityOwner": "Headway does not sign requests for AWS: name a proxy that does as serverAddress, and remove it",
     "metricType": "it belongs next to `metadata`, not into it, and is best left out",
 }
 _KEYS = {key.name: key for key in TRIGGER_KEYS}
@@ -236,13 +244,16 @@ def _name_faults(namespace: str, name: str) -> Iterator[Fault]:
 
 
 def _resolve_aliases(metadata: Mapping[str, str], faults: list[Fault]) -> dict[str, _Given]:
-    """Values by plain key, blanks around them removed, KEDA's own keys left out. `fooFromEnv` counts as `foo`."""
+    """Values by plain key, trimmed. `fooFromEnv` counts as `foo`.
+
+    Left out: KEDA's own keys, retired ones, and blank values, which KEDA reads as absent.
+    """
     given: dict[str, _Given] = {}
     for spelled in sorted(metadata):
         name = spelled.removesuffix(_FROM_ENV)
-        if name in KEDA_KEYS:
-            continue
         found = _Given(metadata[spelled].strip(), spelled)
+        if name in KEDA_KEYS or name in RETIRED_KEYS or not found.text:
+            continue
         other = given.setdefault(name, found)
         if other.text != found.text:
             faults.append(Fault(shorten(spelled), NOT_SHOWN, f"{shorten(name)} has another value: give only one"))

@@ -70,6 +70,20 @@ def number(low: float, high: float, *, open_ends: bool = False) -> Callable[[str
     return parse
 
 
+def target(low: float, high: float) -> Callable[[str], float]:
+    """A parser like `number` of what KEDA writes into the HPA, in thousandths; it must stay the same within 1 %."""
+    parse_number = number(low, high)
+
+    def parse(text: str) -> float:
+        value = parse_number(text)
+        rounded = round(value, 3)
+        if abs(rounded - value) > 0.01 * value:
+            raise Refused(f"KEDA rounds it to thousandths, to {rounded:g}: write that, or multiply query and threshold")
+        return value
+
+    return parse
+
+
 def duration(low_seconds: float, high_seconds: float) -> Callable[[str], float]:
     """A parser of Go durations (also `d` and `w`) → seconds in [low, high]."""
 

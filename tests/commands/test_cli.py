@@ -89,7 +89,7 @@ def test_check_says_when_a_query_was_not_tried(good: Path) -> None:
     """Without serverAddress and --prometheus nobody is asked, which is no fault; the mend is named."""
     code, out, _ = run("check", good)
     words = " ".join(out.split())
-    assert "query of trigger 0 not tried" in words
+    assert "query of trigger 0: not tried" in words
     assert "give --prometheus URL" in words
     assert (code, "0 errors, 0 warnings" in words) == (0, True)
     (asked,) = json.loads(run("check", good, "--json")[1])["objects"][0]["queries"]
@@ -114,7 +114,7 @@ def test_check_says_why_a_query_of_another_trigger_is_not_tried(good: Path) -> N
     )
     good.write_text(GOOD.replace("type: cpu\n      metadata: {value", f"{other}query: up, threshold"))
     code, out, _ = run("check", good)
-    assert (code, "query of trigger 1 not tried: KEDA takes credentials" in " ".join(out.split())) == (0, True)
+    assert (code, "query of trigger 1: not tried: KEDA takes credentials" in " ".join(out.split())) == (0, True)
 
 
 def test_check_says_that_a_reader_of_the_plan_is_never_called() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scaler.errors import MOST_SPELLED_OUT, TriggerInvalid
 from scaler.trigger import TRIGGER_KEYS, Mode, PolicyName, Trigger, TriggerRules, parse_trigger
-from scaler.trigger.schema import KEDA_KEYS
+from scaler.trigger.schema import KEDA_KEYS, RETIRED_KEYS
 
 RULES = TriggerRules("http://prometheus:9090", ("http://prometheus.*:9090",), 200)
 LEAST = {"query": "sum(rate(http_requests_total[1m]))", "threshold": "10"}
@@ -48,6 +48,8 @@ def test_every_key_fills_its_own_field() -> None:
     [
         ("threshold", " 12.5 ", "threshold", 12.5),
         ("threshold", "1e3", "threshold", 1000.0),
+        ("threshold", "0.0501", "threshold", 0.0501),
+        ("threshold", "0.001", "threshold", 0.001),
         ("activationThreshold", "-0", "activation_threshold", 0.0),
         ("quantile", "0.95", "quantile", 0.95),
         ("leadTime", "1m30s", "lead_time_seconds", 90.0),
@@ -85,15 +87,16 @@ def test_reads(key: str, text: str, field: str, expected: object) -> None:
         *[("maxStaleness", text) for text in ("14s", "3h")],
         *[("queryStep", text) for text in ("0s", "1h")],
         *[("timeout", text) for text in ("50", "61s", "0", "1.5")],
-        *[("ignoreNullValues", text) for text in ("True", "1", "yes", "")],
+        *[("threshold", text) for text in ("0.0015", "0.0104", "0.0495")],
+        *[("ignoreNullValues", text) for text in ("True", "1", "yes")],
         *[("mode", text) for text in ("Shadow", "proactive")],
         ("policy", "brave"),
-        *[("timezone", text) for text in ("Mars/Olympus", "../../etc/passwd", "Europe", "europe/berlin", "")],
-        *[("model", text) for text in ("../x", "a b", "")],
+        *[("timezone", text) for text in ("Mars/Olympus", "../../etc/passwd", "Europe", "europe/berlin")],
+        *[("model", text) for text in ("../x", "a b")],
         *[("namespace", text) for text in ("a b", "a\nb", "x" * 151)],
         *[("queryParameters", text) for text in ("a", "a=", "=b", "query=up", "Time=3", "a=1,access_token=x", "a=\0")],
         *[("query", text) for text in ("", "   ", "up\0", "up\x1b[31m", "x" * 201, " <fill in: the query>")],
-        *[("serverAddress", text) for text in ("prometheus:9090", "http://elsewhere:9090", "")],
+        *[("serverAddress", text) for text in ("prometheus:9090", "http://elsewhere:9090")],
     ],
 )
 def test_refuses(key: str, text: str) -> None:
@@ -190,6 +193,29 @@ def test_from_env_is_another_spelling() -> None:
 def test_kedas_own_keys_are_ignored() -> None:
     """Keys that KEDA reads itself neither disturb nor make another trigger."""
     assert parse(**dict.fromkeys(KEDA_KEYS, "x")) == parse()
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n\t"])
+def test_a_blank_value_is_absent(blank: str) -> None:
+    """As KEDA has it, under every key, also of a credential: the trigger is the same as without."""
+    optional = [key.name for key in TRIGGER_KEYS if not key.required]
+    written = [*optional, "customHeaders", "authModes", "leadTimeFromEnv"]
+    assert parse(**dict.fromkeys(written, blank)) == parse()
+    assert parse(quantile=blank, quantileFromEnv="0.95").quantile == 0.95
+
+
+@pytest.mark.parametrize("key", ["query", "threshold"])
+def test_a_blank_value_of_a_required_key_is_missing(key: str) -> None:
+    """One fault, that the key is required."""
+    (fault,) = refuse(**{key: " "}).faults
+    assert (fault.field, fault.rule.startswith("is required: ")) == (key, True)
+
+
+@pytest.mark.parametrize("key", RETIRED_KEYS)
+def test_retired_keys_are_ignored(key: str) -> None:
+    """A pasted trigger of KEDA may carry them: they neither disturb nor make another trigger."""
+    assert parse(**{key: "http_requests"}) == parse()
+    assert refuse(**{f"{key}s": "x"}).faults[0].field == f"{key}s"
 
 
 def test_key_of_the_state() -> None:

@@ -12,8 +12,9 @@ from scaler.commands.check.probes import Asked, ask_queries, call_scaler
 from scaler.commands.check.report import Report, as_json, exit_of, print_report
 from scaler.commands.check.rules import Context, inspect
 from scaler.commands.check.rules.finding import ANY_SERVER
+from scaler.commands.check.rules.kedas_own import is_web_address
 from scaler.commands.check.rules.metadata import as_keda_reads, parsed
-from scaler.errors import HeadwayError
+from scaler.errors import Fault, HeadwayError
 from scaler.manifest import Manifest, ManifestError, ScaledObject, TriggerEntry, read_manifest
 from scaler.telemetry.logs import configure_logs
 from scaler.telemetry.redaction import redacted
@@ -118,24 +119,31 @@ def _report(scaled: ScaledObject, context: Context, options: CheckOptions) -> Re
 
 def _ask(scaled: ScaledObject, context: Context, options: CheckOptions) -> list[Asked]:
     """The queries of our triggers and of KEDA's `prometheus` ones, tried where they can be."""
-    found = {entry.index: parsed(scaled, entry, context) for entry in scaled.our_triggers}
-    found |= {entry.index: as_keda_reads(scaled, entry) for entry in scaled.prometheus_triggers}
-    triggers = {index: one for index, one in sorted(found.items()) if isinstance(one, Trigger)}
-    why_not = {} if options.prometheus else {index: _why_not(scaled.triggers[index]) for index in triggers}
-    known = [(index, trigger) for index, trigger in triggers.items() if not why_not.get(index)]
+    found: dict[int, Trigger | tuple[Fault, ...]] = {}
+    for entry in scaled.triggers:
+        if entry.ours:
+            found[entry.index] = parsed(scaled, entry, context)
+        elif entry.kind == "prometheus":
+            found[entry.index] = as_keda_reads(scaled, entry, options.prometheus)
+    why_not = {index: _why_not(scaled.triggers[index], one, options) for index, one in found.items()}
+    known = [(index, one) for index, one in found.items() if isinstance(one, Trigger) and not why_not[index]]
     untried = [
-        Asked(index, "", triggers[index].query, triggers[index].threshold, trouble=why + _mend(scaled), tried=False)
+        Asked(index, "", scaled.triggers[index].given.get("query", ""), trouble=why + _mend(scaled), tried=False)
         for index, why in why_not.items()
         if why
     ]
     return sorted([*_try(scaled, known, options), *untried], key=lambda asked: asked.trigger)
 
 
-def _why_not(entry: TriggerEntry) -> str:
+def _why_not(entry: TriggerEntry, read: Trigger | tuple[Fault, ...], options: CheckOptions) -> str:
     """Why a query cannot be tried where the trigger says; empty where it can."""
-    if entry.kind == "prometheus" and ("authenticationRef" in entry.fields or "authModes" in entry.metadata):
+    if not isinstance(read, Trigger):
+        return "; ".join(map(str, read))
+    if options.prometheus:
+        return ""
+    if entry.kind == "prometheus" and ("authenticationRef" in entry.fields or "authModes" in entry.given):
         return NEEDS_CREDENTIALS
-    if "serverAddress" in entry.metadata:
+    if "serverAddress" in entry.given:
         return ""
     return SCALERS_DEFAULT if entry.ours else NO_ADDRESS
 
@@ -143,7 +151,8 @@ def _why_not(entry: TriggerEntry) -> str:
 def _mend(scaled: ScaledObject) -> str:
     """What to give, with the address that another trigger of the file has."""
     for entry in scaled.prometheus_triggers:
-        if address := entry.metadata.get("serverAddress"):
+        address = entry.given.get("serverAddress", "")
+        if is_web_address(address):
             return f": give --prometheus {redacted(address)}, as trigger {entry.index} has, to try the query"
     return ": give --prometheus URL to try the query"
 

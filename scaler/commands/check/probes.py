@@ -21,7 +21,7 @@ class Asked:
     trigger: int
     server: str
     query: str
-    threshold: float
+    threshold: float = 0.0
     demand: float | None = None
     replicas: int | None = None
     """what the HPA would want for this demand, within minReplicaCount and maxReplicaCount"""

@@ -121,10 +121,10 @@ def _object(report: Report) -> dict[str, Any]:
 def print_report(report: Report, console: Console) -> None:
     scaled = report.scaled
     console.print(f"[bold]{escape(scaled.kind)} {escape(scaled.namespace)}/{escape(scaled.name)}[/]")
+    if all(finding.level is Level.ADVICE for finding in report.findings):
+        console.print("  [green]nothing to mend in the file[/]")
     for finding in report.findings:
         _print_finding(finding, scaled, console)
-    if not report.findings:
-        console.print("  [green]nothing to mend in the file[/]")
     for asked in report.asked:
         _print_asked(asked, scaled, console)
     if report.calls:
@@ -152,15 +152,15 @@ def _print_finding(finding: Finding, scaled: ScaledObject, console: Console) -> 
 
 def _print_asked(asked: Asked, scaled: ScaledObject, console: Console) -> None:
     if not asked.tried:
-        text = f"query of trigger {asked.trigger} not tried: {escape(asked.trouble)}"
+        text = f"query of trigger {asked.trigger}: not tried: {_safe(asked.trouble)}"
         console.print(Padding(text.strip(), (0, 0, 0, 2), expand=False))
         return
     if asked.demand is None:
         word = "not reachable" if asked.unreachable else "error"
         text = f"[bold red]{word}[/]  {escape(asked.trouble)}"
     else:
-        metadata, kind = scaled.triggers[asked.trigger].metadata, scaled.triggers[asked.trigger].kind
-        may_be_empty = metadata.get("ignoreNullValues", str(kind == "prometheus")).lower() == "true"
+        entry = scaled.triggers[asked.trigger]
+        may_be_empty = entry.given.get("ignoreNullValues", "true" if entry.kind == "prometheus" else "") == "true"
         empty = ", or the query returns nothing" if asked.demand == 0 and may_be_empty else ""
         text = f"demand now {figure(asked.demand)}{empty} → {in_words(scaled, asked.demand, asked.threshold)}"
     console.print(f"  query of trigger {asked.trigger} at {escape(asked.server)}")

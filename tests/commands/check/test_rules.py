@@ -155,6 +155,28 @@ SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("a slow policy", up(policies=[{"type": "Pods", "value": 1, "periodSeconds": 60}]), "advice scale-up"),
     ("a fast policy", up(policies=[{"type": "Percent", "value": 100, "periodSeconds": 15}]), ""),
     ("paused", lambda d: d["metadata"].update(annotations={"autoscaling.keda.sh/paused": "true"}), "warning paused"),
+    ("a name for the metric", metadata(metricName="requests"), "advice retired-key"),
+    ("the same in KEDA's own trigger", reactive(metricName="requests"), "advice retired-key"),
+    ("a switch of KEDA 1", metadata(disableScaleToZero="false"), "advice retired-key"),
+    ("a tenant as it was", reactive(cortexOrgID="team"), "advice retired-key"),
+    ("a retired key with a slip", metadata(metricNames="requests"), "error trigger-fault"),
+    ("blank values", metadata(timeout="", namespace=" ", enableTLS="", caCert="", leadTime=""), ""),
+    ("the same in KEDA's own trigger", reactive(timeout="", ignoreNullValues=" ", customHeaders=""), ""),
+    ("a boolean that KEDA refuses", metadata(enableTLS="True"), "error keda-fault"),
+    ("the same in KEDA's own trigger", reactive(ignoreNullValues="False"), "error keda-fault"),
+    ("an address without a scheme", reactive(serverAddress="prometheus:9090"), "error keda-fault"),
+    ("an IP address without a scheme", reactive(serverAddress="127.0.0.1:9090"), "error keda-fault"),
+    ("user and password in the address", reactive(serverAddress="http://user:pw@p:9090"), ""),
+    ("a threshold that is no number", reactive(threshold="abc"), "error keda-fault"),
+    ("a number that JSON does not know", reactive(threshold="+5", activationThreshold=".5"),
+     "error keda-fault, error keda-fault"),
+    ("parameters without a value", reactive(queryParameters="dedup"), "error keda-fault"),
+    ("a blank query", reactive(query=" "), "error keda-fault"),
+    ("no query", without("triggers", 1, "metadata", "query"), "error keda-fault"),
+    ("no address of the server", without("triggers", 1, "metadata", "serverAddress"), "error keda-fault"),
+    ("a threshold that KEDA rounds", metadata(threshold="0.0015"), "error trigger-fault"),
+    ("the same in KEDA's own trigger", reactive(threshold="0.0015"), "warning rounded-threshold"),
+    ("thousandths", reactive(threshold="0.015"), ""),
     ("a quoted minimum", spec(minReplicaCount="0"), "error field-type"),
     ("a quoted maximum", spec(maxReplicaCount="1"), "error field-type"),
     ("a broken maximum", spec(maxReplicaCount=2.5), "error field-type"),
@@ -303,6 +325,20 @@ def test_a_value_of_another_type(fields: dict[str, Any], text: str, fix: str) ->
     (finding,) = check(spec(**fields))
     assert text in finding.text
     assert finding.mend == fix
+
+
+def test_values_of_kedas_trigger_that_may_be_secret_are_not_shown() -> None:
+    """Headers and parameters stay out; of an address, user and password do."""
+    found = check(reactive(customHeaders="hunter2", queryParameters="hunter2", serverAddress="ftp://user:hunter2@p"))
+    assert [finding.rule for finding in found] == ["keda-fault"] * 3
+    assert "hunter2" not in repr(found)
+
+
+def test_a_retired_key_still_works_in_an_old_keda() -> None:
+    """KEDA reads `metricName` until 2.12; Headway never does."""
+    rules = [finding.rule for finding in check(reactive(metricName="x"), (2, 11, 2))]
+    assert "retired-key" not in rules
+    assert "retired-key" in [finding.rule for finding in check(metadata(metricName="x"), (2, 11, 2))]
 
 
 def test_a_merge_key_after_what_it_overrides() -> None:

@@ -97,7 +97,7 @@ def _named(objects: Sequence[ScaledObject], name: str) -> ScaledObject:
 
 
 def _ask_the_same(one: TriggerEntry, other: TriggerEntry) -> bool:
-    return "query" in one.metadata and one.metadata["query"] == other.metadata.get("query")
+    return "query" in one.given and one.given["query"] == other.given.get("query")
 
 
 class _Reader:
@@ -123,10 +123,10 @@ class _Reader:
             hpa=self._hpa(max(1, least), most),
             keda=Keda(float(polling), float(cooldown), trigger.activation_threshold),
             scales_to_zero=idle == 0,
-            silence_is_zero=entry.metadata.get("ignoreNullValues") == "true",
+            silence_is_zero=entry.given.get("ignoreNullValues") == "true",
             by_value=self._one_of((*entry.path, "metricType"), MetricType, MetricType.AVERAGE) is MetricType.VALUE,
             notes=tuple(self._left_out(entry)),
-            scaler_address=next((str(one.metadata.get("scalerAddress", "")) for one in self._scaled.our_triggers), ""),
+            scaler_address=next((one.given.get("scalerAddress", "") for one in self._scaled.our_triggers), ""),
         )
 
     def _chosen(self) -> TriggerEntry:
@@ -138,7 +138,7 @@ class _Reader:
         if len(found) == 1:
             return found[0]
         if found:
-            told = "; ".join(f"trigger {one.index}: {one.metadata.get('query', '')}" for one in found)
+            told = "; ".join(f"trigger {one.index}: {one.given.get('query', '')}" for one in found)
             raise _Wrong(f"{len(found)} triggers ask Prometheus, a replay judges one: leave the others out ({told})")
         if self._scaled.plan_readers:
             raise _Wrong("its trigger reads what Headway plans, which is no demand: give --query instead")
@@ -149,7 +149,7 @@ class _Reader:
     def _trigger(self, entry: TriggerEntry, threshold: float | None) -> Trigger:
         """As KEDA (or, of ours, the scaler) reads it."""
         known = (*KEDA_READS, "activationThreshold")
-        given = {key: text for key, text in entry.metadata.items() if entry.ours or key in known}
+        given = {key: text for key, text in entry.given.items() if entry.ours or key in known}
         if threshold is not None:
             given = {key: text for key, text in given.items() if key.removesuffix("FromEnv") != "threshold"}
             given["threshold"] = f"{threshold:.12g}"
@@ -159,7 +159,7 @@ class _Reader:
         except TriggerInvalid as invalid:
             line = self._scaled.line((*entry.path, "metadata"))
             raise _Wrong(f"line {line}: trigger {entry.index}: {'; '.join(map(str, invalid.faults))}") from None
-        zones = [one.metadata.get("timezone") for one in self._scaled.our_triggers if _ask_the_same(one, entry)]
+        zones = [one.given.get("timezone") for one in self._scaled.our_triggers if _ask_the_same(one, entry)]
         address = "" if trigger.server_address == NO_SERVER else trigger.server_address
         return replace(trigger, server_address=address, timezone=next(filter(None, zones), trigger.timezone))
 

@@ -6,7 +6,7 @@ Adding one: write the function in the file of its subject, add its name to RULES
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from scaler.commands.check.rules import connection, keys, metadata, planned, safety, scaling, types, versions
+from scaler.commands.check.rules import connection, kedas_own, keys, metadata, planned, safety, scaling, types, versions
 from scaler.commands.check.rules.finding import Context, Finding, Level
 from scaler.manifest import ScaledObject
 
@@ -30,7 +30,11 @@ RULES: tuple[Rule, ...] = (
     planned.planned_maximum,
     planned.planned_stand_in,
     planned.planned_labels,
+    kedas_own.keda_faults,
+    kedas_own.rounded_threshold,
+    kedas_own.retired_keys,
     connection.scaler_address,
+    connection.keda_booleans,
     connection.tls_keys_in_metadata,
     connection.unsafe_ssl_alone,
     safety.scaled_job,

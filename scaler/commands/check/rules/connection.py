@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from scaler.commands.check.rules.finding import Context, Finding, Level
 from scaler.manifest import ScaledObject, TriggerEntry
+from scaler.trigger.values import shorten
 
 KEDA_TLS_KEYS = ("caCert", "tlsClientCert", "tlsClientKey", "tlsCertFile")
 """TriggerAuthentication parameters (PEM content); in metadata they do nothing"""
@@ -14,7 +15,7 @@ _HEADLESS = "dns:///headway.keda.svc.cluster.local:50051"
 
 def uses_tls(entry: TriggerEntry, context: Context) -> bool:
     """Whether KEDA would speak TLS: enableTLS, or a TriggerAuthentication of this file that brings certificates."""
-    if entry.metadata.get("enableTLS", "").lower() == "true":
+    if entry.given.get("enableTLS", "") == "true":
         return True
     reference = entry.fields.get("authenticationRef")
     name = str(reference.get("name", "")) if isinstance(reference, dict) else ""
@@ -24,7 +25,7 @@ def uses_tls(entry: TriggerEntry, context: Context) -> bool:
 def scaler_address(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
     for entry in scaled.our_triggers:
         path = (*entry.path, "metadata", "scalerAddress")
-        address = entry.metadata.get("scalerAddress", "")
+        address = entry.given.get("scalerAddress", "")
         for level, text in _address_troubles(address):
             yield Finding(level, "scaler-address", text, f"Write scalerAddress: {_HEADLESS}", path)
 
@@ -56,10 +57,24 @@ def _is_ip(host: str) -> bool:
     return True
 
 
+def keda_booleans(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    for entry in scaled.our_triggers:
+        for key in ("enableTLS", "unsafeSsl"):
+            text = entry.given.get(key, "true")
+            if text not in ("true", "false"):
+                yield Finding(
+                    Level.ERROR,
+                    "keda-fault",
+                    f"{key}={shorten(text)!r}: must be true or false (KEDA cannot build the trigger).",
+                    f'Write {key}: "true" or "false".',
+                    (*entry.path, "metadata", key),
+                )
+
+
 def tls_keys_in_metadata(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
     for entry in scaled.our_triggers:
         for key in KEDA_TLS_KEYS:
-            if key in entry.metadata:
+            if key in entry.given:
                 yield Finding(
                     Level.ERROR,
                     "tls-keys-in-metadata",
@@ -73,7 +88,7 @@ def tls_keys_in_metadata(scaled: ScaledObject, context: Context) -> Iterator[Fin
 
 def unsafe_ssl_alone(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
     for entry in scaled.our_triggers:
-        if entry.metadata.get("unsafeSsl", "").lower() != "true":
+        if entry.given.get("unsafeSsl", "") != "true":
             continue
         path = (*entry.path, "metadata", "unsafeSsl")
         if uses_tls(entry, context) or entry.fields.get("authenticationRef"):

@@ -9,6 +9,8 @@ from scaler.errors import Fault, TriggerInvalid
 from scaler.manifest import EXTERNAL_TYPES, PLAN_FIGURE, ScaledObject, TriggerEntry
 from scaler.trigger import Mode, Trigger, parse_trigger
 
+_CONSEQUENCE = "GetMetrics fails: nobody scales down, and only other triggers scale up"
+
 
 def parsed(scaled: ScaledObject, entry: TriggerEntry, context: Context) -> Trigger | tuple[Fault, ...]:
     """The trigger as the scaler would see it, or every fault it would report."""
@@ -22,9 +24,13 @@ KEDA_READS = ("query", "threshold", "serverAddress", "namespace", "queryParamete
 """what KEDA's `prometheus` trigger and ours both have, and mean the same by"""
 
 
-def as_keda_reads(scaled: ScaledObject, entry: TriggerEntry) -> Trigger | tuple[Fault, ...]:
-    """KEDA's own `prometheus` trigger as one of ours: there an empty answer counts as 0, unless it says otherwise."""
-    own = {key: text for key, text in entry.metadata.items() if key in KEDA_READS}
+def as_keda_reads(scaled: ScaledObject, entry: TriggerEntry, server: str = "") -> Trigger | tuple[Fault, ...]:
+    """KEDA's own `prometheus` trigger as one of ours: there an empty answer counts as 0, unless it says otherwise.
+
+    server: counts instead of its own serverAddress.
+    """
+    own = {key: text for key, text in entry.given.items() if key in KEDA_READS}
+    own |= {"serverAddress": server} if server else {}
     try:
         return parse_trigger(scaled.namespace, scaled.name, {"ignoreNullValues": "true", **own}, ANY_SERVER)
     except TriggerInvalid as invalid:
@@ -65,7 +71,7 @@ def trigger_faults(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
                 yield Finding(
                     Level.ERROR,
                     "trigger-fault",
-                    f"{fault} ({_consequence(fault)})",
+                    f"{fault} ({_CONSEQUENCE})",
                     _mend(fault),
                     (*entry.path, "metadata", fault.field),
                 )
@@ -80,12 +86,6 @@ def _mend(fault: Fault) -> str:
     if fault.rule.startswith(("is not a key", "is refused")):
         return f"Remove `{fault.field}`."
     return f"Write `{fault.field}` as the rule says."
-
-
-def _consequence(fault: Fault) -> str:
-    if fault.field == "threshold":
-        return "GetMetricSpec fails, and with it every metric of this object, and KEDA's fallback never starts"
-    return "GetMetrics fails: nobody scales down, and only other triggers scale up"
 
 
 def unquoted_values(scaled: ScaledObject, context: Context) -> Iterator[Finding]:

@@ -79,7 +79,7 @@ def _labels(query: str) -> dict[str, tuple[str, str]]:
 
 
 def _what_empty_means(entry: TriggerEntry) -> str:
-    if entry.metadata.get("ignoreNullValues", "").lower() == "false":
+    if entry.given.get("ignoreNullValues") == "false":
         return "the query is empty, which is an error to KEDA: nobody scales up"
     return "the query is empty, which KEDA reads as 0"
 

@@ -19,7 +19,7 @@ def _tls(scaled: ScaledObject, context: Context) -> bool:
 
 
 def _fractional_threshold(scaled: ScaledObject, context: Context) -> bool:
-    return any("." in entry.metadata.get("threshold", "") for entry in scaled.our_triggers)
+    return any("." in entry.given.get("threshold", "") for entry in scaled.our_triggers)
 
 
 def _fallback_from_zero(scaled: ScaledObject, context: Context) -> bool:
