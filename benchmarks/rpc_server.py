@@ -29,6 +29,7 @@ import uvloop
 
 from scaler.app.scheduling import prefer_answers
 from scaler.clock import SystemClock
+from scaler.metric.first_answer import FirstAnswers
 from scaler.metric.replies import ACTIVE, METRIC_NAME, spec_reply, value_reply
 from scaler.metric.server import SERVICE, MetricServer, ServerOptions
 from scaler.metric.servicer import Servicer
@@ -100,7 +101,7 @@ async def headway(options: argparse.Namespace) -> None:
         forecast = Forecast(now, 60.0, LEVELS, quantiles.copy(), (), None, "benchmark@1")
         observation = Observation(now, DEMAND, DEMAND, DEMAND)
         registry.receive(watched.trigger.key, Outlook(now, observation, forecast), now)
-    servicer = Servicer(registry, clock, Streams(60))
+    servicer = Servicer(registry, clock, Streams(60), FirstAnswers(1.0, clock.now))
     await warm(servicer, options)
     server = MetricServer(servicer, ServerOptions(address="127.0.0.1:0", notice_seconds=0))
     await until_stdin_closes(await server.start())
@@ -113,7 +114,8 @@ async def refreshing(options: argparse.Namespace) -> None:
 
     loaded = Loaded(0)
     await _fill(loaded, options.triggers)
-    servicer = Servicer(loaded.registry, SystemClock(), Streams(60))
+    clock = SystemClock()
+    servicer = Servicer(loaded.registry, clock, Streams(60), FirstAnswers(1.0, clock.now))
     await warm(servicer, options)
     server = MetricServer(servicer, ServerOptions(address="127.0.0.1:0", notice_seconds=0))
     again = asyncio.create_task(_refresh_without_pause(loaded))

@@ -31,7 +31,9 @@ class Registration:
     __slots__ = (
         "current",
         "error",
+        "first_answer",
         "first_called",
+        "forecast_coming",
         "forgotten",
         "last_called",
         "listed",
@@ -59,6 +61,10 @@ class Registration:
         """whether it is watched because the settings list it"""
         self.ready = asyncio.Event()
         """set when the first outlook, or the first failure to get one, has arrived"""
+        self.first_answer = asyncio.Event()
+        """set when no call need wait: the first answer is as good as it soon gets, or has failed, or is overdue"""
+        self.forecast_coming = False
+        """whether an outlook without forecast is about to be followed by one with it"""
 
     def forget(self) -> None:
         """Keep nothing that takes room."""
@@ -117,6 +123,8 @@ class Registry:
         _settle(registration)
         registration.error = None
         registration.ready.set()
+        if outlook.forecast is not None or not registration.forecast_coming:
+            registration.first_answer.set()
 
     def fail(self, key: str, error: HeadwayError) -> None:
         """Remember why a trigger without any outlook has none."""
@@ -124,6 +132,7 @@ class Registry:
         if registration is not None:
             registration.error = error
             registration.ready.set()
+            registration.first_answer.set()
 
     def answer(self, registration: Registration, now: float) -> Answer:
         """The answer that counts at `now`. Raises NotReady, the source's own error, or SourceUnavailable."""

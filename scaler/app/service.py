@@ -20,6 +20,7 @@ from scaler.errors import CacheUnavailable
 from scaler.forecast import ForecastCache
 from scaler.history import MetricSource
 from scaler.metric.certificates import TlsFiles
+from scaler.metric.first_answer import FirstAnswers
 from scaler.metric.server import MetricServer, ServerOptions
 from scaler.metric.servicer import Servicer
 from scaler.metric.streams import Streams
@@ -63,8 +64,7 @@ class Service:
             self.registry,
             self.clock,
             Streams(settings.stream_lifetime),
-            settings.first_answer_wait,
-            worth_waiting=self._worth_waiting,
+            FirstAnswers(settings.first_answer_wait, self.clock.now, self._worth_waiting),
         )
         self.grpc_port = 0
         self.http_port = 0
@@ -89,6 +89,7 @@ class Service:
 
     async def start(self) -> None:
         """Open the ports, then the parts, then begin to refresh. Raises SettingsError for what must be mended."""
+        self.servicer.first_answers.opening()
         self.grpc_port = await self._server.start()
         await self._open_status()
         log.info(
@@ -210,6 +211,7 @@ class Service:
         if not self._restored:
             restored = await self._remember.restore()
             self._restored = True
+            self.servicer.first_answers.opened()
             log.info("restored", triggers=restored, listed=len(self.settings.triggers))
         await self._remember.run()
 

@@ -4,25 +4,26 @@ Requests and replies are bytes here. Nine of ten calls parse nothing and make no
 `Memo`, and the reply was made when its answer began to count.
 """
 
-import asyncio
 import contextlib
 import secrets
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import NoReturn, Protocol, TypeAlias
+from typing import NoReturn, TypeAlias
 
 import grpc
 import structlog
 
+from scaler.clock import Clock
 from scaler.errors import DependencyError, HeadwayError, TriggerInvalid
+from scaler.metric.first_answer import FirstAnswers
 from scaler.metric.lookup import Lookup, measured_object, scaled_object
 from scaler.metric.memo import Memo
 from scaler.metric.replies import ACTIVE, INACTIVE, PLACEHOLDER_TARGET, spec_reply, value_reply
 from scaler.metric.streams import Streams
 from scaler.metric.wire import externalscaler_pb2 as wire
-from scaler.registry import Answer, Registration, Registry
-from scaler.trigger import Trigger, parse_trigger
+from scaler.registry import Answer, Registry
+from scaler.trigger import parse_trigger
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 
@@ -32,36 +33,16 @@ _DETAIL_BYTES = 2000
 """of an error's text: it travels percent-encoded in a header, and clients refuse headers beyond 8 KiB"""
 
 
-class Clock(Protocol):
-    def now(self) -> float:
-        """seconds since the epoch"""
-        ...
-
-
 class Servicer:
-    """The five RPCs over one registry.
+    """The five RPCs over one registry. `first_answers` decides which calls wait for a trigger's first answer."""
 
-    first_answer_wait: seconds for which the call that registers a trigger waits for its first outlook, unless
-    `worth_waiting` says that its source cannot be reached, or `most_waiting` calls wait already. No other call waits.
-    """
-
-    def __init__(
-        self,
-        registry: Registry,
-        clock: Clock,
-        streams: Streams,
-        first_answer_wait: float = 1.0,
-        worth_waiting: Callable[[Trigger], bool] = lambda _: True,
-        most_waiting: int = 64,
-    ) -> None:
+    def __init__(self, registry: Registry, clock: Clock, streams: Streams, first_answers: FirstAnswers) -> None:
         self.streams = streams
+        self.first_answers = first_answers
         self._answered = dict.fromkeys(wire.DESCRIPTOR.services_by_name["ExternalScaler"].methods_by_name, 0)
         self._refused: Counter[tuple[str, str]] = Counter()
         self._registry = registry
         self._now = clock.now
-        self._first_answer_wait = first_answer_wait
-        self._worth_waiting = worth_waiting
-        self._free_waits = most_waiting
         self._specs = Memo[bytes]()
         self._objects = Lookup(registry, scaled_object)
         self._measured = Lookup(registry, measured_object)
@@ -88,7 +69,10 @@ class Servicer:
         """The planned metric: exactly one value, under our one name whatever name was asked for."""
         try:
             now = self._now()
-            registration = self._measured.known(request, now) or await self._met(self._measured, request, now)
+            registration = self._measured.known(request, now) or self._measured.register(request, now)
+            if not registration.first_answer.is_set():
+                await self.first_answers.wait(registration)
+                now = self._now()
             answer = self._registry.answer(registration, now)
             reply = answer.wire or _made(answer)
         except Exception as error:  # noqa: BLE001
@@ -100,7 +84,10 @@ class Servicer:
         """Whether demand is expected in the lead window; an error, never "inactive", while nothing is known."""
         try:
             now = self._now()
-            registration = self._objects.known(request, now) or await self._met(self._objects, request, now)
+            registration = self._objects.known(request, now) or self._objects.register(request, now)
+            if not registration.first_answer.is_set():
+                await self.first_answers.wait(registration)
+                now = self._now()
             reply = ACTIVE if self._registry.answer(registration, now).plan.active else INACTIVE
         except Exception as error:  # noqa: BLE001
             await self._refuse("IsActive", error, context)
@@ -128,25 +115,6 @@ class Servicer:
             return parse_trigger(ref.namespace, ref.name, ref.scalerMetadata, self._registry.rules).threshold
         except TriggerInvalid as invalid:
             return invalid.threshold or PLACEHOLDER_TARGET
-
-    async def _met(self, lookup: Lookup, request: bytes, now: float) -> Registration:
-        watched_before = len(self._registry)
-        registration = lookup.register(request, now)
-        if len(self._registry) > watched_before:
-            await self._first_outlook(registration)
-        return registration
-
-    async def _first_outlook(self, registration: Registration) -> None:
-        if self._free_waits <= 0 or not self._worth_waiting(registration.trigger):
-            return
-        self._free_waits -= 1
-        try:
-            async with asyncio.timeout(self._first_answer_wait):
-                await registration.ready.wait()
-        except TimeoutError:
-            pass
-        finally:
-            self._free_waits += 1
 
     def _activity(self, request: bytes) -> bytes | None:
         now = self._now()

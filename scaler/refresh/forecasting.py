@@ -65,6 +65,7 @@ class ForecastRunner:
             return
         self._measure(seconds, len(chunk))
         for tracked, forecast in zip(chunk, made, strict=True):
+            tracked.registration.forecast_coming = False
             if forecast is not None:
                 tracked.forecast = forecast
 

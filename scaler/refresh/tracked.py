@@ -11,7 +11,7 @@ from scaler.plan.hpa_estimate import HpaEstimate
 from scaler.plan.surge import NO_SURGE, Surge
 from scaler.registry import FURTHEST_AHEAD_SECONDS, Registration
 from scaler.series import Forecast, Grid, HistoryFacts, Observation
-from scaler.trigger import Trigger
+from scaler.trigger import Mode, Trigger
 
 
 class Phase(IntEnum):
@@ -148,6 +148,7 @@ class Tracking:
             tracked.forecast, tracked.observation = known.forecast, known.observation
             if known.replicas is not None:
                 tracked.hpa_estimate = HpaEstimate(known.counts_from, known.replicas)
+        registration.forecast_coming = tracked.forecast is None and tracked.trigger.mode is not Mode.REACTIVE
         tracked.table.add(tracked.key)
         self._tracked[tracked.key] = tracked
         return tracked

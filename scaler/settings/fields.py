@@ -171,7 +171,8 @@ class Settings(BaseSettings):
     first_answer_wait: SecondsOrNone = _setting(
         1.0,
         "DURATION",
-        "Longest wait of a new trigger's first GetMetrics for its first observation. Later calls never wait.",
+        "Time after its registration (or the start of the process) in which calls for a trigger wait for its first "
+        "answer instead of failing. Later calls never wait.",
     )
 
     redis: RedisUrl | None = _setting(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import grpc
 import pytest
 
+from scaler.metric.first_answer import FirstAnswers
 from scaler.metric.server import MetricServer, ServerOptions
 from scaler.metric.servicer import Servicer
 from scaler.metric.streams import Streams
@@ -73,13 +74,14 @@ async def served(
     options: ServerOptions | None = None,
     credentials: grpc.ChannelCredentials | None = None,
     stream_seconds: float = 60.0,
-    **servicer_options: object,
+    first_answer_wait: float = 0.0,
+    **waiting: object,
 ) -> AsyncIterator[Served]:
     """A server on a free port of loopback, stopped without delay at the end."""
     registry = Registry(TriggerRules(default_server="http://prometheus:9090"), refresh_seconds=15.0)
     clock = StoppedClock()
-    options_for_waiting = {"first_answer_wait": 0.0, **servicer_options}
-    servicer = Servicer(registry, clock, Streams(stream_seconds, look_seconds=0.02), **options_for_waiting)  # type: ignore[arg-type]
+    waits = FirstAnswers(first_answer_wait, clock.now, **waiting)  # type: ignore[arg-type]
+    servicer = Servicer(registry, clock, Streams(stream_seconds, look_seconds=0.02), waits)
     server = MetricServer(servicer, options or ServerOptions(address="localhost:0", notice_seconds=0))
     port = await server.start()
     target = f"localhost:{port}"

@@ -122,6 +122,38 @@ async def test_first_call_is_answered_from_an_observation_and_then_from_a_foreca
         assert world.plan(registration).metric >= 150
 
 
+async def test_the_first_answer_waits_for_a_forecast_that_is_coming() -> None:
+    """A bare observation is published at once, but first calls need not take it while history is being fetched."""
+    seen: list[tuple[bool, bool]] = []
+
+    def forecast(_: str, end: float, __: object) -> Forecast:
+        seen.append((registration.current is not None, registration.first_answer.is_set()))
+        return flat_forecast(end, [150.0] * 30)
+
+    async with replica(steady, forecast) as world:
+        registration = world.call()
+        await world.pass_time(3)
+
+    assert seen[0] == (True, False)
+    assert registration.first_answer.is_set()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "forecast"),
+    [({"mode": "reactive"}, rising), ({}, lambda *_: None)],
+    ids=["reactive", "too little history"],
+)
+async def test_no_forecast_is_waited_for_where_none_comes(
+    metadata: dict[str, str], forecast: Callable[[str, float, object], Forecast | None]
+) -> None:
+    """Without a forecast to come the observation is the first answer."""
+    async with replica(steady, forecast) as world:
+        registration = world.call(**metadata)
+        await world.pass_time(3)
+        assert registration.first_answer.is_set()
+        assert world.plan(registration).metric == 100
+
+
 async def test_every_tick_observes_at_multiples_of_the_interval() -> None:
     """All replicas ask for the same moments, whenever they were started."""
     async with replica(steady, rising) as world:
