@@ -374,7 +374,7 @@ def test_json_recommends_what_the_verdict_does(judged: Judged, verdict: Verdict,
 def test_the_docs_name_every_key_of_the_json(judged: Judged) -> None:
     """In their order; of what has keys of its own, those too."""
     text = (Path(__file__).parents[4] / "docs" / "replay.md").read_text()
-    section = text.partition("## For machines")[2].partition("\n## ")[0]
+    section = text.partition("## JSON")[2].partition("\n## ")[0]
     rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
     told = summary(judged)
     assert [key for keys, _ in rows for key in re.findall(r"`(\w+)`", keys)] == list(told)
