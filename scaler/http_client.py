@@ -56,9 +56,9 @@ def in_words(error: BaseException) -> str:
     """What went wrong with a request. No text of a library: it may repeat a header, and a token with it."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted ({cause.verify_message})"
+            return f"its certificate is not trusted ({getattr(cause, 'verify_message', None) or 'unknown reason'})"
         if isinstance(cause, ssl.SSLError):
-            return f"the TLS handshake failed ({cause.reason or type(cause).__name__})"
+            return f"the TLS handshake failed ({getattr(cause, 'reason', None) or type(cause).__name__})"
         if isinstance(cause, socket.gaierror):
             return "the name of the host cannot be resolved"
         if isinstance(cause, OSError) and cause.errno:

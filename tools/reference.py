@@ -58,6 +58,14 @@ triggers:
       threshold: "100"
 ```"""
 
+FILES = """\
+## Files
+
+Tokens, passwords, certificates, keys and authorities are read again when their file changes, with the next request or
+connection, whether it was written anew or a link was moved (as Kubernetes does with Secrets). A file that is wrong at
+that moment (missing, half written, a key of another certificate, a token of two lines) leaves the last good one in use,
+and the log shows `files_not_renewed` once."""
+
 PROXIES = """\
 ## Proxies
 
@@ -128,6 +136,7 @@ def settings_page() -> str:
         _table(("key", "default", "meaning"), [_entry_row(name, f) for name, f in Server.model_fields.items()]),
         "## `triggers:`\n\n" + str(Settings.model_fields["triggers"].description),
         _table(("key", "default", "meaning"), [_entry_row(name, f) for name, f in ListedTrigger.model_fields.items()]),
+        FILES,
         PROXIES,
     )
 

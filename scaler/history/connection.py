@@ -9,14 +9,16 @@ from typing import TypeAlias
 
 import httpx
 import stamina
+import structlog
 from circuitbreaker import CircuitBreaker
 
 from scaler.errors import DependencyError, SourceRefused, SourceUnavailable
 from scaler.history.answers import Answer, TooLarge, TooSlow, TryAgain, decode
-from scaler.history.credentials import Credentials, Identity, ServerAccess
+from scaler.history.client import Client
+from scaler.history.credentials import ServerAccess
 from scaler.history.failures import Failures
 from scaler.history.queries import MOST_BYTES, MOST_QUERIES
-from scaler.http_client import client_options, environment_proxy, in_words, through
+from scaler.http_client import in_words
 from scaler.trigger.server_address import redact
 
 MOST_ANSWER_BYTES = 16 * 2**20
@@ -25,8 +27,15 @@ MOST_ANSWER_BYTES = 16 * 2**20
 MOST_URL_BYTES = 2_500
 """queries sent in the URL grow threefold there, and proxies refuse URLs above 8 kB"""
 
+REFUSES_POST = (403, 405, 501)
+"""answers to a POST after which GET is tried, as Prometheus's own Go client does"""
+REFUSES_GET = (401, 403, 404, 405)
+"""answers to that GET which do not show that the server takes it"""
+
 # stamina would log every retry; the refresh tells of an outage once
 stamina.instrumentation.set_on_retry_hooks([])
+
+log = structlog.get_logger(__name__)
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -58,16 +67,12 @@ class Server:
         """queries that spoil a request they share; they are asked on their own"""
         self.most_together = MOST_QUERIES
         self.most_bytes = MOST_BYTES if access.method == "POST" else MOST_URL_BYTES
-        self._named = self.shown
-        """in errors: with the proxy, where there is one"""
         self._base = address.rstrip("/")
-        self._access = access
-        self._transport = transport
+        self._method = access.method
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.concurrency)
         self._range_slots = asyncio.Semaphore(max(1, limits.concurrency // 2))
-        self._identity: Identity | None = None
-        self._client: httpx.AsyncClient | None = None
+        self._client = Client(self._base, access, limits.concurrency, transport)
         self._failures = Failures()
         self._circuit = CircuitBreaker(
             failure_threshold=limits.failures_to_open,
@@ -76,24 +81,6 @@ class Server:
         )
         self._last_answer = 0.0
         self._last_failure = ""
-
-    def _opened(self) -> httpx.AsyncClient:
-        """The client, opened by the first request: a faulty proxy or TLS file is an error of that request."""
-        if self._client is None:
-            proxy = environment_proxy(self._base)
-            self._named = self.shown + through(proxy)
-            if self._base.startswith("https:"):
-                self._identity = Identity(self._access)
-            self._client = httpx.AsyncClient(
-                auth=Credentials(self._access),
-                transport=self._transport,
-                verify=self._identity.context if self._identity else False,
-                timeout=None,
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._limits.concurrency),
-                headers={"User-Agent": "headway"},
-                **client_options(None if self._transport else proxy),
-            )
-        return self._client
 
     async def instant(self, query: str, at: float, parameters: Pairs, seconds: float) -> Answer:
         """What `query` returns at the moment `at`."""
@@ -111,8 +98,7 @@ class Server:
         return not self._circuit.opened
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
+        await self._client.close()
 
     async def _guarded(self, path: str, form: Mapping[str, str], parameters: Pairs, seconds: float) -> Answer:
         if not self.reachable():
@@ -123,6 +109,11 @@ class Server:
                 answer = await self._retrying(path, {**form, "timeout": f"{round(900 * seconds)}ms"}, parameters)
         self._last_answer = time.monotonic()
         return answer
+
+    @property
+    def _named(self) -> str:
+        """The server in errors: with the proxy, where there is one."""
+        return self.shown + self._client.through
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
@@ -169,20 +160,34 @@ class Server:
         raise AssertionError("stamina returns or raises")
 
     async def _once(self, path: str, form: Mapping[str, str], parameters: Pairs) -> Answer:
-        client = self._opened()
-        if self._identity:
-            self._identity.refresh()
+        async with self._client.request() as client:
+            status, body = await self._sent(client, self._method, path, form, parameters)
+            if self._method == "POST" and status in REFUSES_POST:
+                refused = status
+                status, body = await self._sent(client, "GET", path, form, parameters)
+                if status < 500 and status not in REFUSES_GET:
+                    self._ask_with_get(refused)
+        return decode(self._named, status, body)
+
+    async def _sent(
+        self, client: httpx.AsyncClient, method: str, path: str, form: Mapping[str, str], parameters: Pairs
+    ) -> tuple[int, bytes]:
         url = f"{self._base}/api/v1/{path}"
-        if self._access.method == "GET":
+        if method == "GET":
             request = client.build_request("GET", url, params=[*parameters, *form.items()])
         else:
             request = client.build_request("POST", url, params=parameters or None, data=form)
         response = await client.send(request, stream=True)
         try:
-            body = await self._body(response)
+            return response.status_code, await self._body(response)
         finally:
             await response.aclose()
-        return decode(self._named, response.status_code, body)
+
+    def _ask_with_get(self, refused: int) -> None:
+        if self._method == "POST":
+            log.info("post_refused", server=self.shown, status=refused)
+        self._method = "GET"
+        self.most_bytes = min(self.most_bytes, MOST_URL_BYTES)
 
     async def _body(self, response: httpx.Response) -> bytes:
         body = bytearray()

@@ -1,14 +1,15 @@
 """How Headway proves itself to metric servers: chosen by the operator for a server, never by a trigger."""
 
-import os
 import ssl
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
 from scaler.errors import SettingsError, SourceUnavailable
+from scaler.files import FollowedFiles, reason_of
+from scaler.headers import header_fault, is_header_name
 from scaler.http_client import system_trust
 from scaler.trigger.server_address import is_allowed, is_pattern, parse_server_address
 
@@ -44,7 +45,23 @@ class ServerAccess:
             (basic and self.bearer_token_file is not None, "either username or bearer_token_file, not both"),
             (self.key_file is not None and self.certificate_file is None, "key_file needs certificate_file"),
             (self.method not in ("POST", "GET"), f"method={self.method!r} must be POST or GET"),
+            (not is_header_name(self.tenant_header), "tenant_header must be the name of an HTTP header"),
+            (":" in self.username, "username must not hold a colon"),
+            *(
+                (bool(fault), f"{name} must be one line of plain text: there is {fault}")
+                for name, fault in self._texts()
+            ),
         ]
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        """What is put into headers, by name, and what is wrong with it."""
+        yield "username", header_fault(self.username, any_letter=True)
+        yield "tenant", header_fault(self.tenant)
+        for name, value in self.headers:
+            yield (
+                f"header {name!r}",
+                header_fault(value) or ("" if is_header_name(name) else "a name that is no header's"),
+            )
 
     def matches(self, address: str) -> bool:
         """Whether these credentials are for the server at `address`."""
@@ -62,90 +79,61 @@ def access_for(address: str, accesses: Sequence[ServerAccess]) -> ServerAccess:
     return next((access for access in accesses if access.matches(address)), _NOTHING)
 
 
-class WatchedFile:
-    """A small file whose text is read again when it changes."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stamp: tuple[int, int, int] | None = None
-        self._text = ""
-
-    def changed(self) -> bool:
-        """Whether the file differs from what was last read; remembers the new state."""
-        stat = os.stat(self._path)
-        stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        changed, self._stamp = stamp != self._stamp, stamp
-        return changed
-
-    def forget(self) -> None:
-        self._stamp = None
-
-    def text(self) -> str:
-        """The stripped text. Raises SourceUnavailable naming the file, never its content."""
-        try:
-            if self.changed():
-                self._text = self._path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            self.forget()
-            raise SourceUnavailable(f"credentials file {self._path} cannot be read: {_reason(error)}") from None
-        return self._text
-
-
 class Credentials(httpx.Auth):
     """Puts the operator's credentials on each request."""
 
     def __init__(self, access: ServerAccess) -> None:
         self._access = access
-        self._password = WatchedFile(access.password_file) if access.password_file else None
-        self._token = WatchedFile(access.bearer_token_file) if access.bearer_token_file else None
+        self._password = _secret_file(access.password_file, "password", any_letter=True)
+        self._token = _secret_file(access.bearer_token_file, "token", any_letter=False)
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """The request with its credentials. Raises SourceUnavailable, naming the file and never its content."""
         request.headers.update(self._access.headers)
         if self._access.tenant:
             request.headers[self._access.tenant_header] = self._access.tenant
         if self._token:
-            request.headers["Authorization"] = f"Bearer {self._token.text()}"
+            request.headers["Authorization"] = f"Bearer {self._token.current()}"
         if self._password:
-            yield from httpx.BasicAuth(self._access.username, self._password.text()).auth_flow(request)
+            yield from httpx.BasicAuth(self._access.username, self._password.current()).auth_flow(request)
         else:
             yield request
 
 
-class Identity:
-    """The TLS side: whom we trust and the certificate we show, reloaded for new connections when the files change."""
+def tls_context(access: ServerAccess) -> FollowedFiles[ssl.SSLContext]:
+    """Whom we trust and the certificate we show; another context when one of the files changes.
 
-    def __init__(self, access: ServerAccess) -> None:
-        self._access = access
-        self._watched = [WatchedFile(path) for path in (access.certificate_file, access.key_file) if path]
+    Reading it raises SourceUnavailable, naming the files, while they cannot be used.
+    """
+    paths = [path for path in (access.ca_file, access.certificate_file, access.key_file) if path]
+    return FollowedFiles(paths, lambda: _context(access, paths))
+
+
+def _context(access: ServerAccess, paths: Sequence[Path]) -> ssl.SSLContext:
+    if not paths:
+        return system_trust()
+    try:
+        own = ssl.create_default_context(cafile=access.ca_file) if access.ca_file else httpx.create_ssl_context()
+        if access.certificate_file:
+            # OpenSSL would ask the terminal for a password
+            own.load_cert_chain(access.certificate_file, access.key_file, password="")
+    except (OSError, ValueError) as error:
+        names = ", ".join(map(str, paths))
+        raise SourceUnavailable(f"access to {access.pattern!r}: TLS files {names}: {reason_of(error)}") from None
+    return own
+
+
+def _secret_file(path: Path | None, what: str, *, any_letter: bool) -> FollowedFiles[str] | None:
+    """The token or password in a file; None without a file."""
+
+    def read() -> str:
+        assert path is not None
         try:
-            self.context = _context(access)
-            self._load()
-        except (OSError, ssl.SSLError) as error:
-            raise SettingsError(f"access to {access.pattern!r}: TLS files: {_reason(error)}") from None
+            text = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeError) as error:
+            raise SourceUnavailable(f"credentials file {path} cannot be read: {reason_of(error)}") from None
+        if fault := header_fault(text, any_letter=any_letter) or ("it is empty" if not text else ""):
+            raise SourceUnavailable(f"credentials file {path} holds no {what}: {fault}")
+        return text
 
-    def refresh(self) -> None:
-        """Take over changed files. A pair that does not fit (half of it is written yet) leaves the last good one."""
-        try:
-            if any(file.changed() for file in self._watched):
-                self._load()
-        except (OSError, ssl.SSLError):
-            for file in self._watched:
-                file.forget()
-
-    def _load(self) -> None:
-        if self._access.certificate_file:
-            for context in (
-                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-                self.context,
-            ):  # a bad pair would spoil the context
-                context.load_cert_chain(self._access.certificate_file, self._access.key_file)
-
-
-def _context(access: ServerAccess) -> ssl.SSLContext:
-    if access.ca_file:
-        return ssl.create_default_context(cafile=access.ca_file)
-    return httpx.create_ssl_context() if access.certificate_file else system_trust()
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+    return None if path is None else FollowedFiles([path], read)

@@ -13,12 +13,15 @@ from scaler.settings.values import (
     Address,
     DatabaseUrl,
     File,
+    HeaderName,
+    HeaderText,
     Pattern,
     Patterns,
     RedisUrl,
     Seconds,
     SecondsOrNone,
     ServerUrl,
+    UserName,
 )
 
 ENVIRONMENT_PREFIX = "HEADWAY_"
@@ -39,16 +42,26 @@ class Server(BaseModel):
     pattern: Pattern = _setting(
         ..., "PATTERN", "Servers that get these credentials. Name one: a wide pattern sends them to whatever matches."
     )
-    username: str = _setting("", "NAME", "User name of basic authentication.")
-    password_file: File | None = _setting(None, "FILE", "The password; read again when the file changes.")
-    bearer_token_file: File | None = _setting(None, "FILE", "A bearer token; read again when the file changes.")
-    certificate_file: File | None = _setting(None, "FILE", "Client certificate (PEM); read again when it changes.")
-    key_file: File | None = _setting(None, "FILE", "Key (PEM) of the client certificate.")
-    ca_file: File | None = _setting(None, "FILE", "Authorities (PEM) to trust there, instead of the system's.")
-    tenant: str = _setting("", "NAME", "Tenant, sent with every request to this server.")
-    tenant_header: str = _setting("X-Scope-OrgID", "NAME", "Header that carries the tenant.")
+    username: UserName = _setting("", "NAME", "User name of basic authentication.")
+    password_file: File | None = _setting(None, "FILE", "The password, one line; read again when the file changes.")
+    bearer_token_file: File | None = _setting(
+        None, "FILE", "A bearer token, one line; read again when the file changes."
+    )
+    certificate_file: File | None = _setting(
+        None, "FILE", "Client certificate (PEM); read again when the file changes."
+    )
+    key_file: File | None = _setting(
+        None, "FILE", "Key (PEM) of the client certificate; read again when the file changes."
+    )
+    ca_file: File | None = _setting(
+        None, "FILE", "Authorities (PEM) to trust there, instead of the system's; read again when the file changes."
+    )
+    tenant: HeaderText = _setting("", "NAME", "Tenant, sent with every request to this server.")
+    tenant_header: HeaderName = _setting("X-Scope-OrgID", "NAME", "Header that carries the tenant.")
     method: Literal["POST", "GET"] = _setting(
-        "POST", "POST|GET", "POST keeps long queries out of the URL; GET is for proxies that allow nothing else."
+        "POST",
+        "POST|GET",
+        "POST keeps long queries out of the URL. Where it is refused (403, 405, 501), GET is tried and kept.",
     )
 
 
@@ -70,7 +83,7 @@ class Settings(BaseSettings):
     )
 
     config: File | None = _setting(
-        None, "FILE", "YAML file with settings, spelled as the flags without the leading dashes."
+        None, "FILE", "YAML file with settings, spelled as the flags without the leading dashes; read at the start."
     )
 
     prometheus: ServerUrl = _setting(
@@ -86,24 +99,33 @@ class Settings(BaseSettings):
         "separated by commas. `*` stands for a part of one segment. None by default: metadata is tenant input, and an "
         "open list would let anyone reach into the cluster.",
     )
-    prometheus_username: str = _setting("", "NAME", "User name of basic authentication at `prometheus`.")
+    prometheus_username: UserName = _setting("", "NAME", "User name of basic authentication at `prometheus`.")
     prometheus_password_file: File | None = _setting(
-        None, "FILE", "The password. In a file, because others can see flags and environments; read again on change."
+        None,
+        "FILE",
+        "The password, one line; read again when the file changes. In a file, because others can see flags and "
+        "environments.",
     )
     prometheus_bearer_token_file: File | None = _setting(
-        None, "FILE", "A bearer token for `prometheus`; read again when the file changes."
+        None, "FILE", "A bearer token for `prometheus`, one line; read again when the file changes."
     )
     prometheus_certificate_file: File | None = _setting(
-        None, "FILE", "Client certificate (PEM) shown to `prometheus`; read again when it changes."
+        None, "FILE", "Client certificate (PEM) shown to `prometheus`; read again when the file changes."
     )
-    prometheus_key_file: File | None = _setting(None, "FILE", "Key (PEM) of that client certificate.")
+    prometheus_key_file: File | None = _setting(
+        None, "FILE", "Key (PEM) of that client certificate; read again when the file changes."
+    )
     prometheus_ca_file: File | None = _setting(
-        None, "FILE", "Authorities (PEM) to trust at `prometheus`, instead of the system's."
+        None,
+        "FILE",
+        "Authorities (PEM) to trust at `prometheus`, instead of the system's; read again when the file changes.",
     )
-    prometheus_tenant: str = _setting("", "NAME", "Tenant, sent with every request to this server.")
-    prometheus_tenant_header: str = _setting("X-Scope-OrgID", "NAME", "Header that carries the tenant.")
+    prometheus_tenant: HeaderText = _setting("", "NAME", "Tenant, sent with every request to this server.")
+    prometheus_tenant_header: HeaderName = _setting("X-Scope-OrgID", "NAME", "Header that carries the tenant.")
     prometheus_method: Literal["POST", "GET"] = _setting(
-        "POST", "POST|GET", "POST keeps long queries out of the URL; GET is for proxies that allow nothing else."
+        "POST",
+        "POST|GET",
+        "POST keeps long queries out of the URL. Where it is refused (403, 405, 501), GET is tried and kept.",
     )
     servers: tuple[Server, ...] = _setting(
         (),
@@ -145,11 +167,14 @@ class Settings(BaseSettings):
         "0.0.0.0:8080", "HOST:PORT", "Health, telemetry and the JSON API. Port 0 takes a free one."
     )
     tls_cert: File | None = _setting(
-        None, "FILE", "Certificate (PEM) of the gRPC port; a renewed file is used without a restart."
+        None, "FILE", "Certificate (PEM) of the gRPC port; read again when the file changes."
     )
-    tls_key: File | None = _setting(None, "FILE", "Key (PEM) of that certificate.")
+    tls_key: File | None = _setting(None, "FILE", "Key (PEM) of that certificate; read again when the file changes.")
     tls_client_ca: File | None = _setting(
-        None, "FILE", "Authorities (PEM) whose clients may call. Once given, a client certificate is required (mTLS)."
+        None,
+        "FILE",
+        "Authorities (PEM) whose clients may call; read again when the file changes. With it a client certificate is "
+        "required (mTLS).",
     )
     max_connection_age: Seconds = _setting(
         120.0,

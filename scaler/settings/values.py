@@ -7,6 +7,7 @@ from typing import Annotated, TypeAlias
 import durationpy
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from scaler.headers import header_fault, is_header_name
 from scaler.trigger.server_address import is_pattern, parse_server_address
 
 
@@ -81,6 +82,26 @@ def _scheme(*allowed: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _header_text(value: str) -> str:
+    if fault := header_fault(value):
+        raise ValueError(f"must be one line of plain text: there is {fault}")
+    return value
+
+
+def _user_name(value: str) -> str:
+    if ":" in value:
+        raise ValueError("must not hold a colon: basic authentication ends the name there")
+    if fault := header_fault(value, any_letter=True):
+        raise ValueError(f"must be one line of text: there is {fault}")
+    return value
+
+
+def _header_name(value: str) -> str:
+    if not is_header_name(value):
+        raise ValueError("must be the name of an HTTP header, as X-Scope-OrgID")
+    return value
+
+
 def _readable(path: Path) -> Path:
     try:
         path.open("rb").close()
@@ -96,5 +117,8 @@ ServerUrl: TypeAlias = Annotated[str, AfterValidator(_server)]
 Pattern: TypeAlias = Annotated[str, AfterValidator(_pattern)]
 Patterns: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts), AfterValidator(_patterns)]
 File: TypeAlias = Annotated[Path, AfterValidator(_readable)]
+UserName: TypeAlias = Annotated[str, AfterValidator(_user_name)]
+HeaderText: TypeAlias = Annotated[str, AfterValidator(_header_text)]
+HeaderName: TypeAlias = Annotated[str, AfterValidator(_header_name)]
 RedisUrl: TypeAlias = Annotated[SecretStr, _scheme("redis", "rediss", "unix")]
 DatabaseUrl: TypeAlias = Annotated[SecretStr, _scheme("postgresql", "postgres", "sqlite")]

@@ -231,6 +231,7 @@ EVENTS: tuple[Event, ...] = (
         "source_failed", "error", ("server", "error", "stack"),
         "Asking a source ended in an exception that is a fault of Headway: its kind, and where. Once per kind",
     ),
+    Event("post_refused", "info", ("server", "status"), "The server refuses POST and answers GET; GET is used"),
     Event("observation_back", "info", ("triggers",), "The source gives demand again for so many triggers"),
     Event(
         "no_subqueries", "debug", ("namespace", "name", "why"),
@@ -271,10 +272,11 @@ EVENTS: tuple[Event, ...] = (
         "cache_values_refused", "warning", ("server", "count", "first_key", "reason"),
         "Values in Redis were no outlooks of this version; they count as absent",
     ),
-    Event("certificate_renewed", "info", ("file",), "The gRPC port took over a renewed certificate"),
+    Event("files_renewed", "info", ("files",), "Files that the settings name have changed, and were read again"),
     Event(
-        "certificate_not_renewed", "warning", ("file", "reason"),
-        "The files on disk do not fit each other; the last good pair stays",
+        "files_not_renewed", "warning", ("files", "reason"),
+        "Files have changed and cannot be used (missing, half written, not a pair); the last good ones stay in use. "
+        "Once per reason",
     ),
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from scaler.errors import DependencyError, SourceRefused, SourceUnavailable
-from scaler.history.connection import Limits
+from scaler.history.connection import MOST_URL_BYTES, Limits
 from scaler.history.credentials import ServerAccess
 from scaler.history.prometheus import PrometheusSource
 from scaler.trigger import Trigger
@@ -69,3 +69,60 @@ async def test_files_that_cannot_be_used_are_an_error_of_their_server(tmp_path: 
     assert isinstance(broken, SourceUnavailable | SourceRefused)
     assert "TLS files" in str(broken)
     assert fine == 3.0
+
+
+class GetOnly:
+    """A server behind a proxy that refuses POST, and answers GET with `get`."""
+
+    def __init__(self, refusal: int, get: httpx.Response) -> None:
+        self.methods: list[str] = []
+        self._refusal, self._get = refusal, get
+
+    def transport(self) -> httpx.MockTransport:
+        return httpx.MockTransport(self._answer)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.methods.append(request.method)
+        if request.method == "POST":
+            return httpx.Response(self._refusal, text="Forbidden (verb=create)")
+        return httpx.Response(self._get.status_code, content=self._get.content)
+
+
+@pytest.mark.parametrize("refusal", [403, 405, 501])
+async def test_where_post_is_refused_get_is_tried_and_kept(refusal: int) -> None:
+    """Once per server: later requests are GETs, short enough for a URL. The log has one line."""
+    server = GetOnly(refusal, httpx.Response(200, json=vector(3)))
+    source = PrometheusSource(limits=QUICK, transport=server.transport())
+    with capture_logs() as logged:
+        assert [await source.observe([TRIGGER], AT) for _ in range(3)] == [[3.0]] * 3
+    assert server.methods == ["POST", "GET", "GET", "GET"]
+    assert [(line["event"], line["status"]) for line in logged] == [("post_refused", refusal)]
+    assert source._server(TRIGGER.server_address).most_bytes == MOST_URL_BYTES
+
+
+@pytest.mark.parametrize("status", [401, 403, 405, 502])
+async def test_a_server_that_refuses_both_is_not_asked_with_get_for_good(status: int) -> None:
+    """The access may be granted to POST alone, later."""
+    server = GetOnly(403, httpx.Response(status, text="no"))
+    source = PrometheusSource(limits=QUICK, transport=server.transport())
+    assert str(await failure(source)) == f"http://prometheus:9090: HTTP {status}: no"
+    await failure(source)
+    assert server.methods == ["POST", "GET"] * 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 422, 500])
+async def test_other_refusals_are_no_reason_for_get(status: int) -> None:
+    """They would be the same."""
+    server = GetOnly(status, httpx.Response(200, json=vector(3)))
+    await failure(PrometheusSource(limits=QUICK, transport=server.transport()))
+    assert server.methods == ["POST"]
+
+
+async def test_a_query_that_is_refused_by_get_too_keeps_get() -> None:
+    """A parse error shows that the server takes GET."""
+    wrong = httpx.Response(400, json={"status": "error", "error": "parse error"})
+    server = GetOnly(405, wrong)
+    source = PrometheusSource(limits=QUICK, transport=server.transport())
+    assert "parse error" in str(await failure(source))
+    await failure(source)
+    assert server.methods == ["POST", "GET", "GET"]

@@ -190,9 +190,9 @@ async def test_credentials_are_the_operators_and_never_in_a_text(tmp_path: Path)
     assert seen[0].headers["x-key"] == "header-secret"
     assert "secret" not in f"{error!r} {access!r}"
     token.unlink()
-    (error,) = await source.observe([TRIGGER], AT)
-    assert isinstance(error, SourceUnavailable)
-    assert "No such file" in str(error)
+    (unread,) = await PrometheusSource([access], transport=answering(httpx.Response(200))).observe([TRIGGER], AT)
+    assert isinstance(unread, SourceUnavailable)
+    assert "No such file" in str(unread)
 
 
 async def test_basic_authentication_and_get(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TextIO
 
 import numpy as np
 
-from training.files import appearing
+from scaler.files import appearing
 from training.models import Progress, silent
 from training.replay.simulation.demand import Moments
 from training.replay.simulation.forecasts import Forecasts

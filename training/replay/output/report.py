@@ -16,8 +16,8 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from scaler.files import appearing
 from scaler.plan.hpa import DEFAULT_DOWN, DEFAULT_UP, Direction
-from training.files import appearing
 from training.replay.input.case import UNBOUNDED
 from training.replay.output import wording
 from training.replay.output.figures import figures

@@ -21,13 +21,13 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from scaler.files import appearing
 from scaler.forecast.onnx_forecaster import OnnxForecaster
 from scaler.history.grid import Slots, last_known
 from scaler.plan.hpa import SYNC_SECONDS
 from scaler.series import Floats, Forecast, HistoryBatch
 from training.data.load import Series, local_seconds
 from training.data.windows import coarse_windows
-from training.files import appearing
 from training.models import Progress, Told, silent
 from training.replay.simulation.demand import Demand, Moments, Observing
 from training.replay.simulation.scenario import Span

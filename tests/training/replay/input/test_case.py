@@ -10,13 +10,14 @@ import pytest
 
 from scaler.bundle import read_bundle
 from scaler.commands import Usage
+from scaler.files import appearing
 from scaler.forecast.catalog import SEASONAL
 from scaler.forecast.onnx_forecaster import open_later
 from scaler.plan.hpa import Hpa
 from tests.training.recording import write_values
 from training.data.load import DAY_SECONDS, Series
 from training.errors import DataError
-from training.files import appearing, why_not
+from training.files import why_not
 from training.replay.input.case import Wishes, case_of, default_cache, opened, serves, window_seconds
 from training.replay.input.demand_checks import of_query
 from training.replay.input.recorded import Source, of_file

@@ -1,0 +1,111 @@
+"""Files: a value that follows files as they change, and files that appear when they are complete."""
+
+import os
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Generic, TypeAlias, TypeVar
+
+import structlog
+
+from scaler.errors import HeadwayError
+
+log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
+_Stamp: TypeAlias = tuple[tuple[int, int, int, int], ...]
+
+
+class FollowedFiles(Generic[_T]):
+    """What is read from some files, read again when one of them changes. Thread-safe; `current` costs a stat per file.
+
+    Files that are wrong at that moment (missing, half written, not a pair) leave the last good value in place, and the
+    log shows once per reason why.
+    """
+
+    def __init__(self, paths: Sequence[Path], read: Callable[[], _T]) -> None:
+        self._paths = tuple(paths)
+        self._read = read
+        self._lock = threading.Lock()
+        self._good: tuple[_Stamp, _T] | None = None
+        self._reported = ""
+
+    def current(self) -> _T:
+        """The newest good value. Raises what `read` raises while there has been none."""
+        with self._lock:
+            try:
+                stamp = self._stamp()
+                if self._good is not None and self._good[0] == stamp:
+                    self._reported = ""
+                    return self._good[1]
+                value = self._read()
+            except (OSError, ValueError, HeadwayError) as error:
+                if self._good is None:
+                    raise
+                self._report(reason_of(error))
+                return self._good[1]
+            if self._good is not None:
+                log.info("files_renewed", files=self._names())
+            self._good, self._reported = (stamp, value), ""
+            return value
+
+    def _stamp(self) -> _Stamp:
+        return tuple(map(_stamp_of, self._paths))
+
+    def _report(self, reason: str) -> None:
+        if reason != self._reported:
+            self._reported = reason
+            log.warning("files_not_renewed", files=self._names(), reason=reason)
+
+    def _names(self) -> list[str]:
+        return [str(path) for path in self._paths]
+
+
+def _stamp_of(path: Path) -> tuple[int, int, int, int]:
+    try:
+        stat = path.stat()
+    except OSError:  # reading it says what is wrong
+        return (0, 0, 0, 0)
+    return (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a file cannot be used, without a library's text: it may repeat what the file holds."""
+    if isinstance(error, ssl.SSLError):
+        return f"not PEM that belongs together ({getattr(error, 'reason', None) or 'unreadable'})"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    if isinstance(error, HeadwayError):
+        return str(error)
+    return "not UTF-8 text" if isinstance(error, UnicodeError) else type(error).__name__
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A name to write to, which becomes `path` when all went well; it ends as `path` does. Raises OSError.
+
+    The folders of `path` appear with it. Where `path` is a link, what it points to is replaced.
+    """
+    path = link_target(path)
+    draft = nearest_folder(path.parent) / f".{os.getpid()}.part.{path.name}"
+    try:
+        yield draft
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            draft.unlink()
+
+
+def link_target(path: Path) -> Path:
+    """What a link points to; any other path as it is."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def nearest_folder(folder: Path) -> Path:
+    """The folder, or the nearest above it that exists."""
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    return folder
