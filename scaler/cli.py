@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from scaler import __version__
 from scaler.commands import Exit, Usage
 from scaler.commands.plugins import add_offline_commands
+from scaler.commands.server_flags import access_of, on_command_line, with_server_flags
 from scaler.errors import SettingsError
 from scaler.settings import Settings, with_settings_options
 
@@ -156,12 +157,12 @@ def why(
     raise typer.Exit(explain(namespace, name, address, as_json))
 
 
-@app.command(epilog=CHECK_EXIT_TEXT)
+@app.command(cls=PlainHelp, epilog=CHECK_EXIT_TEXT)
+@with_server_flags
 def check(
+    context: typer.Context,
+    settings: Settings,
     file: Annotated[str, typer.Argument(metavar="FILE", help="Kubernetes YAML, - for stdin.")],
-    prometheus: Annotated[
-        str, typer.Option(metavar="URL", help="Try the queries here, whatever serverAddress says.")
-    ] = "",
     scaler: Annotated[
         str,
         typer.Option(
@@ -194,6 +195,10 @@ def check(
     --prometheus), with the replicas that would follow. TriggerAuthentications in the file are read for their
     parameters; other documents are skipped.
 
+    How to reach Prometheus is given as for headway serve: by these flags, their environment variables, or --config.
+    --prometheus on the command line counts instead of every serverAddress (a port forward); from the environment or the
+    file it counts for triggers that name none.
+
     --scaler asks as KEDA does, so the running scaler takes the file's triggers up: it fetches their past and forecasts
     them until nobody has asked for its trigger-expiry (1h by default). Nothing in the cluster changes.
 
@@ -208,11 +213,13 @@ def check(
 
     options = CheckOptions(
         file=file,
-        prometheus=prometheus,
+        prometheus=settings.prometheus,
+        prometheus_for_all=on_command_line(context, "prometheus"),
+        access=tuple(access_of(settings)),
         scaler=scaler,
         keda_version=keda_version,
         namespace=namespace,
-        allow_server_address=tuple(allow_server_address or ()),
+        allow_server_address=tuple(allow_server_address or ()) or settings.allow_server_address,
         offline=offline,
         as_json=as_json,
         tls=read_tls(tls, ca_cert, client_cert, client_key),

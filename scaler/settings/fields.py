@@ -125,7 +125,8 @@ class Settings(BaseSettings):
     prometheus_method: Literal["POST", "GET"] = _setting(
         "POST",
         "POST|GET",
-        "POST keeps long queries out of the URL. Where it is refused (403, 405, 501), GET is tried and kept.",
+        "POST keeps long queries out of the URL. Where it is refused (403, 405, 501), GET is tried and kept. Also holds "
+        "for servers that only a trigger names.",
     )
     servers: tuple[Server, ...] = _setting(
         (),
@@ -305,8 +306,13 @@ class Settings(BaseSettings):
 
     @property
     def known_servers(self) -> tuple[Server, ...]:
-        """Every server with credentials: the default one first, then those of the file."""
-        return (self.default_server, *self.servers) if self.default_server else self.servers
+        """How to reach servers: the default one, those of the file, and any other where it needs another method."""
+        others = Server.model_construct(pattern="*", method=self.prometheus_method)
+        return tuple(
+            server
+            for server in (self.default_server, *self.servers, others if others.method != "POST" else None)
+            if server is not None
+        )
 
 
 _ENTRIES: dict[int | str, type[BaseModel]] = {"servers": Server, "triggers": ListedTrigger}

@@ -153,7 +153,7 @@ def _access(settings: "Settings") -> list[Fault]:
     ]
 
 
-_FOR_EVERY_SERVER = ("prometheus_timeout", "prometheus_concurrency")
+_FOR_EVERY_SERVER = ("prometheus_timeout", "prometheus_concurrency", "prometheus_method")
 
 
 def _login(server: "Server", prefix: str) -> list[Fault]:

@@ -130,6 +130,12 @@ def test_servers_of_the_file_stand_after_the_default_one(yaml, tmp_path):
     assert access[1].bearer_token_file == token
 
 
+def test_the_method_holds_for_every_server():
+    """A proxy that allows GET alone may stand before servers that only a trigger names; a method is no secret."""
+    settings = load_settings({"prometheus_method": "GET"})
+    assert [(server.pattern, server.method, server.username) for server in settings.known_servers] == [("*", "GET", "")]
+
+
 def test_faults_in_entries_of_lists_name_their_place(yaml):
     """An unknown key in a server and a misspelt key in a listed trigger say which entry it is."""
     assert faults(config=yaml("servers:\n  - pattern: http://x\n    usernam: a\n")) == {

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from scaler.commands import Exit, Usage
+from scaler.commands.server_flags import on_command_line
 from training.commands.shared import fail, offline, progress_bar, reached
 
 EXIT_TEXT = (
@@ -101,7 +102,7 @@ def replay(
         from training.replay.verdict.judge import judge
 
         configure_logs("console", "error")
-        told_where = _on_command_line(context, "prometheus")
+        told_where = on_command_line(context, "prometheus")
         _one_source(data, query, scaledobject, told_where)
         _writable("--out", out and out / REPORT)
         _writable("--decisions", decisions)
@@ -145,12 +146,6 @@ def _one_source(data: Path | None, query: str, scaledobject: Path | None, server
         raise Usage(f"what is to be replayed? give {SOURCES}" + (f", not {' and '.join(given)}" if given else ""))
     if data and server:
         raise Usage(f"--data and --prometheus: demand comes from one of them; give {SOURCES}")
-
-
-def _on_command_line(context: typer.Context, parameter: str) -> bool:
-    """Whether the flag was given, and does not stand in the environment or the settings file alone."""
-    source = context.get_parameter_source(parameter)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _source(

@@ -1,7 +1,5 @@
 """What all offline commands share: the way into Prometheus, progress, and errors with a telling exit status."""
 
-import functools
-import inspect
 import signal
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,20 +20,6 @@ PACKAGES = (
 """what the extra `training` installs, by the names it is imported under"""
 INTERRUPTED = 130
 """exit status after Ctrl-C, as shells have it"""
-SERVER_FLAGS = (
-    "config",
-    "prometheus",
-    "prometheus_username",
-    "prometheus_password_file",
-    "prometheus_bearer_token_file",
-    "prometheus_certificate_file",
-    "prometheus_key_file",
-    "prometheus_ca_file",
-    "prometheus_tenant",
-    "prometheus_tenant_header",
-    "prometheus_method",
-)
-"""settings of `headway serve` that say where Prometheus is and how to get in"""
 
 
 class PlainHelp(TyperCommand):
@@ -46,28 +30,10 @@ class PlainHelp(TyperCommand):
         super().format_help(ctx, formatter)
 
 
-def with_server_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`command` with its parameter `settings` made from the flags, environment and file that tell of Prometheus."""
-    from scaler.settings import load_settings
-    from scaler.settings.options import settings_options
-
-    @functools.wraps(command)
-    def run(**given: Any) -> Any:
-        flags = {name: given.pop(name) for name in SERVER_FLAGS}
-        return command(settings=load_settings(flags), **given)
-
-    own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
-    options = [option for option in settings_options() if option.name in SERVER_FLAGS]
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options
-    del run.__wrapped__  # inspect would look through to the command's own signature
-    run.__annotations__ = {p.name: p.annotation for p in parameters}
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return run
-
-
 def reached(settings: Any, wanted: list[Any]) -> Any:
     """What opens the servers; exits where none of them can be reached."""
-    from training.data.pull_targets import access_of, unreachable
+    from scaler.commands.server_flags import access_of
+    from training.data.pull_targets import unreachable
 
     access = access_of(settings)
     if trouble := unreachable(wanted, settings.prometheus, access):

@@ -15,7 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from scaler.commands import Exit, Usage
-from training.commands.shared import PlainHelp, fail, offline, progress_bar, reached, seconds_of, with_server_flags
+from scaler.commands.server_flags import with_server_flags
+from training.commands.shared import PlainHelp, fail, offline, progress_bar, reached, seconds_of
 
 MOST_FINDINGS = 10
 """series of which a run tells what cleaning found in them; its record has all"""

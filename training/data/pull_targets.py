@@ -15,7 +15,6 @@ from scaler.history.connection import Limits
 from scaler.history.credentials import ServerAccess
 from scaler.history.prometheus import PrometheusSource
 from scaler.manifest import ManifestError, ScaledObject, TriggerEntry, read_manifest
-from scaler.settings import Settings
 from scaler.trigger import Trigger, TriggerRules
 from training.data.load import Refused
 from training.data.pull import Wanted
@@ -97,11 +96,6 @@ def _trigger(scaled: ScaledObject, entry: TriggerEntry, context: Context) -> Tri
     else:
         return ""
     return found if isinstance(found, Trigger) else f"trigger {entry.index}: {'; '.join(map(str, found))}"
-
-
-def access_of(settings: Settings) -> list[ServerAccess]:
-    """What opens each server, as the scaler would."""
-    return [ServerAccess(**server.model_dump()) for server in settings.known_servers]
 
 
 def unreachable(wanted: Sequence[Wanted], server: str, access: Sequence[ServerAccess]) -> str:

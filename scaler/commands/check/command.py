@@ -15,6 +15,7 @@ from scaler.commands.check.rules.finding import ANY_SERVER
 from scaler.commands.check.rules.kedas_own import is_web_address
 from scaler.commands.check.rules.metadata import as_keda_reads, parsed
 from scaler.errors import Fault, HeadwayError
+from scaler.history.credentials import ServerAccess
 from scaler.manifest import Manifest, ManifestError, ScaledObject, TriggerEntry, read_manifest
 from scaler.telemetry.logs import configure_logs
 from scaler.telemetry.redaction import redacted
@@ -31,6 +32,11 @@ class CheckOptions:
 
     file: str
     prometheus: str = ""
+    """asked where a trigger names no serverAddress"""
+    prometheus_for_all: bool = False
+    """… and instead of every serverAddress"""
+    access: tuple[ServerAccess, ...] = ()
+    """credentials and method by server"""
     scaler: str = ""
     keda_version: str = ""
     namespace: str = "default"
@@ -38,6 +44,11 @@ class CheckOptions:
     offline: bool = False
     as_json: bool = False
     tls: ScalerTls = ScalerTls()  # noqa: RUF009  frozen
+
+    @property
+    def server_for_all(self) -> str:
+        """Asked whatever a trigger says; empty where each trigger is asked at its own."""
+        return self.prometheus if self.prometheus_for_all else ""
 
 
 def check(options: CheckOptions) -> Exit:
@@ -124,7 +135,7 @@ def _ask(scaled: ScaledObject, context: Context, options: CheckOptions) -> list[
         if entry.ours:
             found[entry.index] = parsed(scaled, entry, context)
         elif entry.kind == "prometheus":
-            found[entry.index] = as_keda_reads(scaled, entry, options.prometheus)
+            found[entry.index] = as_keda_reads(scaled, entry, options.server_for_all)
     why_not = {index: _why_not(scaled.triggers[index], one, options) for index, one in found.items()}
     known = [(index, one) for index, one in found.items() if isinstance(one, Trigger) and not why_not[index]]
     untried = [
@@ -139,13 +150,15 @@ def _why_not(entry: TriggerEntry, read: Trigger | tuple[Fault, ...], options: Ch
     """Why a query cannot be tried where the trigger says; empty where it can."""
     if not isinstance(read, Trigger):
         return "; ".join(map(str, read))
-    if options.prometheus:
+    if options.server_for_all:
         return ""
     if entry.kind == "prometheus" and ("authenticationRef" in entry.fields or "authModes" in entry.given):
         return NEEDS_CREDENTIALS
     if "serverAddress" in entry.given:
         return ""
-    return SCALERS_DEFAULT if entry.ours else NO_ADDRESS
+    if not entry.ours:
+        return NO_ADDRESS
+    return "" if options.prometheus else SCALERS_DEFAULT
 
 
 def _mend(scaled: ScaledObject) -> str:
@@ -163,8 +176,8 @@ def _try(scaled: ScaledObject, triggers: list[tuple[int, Trigger]], options: Che
     from scaler.history.connection import Limits
     from scaler.history.prometheus import PrometheusSource
 
-    source = PrometheusSource(limits=Limits(attempts=1))
+    source = PrometheusSource(options.access, Limits(attempts=1))
     try:
-        return ask_queries(scaled, triggers, source, options.prometheus)
+        return ask_queries(scaled, triggers, source, options.server_for_all)
     except HeadwayError as error:
         raise Usage(str(error)) from error

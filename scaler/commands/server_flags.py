@@ -1,0 +1,55 @@
+"""How commands reach Prometheus: by the settings of `headway serve` that name the server and its access."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from scaler.settings import Settings, load_settings
+from scaler.settings.options import settings_options
+
+SERVER_FLAGS = (
+    "config",
+    "prometheus",
+    "prometheus_username",
+    "prometheus_password_file",
+    "prometheus_bearer_token_file",
+    "prometheus_certificate_file",
+    "prometheus_key_file",
+    "prometheus_ca_file",
+    "prometheus_tenant",
+    "prometheus_tenant_header",
+    "prometheus_method",
+)
+
+
+def with_server_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`command` with its parameter `settings` made from these flags, their environment variables and the file."""
+
+    @functools.wraps(command)
+    def run(**given: Any) -> Any:
+        flags = {name: given.pop(name) for name in SERVER_FLAGS}
+        return command(settings=load_settings(flags), **given)
+
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
+    options = [option for option in settings_options() if option.name in SERVER_FLAGS]
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options
+    del run.__wrapped__  # inspect would look through to the command's own signature
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
+
+
+def on_command_line(context: typer.Context, parameter: str) -> bool:
+    """Whether the flag was given, and does not stand in the environment or the settings file alone."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def access_of(settings: Settings) -> list[Any]:
+    """What opens each server, as the scaler would open it."""
+    from scaler.history.credentials import ServerAccess
+
+    return [ServerAccess(**server.model_dump()) for server in settings.known_servers]

@@ -1,0 +1,120 @@
+"""`headway check` at a server that wants a method, credentials and a tenant, in each way that settings have."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from scaler.cli import app
+
+OBJECT = """\
+kind: ScaledObject
+metadata: {name: web, namespace: shop}
+spec:
+  minReplicaCount: 2
+  maxReplicaCount: 20
+  fallback: {failureThreshold: 3, replicas: 6, behavior: currentReplicasIfHigher}
+  triggers:
+    - type: external
+      metadata: {scalerAddress: 'dns:///headway.keda:50051', query: vector(7), threshold: '5'OWN}
+    - type: cpu
+      metadata: {value: "80"}
+"""
+
+
+class Guarded(BaseHTTPRequestHandler):
+    """Answers 7 to a GET of tenant `a` with the token `s3cr3t`, and 403 to anything else."""
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
+
+    def do_GET(self) -> None:
+        allowed = (self.headers["Authorization"], self.headers["X-Scope-OrgID"]) == ("Bearer s3cr3t", "a")
+        self._reply(200 if allowed else 403)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._reply(403)
+
+    def _reply(self, status: int) -> None:
+        found = {"metric": {}, "value": [0, "7"]}
+        body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": [found]}}).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Guarded) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Path:
+    path = tmp_path / "token"
+    path.write_text("s3cr3t\n")
+    return path
+
+
+def check(folder: Path, *arguments: str, own: str = "", **environment: str) -> Result:
+    path = folder / "web.yaml"
+    path.write_text(OBJECT.replace("OWN", f", serverAddress: '{own}'" if own else ""))
+    return CliRunner().invoke(app, ["check", str(path), *arguments], env=environment)
+
+
+def test_by_flags(server: str, token: Path, tmp_path: Path) -> None:
+    """The flags of `headway serve` open the server here too."""
+    flags = ["--prometheus-method", "GET", "--prometheus-bearer-token-file", str(token), "--prometheus-tenant", "a"]
+    result = check(tmp_path, "--prometheus", server, *flags)
+    assert (result.exit_code, "demand now 7 → 2 replicas" in result.stdout) == (0, True)
+
+
+def test_by_the_environment(server: str, token: Path, tmp_path: Path) -> None:
+    """The server of the environment is asked where a trigger names none."""
+    names = {
+        "HEADWAY_PROMETHEUS": server,
+        "HEADWAY_PROMETHEUS_METHOD": "GET",
+        "HEADWAY_PROMETHEUS_BEARER_TOKEN_FILE": str(token),
+        "HEADWAY_PROMETHEUS_TENANT": "a",
+    }
+    result = check(tmp_path, **names)
+    assert (result.exit_code, "demand now 7 → 2 replicas" in result.stdout) == (0, True)
+
+
+def test_by_the_file_of_settings(server: str, token: Path, tmp_path: Path) -> None:
+    """Credentials of a listed server open it for a trigger that names it."""
+    config = tmp_path / "headway.yaml"
+    config.write_text(
+        f"servers:\n  - {{pattern: '{server}', method: GET, bearer-token-file: {token}, tenant: a}}\n"
+        f"allow-server-address: ['{server}']\n"
+    )
+    result = check(tmp_path, "--config", str(config), own=server)
+    assert (result.exit_code, "demand now 7 → 2 replicas" in result.stdout) == (0, True)
+    other = check(tmp_path, "--config", str(config), own="http://127.0.0.1:9")
+    assert (other.exit_code, "that the operator of Headway allows" in " ".join(other.stdout.split())) == (1, True)
+
+
+def test_credentials_go_to_their_own_server_alone(server: str, token: Path, tmp_path: Path) -> None:
+    """A trigger that names another server than the environment does not get the environment's token."""
+    names = {
+        "HEADWAY_PROMETHEUS": "http://127.0.0.1:9",
+        "HEADWAY_PROMETHEUS_METHOD": "GET",
+        "HEADWAY_PROMETHEUS_BEARER_TOKEN_FILE": str(token),
+        "HEADWAY_PROMETHEUS_TENANT": "a",
+    }
+    result = check(tmp_path, own=server, **names)
+    assert (result.exit_code, "HTTP 403" in result.stdout) == (1, True)
+
+
+def test_settings_that_contradict_are_named(token: Path, tmp_path: Path) -> None:
+    """As for `headway serve`: a token is for a server."""
+    result = check(tmp_path, "--prometheus-bearer-token-file", str(token))
+    assert (result.exit_code, "needs prometheus, the server it is for" in result.stderr) == (2, True)
