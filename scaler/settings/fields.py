@@ -125,8 +125,8 @@ class Settings(BaseSettings):
     prometheus_method: Literal["POST", "GET"] = _setting(
         "POST",
         "POST|GET",
-        "POST keeps long queries out of the URL. Where it is refused (403, 405, 501), GET is tried and kept. Also holds "
-        "for servers that only a trigger names.",
+        "POST keeps long queries out of the URL. Where it is refused (403, 405, 501), GET is tried and kept. It also "
+        "holds for servers that only a trigger names.",
     )
     servers: tuple[Server, ...] = _setting(
         (),
