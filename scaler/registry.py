@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from scaler.decide import decide
@@ -83,6 +84,7 @@ class Registry:
         self.refresh_seconds = refresh_seconds
         self._on_new = on_new
         self._registrations: dict[str, Registration] = {}
+        self._followers: dict[str, set[Callable[[float], None]]] = {}
 
     def __len__(self) -> int:
         return len(self._registrations)
@@ -102,6 +104,18 @@ class Registry:
             self._on_new(registration)
         registration.last_called = now
         return registration
+
+    @contextmanager
+    def follow(self, key: str, wake: Callable[[float], None]) -> Iterator[None]:
+        """Call `wake` for each outlook that a trigger receives, with the seconds until it counts."""
+        followers = self._followers.setdefault(key, set())
+        followers.add(wake)
+        try:
+            yield
+        finally:
+            followers.discard(wake)
+            if not followers:
+                self._followers.pop(key, None)
 
     def receive(self, key: str, outlook: Outlook, now: float) -> None:
         """Take what a refresh (here or elsewhere) published; older news than what is known is ignored."""
@@ -125,6 +139,8 @@ class Registry:
         registration.ready.set()
         if outlook.forecast is not None or not registration.forecast_coming:
             registration.first_answer.set()
+        for wake in tuple(self._followers.get(key, ())):
+            wake(registration.upcoming.counts_from - now if registration.upcoming else 0.0)
 
     def fail(self, key: str, error: HeadwayError) -> None:
         """Remember why a trigger without any outlook has none."""

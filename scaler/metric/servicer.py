@@ -8,7 +8,8 @@ import contextlib
 import secrets
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractContextManager
 from typing import NoReturn, TypeAlias
 
 import grpc
@@ -20,9 +21,9 @@ from scaler.metric.first_answer import FirstAnswers
 from scaler.metric.lookup import Lookup, measured_object, scaled_object
 from scaler.metric.memo import Memo
 from scaler.metric.replies import ACTIVE, INACTIVE, PLACEHOLDER_TARGET, spec_reply, value_reply
-from scaler.metric.streams import Streams
+from scaler.metric.streams import Streams, Wake
 from scaler.metric.wire import externalscaler_pb2 as wire
-from scaler.registry import Answer, Registry
+from scaler.registry import Answer, Registration, Registry
 from scaler.trigger import parse_trigger
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
@@ -96,11 +97,15 @@ class Servicer:
 
     async def StreamIsActive(self, request: bytes, context: Context) -> None:
         """Activity now and at each change; silent while nothing is known."""
-        await self._stream("StreamIsActive", lambda: self._activity(request), context)
+
+        def follow(wake: Wake) -> AbstractContextManager[None]:
+            return self._registry.follow(self._object(request).trigger.key, wake)
+
+        await self._stream("StreamIsActive", self.streams.messages(lambda: self._activity(request), follow), context)
 
     async def StreamMetricSpec(self, request: bytes, context: Context) -> None:
         """The spec, once: it never changes for the same metadata. The stream is held, or KEDA would ask again."""
-        await self._stream("StreamMetricSpec", lambda: self._spec(request), context)
+        await self._stream("StreamMetricSpec", self.streams.messages(lambda: self._spec(request)), context)
 
     def _spec(self, request: bytes) -> bytes:
         reply = self._specs.get(request)
@@ -116,18 +121,21 @@ class Servicer:
         except TriggerInvalid as invalid:
             return invalid.threshold or PLACEHOLDER_TARGET
 
-    def _activity(self, request: bytes) -> bytes | None:
+    def _object(self, request: bytes) -> Registration:
         now = self._now()
-        registration = self._objects.known(request, now) or self._objects.register(request, now)
+        return self._objects.known(request, now) or self._objects.register(request, now)
+
+    def _activity(self, request: bytes) -> bytes | None:
+        registration = self._object(request)
         try:
-            return ACTIVE if self._registry.answer(registration, now).plan.active else INACTIVE
+            return ACTIVE if self._registry.answer(registration, self._now()).plan.active else INACTIVE
         except DependencyError:
             return None
 
-    async def _stream(self, rpc: str, look: Callable[[], bytes | None], context: Context) -> None:
+    async def _stream(self, rpc: str, messages: AsyncGenerator[bytes, None], context: Context) -> None:
         try:
-            async with contextlib.aclosing(self.streams.messages(look)) as messages:
-                async for message in messages:
+            async with contextlib.aclosing(messages) as sending:
+                async for message in sending:
                     await context.write(message)
         except Exception as error:  # noqa: BLE001
             await self._refuse(rpc, error, context)

@@ -1,11 +1,29 @@
-"""Open push streams: each is told its current state, then every change, until we end it with OK."""
+"""Open push streams: each sends its current state, then every change, until we end it with OK."""
 
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TypeAlias
+
+Wake: TypeAlias = Callable[[float], None]
+"""called with the seconds until something new may count"""
+
+Follow: TypeAlias = Callable[[Wake], AbstractContextManager[None]]
+"""has `Wake` called at every change, while the context is open"""
+
+LOOK_SECONDS = 5.0
+"""how often every stream is looked at: activity also changes as time passes, without a new outlook"""
+
+_TIMER_SECONDS = 0.01
+"""timers fire a little early; a look before the moment would find nothing new"""
 
 _SLICE = 500
 """streams looked at before other work gets its turn; one look costs a few microseconds"""
+
+
+def _never(_: Wake) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 class Streams:
@@ -13,10 +31,10 @@ class Streams:
 
     lifetime_seconds: a stream ends (with OK: KEDA is back after 2 s, and only then without a growing wait) after
     0.75 to 1 times this.
-    look_seconds: how often the state is compared with what was last told.
+    look_seconds: how often the state of every stream is compared with what it sent last.
     """
 
-    def __init__(self, lifetime_seconds: float, look_seconds: float = 1.0) -> None:
+    def __init__(self, lifetime_seconds: float, look_seconds: float = LOOK_SECONDS) -> None:
         self.lifetime_seconds = lifetime_seconds
         self._look_seconds = look_seconds
         self._open: set[_Stream] = set()
@@ -25,25 +43,27 @@ class Streams:
     def __len__(self) -> int:
         return len(self._open)
 
-    async def messages(self, look: Callable[[], bytes | None]) -> AsyncGenerator[bytes, None]:
-        """`look()` now and whenever it changes; None (nothing is known) is not told. Ends with the stream's time.
+    async def messages(self, look: Callable[[], bytes | None], follow: Follow = _never) -> AsyncGenerator[bytes, None]:
+        """`look()` now and whenever it changes; None (nothing is known) is not sent. Ends with the stream's time.
 
-        What `look` raises, the stream raises.
+        `follow` wakes this stream alone. What `look` raises, the stream raises.
         """
         stream = _Stream(look)
         lifetime = self.lifetime_seconds * random.uniform(0.75, 1)
         timer = asyncio.get_running_loop().call_later(lifetime, stream.end)
         self._open.add(stream)
         try:
-            while True:
-                message = stream.next()
-                if message is not None:
-                    yield message
-                elif stream.ended or self._draining:
-                    return
-                else:
-                    await stream.wake()
+            with follow(stream.wake_in):
+                while True:
+                    message = stream.next()
+                    if message is not None:
+                        yield message
+                    elif stream.ended or self._draining:
+                        return
+                    else:
+                        await stream.woken()
         finally:
+            stream.ended = True
             timer.cancel()
             self._open.discard(stream)
 
@@ -56,11 +76,6 @@ class Streams:
                 if count % _SLICE == 0:
                     await asyncio.sleep(0)
 
-    def look(self) -> None:
-        """Look at every stream now, without waiting for the next second."""
-        for stream in list(self._open):
-            stream.wake_if_changed()
-
     def drain(self) -> None:
         """End all streams; one that is opened later ends after its first message."""
         self._draining = True
@@ -69,35 +84,43 @@ class Streams:
 
 
 class _Stream:
-    __slots__ = ("_look", "_told", "_woken", "ended")
+    __slots__ = ("_look", "_sent", "_woken", "ended")
 
     def __init__(self, look: Callable[[], bytes | None]) -> None:
         self._look = look
-        self._told: bytes | None = None
+        self._sent: bytes | None = None
         self._woken = asyncio.Event()
         self.ended = False
 
     def next(self) -> bytes | None:
-        """What is to be told now, if it differs from what was told last."""
+        """What is to be sent now, if it differs from what was sent last."""
         state = self._look()
-        if state is None or state == self._told:
+        if state is None or state == self._sent:
             return None
-        self._told = state
+        self._sent = state
         return state
 
+    def wake_in(self, seconds: float) -> None:
+        if seconds <= 0:
+            self.wake_if_changed()
+        else:
+            asyncio.get_running_loop().call_later(seconds + _TIMER_SECONDS, self.wake_if_changed)
+
     def wake_if_changed(self) -> None:
+        if self.ended:
+            return
         try:
             state = self._look()
         except Exception:  # noqa: BLE001 - the stream's own task looks again, and fails where it is handled
             self._woken.set()
             return
-        if state is not None and state != self._told:
+        if state is not None and state != self._sent:
             self._woken.set()
 
     def end(self) -> None:
         self.ended = True
         self._woken.set()
 
-    async def wake(self) -> None:
+    async def woken(self) -> None:
         await self._woken.wait()
         self._woken.clear()

@@ -75,13 +75,14 @@ async def served(
     credentials: grpc.ChannelCredentials | None = None,
     stream_seconds: float = 60.0,
     first_answer_wait: float = 0.0,
+    look_seconds: float = 0.02,
     **waiting: object,
 ) -> AsyncIterator[Served]:
     """A server on a free port of loopback, stopped without delay at the end."""
     registry = Registry(TriggerRules(default_server="http://prometheus:9090"), refresh_seconds=15.0)
     clock = StoppedClock()
     waits = FirstAnswers(first_answer_wait, clock.now, **waiting)  # type: ignore[arg-type]
-    servicer = Servicer(registry, clock, Streams(stream_seconds, look_seconds=0.02), waits)
+    servicer = Servicer(registry, clock, Streams(stream_seconds, look_seconds), waits)
     server = MetricServer(servicer, options or ServerOptions(address="localhost:0", notice_seconds=0))
     port = await server.start()
     target = f"localhost:{port}"

@@ -8,7 +8,8 @@ import pytest
 
 from scaler.metric.server import ServerOptions
 from scaler.metric.streams import Streams
-from tests.metric.port import refusal, registered, scaled_object, served, until
+from scaler.registry import Answer, Registration
+from tests.metric.port import Served, observed, refusal, registered, scaled_object, served, until
 
 
 async def test_activity_is_told_now_and_at_edges_only() -> None:
@@ -19,15 +20,73 @@ async def test_activity_is_told_now_and_at_edges_only() -> None:
         it.observe(5)
         told: list[bool] = []
         reading = asyncio.create_task(read(it.stub.StreamIsActive(ref), told))
+        await until(lambda: bool(told))
         for demand in (6, 7, 0, 0, 3, 4):
-            await looked(it.servicer.streams, told)
             it.clock.moment += 15
             it.observe(demand)
-        await looked(it.servicer.streams, told)
+            await asyncio.sleep(0.05)
         it.servicer.streams.drain()
         await reading
 
     assert told == [True, False, True]
+
+
+async def test_an_outlook_wakes_the_streams_of_its_trigger_alone() -> None:
+    """A change is sent at once, not with the next look at all streams; other triggers' streams are not looked at."""
+    async with served(look_seconds=3600) as it:
+        calls = [it.stub.StreamIsActive(scaled_object(name)) for name in ("shop", "other")]
+        await until(lambda: len(it.registry) == 2)
+        it.observe(5)
+        first = [(await call.read()).result for call in calls]
+        looked = count_answers(it)
+        it.registry.receive(key_of(it, "shop"), observed(it.clock.moment + 1, 0), it.clock.moment + 1)
+        async with asyncio.timeout(5):
+            changed = (await calls[0].read()).result
+
+    assert (first, changed) == ([True, True], False)
+    assert set(looked) == {"shop"}
+
+
+async def test_an_outlook_that_counts_later_is_sent_when_it_counts() -> None:
+    """With several replicas an outlook counts a moment after its issue, for streams as for calls."""
+    async with served(look_seconds=3600) as it:
+        call = it.stub.StreamIsActive(scaled_object())
+        await until(lambda: len(it.registry) == 1)
+        it.observe(5)
+        first = (await call.read()).result
+        it.registry.receive(key_of(it, "shop"), observed(it.clock.moment + 0.2, 0), it.clock.moment)
+        reading = asyncio.create_task(call.read())
+        await asyncio.sleep(0.1)
+        early = reading.done()
+        it.clock.moment += 0.2
+        async with asyncio.timeout(5):
+            changed = (await reading).result
+
+    assert (first, early, changed) == (True, False, False)
+
+
+async def test_what_changes_with_time_alone_is_seen_by_looking() -> None:
+    """When observations stay away, activity may change without any outlook."""
+    state = [b"on"]
+    streams = Streams(lifetime_seconds=60, look_seconds=0.01)
+    looking = asyncio.create_task(streams.run())
+    messages = streams.messages(lambda: state[0])
+    first = await anext(messages)
+    state[0] = b"off"
+    second = await anext(messages)
+    looking.cancel()
+
+    assert (first, second) == (b"on", b"off")
+
+
+async def test_a_stream_that_has_ended_is_not_woken() -> None:
+    """Nothing is kept for a stream that its client has left."""
+    async with served() as it:
+        call = it.stub.StreamIsActive(scaled_object())
+        await until(lambda: len(it.registry) == 1)
+        call.cancel()
+        await until(lambda: len(it.servicer.streams) == 0)
+        assert it.registry._followers == {}
 
 
 async def test_a_cold_stream_is_silent_until_something_is_known() -> None:
@@ -168,8 +227,18 @@ async def read(call: AsyncIterator[object], told: list[bool]) -> None:
         told += [message.result]  # type: ignore[attr-defined]
 
 
-async def looked(streams: Streams, told: list[bool]) -> None:
-    """Return when the streams were looked at and what changed has arrived."""
-    await until(lambda: bool(told))
-    streams.look()
-    await asyncio.sleep(0.05)
+def key_of(it: Served, name: str) -> str:
+    return next(one.trigger.key for one in it.registry if one.trigger.name == name)
+
+
+def count_answers(it: Served) -> list[str]:
+    """The names of the triggers whose answer is looked up from now on."""
+    names: list[str] = []
+    answer = it.registry.answer
+
+    def counted(registration: Registration, now: float) -> Answer:
+        names.append(registration.trigger.name)
+        return answer(registration, now)
+
+    it.registry.answer = counted  # type: ignore[method-assign]
+    return names
