@@ -17,30 +17,31 @@ GENERATED = "<!-- Generated from {source} by `make docs`: change it there. -->"
 
 
 TRIGGER = """\
-KEDA hands Headway the `metadata` of a trigger whose `type` is `external` or `external-push`. Every value is a string,
-so numbers and booleans are quoted in YAML. A `prometheus` trigger can be pasted: `query`, `threshold`,
-`activationThreshold`, `serverAddress`, `namespace`, `queryParameters` and `timeout` mean the same.
+KEDA passes the `metadata` of a trigger whose `type` is `external` or `external-push` to Headway. Every value is a
+string, so quote numbers and booleans in YAML. The metadata of a `prometheus` trigger works unchanged: `query`,
+`threshold`, `activationThreshold`, `serverAddress`, `namespace`, `queryParameters` and `timeout` have the same meaning.
 Complete examples: [keda.md](keda.md)."""
 
 TRIGGER_MORE = """\
-* A key with the suffix `FromEnv` is read as its plain name: KEDA has put the value of the environment variable there.
-* Values are trimmed, and a blank one counts as absent, as in KEDA.
-* `scalerAddress`, `enableTLS` and `unsafeSsl` are KEDA's own and ignored here. So are keys that its `prometheus`
-  trigger once had: `metricName`, `cortexOrgID`, `disableScaleToZero`; `headway check` advises to remove them.
+* A key with the suffix `FromEnv` is read as its plain name: KEDA replaces its value with that of the environment
+  variable.
+* Values are trimmed. A blank value counts as absent, as in KEDA.
+* Headway ignores KEDA's own keys `scalerAddress`, `enableTLS` and `unsafeSsl`. It also ignores keys of older
+  `prometheus` triggers: `metricName`, `cortexOrgID`, `disableScaleToZero`. `headway check` advises you to remove them.
 * Credentials (`bearerToken`, `username`, `password`, `customHeaders`, …) are refused, because metadata is stored and
-  travels in the clear. Server-side credentials are a setting: [settings.md](settings.md).
-* Any other key is a fault, with the nearest known key in the message.
+  transmitted in plain text. Credentials for servers are a setting: [settings.md](settings.md).
+* Any other key is a fault. The message names the nearest known key.
 * GetMetrics and IsActive report all faults at once; the event `KEDAScalerFailed` of the ScaledObject shows them.
   GetMetricSpec always answers, with a placeholder target where `threshold` cannot be read, so that the other triggers
   of the ScaledObject keep working.
 * What the three values of `policy` do: [policies.md](policies.md)."""
 
 SETTINGS = """\
-What `headway serve` reads, each from the first place that has it: the flag, the environment variable, the YAML file
-given with `--config`, the default. Durations carry their unit, as in Go: `15s`, `2m`, `1h30m`. Wrong settings are
-refused at start, all faults at once, and the process ends with status 2.
+The settings of `headway serve`. Each is read from the first place that has it: the flag, the environment variable, the
+YAML file of `--config`, the default. Durations have a unit, as in Go: `15s`, `2m`, `1h30m`. With wrong settings the
+process reports all faults at once and ends with status 2.
 
-In the file the settings are spelled as the flags without their dashes in front:
+In the file, settings are spelled like the flags without the leading dashes:
 
 ```yaml
 prometheus: http://prometheus.monitoring:9090
@@ -61,56 +62,67 @@ triggers:
 FILES = """\
 ## Files
 
-Tokens, passwords, certificates, keys and authorities are read again when their file changes, with the next request or
-connection, whether it was written anew or a link was moved (as Kubernetes does with Secrets). A file that is wrong at
-that moment (missing, half written, a key of another certificate, a token of two lines) leaves the last good one in use,
-and the log shows `files_not_renewed` once."""
+Tokens, passwords, certificates, keys and certificate authorities are read again when their file changes, with the next
+request or connection. The file may be rewritten, or a link to it moved (as Kubernetes does with Secrets). If a file is
+wrong at that moment (missing, half written, a key of another certificate, a token of two lines), the last good one
+stays in use, and the log shows `files_not_renewed` once."""
 
 PROXIES = """\
 ## Proxies
 
 Every request of `serve`, `check`, `why`, `replay` and `data pull` follows `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and
-`NO_PROXY` of the environment; names in lower case win. `NO_PROXY` takes names (`example.com` covers all below it,
-`.example.com` only what is below it), addresses, IPv4 and IPv6 networks (`10.0.0.0/8`, `fd02::/112`, in brackets too),
-each with a port where only that port is meant, and `*`. This machine (`localhost`, 127.0.0.0/8, `::1`) is never asked
-through a proxy. A proxy must be `http://` or `https://`: where a variable names another kind, as SOCKS, whatever would
-go through it fails with an error that names the variable."""
+`NO_PROXY` of the environment. Names in lower case take precedence. `NO_PROXY` accepts:
+
+* names: `example.com` covers itself and its subdomains, `.example.com` only the subdomains;
+* addresses, and IPv4 and IPv6 networks: `10.0.0.0/8`, `fd02::/112`, in brackets too;
+* each of these with a port, which limits it to that port;
+* `*`.
+
+Requests to this machine (`localhost`, 127.0.0.0/8, `::1`) never use a proxy. A proxy must be `http://` or `https://`.
+If a variable names another kind, such as SOCKS, requests through it fail with an error that names the variable."""
 
 TELEMETRY = """\
-`/metrics` on the HTTP port, in Prometheus's text form. Names end in their base unit; `_total` counts since the start
-of the process. In the figures of a trigger, `namespace` and `name` are those of its ScaledObject and `trigger` is a
-short hash of what was asked for, which tells two triggers of one ScaledObject apart.
+The HTTP port serves `/metrics` in Prometheus's text format. Names end in their base unit; `_total` counts since the
+start of the process. In the figures of a trigger, `namespace` and `name` are those of its ScaledObject. `trigger` is a
+short hash of its settings, which distinguishes two triggers of one ScaledObject.
 
-* Scrape with `honor_labels: true`. Otherwise Prometheus puts the scaler's own namespace into `namespace`, and what is
-  meant here becomes `exported_namespace`.
-* Every replica exports the triggers that KEDA asked it about, and all agree. Take `max by (namespace, name, trigger)`.
+* Scrape with `honor_labels: true`. Otherwise Prometheus puts the scaler's own namespace into `namespace`, and the
+  ScaledObject's namespace into `exported_namespace`.
+* Every replica of Headway exports the triggers that KEDA called it about, and all export the same values. Use
+  `max by (namespace, name, trigger)`.
 * Ten thousand triggers are about 110,000 lines, 10 MB. They are written a few at a time between answers to KEDA.
-* Beside these there are the usual `process_…` and `python_gc_…` figures."""
+* The usual `process_…` and `python_gc_…` figures are exported too."""
 
 EVENTS_TEXT = """\
-One JSON object per line on stderr (`--log-format console` for people), with `event`, `level`, `timestamp` and, while a
-request is handled, `request_id`. Credentials and the values of metadata are left out."""
+The log is one JSON object per line on stderr (`--log-format console` for people). Each has `event`, `level`,
+`timestamp` and, during a request, `request_id`. Credentials and the values of metadata are never logged."""
 
 GENERAL_TEXT = """\
-The bundle that forecasts where no other does. It learned from the demand of other people, so it wants no training: an
-hour of history is enough to begin with, a day is better, weeks are best. Where it has nothing sound to say, the
-`seasonal` bundle answers, which has learned nothing. `make default-bundle TRACES=FOLDER` makes it anew from the
-recorded systems and prints these scores again."""
+The general bundle forecasts when no other bundle is set. It learned from recorded demand of other systems, so it needs
+no training. One hour of history is the minimum; a day is better, and weeks are best. Where it has no valid forecast,
+the `seasonal` bundle answers, which contains no learned model. `make default-bundle TRACES=FOLDER` builds the general
+bundle from the recorded systems and prints these scores again."""
 
 GENERAL_SCORES = """\
-On one-minute series of systems that it has *not* learned from: each system below was left out in turn, and those that
-no licence lets it learn from were only ever judged. Loss: pinball loss of the peak of the coming minutes, all levels,
-over that of the seasonal bundle, so below 1 is better; the median over the series, and the worst series. Covered: how
-often the peak was within its 0.9 quantile.
+The scores are of one-minute series of systems that the bundle has *not* learned from. Each system below was left out of
+training in turn. Systems whose licence does not allow training were only ever judged.
 
-These scores flatter. No series was learned from before it was judged, but choices were made by looking at the results:
-target, mixture of the data and dropout on the two systems that are only judged, the shares of networks and seasonal
-model on three that were left out. No seventh system has been looked at."""
+* **loss**: pinball loss of the peak of the next minutes, all levels, over that of the seasonal bundle. Below 1 is
+  better. The median over the series, and the worst series.
+* **covered**: how often the peak was within its 0.9 quantile.
+
+These scores are optimistic. No series was used for training before it was judged, but the results guided some choices:
+target, mixture of the data and dropout on the two systems that are only judged, and the shares of networks and seasonal
+model on three that were left out. There is no seventh system that guided no choice."""
 
 POLICIES_TEXT = """\
-A trigger's `policy` names one of these sets. `beyond`: a plan is for the lead time and so much longer. `hold`: capacity
-that the forecast needs again this soon, at this lower quantile, is not given back. `furthest step`: a plan never asks
-for more than this, however high the forecast."""
+A trigger's `policy` names one of these sets of limits.
+
+* **look-ahead**: a plan covers the lead time and this much more.
+* **hold**: a plan keeps capacity that the forecast needs again within this time, at this quantile. The quantile is
+  lower than the trigger's own.
+* **highest step**: a plan never asks for more than this, however high the forecast.
+* **upper limit**: a plan never exceeds this. A forecast above it is implausible."""
 
 
 def trigger_page() -> str:
@@ -178,8 +190,8 @@ def policies_page() -> str:
         "Policies",
         "scaler/plan/policies.py",
         POLICIES_TEXT,
-        _table(("policy", "beyond", "hold", "at quantile", "furthest step", "believed up to", "meaning"), rows),
-        "The furthest step in replicas, when the observed demand is carried by so many:",
+        _table(("policy", "look-ahead", "hold", "at quantile", "highest step", "upper limit", "meaning"), rows),
+        "The highest step in replicas, by the number of replicas that carry the observed demand:",
         _table(("policy", *(f"{now} now" for now in _NOW)), steps),
     )
 
@@ -188,7 +200,7 @@ _NOW = (0, 2, 10, 50)
 
 
 def general_page() -> str:
-    """docs/general-bundle.md: what the bundle that ships learned from, and how it does on strangers."""
+    """docs/general-bundle.md: what the bundle that ships learned from, and its scores on systems it has not seen."""
     manifest = read_bundle(GENERAL).manifest
     systems = [(name.removesuffix(": loss"), f"{value:.2f}") for name, value in manifest.scores.items() if "_" in name]
     names = [name.removesuffix(": loss") for name in manifest.scores if ", " in name and name.endswith(" min: loss")]

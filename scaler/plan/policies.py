@@ -1,8 +1,8 @@
 """The three named policies, as data: how far a plan looks, how long capacity is held, how far a forecast may run ahead.
 
-A plan looks beyond the lead time: the HPA keeps what was ordered for five minutes (its stabilisation window) and moves
-in steps of a tenth, so one order for the next minutes is worth more than several small ones, each a little late. What
-that did on recorded demand is told in docs/decisions/0011.
+A plan looks beyond the lead time. The HPA keeps replicas for five minutes (its stabilisation window) and moves in steps
+of a tenth. So one order for the next minutes is worth more than several small ones, each a little late. Figures:
+docs/decisions/0011.
 
 hold_seconds × hold_quantile, a dip of demand before the next rise:
 
@@ -18,7 +18,7 @@ step_factor × observation + step_replicas × threshold, the most a plan asks fo
     | balanced,     4 × + 5         |  5 | 13 | 45 | 205 |
     | conservative, 2 × + 3         |  3 |  7 | 23 | 103 |
 
-The HPA itself doubles once per 15 s at most, so in a lead time of two minutes even the aggressive limit is the HPA's
+The HPA at most doubles the replicas every 15 s, so in a lead time of two minutes even the aggressive limit is the HPA's
 own. absurd_factor × the largest demand ever observed: a forecast above that is a broken forecast, not a busy day.
 """
 
@@ -36,9 +36,9 @@ class Policy:
     name: PolicyName
     meaning: str
     beyond_seconds: float
-    """a plan is for the lead time and so much longer"""
+    """a plan covers the lead time and this much more"""
     hold_seconds: float
-    """capacity that is needed again this soon is not given back; at least half a minute"""
+    """capacity that is needed again within this time is kept; at least half a minute"""
     hold_quantile: float
     """how sure that need must be; lower than the trigger's own quantile, or holding costs as much as planning"""
     step_factor: float
@@ -55,7 +55,7 @@ POLICIES: Mapping[PolicyName, Policy] = MappingProxyType(
         for policy in (
             Policy(
                 PolicyName.AGGRESSIVE,
-                "follows the forecast closely, up and down: for replicas that are dear and start fast",
+                "follows the forecast closely, up and down: for replicas that are expensive and start fast",
                 beyond_seconds=60,
                 hold_seconds=300,
                 hold_quantile=0.5,
@@ -65,7 +65,7 @@ POLICIES: Mapping[PolicyName, Policy] = MappingProxyType(
             ),
             Policy(
                 PolicyName.BALANCED,
-                "bridges dips of a quarter of an hour; far steps up need demand that supports them",
+                "bridges dips of a quarter of an hour; a large step up needs observed demand that supports it",
                 beyond_seconds=300,
                 hold_seconds=900,
                 hold_quantile=0.5,
@@ -75,7 +75,7 @@ POLICIES: Mapping[PolicyName, Policy] = MappingProxyType(
             ),
             Policy(
                 PolicyName.CONSERVATIVE,
-                "few scale events: bridges dips of half an hour, runs at most at twice the observed demand",
+                "few scale events: bridges dips of half an hour, plans for little more than twice the observed demand",
                 beyond_seconds=600,
                 hold_seconds=1800,
                 hold_quantile=0.75,

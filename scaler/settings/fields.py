@@ -40,7 +40,10 @@ class Server(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     pattern: Pattern = _setting(
-        ..., "PATTERN", "Servers that get these credentials. Name one: a wide pattern sends them to whatever matches."
+        ...,
+        "PATTERN",
+        "Servers that get these credentials. Name a single server: a wide pattern sends them to every server that "
+        "matches.",
     )
     username: UserName = _setting("", "NAME", "User name of basic authentication.")
     password_file: File | None = _setting(None, "FILE", "The password, one line; read again when the file changes.")
@@ -54,14 +57,16 @@ class Server(BaseModel):
         None, "FILE", "Key (PEM) of the client certificate; read again when the file changes."
     )
     ca_file: File | None = _setting(
-        None, "FILE", "Authorities (PEM) to trust there, instead of the system's; read again when the file changes."
+        None,
+        "FILE",
+        "Certificate authorities (PEM) to trust there, instead of the system's; read again when the file changes.",
     )
     tenant: HeaderText = _setting("", "NAME", "Tenant, sent with every request to this server.")
     tenant_header: HeaderName = _setting("X-Scope-OrgID", "NAME", "Header that carries the tenant.")
     method: Literal["POST", "GET"] = _setting(
         "POST",
         "POST|GET",
-        "POST keeps long queries out of the URL. Where it is refused (403, 405, 501), GET is tried and kept.",
+        "POST keeps long queries out of the URL. Where the server refuses it (403, 405, 501), Headway switches to GET.",
     )
 
 
@@ -83,34 +88,34 @@ class Settings(BaseSettings):
     )
 
     config: File | None = _setting(
-        None, "FILE", "YAML file with settings, spelled as the flags without the leading dashes; read at the start."
+        None, "FILE", "YAML file with settings, spelled like the flags without the leading dashes; read at the start."
     )
 
     prometheus: ServerUrl = _setting(
         "",
         "URL",
         "Prometheus-compatible server (Thanos, Mimir, VictoriaMetrics too) for triggers without a `serverAddress`. "
-        "When it is not given, every trigger must bring one that is allowed.",
+        "Without it, every trigger needs a `serverAddress` that is allowed.",
     )
     allow_server_address: Patterns = _setting(
         (),
         "PATTERN",
         "A `serverAddress` that triggers may use, as `http://prometheus.*:9090`; repeatable, and in the environment "
-        "separated by commas. `*` stands for a part of one segment. None by default: metadata is tenant input, and an "
-        "open list would let anyone reach into the cluster.",
+        "separated by commas. `*` matches a part of one segment. None by default: metadata is tenant input, and an "
+        "open list would give tenants access to any server in the cluster.",
     )
     prometheus_username: UserName = _setting("", "NAME", "User name of basic authentication at `prometheus`.")
     prometheus_password_file: File | None = _setting(
         None,
         "FILE",
-        "The password, one line; read again when the file changes. In a file, because others can see flags and "
-        "environments.",
+        "The password, one line; read again when the file changes. In a file, because flags and environment variables "
+        "are visible to others.",
     )
     prometheus_bearer_token_file: File | None = _setting(
         None, "FILE", "A bearer token for `prometheus`, one line; read again when the file changes."
     )
     prometheus_certificate_file: File | None = _setting(
-        None, "FILE", "Client certificate (PEM) shown to `prometheus`; read again when the file changes."
+        None, "FILE", "Client certificate (PEM) for `prometheus`; read again when the file changes."
     )
     prometheus_key_file: File | None = _setting(
         None, "FILE", "Key (PEM) of that client certificate; read again when the file changes."
@@ -118,54 +123,60 @@ class Settings(BaseSettings):
     prometheus_ca_file: File | None = _setting(
         None,
         "FILE",
-        "Authorities (PEM) to trust at `prometheus`, instead of the system's; read again when the file changes.",
+        "Certificate authorities (PEM) to trust at `prometheus`, instead of the system's; read again when the file "
+        "changes.",
     )
     prometheus_tenant: HeaderText = _setting("", "NAME", "Tenant, sent with every request to this server.")
     prometheus_tenant_header: HeaderName = _setting("X-Scope-OrgID", "NAME", "Header that carries the tenant.")
     prometheus_method: Literal["POST", "GET"] = _setting(
         "POST",
         "POST|GET",
-        "POST keeps long queries out of the URL. Where it is refused (403, 405, 501), GET is tried and kept. It also "
-        "holds for servers that only a trigger names.",
+        "POST keeps long queries out of the URL. Where the server refuses it (403, 405, 501), Headway switches to GET. "
+        "The setting also holds for servers that only a trigger names.",
     )
     servers: tuple[Server, ...] = _setting(
         (),
         "LIST",
-        "Credentials for further servers, in the file only. Being listed does not allow triggers to use a server: "
-        "`allow-server-address` does.",
+        "Credentials for further servers, in the file only. A server listed here is not yet allowed for triggers: "
+        "`allow-server-address` allows it.",
     )
     triggers: tuple[ListedTrigger, ...] = _setting(
         (),
         "LIST",
-        "Triggers to watch although KEDA never asks about them, in the file only: for ScaledObjects whose own "
-        "`prometheus` trigger reads `headway_planned_demand`.",
+        "Triggers to watch although KEDA never calls Headway about them, in the file only. They are for ScaledObjects "
+        "whose own `prometheus` trigger reads `headway_planned_demand`.",
     )
     prometheus_timeout: Seconds = _setting(
         10.0,
         "DURATION",
-        "Longest wait for one answer; never more than 0.8 of a refresh, so that a slow server costs one look.",
+        "Longest wait for one response; at most 0.8 of a refresh interval, so that a slow server costs one "
+        "observation.",
     )
     prometheus_concurrency: int = _setting(
         8,
         "NUMBER",
-        "Requests under way at once per server; one asks for up to 50 triggers. Fewer than the 20 queries that a "
-        "Prometheus runs at once by default, so that people and alerts get their turn.",
+        "Concurrent requests per server; one request reads up to 50 triggers. The default is below the 20 queries "
+        "that a Prometheus runs at once by default, so that dashboards and alerts are not delayed.",
         ge=1,
         le=256,
     )
-    max_query_length: int = _setting(4096, "NUMBER", "Characters of a trigger's `query`; longer is refused.", ge=1)
+    max_query_length: int = _setting(
+        4096, "NUMBER", "Most characters of a trigger's `query`; a longer one is refused.", ge=1
+    )
     backfill_concurrency: int = _setting(
         8,
         "NUMBER",
-        "Triggers whose past is fetched at once. Few, because range queries over weeks are the heaviest thing that "
-        "Headway asks of a server.",
+        "Triggers whose history is fetched concurrently. Few, because range queries over weeks are the heaviest "
+        "requests that Headway sends to a server.",
         ge=1,
         le=64,
     )
 
-    grpc_address: Address = _setting("0.0.0.0:50051", "HOST:PORT", "Where KEDA calls. Port 0 takes a free one.")
+    grpc_address: Address = _setting(
+        "0.0.0.0:50051", "HOST:PORT", "Address of the gRPC server that KEDA calls. Port 0 takes a free port."
+    )
     http_address: Address = _setting(
-        "0.0.0.0:8080", "HOST:PORT", "Health, telemetry and the JSON API. Port 0 takes a free one."
+        "0.0.0.0:8080", "HOST:PORT", "Address of health, telemetry and the JSON API. Port 0 takes a free port."
     )
     tls_cert: File | None = _setting(
         None, "FILE", "Certificate (PEM) of the gRPC port; read again when the file changes."
@@ -174,25 +185,25 @@ class Settings(BaseSettings):
     tls_client_ca: File | None = _setting(
         None,
         "FILE",
-        "Authorities (PEM) whose clients may call; read again when the file changes. With it a client certificate is "
-        "required (mTLS).",
+        "Certificate authorities (PEM) whose clients may call; read again when the file changes. With it a client "
+        "certificate is required (mTLS).",
     )
     max_connection_age: Seconds = _setting(
         120.0,
         "DURATION",
-        "Age, give or take a tenth, at which a connection is ended. KEDA looks for new replicas only then, so a new "
-        "replica has its share of the calls about this much later.",
+        "Age, plus or minus a tenth, at which a connection is closed. KEDA looks for new replicas of Headway only "
+        "then, so a new replica gets its share of the calls about this much later.",
     )
     stream_lifetime: Seconds = _setting(
         90.0,
         "DURATION",
-        "Age at which a push stream is ended with OK: KEDA is back 2 s later, where a broken stream makes it wait up "
-        "to 60 s. Shorter than `max-connection-age`.",
+        "Age at which a push stream ends with OK. KEDA reconnects 2 s later; after a broken stream it waits up to 60 "
+        "s. Must be shorter than `max-connection-age`.",
     )
     drain_grace: Seconds = _setting(
         10.0,
         "DURATION",
-        "Time for calls under way to finish after SIGTERM. The pod's terminationGracePeriodSeconds must be longer.",
+        "Time for calls in progress to finish after SIGTERM. The pod's terminationGracePeriodSeconds must be longer.",
     )
     first_answer_wait: SecondsOrNone = _setting(
         1.0,
@@ -204,46 +215,46 @@ class Settings(BaseSettings):
     redis: RedisUrl | None = _setting(
         None,
         "URL",
-        "Shared memory of the replicas, as redis://host:6379/0: who refreshes what, and what came of it. Needed from "
-        "two replicas on, so that they give equal answers; without it each process keeps its own.",
+        "Shared cache of the replicas of Headway, as redis://host:6379/0: leases and outlooks. Two or more replicas "
+        "need it to give equal answers. Without it each process keeps its own.",
     )
     database: DatabaseUrl | None = _setting(
         None,
         "URL",
-        "Watched triggers and the long history, as postgresql://user@host/headway. Otherwise a SQLite file in "
-        "`data-dir`. PgBouncer and poolers like it work in transaction and in session mode, without further options; "
-        "statement mode has no transactions and does not work. The URL may have libpq's options for hosts and TLS, "
-        "`application_name`, `search_path` and `options` (a pooler may refuse the last two); any other is an error at "
-        "the start.",
+        "Database of the watched triggers and the long history, as postgresql://user@host/headway. Without it, a "
+        "SQLite file in `data-dir`. PgBouncer and similar poolers work in transaction and in session mode, without "
+        "further options. They do not work in statement mode, which has no transactions. The URL may have libpq's "
+        "options for hosts and TLS, `application_name`, `search_path` and `options` (a pooler may refuse the last "
+        "two). Any other option is an error at the start.",
     )
     data_dir: Path = _setting(
         Path("headway-data"),
         "DIR",
-        "Folder of the SQLite file; made when missing. For one process at a time: a second one does not start.",
+        "Folder of the SQLite file; created if missing. Only one process can use it: a second one does not start.",
     )
     trigger_expiry: Seconds = _setting(
         3600.0,
         "DURATION",
-        "Silence after which a trigger is forgotten. KEDA never says goodbye, and a paused ScaledObject is silent too: "
-        "when it comes back, its past is fetched again.",
+        "Time without a call after which a trigger is forgotten. KEDA never unregisters a trigger, and makes no calls "
+        "for a paused ScaledObject. When the calls resume, its history is fetched again.",
     )
 
     bundle: str = _setting(
         "",
         "DIR_OR_URL",
-        "Trained model: a folder or an fsspec URL. By default the general one that ships with Headway.",
+        "Trained model: a folder or an fsspec URL. By default the general bundle that ships with Headway.",
     )
     inference_threads: int = _setting(
         1,
         "NUMBER",
-        "Threads that forecast. One leaves the other cores to answers; more shorten a refresh.",
+        "Threads that forecast. One leaves the other cores free for answers; more shorten a refresh.",
         ge=1,
         le=64,
     )
     forecast_chunk: int = _setting(
         256,
         "NUMBER",
-        "Triggers forecast in one run of a model. Small, so that answers never wait long.",
+        "Triggers forecast in one run of a model. A small number keeps answers fast during a forecast.",
         ge=1,
         le=10_000,
     )
@@ -251,21 +262,21 @@ class Settings(BaseSettings):
     refresh_interval: Seconds = _setting(
         15.0,
         "DURATION",
-        "How often demand is read and planned anew: as often as a reactive trigger would look, because looking less "
-        "often costs more than a better model gains. At least 5s, and a divisor of a minute.",
+        "How often demand is read and a new plan is made. The default is as often as the HPA reads a reactive "
+        "trigger: a longer interval costs more than a better model gains. At least 5s, and a divisor of a minute.",
     )
     publish_grace: SecondsOrNone = _setting(
         1.0,
         "DURATION",
-        "With Redis: how long after its issue a plan begins to count, so that every replica has it by then. Shorter "
-        "than `refresh-interval`.",
+        "With Redis: delay from the issue of a plan until it counts, so that every replica has received it by then. "
+        "Must be shorter than `refresh-interval`.",
     )
 
     log_format: Literal["json", "console"] = _setting(
         "json", "json|console", "`json` is one object per line, for machines; `console` is for people."
     )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
-        "info", "LEVEL", "Least urgent level that is written: debug, info, warning or error."
+        "info", "LEVEL", "Lowest level that is logged: debug, info, warning or error."
     )
 
     @classmethod
@@ -283,7 +294,7 @@ class Settings(BaseSettings):
     @model_validator(mode="wrap")
     @classmethod
     def _every_fault_at_once(cls, values: Any, handler: ModelWrapValidatorHandler["Settings"]) -> "Settings":
-        """Contradictions are sought in what remains without the faulty fields, so that nobody has to start twice."""
+        """Faulty fields, and contradictions among the valid ones, so that one start shows all faults."""
         try:
             settings = handler(values)
         except ValidationError as error:
@@ -298,7 +309,7 @@ class Settings(BaseSettings):
 
     @property
     def default_server(self) -> Server | None:
-        """`prometheus` with its credentials; None where it was not given."""
+        """`prometheus` with its credentials; None if it is not set."""
         if not self.prometheus:
             return None
         own = {name: getattr(self, f"prometheus_{name}") for name in Server.model_fields if name != "pattern"}
@@ -319,6 +330,6 @@ _ENTRIES: dict[int | str, type[BaseModel]] = {"servers": Server, "triggers": Lis
 
 
 def load_settings(flags: Mapping[str, object] | None = None) -> Settings:
-    """The settings of this process. `flags` by field name; None and empty lists are flags that were not given."""
+    """The settings of this process. `flags` by field name; None and empty lists are flags that are not set."""
     given: dict[str, Any] = {name: value for name, value in (flags or {}).items() if value not in (None, [], ())}
     return Settings(**given)
