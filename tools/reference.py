@@ -18,7 +18,7 @@ GENERATED = "<!-- Generated from {source} by `make docs`: change it there. -->"
 
 TRIGGER = """\
 KEDA passes the `metadata` of a trigger whose `type` is `external` or `external-push` to Headway. Every value is a
-string, so quote numbers and booleans in YAML. The metadata of a `prometheus` trigger works unchanged: `query`,
+string, so quote numbers and booleans in YAML. You can paste the metadata of a `prometheus` trigger: `query`,
 `threshold`, `activationThreshold`, `serverAddress`, `namespace`, `queryParameters` and `timeout` have the same meaning.
 Complete examples: [keda.md](keda.md)."""
 
