@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from scaler.plan.hpa import SYNC_SECONDS, Hpa
 from training.data.load import Series
 from training.models import silent
-from training.replay.input.case import opened
+from training.replay.input.case import open_forecaster
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.scenario import Setting, Span, World
 from training.replay.simulation.start_up import Constant
@@ -85,7 +85,7 @@ def took(work: Callable[[], object]) -> float:
 def per_sync(case: Case) -> dict[str, float]:
     """Microseconds for a sync of the HPA on the judged days, by who is asked: the median of a few rounds."""
     world = World(case.demand, case.setting, parts(case.span)[1])
-    given = Given(world, forecasts_for(case, opened(None)))
+    given = Given(world, forecasts_for(case, open_forecaster(None)))
     given.outlooks.growths(default_of(case))
     reactive, headway = ReactiveEntry(THRESHOLD, "reactive"), HeadwayEntry(default_of(case), "headway")
     works: dict[str, Callable[[], object]] = {
@@ -106,7 +106,7 @@ def main(
     days = 6 if quick else 30
     with tempfile.TemporaryDirectory() as folder:
         case = case_of(days, jobs, Path(folder))
-        forecaster = opened(None)
+        forecaster = open_forecaster(None)
         summary: dict[str, float] = {"days": days, "jobs": jobs}
         summary["first_s"] = took(lambda: judge(case, forecaster))
         summary["cached_s"] = took(lambda: judge(case, forecaster))

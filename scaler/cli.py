@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from scaler import __version__
 from scaler.commands import Exit, Usage
+from scaler.commands.plain_help import PlainHelp
 from scaler.commands.plugins import add_offline_commands
 from scaler.commands.server_flags import access_of, on_command_line, with_server_flags
 from scaler.errors import SettingsError
@@ -34,14 +35,6 @@ CHECK_EXIT_TEXT = (
     "Exit status: 0 fine, there may be warnings · 1 errors in the file, or a query or a call that failed · 2 wrong "
     "flags, or nothing to check · 3 the scaler or Prometheus could not be reached."
 )
-
-
-class PlainHelp(TyperCommand):
-    """Help without a table: a flag too long for its column gets a line of its own, where a table would cut it off."""
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        self.rich_markup_mode = None
-        super().format_help(ctx, formatter)
 
 
 class Commands(TyperGroup):

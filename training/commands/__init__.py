@@ -1,13 +1,23 @@
-"""What the training package adds to the command line: `headway train`, `headway data`, `headway replay`.
+"""What the training package adds to the command line, one file per command.
 
 Heavy packages are imported when a command runs: `headway serve` starts without them, installed or not.
 """
 
 import typer
 
+from scaler.commands.plain_help import PlainHelp
+from scaler.commands.server_flags import with_server_flags
+from training.commands import data_pull, replay, train_compare, train_recipes, train_run
+
 
 def add_commands(app: typer.Typer) -> None:
     """Add all commands of this package to the application."""
-    from training.commands.train import add_commands as add
-
-    add(app)
+    train = typer.Typer(no_args_is_help=True, help="Train models on recorded demand, and compare them.")
+    train.command("run", epilog=train_run.EXIT_TEXT)(train_run.run)
+    train.command("compare", epilog=train_compare.EXIT_TEXT)(train_compare.compare)
+    train.command("recipes", epilog=train_recipes.EXIT_TEXT)(train_recipes.list_recipes)
+    app.add_typer(train, name="train")
+    data = typer.Typer(no_args_is_help=True, help="Get recorded demand.")
+    data.command("pull", cls=PlainHelp, epilog=data_pull.EXIT_TEXT)(with_server_flags(data_pull.pull))
+    app.add_typer(data, name="data")
+    app.command("replay", cls=PlainHelp, epilog=replay.EXIT_TEXT)(with_server_flags(replay.replay))

@@ -1,13 +1,14 @@
-"""What all offline commands share: the way into Prometheus, progress, and errors with a telling exit status."""
+"""What all commands of training share: flags for Prometheus, progress, notes, and errors with an exit status."""
 
+import dataclasses
+import functools
+import inspect
 import signal
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
-from typer.core import TyperCommand
 
 from scaler.commands import Exit, Usage
 
@@ -22,22 +23,37 @@ INTERRUPTED = 130
 """exit status after Ctrl-C, as shells have it"""
 
 
-class PlainHelp(TyperCommand):
-    """Help without a table, which would cut long flags off."""
+def with_flags(flags: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A decorator: the command's parameter `flags` becomes a command-line option for each field of a dataclass."""
+    fields = dataclasses.fields(flags)
+    options = [
+        inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+        for field in fields
+    ]
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        self.rich_markup_mode = None
-        super().format_help(ctx, formatter)
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        def run(**values: Any) -> Any:
+            return command(flags=flags(**{field.name: values.pop(field.name) for field in fields}), **values)
+
+        functools.update_wrapper(run, command)
+        own = [p for p in inspect.signature(command).parameters.values() if p.name != "flags"]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options
+        del run.__wrapped__  # type: ignore[attr-defined]  # inspect would look through to the command's own signature
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
 
 
-def reached(settings: Any, wanted: list[Any]) -> Any:
-    """What opens the servers; exits where none of them can be reached."""
+def access_to(settings: Any, wanted: list[Any]) -> Any:
+    """The credentials for the servers; exits where none of the servers can be reached."""
     from scaler.commands.server_flags import access_of
     from training.data.pull_targets import unreachable
 
     access = access_of(settings)
-    if trouble := unreachable(wanted, settings.prometheus, access):
-        fail(trouble, Exit.UNREACHABLE)
+    if error := unreachable(wanted, settings.prometheus, access):
+        fail(error, Exit.UNREACHABLE)
     return access
 
 
@@ -56,7 +72,7 @@ def seconds_of(flag: str, text: str) -> int:
 
 @contextmanager
 def progress_bar() -> Iterator[tuple[Callable[[str, float], None], Callable[[str], None]]]:
-    """(progress, say): a bar on stderr that says what is being done, and a line above it; no bar where nobody looks."""
+    """(progress, print): a bar on stderr, shown in terminals only, and a function that prints a line above it."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -69,13 +85,13 @@ def progress_bar() -> Iterator[tuple[Callable[[str, float], None], Callable[[str
 
 
 @contextmanager
-def offline(after_interrupt: str = "") -> Iterator[None]:
-    """Errors of the offline package as one line on stderr, with an exit status that means something."""
+def command_errors(after_interrupt: str = "") -> Iterator[None]:
+    """Errors of training become one line on stderr and an exit status."""
     from scaler.errors import HeadwayError, SettingsError
     from training.errors import DataError, OrderRefused
 
     try:
-        with _told(), _ended_in_order():
+        with _interrupted_by_sigterm():
             yield
     except KeyboardInterrupt:
         fail(f"interrupted; {after_interrupt}", INTERRUPTED)
@@ -105,7 +121,7 @@ def _not_installed(error: ImportError) -> str:
 
 
 @contextmanager
-def _ended_in_order() -> Iterator[None]:
+def _interrupted_by_sigterm() -> Iterator[None]:
     """SIGTERM, as `timeout` and CI send it, ends a command as an interrupt does: with nothing left half-written."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -114,26 +130,13 @@ def _ended_in_order() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """A line on stderr for each thing of which the user should know."""
-    from training.models import Told
-
-    show = warnings.showwarning
-
-    def told(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, Told):
-            typer.echo(f"headway: {message}", err=True)
-        else:
-            show(message, category, *where, **more)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", Told)
-        warnings.showwarning = told
-        yield
+def print_notes(notes: Iterable[str]) -> None:
+    """What the user should know of a command that succeeded, a line each on stderr."""
+    for note in notes:
+        typer.echo(f"headway: {note}", err=True)
 
 
 def fail(text: str, status: int) -> NoReturn:
-    """Say so on stderr, and exit."""
+    """Print the error on stderr, and exit."""
     typer.echo(f"headway: {text}", err=True)
     raise typer.Exit(status)

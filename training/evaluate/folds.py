@@ -7,7 +7,6 @@ by all has learned from the series that went on, with every shock that they have
 records of one system that lie apart, time says nothing.
 """
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -19,7 +18,7 @@ from training.data.load import Refused, Series, moment_text
 from training.data.windows import Windows, cut, cutoffs, fair_share
 from training.errors import ModelError
 from training.evaluate.cases import Asked, Judging
-from training.models import Told, Training
+from training.models import Training
 from training.models.empirical import RECENT_STEPS
 from training.task import Task
 
@@ -28,10 +27,6 @@ MOST_LEARNED, MOST_JUDGED = 60_000, 20_000
 """windows to learn from, and in each of the held-out and the tested part: with 29 kB each (steps of a minute) 2.9 GB"""
 
 LEARNED = "; it is learned from"
-
-
-class FewerWindows(Told):
-    """There are more series than memory for the windows asked for; says how many each has instead."""
 
 
 class NoSeries(ModelError):
@@ -175,20 +170,25 @@ def by_system(
 def windows_of(parts: Iterable[Part], task: Task, count: int, most: int = MOST_JUDGED) -> Windows:
     """At most `count` windows of each part, in order, spread over the part and over the hours of the day.
 
-    Where they would be more than `most` together, each part has equally many, as far as it has them; then it warns
-    with FewerWindows.
+    Where they would be more than `most` together, each part has equally many, as far as it has them: see `limit_note`.
     """
-    found = []
-    for part in parts:
-        moments = cutoffs(part.series, len(part.series.values), task.horizon_steps, part.since, part.until)
-        found.append((part.series, moments))
-    there = [min(len(moments), count) for _, moments in found]
-    share = fair_share(there, most)
-    windows = cut([(series, _spread(moments, share)) for series, moments in found], task.grid, task.horizon_steps)
-    if share < max(there, default=0):
-        told = f"{len(windows)} windows, {share} of each series instead of {count}: more than {most} are not cut"
-        warnings.warn(told, FewerWindows, stacklevel=2)
-    return windows
+    found = [(part.series, _cutoffs_of(part, task)) for part in parts]
+    share = fair_share([min(len(moments), count) for _, moments in found], most)
+    return cut([(series, _spread(moments, share)) for series, moments in found], task.grid, task.horizon_steps)
+
+
+def limit_note(parts: Iterable[Part], task: Task, count: int, most: int = MOST_JUDGED) -> tuple[str, ...]:
+    """A sentence where `windows_of` cuts fewer windows of a part than `count` because there are too many together."""
+    available = [min(len(_cutoffs_of(part, task)), count) for part in parts]
+    share = fair_share(available, most)
+    if share >= max(available, default=0):
+        return ()
+    total = sum(min(one, share) for one in available)
+    return (f"{total} windows, {share} of each series instead of {count}: more than {most} are not cut",)
+
+
+def _cutoffs_of(part: Part, task: Task) -> NDArray[np.float64]:
+    return cutoffs(part.series, len(part.series.values), task.horizon_steps, part.since, part.until)
 
 
 def _spread(moments: NDArray[np.float64], count: int) -> NDArray[np.float64]:
@@ -207,7 +207,8 @@ def training_of(fold: Fold, task: Task, count: int, held_out_count: int, seed: i
     """What a fit gets of a fold, with at most so many windows of each series, and MOST_LEARNED together."""
     train = windows_of(fold.train, task, count, MOST_LEARNED)
     held_out = windows_of(fold.held_out, task, held_out_count)
-    return Training(task, fold.seen, train, held_out, seed)
+    notes = (*limit_note(fold.train, task, count, MOST_LEARNED), *limit_note(fold.held_out, task, held_out_count))
+    return Training(task, fold.seen, train, held_out, seed, notes)
 
 
 def ended(series: Series, moment: float) -> Series:

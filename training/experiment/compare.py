@@ -25,7 +25,7 @@ from training.data.windows import Past, Windows
 from training.errors import ModelError, OrderRefused, RunFailed, reason_of
 from training.evaluate.cases import NAIVE, answered, together
 from training.evaluate.compare import Comparison, Cost, compare
-from training.evaluate.folds import Fold, by_system, by_time, windows_of
+from training.evaluate.folds import Fold, by_system, by_time, limit_note, windows_of
 from training.evaluate.report import write_report
 from training.experiment.shipped import shipped_for
 from training.experiment.sufficiency import Amount, split, too_little
@@ -52,7 +52,7 @@ ONLY_BY_TIME = "serves only the series it was fitted to, so it cannot be judged 
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ComparisonRequest:
     """Which recipes are compared, on what."""
 
     recipes: tuple[str, ...]
@@ -79,94 +79,100 @@ class Compared:
     refused: tuple[Refused, ...]
     cleaned: tuple[Cleaned, ...]
     """each series as the last fold that learned from it saw it"""
+    notes: tuple[str, ...] = ()
+    """what the user should know of the comparison"""
 
 
 class NotJudged(ModelError):
     """A recipe that cannot take part; says why."""
 
 
-def compare_recipes(asked: Asked, progress: Progress = silent) -> Compared:
-    """Fit, judge and write the report, the scores and a record into `asked.out`; there they replace older ones alone.
+def compare_recipes(request: ComparisonRequest, progress: Progress = silent) -> Compared:
+    """Fit, judge and write the report, the scores and a record into `request.out`; there they replace older ones alone.
 
     Nothing is written before all is known. Raises DataError or OrderRefused for data and orders that cannot be,
     RunFailed where no recipe is left to compare, OSError where there is no place for the report.
     """
-    if asked.out.exists() and not asked.out.is_dir():
-        raise OrderRefused(f"out {str(asked.out)!r}: must be a folder")
+    if request.out.exists() and not request.out.is_dir():
+        raise OrderRefused(f"out {str(request.out)!r}: must be a folder")
     progress("reading", 0.0)
-    data = hashes(asked.data)
-    loaded, task = read(asked.data, asked.timezone, asked.step_seconds)
-    amount = _amount(asked, task)
+    data = hashes(request.data)
+    loaded, task = read(request.data, request.timezone, request.step_seconds)
+    amount = _amount(request, task)
     folds = split(loaded, amount)
-    made_room(asked.out / REPORT if asked.out.is_dir() else asked.out)
-    contest = _Contest(asked, task, progress, loaded, amount)
+    made_room(request.out / REPORT if request.out.is_dir() else request.out)
+    contest = _Contest(request, task, progress, loaded, amount)
     for fold in folds:
         contest.hold(fold, last=fold is folds[-1])
     comparison = contest.decided()
     cleaned = tuple(contest.cleaned.values())
     refused = (*loaded.refused, *dict.fromkeys(one for fold in folds for one in fold.left_out))
     record = {
-        **record_of(asked.data, data, asked.timezone, asked.threads, asked.seed, task, folds[-1]),
+        **record_of(request.data, data, request.timezone, request.threads, request.seed, task, folds[-1]),
         "series": sorted(comparison.scores["series"].unique()),
         "left_out": [*map(str, refused), *comparison.left_out],
         "findings": findings_of(cleaned),
-        "recipes": list(asked.recipes),
-        "windows": asked.windows,
-        "by": asked.by,
+        "recipes": list(request.recipes),
+        "windows": request.windows,
+        "by": request.by,
         "folds": [fold.name for fold in folds],
         "failed": contest.failed,
         "scores": json.loads(comparison.summary.to_json(orient="records")),
     }
     progress("writing", 1.0)
-    _write(asked.out, comparison, record)
-    return Compared(comparison, contest.failed, refused, cleaned)
+    _write(request.out, comparison, record)
+    return Compared(comparison, contest.failed, refused, cleaned, tuple(contest.notes))
 
 
-def _amount(asked: Asked, task: Task) -> Amount:
+def _amount(request: ComparisonRequest, task: Task) -> Amount:
     """How the series are split, and the windows that the naive models learn from."""
     naive = BASELINES["persistence"]
-    windows, by_systems = asked.windows or naive.windows, asked.by == "system"
+    windows, by_systems = request.windows or naive.windows, request.by == "system"
 
     def folds(series: Sequence[Series]) -> tuple[Fold, ...]:
-        return by_system(series, task, asked.folds) if by_systems else by_time(series, task, asked.folds or 1)
+        return by_system(series, task, request.folds) if by_systems else by_time(series, task, request.folds or 1)
 
-    return Amount(task, folds, windows, naive.held_out, (asked.folds or 2) if by_systems else 1)
+    return Amount(task, folds, windows, naive.held_out, (request.folds or 2) if by_systems else 1)
 
 
 @dataclass
 class _Contest:
     """Who is still in it, and what everybody said so far."""
 
-    asked: Asked
+    request: ComparisonRequest
     task: Task
     progress: Progress
     loaded: Loaded
     amount: Amount
     cleaned: dict[str, Cleaned] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
+    """in order, each once"""
     _pieces: list[tuple[Windows, dict[str, Prediction]]] = field(default_factory=list)
     _spent: dict[str, Cost] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        effort = Effort(self.asked.threads)
+        effort = Effort(self.request.threads)
         ships = shipped_for(self.task)
         others = BASELINES | ({} if ships is None else {ships.name: Recipe(lambda _: ships)})
-        self._recipes = others | {name: RECIPES[name](effort) for name in self.asked.recipes}
-        if self.asked.by == "system":
+        self._recipes = others | {name: RECIPES[name](effort) for name in self.request.recipes}
+        if self.request.by == "system":
             per_series = [name for name, recipe in self._recipes.items() if recipe.per_series]
             self._leave_out(dict.fromkeys(per_series, ONLY_BY_TIME))
 
     def hold(self, fold: Fold, last: bool) -> None:
         """Fit everybody to a fold, and ask for its test windows. Raises DataError where it is too little."""
         test = windows_of(fold.test, self.task, TEST_WINDOWS)
+        self.notes |= dict.fromkeys(limit_note(fold.test, self.task, TEST_WINDOWS))
         cleaned = cleaned_of(fold, self.progress)
         self.cleaned |= {one.name: one for one in cleaned}
         trainings: dict[tuple[int, int], Training] = {}
         said: dict[str, Prediction] = {}
         for place, (name, recipe) in enumerate(list(self._recipes.items())):
-            sizes = self.asked.windows or recipe.windows, recipe.held_out
+            sizes = self.request.windows or recipe.windows, recipe.held_out
             if sizes not in trainings:
-                trainings[sizes] = training_without_marked(fold, self.task, cleaned, *sizes, self.asked.seed)
+                trainings[sizes] = training_without_marked(fold, self.task, cleaned, *sizes, self.request.seed)
+                self.notes |= dict.fromkeys(trainings[sizes].notes)
             told = _within(self.progress, f"{fold.name}: {place + 1} of {len(self._recipes)}, {name}")
             try:
                 said[name], cost = self._asked(name, recipe, trainings[sizes], test, told, last)
@@ -182,7 +188,7 @@ class _Contest:
         """All folds as one test. Raises RunFailed where there is nothing to compare."""
         if missing := [f"{name}: {self.failed[name]}" for name in NAIVE if name in self.failed]:
             raise RunFailed(f"no baseline to compare with: {'; '.join(missing)}")
-        if not set(self.asked.recipes) - set(self.failed):
+        if not set(self.request.recipes) - set(self.failed):
             raise RunFailed(f"no recipe is left to compare: {_told(self.failed)}")
         windows, predictions = together(
             [(test, {name: said[name] for name in self._recipes}) for test, said in self._pieces]
@@ -194,19 +200,19 @@ class _Contest:
             if name in predictions
         }
         try:
-            return compare(windows, predictions, self.task, costs, seed=self.asked.seed)
+            return compare(windows, predictions, self.task, costs, seed=self.request.seed)
         except ValueError as error:
             raise RunFailed(f"nothing can be said of the models: {reason_of(error)}") from error
 
     def _asked(
         self, name: str, recipe: Recipe, training: Training, test: Windows, progress: Progress, measured: bool
     ) -> tuple[Prediction, Cost]:
-        """What a freshly fitted model's graph says of the test windows, and what that took; its size, where asked."""
+        """What a freshly fitted model's graph says of the test windows, and what that took; its size, where request."""
         model = recipe.make(self.task)
         began = time.perf_counter()
         model.fit(training, progress)
         fitted = time.perf_counter() - began
-        if model.series and self.asked.by == "system":
+        if model.series and self.request.by == "system":
             raise NotJudged(ONLY_BY_TIME)
         graph = model.to_onnx()
         prediction, seconds = answers_of(graph, name, test.past, bool(model.series))

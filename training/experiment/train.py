@@ -24,7 +24,7 @@ from training.data.resample import on_step, usual_step
 from training.data.windows import Windows
 from training.errors import DataError, ModelError, OrderRefused, RunFailed, reason_of
 from training.evaluate.compare import Comparison, compare
-from training.evaluate.folds import Fold, by_time, training_of, windows_of
+from training.evaluate.folds import Fold, by_time, limit_note, training_of, windows_of
 from training.experiment.interrupts import first_passed_on, unsaid
 from training.experiment.search import SPACES, Found, search
 from training.experiment.shipped import shipped_for
@@ -87,6 +87,8 @@ class Outcome:
     """series that it has no forecast for, and why"""
     forms: tuple[Form, ...] = ()
     """the graph as it was learned and as int8, where that was asked for"""
+    notes: tuple[str, ...] = ()
+    """what the user should know of the run"""
 
 
 def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[], None] = unsaid) -> Outcome:
@@ -145,7 +147,19 @@ def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[],
     _write(order.out, bundle, record)
     progress("exporting", 1.0)
     return Outcome(
-        bundle, comparison, parity, fit, loaded, cleaned, fold, interrupted, found, model.name, failed, forms
+        bundle=bundle,
+        comparison=comparison,
+        parity=parity,
+        fit=fit,
+        loaded=loaded,
+        cleaned=cleaned,
+        fold=fold,
+        interrupted=interrupted,
+        found=found,
+        model=model.name,
+        failed=failed,
+        forms=forms,
+        notes=(*training.notes, *limit_note(fold.test, task, TEST_WINDOWS)),
     )
 
 
@@ -184,7 +198,7 @@ def training_without_marked(
     """`training_of` the fold, without the windows that hold what cleaning marked."""
     raw = training_of(fold, task, windows, held_out, seed)
     kept = [without_marked(part, cleaned) for part in (raw.windows, raw.held_out)]
-    return Training(task, tuple(one.kept for one in cleaned), kept[0], kept[1], seed)
+    return Training(task, tuple(one.kept for one in cleaned), kept[0], kept[1], seed, raw.notes)
 
 
 def hashes(paths: Sequence[Path]) -> dict[Path, str]:

@@ -12,10 +12,6 @@ Progress: TypeAlias = Callable[[str, float], None]
 """told what is being done and which share of it is over (0 to 1); may raise KeyboardInterrupt to end a fit early"""
 
 
-class Told(UserWarning):
-    """Something went otherwise than asked, and the work goes on: commands tell it in a line."""
-
-
 def silent(doing: str, share: float) -> None:
     """Progress that nobody watches."""
 
@@ -32,6 +28,8 @@ class Training:
     held_out: Windows
     """later windows of the same series: early stopping, calibration, weights"""
     seed: int = 0
+    notes: tuple[str, ...] = ()
+    """what the user should know of how the windows were chosen"""
 
 
 class Model(Protocol):

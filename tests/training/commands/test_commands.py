@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from scaler.cli import app
 from scaler.commands import Usage
 from tests.servers.prometheus import Recorded, prometheus
-from training.commands.shared import offline
+from training.commands.shared import command_errors
 from training.data.load import load
 from training.recipes import RECIPES
 
@@ -277,7 +277,7 @@ def test_an_interrupted_pull_goes_on_where_it_was(
     server: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After Ctrl-C there is no file yet; the same command later asks only for what is missing."""
-    monkeypatch.setattr("training.commands.train.time", Frozen())
+    monkeypatch.setattr("training.commands.data_pull.time", Frozen())
     out = tmp_path / "shop.parquet"
     pull = ["data", "pull", "--prometheus", server.url, "--query", "web=web", "--since", "10d", "--out", out]
     server.interrupt_at = 4
@@ -363,14 +363,14 @@ def test_proxy_settings_end_no_command(
 )
 def test_a_training_package_that_is_missing_or_broken(error: ImportError, text: str) -> None:
     """One line says what to install."""
-    with pytest.raises(Usage, match=text), offline():
+    with pytest.raises(Usage, match=text), command_errors():
         raise error
 
 
 @pytest.mark.parametrize("name", ["socksio", "scaler.gone", None])
 def test_any_other_failed_import_is_not_blamed_on_the_training_packages(name: str | None) -> None:
     """It is a fault of the code, and stays one."""
-    with pytest.raises(ImportError, match="elsewhere"), offline():
+    with pytest.raises(ImportError, match="elsewhere"), command_errors():
         raise ImportError("elsewhere", name=name)
 
 
@@ -386,7 +386,7 @@ def test_a_command_that_is_ended_leaves_in_order(ended_by: signal.Signals, capsy
         finally:
             cleaned.append(True)
 
-    with pytest.raises(typer.Exit) as left, offline("nothing is left half-written"):
+    with pytest.raises(typer.Exit) as left, command_errors("nothing is left half-written"):
         work()
     assert (left.value.exit_code, cleaned) == (130, [True])
     assert capsys.readouterr().err == "headway: interrupted; nothing is left half-written\n"

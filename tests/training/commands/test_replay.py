@@ -96,7 +96,8 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Result,
     """(what a replay printed, the folder of what it wrote)."""
     folder = tmp_path_factory.mktemp("replayed")
     recorded = write_values(folder / "shop.csv", step_minutes=1, web=demand(0.5))
-    flags = ["--bundle", SEASONAL, "--no-cache", "--jobs", 1, "--every", "300s", "--days", 2, "--price", 0.05]
+    flags = ["--bundle", SEASONAL, "--no-cache", "--jobs", 1, "--days", 2, "--price", 0.05]
+    flags += ["--forecast-interval", "300s"]
     wrote = ["--out", folder / "new" / "out", "--decisions", folder / "all.csv", "--json"]
     with pytest.MonkeyPatch.context() as patch:
         quick(patch)
@@ -144,14 +145,14 @@ def test_what_is_asked_for_arrives(recorded: Path, tmp_path: Path, cases: list[C
     asked(
         "--data", recorded, "--series", "web", "--timezone", "Asia/Tokyo", "--days", 2,
         "--threshold", 100, "--capacity", 110, "--start-up", "bimodal:40s,4m,0.2", "--min", 0, "--max", 50,
-        "--price", 0.1, "--replicas-per-node", 4, "--slo", "short minutes per week <= 5", "--patience", "2s",
-        "--every", "15s", "--seed", 9, "--jobs", 3, "--cache", tmp_path / "cache",
+        "--price", 0.1, "--replicas-per-node", 4, "--slo", "short minutes per week <= 5", "--max-queue-wait", "2s",
+        "--forecast-interval", "15s", "--seed", 9, "--jobs", 3, "--cache", tmp_path / "cache",
     )  # fmt: skip
     (case,) = cases
     setting = case.setting
     assert (setting.threshold, setting.capacity, setting.start_up) == (100, 110, Bimodal(40, 240, 0.2))
     assert (setting.hpa, setting.scales_to_zero, setting.seed) == (Hpa(1, 50), True, 9)
-    assert (setting.patience_seconds, case.every_seconds, case.jobs) == (2, 15, 3)
+    assert (setting.max_queue_wait_seconds, case.forecast_interval_seconds, case.jobs) == (2, 15, 3)
     assert (case.price, case.slo, case.cache) == (Price(0.1, 4), Slo(5), tmp_path / "cache")
     assert (case.demand.series.name, case.demand.series.timezone, case.span.days) == ("web", "Asia/Tokyo", 2)
 
@@ -167,7 +168,7 @@ def test_without_flags(recorded: Path, tmp_path: Path, cases: list[Case], monkey
     assert f"forecasts are not kept in {tmp_path}/cache/headway/replay: {tmp_path}/cache is not a folder" in lost.stderr
     assert "not kept" not in kept.stderr
     assert [case.cache for case in cases] == [tmp_path / "cache/headway/replay", None, None]
-    assert (cases[0].setting.start_up, cases[0].every_seconds) == (Constant(90), 60)
+    assert (cases[0].setting.start_up, cases[0].forecast_interval_seconds) == (Constant(90), 60)
     assert cases[0].jobs == len(os.sched_getaffinity(0))
 
 
@@ -295,9 +296,9 @@ NOWHERE = ("--query", "up", "--threshold", "1", "--prometheus", "NOBODY")
         ((*USUAL, "--start-up", "3h"), 2, "--start-up 10800 s: with two syncs"),
         ((*USUAL, "--slo", "fast"), 2, "--slo 'fast': must be as 'short minutes per week <= 5'"),
         ((*USUAL, "--timezone", "Mars"), 2, "--timezone 'Mars': must be an IANA name"),
-        ((*USUAL, "--every", "20s"), 2, "--every '20s': must be a duration from 15s to 600s, a multiple of 15s"),
-        ((*USUAL, "--patience", "2h"), 2, "--patience '2h': must be a duration from 0s to 3600s"),
-        ((*USUAL, "--patience", "much"), 2, "--patience 'much': must be a duration"),
+        ((*USUAL, "--forecast-interval", "20s"), 2, "--forecast-interval '20s': must be a duration from 15s"),
+        ((*USUAL, "--max-queue-wait", "2h"), 2, "--max-queue-wait '2h': must be a duration from 0s to 3600s"),
+        ((*USUAL, "--max-queue-wait", "much"), 2, "--max-queue-wait 'much': must be a duration"),
         ((*USUAL, "--min", "9", "--max", "4"), 2, "--max 4: must not be below --min 9"),
         ((*USUAL, "--max", "4"), 2, "of the time demand needs more than the 4 that are allowed"),
         ((*USUAL, "--bundle", "empty"), 2, "--bundle 'empty': "),
@@ -372,7 +373,7 @@ def test_the_users_cache_is_kept_small(tmp_path: Path, monkeypatch: pytest.Monke
     recorded = write_values(tmp_path / "shop.csv", step_minutes=1, web=demand(0.5))
     tidied: list[Path] = []
     monkeypatch.setattr("training.replay.simulation.forecasts.forget_oldest", tidied.append)
-    flags = ["--bundle", SEASONAL, "--jobs", 1, "--every", "300s", "--days", 2]
+    flags = ["--bundle", SEASONAL, "--jobs", 1, "--forecast-interval", "300s", "--days", 2]
     for where in ([], ["--cache", tmp_path / "mine"], ["--no-cache"]):
         result = asked("--data", recorded, "--threshold", 150, *flags, *where)
         assert result.exit_code == 0, result.output

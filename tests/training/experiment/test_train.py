@@ -121,7 +121,7 @@ def test_series_of_no_use_do_not_end_the_others(tmp_path: Path) -> None:
 
 def test_what_cleaning_found_is_told_and_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line for each series with how often what and the first, then a count; the record has all, with its time."""
-    monkeypatch.setattr("training.commands.train.MOST_FINDINGS", 1)
+    monkeypatch.setattr("training.commands.training_options.MOST_FINDINGS", 1)
     good = pd.read_csv(write_recording(tmp_path / "drawn.csv", days=10, shop=100))["value"].to_numpy(np.float64)
     worse = good.copy()
     worse[3 * 288 + 100 : 3 * 288 + 118] = 0

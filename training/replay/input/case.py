@@ -55,13 +55,13 @@ CAPPED_SHARE = 0.01
 """of the time may demand need more replicas than are allowed"""
 DEMAND_RULE = (
     "demand must not depend on how many replicas there are (requests, messages, busy cores, all summed up), or adding "
-    "replicas lowers what they are added for; if it is demand all the same, give --demand-is-right"
+    "replicas lowers what they are added for; if it is demand all the same, give --accept-as-demand"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What was asked for, each value sound by itself; None: as the ScaledObject says, else the default."""
+class ReplayOptions:
+    """What the user sets, each value checked by itself; None: as the ScaledObject says, else the default."""
 
     start_up: StartUp
     threshold: float | None = None
@@ -71,15 +71,16 @@ class Wishes:
     most: int | None = None
     price: Price = field(default_factory=Price)
     slo: Slo | None = None
-    patience_seconds: float = 30.0
-    every_seconds: float = 60.0
+    max_queue_wait_seconds: float = 30.0
+    forecast_interval_seconds: float = 60.0
     seed: int = 0
     jobs: int = 1
     cache: Path | None = None
-    demand_is_right: bool = False
+    timezone: str = ""
+    accept_as_demand: bool = False
 
 
-def opened(folder: Path | None) -> OnnxForecaster:
+def open_forecaster(folder: Path | None) -> OnnxForecaster:
     """The bundle in `folder`, or the general one. Raises Usage where it is none."""
     otherwise = open_later(read_bundle(SEASONAL), str(SEASONAL))
     if folder is None:
@@ -90,7 +91,7 @@ def opened(folder: Path | None) -> OnnxForecaster:
         raise Usage(f"--bundle {str(folder)!r}: {refusal}") from None
 
 
-def serves(forecaster: OnnxForecaster, series: Series) -> None:
+def require_served(forecaster: OnnxForecaster, series: Series) -> None:
     """Raises Usage where the bundle was fitted for other series."""
     if not forecaster.serves(trigger_key(series)):
         raise Usage(
@@ -99,15 +100,15 @@ def serves(forecaster: OnnxForecaster, series: Series) -> None:
         )
 
 
-def case_of(source: Source, wishes: Wishes, forecaster: OnnxForecaster) -> Case:
+def case_of(source: Source, options: ReplayOptions, forecaster: OnnxForecaster) -> Case:
     """What is to be judged. Raises DataError or Usage where it cannot be."""
     series, demand = source.series, Demand(source.series)
     if series.step_seconds > COARSEST_SECONDS:
         rule = f"its step of {series.step_seconds} s is coarser than {COARSEST_SECONDS} s"
         raise _faulty(series, f"{rule}: what a replay judges happens within minutes")
-    setting = setting_of(source.scaling, source.query, wishes)
-    _reaches(wishes.start_up, forecaster)
-    span = span_of(series, wishes.days, forecaster.needed_seconds)
+    setting = setting_of(source.scaling, source.query, options)
+    _reaches(options.start_up, forecaster)
+    span = span_of(series, options.days, forecaster.needed_seconds)
     minute_M, known_M = _minutes(demand, span)
     excluded = gaps(span, known_M)
     _enough(series, span, known_M)
@@ -116,11 +117,11 @@ def case_of(source: Source, wishes: Wishes, forecaster: OnnxForecaster) -> Case:
     notes = (
         *source.notes,
         *_about_model(series, forecaster),
-        *_about_capacity(setting, wishes),
+        *_about_capacity(setting, options),
         *(source.scaling.notes if source.scaling else ()),
-        *_about_demand(source, came, setting.threshold, wishes.demand_is_right),
-        *_about_size(came, setting, bounded=wishes.most is not None or source.scaling is not None),
-        *_about_span(series, span, wishes.days),
+        *_about_demand(source, came, setting.threshold, options.accept_as_demand),
+        *_about_size(came, setting, bounded=options.most is not None or source.scaling is not None),
+        *_about_span(series, span, options.days),
         *_about_gaps(series, span, known_M, excluded),
         *_about_findings(series, span),
     )
@@ -129,11 +130,11 @@ def case_of(source: Source, wishes: Wishes, forecaster: OnnxForecaster) -> Case:
         setting=setting,
         span=span,
         query=source.query or f"<fill in: the query that gives {series.name}, in the unit of threshold>",
-        slo=wishes.slo,
-        price=wishes.price,
-        every_seconds=wishes.every_seconds,
-        jobs=wishes.jobs,
-        cache=wishes.cache,
+        slo=options.slo,
+        price=options.price,
+        forecast_interval_seconds=options.forecast_interval_seconds,
+        jobs=options.jobs,
+        cache=options.cache,
         excluded=excluded,
         scaler_address=source.scaling.scaler_address if source.scaling else "",
         today=_today(source, setting.threshold),
@@ -155,24 +156,24 @@ def _today(source: Source, threshold: float) -> Trigger | None:
     return None
 
 
-def asked(query: str, scaling: Scaling | None, wishes: Wishes, forecaster: OnnxForecaster) -> None:
+def require_replayable(query: str, scaling: Scaling | None, options: ReplayOptions, forecaster: OnnxForecaster) -> None:
     """Raises Usage or DataError where no demand could make this a replay: told before a server is asked for it."""
-    setting_of(scaling, query, wishes)
-    _reaches(wishes.start_up, forecaster)
+    setting_of(scaling, query, options)
+    _reaches(options.start_up, forecaster)
     for doubt in _doubts(query, scaling):
-        if doubt.sure and not wishes.demand_is_right:
+        if doubt.sure and not options.accept_as_demand:
             raise DataError(f"the query {_hardly(doubt)}")
 
 
-def setting_of(scaling: Scaling | None, query: str, wishes: Wishes) -> Setting:
-    """The workload: what the wishes say, else the ScaledObject, else KEDA's defaults. Raises Usage."""
-    threshold = wishes.threshold or (scaling.trigger.threshold if scaling else None)
+def setting_of(scaling: Scaling | None, query: str, options: ReplayOptions) -> Setting:
+    """The workload: the options, else the ScaledObject, else KEDA's defaults. Raises Usage."""
+    threshold = options.threshold or (scaling.trigger.threshold if scaling else None)
     if threshold is None:
         raise Usage("--threshold: is required, the demand per replica that today's trigger aims at")
     hpa = scaling.hpa if scaling else Hpa(max_replicas=UNBOUNDED)
-    least = wishes.least if wishes.least is not None else hpa.min_replicas
-    most = wishes.most if wishes.most is not None else hpa.max_replicas
-    if most < max(1, least) and wishes.most is None:
+    least = options.least if options.least is not None else hpa.min_replicas
+    most = options.most if options.most is not None else hpa.max_replicas
+    if most < max(1, least) and options.most is None:
         raise Usage(f"--min {least}: must not be above the most replicas there may be, {most}")
     if most < max(1, least):
         raise Usage(f"--max {most}: must not be below --min {least}, and not below 1")
@@ -181,14 +182,14 @@ def setting_of(scaling: Scaling | None, query: str, wishes: Wishes) -> Setting:
     asleep = scaling.scales_to_zero if scaling else False
     return Setting(
         threshold=threshold,
-        capacity=wishes.capacity or threshold,
-        start_up=wishes.start_up,
+        capacity=options.capacity or threshold,
+        start_up=options.start_up,
         hpa=replace(hpa, min_replicas=max(1, least), max_replicas=most),
-        scales_to_zero=asleep if wishes.least is None else wishes.least == 0,
+        scales_to_zero=asleep if options.least is None else options.least == 0,
         keda=scaling.keda if scaling else Keda(),
         observing=Observing(window_seconds=window_seconds(query)),
-        patience_seconds=wishes.patience_seconds,
-        seed=wishes.seed,
+        max_queue_wait_seconds=options.max_queue_wait_seconds,
+        seed=options.seed,
     )
 
 
@@ -332,8 +333,8 @@ def _about_size(came: NDArray[np.float32], setting: Setting, bounded: bool) -> I
         yield f"today's threshold, {threshold:g}, is above what a replica carries, {setting.capacity:g}"
 
 
-def _about_capacity(setting: Setting, wishes: Wishes) -> Iterator[str]:
-    if wishes.capacity is None:
+def _about_capacity(setting: Setting, options: ReplayOptions) -> Iterator[str]:
+    if options.capacity is None:
         yield (
             f"one replica is taken to carry no more than the threshold, {setting.threshold:g}, so whoever runs with "
             "headroom below it counts as short: give --capacity where it carries more"

@@ -175,7 +175,7 @@ def assumed(judged: Judged) -> list[tuple[str, str]]:
         ("threshold today", f"{wording.number(setting.threshold)}{unit} per pod"),
         ("capacity of a pod", f"{wording.number(setting.capacity)}{unit}"),
         ("start-up of a pod", str(setting.start_up)),
-        ("patience", f"demand waits {setting.patience_seconds:g} s at most, then it goes away"),
+        ("patience", f"demand waits {setting.max_queue_wait_seconds:g} s at most, then it goes away"),
         ("metric", f"scraped every {observing.scrape_seconds:g} s, rate over {observing.window_seconds:g} s"),
         ("replicas", _replicas(setting)),
         ("HPA", f"every 15 s, tolerance {hpa.tolerance_up:.0%} up and {hpa.tolerance_down:.0%} down"),
@@ -189,7 +189,7 @@ def assumed(judged: Judged) -> list[tuple[str, str]]:
         told.append(("price", f"{price.per_replica_hour:g} per replica-hour{nodes}"))
     if case.slo is not None:
         told.append(("SLO", str(case.slo)))
-    told.append(("forecasts", f"one every {case.every_seconds:g} s, of what was known then"))
+    told.append(("forecasts", f"one every {case.forecast_interval_seconds:g} s, of what was known then"))
     return [*told, ("seed", str(setting.seed))]
 
 
@@ -264,7 +264,7 @@ def _assumed(case: Case) -> dict[str, Any]:
         "threshold": setting.threshold,
         "capacity": setting.capacity,
         "start_up": str(setting.start_up),
-        "patience_seconds": setting.patience_seconds,
+        "max_queue_wait_seconds": setting.max_queue_wait_seconds,
         "scrape_seconds": setting.observing.scrape_seconds,
         "window_seconds": setting.observing.window_seconds,
         "min_replicas": hpa.min_replicas,
@@ -275,7 +275,7 @@ def _assumed(case: Case) -> dict[str, Any]:
         "price_per_replica_hour": case.price.per_replica_hour,
         "replicas_per_node": case.price.per_node,
         "slo": None if case.slo is None else str(case.slo),
-        "forecast_every_seconds": case.every_seconds,
+        "forecast_interval_seconds": case.forecast_interval_seconds,
         "seed": setting.seed,
     }
 

@@ -66,7 +66,7 @@ class Flow:
     """what waits when the tick is over"""
 
 
-def flow(came_K: Moments, able_K: Moments, speed_K: Moments, patience_seconds: float) -> Flow:
+def flow(came_K: Moments, able_K: Moments, speed_K: Moments, max_queue_wait_seconds: float) -> Flow:
     """Demand meets capacity.
 
     came_K: NaN where nobody knows what came: nothing waits nor is counted there. able_K: what could be served.
@@ -74,7 +74,7 @@ def flow(came_K: Moments, able_K: Moments, speed_K: Moments, patience_seconds: f
     """
     unserved_K = np.maximum(np.nan_to_num(came_K - able_K, nan=0.0), 0.0)
     waiting_K, queue_K = np.zeros(len(came_K)), np.zeros(len(came_K))
-    most_K = speed_K * patience_seconds
+    most_K = speed_K * max_queue_wait_seconds
     k = 0
     for first in np.flatnonzero(unserved_K > 0).tolist():
         if first < k:
@@ -84,5 +84,5 @@ def flow(came_K: Moments, able_K: Moments, speed_K: Moments, patience_seconds: f
             waiting_K[k] = waiting
             queue = queue_K[k] = min(waiting, most_K[k])
             k += 1
-    delay_K = np.divide(queue_K, speed_K, out=patience_seconds * (waiting_K > 0), where=speed_K > 0)
+    delay_K = np.divide(queue_K, speed_K, out=max_queue_wait_seconds * (waiting_K > 0), where=speed_K > 0)
     return Flow(unserved_K, waiting_K - queue_K, delay_K, queue_K)

@@ -10,7 +10,6 @@ lengths, Q levels.
 
 import hashlib
 import math
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -28,7 +27,7 @@ from scaler.plan.hpa import SYNC_SECONDS
 from scaler.series import Floats, Forecast, HistoryBatch
 from training.data.load import Series, local_seconds
 from training.data.windows import coarse_windows
-from training.models import Progress, Told, silent
+from training.models import Progress, silent
 from training.replay.simulation.demand import Demand, Moments, Observing
 from training.replay.simulation.scenario import Span
 
@@ -38,10 +37,6 @@ VERSION = 2
 """of what is kept in a cache"""
 MOST_KEPT_BYTES = 2 * 2**30
 """in the user's cache folder: the forecasts of 30 days, one a minute, are 90 MB"""
-
-
-class NotKept(Told):
-    """Forecasts were made, but the cache has no place for them; says where and why."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +52,8 @@ class Forecasts:
     levels: tuple[float, ...]
     peak_steps: tuple[int, ...]
     model: str
+    notes: tuple[str, ...] = ()
+    """what the user should know of how they were made"""
 
     def at(self, moment_K: Moments) -> list[Forecast | None]:
         """The newest forecast issued at or before each moment."""
@@ -80,10 +77,10 @@ class Forecasts:
 
 @dataclass(frozen=True, slots=True)
 class Issues:
-    """Which forecasts a replay needs: one every `every_seconds` over the span, kept so far ahead."""
+    """Which forecasts a replay needs: one every `forecast_interval_seconds` over the span, kept so far ahead."""
 
     span: Span
-    every_seconds: float
+    forecast_interval_seconds: float
     ahead_seconds: float
     threads: int = 1
 
@@ -105,8 +102,7 @@ def forecasts_of(
     if kept is not None:
         return kept
     made = _made(demand, forecaster, observing, issued_I, issues, progress)
-    _keep(path, made)
-    return made
+    return replace(made, notes=_keep(path, made))
 
 
 def forget_oldest(cache: Path, most_bytes: int = MOST_KEPT_BYTES) -> None:
@@ -126,9 +122,9 @@ def forget_oldest(cache: Path, most_bytes: int = MOST_KEPT_BYTES) -> None:
 
 def _moments(issues: Issues) -> Moments:
     """From the last one at or before the span's begin."""
-    first = math.floor(issues.span.begin / issues.every_seconds) * issues.every_seconds
-    count = math.ceil((issues.span.end - first) / issues.every_seconds)
-    return np.asarray(first + issues.every_seconds * np.arange(count), np.float64)
+    first = math.floor(issues.span.begin / issues.forecast_interval_seconds) * issues.forecast_interval_seconds
+    count = math.ceil((issues.span.end - first) / issues.forecast_interval_seconds)
+    return np.asarray(first + issues.forecast_interval_seconds * np.arange(count), np.float64)
 
 
 def _made(
@@ -266,8 +262,8 @@ def _fits(found: NDArray[Any], shape: tuple[int, ...], kind: type[np.generic]) -
     return found.shape == shape and found.dtype == kind and bool(np.isfinite(found).all())
 
 
-def _keep(path: Path, made: Forecasts) -> None:
-    """The whole file or nothing: others may look for it at the same time. Where it cannot be kept, that is told."""
+def _keep(path: Path, made: Forecasts) -> tuple[str, ...]:
+    """The whole file or nothing: others may look for it at the same time. Returns a note where there is no place."""
     arrays = {"sound": made.newest_I == np.arange(len(made.newest_I)), "quantiles": made.quantiles_IHQ}
     if made.peaks_IWQ is not None:
         arrays["peaks"] = made.peaks_IWQ
@@ -275,4 +271,5 @@ def _keep(path: Path, made: Forecasts) -> None:
         with appearing(path) as draft:
             np.savez(draft, **arrays)
     except OSError as error:
-        warnings.warn(f"{path.parent}: forecasts are not kept: {error.strerror}", NotKept, stacklevel=2)
+        return (f"{path.parent}: forecasts are not kept: {error.strerror or 'the file cannot be written'}",)
+    return ()

@@ -139,7 +139,7 @@ def replay(world: World, policy: Policy, told: bool = False) -> Run:
         if told:
             reasons.append(tuple(map(str, answer.reasons)))
     able_K, ready_K = np.array(served) * setting.capacity, np.array(ready)
-    became = flow(world.demand_K * SYNC_SECONDS, able_K, ready_K * setting.capacity, setting.patience_seconds)
+    became = flow(world.demand_K * SYNC_SECONDS, able_K, ready_K * setting.capacity, setting.max_queue_wait_seconds)
     return Run(
         policy.name,
         np.array(metric, np.float64),

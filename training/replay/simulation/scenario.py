@@ -41,7 +41,7 @@ class Setting:
     scales_to_zero: bool = False
     keda: Keda = field(default_factory=Keda)
     observing: Observing = field(default_factory=Observing)
-    patience_seconds: float = 30.0
+    max_queue_wait_seconds: float = 30.0
     """how long demand beyond the capacity waits before it goes away"""
     seed: int = 0
 

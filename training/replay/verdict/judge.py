@@ -50,7 +50,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Case:
-    """What is to be judged. jobs: cores. every_seconds: how often a forecast is made,
+    """What is to be judged. jobs: cores. forecast_interval_seconds: how often a forecast is made,
     and a plan; in between where demand rises above the plan."""
 
     demand: Demand
@@ -59,7 +59,7 @@ class Case:
     query: str
     slo: Slo | None = None
     price: Price = field(default_factory=Price)
-    every_seconds: float = 60.0
+    forecast_interval_seconds: float = 60.0
     jobs: int = 1
     cache: Path | None = None
     excluded: tuple[Span, ...] = ()
@@ -124,6 +124,8 @@ class Judged:
     """by name of the candidate"""
     gap_closed: float
     """of the recommended trigger, see `gap_closed`"""
+    notes: tuple[str, ...] = ()
+    """what the user should know of how it was computed"""
 
 
 def judge(case: Case, forecaster: OnnxForecaster, progress: Progress = silent) -> Judged:
@@ -136,7 +138,8 @@ def judge(case: Case, forecaster: OnnxForecaster, progress: Progress = silent) -
     world = World(case.demand, case.setting, rest)
     ran = _all(case, world, forecasts, default, tuned, tuned_reactive, progress)
     judged = _judged(case, world, first, forecaster.model, ran, default, tuned)
-    return replace(judged, why=(*judged.why, *_about_search(best, best_reactive, case.slo)))
+    why = (*judged.why, *_about_search(best, best_reactive, case.slo))
+    return replace(judged, why=why, notes=forecasts.notes)
 
 
 def default_of(case: Case) -> Trigger:
@@ -146,7 +149,7 @@ def default_of(case: Case) -> Trigger:
 
 def forecasts_for(case: Case, forecaster: OnnxForecaster, progress: Progress = silent) -> Forecasts:
     """What the case is judged with: out of its cache, or made."""
-    issues = Issues(case.span, case.every_seconds, _ahead(default_of(case)), case.jobs)
+    issues = Issues(case.span, case.forecast_interval_seconds, _ahead(default_of(case)), case.jobs)
     return forecasts_of(case.demand, forecaster, case.setting.observing, issues, case.cache, progress)
 
 

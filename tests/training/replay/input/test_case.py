@@ -18,7 +18,14 @@ from tests.training.recording import write_values
 from training.data.load import DAY_SECONDS, Series
 from training.errors import DataError
 from training.files import why_not
-from training.replay.input.case import Wishes, case_of, default_cache, opened, serves, window_seconds
+from training.replay.input.case import (
+    ReplayOptions,
+    case_of,
+    default_cache,
+    open_forecaster,
+    require_served,
+    window_seconds,
+)
 from training.replay.input.demand_checks import of_query
 from training.replay.input.recorded import Source, of_file
 from training.replay.simulation.scenario import Span
@@ -44,12 +51,12 @@ def source(values: Iterable[float], query: str = "", step: int = 60, unit: str =
     return Source(series, query)
 
 
-def wishes(threshold: float | None = 100.0, starts: StartUp = Constant(90.0), **others: object) -> Wishes:  # noqa: B008
-    return replace(Wishes(starts, threshold), **others)
+def options(threshold: float | None = 100.0, starts: StartUp = Constant(90.0), **others: object) -> ReplayOptions:  # noqa: B008
+    return replace(ReplayOptions(starts, threshold), **others)
 
 
-def case(found: Source, wanted: Wishes | None = None) -> Case:
-    return case_of(found, wanted or wishes(), FORECASTER)
+def case(found: Source, wanted: ReplayOptions | None = None) -> Case:
+    return case_of(found, wanted or options(), FORECASTER)
 
 
 def told(one: Case) -> str:
@@ -60,16 +67,16 @@ def test_a_model_that_knows_the_record_is_told() -> None:
     """Judged on what it has learned from, it looks better than it is."""
     known = source(wave(12))
     known = replace(known, series=replace(known.series, system="clarknet_http_requests_1min"))
-    flattered = case_of(known, wishes(days=4, capacity=120.0), opened(None))
+    flattered = case_of(known, options(days=4, capacity=120.0), open_forecaster(None))
     assert told(flattered) == (
         "general@1 has learned from clarknet_http_requests_1min, so what it does on this record flatters it"
     )
-    assert told(case_of(source(wave(12)), wishes(days=4, capacity=120.0), opened(None))) == ""
+    assert told(case_of(source(wave(12)), options(days=4, capacity=120.0), open_forecaster(None))) == ""
 
 
 def test_the_newest_days_are_replayed() -> None:
     """Those asked for, at the end of what is known; what lies before is history, and enough of it is not spoken of."""
-    one = case(source([*wave(12), np.nan, np.nan]), wishes(days=4, capacity=120.0))
+    one = case(source([*wave(12), np.nan, np.nan]), options(days=4, capacity=120.0))
     assert one.span == Span(MONDAY + 8 * DAY_SECONDS, MONDAY + 12 * DAY_SECONDS)
     assert one.notes == ()
     assert one.excluded == ()
@@ -105,7 +112,7 @@ def test_what_the_record_lacks_is_excluded_and_listed() -> None:
     values = wave(12)
     values[9 * MINUTES : 10 * MINUTES] = np.nan
     values[11 * MINUTES + 720 : 11 * MINUTES + 900] = np.nan
-    one = case(source(values), wishes(days=4))
+    one = case(source(values), options(days=4))
     tuesday, thursday = MONDAY + 9 * DAY_SECONDS, MONDAY + 11 * DAY_SECONDS + 720 * 60
     assert one.excluded == (Span(tuesday, tuesday + DAY_SECONDS), Span(thursday, thursday + 180 * 60))
     assert "27.0 h of the replayed days are not on record and count for nothing, in 2 stretches" in told(one)
@@ -117,7 +124,7 @@ def test_too_little_on_record() -> None:
     values = wave(12)
     values[10 * MINUTES - 120 : 12 * MINUTES - 60] = np.nan
     with pytest.raises(DataError, match=r"of the days to replay, 2026-01-13 00:00 to .*, 1.9 are on record; one to"):
-        case(source(values), wishes(days=4))
+        case(source(values), options(days=4))
 
 
 def test_halves_are_of_what_is_on_record() -> None:
@@ -157,32 +164,32 @@ def test_a_dead_end_of_the_record_is_no_part_of_it() -> None:
 def test_thresholds_that_tell_nothing(threshold: float | None, others: dict[str, int], words: str) -> None:
     """Too large, too small, or beyond what is allowed: with the number of replicas that would follow."""
     with pytest.raises((DataError, Usage), match=words):
-        case(source(wave(3)), wishes(threshold, **others))
+        case(source(wave(3)), options(threshold, **others))
 
 
 def test_many_replicas_are_believed_where_they_are_allowed() -> None:
     """--max says that somebody means it."""
-    assert case(source(wave(3)), wishes(0.5, most=4000)).setting.hpa.max_replicas == 4000
+    assert case(source(wave(3)), options(0.5, most=4000)).setting.hpa.max_replicas == 4000
 
 
 def test_a_rare_peak_beyond_the_allowed_replicas_is_told() -> None:
     """It is what happens to the workload today; it is replayed."""
     values = wave(12)
     values[-100:-90] = 3000
-    one = case(source(values), wishes(100.0, most=20))
+    one = case(source(values), options(100.0, most=20))
     assert "needs 30 replicas, more than the 20 that are allowed" in told(one)
     assert "anomaly" in told(one)
 
 
 def test_replicas_that_are_always_there_are_told() -> None:
     """Nothing can be gained where the minimum carries the peak."""
-    assert "and 30 are always there" in told(case(source(wave(3)), wishes(100.0, least=30, most=40)))
+    assert "and 30 are always there" in told(case(source(wave(3)), options(100.0, least=30, most=40)))
 
 
 def test_demand_that_never_changes_in_the_replayed_days() -> None:
     """However it was before."""
     with pytest.raises(DataError, match="'web': is constant at 800 in the replayed days"):
-        case(source([*wave(2), *[800.0] * 4 * MINUTES]), wishes(days=3))
+        case(source([*wave(2), *[800.0] * 4 * MINUTES]), options(days=3))
 
 
 def test_a_step_too_coarse_to_judge() -> None:
@@ -198,8 +205,8 @@ def test_pods_slower_than_forecasts_reach(text: str) -> None:
     with pytest.raises(
         Usage, match=r"--start-up .*: with two syncs of the HPA that is a lead time of 7\d\d\d s; .* reach 7200"
     ):
-        case(source(wave(3)), wishes(starts=start_up(text)))
-    assert case(source(wave(3)), wishes(starts=Constant(7170.0))).setting.start_up.usual == 7170
+        case(source(wave(3)), options(starts=start_up(text)))
+    assert case(source(wave(3)), options(starts=Constant(7170.0))).setting.start_up.usual == 7170
 
 
 NOT_DEMAND = {
@@ -240,11 +247,11 @@ DEMAND = (
 def test_queries_that_are_no_demand(query: str) -> None:
     """Each is refused with the word that gives it away, what the rule is, and the flag that insists."""
     with pytest.raises(
-        DataError, match=r"hardly demand: .*must not depend on how many replicas.*--demand-is-right"
+        DataError, match=r"hardly demand: .*must not depend on how many replicas.*--accept-as-demand"
     ) as no:
         case(source(wave(3), query=query))
     assert NOT_DEMAND[query] in str(no.value)
-    assert "this may not be demand" in told(case(source(wave(3), query=query), wishes(demand_is_right=True)))
+    assert "this may not be demand" in told(case(source(wave(3), query=query), options(accept_as_demand=True)))
 
 
 @pytest.mark.parametrize("query", DEMAND)
@@ -286,15 +293,15 @@ def pressing(bound: float) -> np.ndarray:
 def test_values_of_a_utilisation(values: np.ndarray, threshold: float, words: str) -> None:
     """A share is known by its limit, and by what holds it where it is."""
     with pytest.raises(DataError, match=words):
-        case(source(values), wishes(threshold))
-    assert "this may not be demand" in told(case(source(values), wishes(threshold, demand_is_right=True)))
+        case(source(values), options(threshold))
+    assert "this may not be demand" in told(case(source(values), options(threshold, accept_as_demand=True)))
 
 
 def test_small_demand_is_demand() -> None:
     """Half a core, or sixty requests: with a threshold that makes replicas of it there is no doubt, else a note."""
-    assert "may not be demand" not in told(case(source(wave(3, 0.6)), wishes(0.1)))
-    assert "may not be demand" in told(case(source(wave(3, 60.0)), wishes(50.0)))
-    assert "may not be demand" not in told(case(source(wave(3, 60.0)), wishes(10.0)))
+    assert "may not be demand" not in told(case(source(wave(3, 0.6)), options(0.1)))
+    assert "may not be demand" in told(case(source(wave(3, 60.0)), options(50.0)))
+    assert "may not be demand" not in told(case(source(wave(3, 60.0)), options(10.0)))
 
 
 def test_a_half_without_demand() -> None:
@@ -326,7 +333,7 @@ def test_names_of_a_utilisation() -> None:
 def test_a_utilisation_beyond_its_bound() -> None:
     """Relative to requests it goes beyond 100; what is held near the threshold is told."""
     values = np.append(held(60.0), 130.0)
-    notes = told(case(source(values), wishes(60.0)))
+    notes = told(case(source(values), options(60.0)))
     assert "% of the time it is near the threshold, as a utilisation is held" in notes
 
 
@@ -350,15 +357,15 @@ def test_what_a_metric_server_says_is_as_old_as_the_query_makes_it(query: str, s
 def test_defaults_of_a_workload_of_which_nothing_is_known() -> None:
     """A replica carries the threshold, one at least, as many as it takes."""
     setting = case(source(wave(3))).setting
-    assert (setting.capacity, setting.scales_to_zero, setting.patience_seconds) == (100.0, False, 30.0)
+    assert (setting.capacity, setting.scales_to_zero, setting.max_queue_wait_seconds) == (100.0, False, 30.0)
     assert setting.hpa == Hpa(min_replicas=1, max_replicas=100_000)
-    assert case(source(wave(3)), wishes(least=0)).setting.scales_to_zero
+    assert case(source(wave(3)), options(least=0)).setting.scales_to_zero
 
 
 def test_a_threshold_above_what_a_replica_carries_is_told() -> None:
     """Today's trigger then overloads its replicas on purpose."""
     assert "today's threshold, 100, is above what a replica carries, 80" in told(
-        case(source(wave(3)), wishes(capacity=80.0))
+        case(source(wave(3)), options(capacity=80.0))
     )
 
 
@@ -410,7 +417,7 @@ def test_series_that_cannot_be_used(tmp_path: Path, name: str, words: str) -> No
 def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
     """The flag is named, and what differs."""
     with pytest.raises(Usage, match=r"--bundle .*: bundle .* refused"):
-        opened(tmp_path)
+        open_forecaster(tmp_path)
 
 
 def test_a_bundle_that_was_fitted_to_other_series() -> None:
@@ -420,12 +427,12 @@ def test_a_bundle_that_was_fitted_to_other_series() -> None:
         replace(bundle, manifest=bundle.manifest.model_copy(update={"series": ("north/shop",)})), "other"
     )
     with pytest.raises(Usage, match=r"--bundle: .* was fitted for 'north/shop', not for '.*/web'"):
-        serves(other, source(wave(3)).series)
+        require_served(other, source(wave(3)).series)
 
 
 def test_without_a_bundle_the_general_one_forecasts() -> None:
     """As for a trigger that names none."""
-    assert opened(None).manifest.name == "general"
+    assert open_forecaster(None).manifest.name == "general"
 
 
 def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -477,9 +484,9 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
 
 def test_coarse_targets_are_told() -> None:
     """Where thousandths are a large part of the threshold."""
-    assert "KEDA rounds targets to thousandths" in told(case(source(wave(3, 0.1)), wishes(0.01)))
-    assert "KEDA rounds targets to thousandths" in told(case(source(wave(3, 1.0)), wishes(0.099)))
-    assert "KEDA rounds targets to thousandths" not in told(case(source(wave(3, 1.0)), wishes(0.1)))
+    assert "KEDA rounds targets to thousandths" in told(case(source(wave(3, 0.1)), options(0.01)))
+    assert "KEDA rounds targets to thousandths" in told(case(source(wave(3, 1.0)), options(0.099)))
+    assert "KEDA rounds targets to thousandths" not in told(case(source(wave(3, 1.0)), options(0.1)))
 
 
 def test_the_server_that_was_asked_is_that_of_the_trigger() -> None:

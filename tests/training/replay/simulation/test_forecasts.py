@@ -337,8 +337,8 @@ def test_a_cache_without_a_place_costs_no_result(tmp_path: Path, monkeypatch: py
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(np, "savez", full)
-    with pytest.warns(forecasts.NotKept, match="forecasts are not kept: No space left on device"):
-        made, _ = asked_for(SHORT, tmp_path)
+    made, _ = asked_for(SHORT, tmp_path)
+    assert made.notes == (f"{tmp_path}: forecasts are not kept: No space left on device",)
     assert alike(made, asked_for(SHORT)[0])
     assert list(tmp_path.iterdir()) == []
 
@@ -363,7 +363,7 @@ def test_another_question_is_not_answered_from_the_cache(tmp_path: Path) -> None
     asked_for(SHORT, tmp_path)
     for issues, observing in (
         (SHORT, Observing(30.0, 60.0)),
-        (replace(SHORT, every_seconds=30.0), OBSERVING),
+        (replace(SHORT, forecast_interval_seconds=30.0), OBSERVING),
         (replace(SHORT, ahead_seconds=1200.0), OBSERVING),
         (replace(SHORT, span=Span(MIDNIGHT, MIDNIGHT + 3660)), OBSERVING),
     ):

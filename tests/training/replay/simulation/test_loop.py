@@ -75,8 +75,9 @@ def test_a_step_of_demand_by_hand() -> None:
 
 
 def test_what_waits_too_long_is_lost() -> None:
-    """Of a lasting overload only a patience's worth waits, the rest goes away."""
-    one = world([100.0] * 10 + [240.0] * 3, replace(SETTING, hpa=Hpa(max_replicas=10), patience_seconds=30.0), before=9)
+    """Of a lasting overload only 30 seconds' worth waits, the rest goes away."""
+    setting = replace(SETTING, hpa=Hpa(max_replicas=10), max_queue_wait_seconds=30.0)
+    one = world([100.0] * 10 + [240.0] * 3, setting, before=9)
     run = replay(one, Reactive(one))
     assert run.unserved_K.sum() - run.lost_K.sum() == pytest.approx(120 * 30.0)
     assert run.delay_K.max() == 30

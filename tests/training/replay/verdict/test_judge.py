@@ -55,7 +55,8 @@ def _few_policies(monkeypatch: pytest.MonkeyPatch) -> None:
 def case(values: np.ndarray, days: float = 6, start_up: float = 300.0) -> Case:
     one = series(values)
     setting = Setting(16.0, 20.0, Constant(start_up), Hpa(max_replicas=500))
-    return Case(Demand(one), setting, Span(one.end - days * DAY_SECONDS, one.end), "demand", every_seconds=300.0)
+    span = Span(one.end - days * DAY_SECONDS, one.end)
+    return Case(Demand(one), setting, span, "demand", forecast_interval_seconds=300.0)
 
 
 @cache

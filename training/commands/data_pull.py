@@ -1,0 +1,100 @@
+"""`headway data pull`."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scaler.commands import Exit, Usage
+from training.commands.shared import access_to, command_errors, fail, progress_bar, seconds_of
+
+EXIT_TEXT = (
+    "Exit status: 0 fine · 1 some series are not in the file, or no place for it · 2 wrong flags or settings · 3 the "
+    "scaler or Prometheus could not be reached · 130 interrupted, what arrived is kept."
+)
+
+
+def pull(
+    settings: Any,
+    out: Annotated[Path, typer.Option(metavar="FILE.parquet", help="Where the demand goes.")],
+    query: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=PROMQL", help="A series and its query; repeatable.")
+    ] = None,
+    triggers: Annotated[
+        Path | None, typer.Option(metavar="FILE.yaml", help="ScaledObjects whose triggers are pulled.")
+    ] = None,
+    scaler: Annotated[
+        str, typer.Option(metavar="URL", help="HTTP address of a running scaler: all that it watches is pulled.")
+    ] = "",
+    since: Annotated[str, typer.Option(metavar="DURATION", help="How far back, as 14d or 36h.")] = "14d",
+    step: Annotated[str, typer.Option(metavar="DURATION", help="Distance of the values.")] = "60s",
+    unit: Annotated[str, typer.Option(help="Unit of the values, kept in the file.")] = "",
+) -> None:
+    """Pull recorded demand from Prometheus into a file to train on.
+
+    At least one of --query, --triggers and --scaler says what. A series is named namespace/name, as its trigger is,
+    so that a model fitted to it serves that trigger; name those of --query alike. A pull that was interrupted goes on
+    where it was when it is asked for again.
+
+    How to get into Prometheus is said as for headway serve: by these flags, their environment variables, or --config.
+    """
+    with command_errors("what arrived is kept: the same command goes on from there"):
+        from scaler.telemetry.logs import configure_logs
+        from training.data.pull import pull as fetch
+
+        configure_logs("console", "error")
+        step_seconds, seconds = seconds_of("--step", step), seconds_of("--since", since)
+        if out.suffix != ".parquet":
+            raise Usage(f"--out {str(out)!r}: must end in .parquet")
+        wanted, faulty = _wanted(settings, query or [], triggers, scaler)
+        access = access_to(settings, wanted)
+        until = time.time() // step_seconds * step_seconds
+        with progress_bar() as (progress, _):
+            pulled = fetch(
+                triggers=wanted,
+                since=until - seconds,
+                until=until,
+                target=out,
+                step_seconds=step_seconds,
+                server=settings.prometheus,
+                unit=unit,
+                access=access,
+                progress=progress,
+            )
+    for refused in (*faulty, *pulled.refused):
+        typer.echo(f"left out: {refused}", err=True)
+    if pulled.series:
+        typer.echo(f"{len(pulled.series)} series in {out}")
+    else:
+        typer.echo(f"headway: no series arrived; {out} was not written", err=True)
+    if faulty or pulled.refused:
+        raise typer.Exit(Exit.FAULTS)
+
+
+def _wanted(settings: Any, queries: list[str], triggers: Path | None, scaler: str) -> tuple[list[Any], list[Any]]:
+    """(what to pull, what cannot be pulled). Raises Usage, or exits where the scaler cannot be reached."""
+    from training.data.pull import watched
+    from training.data.pull_targets import of_manifest, of_queries
+    from training.errors import DataError
+
+    if not (queries or triggers or scaler):
+        raise Usage("what is to be pulled? give --query NAME=PROMQL, --triggers FILE.yaml or --scaler URL")
+    wanted = of_queries(queries)
+    faulty: list[Any] = []
+    if triggers:
+        found, faulty = of_manifest(triggers, settings.prometheus)
+        wanted += found
+    if scaler:
+        try:
+            found, hidden = watched(scaler if "://" in scaler else f"http://{scaler}", settings.prometheus)
+            wanted, faulty = [*wanted, *found], [*faulty, *hidden]
+        except DataError as error:
+            fail(str(error), Exit.UNREACHABLE)
+    if not wanted:
+        for refused in faulty:
+            typer.echo(f"left out: {refused}", err=True)
+        fail("nothing is left to pull" if faulty else "the scaler watches nothing yet", Exit.FAULTS)
+    if not settings.prometheus and (without := [one.name for one in wanted if not one.server]):
+        raise Usage(f"{without[0]}: from which server? give --prometheus URL")
+    return wanted, faulty

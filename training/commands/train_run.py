@@ -1,0 +1,118 @@
+"""`headway train run`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from training.commands.shared import command_errors, print_notes, progress_bar
+from training.commands.training_options import (
+    Data,
+    Seed,
+    Step,
+    Threads,
+    TrainingWindows,
+    Zone,
+    count_unjudged,
+    print_findings,
+    require_recipes,
+    step_of,
+)
+
+EXIT_TEXT = (
+    "Exit status: 0 fine, also where Ctrl-C ended the fit and its best was exported · 1 no model came of it, or no "
+    "place for the bundle · 2 wrong flags, or data that cannot be used · 130 interrupted, nothing written."
+)
+
+
+def run(
+    recipe: Annotated[str, typer.Argument(help="Which model: see `headway train recipes`.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder of the bundle; a bundle that is there is replaced at the end.")],
+    step: Step = None,
+    seed: Seed = 0,
+    threads: Threads = 1,
+    timezone: Zone = "UTC",
+    windows: TrainingWindows = None,
+    search: Annotated[
+        float | None,
+        typer.Option(min=0.01, metavar="MINUTES", help="Look so long for better choices than the recipe's."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the bundle. Default: the recipe.")] = "",
+    licence: Annotated[str, typer.Option(help="Terms of the data, kept in the bundle.")] = "",
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Keep learned weights as int8, and tell what that costs.")
+    ] = False,
+) -> None:
+    """Train a model, judge it on the newest tenth of the record, and export it as a bundle.
+
+    Ctrl-C during the fit ends the fit: the best so far is judged and exported. Again, or at any other time, it ends the
+    run, and what was in the folder is still there.
+    """
+    with command_errors("nothing was written"):
+        from training.experiment.train import Order
+        from training.experiment.train import run as carry_out
+
+        require_recipes([recipe])
+        order = Order(
+            recipe, tuple(data), out, step_of(step), seed, windows, threads, timezone, name, licence, search, int8
+        )
+        with progress_bar() as (progress, print_line):
+            outcome = carry_out(
+                order, progress, lambda: print_line("the best so far is kept; Ctrl-C again ends at once")
+            )
+        print_notes(outcome.notes)
+        _print_outcome(order, outcome)
+
+
+def _print_outcome(order: Any, outcome: Any) -> None:
+    from training.experiment.train import RECORD
+
+    for refused in outcome.loaded.refused:
+        typer.echo(f"left out: {refused}", err=True)
+    for unjudged in outcome.fold.left_out:
+        typer.echo(f"not judged: {unjudged}", err=True)
+    print_findings(outcome.cleaned, f"all are in {order.out / RECORD}")
+    if outcome.found:
+        found = outcome.found
+        chosen = ", ".join(f"{name} {_brief(value)}" for name, value in found.choices.items())
+        typer.echo(
+            f"search: {found.trials} trials, held-out loss {found.loss:.4f} (the recipe's {found.default_loss:.4f}): "
+            f"{chosen}"
+        )
+    if outcome.interrupted:
+        typer.echo("the fit was ended early: this is the best until then")
+    for row in outcome.comparison.summary.itertuples():
+        typer.echo(
+            f"{row.model:<16} peak loss {row.peak_loss:.4f} ({row.median_ratio:.2f} of the better naive)  "
+            f"p90 coverage {row.peak_coverage:.3f}"
+        )
+    for reason in outcome.comparison.left_out:
+        typer.echo(f"not judged: {reason}", err=True)
+    for name, reason in outcome.failed.items():
+        typer.echo(f"not served: {name}: {reason}", err=True)
+    for warning in _warnings(outcome.comparison.summary, outcome.model):
+        typer.echo(warning, err=True)
+    others = count_unjudged(outcome.comparison, (*outcome.loaded.refused, *outcome.fold.left_out))
+    typer.echo(f"judged on {outcome.comparison.series} series, not on {others} others")
+    typer.echo(f"export agrees with the model to {outcome.parity.largest:.1e}")
+    for form in outcome.forms:
+        typer.echo(
+            f"{form.name:<8} {form.size_bytes / 1e6:6.2f} MB  {form.seconds:6.2f} s for 10,000 windows  "
+            f"peak loss {form.peak_loss:.4f}  p90 coverage {form.peak_coverage:.3f}"
+        )
+    typer.echo(f"bundle {outcome.bundle.manifest.model} in {order.out}")
+
+
+def _warnings(summary: Any, model: str) -> Iterator[str]:
+    """Why the model should not be served: another one has a smaller loss."""
+    loss = summary.set_index("model")["median_ratio"]
+    if loss[model] > 1:
+        yield f"warning: {model} loses {loss[model]:.2f} times what the better naive model loses: do not serve it"
+    elif "general" in loss.index and loss[model] > loss["general"]:
+        yield f"warning: the general bundle, which ships, loses less than {model}; train on more, or serve that"
+
+
+def _brief(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
