@@ -1,4 +1,4 @@
-"""What somebody set, to be shown."""
+"""The settings that are set, in a form to show."""
 
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,15 @@ from scaler.trigger.server_address import redact
 
 
 def in_force(settings: Settings) -> dict[str, Any]:
-    """The settings that somebody set, spelled as in the file; all others have the defaults of docs/settings.md.
-
-    Without secrets; of a trigger's metadata only the keys.
+    """The settings from flags, environment and file, spelled as in the file; the others have the defaults of
+    docs/settings.md. Without secrets; only the keys of a trigger's metadata.
     """
     return _entry(settings)
 
 
 def _entry(entry: BaseModel) -> dict[str, Any]:
-    set_by_somebody = (name for name in type(entry).model_fields if name in entry.model_fields_set)
-    return {written(name): _shown(getattr(entry, name)) for name in set_by_somebody}
+    names = (name for name in type(entry).model_fields if name in entry.model_fields_set)
+    return {written(name): _shown(getattr(entry, name)) for name in names}
 
 
 def _shown(value: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Everything that Headway says about itself, in two tables: FIGURES (telemetry) and EVENTS (logs).
+"""The tables of everything that Headway exports about itself: FIGURES (telemetry) and EVENTS (logs).
 
-Code calls a figure by its short name (`telemetry.count("source_error", kind="NoDemand")`); what is exported, with
-labels and unit, stands here alone. docs/telemetry.md is generated from the tables; a name that is not in them is an
-error. `metric` never means any of this: the metric is what KEDA reads.
+Code uses the short name of a figure (`telemetry.count("source_error", kind="NoDemand")`). Exported names, labels and
+units are defined only here. docs/telemetry.md is generated from the tables; a name that is not in them is an error.
+`metric` never means any of this: the metric is what KEDA reads.
 """
 
 import time
@@ -62,15 +62,15 @@ class Event:
 
 
 TRIGGER_LABELS = ("namespace", "name", "trigger")
-"""`trigger` is the hash of the relevant metadata: it tells two triggers of one ScaledObject apart"""
+"""`trigger` is the hash of the relevant metadata: it distinguishes two triggers of one ScaledObject"""
 
 FORECAST_LEVELS = (0.1, 0.5, 0.9)
-"""exported of each forecast: enough for a chart, where all levels would double what a scrape carries"""
+"""levels exported of each forecast: sufficient for a chart; all levels would double the size of a scrape"""
 
 STEP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 30.0)
 
 STEPS = ("refresh", "lease", "observe", "forecast", "publish")
-"""what `Telemetry.step` may time, named after the functions of refresh.py; `refresh` is all of a tick"""
+"""steps that `Telemetry.step` times, named after the functions in scaler/refresh/; `refresh` is a complete tick"""
 
 
 def _of_triggers(called: str, unit: Unit, meaning: str, more: tuple[str, ...] = (), suffix: str = "") -> Figure:
@@ -81,10 +81,10 @@ TRIGGER_FIGURES: tuple[Figure, ...] = (
     _of_triggers(
         "planned_demand",
         Unit.DEMAND,
-        "What predictive mode answers: the demand to be served by the time a replica ordered now is ready. "
-        "KEDA's own prometheus trigger can read it. Absent while there is nothing to plan from",
+        "The answer of predictive mode: the demand expected by the time a replica ordered now is ready. KEDA's own "
+        "prometheus trigger can read it. Absent with neither forecast nor observation",
     ),
-    _of_triggers("observed_demand", Unit.DEMAND, "The newest observation that counts. Absent while there is none"),
+    _of_triggers("observed_demand", Unit.DEMAND, "The newest observation that is not too old. Absent without one"),
     _of_triggers(
         "needed_demand",
         Unit.DEMAND,
@@ -97,27 +97,27 @@ TRIGGER_FIGURES: tuple[Figure, ...] = (
         "Quantile `level` of demand at the end of the lead time. Absent without forecast",
         more=("level",),
     ),
-    _of_triggers("plan_active", Unit.YES, "Whether IsActive says yes"),
+    _of_triggers("plan_active", Unit.YES, "1 if IsActive answers true"),
     _of_triggers(
         "plan_rung",
         Unit.NUMBER,
-        "Where on the fallback ladder the answer stands: 3 forecast and observation, 2 forecast alone, "
-        "1 observation alone, 0 nothing (KEDA gets an error and its own fallback acts)",
+        "Rung of the fallback ladder on which the answer is made: 3 forecast and observation, 2 forecast alone, 1 "
+        "observation alone, 0 nothing (KEDA gets an error, and its own fallback acts)",
     ),
     _of_triggers(
         "observation_timestamp",
         Unit.EPOCH,
-        "When the newest observation was made; its age is `time()` minus this",
+        "Time of the newest observation; its age is `time()` minus this",
         suffix="_seconds",
     ),
     _of_triggers(
         "forecast_timestamp",
         Unit.EPOCH,
-        "When the forecast in use was issued; its age is `time()` minus this",
+        "Time at which the forecast in use was issued; its age is `time()` minus this",
         suffix="_seconds",
     ),
 )
-"""written by status/exposition.py from the answers that count at the moment of the scrape"""
+"""written by status/exposition.py from the answers that count at the time of the scrape"""
 
 TRIGGERS_BY_RUNG = Figure(
     "triggers_by_rung", "headway_triggers", Kind.GAUGE, ("rung",), Unit.NUMBER,
@@ -125,19 +125,19 @@ TRIGGERS_BY_RUNG = Figure(
 )  # fmt: skip
 
 PROCESS_FIGURES: tuple[Figure, ...] = (
-    Figure("build_info", "headway_build_info", Kind.GAUGE, ("version",), Unit.YES, "Always 1; which version runs"),
+    Figure("build_info", "headway_build_info", Kind.GAUGE, ("version",), Unit.YES, "Always 1; the running version"),
     Figure("bundle_info", "headway_bundle_info", Kind.GAUGE, ("model",), Unit.YES, "1 for each bundle in use"),
     Figure(
         "watched_triggers", "headway_watched_triggers", Kind.GAUGE, (), Unit.NUMBER,
-        "Triggers that somebody asked this process about and that have not fallen silent",
+        "Triggers that this process was called about and that have not expired",
     ),
     Figure(
         "refreshed_triggers", "headway_refreshed_triggers", Kind.GAUGE, (), Unit.NUMBER,
-        "Triggers that this process observes and forecasts; the others belong to other replicas",
+        "Triggers that this process observes and forecasts; other replicas do the rest",
     ),
     Figure(
         "deferred_forecasts", "headway_deferred_forecasts", Kind.GAUGE, (), Unit.NUMBER,
-        "Forecasts put off in the last refresh, because all would take more than half the interval",
+        "Forecasts deferred in the last refresh, because all would take more than half the interval",
     ),
     Figure(
         "refresh_step", "headway_refresh_step_duration_seconds", Kind.HISTOGRAM, ("step",), Unit.SECONDS,
@@ -145,11 +145,11 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     ),
     Figure(
         "refresh_failed", "headway_refresh_failures_total", Kind.COUNTER, (), Unit.NUMBER,
-        "Refreshes that broke off; the log has the reason",
+        "Refreshes that failed; the log has the reason",
     ),
     Figure(
         "task_failed", "headway_task_failures_total", Kind.COUNTER, ("task",), Unit.NUMBER,
-        "Background tasks that broke off and were started again; the log has the reason",
+        "Background tasks that failed and were started again; the log has the reason",
     ),
     Figure(
         "refresh_overrun", "headway_refresh_overruns_total", Kind.COUNTER, (), Unit.NUMBER,
@@ -157,27 +157,27 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     ),
     Figure(
         "forecast_failed", "headway_forecast_failures_total", Kind.COUNTER, ("model",), Unit.NUMBER,
-        "Runs of a bundle that failed; the triggers concerned keep their last forecast",
+        "Failed runs of a bundle; the affected triggers keep their last forecast",
     ),
     Figure(
         "backfill_failed", "headway_backfill_failures_total", Kind.COUNTER, ("phase",), Unit.NUMBER,
-        "Attempts to fetch a trigger's past that failed and are repeated, by phase: fine, coarse or hole",
+        "Failed attempts to fetch a trigger's history, by phase: fine, coarse or hole. They are repeated",
     ),
     Figure(
         "source_error", "headway_source_errors_total", Kind.COUNTER, ("kind",), Unit.NUMBER,
-        "Observations that failed, by kind: SourceUnavailable, SourceRefused, NoDemand, AmbiguousDemand",
+        "Failed observations, by kind: SourceUnavailable, SourceRefused, NoDemand, AmbiguousDemand",
     ),
     Figure(
         "circuit_open", "headway_source_circuit_open", Kind.GAUGE, ("server",), Unit.YES,
-        "1 while a server is left alone because it failed several times in a row",
+        "1 while no requests are sent to a server, because several in a row failed",
     ),
     Figure(
         "cache_up", "headway_cache_up", Kind.GAUGE, (), Unit.YES,
-        "Whether the shared cache answered last time; while not, every replica refreshes all its triggers",
+        "1 if the shared cache answered last time; while 0, every replica refreshes all its triggers",
     ),
     Figure(
         "store_up", "headway_store_up", Kind.GAUGE, (), Unit.YES,
-        "Whether the database answered last time; while not, nothing new outlives a restart",
+        "1 if the database answered last time; while 0, new state does not survive a restart",
     ),
     Figure(
         "rpc_calls", "headway_rpc_calls_total", Kind.COUNTER, ("method", "code"), Unit.NUMBER,
@@ -185,15 +185,15 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     ),
     Figure(
         "cold_start", "headway_cold_starts_total", Kind.COUNTER, (), Unit.NUMBER,
-        "Triggers registered without a shared outlook, so that their first answer had to wait for an observation",
+        "Triggers registered without a shared outlook; their first answer had to wait for an observation",
     ),
     Figure(
         "trigger_expired", "headway_expired_triggers_total", Kind.COUNTER, (), Unit.NUMBER,
-        "Triggers forgotten because nobody asked about them for `trigger-expiry`",
+        "Triggers forgotten after `trigger-expiry` without a call",
     ),
     Figure(
         "bundle_refused", "headway_bundle_refusals_total", Kind.COUNTER, (), Unit.NUMBER,
-        "Bundles that did not match their specification; the running one stayed",
+        "Bundles refused because they did not match their specification; the running one stayed in use",
     ),
 )  # fmt: skip
 
@@ -202,81 +202,86 @@ FIGURES: tuple[Figure, ...] = (*TRIGGER_FIGURES, TRIGGERS_BY_RUNG, *PROCESS_FIGU
 EVENTS: tuple[Event, ...] = (
     Event(
         "settings", "info", ("settings",),
-        "The settings that somebody set, spelled as in the file; the others have their defaults. Once, at the start. "
-        "Without secrets and the values of metadata",
+        "The settings from flags, environment and file, spelled as in the file; the others have their defaults. Once, "
+        "at the start. Without secrets and the values of metadata",
     ),
     Event("listening", "info", ("grpc_address", "http_address"), "The ports are open"),
     Event(
         "restored", "info", ("triggers", "listed"),
-        "Watched triggers were read from the database after a start; `listed` more stand in the settings",
+        "Watched triggers were read from the database after a start; the settings list `listed` more",
     ),
     Event(
         "no_source", "warning", ("consequence",),
         "Neither `prometheus` nor `allow-server-address` is set: every trigger will be refused",
     ),
-    Event("draining", "info", (), "SIGTERM or SIGINT came: NOT_SERVING, then the ports close"),
+    Event("draining", "info", (), "SIGTERM or SIGINT was received: health is NOT_SERVING, then the ports close"),
     Event("stopped", "info", (), "The process ends"),
     Event(
-        "trigger_expired", "info", ("namespace", "name"), "Nobody asked about it for `trigger-expiry`: forgotten"
+        "trigger_expired", "info", ("namespace", "name"), "A trigger without a call for `trigger-expiry` was forgotten"
     ),
     Event(
         "restore_refused", "warning", ("namespace", "name", "error"),
-        "A trigger in the database no longer fits the rules; it returns when KEDA asks about it",
+        "A trigger in the database breaks the current rules and is not restored; KEDA's next call registers it again",
     ),
     Event(
         "observation_failed", "warning", ("kind", "triggers", "namespace", "name", "error"),
-        "The source gave no demand for so many triggers; one of them, and the source's words for it. Once per change",
+        "The source returned no demand for `triggers` triggers. `namespace` and `name` are one of them, `error` is "
+        "its error. Once per change",
     ),
     Event(
         "source_failed", "error", ("server", "error", "stack"),
-        "Asking a source ended in an exception that is a fault of Headway: its kind, and where. Once per kind",
+        "A request to a source failed with an exception that is a fault of Headway: its kind, and where. Once per kind",
     ),
     Event("post_refused", "info", ("server", "status"), "The server refuses POST and answers GET; GET is used"),
-    Event("observation_back", "info", ("triggers",), "The source gives demand again for so many triggers"),
+    Event("observation_back", "info", ("triggers",), "The source returns demand again for `triggers` triggers"),
     Event(
         "no_subqueries", "debug", ("namespace", "name", "why"),
-        "The server cannot sum up blocks of history; plain samples are used",
+        "The server cannot aggregate blocks of history in subqueries; plain samples are used",
     ),
     Event(
         "bundle_refused", "error", ("bundle", "error", "serving"),
-        "Does not match its specification; `serving` goes on, or takes its place",
+        "A bundle does not match its specification. `serving` stays in use, or replaces it",
     ),
     Event(
         "bundle_failed", "error", ("bundle", "error", "serving"),
-        "A run of the bundle failed; `serving` answered in its place, nobody where that is empty",
+        "A run of the bundle failed. `serving` answered in its place; if it is empty, no bundle did",
     ),
     Event("forecast_failed", "error", ("model",), "A run of the bundle failed; the last forecasts are kept"),
     Event(
         "clock_set_back", "warning", ("seconds", "consequence"),
-        "The machine's clock went back by about so much: history is fetched anew, observations are answered until then",
+        "The machine's clock was set back by about `seconds`. History is fetched again; until then, answers are the "
+        "observations",
     ),
-    Event("backfill_failed", "error", ("namespace", "name"), "Past demand could not be read; it is tried again"),
-    Event("refresh_failed", "error", ("at",), "A refresh broke off; the next one is tried"),
-    Event("task_failed", "error", ("task",), "A background task broke off and is started again"),
+    Event("backfill_failed", "error", ("namespace", "name"), "A trigger's history could not be read; it is retried"),
+    Event("refresh_failed", "error", ("at",), "A refresh failed; the next one starts as usual"),
+    Event("task_failed", "error", ("task",), "A background task failed and is started again"),
     Event(
         "call_failed", "error", ("rpc", "request_id", "error", "frames"),
-        "A fault of Headway's own in a call; the caller got INTERNAL with this request_id",
+        "A call failed by a fault of Headway; the caller got INTERNAL with this `request_id`",
     ),
     Event(
         "cache_unavailable", "warning", ("error", "consequence"),
         "Redis does not answer: this replica refreshes all its triggers itself",
     ),
     Event("cache_back", "info", (), "Redis answers again"),
-    Event("store_unavailable", "warning", ("error",), "The database does not answer: nothing new outlives a restart"),
+    Event(
+        "store_unavailable", "warning", ("error",),
+        "The database does not answer: new state does not survive a restart",
+    ),
     Event("store_back", "info", (), "The database answers again"),
     Event(
         "store_set_aside", "warning", ("file", "aside", "error"),
-        "The database file was damaged: it lies beside a new one, nothing of it was deleted",
+        "The database file was damaged. It was renamed to `aside`, and a new one is used; nothing was deleted",
     ),
     Event(
         "cache_values_refused", "warning", ("server", "count", "first_key", "reason"),
-        "Values in Redis were no outlooks of this version; they count as absent",
+        "Values in Redis are not outlooks of this version; they count as absent",
     ),
-    Event("files_renewed", "info", ("files",), "Files that the settings name have changed, and were read again"),
+    Event("files_renewed", "info", ("files",), "Files named in the settings changed, and were read again"),
     Event(
         "files_not_renewed", "warning", ("files", "reason"),
-        "Files have changed and cannot be used (missing, half written, not a pair); the last good ones stay in use. "
-        "Once per reason",
+        "Files changed and cannot be used (missing, half written, not a pair). The last good ones stay in use. Once "
+        "per reason",
     ),
 )  # fmt: skip
 
@@ -310,7 +315,7 @@ class Telemetry:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time one step of a refresh, also when it fails."""
+        """Time one step of a refresh, even if it fails."""
         if name not in STEPS:
             raise ValueError(f"step={name!r}: must be one of {', '.join(STEPS)}")
         histogram = self._object("refresh_step", Kind.HISTOGRAM)
@@ -322,7 +327,7 @@ class Telemetry:
             histogram.labels(step=name).observe(time.perf_counter() - started)
 
     def follow(self, called: str, read: Callable[[], Values]) -> None:
-        """Read the figure's values from `read` at each scrape, instead of being told."""
+        """Read the figure's values from `read` at each scrape."""
         self._followed.sources.append((_figure(called), read))
 
     def _object(self, called: str, kind: Kind) -> Counter | Gauge | Histogram:
