@@ -2,33 +2,32 @@
 
 Under the prefix: `outlook:KEY` (a packed outlook, expiring), `lease:KEY` (a replica's id, expiring), and the channel
 `published`, whose messages are JSON `[replica, [key, …]]`. The scripts below run atomically on the server, one call
-per chunk of keys. Needs one server, or a primary with replicas; a sharded cluster would refuse calls over many keys.
+per chunk of keys. The prefix has a hash tag, so that one node of a cluster holds all keys.
 """
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
-from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from scaler.errors import CacheUnavailable, SettingsError
+from scaler.errors import CacheUnavailable
 from scaler.forecast.record import COUNTS_FROM_OFFSET, MARK, RecordInvalid, pack, unpack
+from scaler.forecast.redis_connection import RedisConnection
 from scaler.series import Outlook
 
 log = structlog.get_logger()
 
+PREFIX = "headway:{v2}:"
+"""what stands in the braces alone decides on the slot of a key. The number changes with what the keys mean, so that
+during an upgrade old and new replicas do not read each other's keys."""
+
 RECORDS_PER_CALL = 50
 """outlooks in one call: about 0.2 MB, and two or three milliseconds of this event loop"""
 LEASES_PER_CALL = 500
-CONNECT_SECONDS = 1.0
 QUIET_SECONDS = 5.0
 """without a wake for so long, the subscription is asked whether it still lives"""
 
@@ -86,25 +85,24 @@ end
 class RedisCache:
     """A cache shared by all replicas with the same server and prefix. Connects when first used, and again when needed.
 
-    `url`: redis://, rediss:// or unix://, as redis-py reads it; `replica_id` is this process's own name among them.
+    `url`: redis://, rediss:// or unix://; `replica_id` is this process's own name among them; `prefix` has a hash tag.
     `timeout_seconds` bounds one round trip; an operation over many keys gets a fiftieth of it more per call it takes.
     Raises SettingsError for a URL that cannot be used. `refused` counts received values that were no outlooks.
     """
 
-    def __init__(self, url: str, replica_id: str, prefix: str = "headway:", timeout_seconds: float = 2.0) -> None:
-        self.server = server_name(url)
+    def __init__(self, url: str, replica_id: str, prefix: str = PREFIX, timeout_seconds: float = 2.0) -> None:
         self.refused = 0
         self._replica_id = replica_id
         self._outlooks, self._leases = f"{prefix}outlook:", f"{prefix}lease:"
         self._channel = f"{prefix}published"
         self._timeout_seconds = timeout_seconds
         self._closed = False
-        self._redis = _client(url, self.server, timeout_seconds)
+        self._redis = RedisConnection(url, timeout_seconds)
 
     async def publish(self, outlooks: Mapping[str, Outlook], seconds: float) -> None:
         head = (self._replica_id, self._channel, _milliseconds(seconds), self._outlooks)
         chunks = list(_chunks(list(outlooks), RECORDS_PER_CALL))
-        async with self._translated("publishing", len(chunks)):
+        async with self._redis.translated("publishing", len(chunks)):
             for chunk in chunks:
                 records = [pack(outlooks[key]) for key in chunk]
                 await self._run(_PUBLISH, self._outlooks, chunk, *head, *records)
@@ -113,9 +111,9 @@ class RedisCache:
         chunks = list(_chunks(keys, RECORDS_PER_CALL))
         received: dict[str, Outlook] = {}
         refused: list[tuple[str, RecordInvalid]] = []
-        async with self._translated("receiving", len(chunks)):
+        async with self._redis.translated("receiving", len(chunks)):
             for chunk in chunks:
-                records: list[Any] = await self._redis.mget([self._outlooks + key for key in chunk])
+                records = await self._records(chunk)
                 for key, record in zip(chunk, records, strict=True):
                     if record is None:
                         continue
@@ -129,7 +127,7 @@ class RedisCache:
     async def lease(self, keys: Sequence[str], seconds: float) -> set[str]:
         chunks = list(_chunks(keys, LEASES_PER_CALL))
         own: set[str] = set()
-        async with self._translated("leasing", len(chunks)):
+        async with self._redis.translated("leasing", len(chunks)):
             for chunk in chunks:
                 taken = await self._run(_LEASE, self._leases, chunk, self._replica_id, _milliseconds(seconds))
                 own.update(chunk[position - 1] for position in taken)
@@ -137,14 +135,14 @@ class RedisCache:
 
     async def release(self, keys: Sequence[str]) -> None:
         chunks = list(_chunks(keys, LEASES_PER_CALL))
-        async with self._translated("releasing", len(chunks)):
+        async with self._redis.translated("releasing", len(chunks)):
             for chunk in chunks:
                 await self._run(_RELEASE, self._leases, chunk, self._replica_id)
 
     async def wakes(self) -> AsyncIterator[list[str]]:
-        subscription = self._redis.pubsub()
+        subscription = self._redis.subscription()
         try:
-            async with self._translated("subscribing"):
+            async with self._redis.translated("subscribing"):
                 await subscription.subscribe(self._channel)
             quiet_seconds = self._timeout_seconds  # until the subscription is confirmed
             while not self._closed:
@@ -165,16 +163,19 @@ class RedisCache:
 
     async def close(self) -> None:
         self._closed = True
-        with suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(self._timeout_seconds):
-                await self._redis.aclose()
+        await self._redis.close()
+
+    async def _records(self, keys: Sequence[str]) -> list[Any]:
+        names = [self._outlooks + key for key in keys]
+        return await self._redis.ask(lambda redis: redis.mget(names))
 
     async def _run(self, script: str, prefix: str, keys: Sequence[str], *arguments: Any) -> Any:
-        return await self._redis.eval(script, len(keys), *[prefix + key for key in keys], *arguments)
+        names = [prefix + key for key in keys]
+        return await self._redis.ask(lambda redis: redis.eval(script, len(names), *names, *arguments))
 
     async def _next_message(self, subscription: PubSub, quiet_seconds: float) -> dict[str, Any]:
         """The next message of any type; a connection quiet for so long has to prove that it lives."""
-        async with self._translated("waiting for wakes", seconds=quiet_seconds + 2 * self._timeout_seconds):
+        async with self._redis.translated("waiting for wakes", seconds=quiet_seconds + 2 * self._timeout_seconds):
             message = await subscription.get_message(timeout=quiet_seconds)
             if message is None:
                 await subscription.ping()
@@ -183,55 +184,13 @@ class RedisCache:
                 raise TimeoutError
             return dict(message)
 
-    @asynccontextmanager
-    async def _translated(self, doing: str, calls: int = 1, seconds: float | None = None) -> AsyncIterator[None]:
-        """Bounds what is done within, and turns every failure of the server into CacheUnavailable."""
-        limit = seconds or self._timeout_seconds * (1 + calls / 50)
-        try:
-            async with asyncio.timeout(limit):
-                yield
-        except TimeoutError as error:
-            raise CacheUnavailable(f"{self.server}: {doing}: no answer in time") from error
-        except (RedisError, OSError) as error:
-            raise CacheUnavailable(f"{self.server}: {doing}: {error}") from error
-
     def _tell_refused(self, refused: list[tuple[str, RecordInvalid]]) -> None:
         if refused:
             self.refused += len(refused)
             key, error = refused[0]
             log.warning(
-                "cache_values_refused", server=self.server, count=len(refused), first_key=key, reason=str(error)
+                "cache_values_refused", server=self._redis.name, count=len(refused), first_key=key, reason=str(error)
             )
-
-
-def server_name(url: str) -> str:
-    """The server as people may read it: no user, no password, no options.
-
-    Raises SettingsError where the password cannot be told from the rest.
-    """
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise SettingsError("redis: the URL cannot be read: the brackets of an IPv6 address do not match") from error
-    if url.count("@") != ("@" in parts.netloc):
-        raise SettingsError("redis: special characters in user, password and options are percent-encoded (@ is %40)")
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def _client(url: str, server: str, timeout_seconds: float) -> Redis:
-    try:
-        client = Redis.from_url(
-            url,
-            socket_timeout=timeout_seconds,
-            socket_connect_timeout=min(CONNECT_SECONDS, timeout_seconds),
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
-        # An option that does not exist is told here, not at the first use.
-        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
-    except (ValueError, TypeError) as error:
-        raise SettingsError(f"redis={server!r}: {error}") from error
-    return client
 
 
 def _milliseconds(seconds: float) -> int:

@@ -216,7 +216,11 @@ class Settings(BaseSettings):
         None,
         "URL",
         "Shared cache of the replicas of Headway, as redis://host:6379/0: leases and outlooks. Two or more replicas "
-        "need it to give equal answers. Without it each process keeps its own.",
+        "need it to give equal answers. Without it each process keeps its own. Redis 5 or later or Valkey: one server, "
+        "a primary with replicas, or a cluster, for which no option is needed. The URL leads to the primary or to any "
+        "node of the cluster; Sentinel is not asked. rediss:// is TLS, with the options ssl_ca_certs, ssl_certfile, "
+        "ssl_keyfile and ssl_cert_reqs; unix:// is a socket. A user of the server needs the keys and channels "
+        "`headway:*`. An unknown option of the URL is an error at the start.",
     )
     database: DatabaseUrl | None = _setting(
         None,

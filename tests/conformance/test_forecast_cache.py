@@ -3,17 +3,21 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import pytest
 
+from scaler.errors import CacheUnavailable
 from scaler.forecast import ForecastCache
 from scaler.forecast.cache import Memory, MemoryCache
 from scaler.forecast.redis_cache import RedisCache
 from scaler.series import Forecast, Observation, Outlook
-from tests.servers.redis import RedisServer, redis_server
+from tests.servers.redis import redis_server
+from tests.servers.redis_cluster import redis_cluster
 
 KEYS = [f"shop/app-{number}/0f" for number in range(1203)]
 LONG = 60.0
@@ -23,6 +27,16 @@ LONG = 60.0
 class Replicas:
     one: ForecastCache
     two: ForecastCache
+
+
+class Server(Protocol):
+    """A server that can be lost, and comes back at the same address without what it held."""
+
+    url: str
+
+    def stop(self) -> None: ...
+
+    def start(self) -> None: ...
 
 
 def outlook(counts_from: float, demand: float = 1.0) -> Outlook:
@@ -38,21 +52,43 @@ async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 15.0
         await asyncio.sleep(0.02)
 
 
+def in_memory(request: pytest.FixtureRequest) -> Replicas:
+    memory = Memory()
+    return Replicas(MemoryCache("one", memory), MemoryCache("two", memory))
+
+
+def at_server(fixture: str, request: pytest.FixtureRequest) -> Replicas:
+    url: str = request.getfixturevalue(fixture).url
+    prefix = f"headway:{{{request.node.name}}}:"
+    return Replicas(RedisCache(url, "one", prefix), RedisCache(url, "two", prefix))
+
+
+SERVERS = ["redis", "cluster_of_one", "cluster_of_three"]
+PLACES = {"memory": in_memory, **{server: partial(at_server, server) for server in SERVERS}}
+"""a new implementation is one line here: two replicas that share it"""
+
+
 @pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
+def redis() -> Iterator[Server]:
     with redis_server() as started:
         yield started
 
 
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.server)])
+@pytest.fixture(scope="module")
+def cluster_of_one() -> Iterator[Server]:
+    with redis_cluster(1) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def cluster_of_three() -> Iterator[Server]:
+    with redis_cluster(3) as started:
+        yield started
+
+
+@pytest.fixture(params=["memory", *(pytest.param(server, marks=pytest.mark.server) for server in SERVERS)])
 async def replicas(request: pytest.FixtureRequest) -> AsyncIterator[Replicas]:
-    if request.param == "memory":
-        memory = Memory()
-        pair = Replicas(MemoryCache("one", memory), MemoryCache("two", memory))
-    else:
-        url: str = request.getfixturevalue("server").url
-        prefix = f"{request.node.name}:"
-        pair = Replicas(RedisCache(url, "one", prefix), RedisCache(url, "two", prefix))
+    pair = PLACES[request.param](request)
     yield pair
     await pair.one.close()
     await pair.two.close()
@@ -186,3 +222,49 @@ async def test_closing_ends_the_wakes(replicas: Replicas) -> None:
     await asyncio.wait_for(subscribed.wait(), 15)
     await replicas.two.close()
     await asyncio.wait_for(following, 15)
+
+
+OPERATIONS: dict[str, Callable[[ForecastCache], Awaitable[object]]] = {
+    "publish": lambda cache: cache.publish({"a": outlook(1000.0)}, LONG),
+    "receive": lambda cache: cache.receive(["a"]),
+    "lease": lambda cache: cache.lease(["a"], LONG),
+    "release": lambda cache: cache.release(["a"]),
+    "wakes": lambda cache: anext(aiter(cache.wakes())),
+}
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("name", SERVERS)
+async def test_a_lost_server_is_reported_and_used_again(name: str, request: pytest.FixtureRequest) -> None:
+    """While the server is lost every operation raises CacheUnavailable; afterwards each works, between replicas too."""
+    replicas = PLACES[name](request)
+    server: Server = request.getfixturevalue(name)
+    wakes = aiter(replicas.two.wakes())
+    assert await anext(wakes) == []
+    server.stop()
+    try:
+        with pytest.raises(CacheUnavailable):
+            await asyncio.wait_for(anext(wakes), 15)
+        for operation in OPERATIONS.values():
+            with pytest.raises(CacheUnavailable):
+                await operation(replicas.one)
+    finally:
+        server.start()
+
+    async def works_again() -> bool:
+        with suppress(CacheUnavailable):
+            for operation in OPERATIONS.values():
+                await operation(replicas.one)
+            return True
+        return False
+
+    await eventually(works_again)
+    assert await replicas.one.lease(["a"], LONG) == {"a"}
+    async with aclosing(replicas.two.wakes()) as again:
+        assert await anext(again) == []
+        await replicas.one.publish({"b": outlook(1000.0)}, LONG)
+        assert await anext(again) == ["b"]
+    assert list(await replicas.two.receive(["a", "b"])) == ["a", "b"]
+    assert await replicas.two.lease(["a", "b"], LONG) == {"b"}
+    await replicas.one.close()
+    await replicas.two.close()

@@ -8,8 +8,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
 
 from tests.servers.process import free_port, running, wait_until
 from tests.servers.programs import find_program
@@ -35,7 +37,7 @@ class RedisServer:
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.socket = folder / "redis.sock"
         self.process: subprocess.Popen[bytes] | None = None
-        self._log = folder / "redis.log"
+        self.log = folder / "redis.log"
         self._stack = ExitStack()
         self._command = [
             *(binary, "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.socket),
@@ -44,8 +46,8 @@ class RedisServer:
 
     def start(self) -> None:
         """Return when it answers. What it held before is gone."""
-        self.process = self._stack.enter_context(running(self._command, self._log))
-        wait_until(self._answers, self.process, self._log)
+        self.process = self._stack.enter_context(running(self._command, self.log))
+        wait_until(self._answers, self.process, self.log)
 
     def stop(self) -> None:
         """Connections break; new ones are refused."""
@@ -61,6 +63,11 @@ class RedisServer:
     def resume(self) -> None:
         if self.process is not None:
             self.process.send_signal(signal.SIGCONT)
+
+    def command(self, *parts: object) -> Any:
+        """The server's answer to one command, as text where it is text."""
+        with redis.Redis(unix_socket_path=str(self.socket), decode_responses=True) as client:
+            return client.execute_command(*parts)
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as connection:
