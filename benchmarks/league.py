@@ -40,6 +40,7 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rpc_latency import machine
 
+from scaler.files import appearing
 from scaler.forecast.catalog import GENERAL
 from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster
 from training.data.load import Series, load, system_of
@@ -157,10 +158,8 @@ def cell_figures(
     span = span_of(series)
     forecasts = league_forecasts(series, forecaster, options)
     found = fight(series, start_up, forecasts, span, rivals, options.jobs)
-    options.cache.mkdir(parents=True, exist_ok=True)
-    part = kept.with_suffix(".part")
-    part.write_text(json.dumps(found))
-    part.replace(kept)
+    with appearing(kept) as draft:
+        draft.write_text(json.dumps(found))
     return dict(found["figures"])
 
 

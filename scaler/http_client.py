@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from scaler.proxies import Proxy, not_understood, proxy_for
+from scaler.telemetry.redaction import os_error_text
 
 _STATUS = re.compile(r"[1-5]\d\d\b")
 
@@ -55,14 +56,8 @@ def client_options(proxy: Proxy | None) -> dict[str, Any]:
 def in_words(error: BaseException) -> str:
     """What went wrong with a request. No text of a library: it may repeat a header, and a token with it."""
     for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted ({getattr(cause, 'verify_message', None) or 'unknown reason'})"
-        if isinstance(cause, ssl.SSLError):
-            return f"the TLS handshake failed ({getattr(cause, 'reason', None) or type(cause).__name__})"
-        if isinstance(cause, socket.gaierror):
-            return "the name of the host cannot be resolved"
-        if isinstance(cause, OSError) and cause.errno:
-            return os.strerror(cause.errno).lower()
+        if isinstance(cause, ssl.SSLError | socket.gaierror) or (isinstance(cause, OSError) and cause.errno):
+            return os_error_text(cause)
     if isinstance(error, httpx.ProxyError):
         status = _STATUS.match(str(error))
         return "the proxy refused the connection" + (f" (HTTP {status[0]})" if status else "")

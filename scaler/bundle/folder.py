@@ -3,6 +3,7 @@
 import ctypes
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scaler.bundle.manifest import Manifest, parse_manifest
 from scaler.bundle.signature import INPUTS, OUTPUTS, Tensor, expected, shape_of
 from scaler.errors import BundleInvalid
+from scaler.telemetry.redaction import excerpt, os_error_text, redacted
 
 GRAPH, MANIFEST, REFERENCE = "model.onnx", "manifest.json", "reference.npz"
 FILES = (GRAPH, MANIFEST, REFERENCE)
@@ -55,7 +57,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BundleInvalid(str(path.parent), (f"{path.name}: cannot be read: {error.strerror}",)) from None
+        raise BundleInvalid(str(path.parent), (f"{path.name}: cannot be read: {os_error_text(error)}",)) from None
 
 
 def _read_reference(path: Path, manifest: Manifest) -> tuple[Arrays, list[str]]:
@@ -63,7 +65,7 @@ def _read_reference(path: Path, manifest: Manifest) -> tuple[Arrays, list[str]]:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except Exception as error:  # noqa: BLE001 - zlib, zipfile and numpy raise a dozen kinds without a common base
-        return {}, [f"{REFERENCE}: cannot be read: {error}"]
+        return {}, [f"{REFERENCE}: cannot be read: {excerpt(str(error))}"]
     inputs, outputs = expected(manifest.sizes, bool(manifest.series))
     first = arrays.get(INPUTS[0].name)
     cases = len(first) if first is not None and first.ndim else 0
@@ -155,7 +157,25 @@ def fetch(url: str, into: Path) -> Path:
         try:
             files, path = fsspec.core.url_to_fs(url)
             files.get(path.rstrip("/") + "/", f"{copy}/", recursive=True)
-        except Exception as error:
-            raise BundleInvalid(url, (f"cannot be fetched: {type(error).__name__}: {error}",)) from error
+        except Exception as error:  # noqa: BLE001 - every file system of fsspec raises its own
+            raise BundleInvalid(shown_url(url), (f"cannot be fetched: {_why(error)}",)) from None
         replace_folder(copy, target)
     return target
+
+
+def shown_url(url: str) -> str:
+    """The URL without user name and password, and without its query: that of a signed URL is a secret."""
+    return redacted(re.split("[?#]", url, maxsplit=1)[0]) if "://" in url else url
+
+
+def _why(error: Exception) -> str:
+    """Why a URL could not be read. The library's text stays out where it may repeat the URL."""
+    if isinstance(error, FileNotFoundError):
+        return "there is nothing"
+    if isinstance(error, PermissionError):
+        return "access is denied"
+    if isinstance(error, OSError) and error.errno:
+        return os_error_text(error)
+    if isinstance(error, ImportError):
+        return f"a package is missing: {excerpt(str(error))}"
+    return type(error).__name__

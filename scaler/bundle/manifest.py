@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from scaler.bundle.signature import Sizes
 from scaler.errors import BundleInvalid
+from scaler.telemetry.redaction import excerpt
 
 SCHEMA_VERSION = 1
 
@@ -79,7 +80,7 @@ def parse_manifest(text: str | bytes, bundle: str) -> Manifest:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BundleInvalid(bundle, (f"manifest.json is not JSON: {error}",)) from error
+        raise BundleInvalid(bundle, (f"manifest.json is not JSON: {excerpt(str(error))}",)) from error
     if not isinstance(content, dict):
         raise BundleInvalid(bundle, ("manifest.json is not an object",))
     version = content.get("schema_version")

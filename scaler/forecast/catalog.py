@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 from types import MappingProxyType
 
 import scaler.bundle
-from scaler.bundle import fetch, find_bundles, read_bundle
+from scaler.bundle import fetch, find_bundles, read_bundle, shown_url
 from scaler.errors import BundleInvalid
 from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster, open_bundle, open_later
 from scaler.trigger import Trigger
@@ -139,7 +139,7 @@ class Catalog:
         try:
             folders = self._folders()
         except BundleInvalid as refusal:
-            self._loaded = _Loaded(self._loaded.bundles, {self._source: refusal})
+            self._loaded = _Loaded(self._loaded.bundles, {shown_url(self._source): refusal})
             return
         bundles: dict[str, OnnxForecaster] = {}
         refusals: dict[str, BundleInvalid] = {}
@@ -159,7 +159,7 @@ class Catalog:
             self._cache = Path(mkdtemp(prefix="headway-bundles-"))
         folders = find_bundles(fetch(self._source, self._cache or Path()))
         if not folders:
-            raise BundleInvalid(self._source, ("no bundle found",))
+            raise BundleInvalid(shown_url(self._source), ("no bundle found",))
         return folders
 
     def _load(self, folder: Path, running: OnnxForecaster | None) -> OnnxForecaster:

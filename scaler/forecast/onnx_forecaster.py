@@ -18,6 +18,7 @@ from scaler.bundle.folder import Arrays
 from scaler.bundle.signature import HISTORY, LOCAL_TIME, LONG_HISTORY, PEAKS, QUANTILES, SERIES, differences, expected
 from scaler.errors import BundleInvalid
 from scaler.series import Floats, Forecast, Grid, HistoryBatch
+from scaler.telemetry.redaction import excerpt
 
 RELATIVE_TOLERANCE = 1e-3
 """by how much a reference output may differ from the stored one, relative to the largest output of its case"""
@@ -181,7 +182,7 @@ def open_graph(graph: bytes, name: str, threads: int = 1) -> onnxruntime.Inferen
     try:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no common base but this
-        raise BundleInvalid(name, (f"model.onnx cannot be loaded: {error}",)) from error
+        raise BundleInvalid(name, (f"model.onnx cannot be loaded: {excerpt(str(error))}",)) from error
 
 
 def run(session: Session, inputs: Mapping[str, NDArray[np.generic]], name: str) -> Arrays:
@@ -190,7 +191,7 @@ def run(session: Session, inputs: Mapping[str, NDArray[np.generic]], name: str) 
     try:
         return dict(zip(names, session.run(names, dict(inputs)), strict=True))
     except Exception as error:  # as above
-        raise BundleInvalid(name, (f"model.onnx failed while running: {error}",)) from error
+        raise BundleInvalid(name, (f"model.onnx failed while running: {excerpt(str(error))}",)) from error
 
 
 def _series_of(trigger_key: str) -> str:

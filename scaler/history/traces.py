@@ -13,6 +13,7 @@ import numpy as np
 
 from scaler.errors import SettingsError
 from scaler.series import Floats
+from scaler.telemetry.redaction import excerpt, os_error_text
 
 COLUMNS = ("series", "timestamp", "value")
 
@@ -33,7 +34,7 @@ def read_traces(path: Path) -> dict[str, Trace]:
     try:
         columns = _parquet_columns(path) if path.suffix == ".parquet" else _csv_columns(path)
     except OSError as error:
-        raise SettingsError(f"recording {path}: cannot be read: {error.strerror or error}") from None
+        raise SettingsError(f"recording {path}: cannot be read: {os_error_text(error)}") from None
     if not columns:
         raise SettingsError(f"recording {path}: holds no rows")
     return {name: _trace(path, name, rows) for name, rows in columns.items()}
@@ -50,7 +51,9 @@ def _csv_columns(path: Path) -> Mapping[str, _Rows]:
             places = _places(path, next(reader, []))
             return _grouped(([row[place] for place in places] for row in reader if row), path)
         except (UnicodeDecodeError, csv.Error, IndexError, EOFError, gzip.BadGzipFile) as error:
-            raise SettingsError(f"recording {path}: line {reader.line_num}: not a row of CSV ({error})") from None
+            raise SettingsError(
+                f"recording {path}: line {reader.line_num}: not a row of CSV ({excerpt(str(error))})"
+            ) from None
 
 
 def _opened(path: Path) -> TextIO:
@@ -74,7 +77,7 @@ def _parquet_columns(path: Path) -> Mapping[str, _Rows]:
     try:
         table = parquet.read_table(path)
     except pyarrow.ArrowException as error:
-        raise SettingsError(f"recording {path}: not a Parquet file ({error})") from None
+        raise SettingsError(f"recording {path}: not a Parquet file ({excerpt(str(error))})") from None
     columns = [table.column(place).to_pylist() for place in _places(path, table.column_names)]
     return _grouped((list(row) for row in zip(*columns, strict=True)), path)
 
@@ -97,7 +100,7 @@ def _trace(path: Path, name: str, rows: _Rows) -> Trace:
         times = np.array(plain, dtype="datetime64[us]").astype(np.int64) / 1e6
         values = np.array([np.nan if text in ("", None) else float(text) for text in texts], np.float32)
     except ValueError as error:
-        raise SettingsError(f"recording {path}: series {name}: {error}") from None
+        raise SettingsError(f"recording {path}: series {name}: {excerpt(str(error))}") from None
     steps = np.diff(times)
     if len(times) < 2 or steps[0] <= 0 or np.any(steps != steps[0]):
         raise SettingsError(

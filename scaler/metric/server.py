@@ -13,6 +13,7 @@ from scaler.errors import SettingsError
 from scaler.metric.certificates import TlsFiles, credentials
 from scaler.metric.servicer import Servicer
 from scaler.metric.wire import externalscaler_pb2 as wire
+from scaler.telemetry.redaction import os_error_text
 
 MOST_PENDING = 50_000
 """calls that wait for the event loop; what is beyond is cancelled by gRPC"""
@@ -126,7 +127,7 @@ def _why_not(address: str) -> str:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(target)
     except OSError as error:
-        return error.strerror or str(error)
+        return os_error_text(error)
     except ValueError:
         return "the address is not HOST:PORT"
     return "the operating system gives no reason"

@@ -16,6 +16,7 @@ from scaler.settings import Settings
 from scaler.status.report import Explain
 from scaler.status.routes import Bounded, Missing, RequestIds, StatusRoutes
 from scaler.telemetry.metrics import Telemetry
+from scaler.telemetry.redaction import os_error_text
 
 log = structlog.get_logger()
 
@@ -114,6 +115,6 @@ def _listening(address: str) -> socket.socket:
             listening.close()
             raise
     except OSError as error:
-        raise SettingsError(f"http-address={address!r}: cannot listen: {error.strerror or error}") from None
+        raise SettingsError(f"http-address={address!r}: cannot listen: {os_error_text(error)}") from None
     listening.setblocking(False)
     return listening

@@ -185,3 +185,27 @@ def test_an_unreachable_url_is_refused(tmp_path: Path, url: str) -> None:
     """The refusal says what could not be fetched."""
     with pytest.raises(BundleInvalid, match="cannot be fetched"):
         fetch(url, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (FileNotFoundError("https://h/b?sig=s3cret"), "there is nothing"),
+        (PermissionError("https://h/b?sig=s3cret"), "access is denied"),
+        (ConnectionRefusedError(111, "s3cret"), "Connection refused"),
+        (ImportError("Install s3fs to access S3"), "a package is missing: Install s3fs to access S3"),
+        (RuntimeError("https://h/b?sig=s3cret"), "RuntimeError"),
+    ],
+)
+def test_a_refusal_holds_no_secret_of_the_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
+) -> None:
+    """Neither user name and password, nor the signature in the query, nor a library's text that repeats them."""
+
+    def fail(url: str) -> None:
+        raise error
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", fail)
+    with pytest.raises(BundleInvalid) as raised:
+        fetch("https://me:s3cret@h/b?sig=s3cret", tmp_path)
+    assert str(raised.value) == f"bundle https://***@h/b refused: cannot be fetched: {why}"

@@ -31,7 +31,7 @@ async def test_a_proxy_that_cannot_be_used_is_an_error_of_those_triggers(monkeyp
     there, local = await source.observe([TRIGGER, here], AT)
     assert isinstance(there, SourceRefused)
     assert "http://prometheus:9090: ALL_PROXY of the environment names a proxy of the kind socks5://" in str(there)
-    assert str(local) == "http://127.0.0.1:1: connection refused"
+    assert str(local) == "http://127.0.0.1:1: Connection refused"
     with pytest.raises(SourceRefused, match="ALL_PROXY"):
         await source.samples(TRIGGER, AT, AT, 60)
     await source.close()

@@ -51,7 +51,7 @@ async def test_a_failure_names_the_proxy_without_its_password(monkeypatch: pytes
     monkeypatch.setenv("https_proxy", "http://me:word@127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "10.0.0.0/99")
     failed = await asked("https://prometheus.example")
-    assert failed.startswith("connection refused (through the proxy http://127.0.0.1:1, from https_proxy")
+    assert failed.startswith("Connection refused (through the proxy http://127.0.0.1:1, from https_proxy")
     assert "NO_PROXY holds '10.0.0.0/99'" in failed
     async with listening(b"HTTP/1.1 407 me:word\r\nContent-Length: 0\r\n\r\n") as (port, _):
         monkeypatch.setenv("https_proxy", f"http://me:word@127.0.0.1:{port}")
@@ -91,10 +91,10 @@ async def test_no_text_of_a_server_or_library_is_repeated(answer: bytes, words: 
 async def test_a_port_that_does_not_speak_tls() -> None:
     """Told from a certificate that is not trusted."""
     async with listening(b"HTTP/1.1 400 plain\r\n\r\n") as (port, _):
-        assert (await asked(f"https://127.0.0.1:{port}")).startswith("the TLS handshake failed (")
+        assert (await asked(f"https://127.0.0.1:{port}")).startswith("TLS failed: ")
     untrusted = ssl.SSLCertVerificationError(1, "the library's text")
     untrusted.verify_message = "self-signed certificate"
-    assert in_words(untrusted) == "its certificate is not trusted (self-signed certificate)"
+    assert in_words(untrusted) == "its certificate is not trusted: self-signed certificate"
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import asyncio
 import hashlib
 import json
 import math
-import os
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,13 +26,14 @@ import stamina
 from numpy.typing import NDArray
 
 from scaler.errors import DependencyError, HeadwayError, SourceUnavailable
+from scaler.files import appearing
 from scaler.history.answers import TooSlow
 from scaler.history.connection import Limits, Pairs
 from scaler.history.credentials import ServerAccess
 from scaler.history.prometheus import PrometheusSource
 from scaler.http_client import client_options, environment_proxy, in_words, through
 from scaler.series import Floats, Samples
-from scaler.telemetry.redaction import HIDDEN, redacted
+from scaler.telemetry.redaction import HIDDEN, os_error_text, redacted
 from scaler.trigger import Trigger
 from scaler.trigger.server_address import parse_server_address
 from training.data.load import Refused, system_of
@@ -120,7 +121,7 @@ def pull(
             shutil.rmtree(folder)
     except OSError as error:
         raise NotWritten(
-            f"{target}: cannot be written: {error.strerror or error}; what arrived is kept, a rerun goes on from there"
+            f"{target}: cannot be written: {os_error_text(error)}; what arrived is kept, a rerun goes on from there"
         ) from None
     troubles |= dict.fromkeys(empty, "the query returned no demand (a finite value from 0 on) in the whole span")
     refused = tuple(Refused(system_of(target), one.name, troubles[one.name]) for one in wanted if one.name in troubles)
@@ -226,14 +227,9 @@ class _Part:
     end: int
 
     def save(self, samples: Samples, step_seconds: int) -> None:
-        half_written = self.path.with_suffix(f".{os.getpid()}.tmp")
         bins = np.rint(samples.times / step_seconds).astype(np.int64) - 1
-        try:
-            with half_written.open("wb") as file:
-                np.savez(file, bins=bins, values=samples.values)
-            half_written.replace(self.path)
-        finally:
-            half_written.unlink(missing_ok=True)
+        with appearing(self.path) as draft, draft.open("wb") as file:
+            np.savez(file, bins=bins, values=samples.values)
 
     def load(self) -> tuple[NDArray[np.int64], Floats]:
         with np.load(self.path) as stored:
@@ -340,20 +336,21 @@ class _GivenUp(SourceUnavailable):
 def _write(target: Path, tables: Iterable[tuple[str, pa.Table]]) -> list[str]:
     """Writes the series one after the other; returns those that hold nothing. None at all: the file is left alone."""
     empty, written = [], 0
-    half_written = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with pq.ParquetWriter(half_written, SCHEMA, compression="zstd") as writer:
+    with suppress(_NothingToWrite), appearing(target) as draft:
+        with pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer:
             for name, table in tables:
                 if len(table):
                     writer.write_table(table)
                     written += 1
                 else:
                     empty.append(name)
-        if written:
-            half_written.replace(target)
-    finally:
-        half_written.unlink(missing_ok=True)
+        if not written:
+            raise _NothingToWrite
     return empty
+
+
+class _NothingToWrite(Exception):
+    pass
 
 
 def _table(one: Wanted, parts: list[_Part], step_seconds: int, unit: str) -> tuple[str, pa.Table]:

@@ -4,8 +4,6 @@ The page: a verdict on each model first, then forecasts of real days, promises k
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isnan
@@ -16,6 +14,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from scaler.files import appearing
 from training.evaluate.cases import NAIVE
 from training.evaluate.compare import STRONGLY_SEASONAL, Comparison
 from training.evaluate.figures import figures, span
@@ -249,8 +248,5 @@ def _day(moment: float) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as temporary:
-        new = Path(temporary, path.name)
-        new.write_text(text, encoding="utf-8")
-        os.replace(new, path)
+    with appearing(path) as draft:
+        draft.write_text(text, encoding="utf-8")

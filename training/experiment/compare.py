@@ -5,10 +5,10 @@ exported graph, run as the scaler runs it. A recipe that fails leaves the compar
 """
 
 import json
-import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ import numpy as np
 
 from scaler.bundle.folder import Arrays
 from scaler.bundle.signature import PEAKS, QUANTILES, SERIES
+from scaler.files import appearing
 from scaler.forecast.onnx_forecaster import CHUNK, open_graph
 from scaler.forecast.onnx_forecaster import run as run_graph
 from training.data.clean import Cleaned
@@ -271,9 +272,7 @@ def _told(failed: Mapping[str, str]) -> str:
 def _write(out: Path, comparison: Comparison, record: Mapping[str, object]) -> None:
     """All files or none of them, in `out`."""
     out.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".compare-", dir=out) as temporary:
-        made = Path(temporary)
-        write_report(comparison, made / REPORT, made / SCORES)
-        (made / RECORD).write_text(json.dumps(record, indent=2) + "\n")
-        for name in (REPORT, SCORES, RECORD):
-            os.replace(made / name, out / name)
+    with ExitStack() as files:
+        report, scores, details = (files.enter_context(appearing(out / name)) for name in (REPORT, SCORES, RECORD))
+        write_report(comparison, report, scores)
+        details.write_text(json.dumps(record, indent=2) + "\n")

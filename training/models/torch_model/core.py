@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from scaler.files import appearing
 from scaler.series import Floats
 from training.errors import ModelError
 from training.features.extract import Seen
@@ -169,15 +170,10 @@ def _write(path: Path, held: Mapping[str, object]) -> None:
     """The whole file or none of it."""
     packed = io.BytesIO()
     torch.save(held, packed)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with draft.open("wb") as file:
-            file.write(packed.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with appearing(path) as draft, draft.open("wb") as file:
+        file.write(packed.getbuffer())
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _joined(networks: list[Network]) -> nn.Module:
