@@ -163,12 +163,12 @@ def test_check_moves_no_cursor() -> None:
 
 def test_check_json_is_the_documented_form(good: Path) -> None:
     """Machines read level, rule, line and field."""
-    good.write_text(GOOD.replace("minReplicaCount: 2", "minReplicaCount: 0"))
+    good.write_text(GOOD.replace("minReplicaCount: 2", "minReplicaCount: 2\n  idleReplicaCount: 0"))
     code, out, _ = run("check", "--offline", "--json", good)
     report = json.loads(out)
     (found,) = report["objects"][0]["findings"]
     assert (code, report["errors"], report["warnings"]) == (0, 0, 1)
-    assert (found["level"], found["rule"], found["line"]) == ("warning", "minimum-zero", 4)
+    assert (found["level"], found["rule"], found["line"]) == ("warning", "idle-replicas", 5)
 
 
 def test_check_of_broken_yaml_exits_1_with_the_line(good: Path) -> None:

@@ -35,6 +35,7 @@ GOOD: dict[str, Any] = {
                 },
             },
             {"type": "prometheus", "metadata": {"serverAddress": "http://p:9090", "query": "up", "threshold": "50"}},
+            {"type": "cpu", "metricType": "Utilization", "metadata": {"value": "80"}},
         ],
     },
 }
@@ -69,6 +70,20 @@ def without(*path: Any) -> Callable[[dict[str, Any]], object]:
         del here[path[-1]]
 
     return remove
+
+
+def beside(*kinds: str) -> Callable[[dict[str, Any]], object]:
+    """Our trigger beside triggers of these types alone."""
+
+    def change(document: dict[str, Any]) -> None:
+        ours, other, _ = document["spec"]["triggers"]
+        document["spec"]["triggers"] = [ours, *({**other, "type": kind} for kind in kinds)]
+
+    return change
+
+
+def both(*changes: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], object]:
+    return lambda document: [change(document) for change in changes]
 
 
 def reactive(**fields: Any) -> Callable[[dict[str, Any]], object]:
@@ -121,9 +136,14 @@ SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("a ScaledJob", lambda d: d.update(kind="ScaledJob"), "warning scaled-job"),
     ("metricType Value", trigger(metricType="Value"), "error metric-type"),
     ("metricType AverageValue", trigger(metricType="AverageValue"), ""),
-    ("no reactive trigger", without("triggers", 1), "warning reactive-floor"),
-    ("cpu as the reactive trigger", lambda d: d["spec"]["triggers"][1].update(type="cpu"), ""),
-    ("cron is not reactive", lambda d: d["spec"]["triggers"][1].update(type="cron"), "warning reactive-floor"),
+    ("no other trigger", beside(), "warning reactive-floor"),
+    ("cron is not reactive", beside("cron"), "warning reactive-floor"),
+    ("nor is another external scaler", beside("predictkube"), "warning reactive-floor"),
+    ("cpu as the reactive trigger", beside("cpu"), ""),
+    ("memory as the reactive trigger", beside("memory"), ""),
+    ("a reactive trigger that needs KEDA", beside("prometheus"), "advice resource-floor"),
+    ("several that need KEDA", beside("prometheus", "rabbitmq", "cron"), "advice resource-floor"),
+    ("one of them needs no KEDA", beside("prometheus", "memory"), ""),
     ("no fallback", without("fallback"), "warning fallback"),
     ("static fallback", spec(fallback={"failureThreshold": 3, "replicas": 6}), "warning fallback"),
     ("fallback without threshold", spec(fallback={"replicas": 6, "behavior": "currentReplicas"}), "error fallback"),
@@ -132,11 +152,15 @@ SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("a formula without stand-in", formula("max(ours, p)"), "warning scaling-modifiers, advice scaling-modifiers"),
     ("a formula with stand-in", formula("max(ours ?? 0, p)"), "advice scaling-modifiers"),
     ("maximum below minimum", spec(maxReplicaCount=1), "error replica-bounds"),
-    ("minimum zero", spec(minReplicaCount=0), "warning minimum-zero"),
-    ("minimum not written", without("minReplicaCount"), "warning minimum-zero"),
-    ("minimum zero, woken by a push, with time at the start", at_zero("external-push", 600), ""),
-    ("minimum zero, woken by a push, without", at_zero("external-push", 0), "warning minimum-zero"),
-    ("minimum zero, woken by a poll", at_zero("external", 600), "warning minimum-zero"),
+    ("minimum zero", spec(minReplicaCount=0), "warning fallback-at-zero, warning minimum-zero"),
+    ("minimum not written", without("minReplicaCount"), "warning fallback-at-zero, warning minimum-zero"),
+    ("minimum zero, woken by a push", at_zero("external-push", 600), "warning fallback-at-zero"),
+    ("the same without fallback", both(at_zero("external-push", 600), without("fallback")), ""),
+    ("the same without another trigger", both(at_zero("external-push", 600), beside()), "warning reactive-floor"),
+    ("minimum one, woken by a push", both(at_zero("external-push", 600), spec(minReplicaCount=1)), ""),
+    ("minimum zero, woken by a push, without time at the start", both(at_zero("external-push", 0), without("fallback")),
+     "warning minimum-zero"),
+    ("minimum zero, woken by a poll", both(at_zero("external", 600), without("fallback")), "warning minimum-zero"),
     ("a key that KEDA does not know", spec(minReplicas=4), "warning unknown-key"),
     ("in the wrong place", spec(advanced={"behavior": {}}), "warning unknown-key"),
     ("in the behavior", up(stabilisationWindowSeconds=0), "warning unknown-key"),
@@ -184,7 +208,7 @@ SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("a quoted polling interval", spec(pollingInterval="5"), "error field-type"),
     ("a quoted cooldown", spec(cooldownPeriod="300"), "error field-type"),
     ("a quoted idle count", spec(idleReplicaCount="0"), "error field-type"),
-    ("a quoted wait at zero", at_zero("external-push", "600"), "error field-type"),
+    ("a quoted wait at zero", both(at_zero("external-push", "600"), without("fallback")), "error field-type"),
     ("a quoted window", up(stabilizationWindowSeconds="120"), "error field-type"),
     ("a quoted policy", up(policies=[{"type": "Pods", "value": "1", "periodSeconds": 60}]), "error field-type"),
     ("a policy that is none", up(policies=["fast"]), "error field-type"),
@@ -214,7 +238,7 @@ def reads(query: str, reactive: bool = False, **fields: str) -> Callable[[dict[s
     """KEDA's own trigger alone, reading the plan; with `reactive` the other one stays beside it."""
 
     def change(document: dict[str, Any]) -> None:
-        _, other = document["spec"]["triggers"]
+        other = document["spec"]["triggers"][1]
         planned = {"type": "prometheus", "metadata": {**other["metadata"], "query": query, **fields}}
         document["spec"]["triggers"] = [planned, other] if reactive else [planned]
 
@@ -255,6 +279,16 @@ def test_reading_the_plan(change: Callable[[dict[str, Any]], object], expected: 
     assert {finding.rule for finding in found} <= {"planned-demand"}
     for finding, (_, words) in zip(found, wanted, strict=True):
         assert words in finding.text
+
+
+def test_what_works_while_headway_is_away() -> None:
+    """Each finding says what still scales the workload, and in which outage."""
+    alone, reactive = (check(beside(*kinds))[0] for kinds in ((), ("prometheus",)))
+    assert "answers errors, or cannot be reached, nothing scales up" in alone.text
+    assert "fallback does not start: nothing scales up" in reactive.text
+    assert "two or more replicas" in reactive.mend
+    assert "cpu" in reactive.mend
+    assert "headway_planned_demand" in reactive.mend
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
@@ -366,7 +400,7 @@ VERSIONS: list[tuple[str, Callable[[dict[str, Any]], object], tuple[int, int, in
     ("a fractional threshold", metadata(threshold="0.5"), (2, 17, 0), "error"),
     ("fallback.behavior", lambda _: None, (2, 17, 0), "error"),
     ("fallback from zero", spec(minReplicaCount=0), (2, 19, 0), "warning"),
-    ("a single trigger", without("triggers", 1), (2, 20, 0), "warning"),
+    ("a single trigger", beside(), (2, 20, 0), "warning"),
     ("fractions of demand", without("fallback"), (2, 17, 0), "warning"),
 ]
 

@@ -41,6 +41,7 @@ RULES: tuple[Rule, ...] = (
     safety.metric_type,
     safety.reactive_floor,
     safety.fallback,
+    safety.fallback_at_zero,
     safety.fallback_values,
     safety.scaling_modifiers,
     scaling.replica_bounds,

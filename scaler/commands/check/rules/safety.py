@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scaler.commands.check.rules.finding import Context, Finding, Level
-from scaler.manifest import EXTERNAL_TYPES, ScaledObject, whole_number
+from scaler.manifest import EXTERNAL_TYPES, PLAN_FIGURE, ScaledObject, whole_number
 
 NOT_REACTIVE = (*EXTERNAL_TYPES, "cron", "predictkube")
 """types of triggers that do not follow the demand of now"""
+RESOURCE_TYPES = ("cpu", "memory")
+"""types of triggers that the HPA reads itself: they work while KEDA cannot tell the metrics of an object"""
 
 _FALLBACK_EXAMPLE = "fallback: {failureThreshold: 3, replicas: N, behavior: currentReplicasIfHigher}"
 
@@ -45,14 +47,46 @@ def reactive_floor(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
         yield Finding(
             Level.WARNING,
             "reactive-floor",
-            "There is no second, reactive trigger: while Headway is away nothing can scale up.",
-            "Add a `prometheus` trigger with the same query and threshold (the HPA takes the maximum), or `cpu`.",
+            "No other trigger is reactive: while Headway answers errors, or cannot be reached, nothing scales up.",
+            "Add `cpu`, which the HPA reads without KEDA, and a `prometheus` trigger with the same query and threshold "
+            "for the time when Headway answers errors. The HPA takes the maximum.",
+            ("spec", "triggers"),
+        )
+    elif not any(entry.kind in RESOURCE_TYPES for entry in scaled.triggers):
+        yield Finding(
+            Level.ADVICE,
+            "resource-floor",
+            "While no replica of Headway can be reached, KEDA reports no external metric of this object, those of its "
+            "other triggers included, and fallback does not start: nothing scales up. The other triggers work while "
+            "Headway answers errors.",
+            "Run two or more replicas of Headway; add a `cpu` trigger, which the HPA reads without KEDA; or let KEDA's "
+            f"`prometheus` trigger read {PLAN_FIGURE} instead (docs/keda.md).",
             ("spec", "triggers"),
         )
 
 
+def fallback_at_zero(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    """Seen with KEDA 2.20: the object stays Ready during the outage, so no reconcile brings our metric back."""
+    if not loses_metric(scaled) or not scaled.spec.get("fallback"):
+        return
+    yield Finding(
+        Level.WARNING,
+        "fallback-at-zero",
+        "With minReplicaCount 0, fallback and a second trigger, an outage of Headway makes KEDA rebuild the HPA "
+        "without Headway's metric. Only a change of `spec` brings it back; meanwhile everything looks healthy.",
+        "Remove fallback, or set minReplicaCount: 1.",
+        ("spec", "fallback"),
+    )
+
+
+def loses_metric(scaled: ScaledObject) -> bool:
+    """Whether a fallback would cost the forecast after an outage of Headway."""
+    ours = scaled.our_triggers
+    return scaled.kind == "ScaledObject" and scaled.min_replicas == 0 and 0 < len(ours) < len(scaled.triggers)
+
+
 def fallback(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
-    if not scaled.our_triggers or scaled.kind == "ScaledJob" or scaled.spec.get("fallback"):
+    if not scaled.our_triggers or scaled.kind == "ScaledJob" or scaled.spec.get("fallback") or loses_metric(scaled):
         return
     yield Finding(
         Level.WARNING,
