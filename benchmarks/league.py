@@ -1,25 +1,35 @@
-"""Which way of scaling serves most for the same cost, on recorded demand, by how long pods take to start.
+"""Compare ways to scale on recorded demand: which serves most for the same cost, by start-up time of the pods.
 
     python benchmarks/league.py [--traces FOLDER] [--quick] [--bundles FOLDER] [--json FILE] [--docs FILE]
 
-Every series of every trace file is replayed over its last seven days: reactive triggers at many targets, Headway from
-bold to cautious, its default trigger with nothing tuned but the lead time (which the start-up decides) and a threshold
-that is the capacity, perfect foresight, and what users might pick instead. Capacity per replica is mean demand / 20
-everywhere, in units so small that KEDA's rounding to thousandths does not matter. Forecasts and finished replays are
-kept in the cache: the same command goes on where it stopped. The planner's constants were chosen on the last four days
-of eight of the one-minute series, and on weeks of the World Cup before these; every sixth series of five minutes was
-looked at to tell a jump from growth.
+Every series of every trace file is replayed over its last seven days, under
 
-u: demand that Headway leaves unserved over what reactive triggers leave, at the cost at which these leave 1 % and 0.1 %
-(interpolated on both fronts; nothing is said where one does not reach). hours: replica-hours over those of reactive
-triggers at equal service. gap: share of the way to perfect foresight. Median (lower to upper quartile) over series.
+* reactive triggers at many targets;
+* Headway, from bold to cautious;
+* Headway's default trigger, untuned: its lead time follows from the start-up time, and its threshold is the capacity;
+* perfect foresight;
+* alternatives that users might pick.
+
+The capacity of a replica is mean demand / 20 everywhere. Its unit is so small that KEDA's rounding to thousandths does
+not matter. Five-minute data is replayed as steps: demand within the five minutes is unknown, so it is kept constant.
+Forecasts and finished replays are cached, so the same command continues an interrupted run.
+
+The planner's constants were chosen on the last four days of eight of the one-minute series, and on weeks of the World
+Cup before these. Every sixth five-minute series was used to distinguish a jump from growth.
+
+Each figure is the median (lower to upper quartile) over series:
+
+* **u**: the demand that Headway leaves unserved over what reactive triggers leave, at the cost at which these leave 1 %
+  and 0.1 %. Both Pareto fronts are interpolated. Series whose fronts do not reach that cost are left out.
+* **replica-hours**: over those of reactive triggers at equal service.
+* **gap**: the closed share of the way to perfect foresight.
 
 The general bundle has learned from some of the files. --bundles is a folder of bundles that have not, each called
-general-without-SYSTEM (python -m training.general.bundle TRACES --keep FOLDER makes them); a file whose bundle is not
-there is judged with the one that ships, and said to flatter. Files of more than a minute's step are replayed as stairs:
-what came within a step is not known, so they stand in tables of their own. --traces: by default $HEADWAY_TRACES, or the
-folder data/traces of the checkout or of a folder beside it. --docs: a run of everything writes docs/league.md and the
-plot beside it. --quick: one series of each one-minute file, two start-up times, no rivals; it says little.
+general-without-SYSTEM (python -m training.general.bundle TRACES --keep FOLDER makes them). A file without such a
+bundle is judged with the bundle that ships, and the page names it. Files with a step above one minute have tables of
+their own. --traces: by default $HEADWAY_TRACES, or the folder data/traces of the checkout or of a folder beside it.
+--docs: a run of everything writes docs/league.md and its plot. --quick: one series of each one-minute file, two
+start-up times, no rivals. Its figures are a rough check only.
 """
 
 import argparse
@@ -34,7 +44,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from league_cell import DAYS, LOSSES, fight, in_fine_units, median_of, span_of
+from league_cell import DAYS, LOSSES, in_fine_units, median_of, replayed, span_of
 from league_tables import MINUTE, Cell, summary, tables
 from rich.console import Console
 from rich.progress import Progress as Bar
@@ -54,13 +64,11 @@ START_UPS = (60, 120, 300, 600)
 QUICK_START_UPS = (120, 300)
 KEPT_AHEAD_SECONDS = 3600.0
 RULES = (
-    *("scaler/plan/*.py", "scaler/decide.py", "training/replay/policies/*.py"),
-    *(
-        f"training/replay/{name}.py"
-        for name in ("bout", "cluster", "contest", "demand", "front", "outlooks", "run", "score", "start_up", "world")
-    ),
+    *("scaler/plan/*.py", "scaler/decide.py"),
+    *("training/replay/policies/*.py", "training/replay/simulation/*.py"),
+    *("training/replay/verdict/candidates.py", "training/replay/verdict/pareto.py", "training/replay/verdict/score.py"),
 )
-"""the code that a cell's figures come from"""
+"""the code that determines the figures of a cell"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,8 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = tables(cells)
     console.print(text, markup=False, soft_wrap=True)
     if options.json:
-        told = {"summary": summary(cells), "cells": [vars(cell) for cell in cells], "machine": machine()}
-        options.json.write_text(json.dumps(told, indent=2, default=float) + "\n")
+        content = {"summary": summary(cells), "cells": [vars(cell) for cell in cells], "machine": machine()}
+        options.json.write_text(json.dumps(content, indent=2, default=float) + "\n")
     if options.docs:
         options.docs.write_text(page(text, cells, options))
         plot(cells, options.docs.with_suffix(".svg"))
@@ -83,10 +91,12 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--traces", type=Path, help="folder of recorded systems, a .csv.gz each")
     parser.add_argument("--files", nargs="*", default=[], help="names of some of them, without .csv.gz")
-    parser.add_argument("--bundles", type=Path, help="folder of bundles that have not seen one of the systems, each")
-    parser.add_argument("--cache", type=Path, default=Path("build/league"), help="what is done already")
+    parser.add_argument("--bundles", type=Path, help="folder of bundles, each trained without one of the systems")
+    parser.add_argument(
+        "--cache", type=Path, default=Path("build/league"), help="folder of finished replays and forecasts"
+    )
     parser.add_argument("--start-ups", type=int, nargs="*", default=None, help="seconds")
-    parser.add_argument("--series", type=int, help="of each file at most")
+    parser.add_argument("--series", type=int, help="most series of each file")
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two forecasts")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--quick", action="store_true")
@@ -96,7 +106,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     options.traces = options.traces or traces_here()
     if options.traces is None:
         parser.error(
-            "--traces: give a folder of recorded systems; there is no data/traces here or in a folder beside it"
+            "--traces: name a folder of recorded systems; neither this folder nor one beside it has data/traces"
         )
     if not any(options.traces.glob("*.csv.gz")):
         parser.error(f"--traces {options.traces}: must be a folder of recorded systems, a .csv.gz each")
@@ -107,9 +117,9 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def traces_here() -> Path | None:
-    """The recorded systems, where they lie where one would look."""
-    if given := os.environ.get("HEADWAY_TRACES"):
-        return Path(given)
+    """The folder of recorded systems in a usual place; None if there is none."""
+    if folder := os.environ.get("HEADWAY_TRACES"):
+        return Path(folder)
     places = (ROOT / "data" / "traces", *sorted(ROOT.parent.glob("*/data/traces")))
     return next((path for path in places if path.is_dir()), None)
 
@@ -125,13 +135,13 @@ def all_cells(options: argparse.Namespace, bar: Bar) -> Iterator[Cell]:
         chosen = [one for one in load([path]).series if one.step_seconds <= 300]
         if options.quick and (not chosen or chosen[0].step_seconds > MINUTE):
             continue
-        forecaster, flattered = bundle_for(system_of(path), options.bundles)
+        forecaster, is_seen = bundle_for(system_of(path), options.bundles)
         chosen = chosen[: 1 if options.quick else options.series]
         task = bar.add_task(system_of(path), total=len(chosen) * len(options.start_ups))
         for series in map(in_fine_units, chosen):
             for start_up in options.start_ups:
                 figures = cell_figures(series, start_up, forecaster, options)
-                yield Cell(system_of(path), series.name, series.step_seconds, start_up, flattered, figures)
+                yield Cell(system_of(path), series.name, series.step_seconds, start_up, is_seen, figures)
                 bar.advance(task)
         bar.remove_task(task)
 
@@ -157,7 +167,7 @@ def cell_figures(
         return dict(json.loads(kept.read_text())["figures"])
     span = span_of(series)
     forecasts = league_forecasts(series, forecaster, options)
-    found = fight(series, start_up, forecasts, span, rivals, options.jobs)
+    found = replayed(series, start_up, forecasts, span, rivals, options.jobs)
     with appearing(kept) as draft:
         draft.write_text(json.dumps(found))
     return dict(found["figures"])
@@ -165,7 +175,7 @@ def cell_figures(
 
 @cache
 def rules_digest() -> str:
-    """Of that code: what it did before it was changed is no result of today."""
+    """A digest of that code: results of older code are not reused."""
     files = sorted(path for pattern in RULES for path in ROOT.glob(pattern))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
@@ -176,24 +186,24 @@ def league_forecasts(series: Series, forecaster: OnnxForecaster, options: argpar
 
 
 def page(text: str, cells: Sequence[Cell], options: argparse.Namespace) -> str:
-    """The whole document."""
-    flattered = sorted({cell.file for cell in cells if cell.flattered})
+    """The complete page."""
+    seen = sorted({cell.file for cell in cells if cell.is_seen})
     about = __doc__.split("\n\n", 2)[2].rsplit("The general bundle has", 1)[0].strip()
     files = sorted({cell.file for cell in cells})
     series = len({(cell.file, cell.series) for cell in cells})
     notes = [
         f"{machine()}; the last {DAYS} days of {series} series of {len(files)} files"
-        f"{f', of each at most {options.series}' if options.series else ''}: {', '.join(files)}. "
-        f"A forecast and a plan every {options.every:g} s, and a plan where demand rises above the last one.",
-        f"With the bundle that has learned from them, so flattered: {', '.join(flattered)}."
-        if flattered
+        f"{f', at most {options.series} of each' if options.series else ''}: {', '.join(files)}. "
+        f"A forecast and a plan are made every {options.every:g} s, and a plan when demand rises above the last one.",
+        f"Their bundle has learned from these files, so their figures are optimistic: {', '.join(seen)}."
+        if seen
         else "No bundle has learned from the file it is judged on.",
     ]
     return "\n\n".join(["# League", *notes, about, "![u by start-up time](league.svg)", text]) + "\n"
 
 
 def plot(cells: Sequence[Cell], path: Path) -> None:
-    """u of every one-minute series by start-up time."""
+    """Write a plot of u of every one-minute series, by start-up time."""
     import matplotlib
 
     matplotlib.use("svg")

@@ -1,11 +1,11 @@
 """One series under one start-up time, all policies, and the figures by which they are compared: a cell of the league.
 
-Plain values, so that a league can keep what it has and go on later.
+Results are plain values, so that a league can cache them and continue later.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -23,27 +23,16 @@ from training.replay.verdict.pareto import LEAST_UNSERVED, Front, cost_ratio, fr
 from training.replay.verdict.score import Price
 
 MEAN_REPLICAS = 20
-"""capacity is chosen so that mean demand takes so many replicas, whatever the units"""
+"""capacity is chosen so that mean demand needs this many replicas"""
 DAYS = 7
 LOSSES = {"1%": 0.01, "0.1%": 0.001}
-"""where on reactive's front: by what share of the demand it leaves unserved there"""
+"""points of the reactive front, by the share of demand that is unserved there"""
 DEFAULT = "headway"
 MOST_REPLICAS = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Bout:
-    """Which cell. label: of whatever was changed against the product as it is; empty for none."""
-
-    file: str
-    series: str
-    start_up_seconds: float
-    model: str
-    label: str = ""
-
-
 def span_of(series: Series, days: float = DAYS) -> Span:
-    """The last whole minutes of the record, so many days of them at most, but after its first day."""
+    """At most the last `days` of the record, in full minutes, without its first day."""
     end = math.floor(series.end / 60) * 60
     begin = max(math.ceil(series.start / 60) * 60 + DAY_SECONDS, end - round(days * DAY_SECONDS))
     return Span(float(begin), float(end))
@@ -59,13 +48,13 @@ def in_fine_units(series: Series) -> Series:
 
 
 def setting_of(series: Series, start_up_seconds: float) -> Setting:
-    """The workload of a league: only the series and the start-up time tell it from others."""
+    """The workload of a cell: it depends only on the series and the start-up time."""
     capacity = float(np.nanmean(series.values)) / MEAN_REPLICAS
     return Setting(capacity, capacity, Constant(start_up_seconds), Hpa(max_replicas=MOST_REPLICAS))
 
 
 def entries_of(setting: Setting, series: Series, rivals: bool = True) -> list[Entry]:
-    """Everybody: both fronts, the default trigger, the oracle, and what users might pick instead."""
+    """All policies: both fronts, the default trigger, the oracle, and the alternatives."""
     default = candidates.trigger_of(setting, "demand", series.timezone)
     return [
         HeadwayEntry(default, DEFAULT),
@@ -76,7 +65,7 @@ def entries_of(setting: Setting, series: Series, rivals: bool = True) -> list[En
     ]
 
 
-def fight(
+def replayed(
     series: Series,
     start_up_seconds: float,
     forecasts: Forecasts,
@@ -85,7 +74,7 @@ def fight(
     jobs: int = 1,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """`points`: name → scores of every policy; `figures`: name → what compares them."""
+    """`points`: name → scores of every policy; `figures`: name → comparison of these scores."""
     setting = setting_of(series, start_up_seconds)
     world = World(Demand(series), setting, span)
     found = run_all(world, forecasts, entries_of(setting, series, rivals), Price(), jobs, progress)
@@ -99,7 +88,7 @@ def _point(ran: Ran) -> dict[str, float]:
 
 
 def figures_of(points: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """What compares both fronts, the default trigger and the oracle. NaN where the fronts do not reach."""
+    """Comparisons of both fronts, the default trigger and the oracle. NaN where the fronts do not reach."""
     reactive, headway = (front_named(points, begin) for begin in ("reactive at ", "headway q"))
     oracle = points["oracle"]
     found: dict[str, float] = {}
@@ -122,7 +111,7 @@ def figures_of(points: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 
 def front_named(points: Mapping[str, Mapping[str, float]], begin: str) -> Front:
-    """The front of all policies whose names begin so."""
+    """The Pareto front of the policies whose names start with `begin`."""
     chosen = [one for name, one in points.items() if name.startswith(begin)]
     return front([one["replica_hours"] for one in chosen], [one["unserved_share"] for one in chosen])
 

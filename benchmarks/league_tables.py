@@ -1,4 +1,4 @@
-"""The league's tables: many cells as medians with quartiles, by start-up time and by how finely demand was recorded."""
+"""The league's tables: many cells as medians with quartiles, by start-up time and resolution of the recording."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,26 +10,26 @@ from training.replay.verdict import candidates
 
 MINUTE = 60
 WORSE = 1.02
-"""so many times the cost at equal service (or the unserved demand at equal cost) counts as worse"""
+"""more than this ratio of cost at equal service (or of unserved demand at equal cost) counts as worse"""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One series under one start-up time. flattered: its bundle has learned from it."""
+    """One series under one start-up time. is_seen: its bundle has learned from it."""
 
     file: str
     series: str
     step_seconds: int
     start_up: int
-    flattered: bool
+    is_seen: bool
     figures: Mapping[str, float]
 
 
 def groups(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
-    """By how finely they were recorded."""
+    """The cells by the resolution of their recording."""
     fine = [cell for cell in cells if cell.step_seconds <= MINUTE]
     coarse = [cell for cell in cells if cell.step_seconds > MINUTE]
-    named = {"one-minute": fine, "coarser (replayed as stairs)": coarse}
+    named = {"one-minute": fine, "coarser (replayed as steps)": coarse}
     return {name: some for name, some in named.items() if some}
 
 
@@ -44,20 +44,20 @@ def tables(cells: Sequence[Cell]) -> str:
 
 
 def _table(figures: Sequence[Mapping[str, float]]) -> str:
-    rows = ["| at reactive's loss of | " + " | ".join(LOSSES) + " |", "| --- |" + " --- |" * len(LOSSES)]
+    rows = ["| where reactive leaves unserved | " + " | ".join(LOSSES) + " |", "| --- |" + " --- |" * len(LOSSES)]
     for name, words in (
-        ("u", "u: unserved, over reactive's at equal cost"),
+        ("u", "u: unserved demand, over reactive's at equal cost"),
         ("hours", "replica-hours, over reactive's at equal service"),
         ("short_minutes", "short minutes, over reactive's at equal cost"),
         ("scale_events", "scale events, over reactive's at equal cost"),
-        ("gap closed", "gap to perfect foresight closed"),
+        ("gap closed", "gap to perfect foresight, closed share"),
     ):
         rows.append(f"| {words} | " + " | ".join(_spread(figures, f"{name} at {loss}") for loss in LOSSES) + " |")
     better = [_share(figures, f"u at {loss}") for loss in LOSSES]
     rows.append("| series better / worse by more than 2 % | " + " | ".join(better) + " |")
     rows += [
         "",
-        "| nothing tuned | unserved at equal cost | replica-hours at equal service | events | better / worse |",
+        "| untuned policy | unserved at equal cost | replica-hours at equal service | events | better / worse |",
     ]
     rows += ["| --- | --- | --- | --- | --- |"]
     for name in (DEFAULT, *candidates.RIVALS):

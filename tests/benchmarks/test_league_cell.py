@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from league_cell import DEFAULT, MEAN_REPLICAS, fight, figures_of, median_of, setting_of, span_of
+from league import ROOT, RULES
+from league_cell import DEFAULT, MEAN_REPLICAS, figures_of, median_of, replayed, setting_of, span_of
 from league_tables import Cell, groups, summary, tables
 
 from scaler.forecast.catalog import SEASONAL
@@ -68,11 +69,16 @@ def test_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     span = span_of(one, days=1)
     issues = Issues(span, 300, 3600)
     forecasts = forecasts_of(Demand(one), load_forecaster(SEASONAL), Observing(), issues)
-    found = fight(one, 120, forecasts, span)
+    found = replayed(one, 120, forecasts, span)
     names = {DEFAULT, "oracle", *candidates.RIVALS, "reactive at 100%", "reactive at 60%", "headway q0.9 at 100%"}
     assert set(found["points"]) == names
     assert found["points"]["oracle"]["unserved_share"] == min(one["unserved_share"] for one in found["points"].values())
     assert found["points"][DEFAULT] == found["points"]["headway q0.9 at 100%"]
+
+
+def test_cached_cells_depend_on_files_that_exist() -> None:
+    """A move of the planner or the replay takes the list of files along."""
+    assert [pattern for pattern in RULES if not any(ROOT.glob(pattern))] == []
 
 
 def test_medians_leave_out_what_is_not_known() -> None:
@@ -91,7 +97,7 @@ def test_tables_tell_groups_and_start_ups_apart() -> None:
     cells = [cell(0.5), cell(0.7), cell(1.01), cell(1.3), cell(0.9, step=300), cell(0.2, start_up=300)]
     assert {name: len(some) for name, some in groups(cells).items()} == {
         "one-minute": 5,
-        "coarser (replayed as stairs)": 1,
+        "coarser (replayed as steps)": 1,
     }
     told = tables(cells)
     assert "### Start-up 120 s, 4 one-minute series" in told
