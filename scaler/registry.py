@@ -1,7 +1,9 @@
 """This process's memory of triggers: which ones KEDA asks about, and the answer that counts now for each. No I/O."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -74,6 +76,45 @@ class Registration:
         self.settled_until = 0.0
 
 
+class KeyIndex:
+    """The keys of triggers in order, so that one page of them takes time for the page and not for all.
+
+    A key is namespace/name/hash, and names of Kubernetes have no slash.
+    """
+
+    def __init__(self) -> None:
+        self._keys: list[str] = []
+        self._names: list[tuple[str, str]] = []
+        """(name, key)"""
+
+    def add(self, trigger: Trigger) -> None:
+        insort(self._keys, trigger.key)
+        insort(self._names, (trigger.name, trigger.key))
+
+    def keep(self, keys: Container[str]) -> None:
+        """Remove all others."""
+        self._keys = [key for key in self._keys if key in keys]
+        self._names = [(name, key) for name, key in self._names if key in keys]
+
+    def after(self, key: str, namespace: str | None = None, name: str | None = None) -> Iterator[str]:
+        """The keys after `key`, as far as they begin with the namespace, or have the name, that is asked for."""
+        if namespace is None and name is not None:
+            yield from self._of_name(key, name)
+            return
+        prefix = "".join(f"{part}/" for part in (namespace, name) if part is not None)
+        for position in range(max(bisect_left(self._keys, prefix), bisect_right(self._keys, key)), len(self._keys)):
+            if not self._keys[position].startswith(prefix):
+                return
+            yield self._keys[position]
+
+    def _of_name(self, key: str, name: str) -> Iterator[str]:
+        for position in range(bisect_right(self._names, (name, key)), len(self._names)):
+            found, following = self._names[position]
+            if found != name:
+                return
+            yield following
+
+
 class Registry:
     """All watched triggers of this process. Every method is synchronous and takes the time as an argument."""
 
@@ -84,6 +125,7 @@ class Registry:
         self.refresh_seconds = refresh_seconds
         self._on_new = on_new
         self._registrations: dict[str, Registration] = {}
+        self._index = KeyIndex()
         self._followers: dict[str, set[Callable[[float], None]]] = {}
 
     def __len__(self) -> int:
@@ -95,12 +137,20 @@ class Registry:
     def get(self, key: str) -> Registration | None:
         return self._registrations.get(key)
 
+    def page(
+        self, count: int, after: str = "", namespace: str | None = None, name: str | None = None
+    ) -> list[Registration]:
+        """The first `count` triggers by key after the key `after`, of one namespace or one name where these are set."""
+        keys = itertools.islice(self._index.after(after, namespace, name), count)
+        return [self._registrations[key] for key in keys]
+
     def register(self, namespace: str, name: str, metadata: Mapping[str, str], now: float) -> Registration:
         """The watched trigger for what KEDA sent; registers it when new. Raises TriggerInvalid with every fault."""
         trigger = parse_trigger(namespace, name, metadata, self.rules)
         registration = self._registrations.get(trigger.key)
         if registration is None:
             registration = self._registrations[trigger.key] = Registration(trigger, dict(metadata), now)
+            self._index.add(trigger)
             self._on_new(registration)
         registration.last_called = now
         return registration
@@ -176,6 +226,8 @@ class Registry:
         for registration in silent:
             del self._registrations[registration.trigger.key]
             registration.forget()
+        if silent:
+            self._index.keep(self._registrations)
         return silent
 
     def _promote(self, registration: Registration, now: float) -> None:

@@ -100,7 +100,8 @@ class StatusRoutes:
         limit = _limit(request.query_params.get("limit"), faults)
         if faults:
             return _faulty(faults)
-        page = self._page(request.query_params, limit + 1)
+        wanted = request.query_params
+        page = self._registry.page(limit + 1, wanted.get("after", ""), wanted.get("namespace"), wanted.get("name"))
         now = self._now()
         following = page[limit - 1].trigger.key if len(page) > limit else None
         records = _in_turns(page[:limit], lambda registration: plan_record(self._registry, registration, now))
@@ -111,7 +112,7 @@ class StatusRoutes:
         if faults := _unknown(request.query_params, ()):
             return _faulty(faults)
         namespace, name = request.path_params["namespace"], request.path_params["name"]
-        found = self._page({"namespace": namespace, "name": name}, LARGEST_LIMIT)
+        found = self._registry.page(LARGEST_LIMIT, namespace=namespace, name=name)
         if not found:
             rule = "no trigger of this name is watched here: KEDA has not asked about it, or not for a long time"
             return _faulty([Fault("namespace/name", f"{namespace}/{name}", rule)], HTTPStatus.NOT_FOUND)
@@ -121,18 +122,6 @@ class StatusRoutes:
 
     async def favicon(self, request: Request) -> Response:
         return Response(status_code=HTTPStatus.NO_CONTENT)
-
-    def _page(self, wanted: Mapping[str, str], count: int) -> list[Registration]:
-        """The first `count` triggers, by key, that the parameters name."""
-        namespace, name, after = wanted.get("namespace"), wanted.get("name"), wanted.get("after", "")
-        found = [
-            registration
-            for registration in self._registry
-            if namespace in (None, registration.trigger.namespace)
-            and name in (None, registration.trigger.name)
-            and registration.trigger.key > after
-        ]
-        return sorted(found, key=lambda registration: registration.trigger.key)[:count]
 
 
 class Bounded:

@@ -1,6 +1,8 @@
 """The answer path: which answer counts when, without any I/O."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scaler.decide import decide, moment_of
 from scaler.errors import NotReady, SourceRefused, SourceUnavailable, TriggerInvalid
@@ -180,3 +182,35 @@ def test_a_wrong_clock_keeps_nobody_out():
     on.receive(one.trigger.key, outlook(1, NOW + 86400), NOW + 1)
     on.receive(one.trigger.key, outlook(60, NOW + 16), NOW + 15)
     assert on.answer(one, NOW + 16).plan.metric == 60
+
+
+NAMES = st.sampled_from(["a", "a-b", "a.b", "b", "b0"])
+
+
+@given(
+    watched=st.sets(st.tuples(NAMES, NAMES), max_size=20),
+    forgotten=st.sets(st.tuples(NAMES, NAMES)),
+    namespace=st.none() | NAMES,
+    name=st.none() | NAMES,
+    count=st.integers(1, 4),
+)
+def test_pages_are_all_that_is_asked_for_in_order(
+    watched: set[tuple[str, str]],
+    forgotten: set[tuple[str, str]],
+    namespace: str | None,
+    name: str | None,
+    count: int,
+):
+    """Pages of any size, of all triggers or of one namespace or name, lead through each of them once."""
+    on = Registry(TriggerRules(default_server="http://p:9090"), 15.0)
+    for one in sorted(watched):
+        on.register(*one, METADATA, NOW - (100 if one in forgotten else 0))
+    on.forget_silent(NOW, 60)
+
+    seen: list[Registration] = []
+    while page := on.page(count, seen[-1].trigger.key if seen else "", namespace, name):
+        assert len(page) <= count
+        seen += page
+
+    wanted = [one for one in on if namespace in (None, one.trigger.namespace) and name in (None, one.trigger.name)]
+    assert seen == sorted(wanted, key=lambda one: one.trigger.key)

@@ -130,7 +130,7 @@ async def test_unknown_path_and_method(port):
 
 async def test_fault_of_our_own_is_told_without_its_text(port, monkeypatch):
     """The caller gets an id to look for in the log, not the exception."""
-    monkeypatch.setattr("scaler.status.routes.StatusRoutes._page", lambda *_: 1 / 0)
+    monkeypatch.setattr("scaler.registry.Registry.page", lambda *_, **__: 1 / 0)
     answer = await port.get("/api/v1/plans")
     assert answer.status_code == 500
     assert answer.headers["x-request-id"] in answer.json()["errors"][0]["rule"]
