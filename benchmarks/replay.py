@@ -86,7 +86,7 @@ def per_sync(case: Case) -> dict[str, float]:
     """Microseconds for a sync of the HPA on the judged days, by who is asked: the median of a few rounds."""
     world = World(case.demand, case.setting, parts(case.span)[1])
     given = Given(world, forecasts_for(case, open_forecaster(None)))
-    given.outlooks.growths(default_of(case))
+    given.outlooks.shared_states(default_of(case), world.refresh_K.tolist())
     reactive, headway = ReactiveEntry(THRESHOLD, "reactive"), HeadwayEntry(default_of(case), "headway")
     works: dict[str, Callable[[], object]] = {
         "plain_loop": lambda: plain_loop(world),

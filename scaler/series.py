@@ -4,8 +4,8 @@ Axes: N series, T fine past steps, L coarse past blocks, H future steps, W windo
 Times are seconds since the epoch (float, UTC). Demand is float32 in the units of the trigger's query; NaN is "missing".
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -132,10 +132,8 @@ class Outlook:
     forecast: Forecast | None
     error: str = ""
     """why the observation is old or missing, in the source's own words; empty when all is well"""
-    replicas: int | None = None
-    """what the workload has, if the HPA followed our answers so far; None while nobody has followed it"""
-    growth: float = 1.0
-    """what forecasts are to be multiplied by while demand outgrows them, in thousandths; see scaler/plan/surge.py"""
+    remembered: Mapping[str, float] = field(default_factory=dict)
+    """what the planner concluded from earlier observations and answers, by name; see scaler/plan/memory.py"""
 
 
 @dataclass(frozen=True, slots=True)

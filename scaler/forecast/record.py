@@ -1,7 +1,8 @@
 """An `Outlook` as bytes, and back: what replicas exchange through a shared cache. Versioned, little-endian, no pickle.
 
     header (80 bytes) · levels float64 [Q] · quantiles float32 [H, Q] · peaks float32 [W, Q] · peak_steps uint32 [W]
-    · model utf-8 · error utf-8 · CRC-32 of all that precedes
+    · model utf-8 · error utf-8 · names of what is remembered utf-8, its values float64 [M]
+    · CRC-32 of all that precedes
 
 `counts_from` lies at a fixed place in the header, so that a script in the cache server can tell which of two records
 is newer without knowing the rest.
@@ -9,6 +10,7 @@ is newer without knowing the rest.
 
 import struct
 import zlib
+from collections.abc import Mapping
 from functools import lru_cache
 from math import inf, isfinite
 
@@ -17,12 +19,12 @@ import numpy as np
 from scaler.errors import HeadwayError
 from scaler.series import Floats, Forecast, Observation, Outlook
 
-MARK = b"HWO\x01"
+MARK = b"HWO\x02"
 """the first bytes of every record; the last of them is the version of the layout"""
 COUNTS_FROM_OFFSET = 8
 """where the float64 `counts_from` lies, in bytes from the start"""
 
-# mark, flags, growth | counts_from | observation | forecast start, step | H, Q, W, bytes: model | error, replicas
+# mark, flags, bytes: names | counts_from | observation | forecast start, step | H, Q, W, bytes: model | error, M
 _HEADER = struct.Struct("<4sBxHd4d2d4HII")
 _CHECKSUM = struct.Struct("<I")
 _FLOAT32 = np.dtype("<f4")
@@ -39,24 +41,27 @@ def pack(outlook: Outlook) -> bytes:
     seen = outlook.observation
     observed = (0.0, 0.0, 0.0, 0.0) if seen is None else (seen.at, seen.value, seen.recent_peak, seen.history_peak)
     flags = 0 if seen is None else _HAS_OBSERVATION
-    growth = round(1000 * outlook.growth)
-    ends = (len(error_text), outlook.replicas or 0)
+    names = _names_bytes(tuple(outlook.remembered))
+    values = struct.pack(f"<{len(outlook.remembered)}d", *outlook.remembered.values())
+    ends = (len(error_text), len(outlook.remembered))
     forecast = outlook.forecast
     if forecast is None:
-        header = _HEADER.pack(MARK, flags, growth, outlook.counts_from, *observed, 0.0, 0.0, 0, 0, 0, 0, *ends)
-        return _sealed(header + error_text)
+        header = _HEADER.pack(MARK, flags, len(names), outlook.counts_from, *observed, 0.0, 0.0, 0, 0, 0, 0, *ends)
+        return _sealed(header + error_text + names + values)
     flags |= _HAS_FORECAST if forecast.peaks_WQ is None else _HAS_FORECAST | _HAS_PEAKS
     shape = (*forecast.quantiles_HQ.shape, len(forecast.peak_steps))
     span = (forecast.start, forecast.step_seconds)
     model = forecast.model.encode(errors="replace")
     parts = (
-        _HEADER.pack(MARK, flags, growth, outlook.counts_from, *observed, *span, *shape, len(model), *ends),
+        _HEADER.pack(MARK, flags, len(names), outlook.counts_from, *observed, *span, *shape, len(model), *ends),
         _levels_bytes(forecast.levels),
         _bytes(forecast.quantiles_HQ),
         b"" if forecast.peaks_WQ is None else _bytes(forecast.peaks_WQ),
         _steps_bytes(forecast.peak_steps),
         model,
         error_text,
+        names,
+        values,
     )
     return _sealed(b"".join(parts))
 
@@ -65,23 +70,35 @@ def unpack(record: bytes) -> Outlook:
     """The outlook that was packed; its arrays are read-only views of `record`. Raises RecordInvalid."""
     if len(record) < _HEADER.size + _CHECKSUM.size:
         raise RecordInvalid(f"a record of {len(record)} bytes is shorter than its header")
-    mark, flags, growth, counts_from, at, value, recent, ever, *rest = _HEADER.unpack_from(record)
+    mark, flags, names_size, counts_from, at, value, recent, ever, *rest = _HEADER.unpack_from(record)
     if mark != MARK:
         raise RecordInvalid(f"a record starts with {MARK!r}, this one with {mark!r}")
     if _CHECKSUM.unpack_from(record, len(record) - _CHECKSUM.size)[0] != zlib.crc32(record[: -_CHECKSUM.size]):
         raise RecordInvalid(f"the checksum of {len(record)} bytes does not match: cut short or damaged")
     if not isfinite(counts_from + at + value + recent + ever):
         raise RecordInvalid("the times and the observation of a record are finite numbers")
-    start, step_seconds, *sizes, error_size, replicas = rest
+    start, step_seconds, *sizes, error_size, remembered = rest
     observation = Observation(at, value, recent, ever) if flags & _HAS_OBSERVATION else None
-    error_at = len(record) - _CHECKSUM.size - error_size
+    values_at = len(record) - _CHECKSUM.size - 8 * remembered
+    names_at = values_at - names_size
+    error_at = names_at - error_size
+    if error_at < _HEADER.size:
+        raise _misfit(record)
     forecast = None
     if flags & _HAS_FORECAST:
         forecast = _forecast(record, start, step_seconds, flags, sizes, error_at)
     elif error_at != _HEADER.size:
         raise _misfit(record)
-    error_text = record[error_at : -_CHECKSUM.size].decode(errors="replace") if error_size else ""
-    return Outlook(counts_from, observation, forecast, error_text, replicas or None, max(growth, 1000) / 1000)
+    error_text = record[error_at:names_at].decode(errors="replace") if error_size else ""
+    conclusions = _conclusions(record[names_at:values_at], struct.unpack_from(f"<{remembered}d", record, values_at))
+    return Outlook(counts_from, observation, forecast, error_text, conclusions)
+
+
+def _conclusions(names: bytes, values: tuple[float, ...]) -> Mapping[str, float]:
+    known = _names(names)
+    if len(known) != len(values) or not all(map(isfinite, values)):
+        raise RecordInvalid(f"what is remembered has a finite number for each name, this one {values} for {known}")
+    return dict(zip(known, values, strict=True))
 
 
 def _forecast(record: bytes, start: float, step_seconds: float, flags: int, sizes: list[int], end: int) -> Forecast:
@@ -149,6 +166,16 @@ def _steps_bytes(steps: tuple[int, ...]) -> bytes:
 @lru_cache(maxsize=256)
 def _steps(packed: bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(packed) // 4}I", packed)
+
+
+@lru_cache(maxsize=256)
+def _names_bytes(names: tuple[str, ...]) -> bytes:
+    return "\0".join(names).encode()
+
+
+@lru_cache(maxsize=256)
+def _names(packed: bytes) -> tuple[str, ...]:
+    return tuple(packed.decode(errors="replace").split("\0")) if packed else ()
 
 
 @lru_cache(maxsize=256)

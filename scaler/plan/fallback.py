@@ -1,6 +1,7 @@
 """The fallback ladder: what can be relied on at this moment, and on which rung that puts the plan."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scaler.plan import Rung
@@ -22,10 +23,6 @@ ENOUGH_COVERED = 0.9
 """
 
 
-GROWS_SECONDS = 60.0
-"""how old the observation may be that demand was seen to grow by"""
-
-
 @dataclass(frozen=True, slots=True)
 class Situation:
     """All that the rules look at. Times are seconds since the epoch, demand is in the units of the trigger's query."""
@@ -44,10 +41,8 @@ class Situation:
     """the forecast, where it can be relied on"""
     need: float | None
     """the quantile of the peak over [now, window_end]; None without forecast"""
-    replicas: int | None
-    """of the workload, as far as that is known"""
-    growth: float
-    """what the need is to be multiplied by, because demand outgrows its forecasts; 1 where it does not"""
+    remembered: Mapping[str, float]
+    """what the planner concluded from earlier observations and answers, by name; see memory.py"""
     problems: tuple[str, ...]
     """sentences: what cannot be relied on, and why"""
 
@@ -76,8 +71,7 @@ def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds
         last,
         forecast,
         need,
-        outlook.replicas,
-        outlook.growth if last is not None and now - last.at <= GROWS_SECONDS else 1.0,
+        outlook.remembered,
         tuple(problems),
     )
 

@@ -18,6 +18,7 @@ from scaler.plan.hpa import (
     milli,
     sync,
 )
+from scaler.plan.rule import News, Remembered
 
 UNLIMITED = Hpa(min_replicas=1, max_replicas=MOST_REPLICAS)
 MOST_SYNCS = 40
@@ -53,3 +54,20 @@ def estimate_replicas(
         result = sync(UNLIMITED, state, replicas, [proposal], now - SYNC_SECONDS * later)
         replicas, state = result.replicas, result.state
     return HpaEstimate(now, replicas, state)
+
+
+def _observe(before: HpaEstimate | None, news: News) -> HpaEstimate | None:
+    """At most once per sync: the HPA has read what was answered since the last one."""
+    if before is not None and news.now - before.at < 0.5 * SYNC_SECONDS:
+        return before
+    return estimate_replicas(before, news.answered, news.trigger.threshold, news.now)
+
+
+HPA_ESTIMATE: Remembered[HpaEstimate | None] = Remembered(
+    name="replicas",
+    start=None,
+    observe=_observe,
+    conclude=lambda estimate: None if estimate is None else estimate.replicas,
+    resume=lambda replicas, at: HpaEstimate(at, int(replicas)),
+)
+"""how many replicas the workload has, if its HPA followed our answers"""

@@ -1,6 +1,7 @@
 """What bounds a plan: the policy's step limits, what is absurd, and the HPA's dead band."""
 
 from scaler.plan.fallback import LARGEST_DEMAND, Situation
+from scaler.plan.hpa_estimate import HPA_ESTIMATE
 
 MATTERS = 1.03
 """times the replicas there are: a smaller lack is left alone, lifting it would only add scale events"""
@@ -48,9 +49,10 @@ def dead_band(situation: Situation, value: float) -> tuple[float, str] | None:
         | wanted, in replicas, of 20 there are | 19 | 20.5 | 20.7 | 22    | 22.1 |
         | answered with                        | 19 | 20.5 | 22.02 | 22.02 | 22.1 |
     """
-    replicas, threshold = situation.replicas, situation.trigger.threshold
-    if situation.forecast is None or replicas is None:
+    known, threshold = situation.remembered.get(HPA_ESTIMATE.name), situation.trigger.threshold
+    if situation.forecast is None or known is None:
         return None
+    replicas = int(known)
     there = replicas * threshold
     lifted = BEYOND * there + ONE_MILLI
     if not MATTERS * there < value < lifted < LARGEST_DEMAND:

@@ -1,17 +1,14 @@
 """`plan()`: the rules in the order in which they apply. Reading the list is reading the policy."""
 
-from collections.abc import Callable
-from typing import TypeAlias
-
 from scaler.plan import Plan, Reason, Rung
 from scaler.plan.fallback import Situation, situation_of
 from scaler.plan.hold import hold
+from scaler.plan.hpa_estimate import HPA_ESTIMATE
 from scaler.plan.limits import absurd, dead_band, step
+from scaler.plan.rule import Rule
+from scaler.plan.surge import GROWTH, surge
 from scaler.series import Outlook
 from scaler.trigger import Mode, Trigger
-
-Rule: TypeAlias = Callable[[Situation, float], tuple[float, str] | None]
-"""(situation, value so far) → the new value and why; None where the rule leaves it alone"""
 
 NEGLIGIBLE = 0.01
 """share of the threshold below which a forecast alone does not wake a workload: quantiles of nothing are never quite 0.
@@ -32,15 +29,6 @@ def need(situation: Situation, value: float) -> tuple[float, str] | None:
     return situation.need, text
 
 
-def surge(situation: Situation, value: float) -> tuple[float, str] | None:
-    """More than was forecast, where demand has outgrown its forecasts; see scaler/plan/surge.py."""
-    if situation.need is None or not situation.growth > 1:
-        return None
-    return value * situation.growth, (
-        f"demand has outgrown its forecasts for two minutes; its growth is taken to go on: × {situation.growth:.2f}"
-    )
-
-
 def floor(situation: Situation, value: float) -> tuple[float, str] | None:
     """Never below the newest observation: a forecast adds or holds capacity, it never takes the service below that."""
     if situation.observed is None or (situation.forecast is not None and not situation.observed > value):
@@ -48,18 +36,18 @@ def floor(situation: Situation, value: float) -> tuple[float, str] | None:
     return situation.observed, "the newest observation"
 
 
-EXPECT: tuple[tuple[str, Rule], ...] = (
-    ("need", need),
-    ("surge", surge),
-    ("floor", floor),
-    ("hold", hold),
+EXPECT = (
+    Rule("need", need),
+    Rule("surge", surge, remembers=GROWTH),
+    Rule("floor", floor),
+    Rule("hold", hold),
 )
 """what demand to have replicas for"""
 
-ANSWER: tuple[tuple[str, Rule], ...] = (
-    ("dead_band", dead_band),
-    ("step_limit", step),
-    ("absurd", absurd),
+ANSWER = (
+    Rule("dead_band", dead_band, remembers=HPA_ESTIMATE),
+    Rule("step_limit", step),
+    Rule("absurd", absurd),
 )
 """what to answer so that the HPA acts on it, and not too much; the limits come last, so that they are limits"""
 
@@ -80,13 +68,13 @@ def plan(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds: float)
     return _plan(situation, situation.rung, planned, planned, active, reasons)
 
 
-def _fold(rules: tuple[tuple[str, Rule], ...], situation: Situation, value: float, reasons: list[Reason]) -> float:
-    for name, rule in rules:
-        change = rule(situation, value)
+def _fold(rules: tuple[Rule, ...], situation: Situation, value: float, reasons: list[Reason]) -> float:
+    for rule in rules:
+        change = rule.apply(situation, value)
         if change is not None:
             after, text = change
             is_first = all(reason.after is None for reason in reasons)
-            reasons.append(Reason(name, text, None if is_first else value, after))
+            reasons.append(Reason(rule.name, text, None if is_first else value, after))
             value = after
     return value
 

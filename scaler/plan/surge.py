@@ -11,9 +11,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from scaler.plan.demand import peak_quantile
-from scaler.plan.fallback import window_end
-from scaler.series import Forecast, Observation
-from scaler.trigger import Trigger
+from scaler.plan.fallback import Situation, window_end
+from scaler.plan.rule import News, Remembered
 
 LEVEL = 0.9
 BETWEEN_SECONDS = 60.0
@@ -26,6 +25,8 @@ GOES_ON = 1.5
 """lead times that growth is taken to go on"""
 MOST = 2.0
 """times what was forecast"""
+GROWS_SECONDS = 60.0
+"""how old the observation may be that demand was seen to grow by"""
 
 
 class Seen(NamedTuple):
@@ -46,20 +47,15 @@ class Surge(NamedTuple):
 NO_SURGE = Surge()
 
 
-def watch(
-    before: Surge,
-    trigger: Trigger,
-    observation: Observation | None,
-    forecast: Forecast | None,
-    refresh_seconds: float,
-) -> Surge:
+def watch(before: Surge, news: News) -> Surge:
     """`before`, with the newest observation; the same where it brings none, or one too soon after the last."""
+    trigger, observation, forecast = news.trigger, news.observation, news.forecast
     if observation is None or (before.seen and observation.at < before.seen[-1].at + BETWEEN_SECONDS):
         return before
     at = observation.at
     peak = None
     if forecast is not None:
-        peak = peak_quantile(forecast, LEVEL, at, window_end(trigger, at, refresh_seconds))
+        peak = peak_quantile(forecast, LEVEL, at, window_end(trigger, at, news.refresh_seconds))
     oldest = at - LASTS_SECONDS - trigger.lead_time_seconds - BETWEEN_SECONDS
     seen = (*(one for one in before.seen if one.at > oldest), Seen(at, observation.value, peak))
     return Surge(seen, growth(seen, trigger.lead_time_seconds))
@@ -87,3 +83,23 @@ def growth(seen: tuple[Seen, ...], lead_seconds: float) -> float:
 def _forecast_before(seen: tuple[Seen, ...], moment: float) -> float | None:
     """The peak that was forecast at that moment, or last before."""
     return next((one.forecast_peak for one in reversed(seen) if one.at <= moment), None)
+
+
+GROWTH: Remembered[Surge] = Remembered(
+    name="growth",
+    start=NO_SURGE,
+    observe=watch,
+    conclude=lambda surge: surge.growth if surge.growth > 1 else None,
+    reads_answers=False,
+)
+"""what forecasts are multiplied by while demand outgrows them"""
+
+
+def surge(situation: Situation, value: float) -> tuple[float, str] | None:
+    """The rule: more than was forecast, where demand was seen to outgrow its forecasts within the last minute."""
+    factor, last = situation.remembered.get(GROWTH.name, 1.0), situation.last
+    if situation.need is None or last is None or situation.now - last.at > GROWS_SECONDS or not factor > 1:
+        return None
+    return value * factor, (
+        f"demand has outgrown its forecasts for two minutes; its growth is taken to go on: × {factor:.2f}"
+    )

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from scaler.clock import Clock
-from scaler.plan.hpa import SYNC_SECONDS
-from scaler.plan.hpa_estimate import estimate_replicas
-from scaler.plan.surge import watch
+from scaler.plan.memory import observe
+from scaler.plan.rule import News
 from scaler.refresh.coordination import Replicas
 from scaler.refresh.tracked import Phase, Tracked, Tracking
 from scaler.registry import Registry
@@ -44,11 +43,10 @@ class Publisher:
             _update_observations(chunk)
             now = self._clock.now()
             for tracked in chunk:
-                _estimate_replicas(tracked, now)
-                _observe_surge(tracked, self._interval_seconds)
+                tracked.memory = observe(tracked.memory, _news(tracked, now, self._interval_seconds))
             counts_from = now + self._grace_seconds
             outlooks = {
-                t.key: Outlook(counts_from, t.observation, t.forecast, t.note, t.replicas, t.surge.growth)
+                t.key: Outlook(counts_from, t.observation, t.forecast, t.note, t.memory.conclusions)
                 for t in chunk
                 if t.observation is not None or t.forecast is not None
             }
@@ -88,15 +86,7 @@ def _with_known_peak(tracked: Tracked, new: Observation) -> Observation:
     return replace(new, history_peak=max(new.history_peak, old.history_peak))
 
 
-def _estimate_replicas(tracked: Tracked, now: float) -> None:
-    """Let the HPA read what we have answered since it last did."""
-    if tracked.hpa_estimate is not None and now - tracked.hpa_estimate.at < 0.5 * SYNC_SECONDS:
-        return
+def _news(tracked: Tracked, now: float, refresh_seconds: float) -> News:
     newest = tracked.registration.upcoming or tracked.registration.current
     answered = None if newest is None else newest.plan.planned
-    tracked.hpa_estimate = estimate_replicas(tracked.hpa_estimate, answered, tracked.trigger.threshold, now)
-
-
-def _observe_surge(tracked: Tracked, refresh_seconds: float) -> None:
-    """See whether demand outgrows its forecasts."""
-    tracked.surge = watch(tracked.surge, tracked.trigger, tracked.observation, tracked.forecast, refresh_seconds)
+    return News(tracked.trigger, now, tracked.observation, tracked.forecast, answered, refresh_seconds)

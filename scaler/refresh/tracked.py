@@ -7,8 +7,7 @@ from enum import IntEnum
 from scaler.clock import Clock
 from scaler.forecast import Choice, Forecaster, Forecasters
 from scaler.history.table import HistoryTable
-from scaler.plan.hpa_estimate import HpaEstimate
-from scaler.plan.surge import NO_SURGE, Surge
+from scaler.plan.memory import Memory, resume
 from scaler.registry import FURTHEST_AHEAD_SECONDS, Registration
 from scaler.series import Forecast, Grid, HistoryFacts, Observation
 from scaler.trigger import Mode, Trigger
@@ -32,10 +31,8 @@ class Tracked:
     advice: str = ""
     """why its forecaster is not the one it asked for"""
     observation: Observation | None = None
-    hpa_estimate: HpaEstimate | None = None
-    """its HPA, as far as our answers tell"""
-    surge: Surge = NO_SURGE
-    """whether its demand outgrows its forecasts"""
+    memory: Memory = field(default_factory=Memory)
+    """what the planner remembers of it"""
     forecast: Forecast | None = None
     error: str = ""
     """why the newest observation failed"""
@@ -51,11 +48,6 @@ class Tracked:
     @property
     def key(self) -> str:
         return self.registration.trigger.key
-
-    @property
-    def replicas(self) -> int | None:
-        """Of the workload, as far as our answers tell."""
-        return None if self.hpa_estimate is None else self.hpa_estimate.replicas
 
     @property
     def query_step_seconds(self) -> float:
@@ -146,8 +138,7 @@ class Tracking:
         known = registration.current.outlook if registration.current else None
         if known is not None and known.counts_from <= self._clock.now() + FURTHEST_AHEAD_SECONDS:
             tracked.forecast, tracked.observation = known.forecast, known.observation
-            if known.replicas is not None:
-                tracked.hpa_estimate = HpaEstimate(known.counts_from, known.replicas)
+            tracked.memory = resume(known.remembered, known.counts_from)
         registration.forecast_coming = tracked.forecast is None and tracked.trigger.mode is not Mode.REACTIVE
         tracked.table.add(tracked.key)
         self._tracked[tracked.key] = tracked

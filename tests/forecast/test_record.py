@@ -1,6 +1,7 @@
 """Outlooks as bytes: exact there and back, and nothing but an outlook is taken for one."""
 
 import contextlib
+import math
 import struct
 import zlib
 from dataclasses import fields, replace
@@ -34,12 +35,12 @@ def outlook(peaks: bool = True, seen: bool = True, forecast: bool = True, error:
         model="seasonal@1",
     )
     observation = Observation(at=1_700_000_000.25, value=3.1, recent_peak=4.2, history_peak=1e7) if seen else None
-    replicas, growth = (17, 1.479) if seen else (None, 1.0)
-    return Outlook(1_700_000_001.125, observation, made if forecast else None, error, replicas, growth)
+    remembered = {"replicas": 17, "growth": 1.479} if seen else {}
+    return Outlook(1_700_000_001.125, observation, made if forecast else None, error, remembered)
 
 
 def same(a: Outlook, b: Outlook) -> bool:
-    plain = ("counts_from", "observation", "error", "replicas", "growth")
+    plain = ("counts_from", "observation", "error", "remembered")
     if any(getattr(a, name) != getattr(b, name) for name in plain):
         return False
     if a.forecast is None or b.forecast is None:
@@ -62,18 +63,30 @@ def test_there_and_back(peaks: bool, seen: bool, forecast: bool, error: str) -> 
     assert same(unpack(pack(before)), before)
 
 
-@pytest.mark.parametrize("thousandths", range(1000, 2001))
-def test_growth_is_exact_in_thousandths(thousandths: int) -> None:
-    """All replicas answer alike: what one has rounded, the others read to the last bit."""
-    before = replace(outlook(), growth=round(thousandths / 1000, 3))
-    assert unpack(pack(before)).growth == before.growth
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1), st.floats(-1e300, 1e300), max_size=5
+    )
+)
+def test_what_is_remembered_is_exact(remembered: dict[str, float]) -> None:
+    """All replicas answer alike: whatever rules there are, what one concluded, the others read to the last bit."""
+    before = replace(outlook(), remembered=remembered)
+    assert unpack(pack(before)).remembered == remembered
 
 
-def test_a_record_from_before_growth_was_known_has_none() -> None:
-    """Its place was empty."""
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_remembered_is_finite(value: float) -> None:
+    """A rule never reads anything else."""
+    with pytest.raises(RecordInvalid, match="remembered"):
+        unpack(pack(replace(outlook(), remembered={"replicas": value})))
+
+
+def test_a_record_of_another_version_is_refused() -> None:
+    """Replicas of two versions do not read each other's records; each goes on with its own."""
     body = bytearray(pack(outlook())[:-4])
-    body[6:8] = b"\0\0"
-    assert unpack(sealed(bytes(body))).growth == 1.0
+    body[3:4] = b"\1"
+    with pytest.raises(RecordInvalid, match="starts with"):
+        unpack(sealed(bytes(body)))
 
 
 def test_arrays_of_another_type_and_order_are_packed_as_float32() -> None:
@@ -119,7 +132,7 @@ def test_every_cut_and_every_flipped_byte_is_noticed(data: st.DataObject) -> Non
 
 def test_another_version_is_refused() -> None:
     """A record of a later version names its mark and is not guessed at."""
-    body = MARK[:3] + b"\x02" + pack(outlook())[4:-4]
+    body = MARK[:3] + b"\x03" + pack(outlook())[4:-4]
     with pytest.raises(RecordInvalid, match="starts with"):
         unpack(sealed(body))
 

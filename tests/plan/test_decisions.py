@@ -46,8 +46,9 @@ def test_decision(row: dict[str, Any]) -> None:
     """The plan is the number, and has the reasons, that the row expects."""
     metadata = {"query": "demand", "threshold": "10"} | {key: str(row[key]) for key in TRIGGER_KEYS if key in row}
     trigger = parse_trigger("shop", "web", metadata, TriggerRules(default_server="http://prometheus:9090"))
-    known = {"replicas": row.get("replicas"), "growth": row.get("growth", 1.0)}
-    made = plan(trigger, Outlook(NOW - 5, observation_of(row), forecast_of(row), **known), NOW, REFRESH_SECONDS)
+    remembered = {name: row[name] for name in ("replicas", "growth") if name in row}
+    outlook = Outlook(NOW - 5, observation_of(row), forecast_of(row), remembered=remembered)
+    made = plan(trigger, outlook, NOW, REFRESH_SECONDS)
     expect = row["expect"]
     assert made.metric == (None if expect["metric"] is None else pytest.approx(expect["metric"], rel=1e-6))
     assert [reason.rule for reason in made.reasons] == expect["because"]

@@ -52,10 +52,12 @@ triggers = st.builds(
     policy=st.sampled_from(PolicyName),
     mode=st.sampled_from(Mode),
 )
-growth = st.just(1.0) | st.floats(1, 2)
-outlooks = st.builds(Outlook, st.just(NOW - 5), st.none() | observations(), st.none() | forecasts(), growth=growth)
+remembered = st.fixed_dictionaries({}, optional={"growth": st.floats(1, 2), "replicas": st.integers(1, 300)})
+outlooks = st.builds(
+    Outlook, st.just(NOW - 5), st.none() | observations(), st.none() | forecasts(), remembered=remembered
+)
 wild_outlooks = st.builds(
-    Outlook, st.just(NOW - 5), st.none() | observations(wild), st.none() | forecasts(wild), growth=growth
+    Outlook, st.just(NOW - 5), st.none() | observations(wild), st.none() | forecasts(wild), remembered=remembered
 )
 
 
@@ -132,7 +134,7 @@ def test_growth_that_matters_moves_the_hpa(there: int, short: float, milli: int)
         NOW,
         Observation(NOW, float(need) / 2, float(need) / 2, float(need)),
         Forecast(NOW, 60.0, (0.9,), steps, (), None, "test@1"),
-        replicas=there,
+        remembered={"replicas": there},
     )
     trigger = Trigger("shop", "web", "demand", threshold, "http://prometheus")
     metric = planned(trigger, outlook).metric
@@ -153,4 +155,4 @@ def test_policies_get_more_careful() -> None:
 
 def test_the_list_of_rules_is_the_policy() -> None:
     """The order in which the rules apply is part of what the plan promises."""
-    assert [name for name, _ in RULES] == ["need", "surge", "floor", "hold", "dead_band", "step_limit", "absurd"]
+    assert [rule.name for rule in RULES] == ["need", "surge", "floor", "hold", "dead_band", "step_limit", "absurd"]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scaler.plan.rule import News
 from scaler.plan.surge import MOST, NO_SURGE, Seen, Surge, growth, watch
 from scaler.series import Forecast, Observation
 from scaler.trigger import Trigger
@@ -26,10 +27,14 @@ def forecast(p90: float, at: float) -> Forecast:
     return Forecast(at, 60.0, (0.5, 0.9), np.full((60, 2), (p90 / 2, p90), np.float32), (), None, "test@1")
 
 
+def news(observation: Observation | None, made: Forecast | None, trigger: Trigger = TRIGGER) -> News:
+    return News(trigger, observation.at if observation else NOW, observation, made, None, 15.0)
+
+
 def watched(values: Sequence[float], p90: float = 100.0, every: float = 60.0, before: Surge = NO_SURGE) -> Surge:
     for i, value in enumerate(values):
         at = NOW + every * i
-        before = watch(before, TRIGGER, Observation(at, value, value, value), forecast(p90, at), 15.0)
+        before = watch(before, news(Observation(at, value, value, value), forecast(p90, at)))
     return before
 
 
@@ -79,12 +84,12 @@ def test_one_observation_a_minute_is_kept_and_no_longer_than_needed() -> None:
     assert {b.at - a.at for a, b in zip(often.seen, often.seen[1:], strict=False)} == {60.0}
     assert len(often.seen) <= 6
     again = Observation(often.seen[-1].at + 15, 500.0, 500.0, 500.0)
-    assert watch(often, TRIGGER, again, None, 15.0) is often
+    assert watch(often, news(again, None)) is often
 
 
 def test_without_forecast_or_observation_there_is_no_surge() -> None:
     """A gap in either is no evidence."""
-    assert watch(NO_SURGE, TRIGGER, None, None, 15.0) is NO_SURGE
+    assert watch(NO_SURGE, news(None, None)) is NO_SURGE
     assert growth(seen((100, 100, 120, 140, 160), (None,) * 5), 120.0) == 1.0
     assert growth(seen((120, 140, 160), (100.0,) * 3, every=300.0), 120.0) == 1.0
     late = (*seen((100, 100, 120), (100.0,) * 3), Seen(NOW + 240, 160, 100.0))
@@ -110,5 +115,6 @@ def test_watching_never_fails(values: list[float]) -> None:
     surge = NO_SURGE
     for i, value in enumerate(values):
         at = NOW + 60 * i
-        surge = watch(surge, trigger, Observation(at, value, value, value), forecast(min(abs(value), 1e38), at), 15.0)
+        seen_now = Observation(at, value, value, value)
+        surge = watch(surge, news(seen_now, forecast(min(abs(value), 1e38), at), trigger))
     assert 1.0 <= surge.growth <= MOST

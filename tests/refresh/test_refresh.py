@@ -266,9 +266,9 @@ async def test_the_hpa_is_followed_also_where_nobody_asks() -> None:
     async with replica(steady, doubling, publish_grace_seconds=1.0) as world:
         world.call(threshold="50")
         await world.pass_time(20)
-        assert [one.replicas for one in world.refresh.tracking] == [4]
+        assert [one.memory.conclusions for one in world.refresh.tracking] == [{"replicas": 4}]
         await world.pass_time(30)
-        assert [one.replicas for one in world.refresh.tracking] == [8]
+        assert [one.memory.conclusions for one in world.refresh.tracking] == [{"replicas": 8}]
 
 
 async def test_all_replicas_know_that_demand_outgrows_its_forecasts() -> None:
@@ -293,7 +293,7 @@ async def test_all_replicas_know_that_demand_outgrows_its_forecasts() -> None:
         await first.pass_time(50)
         assert [reason.rule for reason in first.plan(one).reasons] == ["need", "surge"]
         assert first.plan(one) == second.plan(other)
-        assert other.current.outlook.growth == pytest.approx(1.1**1.5, abs=2e-3)
+        assert other.current.outlook.remembered["growth"] == pytest.approx(1.1**1.5, abs=2e-3)
 
 
 async def test_a_lost_cache_makes_every_replica_work_alone() -> None:

@@ -1,15 +1,16 @@
 """Headway itself: the real `scaler.decide` on the outlook that the refresh would have published."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from scaler.decide import decide
 from scaler.plan import Plan
 from scaler.plan.hpa import SYNC_SECONDS
-from scaler.plan.hpa_estimate import HpaEstimate, estimate_replicas
-from scaler.plan.surge import NO_SURGE, watch
+from scaler.plan.memory import REMEMBERED, Memory, observe
+from scaler.plan.rule import News
 from scaler.series import Forecast, Observation, Outlook
 from scaler.trigger import PolicyName, Trigger
 from training.replay.simulation.forecasts import Forecasts
@@ -25,20 +26,22 @@ class Outlooks:
     forecasts: tuple[Forecast | None, ...]
     issued: tuple[bool, ...]
     """whether a forecast was asked for"""
-    _growths: dict[tuple[float, PolicyName], tuple[float, ...]] = field(default_factory=dict)
+    _shared: dict[tuple[float, PolicyName], tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
 
-    def growths(self, trigger: Trigger) -> tuple[float, ...]:
-        """By how much demand outgrows its forecasts at each tick: the same for all of one lead time and policy."""
-        kind = trigger.lead_time_seconds, trigger.policy
-        if kind not in self._growths:
-            self._growths[kind] = tuple(self._watched(trigger))
-        return self._growths[kind]
+    def shared_states(self, trigger: Trigger, refresh_K: Sequence[float]) -> tuple[Mapping[str, Any], ...]:
+        """At each tick, what the planner remembers of demand and forecasts: the same for one lead time and policy."""
+        shared = trigger.lead_time_seconds, trigger.policy
+        if shared not in self._shared:
+            self._shared[shared] = tuple(self._remembered(trigger, refresh_K))
+        return self._shared[shared]
 
-    def _watched(self, trigger: Trigger) -> Iterator[float]:
-        surge = NO_SURGE
-        for seen, forecast in zip(self.observations, self.forecasts, strict=True):
-            surge = watch(surge, trigger, seen, forecast, SYNC_SECONDS)
-            yield surge.growth
+    def _remembered(self, trigger: Trigger, refresh_K: Sequence[float]) -> Iterator[Mapping[str, Any]]:
+        kinds = [kind for kind in REMEMBERED if not kind.reads_answers]
+        states = {kind.name: kind.start for kind in kinds}
+        for now, seen, forecast in zip(refresh_K, self.observations, self.forecasts, strict=True):
+            news = News(trigger, now, seen, forecast, None, SYNC_SECONDS)
+            states = {kind.name: kind.observe(states[kind.name], news) for kind in kinds}
+            yield states
 
 
 def outlooks_of(world: World, forecasts: Forecasts) -> Outlooks:
@@ -63,8 +66,8 @@ class Headway:
         self.trigger = trigger
         self._refresh_K = world.refresh_K.tolist()
         self._outlooks = outlooks
-        self._hpa_estimate: HpaEstimate | None = None
-        self._growths = outlooks.growths(trigger)
+        self._memory = Memory()
+        self._shared = outlooks.shared_states(trigger, self._refresh_K)
         self._asked = -1
         self._plan: Plan | None = None
         self._answer = Answer((), active=False)
@@ -91,10 +94,8 @@ class Headway:
         return seen is not None and seen.value > plan.metric
 
     def _planned(self, k: int) -> Plan:
-        now = self._refresh_K[k]
-        answered = self._plan.planned if self._plan else None
-        self._hpa_estimate = estimate_replicas(self._hpa_estimate, answered, self.trigger.threshold, now)
-        replicas = self._hpa_estimate.replicas if self._hpa_estimate else None
+        now, answered = self._refresh_K[k], self._plan.planned if self._plan else None
         seen, forecast = self._outlooks.observations[k], self._outlooks.forecasts[k]
-        outlook = Outlook(now, seen, forecast, replicas=replicas, growth=self._growths[k])
-        return decide(self.trigger, outlook, now, SYNC_SECONDS)
+        news = News(self.trigger, now, seen, forecast, answered, SYNC_SECONDS)
+        self._memory = observe(self._memory, news, self._shared[k])
+        return decide(self.trigger, Outlook(now, seen, forecast, "", self._memory.conclusions), now, SYNC_SECONDS)

@@ -1,0 +1,49 @@
+"""What the planner remembers of one trigger, as one frozen value. Pure.
+
+Whoever refreshes a trigger keeps its `Memory` and observes all news; an outlook carries the conclusions, so that
+every replica plans alike. What is remembered is up to the rules: see `Rule.remembers` in rules.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scaler.plan.rule import News, Remembered
+from scaler.plan.rules import RULES
+
+NOTHING_KNOWN: Mapping[str, Any] = {}
+REMEMBERED: tuple[Remembered[Any], ...] = tuple(rule.remembers for rule in RULES if rule.remembers is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """One state for each of `REMEMBERED`, in that order."""
+
+    states: tuple[Any, ...] = field(default_factory=lambda: tuple(kind.start for kind in REMEMBERED))
+
+    @property
+    def conclusions(self) -> dict[str, float]:
+        """What the rules read, by name: `Outlook.remembered`."""
+        found = {}
+        for kind, state in zip(REMEMBERED, self.states, strict=True):
+            value = kind.conclude(state)
+            if value is not None:
+                found[kind.name] = value
+        return found
+
+
+def observe(memory: Memory, news: News, known: Mapping[str, Any] = NOTHING_KNOWN) -> Memory:
+    """The memory after the news. known: states after the news that the caller has already, by name."""
+    states = zip(REMEMBERED, memory.states, strict=True)
+    return Memory(
+        tuple(known[kind.name] if kind.name in known else kind.observe(state, news) for kind, state in states)
+    )
+
+
+def resume(conclusions: Mapping[str, float], at: float) -> Memory:
+    """The memory of a replica that takes over from another, or from before a restart: what was concluded at `at`."""
+    return Memory(tuple(_resumed(kind, conclusions.get(kind.name), at) for kind in REMEMBERED))
+
+
+def _resumed(kind: Remembered[Any], conclusion: float | None, at: float) -> Any:
+    return kind.start if conclusion is None or kind.resume is None else kind.resume(conclusion, at)
