@@ -119,7 +119,7 @@ class Catalog:
         """The trigger's bundle; for `auto`, or with a reason where the named one cannot serve, the champion."""
         if trigger.model == AUTO:
             return Choice(self._fitted_for(trigger) or self.champion)
-        named = self.forecasters.get(trigger.model)
+        named = self._named(trigger.model)
         champion = self.champion
         if named is None:
             known = ", ".join(sorted(self.forecasters))
@@ -127,6 +127,10 @@ class Catalog:
         if not named.serves(trigger.key):
             return Choice(champion, f"bundle {named.model} was not fitted for this trigger; {champion.model} serves")
         return Choice(named)
+
+    def _named(self, model: str) -> OnnxForecaster | None:
+        """The bundle of this name, with or without its version."""
+        return next((f for f in self.forecasters.values() if model in (f.manifest.name, f.model)), None)
 
     def _fitted_for(self, trigger: Trigger) -> OnnxForecaster | None:
         fitted = (f for f in self._loaded.bundles.values() if f.manifest.series)

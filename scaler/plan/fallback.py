@@ -57,6 +57,8 @@ def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds
     if trigger.mode is not Mode.REACTIVE:
         forecast = _covering(outlook.forecast, now, end, refresh_seconds, observed is not None, problems)
     if forecast is not None:
+        if trigger.model not in ("auto", forecast.model, forecast.model.partition("@")[0]):
+            problems.append(f"the trigger names model {trigger.model}; {forecast.model} made the forecast instead")
         need = peak_quantile(forecast, trigger.quantile, now, end)
         if not 0 <= need < math.inf:
             problems.append(f"the forecast of {forecast.model} is {'negative' if need < 0 else 'not finite'}")

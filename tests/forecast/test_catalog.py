@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scaler.forecast.catalog import Catalog, open_shipped
+from scaler.forecast.catalog import Catalog, Choice, open_shipped
 from scaler.trigger import Trigger
 
 GOLDEN = Path(__file__).parents[1] / "bundle" / "golden"
@@ -77,6 +77,13 @@ def test_an_unknown_model_falls_to_the_champion_and_says_so(tmp_path: Path) -> N
     choice = Catalog.open(str(put(tmp_path / "mine"))).choice(trigger("seasonl"))
     assert choice.forecaster.model == "golden@1"
     assert choice.reason == "no bundle 'seasonl' (known: general, golden, seasonal); golden@1 serves"
+
+
+def test_a_model_may_name_its_version(tmp_path: Path) -> None:
+    """As the trigger's rule says; another version than the one in use is unknown."""
+    catalog = Catalog.open(str(put(tmp_path / "mine")))
+    assert catalog.choice(trigger("seasonal@1")) == Choice(catalog.forecasters["seasonal"])
+    assert "no bundle 'seasonal@2'" in catalog.choice(trigger("seasonal@2")).reason
 
 
 def test_a_url_is_a_source(tmp_path: Path) -> None:

@@ -156,3 +156,17 @@ def test_policies_get_more_careful() -> None:
 def test_the_list_of_rules_is_the_policy() -> None:
     """The order in which the rules apply is part of what the plan promises."""
     assert [rule.name for rule in RULES] == ["need", "surge", "floor", "hold", "dead_band", "step_limit", "absurd"]
+
+
+@pytest.mark.parametrize(
+    ("model", "told"), [("auto", False), ("test", False), ("test@1", False), ("test@2", True), ("nonsense", True)]
+)
+def test_a_forecast_of_another_model_is_a_reason(model: str, told: bool) -> None:
+    """A plan says when the model that the trigger names did not make the forecast, and which one did."""
+    trigger = Trigger("shop", "web", "demand", 10.0, "http://prometheus", model=model)
+    row = np.full((120, len(LEVELS)), 50, np.float32)
+    outlook = Outlook(NOW, Observation(NOW, 40, 40, 40), Forecast(NOW, 60.0, LEVELS, row, (), None, "test@1"))
+    made = plan(trigger, outlook, NOW, 15)
+    texts = [reason.text for reason in made.reasons]
+    assert made.rung is Rung.BOTH
+    assert (f"the trigger names model {model}; test@1 made the forecast instead" in texts) is told

@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from scaler.commands.check.rules import Context, Finding, inspect
+from scaler.commands.check.rules.metadata import SHIPPED_BUNDLES
+from scaler.forecast.catalog import SHIPPED
 from scaler.manifest import read_manifest
 
 ROOT = Path(__file__).parents[3]
@@ -124,6 +126,8 @@ SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("query from the environment", metadata(queryParametersFromEnv="tenant=a"), "advice from-env"),
     ("shadow mode", metadata(mode="shadow"), "advice mode"),
     ("empty answers count as 0", metadata(ignoreNullValues="true"), "warning ignore-null-values"),
+    ("a bundle that ships", metadata(model="seasonal@1"), ""),
+    ("a bundle that the scaler may lack", metadata(model="nonsense"), "advice model"),
     ("a short lead time", metadata(leadTime="30s"), "warning lead-time"),
     ("no address", without("triggers", 0, "metadata", "scalerAddress"), "error scaler-address"),
     ("an address without port", metadata(scalerAddress="dns:///headway"), "error scaler-address"),
@@ -279,6 +283,11 @@ def test_reading_the_plan(change: Callable[[dict[str, Any]], object], expected: 
     assert {finding.rule for finding in found} <= {"planned-demand"}
     for finding, (_, words) in zip(found, wanted, strict=True):
         assert words in finding.text
+
+
+def test_the_bundles_that_ship_are_known() -> None:
+    """The names in the rule are the folders in the package."""
+    assert sorted(path.name for path in SHIPPED.iterdir() if path.is_dir()) == list(SHIPPED_BUNDLES)
 
 
 def test_what_works_while_headway_is_away() -> None:

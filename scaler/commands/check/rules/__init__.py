@@ -27,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     metadata.mode_is_silent,
     metadata.empty_answer_counts_as_zero,
     metadata.lead_time_too_short,
+    metadata.model_is_there,
     planned.planned_maximum,
     planned.planned_stand_in,
     planned.planned_labels,

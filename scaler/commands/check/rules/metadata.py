@@ -20,6 +20,8 @@ def parsed(scaled: ScaledObject, entry: TriggerEntry, context: Context) -> Trigg
         return invalid.faults
 
 
+SHIPPED_BUNDLES = ("general", "seasonal")
+
 KEDA_READS = ("query", "threshold", "serverAddress", "namespace", "queryParameters", "timeout", "ignoreNullValues")
 """what KEDA's `prometheus` trigger and ours both have, and mean the same by"""
 
@@ -160,6 +162,19 @@ def empty_answer_counts_as_zero(scaled: ScaledObject, context: Context) -> Itera
                 "An empty answer counts as demand 0: a lost scrape target looks like no traffic and scales down.",
                 'Leave ignoreNullValues away; where "no series" really means 0, write `… or vector(0)` in the query.',
                 (*entry.path, "metadata", "ignoreNullValues"),
+            )
+
+
+def model_is_there(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
+    for entry, trigger in _readable(scaled, context):
+        if trigger.model.partition("@")[0] not in ("auto", *SHIPPED_BUNDLES):
+            yield Finding(
+                Level.ADVICE,
+                "model",
+                f"model {trigger.model} is none of the bundles that ship ({', '.join(SHIPPED_BUNDLES)}). Where the "
+                "scaler has no bundle of that name, another one forecasts in its place.",
+                "Look at `headway why` once it is applied: it names the bundles that the scaler knows.",
+                (*entry.path, "metadata", "model"),
             )
 
 
