@@ -2,8 +2,9 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, suppress
+from contextlib import AbstractContextManager, aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -52,43 +53,48 @@ async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 15.0
         await asyncio.sleep(0.02)
 
 
-def in_memory(request: pytest.FixtureRequest) -> Replicas:
-    memory = Memory()
-    return Replicas(MemoryCache("one", memory), MemoryCache("two", memory))
+@dataclass
+class Place:
+    """Where replicas meet: `open` gives the cache of a replica, by its name and a name for what it shares."""
+
+    open: Callable[[str, str], ForecastCache]
+    server: Server | None = None
+
+    def replicas(self, shared: str) -> Replicas:
+        return Replicas(self.open("one", shared), self.open("two", shared))
 
 
-def at_server(fixture: str, request: pytest.FixtureRequest) -> Replicas:
-    url: str = request.getfixturevalue(fixture).url
-    prefix = f"headway:{{{request.node.name}}}:"
-    return Replicas(RedisCache(url, "one", prefix), RedisCache(url, "two", prefix))
+@contextmanager
+def in_memory() -> Iterator[Place]:
+    memories: defaultdict[str, Memory] = defaultdict(Memory)
+    yield Place(lambda replica, shared: MemoryCache(replica, memories[shared]))
 
 
-SERVERS = ["redis", "cluster_of_one", "cluster_of_three"]
-PLACES = {"memory": in_memory, **{server: partial(at_server, server) for server in SERVERS}}
-"""a new implementation is one line here: two replicas that share it"""
+@contextmanager
+def at_redis(started: Callable[[], AbstractContextManager[Server]]) -> Iterator[Place]:
+    with started() as server:
+        yield Place(lambda replica, shared: RedisCache(server.url, replica, f"headway:{{{shared}}}:"), server)
 
 
-@pytest.fixture(scope="module")
-def redis() -> Iterator[Server]:
-    with redis_server() as started:
-        yield started
+PLACES: dict[str, Callable[[], AbstractContextManager[Place]]] = {
+    "memory": in_memory,
+    "redis": partial(at_redis, redis_server),
+    "cluster of one": partial(at_redis, partial(redis_cluster, 1)),
+    "cluster of three": partial(at_redis, partial(redis_cluster, 3)),
+}
+"""a new implementation is one line here"""
+WITH_SERVER = [pytest.param(name, marks=pytest.mark.server) for name in PLACES if name != "memory"]
 
 
-@pytest.fixture(scope="module")
-def cluster_of_one() -> Iterator[Server]:
-    with redis_cluster(1) as started:
-        yield started
+@pytest.fixture(scope="module", params=["memory", *WITH_SERVER])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    with PLACES[request.param]() as opened:
+        yield opened
 
 
-@pytest.fixture(scope="module")
-def cluster_of_three() -> Iterator[Server]:
-    with redis_cluster(3) as started:
-        yield started
-
-
-@pytest.fixture(params=["memory", *(pytest.param(server, marks=pytest.mark.server) for server in SERVERS)])
-async def replicas(request: pytest.FixtureRequest) -> AsyncIterator[Replicas]:
-    pair = PLACES[request.param](request)
+@pytest.fixture
+async def replicas(place: Place, request: pytest.FixtureRequest) -> AsyncIterator[Replicas]:
+    pair = place.replicas(request.node.name)
     yield pair
     await pair.one.close()
     await pair.two.close()
@@ -233,12 +239,11 @@ OPERATIONS: dict[str, Callable[[ForecastCache], Awaitable[object]]] = {
 }
 
 
-@pytest.mark.server
-@pytest.mark.parametrize("name", SERVERS)
-async def test_a_lost_server_is_reported_and_used_again(name: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("place", WITH_SERVER, indirect=True)
+async def test_a_lost_server_is_reported_and_used_again(place: Place, replicas: Replicas) -> None:
     """While the server is lost every operation raises CacheUnavailable; afterwards each works, between replicas too."""
-    replicas = PLACES[name](request)
-    server: Server = request.getfixturevalue(name)
+    server = place.server
+    assert server is not None
     wakes = aiter(replicas.two.wakes())
     assert await anext(wakes) == []
     server.stop()
@@ -266,5 +271,3 @@ async def test_a_lost_server_is_reported_and_used_again(name: str, request: pyte
         assert await anext(again) == ["b"]
     assert list(await replicas.two.receive(["a", "b"])) == ["a", "b"]
     assert await replicas.two.lease(["a", "b"], LONG) == {"b"}
-    await replicas.one.close()
-    await replicas.two.close()

@@ -214,7 +214,7 @@ async def test_a_wrong_password_is_unavailable_and_never_told() -> None:
 
 async def test_a_full_server_is_unavailable_for_writing() -> None:
     """A server out of memory refuses to store, and still serves what it has."""
-    with redis_server(["--maxmemory", "1mb", "--maxmemory-policy", "noeviction"]) as server:
+    with redis_server(["--maxmemory", "100kb", "--maxmemory-policy", "noeviction"]) as server:
         async with cache_at(server.url) as cache:
             with pytest.raises(CacheUnavailable, match="publishing"):
                 await cache.publish({"a": outlook(1000.0)}, 60)
