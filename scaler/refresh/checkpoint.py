@@ -72,7 +72,9 @@ class Remember:
         except TriggerInvalid as error:
             log.warning("restore_refused", namespace=record.namespace, name=record.name, error=str(error))
             return False
-        registration.last_called = max(record.last_called, registration.first_called - self._silence_seconds)
+        # within what is possible: a clock may have been wrong when it was written
+        earliest, now = registration.first_called - self._silence_seconds, registration.first_called
+        registration.last_called = min(max(record.last_called, earliest), now)
         self._written[registration.trigger.key] = record.last_called
         return True
 

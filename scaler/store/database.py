@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import json
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
@@ -121,6 +122,7 @@ class Postgres(Database):
             pool_timeout=timeout_seconds,
             pool_pre_ping=True,
             hide_parameters=True,
+            json_deserializer=_json,
         )
         # asyncpg raises these where the server's answers make no sense; SQLAlchemy does not know them
         super().__init__(url.name, engine, (asyncpg.InternalClientError,))
@@ -141,6 +143,7 @@ class Sqlite(Database):
             max_overflow=0,
             pool_timeout=timeout_seconds,
             hide_parameters=True,
+            json_deserializer=_json,
         )
         event.listen(engine.sync_engine, "connect", _configure)
         event.listen(engine.sync_engine, "begin", _begin)
@@ -205,6 +208,14 @@ def _configure(connection: Any, _: object) -> None:
 
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _json(text: str | bytes) -> Any:
+    """None for a text that is not JSON: one bad row must not fail the others."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _load_upgrade() -> Callable[[Connection], None]:

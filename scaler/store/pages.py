@@ -72,7 +72,7 @@ def unpaged(rows: Sequence[tuple[str, int, bytes]], block_seconds: int, since: f
     starts_NB = (
         np.array([page for _, page, _ in rows])[:, None] * PAGE_BLOCKS + np.arange(PAGE_BLOCKS)
     ) * block_seconds
-    there_NB = ~np.isnan(values_NB2[..., 0]) & (starts_NB >= since)
+    there_NB = np.isfinite(values_NB2).all(-1) & (starts_NB >= since)
     keys = [key for key, _, _ in rows]
     first = [n for n, key in enumerate(keys) if n == 0 or key != keys[n - 1]]
     blocks = {}

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
+import structlog
 from sqlalchemy import Executable, Table, case, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,6 +21,9 @@ from scaler.store.null import NullStore
 from scaler.store.pages import PAGE_BLOCKS, Pages, merged, page_of, paged, unpaged
 from scaler.store.postgres_url import parse_postgres_url
 from scaler.store.schema import long_history, watched
+from scaler.telemetry.redaction import excerpt
+
+log = structlog.get_logger()
 
 SQLITE_NAME = "headway.db"
 
@@ -34,8 +39,8 @@ _Row = dict[str, Any]
 def open_store(url: str | None, data_dir: Path | None) -> Store:
     """The store at `url` (postgresql://… or sqlite:///FILE), else a file in `data_dir`, else one that keeps nothing.
 
-    Nothing is connected before it is used: a database that is away is told by the store's methods.
-    Raises SettingsError for a URL that cannot be used.
+    Nothing is connected before it is used: a database that is down is reported by the store's methods. Raises
+    SettingsError for a URL that cannot be used.
     """
     if url is not None:
         return SqlStore(_database(url))
@@ -56,13 +61,19 @@ class SqlStore:
     async def watched(self, called_since: float) -> list[WatchedRecord]:
         records: list[WatchedRecord] = []
         by_key = select(watched).where(watched.c.last_called >= called_since).order_by(watched.c.key).limit(RECORDS)
-        more = True
-        while more:
-            query = by_key.where(watched.c.key > records[-1].key) if records else by_key
+        refused: list[str] = []
+        query = by_key
+        while True:
             async with self._bounded():
                 rows = await self.database.run(_fetch, query)
-            records += [WatchedRecord(*row) for row in rows]
-            more = len(rows) == RECORDS
+            read = [(row.key, _record(*row)) for row in rows]
+            records += [record for _, record in read if record is not None]
+            refused += [excerpt(str(key)) for key, record in read if record is None]
+            if len(rows) < RECORDS:
+                break
+            query = by_key.where(watched.c.key > rows[-1].key)
+        if refused:
+            log.warning("store_rows_refused", database=self.database.name, count=len(refused), first_key=refused[0])
         return records
 
     async def watch(self, records: Sequence[WatchedRecord]) -> None:
@@ -186,6 +197,14 @@ def _pages(keys: Sequence[str], block_seconds: int, first_page: int) -> Any:
         .where(kept.key.in_(keys), kept.block_seconds == block_seconds, kept.page >= first_page)
         .order_by(kept.key, kept.page)
     )
+
+
+def _record(key: Any, namespace: Any, name: Any, metadata: Any, last_called: Any) -> WatchedRecord | None:
+    """What a row says; None where it was not written by this program: neither SQLite nor JSON checks types."""
+    texts = (key, namespace, name, *metadata, *metadata.values()) if isinstance(metadata, dict) else (None,)
+    if all(isinstance(text, str) for text in texts) and isinstance(last_called, float) and isfinite(last_called):
+        return WatchedRecord(key, namespace, name, metadata, last_called)
+    return None
 
 
 def _watched_row(record: WatchedRecord) -> _Row:

@@ -274,6 +274,10 @@ EVENTS: tuple[Event, ...] = (
         "The database file was damaged. It was renamed to `aside`, and a new one is used; nothing was deleted",
     ),
     Event(
+        "store_rows_refused", "warning", ("database", "count", "first_key"),
+        "Rows of the database are not watched triggers of this version; they are left out",
+    ),
+    Event(
         "cache_values_refused", "warning", ("server", "count", "first_key", "reason"),
         "Values in Redis are not outlooks of this version; they count as absent",
     ),

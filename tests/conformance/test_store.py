@@ -11,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
+from sqlalchemy import update
 
 from scaler.errors import StoreUnavailable
 from scaler.series import Blocks
 from scaler.store import Store, WatchedRecord
 from scaler.store.null import NullStore
-from scaler.store.sql_store import open_store
+from scaler.store.schema import watched
+from scaler.store.sql_store import SqlStore, open_store
 from tests.servers.pgbouncer import PgBouncer, pgbouncer
 from tests.servers.postgres import PostgresServer, postgres_server
 
@@ -163,6 +166,31 @@ async def test_watching_again_updates(store: Store) -> None:
     assert set(found) == {"app", "other"}
 
 
+BAD_VALUES: dict[str, dict[str, object]] = {
+    "no moment": {"last_called": float("inf")},
+    "metadata is a list": {"metadata": ["query"]},
+    "metadata is nothing": {"metadata": None},
+    "metadata has a number": {"metadata": {"threshold": 5}},
+}
+
+
+@pytest.mark.parametrize("values", BAD_VALUES.values(), ids=BAD_VALUES.keys())
+async def test_a_row_that_is_no_trigger_is_left_out(store: Store, values: dict[str, object]) -> None:
+    """A row that was changed by hand is left out and reported; the others are restored."""
+    assert isinstance(store, SqlStore)
+    records = [record(f"app-{number:03}") for number in range(600)]
+    await store.watch(records)
+    async with store.database.engine.begin() as connection:
+        for changed in (records[0], records[249], records[599]):
+            await connection.execute(update(watched).where(watched.c.key == changed.key).values(values))
+    with structlog.testing.capture_logs() as logs:
+        found = await store.watched(0.0)
+    assert sorted(found, key=lambda r: r.key) == [*records[1:249], *records[250:599]]
+    assert [(log["event"], log["count"], log["first_key"]) for log in logs] == [
+        ("store_rows_refused", 3, records[0].key)
+    ]
+
+
 async def test_blocks_come_back_as_they_were_saved(reopen: Opener) -> None:
     """Weeks of several triggers, gaps included, are the same after a restart."""
     random = np.random.default_rng(3)
@@ -262,7 +290,7 @@ import asyncio, sys
 import numpy as np
 from scaler.series import Blocks
 from scaler.store import WatchedRecord
-from scaler.store.sql_store import open_store
+from scaler.store.sql_store import SqlStore, open_store
 
 async def live(url, name):
     store = open_store(url, None)

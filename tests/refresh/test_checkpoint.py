@@ -51,6 +51,19 @@ async def test_watched_triggers_return(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_a_call_from_the_future_is_one_of_now(tmp_path: Path) -> None:
+    """A moment that was written by a wrong clock does not keep a trigger watched until that moment comes."""
+    clock = ManualClock(START)
+    store = open_store(None, tmp_path)
+    registry, remember = idle_replica(store, clock, RULES)
+    registry.register("shop", "web", METADATA, START + 1e9)
+    await remember.write()
+    restarted, again = idle_replica(store, clock, RULES)
+    assert await again.restore() == 1
+    assert [registration.last_called for registration in restarted] == [START]
+    await store.close()
+
+
 async def test_a_store_that_was_read_is_up(tmp_path: Path) -> None:
     """The gauge is set as soon as the store has answered, not at the first write."""
     store = open_store(None, tmp_path)

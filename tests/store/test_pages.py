@@ -86,3 +86,12 @@ def test_rows_of_another_size_count_as_absent() -> None:
     assert unpaged([("a", 0, b"rubbish"), ("b", 0, good[0][2])], BLOCK, 0.0).keys() == {"b"}
     pages = paged({"a": numbered([1], 0)}, BLOCK, 0.0)
     assert merged(pages, {("a", 0): b"rubbish"}).packed() == pages.packed()
+
+
+def test_values_that_are_no_demand_are_missing() -> None:
+    """Infinite values in a stored page are read as missing, and the blocks beside them are kept."""
+    values = np.full((PAGE_BLOCKS, 2), 5, "<f4")
+    values[1, 0], values[2, 1], values[3] = np.inf, np.inf, -np.inf
+    found = unpaged([("a", 0, values.tobytes())], BLOCK, 0.0)["a"]
+    assert found.starts[:2].tolist() == [0, 4 * BLOCK]
+    assert len(found.starts) == PAGE_BLOCKS - 3

@@ -263,3 +263,15 @@ def test_a_database_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path)
         for _ in range(2)
     ]
     assert seen == ["True", "False"]
+
+
+async def test_metadata_that_is_no_json_is_left_out(tmp_path: Path) -> None:
+    """A row with a text that cannot be read is left out; the others are restored."""
+    path = tmp_path / "headway.db"
+    await written(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO watched VALUES ('shop/b/0f', 'shop', 'b', '{\"query\": ', 200.0)")
+    connection.close()
+    store = SqlStore(Sqlite(path))
+    assert await store.watched(0.0) == [APP]
+    await store.close()
