@@ -116,7 +116,7 @@ TRIGGER_KEYS: tuple[TriggerKey, ...] = (
     ),
     TriggerKey(
         "serverAddress", "server_address", "",
-        "a Prometheus-compatible API; without it, the server that the operator configured",
+        "a Prometheus-compatible API; without it, the server of the `prometheus` setting",
         "an http or https address without user, query and fragment, and one that the operator allows",
         lambda text: text, show=lambda text: shorten(server_address.redact(text)),
     ),
@@ -126,16 +126,16 @@ TRIGGER_KEYS: tuple[TriggerKey, ...] = (
         "a duration from 1s to 2h (90s, 2m), as far as a forecast reaches", value.duration(1, 2 * 3600),
     ),
     TriggerKey(
-        "quantile", "quantile", "0.9", "how sure the peak must be covered",
+        "quantile", "quantile", "0.9", "probability with which a plan covers the peak",
         "a plain number above 0.5 and below 1", value.number(0.5, 1, open_ends=True),
     ),
     TriggerKey(
         "mode", "mode", "predictive",
-        "`predictive`; `shadow` answers reactively, plans and scores in silence; `reactive` never uses a forecast",
+        "`predictive`; `shadow` answers the observation and only shows its plan; `reactive` never uses a forecast",
         "predictive, shadow or reactive", value.choice(Mode),
     ),
     TriggerKey(
-        "policy", "policy", "balanced", "a named set of hold and step limits",
+        "policy", "policy", "balanced", "a named set of limits on plans: how far ahead, how long held, how large a step",
         "aggressive, balanced or conservative", value.choice(PolicyName),
     ),
     TriggerKey(
@@ -144,11 +144,11 @@ TRIGGER_KEYS: tuple[TriggerKey, ...] = (
         value.shaped(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(@[A-Za-z0-9._-]{1,40})?"),
     ),
     TriggerKey(
-        "timezone", "timezone", "UTC", "whose days and weeks the demand follows",
+        "timezone", "timezone", "UTC", "time zone of the days and weeks that the demand follows",
         "an IANA name such as Europe/Berlin", value.timezone,
     ),
     TriggerKey(
-        "historyWindow", "history_window_seconds", "14d", "how far back to backfill",
+        "historyWindow", "history_window_seconds", "14d", "how much history is fetched for a new trigger",
         "a duration from 1h to 90d (36h, 14d)", value.duration(3600, 90 * 86400),
     ),
     TriggerKey(
@@ -157,12 +157,12 @@ TRIGGER_KEYS: tuple[TriggerKey, ...] = (
     ),
     TriggerKey(
         "maxStaleness", "max_staleness_seconds", "5m",
-        "how old an observation may be before only the forecast counts",
+        "age above which an observation no longer counts; then only the forecast does",
         "a duration from 15s to 2h", value.duration(15, 2 * 3600),
     ),
     TriggerKey(
         "ignoreNullValues", "ignore_null_values", "false",
-        "whether an empty answer means 0; otherwise it is unknown. KEDA's own `prometheus` scaler has true as default",
+        "whether an empty result means 0; otherwise demand is unknown. The default of KEDA's `prometheus` scaler is true",
         "true or false", value.boolean,
     ),
     TriggerKey(
