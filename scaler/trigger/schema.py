@@ -135,7 +135,8 @@ TRIGGER_KEYS: tuple[TriggerKey, ...] = (
         "predictive, shadow or reactive", value.choice(Mode),
     ),
     TriggerKey(
-        "policy", "policy", "balanced", "a named set of limits on plans: how far ahead, how long held, how large a step",
+        "policy", "policy", "balanced",
+        "a named set of limits on plans: how far ahead, how long held, how large a step",
         "aggressive, balanced or conservative", value.choice(PolicyName),
     ),
     TriggerKey(
@@ -162,7 +163,7 @@ TRIGGER_KEYS: tuple[TriggerKey, ...] = (
     ),
     TriggerKey(
         "ignoreNullValues", "ignore_null_values", "false",
-        "whether an empty result means 0; otherwise demand is unknown. The default of KEDA's `prometheus` scaler is true",
+        "whether an empty result means 0; otherwise demand is unknown. KEDA's `prometheus` trigger defaults to true",
         "true or false", value.boolean,
     ),
     TriggerKey(
