@@ -335,5 +335,5 @@ _ENTRIES: dict[int | str, type[BaseModel]] = {"servers": Server, "triggers": Lis
 
 def load_settings(flags: Mapping[str, object] | None = None) -> Settings:
     """The settings of this process. `flags` by field name; None and empty lists are flags that are not set."""
-    given: dict[str, Any] = {name: value for name, value in (flags or {}).items() if value not in (None, [], ())}
-    return Settings(**given)
+    values: dict[str, Any] = {name: value for name, value in (flags or {}).items() if value not in (None, [], ())}
+    return Settings(**values)

@@ -1,4 +1,4 @@
-"""The optional YAML file: the same settings, spelled as the flags without their dashes."""
+"""The optional YAML file: the same settings, spelled like the flags without the leading dashes."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from scaler.telemetry.redaction import redacted
 
 
 def read_settings_file(path: object) -> dict[str, Any]:
-    """The file's settings by field name; nothing without a path. Raises SettingsInvalid when it is no YAML mapping."""
+    """The file's settings by field name; nothing without a path. Raises SettingsInvalid if it is not a YAML mapping."""
     if not path:
         return {}
     import yaml  # only where a file is used
@@ -17,7 +17,7 @@ def read_settings_file(path: object) -> dict[str, Any]:
     try:
         content = yaml.safe_load(Path(str(path)).read_text(encoding="utf-8")) or {}
     except OSError:
-        return {}  # told by the field's own check, together with the other faults
+        return {}  # the field's own check reports it, together with the other faults
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise _unusable(path, f"must be YAML: {_why_not(error)}") from None
     if not isinstance(content, dict):

@@ -23,9 +23,9 @@ def with_settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @functools.wraps(command)
-    def run(**given: Any) -> Any:
-        flags = {name: given.pop(name) for name in flag_fields()}
-        return command(settings=load_settings(flags), **given)
+    def run(**values: Any) -> Any:
+        flags = {name: values.pop(name) for name in flag_fields()}
+        return command(settings=load_settings(flags), **values)
 
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + settings_options()
@@ -64,24 +64,24 @@ def environment_variable(name: str) -> str:
 
 
 def help_text(field: FieldInfo) -> str:
-    """What the field means, and its default where it has one."""
+    """The meaning of the field, and its default if it has one."""
     default = default_text(field)
     return f"{field.description} Default: {default}." if default else str(field.description)
 
 
 def default_text(field: FieldInfo) -> str:
-    """The default as one would write it; empty where there is none."""
+    """The default as text; empty if there is none."""
     if isinstance(field.default, float):
         return duration_text(field.default)
     return "" if field.default in (None, "", ()) else str(field.default)
 
 
 def is_repeatable(field: FieldInfo) -> bool:
-    """Whether the flag may be given several times."""
+    """Whether the flag can be repeated."""
     return isinstance(field.default, tuple)
 
 
 def placeholder(field: FieldInfo) -> str:
-    """What stands for the value in a usage text, as `DURATION`."""
+    """The placeholder of the value in a usage text, as `DURATION`."""
     extra = field.json_schema_extra
     return str(extra["placeholder"]) if isinstance(extra, dict) else ""

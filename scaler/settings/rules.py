@@ -1,4 +1,4 @@
-"""What may be wrong in settings, as faults: one field's value, or a contradiction between fields. Pure."""
+"""Faults of settings: in one field's value, or a contradiction between fields. Pure."""
 
 import difflib
 import re
@@ -40,9 +40,9 @@ def written(name: str) -> str:
 
 
 def fault_of(detail: ErrorDetails, model: type[BaseModel]) -> Fault:
-    """The fault behind one complaint of pydantic about `model`. The value is shown without its secrets.
+    """The fault behind one error of pydantic about `model`. The value is shown without its secrets.
 
-    Of an unknown setting, or a trigger's metadata, nothing is shown: nobody knows what it is.
+    The value of an unknown setting or of a trigger's metadata is never shown: it may be a secret.
     """
     field = written(".".join(map(str, detail["loc"])))
     if detail["type"] == "extra_forbidden":
@@ -71,19 +71,19 @@ _MUST_BE = {
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
 }
-"""pydantic's kinds of complaint, in the words that the other rules use"""
+"""pydantic's error types, in the wording of the other rules"""
 
 
 def _rule(detail: ErrorDetails) -> str:
-    told = _MUST_BE.get(detail["type"])
-    if told is not None:
-        return told.format(**detail.get("ctx", {}))
+    text = _MUST_BE.get(detail["type"])
+    if text is not None:
+        return text.format(**detail.get("ctx", {}))
     rule = detail["msg"].removeprefix("Value error, ")
     return rule[0].lower() + rule[1:]
 
 
 def contradictions(settings: "Settings", faulty: Collection[str] = ()) -> list[Fault]:
-    """What is wrong between fields that are each right for themselves; `faulty` ones are left out of it."""
+    """Contradictions between valid fields; those that involve a `faulty` field are left out."""
     left_out = set(map(written, faulty))
     found = [*_door(settings), *_timing(settings), *_access(settings), *_triggers(settings)]
     return [fault for fault in found if left_out.isdisjoint({fault.field, *_FIELD.findall(fault.rule)})]
@@ -112,7 +112,7 @@ def _door(settings: "Settings") -> list[Fault]:
         ("tls-key", settings.tls_key, settings.tls_cert, "needs tls-cert"),
         ("tls-client-ca", settings.tls_client_ca, settings.tls_cert, "needs tls-cert and tls-key"),
     ]
-    return [Fault(name, str(given), rule) for name, given, needed, rule in needs if given and not needed]
+    return [Fault(name, str(file), rule) for name, file, needed, rule in needs if file and not needed]
 
 
 def _timing(settings: "Settings") -> list[Fault]:
@@ -147,7 +147,7 @@ def _access(settings: "Settings") -> list[Fault]:
     if settings.default_server is not None:
         return faults + _login(settings.default_server, "prometheus-")
     return faults + [
-        Fault(written(name), str(getattr(settings, name)), "needs prometheus, the server it is for")
+        Fault(written(name), str(getattr(settings, name)), "needs prometheus, the server that it applies to")
         for name in sorted(settings.model_fields_set)
         if name.startswith("prometheus_") and name not in _FOR_EVERY_SERVER and getattr(settings, name)
     ]
@@ -169,6 +169,6 @@ def _login(server: "Server", prefix: str) -> list[Fault]:
         if getattr(server, name) and not getattr(server, other)
     ]
     if server.bearer_token_file and server.username:
-        rule = f"must not stand beside {prefix}username: a server takes one kind of credentials"
+        rule = f"must not be set together with {prefix}username: a server takes one kind of credentials"
         faults.append(Fault(f"{prefix}bearer-token-file", str(server.bearer_token_file), rule))
     return faults

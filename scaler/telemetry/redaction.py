@@ -23,7 +23,7 @@ def redacted(text: str) -> str:
 
 
 def frames(error: BaseException) -> str:
-    """Where an exception was raised, without its text: a library's text may repeat what it was given."""
+    """Where an exception was raised, without its text: a library's text may repeat its input."""
     return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
 
 

@@ -24,7 +24,7 @@ class TriggerRules:
     """What the operator allows in a trigger."""
 
     default_server: str = ""
-    """used where a trigger brings no `serverAddress`; empty: then it must bring one"""
+    """used for a trigger without `serverAddress`; if empty, every trigger needs one"""
     allowed_servers: tuple[str, ...] = ()
     """patterns (`http://prometheus.*:9090`) a `serverAddress` must match, part by part: `*` stays within one label of
     the host or one segment of the path; without a port, the scheme's own; a path allows what lies below it. `*` alone
@@ -69,11 +69,11 @@ class Trigger:
     query_parameters: tuple[tuple[str, str], ...] = ()
     timeout_seconds: float | None = None
     key: str = ""
-    """namespace/name/hash of the relevant metadata: what state is kept under"""
+    """namespace/name/hash of the relevant metadata: the key of all state"""
 
     @property
     def short_key(self) -> str:
-        """The hash alone: tells two triggers of one ScaledObject apart."""
+        """Only the hash: it distinguishes two triggers of one ScaledObject."""
         return self.key.rpartition("/")[2]
 
 
@@ -85,14 +85,14 @@ class TriggerKey:
     field: str
     """the field of `Trigger` that it fills"""
     default: str
-    """as it would be written in a trigger; empty where the words in `meaning` say what happens without it"""
+    """as written in a trigger; empty if `meaning` describes the default"""
     meaning: str
     rule: str
-    """what a value must be; the text of the fault when it is not"""
+    """the rule for a value; the text of the fault if the value breaks it"""
     parse: Callable[[str], object]
     required: bool = False
     show: Callable[[str], str] = shorten
-    """what a message repeats of a faulty value"""
+    """the part of a faulty value that a message shows"""
 
 
 LARGEST_DEMAND = 9.2e15
@@ -183,7 +183,7 @@ TRIGGER_KEYS: tuple[TriggerKey, ...] = (
 )  # fmt: skip
 
 KEDA_KEYS = frozenset({"scalerAddress", "enableTLS", "unsafeSsl"})
-"""KEDA's own, always sent along: ignored"""
+"""KEDA's own keys, always sent: ignored"""
 
 RETIRED_KEYS: Mapping[str, str] = {
     "metricName": "does nothing since KEDA 2.12",
@@ -215,12 +215,12 @@ _KUBERNETES_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """One value as it was given, under the key it was given for."""
+class _Entry:
+    """One value of the metadata, with its key."""
 
     text: str
     spelled: str
-    """the key as written, with `FromEnv` where it was"""
+    """the key as written, with its suffix `FromEnv` if it has one"""
 
     def shown(self, show: Callable[[str], str]) -> str:
         return NOT_SHOWN if self.spelled.endswith(_FROM_ENV) else show(self.text)
@@ -229,13 +229,13 @@ class _Given:
 def parse_trigger(namespace: str, name: str, metadata: Mapping[str, str], rules: TriggerRules) -> Trigger:
     """The frozen trigger for what KEDA sent. Raises TriggerInvalid, and nothing else, with every fault at once."""
     faults = list(_name_faults(namespace, name))
-    given = _resolve_aliases(metadata, faults)
-    values = _parse_known(given, faults)
-    _apply_rules(values, given, rules, faults)
-    faults.extend(_unknown_faults(given))
+    entries = _resolve_aliases(metadata, faults)
+    values = _parse_known(entries, faults)
+    _apply_rules(values, entries, rules, faults)
+    faults.extend(_unknown_faults(entries))
     if faults:
         raise TriggerInvalid(tuple(faults), threshold=values.get("threshold"))
-    return Trigger(namespace=namespace, name=name, key=_state_key(namespace, name, given), **values)
+    return Trigger(namespace=namespace, name=name, key=_state_key(namespace, name, entries), **values)
 
 
 def _name_faults(namespace: str, name: str) -> Iterator[Fault]:
@@ -244,28 +244,28 @@ def _name_faults(namespace: str, name: str) -> Iterator[Fault]:
             yield Fault(field, shorten(text), "must be a Kubernetes name: lower-case letters, digits, dashes and dots")
 
 
-def _resolve_aliases(metadata: Mapping[str, str], faults: list[Fault]) -> dict[str, _Given]:
+def _resolve_aliases(metadata: Mapping[str, str], faults: list[Fault]) -> dict[str, _Entry]:
     """Values by plain key, trimmed. `fooFromEnv` counts as `foo`.
 
     Left out: KEDA's own keys, retired ones, and blank values, which KEDA reads as absent.
     """
-    given: dict[str, _Given] = {}
+    entries: dict[str, _Entry] = {}
     for spelled in sorted(metadata):
         name = spelled.removesuffix(_FROM_ENV)
-        found = _Given(metadata[spelled].strip(), spelled)
+        found = _Entry(metadata[spelled].strip(), spelled)
         if name in KEDA_KEYS or name in RETIRED_KEYS or not found.text:
             continue
-        other = given.setdefault(name, found)
+        other = entries.setdefault(name, found)
         if other.text != found.text:
-            faults.append(Fault(shorten(spelled), NOT_SHOWN, f"{shorten(name)} has another value: give only one"))
-    return given
+            faults.append(Fault(shorten(spelled), NOT_SHOWN, f"{shorten(name)} has another value: set only one"))
+    return entries
 
 
-def _parse_known(given: Mapping[str, _Given], faults: list[Fault]) -> dict[str, Any]:
-    """Values by field of `Trigger`, for those keys that are given and right."""
+def _parse_known(entries: Mapping[str, _Entry], faults: list[Fault]) -> dict[str, Any]:
+    """Values by field of `Trigger`, for the keys that are present and valid."""
     values: dict[str, Any] = {}
     for key in TRIGGER_KEYS:
-        found = given.get(key.name)
+        found = entries.get(key.name)
         if found is None:
             if key.required:
                 faults.append(Fault(key.name, "", f"is required: {key.rule}"))
@@ -277,13 +277,15 @@ def _parse_known(given: Mapping[str, _Given], faults: list[Fault]) -> dict[str, 
     return values
 
 
-def _apply_rules(values: dict[str, Any], given: Mapping[str, _Given], rules: TriggerRules, faults: list[Fault]) -> None:
-    """What the operator decides: how long a query may be, and which server may be asked."""
+def _apply_rules(
+    values: dict[str, Any], entries: Mapping[str, _Entry], rules: TriggerRules, faults: list[Fault]
+) -> None:
+    """Rules of the operator: the length of a query, and the allowed servers."""
     query = values.get("query", "")
     if len(query) > rules.max_query_length:
         rule = f"has {len(query)} characters, at most {rules.max_query_length} are allowed"
-        faults.append(Fault("query", given["query"].shown(shorten), rule))
-    found = given.get("serverAddress")
+        faults.append(Fault("query", entries["query"].shown(shorten), rule))
+    found = entries.get("serverAddress")
     if found is None:
         values["server_address"] = rules.default_server
         if not rules.default_server:
@@ -304,12 +306,12 @@ def _allowed_server(text: str, rules: TriggerRules) -> str:
     raise ValueError("is not among the servers that the operator of Headway allows")
 
 
-def _unknown_faults(given: Mapping[str, _Given]) -> Iterator[Fault]:
-    """Keys that no trigger has. Their values are never repeated: nobody knows what they are."""
-    unknown = [name for name in given if name not in _KEYS]
+def _unknown_faults(entries: Mapping[str, _Entry]) -> Iterator[Fault]:
+    """Unknown keys. Their values are never shown: they may be secrets."""
+    unknown = [name for name in entries if name not in _KEYS]
     for position, name in enumerate(unknown):
         rule = _unknown_rule(name) if position < MOST_SPELLED_OUT else "is not a key of this trigger"
-        yield Fault(shorten(given[name].spelled), NOT_SHOWN, rule)
+        yield Fault(shorten(entries[name].spelled), NOT_SHOWN, rule)
 
 
 def _unknown_rule(name: str) -> str:
@@ -330,6 +332,6 @@ def _nearest(name: str) -> str | None:
     return _BY_LOWER[close[0]] if close else None
 
 
-def _state_key(namespace: str, name: str, given: Mapping[str, _Given]) -> str:
-    relevant = json.dumps(sorted((key, found.text) for key, found in given.items()))
+def _state_key(namespace: str, name: str, entries: Mapping[str, _Entry]) -> str:
+    relevant = json.dumps(sorted((key, found.text) for key, found in entries.items()))
     return f"{namespace}/{name}/{hashlib.sha256(relevant.encode()).hexdigest()[:12]}"

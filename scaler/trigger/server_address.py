@@ -79,7 +79,7 @@ def _split(text: str) -> tuple[str, str, int | None, str]:
     try:
         parts = urlsplit(text)
         return parts.scheme, parts.hostname or "", parts.port, parts.path
-    except ValueError:  # its text repeats what was given, a secret perhaps
+    except ValueError:  # its text repeats the value, which may hold a secret
         raise ValueError("the host or the port cannot be read") from None
 
 
@@ -127,14 +127,14 @@ def _matches(pattern: str, address: ServerAddress) -> bool:
 def _host_matches(pattern: str, host: str) -> bool:
     if ":" in host or ":" in pattern:
         return pattern == host
-    wanted, given = pattern.split("."), host.split(".")
-    return len(wanted) == len(given) and all(map(_segment_matches, wanted, given))
+    wanted, labels = pattern.split("."), host.split(".")
+    return len(wanted) == len(labels) and all(map(_segment_matches, wanted, labels))
 
 
-def _is_below(wanted: tuple[str, ...], given: tuple[str, ...]) -> bool:
+def _is_below(wanted: tuple[str, ...], segments: tuple[str, ...]) -> bool:
     if wanted == ("",):
         return True
-    return len(wanted) <= len(given) and all(map(_segment_matches, wanted, given))
+    return len(wanted) <= len(segments) and all(map(_segment_matches, wanted, segments))
 
 
 def _segment_matches(pattern: str, segment: str) -> bool:

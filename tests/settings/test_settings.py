@@ -113,7 +113,7 @@ def test_credentials_need_their_other_half_and_a_server(tmp_path):
     }
     assert set(faults(**server, **both)) == {"prometheus-bearer-token-file"}
     assert faults(prometheus_bearer_token_file=str(secret)) == {
-        "prometheus-bearer-token-file": "needs prometheus, the server it is for"
+        "prometheus-bearer-token-file": "needs prometheus, the server that it applies to"
     }
 
 

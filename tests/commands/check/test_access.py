@@ -117,4 +117,4 @@ def test_credentials_go_to_their_own_server_alone(server: str, token: Path, tmp_
 def test_settings_that_contradict_are_named(token: Path, tmp_path: Path) -> None:
     """As for `headway serve`: a token is for a server."""
     result = check(tmp_path, "--prometheus-bearer-token-file", str(token))
-    assert (result.exit_code, "needs prometheus, the server it is for" in result.stderr) == (2, True)
+    assert (result.exit_code, "needs prometheus, the server that it applies to" in result.stderr) == (2, True)
