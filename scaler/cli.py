@@ -169,7 +169,7 @@ def check(
         list[str] | None,
         typer.Option(metavar="PATTERN", help="What the scaler allows as serverAddress; default: anything."),
     ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Look at the file only; ask nobody.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Look at the file only; send no request.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable report.")] = False,
     tls: Annotated[bool, typer.Option("--tls", help="Speak TLS to the scaler, trusting the system's CAs.")] = False,
     ca_cert: Annotated[
@@ -184,7 +184,7 @@ def check(
 
     A trigger of type external or external-push is Headway's when its metadata has a query, or when its scalerAddress
     has "headway" in it; one of type prometheus when its query reads headway_planned_demand. Each fault is reported with
-    line, rule and mend; its query, and that of every prometheus trigger, is tried at its serverAddress (or at
+    line, rule and fix; its query, and that of every prometheus trigger, is tried at its serverAddress (or at
     --prometheus), with the replicas that would follow. TriggerAuthentications in the file are read for their
     parameters; other documents are skipped.
 
@@ -193,13 +193,14 @@ def check(
     file it counts for triggers that name none.
 
     --scaler asks as KEDA does, so the running scaler takes the file's triggers up: it fetches their past and forecasts
-    them until nobody has asked for its trigger-expiry (1h by default). Nothing in the cluster changes.
+    them until no call has come for trigger-expiry (1h by default). Nothing in the cluster changes.
 
-    error: it does not work, or does something else than is written. warning: it works today and hurts on a bad day.
+    error: it does not work, or does something else than the file says. warning: it works today and causes harm in an
+    outage or at a peak.
 
     --json keys: file, keda_version, errors, warnings, objects[kind, namespace, name, findings[level, rule, line, field,
-    text, mend], queries[trigger, server, query, tried, demand, replicas, trouble], calls[phase, rpc, trigger,
-    milliseconds, status, answer, number, trouble, consequence]].
+    text, fix], queries[trigger, server, query, tried, demand, replicas, error], calls[phase, rpc, trigger,
+    milliseconds, status, answer, number, error, consequence]].
     """
     from scaler.commands.check.command import CheckOptions, read_tls
     from scaler.commands.check.command import check as run_check

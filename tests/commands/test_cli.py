@@ -82,11 +82,11 @@ def test_unknown_option_exits_2() -> None:
 def test_check_of_a_good_file_is_fine(good: Path) -> None:
     """No finding, exit 0."""
     code, out, _ = run("check", "--offline", good)
-    assert (code, "nothing to mend" in out) == (0, True)
+    assert (code, "nothing to fix" in out) == (0, True)
 
 
 def test_check_says_when_a_query_was_not_tried(good: Path) -> None:
-    """Without serverAddress and --prometheus nobody is asked, which is no fault; the mend is named."""
+    """Without serverAddress and --prometheus nobody is asked, which is no fault; the fix is named."""
     code, out, _ = run("check", good)
     words = " ".join(out.split())
     assert "query of trigger 0: not tried" in words

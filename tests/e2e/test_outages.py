@@ -79,7 +79,7 @@ class Keda:
     def cycle(self) -> float | None:
         """One poll: spec, value, activity, each from the next replica. None where the value was refused."""
         spec = self._next().metric_spec(self.trigger, "poll")
-        assert not spec.trouble, spec
+        assert not spec.error, spec
         value = self._next().metrics(self.trigger, "headway", "poll")
         if value.number is None:
             return None

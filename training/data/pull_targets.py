@@ -38,7 +38,7 @@ def of_queries(given: Iterable[str]) -> list[Wanted]:
 def of_manifest(path: Path, default_server: str) -> tuple[list[Wanted], list[Refused]]:
     """The triggers of all ScaledObjects in a file that ask Prometheus, ours and KEDA's own; and why others cannot.
 
-    Several triggers of one ScaledObject are told apart by their hash, as the scaler does. Raises Usage.
+    Several triggers of one ScaledObject are named with their hash, as in the scaler. Raises Usage.
     """
     try:
         manifest = read_manifest(path.read_text(encoding="utf-8"))
@@ -88,7 +88,7 @@ def _asked(trigger: Trigger, name: str) -> Wanted:
 
 
 def _trigger(scaled: ScaledObject, entry: TriggerEntry, context: Context) -> Trigger | str:
-    """The trigger as it is read, or why it cannot be; empty where it asks nobody."""
+    """The trigger as it is read, or why it cannot be; empty where it queries no server."""
     if entry.ours:
         found = parsed(scaled, entry, context)
     elif entry.kind == "prometheus" and not entry.reads_plan:
@@ -99,26 +99,26 @@ def _trigger(scaled: ScaledObject, entry: TriggerEntry, context: Context) -> Tri
 
 
 def unreachable(wanted: Sequence[Wanted], server: str, access: Sequence[ServerAccess]) -> str:
-    """Why no server at all can be reached; empty where one can, or where nobody is to be asked."""
+    """Why no server at all can be reached; empty where one can, or where none is needed."""
     servers = sorted({one.server or server for one in wanted})
-    troubles = asyncio.run(_troubles(servers, access))
-    return "; ".join(troubles) if all(troubles) else ""
+    errors = asyncio.run(_connection_errors(servers, access))
+    return "; ".join(errors) if all(errors) else ""
 
 
-async def _troubles(servers: Sequence[str], access: Sequence[ServerAccess]) -> list[str]:
+async def _connection_errors(servers: Sequence[str], access: Sequence[ServerAccess]) -> list[str]:
     source = PrometheusSource(access, Limits(attempts=1))
     try:
-        return list(await asyncio.gather(*(_trouble(source, server) for server in servers)))
+        return list(await asyncio.gather(*(_connection_error(source, server) for server in servers)))
     finally:
         await source.close()
 
 
-async def _trouble(source: PrometheusSource, server: str) -> str:
+async def _connection_error(source: PrometheusSource, server: str) -> str:
     now = time.time() // 60 * 60
     try:
         await source.samples(Trigger("", "", ALWAYS, 1.0, server, key=server), now, now, 60)
     except SourceUnavailable as error:
         return str(error)
     except (HeadwayError, ValueError):
-        return ""  # it answers, if only to refuse; what is wrong is told of each series
+        return ""  # it answers, if only to refuse; errors are reported for each series
     return ""

@@ -139,7 +139,7 @@ def _ask(scaled: ScaledObject, context: Context, options: CheckOptions) -> list[
     why_not = {index: _why_not(scaled.triggers[index], one, options) for index, one in found.items()}
     known = [(index, one) for index, one in found.items() if isinstance(one, Trigger) and not why_not[index]]
     untried = [
-        Asked(index, "", scaled.triggers[index].given.get("query", ""), trouble=why + _mend(scaled), tried=False)
+        Asked(index, "", scaled.triggers[index].given.get("query", ""), error=why + _fix(scaled), tried=False)
         for index, why in why_not.items()
         if why
     ]
@@ -161,7 +161,7 @@ def _why_not(entry: TriggerEntry, read: Trigger | tuple[Fault, ...], options: Ch
     return "" if options.prometheus else SCALERS_DEFAULT
 
 
-def _mend(scaled: ScaledObject) -> str:
+def _fix(scaled: ScaledObject) -> str:
     """What to give, with the address that another trigger of the file has."""
     for entry in scaled.prometheus_triggers:
         address = entry.given.get("serverAddress", "")

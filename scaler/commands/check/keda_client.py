@@ -25,8 +25,8 @@ _Answered: TypeAlias = tuple[str, str, float | None]
 SPEC_FAILED = (
     "every metric of this ScaledObject fails in the HPA, healthy triggers too, and KEDA's fallback never starts"
 )
-METRIC_FAILED = "this metric alone fails: other triggers may still scale up, nobody scales down; fallback counts it"
-NO_VALUE = "the HPA holds, the fallback counter is reset, and nobody is told"
+METRIC_FAILED = "this metric alone fails: other triggers may still scale up, nothing scales down; fallback counts it"
+NO_VALUE = "the HPA holds, the fallback counter is reset, and no event reports it"
 STREAM_FAILED = "KEDA tries again after 2 s, 4 s … 60 s; waking from zero waits for the poll"
 LARGEST_VALUE = 9.2e15
 
@@ -37,7 +37,7 @@ _NO_CONNECTION = (
     "errors resolving",
     "Socket closed",
 )
-"""how gRPC's own library words that there was no answer; a scaler's UNAVAILABLE says something else"""
+"""texts of the gRPC library where no server answered; the text of a scaler's own UNAVAILABLE differs"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class OurTrigger:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call and its answer. `trouble` is empty when KEDA would be content; `consequence` says what follows else."""
+    """One call and its answer. `error` is empty where KEDA accepts the answer; `consequence` says what follows else."""
 
     rpc: str
     trigger: int
@@ -75,7 +75,7 @@ class Call:
     milliseconds: float
     answer: str
     status: str = "OK"
-    trouble: str = ""
+    error: str = ""
     consequence: str = ""
     number: float | None = None
     """target of a spec, value of a metric, 1 or 0 for activity; None without"""
@@ -84,7 +84,7 @@ class Call:
     def unreachable(self) -> bool:
         """Nobody answered at all, as opposed to a scaler that says that it is not ready."""
         if self.status == "UNAVAILABLE":
-            return any(words in self.trouble for words in _NO_CONNECTION)
+            return any(words in self.error for words in _NO_CONNECTION)
         return self.status == "DEADLINE_EXCEEDED"
 
 
@@ -156,13 +156,13 @@ class KedaClient:
         on_failure: str,
     ) -> Call:
         call = _timed(rpc, trigger, phase, ask, read, on_failure)
-        return replace(call, trouble=call.trouble + self._through) if call.unreachable else call
+        return replace(call, error=call.error + self._through) if call.unreachable else call
 
 
 def keda_calls(client: KedaClient, triggers: Sequence[OurTrigger]) -> Iterator[Call]:
     """The calls for one ScaledObject as they are answered: create, push, one poll, one HPA sync.
 
-    Ends early where nobody answers. On an HPA sync every metric's fetch asks all triggers for their specs:
+    Ends early where no scaler answers. On an HPA sync every metric's fetch asks all triggers for their specs:
     T triggers, T × T specs.
     """
     for trigger in triggers:
@@ -203,15 +203,15 @@ def _timed(
     try:
         reply = ask()
     except (grpc.RpcError, StopIteration) as error:
-        status, details = _told(error)
+        status, details = _described(error)
         return Call(rpc, trigger.index, phase, _since(begun), "", status, f"{status}: {details}", on_failure)
     taken = _since(begun)
-    answer, trouble, number = read(reply)
-    consequence = "" if not trouble else (NO_VALUE if rpc == "GetMetrics" and number is None else on_failure)
-    return Call(rpc, trigger.index, phase, taken, answer, "OK", trouble, consequence, number)
+    answer, fault, number = read(reply)
+    consequence = "" if not fault else (NO_VALUE if rpc == "GetMetrics" and number is None else on_failure)
+    return Call(rpc, trigger.index, phase, taken, answer, "OK", fault, consequence, number)
 
 
-def _told(error: BaseException) -> tuple[str, str]:
+def _described(error: BaseException) -> tuple[str, str]:
     if isinstance(error, grpc.Call):
         return error.code().name, error.details() or "no details"
     return "OK", "the stream ended before its first message"
@@ -226,12 +226,12 @@ def _read_spec(reply: wire.GetMetricSpecResponse) -> _Answered:
         return "no spec", "the list of specs is empty", None
     spec = reply.metricSpecs[0]
     target = as_keda_reads(spec.targetSizeFloat, spec.targetSize)
-    trouble = ""
+    fault = ""
     if len(reply.metricSpecs) > 1:
-        trouble = "several specs: only one is well trodden"
+        fault = "several specs: KEDA uses only one reliably"
     elif not target >= 0.0005:
-        trouble = f"target {target:g} becomes 0 and the API server rejects the HPA"
-    return f"{spec.metricName} target {figure(target)}", trouble, target
+        fault = f"target {target:g} becomes 0 and the API server rejects the HPA"
+    return f"{spec.metricName} target {figure(target)}", fault, target
 
 
 def _read_values(reply: wire.GetMetricsResponse) -> _Answered:
@@ -239,12 +239,12 @@ def _read_values(reply: wire.GetMetricsResponse) -> _Answered:
         return "no value", "the list of values is empty", None
     value = reply.metricValues[0]
     number = as_keda_reads(value.metricValueFloat, value.metricValue)
-    trouble = ""
+    fault = ""
     if len(reply.metricValues) > 1:
-        trouble = "several values: the HPA adds them up"
+        fault = "several values: the HPA adds them up"
     elif not math.isfinite(value.metricValueFloat) or not 0 <= number < LARGEST_VALUE:
-        trouble = f"{value.metricValueFloat} is no demand"
-    return figure(number), trouble, number
+        fault = f"{value.metricValueFloat} is no demand"
+    return figure(number), fault, number
 
 
 def _read_active(reply: wire.IsActiveResponse) -> _Answered:

@@ -16,7 +16,7 @@ from scaler.trigger import Trigger
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a trigger's query returned. `demand` is None where it failed or was not tried; `trouble` says why."""
+    """What a trigger's query returned. `demand` is None where it failed or was not tried; `error` says why."""
 
     trigger: int
     server: str
@@ -25,7 +25,7 @@ class Asked:
     demand: float | None = None
     replicas: int | None = None
     """what the HPA would want for this demand, within minReplicaCount and maxReplicaCount"""
-    trouble: str = ""
+    error: str = ""
     unreachable: bool = False
     tried: bool = True
 
@@ -53,7 +53,7 @@ def _asked(scaled: ScaledObject, index: int, trigger: Trigger, answer: float | D
     plain = Asked(index, trigger.server_address, trigger.query, trigger.threshold)
     if isinstance(answer, DependencyError):
         unreachable = isinstance(answer, SourceUnavailable)
-        return dataclasses.replace(plain, trouble=str(answer), unreachable=unreachable)
+        return dataclasses.replace(plain, error=str(answer), unreachable=unreachable)
     return dataclasses.replace(plain, demand=answer, replicas=replicas_for(scaled, answer, trigger.threshold))
 
 

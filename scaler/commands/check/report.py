@@ -19,7 +19,7 @@ from scaler.trigger.values import printable
 
 _READS_PLAN = (
     "trigger {} reads the plan from Prometheus: KEDA never calls Headway for it, and neither does --scaler. The "
-    "scaler's settings must list it under `triggers:`; `headway why {} {}` tells whether they do."
+    "scaler's settings must list it under `triggers:`; `headway why {} {}` shows whether they do."
 )
 
 _STYLE: Mapping[Level, str] = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.ADVICE: "cyan"}
@@ -45,7 +45,7 @@ class Report:
     @property
     def errors(self) -> int:
         """Faults of the file, and answers that are wrong; not the answers that never came."""
-        return self.count(Level.ERROR) + sum(bool(one.trouble) and not one.unreachable for one in self.probes)
+        return self.count(Level.ERROR) + sum(bool(one.error) and not one.unreachable for one in self.probes)
 
     @property
     def summary(self) -> str:
@@ -85,7 +85,7 @@ def _object(report: Report) -> dict[str, Any]:
                 "line": scaled.line(finding.path),
                 "field": dotted_path(finding.path),
                 "text": finding.text,
-                "mend": finding.mend,
+                "fix": finding.fix,
             }
             for finding in report.findings
         ],
@@ -97,7 +97,7 @@ def _object(report: Report) -> dict[str, Any]:
                 "tried": asked.tried,
                 "demand": rounded(asked.demand),
                 "replicas": asked.replicas,
-                "trouble": asked.trouble,
+                "error": asked.error,
             }
             for asked in report.asked
         ],
@@ -110,7 +110,7 @@ def _object(report: Report) -> dict[str, Any]:
                 "status": call.status,
                 "answer": call.answer,
                 "number": rounded(call.number),
-                "trouble": call.trouble,
+                "error": call.error,
                 "consequence": call.consequence,
             }
             for call in report.calls
@@ -122,7 +122,7 @@ def print_report(report: Report, console: Console) -> None:
     scaled = report.scaled
     console.print(f"[bold]{escape(scaled.kind)} {escape(scaled.namespace)}/{escape(scaled.name)}[/]")
     if all(finding.level is Level.ADVICE for finding in report.findings):
-        console.print("  [green]nothing to mend in the file[/]")
+        console.print("  [green]nothing to fix in the file[/]")
     for finding in report.findings:
         _print_finding(finding, scaled, console)
     for asked in report.asked:
@@ -147,17 +147,17 @@ def _print_finding(finding: Finding, scaled: ScaledObject, console: Console) -> 
     style = _STYLE[finding.level]
     console.print(f"  [{style}]{finding.level}[/]  {where}[dim]{_safe(dotted_path(finding.path))} ({finding.rule})[/]")
     console.print(Padding(_safe(finding.text), (0, 0, 0, 6), expand=False))
-    console.print(Padding(f"[dim]→ {_safe(finding.mend)}[/]", (0, 0, 0, 6), expand=False))
+    console.print(Padding(f"[dim]→ {_safe(finding.fix)}[/]", (0, 0, 0, 6), expand=False))
 
 
 def _print_asked(asked: Asked, scaled: ScaledObject, console: Console) -> None:
     if not asked.tried:
-        text = f"query of trigger {asked.trigger}: not tried: {_safe(asked.trouble)}"
+        text = f"query of trigger {asked.trigger}: not tried: {_safe(asked.error)}"
         console.print(Padding(text.strip(), (0, 0, 0, 2), expand=False))
         return
     if asked.demand is None:
         word = "not reachable" if asked.unreachable else "error"
-        text = f"[bold red]{word}[/]  {escape(asked.trouble)}"
+        text = f"[bold red]{word}[/]  {_safe(asked.error)}"
     else:
         entry = scaled.triggers[asked.trigger]
         may_be_empty = entry.given.get("ignoreNullValues", "true" if entry.kind == "prometheus" else "") == "true"
@@ -178,10 +178,10 @@ def _call_table(calls: list[Call]) -> Table:
     ):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for call in calls:
-        told = escape(call.answer)
-        if call.trouble:
-            told += f"[bold red]{' ' if told else ''}{escape(call.trouble)}[/]\n[dim]→ {escape(call.consequence)}[/]"
-        table.add_row(call.phase, call.rpc, str(call.trigger), f"{call.milliseconds:.1f}", told)
+        shown = _safe(call.answer)
+        if call.error:
+            shown += f"[bold red]{' ' if shown else ''}{_safe(call.error)}[/]\n[dim]→ {_safe(call.consequence)}[/]"
+        table.add_row(call.phase, call.rpc, str(call.trigger), f"{call.milliseconds:.1f}", shown)
     return table
 
 

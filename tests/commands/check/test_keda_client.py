@@ -98,7 +98,7 @@ def test_push_triggers_are_asked_for_their_first_message() -> None:
 
 def test_good_answers_carry_their_numbers() -> None:
     """Target, value and activity as KEDA reads them."""
-    numbers = {call.rpc: (call.answer, call.number, call.trouble) for call in ask(Scripted([SPEC], [VALUE]))}
+    numbers = {call.rpc: (call.answer, call.number, call.error) for call in ask(Scripted([SPEC], [VALUE]))}
     assert numbers == {
         "GetMetricSpec": ("demand target 10", 10.0, ""),
         "GetMetrics": ("42.5", 42.5, ""),
@@ -107,7 +107,7 @@ def test_good_answers_carry_their_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("servicer", "rpc", "trouble", "consequence"),
+    ("servicer", "rpc", "error", "consequence"),
     [
         (Scripted([SPEC], [VALUE], "GetMetricSpec"), "GetMetricSpec", "UNAVAILABLE: waiting for", SPEC_FAILED),
         (Scripted([SPEC], [VALUE], "GetMetrics"), "GetMetrics", "UNAVAILABLE: waiting for", METRIC_FAILED),
@@ -121,10 +121,10 @@ def test_good_answers_carry_their_numbers() -> None:
         (Scripted([wire.MetricSpec(targetSizeFloat=0.0004)], [VALUE]), "GetMetricSpec", "becomes 0", SPEC_FAILED),
     ],
 )  # fmt: skip
-def test_bad_answers_tell_what_keda_makes_of_them(servicer: Scripted, rpc: str, trouble: str, consequence: str) -> None:
+def test_bad_answers_tell_what_keda_makes_of_them(servicer: Scripted, rpc: str, error: str, consequence: str) -> None:
     """Each failure is shown with its consequence for the ScaledObject."""
     call = next(call for call in ask(servicer) if call.rpc == rpc)
-    assert trouble in call.trouble
+    assert error in call.error
     assert call.consequence == consequence
 
 
@@ -171,5 +171,5 @@ def test_a_scaler_behind_a_proxy(monkeypatch: pytest.MonkeyPatch, address: str) 
     with KedaClient(address, timeout_seconds=5) as client:
         call = client.metric_spec(OurTrigger(0, "shop", "web", {}), "create")
     assert call.unreachable
-    assert "(through the proxy http://127.0.0.1:1, from https_proxy)" in call.trouble
-    assert "s3cret" not in call.trouble
+    assert "(through the proxy http://127.0.0.1:1, from https_proxy)" in call.error
+    assert "s3cret" not in call.error

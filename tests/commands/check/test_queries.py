@@ -57,7 +57,7 @@ def test_replicas_stay_within_the_objects_bounds(server: PrometheusServer, tmp_p
     """maxReplicaCount 20 holds whatever the demand is."""
     result = check(server, tmp_path, "sum(requests) * 1000", "--json")
     (asked,) = json.loads(result.stdout)["objects"][0]["queries"]
-    assert (asked["demand"], asked["replicas"], asked["trouble"]) == (480000.0, 20, "")
+    assert (asked["demand"], asked["replicas"], asked["error"]) == (480000.0, 20, "")
     told = check(server, tmp_path, "sum(requests) * 1000").stdout
     assert "demand now 480000 → 20 replicas (maxReplicaCount; the demand asks for 9600)" in " ".join(told.split())
 

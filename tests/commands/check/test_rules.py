@@ -260,7 +260,7 @@ PLANNED: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("a maximum by name, in front", reads(f"max by (name) (headway_planned_demand{OWN}) or {DEMAND}"),
      "error: not read as max"),
     ("no stand-in", reads(PLAN), "warning: which KEDA reads as 0"),
-    ("no stand-in, empty is an error", reads(PLAN, ignoreNullValues="false"), "warning: nobody scales up"),
+    ("no stand-in, empty is an error", reads(PLAN, ignoreNullValues="false"), "warning: nothing scales up"),
     ("no stand-in, but a reactive trigger", reads(PLAN, reactive=True), ""),
     ("0 as stand-in", reads(f"{PLAN} or vector(0)"), "warning: 0 stands in"),
     ("the demand first", reads(f"{DEMAND} or {PLAN}"), "warning: after `or`"),
@@ -295,20 +295,20 @@ def test_what_works_while_headway_is_away() -> None:
     alone, reactive = (check(beside(*kinds))[0] for kinds in ((), ("prometheus",)))
     assert "answers errors, or cannot be reached, nothing scales up" in alone.text
     assert "fallback does not start: nothing scales up" in reactive.text
-    assert "two or more replicas" in reactive.mend
-    assert "cpu" in reactive.mend
-    assert "headway_planned_demand" in reactive.mend
+    assert "two or more replicas" in reactive.fix
+    assert "cpu" in reactive.fix
+    assert "headway_planned_demand" in reactive.fix
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_examples_have_nothing_to_mend(path: Path) -> None:
+def test_examples_have_nothing_to_fix(path: Path) -> None:
     """Every example is what `headway check` asks for, with the newest KEDA."""
     (scaled,) = read_manifest(path.read_text()).objects
     assert inspect(scaled, Context()) == []
 
 
 @pytest.mark.parametrize(
-    ("fields", "mend"),
+    ("fields", "fix"),
     [
         ({"treshold": "50"}, "Write `threshold` instead of `treshold`."),
         ({"lookAhead": "3m"}, "Write `leadTime` instead of `lookAhead`."),
@@ -317,23 +317,23 @@ def test_examples_have_nothing_to_mend(path: Path) -> None:
         ({"quantile": "2"}, "Write `quantile` as the rule says."),
     ],
 )
-def test_mend_of_a_trigger_fault(fields: dict[str, str], mend: str) -> None:
+def test_fix_of_a_trigger_fault(fields: dict[str, str], fix: str) -> None:
     """What to write is said, where the rule tells it."""
     (finding,) = check(metadata(**fields))
-    assert finding.mend == mend
+    assert finding.fix == fix
 
 
 @pytest.mark.parametrize(
-    ("key", "mend"),
+    ("key", "fix"),
     [
         ("minReplicas", "Write `minReplicaCount` instead of `minReplicas`."),
         ("colour", "Remove `colour`; known there: "),
     ],
 )
-def test_mend_of_an_unknown_key(key: str, mend: str) -> None:
+def test_fix_of_an_unknown_key(key: str, fix: str) -> None:
     """What was probably meant, or all there is; and where."""
     (finding,) = check(spec(**{key: 4}))
-    assert finding.mend.startswith(mend)
+    assert finding.fix.startswith(fix)
     assert finding.path == ("spec", key)
 
 
@@ -367,7 +367,7 @@ def test_a_value_of_another_type(fields: dict[str, Any], text: str, fix: str) ->
     """Field, value and rule; and what to write, where that is known."""
     (finding,) = check(spec(**fields))
     assert text in finding.text
-    assert finding.mend == fix
+    assert finding.fix == fix
 
 
 def test_values_of_kedas_trigger_that_may_be_secret_are_not_shown() -> None:
@@ -399,7 +399,7 @@ def test_a_merge_key_after_what_it_overrides() -> None:
 def test_a_missing_key_is_to_be_added() -> None:
     """A required key that is absent is no key to be rewritten."""
     (finding,) = check(without("triggers", 0, "metadata", "threshold"))
-    assert finding.mend == "Add `threshold`."
+    assert finding.fix == "Add `threshold`."
 
 
 VERSIONS: list[tuple[str, Callable[[dict[str, Any]], object], tuple[int, int, int], str]] = [

@@ -46,12 +46,12 @@ class Scaling:
     """How a workload is scaled today."""
 
     trigger: Trigger
-    """`server_address` is empty where nobody names one"""
+    """`server_address` is empty where none is named"""
     hpa: Hpa
     keda: Keda
     scales_to_zero: bool
     silence_is_zero: bool
-    """the trigger says in so many words that an empty answer means 0"""
+    """the trigger itself sets ignoreNullValues"""
     by_value: bool
     """metricType Value: the metric is divided by nothing, it should say how much each replica has"""
     notes: tuple[str, ...]
@@ -101,7 +101,7 @@ def _ask_the_same(one: TriggerEntry, other: TriggerEntry) -> bool:
 
 
 class _Reader:
-    """Reads one ScaledObject; whatever is wrong is told with its line."""
+    """Reads one ScaledObject; every error names its line."""
 
     def __init__(self, scaled: ScaledObject) -> None:
         self._scaled = scaled

@@ -26,11 +26,11 @@ def scaler_address(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
     for entry in scaled.our_triggers:
         path = (*entry.path, "metadata", "scalerAddress")
         address = entry.given.get("scalerAddress", "")
-        for level, text in _address_troubles(address):
+        for level, text in _address_faults(address):
             yield Finding(level, "scaler-address", text, f"Write scalerAddress: {_HEADLESS}", path)
 
 
-def _address_troubles(address: str) -> Iterator[tuple[Level, str]]:
+def _address_faults(address: str) -> Iterator[tuple[Level, str]]:
     scheme, separator, rest = address.rpartition("://")
     host, _, port = rest.removeprefix("/").rpartition(":")
     if not address:
@@ -92,7 +92,7 @@ def unsafe_ssl_alone(scaled: ScaledObject, context: Context) -> Iterator[Finding
             continue
         path = (*entry.path, "metadata", "unsafeSsl")
         if uses_tls(entry, context) or entry.fields.get("authenticationRef"):
-            text = "unsafeSsl accepts any certificate: whoever answers under that name sets your replicas."
+            text = "unsafeSsl accepts any certificate: any server that answers under that name sets your replicas."
             yield Finding(Level.WARNING, "unsafe-ssl", text, "Give KEDA the CA as caCert instead.", path)
         else:
             text = "unsafeSsl alone does not switch TLS on: KEDA speaks plain text."

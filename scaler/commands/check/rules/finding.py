@@ -1,4 +1,4 @@
-"""What a rule says, and what it may know besides the ScaledObject."""
+"""A finding of a rule, and what a rule may know besides the ScaledObject."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,25 +10,25 @@ from scaler.trigger import TriggerRules
 NEWEST_KEDA = (2, 20, 2)
 
 ANY_SERVER = TriggerRules(default_server="http://the-scalers-default", allowed_servers=("*",))
-"""what the operator allows is known to the scaler alone"""
+"""only the scaler knows what its operator allows"""
 
 
 class Level(StrEnum):
     ERROR = "error"
-    """does not work, or does something else than is written"""
+    """does not work, or does something else than the file says"""
     WARNING = "warning"
-    """works today and hurts on a bad day"""
+    """works today and causes harm in an outage or at a peak"""
     ADVICE = "advice"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found: what is so and why it matters, what to write instead, and where."""
+    """One finding: what is wrong and why it matters, what to write instead, and where."""
 
     level: Level
     rule: str
     text: str
-    mend: str
+    fix: str
     path: FieldPath = ()
 
 

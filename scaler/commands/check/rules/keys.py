@@ -1,4 +1,4 @@
-"""Keys that nobody reads: what they were meant to set has its default, without a word."""
+"""Keys that KEDA does not read: what they were meant to set keeps its default, without any message."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _KNOWN: Mapping[FieldPath, frozenset[str]] = {
 _POLICY = frozenset({"periodSeconds", "type", "value"})
 _TRIGGER = frozenset({"authenticationRef", "metadata", "metricType", "name", "type", "useCachedMetrics"})
 _PROMETHEUS = frozenset({*KEDA_READS, "activationThreshold", "authModes", "customHeaders", "unsafeSsl"})
-"""of the metadata of KEDA's own trigger; it takes others too, so only what looks like one of these is told"""
+"""of the metadata of KEDA's own trigger; it ignores others, so only what looks like one of these is reported"""
 _ALIKE = 0.85
 
 
@@ -35,10 +35,10 @@ def unknown_keys(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
     for stranger in strangers(scaled):
         key = str(stranger.path[-1])
         text = f"KEDA {dotted(context.keda_version)} knows no {key!r} there: it is refused, or dropped in silence."
-        yield Finding(Level.WARNING, "unknown-key", text, _mend(key, stranger.known), stranger.path)
+        yield Finding(Level.WARNING, "unknown-key", text, _fix(key, stranger.known), stranger.path)
 
 
-def _mend(key: str, known: frozenset[str]) -> str:
+def _fix(key: str, known: frozenset[str]) -> str:
     alike = get_close_matches(key, sorted(known), n=1)
     if alike:
         return f"Write `{alike[0]}` instead of `{key}`."

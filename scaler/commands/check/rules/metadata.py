@@ -9,7 +9,7 @@ from scaler.errors import Fault, TriggerInvalid
 from scaler.manifest import EXTERNAL_TYPES, PLAN_FIGURE, ScaledObject, TriggerEntry
 from scaler.trigger import Mode, Trigger, parse_trigger
 
-_CONSEQUENCE = "GetMetrics fails: nobody scales down, and only other triggers scale up"
+_CONSEQUENCE = "GetMetrics fails: nothing scales down, and only other triggers scale up"
 
 
 def parsed(scaled: ScaledObject, entry: TriggerEntry, context: Context) -> Trigger | tuple[Fault, ...]:
@@ -74,13 +74,13 @@ def trigger_faults(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
                     Level.ERROR,
                     "trigger-fault",
                     f"{fault} ({_CONSEQUENCE})",
-                    _mend(fault),
+                    _fix(fault),
                     (*entry.path, "metadata", fault.field),
                 )
 
 
-def _mend(fault: Fault) -> str:
-    """What to write, as far as the rule tells it."""
+def _fix(fault: Fault) -> str:
+    """What to write, as far as the rule says."""
     if near := re.search(r"did you mean (\w+)\?", fault.rule):
         return f"Write `{near[1]}` instead of `{fault.field}`."
     if fault.rule.startswith("is required"):
@@ -148,7 +148,7 @@ def mode_is_silent(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
                 Level.ADVICE,
                 "mode",
                 f"mode {trigger.mode} answers with the newest observation; forecasts do not change replicas.",
-                "Remove `mode` (or set predictive) once the shadow scores convince you.",
+                "Remove `mode` (or set predictive) when forecasts are to change replicas.",
                 (*entry.path, "metadata", "mode"),
             )
 

@@ -42,8 +42,8 @@ def planned_stand_in(scaled: ScaledObject, context: Context) -> Iterator[Finding
             text = "The plan stands after `or`: it is read only while there is no demand to be read."
         else:
             text = f"Nothing stands in for the plan: while Headway is away {_what_empty_means(entry)}."
-        mend = "Write `or` and the demand itself after the plan, as in docs/keda.md: max(…) or sum(…)."
-        yield _finding(entry, Level.WARNING, text, mend)
+        fix = "Write `or` and the demand itself after the plan, as in docs/keda.md: max(…) or sum(…)."
+        yield _finding(entry, Level.WARNING, text, fix)
 
 
 def planned_labels(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
@@ -80,9 +80,9 @@ def _labels(query: str) -> dict[str, tuple[str, str]]:
 
 def _what_empty_means(entry: TriggerEntry) -> str:
     if entry.given.get("ignoreNullValues") == "false":
-        return "the query is empty, which is an error to KEDA: nobody scales up"
+        return "the query is empty, which is an error to KEDA: nothing scales up"
     return "the query is empty, which KEDA reads as 0"
 
 
-def _finding(entry: TriggerEntry, level: Level, text: str, mend: str) -> Finding:
-    return Finding(level, "planned-demand", text, mend, (*entry.path, "metadata", "query"))
+def _finding(entry: TriggerEntry, level: Level, text: str, fix: str) -> Finding:
+    return Finding(level, "planned-demand", text, fix, (*entry.path, "metadata", "query"))

@@ -33,7 +33,7 @@ def metric_type(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
             continue
         text = {
             "Value": "metricType Value makes the HPA multiply the ready pods by demand / threshold: a total demand "
-            "then runs away, and pods still starting distort it. KEDA does not tell Headway, so nobody stops it.",
+            "then runs away, and pods still starting distort it. Headway does not see metricType and cannot refuse it.",
             "Utilization": "KEDA rejects metricType Utilization for external triggers.",
         }.get(str(written), f"metricType {written!r} is unknown to KEDA.")
         path = (*entry.path, "metricType")
@@ -101,11 +101,11 @@ def fallback_values(scaled: ScaledObject, context: Context) -> Iterator[Finding]
     written = scaled.section("fallback")
     if not written or not scaled.our_triggers:
         return
-    for level, key, text in _fallback_troubles(written, scaled.min_replicas):
+    for level, key, text in _fallback_faults(written, scaled.min_replicas):
         yield Finding(level, "fallback", text, f"Write {_FALLBACK_EXAMPLE}", ("spec", "fallback", key))
 
 
-def _fallback_troubles(written: Mapping[str, Any], minimum: int | None) -> Iterator[tuple[Level, str, str]]:
+def _fallback_faults(written: Mapping[str, Any], minimum: int | None) -> Iterator[tuple[Level, str, str]]:
     replicas, threshold = written.get("replicas"), written.get("failureThreshold")
     behavior = written.get("behavior", "static")
     for key, value in (("replicas", replicas), ("failureThreshold", threshold)):
@@ -142,7 +142,7 @@ def scaling_modifiers(scaled: ScaledObject, context: Context) -> Iterator[Findin
                 f"In `{formula}` nothing stands in for `{entry.name}` when it has no value: the formula fails, the HPA "
                 "holds, and with minReplicaCount 0 the object scales to zero."
             )
-            mend = f"Write `{entry.name} ?? …` (and fallback.behavior: scalingModifiers), or use plain triggers."
-            yield Finding(Level.WARNING, "scaling-modifiers", text, mend, path)
+            fix = f"Write `{entry.name} ?? …` (and fallback.behavior: scalingModifiers), or use plain triggers."
+            yield Finding(Level.WARNING, "scaling-modifiers", text, fix, path)
     text = "With scalingModifiers KEDA ignores Headway's activity on polls: active means formula > activationTarget."
     yield Finding(Level.ADVICE, "scaling-modifiers", text, "Prefer separate triggers: the HPA takes the maximum.", path)

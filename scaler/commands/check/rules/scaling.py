@@ -1,4 +1,4 @@
-"""Rules on replicas and on what the HPA is told to do."""
+"""Rules on replicas and on the settings of the HPA."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -32,13 +32,13 @@ def minimum_zero(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
         Level.WARNING,
         "minimum-zero",
         f"{written}: {', and '.join(why for why, _ in lacks)}.",
-        f"Set minReplicaCount: 1; where zero is wanted, {' and '.join(mend for _, mend in lacks)}.",
+        f"Set minReplicaCount: 1; where zero is wanted, {' and '.join(fix for _, fix in lacks)}.",
         ("spec", "minReplicaCount"),
     )
 
 
 def _lacks_for_zero(scaled: ScaledObject) -> Iterator[tuple[str, str]]:
-    """What hurts in a workload that rests at zero, and what to write against it."""
+    """What goes wrong in a workload that rests at zero, and what to write against it."""
     wait = scaled.whole("initialCooldownPeriod", 0)
     if wait is not None and wait <= 0:
         yield (
@@ -73,8 +73,8 @@ def polling_interval(scaled: ScaledObject, context: Context) -> Iterator[Finding
         f"pollingInterval {interval} governs only waking from zero, activity and fallback. Between 1 and N replicas "
         "the HPA asks every 15 s, whatever is written here."
     )
-    mend = "Leave it at 30 unless waking from zero must be faster; then type external-push is faster still."
-    yield Finding(Level.ADVICE, "polling-interval", text, mend, ("spec", "pollingInterval"))
+    fix = "Leave it at 30 unless waking from zero must be faster; then type external-push is faster still."
+    yield Finding(Level.ADVICE, "polling-interval", text, fix, ("spec", "pollingInterval"))
 
 
 def cached_metrics(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
@@ -102,12 +102,12 @@ def scale_up_behavior(scaled: ScaledObject, context: Context) -> Iterator[Findin
             f"scaleUp waits {window} s: the HPA takes the lowest recommendation of that time, which cancels as much of "
             "every forecast's lead."
         )
-        mend = "Set stabilizationWindowSeconds: 0 (the default), or lengthen leadTime by as much."
-        yield Finding(Level.WARNING, "scale-up", text, mend, (*path, "stabilizationWindowSeconds"))
+        fix = "Set stabilizationWindowSeconds: 0 (the default), or lengthen leadTime by as much."
+        yield Finding(Level.WARNING, "scale-up", text, fix, (*path, "stabilizationWindowSeconds"))
     if slow := _slowest_policy(up):
         text = f"scaleUp policy {slow} is slower than the default (the larger of +4 pods and +100 % per 15 s)."
-        mend = "Lengthen leadTime by the time the ramp takes, or remove the policy."
-        yield Finding(Level.ADVICE, "scale-up", text, mend, (*path, "policies"))
+        fix = "Lengthen leadTime by the time the ramp takes, or remove the policy."
+        yield Finding(Level.ADVICE, "scale-up", text, fix, (*path, "policies"))
 
 
 def _slowest_policy(up: Mapping[str, Any]) -> str:
@@ -138,7 +138,7 @@ def paused(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
         value = scaled.annotations.get(annotation)
         if value is not None and str(value).lower() != "false":
             text = f"{annotation} is set: " + (
-                "no trigger can add a replica." if key == "paused-scale-out" else "KEDA asks nobody and has no HPA."
+                "no trigger can add a replica." if key == "paused-scale-out" else "KEDA calls no scaler and has no HPA."
             )
             path = ("metadata", "annotations", annotation)
             yield Finding(Level.WARNING, "paused", text, "Remove the annotation when the work is done.", path)
