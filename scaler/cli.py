@@ -15,7 +15,7 @@ from scaler import __version__
 from scaler.commands import Exit, Usage
 from scaler.commands.plain_help import PlainHelp
 from scaler.commands.plugins import add_offline_commands
-from scaler.commands.server_flags import access_of, on_command_line, with_server_flags
+from scaler.commands.server_flags import on_command_line, with_server_flags
 from scaler.errors import SettingsError
 from scaler.settings import Settings, with_settings_options
 
@@ -204,12 +204,13 @@ def check(
     """
     from scaler.commands.check.command import CheckOptions, read_tls
     from scaler.commands.check.command import check as run_check
+    from scaler.history.sources import access_of
 
     options = CheckOptions(
         file=file,
         prometheus=settings.prometheus,
         prometheus_for_all=on_command_line(context, "prometheus"),
-        access=tuple(access_of(settings)),
+        access=access_of(settings),
         scaler=scaler,
         keda_version=keda_version,
         namespace=namespace,

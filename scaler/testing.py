@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from scaler.errors import DependencyError
+from scaler.errors import DependencyError, NoDemand, SourceRefused
 from scaler.series import Blocks, Floats, Forecast, Grid, HistoryBatch, Samples
 from scaler.trigger import Trigger
 
@@ -57,7 +57,10 @@ async def _let_others_run() -> None:
 
 
 class FixedSource:
-    """A MetricSource whose demand is a function of trigger and moment; an error it returns is the answer."""
+    """A MetricSource whose demand is a function of trigger and moment; an error it returns is the answer.
+
+    NaN is no demand, or 0 where the trigger ignores null values.
+    """
 
     def __init__(self, demand: Callable[[Trigger, float], float | DependencyError]) -> None:
         self.demand = demand
@@ -66,7 +69,7 @@ class FixedSource:
 
     async def observe(self, triggers: Sequence[Trigger], at: float) -> list[float | DependencyError]:
         self.observed.append((at, tuple(trigger.key for trigger in triggers)))
-        return [self.demand(trigger, at) for trigger in triggers]
+        return [_observed(self.demand(trigger, at), trigger) for trigger in triggers]
 
     async def samples(self, trigger: Trigger, start: float, end: float, step_seconds: float) -> Samples:
         count = max(0, math.floor((end - start) / step_seconds + 1e-9) + 1)
@@ -97,10 +100,29 @@ class FixedSource:
 
     def _value(self, trigger: Trigger, moment: float) -> float:
         """The demand, or NaN. Raises the errors that would fail a range query."""
-        value = self.demand(trigger, moment)
+        value = _observed(self.demand(trigger, moment), trigger)
+        if isinstance(value, _Nothing | _Negative):
+            return math.nan
         if isinstance(value, DependencyError):
             raise value.with_traceback(None)
         return value
+
+
+class _Nothing(NoDemand):
+    pass
+
+
+class _Negative(SourceRefused):
+    pass
+
+
+def _observed(value: float | DependencyError, trigger: Trigger) -> float | DependencyError:
+    """What a source observes: a finite value >= 0, or an error."""
+    if isinstance(value, DependencyError):
+        return value
+    if not math.isfinite(value):
+        return 0.0 if trigger.ignore_null_values else _Nothing(f"demand is {value} here")
+    return value if value >= 0 else _Negative(f"demand is {value:g} here: it must not be negative")
 
 
 class ScriptedForecaster:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from scaler.errors import SettingsError
 from scaler.forecast import ForecastCache
-from scaler.history import MetricSource
+from scaler.history import MetricSource, open_source
 from scaler.settings import Settings
 from scaler.store import Store
 
@@ -37,7 +37,7 @@ async def open_backends(settings: Settings, cache: ForecastCache, source: Metric
     A bundle that is refused does not raise: the one that ships serves, and the catalog's refusals say why.
     """
     catalog, store = await asyncio.gather(asyncio.to_thread(_catalog, settings), asyncio.to_thread(_store, settings))
-    return Backends(source or _source(settings), catalog, cache, store)
+    return Backends(source or open_source(settings), catalog, cache, store)
 
 
 def open_cache(settings: Settings) -> ForecastCache:
@@ -50,18 +50,6 @@ def open_cache(settings: Settings) -> ForecastCache:
 
     replica = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
     return RedisCache(settings.redis.get_secret_value(), replica)
-
-
-def _source(settings: Settings) -> MetricSource:
-    from scaler.history.connection import Limits
-    from scaler.history.credentials import ServerAccess
-    from scaler.history.prometheus import PrometheusSource
-
-    access = [ServerAccess(**server.model_dump()) for server in settings.known_servers]
-    # a server that hangs must not delay the next look at the others
-    patience = min(settings.prometheus_timeout, 0.8 * settings.refresh_interval)
-    limits = Limits(concurrency=settings.prometheus_concurrency, observe_seconds=patience)
-    return PrometheusSource(access, limits)
 
 
 def _catalog(settings: Settings) -> "Catalog":

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from scaler.settings import Settings, load_settings
+from scaler.settings import load_settings
 from scaler.settings.options import settings_options
 
 SERVER_FLAGS = (
@@ -46,10 +46,3 @@ def on_command_line(context: typer.Context, parameter: str) -> bool:
     """Whether the flag was given, and does not stand in the environment or the settings file alone."""
     source = context.get_parameter_source(parameter)
     return source is not None and source.name == "COMMANDLINE"
-
-
-def access_of(settings: Settings) -> list[Any]:
-    """What opens each server, as the scaler would open it."""
-    from scaler.history.credentials import ServerAccess
-
-    return [ServerAccess(**server.model_dump()) for server in settings.known_servers]

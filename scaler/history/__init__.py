@@ -1,5 +1,6 @@
 """Demand as a source returned it. One protocol; `prometheus.py` and `recorded.py` implement it; `table.py` keeps it.
 
+sources.py      the door: opens a source of the kind that the settings name
 prometheus.py   many triggers per request  ←  queries.py (texts), connection.py (one server), answers.py (told apart)
 credentials.py  what the operator shows to a server
 recorded.py     a recording instead        ←  traces.py (CSV, Parquet)
@@ -7,11 +8,14 @@ table.py        history of all triggers    ←  page.py (rings of float32), grid
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from scaler.errors import DependencyError
 from scaler.series import Blocks, Samples
 from scaler.trigger import Trigger
+
+if TYPE_CHECKING:
+    from scaler.settings import Settings
 
 
 class MetricSource(Protocol):
@@ -41,3 +45,10 @@ class MetricSource(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+def open_source(settings: "Settings") -> MetricSource:
+    """Where the settings say that demand is read. Asks nobody yet. Raises SettingsError."""
+    from scaler.history.sources import access_of, limits_of, source_for  # with it comes the HTTP client
+
+    return source_for(access_of(settings), limits_of(settings))

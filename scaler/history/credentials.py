@@ -1,7 +1,7 @@
 """How Headway proves itself to metric servers: chosen by the operator for a server, never by a trigger."""
 
 import ssl
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,9 @@ from scaler.files import FollowedFiles, reason_of
 from scaler.headers import header_fault, is_header_name
 from scaler.http_client import system_trust
 from scaler.trigger.server_address import is_allowed, is_pattern, parse_server_address
+
+PROMETHEUS = "prometheus"
+"""the kind of source where nothing else is said"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,10 @@ class ServerAccess:
     tenant: str = ""
     tenant_header: str = "X-Scope-OrgID"
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    kind: str = PROMETHEUS
+    """which source asks this server, see `scaler.history.sources`"""
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """what a source of another kind needs, as it documents"""
     method: str = "POST"
     """POST keeps long queries out of the URL; GET for proxies that allow nothing else"""
 
@@ -44,6 +51,7 @@ class ServerAccess:
             (bool(self.username) != (self.password_file is not None), "username and password_file go together"),
             (basic and self.bearer_token_file is not None, "either username or bearer_token_file, not both"),
             (self.key_file is not None and self.certificate_file is None, "key_file needs certificate_file"),
+            (self.kind == PROMETHEUS and bool(self.options), "options are for servers of another kind"),
             (self.method not in ("POST", "GET"), f"method={self.method!r} must be POST or GET"),
             (not is_header_name(self.tenant_header), "tenant_header must be the name of an HTTP header"),
             (":" in self.username, "username must not hold a colon"),
@@ -84,8 +92,8 @@ class Credentials(httpx.Auth):
 
     def __init__(self, access: ServerAccess) -> None:
         self._access = access
-        self._password = _secret_file(access.password_file, "password", any_letter=True)
-        self._token = _secret_file(access.bearer_token_file, "token", any_letter=False)
+        self._password = secret_file(access.password_file, "password", any_letter=True)
+        self._token = secret_file(access.bearer_token_file, "token", any_letter=False)
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """The request with its credentials. Raises SourceUnavailable, naming the file and never its content."""
@@ -123,8 +131,11 @@ def _context(access: ServerAccess, paths: Sequence[Path]) -> ssl.SSLContext:
     return own
 
 
-def _secret_file(path: Path | None, what: str, *, any_letter: bool) -> FollowedFiles[str] | None:
-    """The token or password in a file; None without a file."""
+def secret_file(path: Path | None, what: str, *, any_letter: bool) -> FollowedFiles[str] | None:
+    """The token or password in a file, one line, read again when it changes; None without a file.
+
+    Reading it raises SourceUnavailable, naming the file and never its content, while it cannot be sent.
+    """
 
     def read() -> str:
         assert path is not None

@@ -24,6 +24,7 @@ from scaler.history.queries import (
     self_contained,
     tagged,
 )
+from scaler.history.sources import SourceOptions
 from scaler.series import Blocks, Floats, Samples
 from scaler.trigger import Trigger
 
@@ -272,3 +273,8 @@ def _zeros_between(
     for column, values in zip(filled, columns, strict=True):
         column[positions] = values
     return times[0] + np.arange(count) * step_seconds, filled
+
+
+def open_prometheus(options: SourceOptions) -> PrometheusSource:
+    """The kind `prometheus` of `scaler.history.sources`."""
+    return PrometheusSource(options.access, options.limits, options.transport)

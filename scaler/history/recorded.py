@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scaler.errors import DependencyError, NoDemand, SettingsError, SourceRefused
 from scaler.history.grid import summed_up
+from scaler.history.sources import SourceOptions
 from scaler.history.traces import Trace, read_traces
 from scaler.series import Blocks, Floats, Samples
 from scaler.trigger import Trigger
@@ -57,7 +58,7 @@ class RecordedSource:
         """The last complete bins at start, start + step, … <= end; gaps are left out."""
         count = math.floor((end - start) / step_seconds + 1e-9) + 1
         times = np.float64(start) + np.arange(max(0, count), dtype=np.float64) * step_seconds
-        values = self._at(trigger, times)
+        values = self._known(trigger, times)
         known = ~np.isnan(values)
         return Samples(times[known], values[known])
 
@@ -67,7 +68,7 @@ class RecordedSource:
         starts = np.arange(first, last, dtype=np.float64) * block_seconds
         per_block = max(1, round(block_seconds / BLOCK_STEP_SECONDS))
         within = np.arange(1, per_block + 1, dtype=np.float64) * (block_seconds / per_block)
-        summary = summed_up(self._at(trigger, starts[:, None] + within))
+        summary = summed_up(self._known(trigger, starts[:, None] + within))
         known = ~np.isnan(summary[:, 0])
         return Blocks(starts[known], summary[known, 0], summary[known, 1])
 
@@ -87,9 +88,16 @@ class RecordedSource:
             value = float(self._at(trigger, np.array([at]))[0])
         except SourceRefused as error:
             return error
-        if math.isnan(value):
+        if not math.isfinite(value):
             return NoDemand(f"the recording of {trigger.query} has a gap here")
+        if value < 0:
+            return SourceRefused(f"the recording of {trigger.query} has {value:g} here: demand must not be negative")
         return value
+
+    def _known(self, trigger: Trigger, moments: NDArray[np.float64]) -> Floats:
+        """Demand at each moment; NaN for a gap, and for what cannot be demand."""
+        values = self._at(trigger, moments)
+        return np.where(np.isfinite(values) & (values >= 0), values, np.float32(np.nan))
 
     def _at(self, trigger: Trigger, moments: NDArray[np.float64]) -> Floats:
         """The last complete bin at each moment; NaN for a gap (0 where the trigger ignores null values)."""
@@ -108,6 +116,17 @@ class RecordedSource:
             near = difflib.get_close_matches(query, self._traces, n=1) or sorted(self._traces)[:1]
             raise SourceRefused(f"query={query[:80]!r}: the recording has no such series; the nearest is {near[0]!r}")
         return trace
+
+
+def open_recorded(options: SourceOptions) -> RecordedSource:
+    """The kind `recorded` of `scaler.history.sources`: the option `file` of each server names a recording.
+
+    It goes on for ever, as RecordedSource does with `loop`. Raises SettingsError.
+    """
+    for access in options.access:
+        if set(access.options) != {"file"}:
+            raise SettingsError(f"server {access.pattern!r}: kind recorded takes one option, `file`")
+    return RecordedSource.read(Path(access.options["file"]) for access in options.access)
 
 
 def _whole_bins(trace: Trace) -> int:

@@ -63,6 +63,12 @@ class Server(BaseModel):
     )
     tenant: HeaderText = _setting("", "NAME", "Tenant, sent with every request to this server.")
     tenant_header: HeaderName = _setting("X-Scope-OrgID", "NAME", "Header that carries the tenant.")
+    kind: str = _setting(
+        "prometheus",
+        "KIND",
+        "What answers there: `prometheus`, `recorded` (option `file`), or a kind that a package adds.",
+    )
+    options: dict[str, str] = _setting({}, "KEYS", "Options of another kind, as it documents them.")
     method: Literal["POST", "GET"] = _setting(
         "POST",
         "POST|GET",
@@ -316,7 +322,8 @@ class Settings(BaseSettings):
         """`prometheus` with its credentials; None if it is not set."""
         if not self.prometheus:
             return None
-        own = {name: getattr(self, f"prometheus_{name}") for name in Server.model_fields if name != "pattern"}
+        given = {name: f"prometheus_{name}" for name in Server.model_fields}
+        own = {name: getattr(self, flag) for name, flag in given.items() if flag in type(self).model_fields}
         return Server.model_construct(pattern=self.prometheus, **own)
 
     @property

@@ -31,6 +31,8 @@ def _shown(value: Any) -> Any:
         return {**_entry(value), "metadata": dict.fromkeys(value.metadata, HIDDEN)}
     if isinstance(value, BaseModel):
         return _entry(value)
+    if isinstance(value, dict):
+        return dict.fromkeys(value, HIDDEN)  # the options of a server: only its kind knows which are secret
     if isinstance(value, tuple):
         return [_shown(item) for item in value]
     if isinstance(value, float):

@@ -49,7 +49,9 @@ def fault_of(detail: ErrorDetails, model: type[BaseModel]) -> Fault:
         return Fault(field, HIDDEN, _unknown(field.rpartition(".")[2], model))
     if detail["type"] == "missing":
         return Fault(field, "", "is required")
-    hidden = "metadata" in detail["loc"] or (_is_secret(detail, model) and "://" not in str(detail["input"]))
+    hidden = not {"metadata", "options"}.isdisjoint(detail["loc"]) or (
+        _is_secret(detail, model) and "://" not in str(detail["input"])
+    )
     return Fault(field, HIDDEN if hidden else _shown(detail["input"]), _rule(detail))
 
 

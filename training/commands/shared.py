@@ -48,7 +48,7 @@ def with_flags(flags: type) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
 def access_to(settings: Any, wanted: list[Any]) -> Any:
     """The credentials for the servers; exits where none of the servers can be reached."""
-    from scaler.commands.server_flags import access_of
+    from scaler.history.sources import access_of
     from training.data.pull_targets import unreachable
 
     access = access_of(settings)

@@ -30,7 +30,7 @@ from scaler.files import appearing
 from scaler.history.answers import TooSlow
 from scaler.history.connection import Limits, Pairs
 from scaler.history.credentials import ServerAccess
-from scaler.history.prometheus import PrometheusSource
+from scaler.history.sources import source_for
 from scaler.http_client import client_options, environment_proxy, in_words, through
 from scaler.series import Floats, Samples
 from scaler.telemetry.redaction import HIDDEN, os_error_text, redacted
@@ -261,7 +261,7 @@ class _Pull:
     ) -> None:
         # half of the requests may be range queries; the circuit stays closed: patience is ours
         limits = Limits(concurrency=2 * at_once, failures_to_open=10**9)
-        self._source = PrometheusSource(access, limits, transport)
+        self._source = source_for(access, limits, transport)
         self._at_once = asyncio.Semaphore(at_once)
         self._patience = patience_seconds
         self._progress = progress

@@ -11,9 +11,10 @@ from scaler.commands import Usage
 from scaler.commands.check.rules import Context
 from scaler.commands.check.rules.metadata import as_keda_reads, parsed
 from scaler.errors import HeadwayError, SourceUnavailable
+from scaler.history import MetricSource
 from scaler.history.connection import Limits
 from scaler.history.credentials import ServerAccess
-from scaler.history.prometheus import PrometheusSource
+from scaler.history.sources import source_for
 from scaler.manifest import ManifestError, ScaledObject, TriggerEntry, read_manifest
 from scaler.trigger import Trigger, TriggerRules
 from training.data.load import Refused
@@ -106,14 +107,14 @@ def unreachable(wanted: Sequence[Wanted], server: str, access: Sequence[ServerAc
 
 
 async def _connection_errors(servers: Sequence[str], access: Sequence[ServerAccess]) -> list[str]:
-    source = PrometheusSource(access, Limits(attempts=1))
+    source = source_for(access, Limits(attempts=1))
     try:
         return list(await asyncio.gather(*(_connection_error(source, server) for server in servers)))
     finally:
         await source.close()
 
 
-async def _connection_error(source: PrometheusSource, server: str) -> str:
+async def _connection_error(source: MetricSource, server: str) -> str:
     now = time.time() // 60 * 60
     try:
         await source.samples(Trigger("", "", ALWAYS, 1.0, server, key=server), now, now, 60)

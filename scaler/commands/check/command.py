@@ -174,9 +174,9 @@ def _try(scaled: ScaledObject, triggers: list[tuple[int, Trigger]], options: Che
     if not triggers:
         return []
     from scaler.history.connection import Limits
-    from scaler.history.prometheus import PrometheusSource
+    from scaler.history.sources import source_for
 
-    source = PrometheusSource(options.access, Limits(attempts=1))
+    source = source_for(options.access, Limits(attempts=1))
     try:
         return ask_queries(scaled, triggers, source, options.server_for_all)
     except HeadwayError as error:
