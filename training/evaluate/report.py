@@ -27,7 +27,6 @@ SIGNIFICANT = 0.05
 MAPE_LEADS = (900, 3600, 7200, 86_400)
 COVERAGE_TOLERANCE = 0.05
 SCORES = ("WQL", "MASE", "RMSE", "MAPE", "R²", "mean rank")
-COSTS = ("to fit", "for 10,000 windows", "size")
 
 
 def write_report(comparison: Comparison, path_html: Path, path_csv: Path) -> None:
@@ -73,21 +72,6 @@ def csv(comparison: Comparison) -> str:
     rivals = {rival: f"skill_{rival.replace(' ', '_').replace('-', '_')}" for rival in (*NAIVE, BETTER_NAIVE)}
     table = comparison.scores.merge(comparison.skill.rename(columns=rivals), on=["model", "series"], how="left")
     return str(table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-
-
-def markdown(comparison: Comparison) -> str:
-    """The summary as a table for a document."""
-    level = f"{comparison.judging.level:.0%}"
-    promises = (f"peak loss at {level}", f"{level} held: step", "peak")
-    head = ("model", "peak loss", "against the better naive", "series better", *promises, *SCORES, *COSTS)
-    lines = [" | ".join(head), " | ".join("---" for _ in head)]
-    lines += [" | ".join(_cells(row)) for row in _rows(comparison)]
-    return "".join(f"| {line} |\n" for line in lines)
-
-
-def _cells(row: "Row") -> tuple[str, ...]:
-    promises = (row.peak_loss_at_level, row.coverage, row.peak_coverage)
-    return (row.model, row.peak_loss, row.change, row.better, *promises, *row.scores, *row.costs)
 
 
 def verdict(pair: Paired) -> str:

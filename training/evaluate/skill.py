@@ -74,12 +74,8 @@ def ratios(mine: metrics.Scores, theirs: metrics.Scores) -> metrics.Scores:
     return np.where((mine == 0) & (theirs == 0), 1.0, quotient)
 
 
-def paired(scores: pd.DataFrame, model: str, against: str, score: str = DECISIVE, seed: int = 0) -> Paired:
-    """`model` against another (or `BETTER_NAIVE`) over the series for which both have the score."""
-    return paired_in(by_series(scores, score), model, against, seed)
-
-
 def paired_in(table: pd.DataFrame, model: str, against: str, seed: int) -> Paired:
+    """`model` against another (or `BETTER_NAIVE`) over the series for which both have the score, see `by_series`."""
     found = ratios(table[model].to_numpy(), table[against].to_numpy())
     known = ~np.isnan(found)
     ratio_S, systems = found[known], [system_of(name) for name in table.index[known]]

@@ -31,10 +31,10 @@ from training.experiment.shipped import shipped_for
 from training.experiment.sufficiency import Amount, naive_models, split, too_little
 from training.export.bundle import bundle_of, export, served
 from training.export.parity import Difference, checked
-from training.export.quantize import Form, shrunk
+from training.export.quantize import Form, quantized
 from training.export.reference import reference_cases
 from training.models import Model, Progress, Training, silent
-from training.recipes import RECIPES, Effort
+from training.recipes import RECIPES, Effort, Recipe
 from training.task import Prediction, Task, task_for
 
 RECORD = "run.json"
@@ -100,6 +100,51 @@ def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[],
     """
     recipe = RECIPES[order.recipe](Effort(order.threads))
     _refuse(order)
+    prepared = _prepared(order, recipe, progress)
+    made_room(order.out)
+    found = _found(order, prepared.training, progress, interrupt_heard)
+    model = ((found and found.make) or recipe.make)(prepared.task)
+    fit, interrupted = _fitted(model, prepared.training, progress, interrupt_heard)
+    progress("judging", 0.0)
+    comparison, naive = _judged(model, prepared.naive_models, prepared.training, prepared.test)
+    progress("exporting", 0.0)
+    exported = _exported(order, prepared, model, naive)
+    outcome = Outcome(
+        bundle=_bundle(order, prepared, model, exported.graph, comparison),
+        comparison=comparison,
+        parity=exported.parity,
+        fit=fit,
+        loaded=prepared.loaded,
+        cleaned=prepared.cleaned,
+        fold=prepared.fold,
+        interrupted=interrupted,
+        found=found,
+        model=model.name,
+        failed=dict(getattr(model, "failed", {})),
+        forms=exported.forms,
+        notes=(*prepared.training.notes, *limit_note(prepared.fold.test, prepared.task, TEST_WINDOWS)),
+    )
+    _write(order.out, outcome.bundle, _record(order, prepared, outcome))
+    progress("exporting", 1.0)
+    return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """All that is known before the fit. data: SHA-256 of each file."""
+
+    data: Mapping[Path, str]
+    loaded: Loaded
+    task: Task
+    fold: Fold
+    cleaned: tuple[Cleaned, ...]
+    training: Training
+    naive_models: Sequence[Model]
+    test: Windows
+
+
+def _prepared(order: Order, recipe: Recipe, progress: Progress) -> _Prepared:
+    """Read, split and clean the data, and cut the windows. Raises DataError where that is too little."""
     progress("reading", 0.0)
     data = hashes(order.data)
     loaded, task = read(order.data, order.timezone, order.step_seconds)
@@ -111,56 +156,48 @@ def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[],
     cleaned = cleaned_of(fold, progress)
     training = training_without_marked(fold, task, cleaned, windows, recipe.held_out, order.seed)
     try:
-        naive_ones = naive_models(training)
+        naive = naive_models(training)
     except ModelError as error:
         raise too_little(fold, cleaned, str(error), loaded, amount) from None
-    test = windows_of(fold.test, task, TEST_WINDOWS)
-    made_room(order.out)
-    found = _found(order, training, progress, interrupt_heard)
-    model = ((found and found.make) or recipe.make)(task)
-    fit, interrupted = _fitted(model, training, progress, interrupt_heard)
-    progress("judging", 0.0)
-    comparison, naive = _judged(model, naive_ones, training, test)
-    progress("exporting", 0.0)
-    graph = model.to_onnx()
+    return _Prepared(data, loaded, task, fold, cleaned, training, naive, windows_of(fold.test, task, TEST_WINDOWS))
+
+
+@dataclass(frozen=True, slots=True)
+class _Exported:
+    graph: bytes
+    parity: Difference
+    forms: tuple[Form, ...] = ()
+
+
+def _exported(order: Order, prepared: _Prepared, model: Model, naive: Mapping[str, Prediction]) -> _Exported:
+    """The model as a graph that answers as the model does; as int8 where that was asked for."""
+    graph, test = model.to_onnx(), prepared.test
     some = np.arange(0, len(test), max(1, len(test) // PARITY_WINDOWS))
     parity = checked(model, graph, test.take(some).past, order.seed)
-    forms: tuple[Form, ...] = ()
-    if order.int8:
-        graph, forms = _shrunk(model, graph, test, task, naive)
-    bundle = _bundle(order, task, model, graph, comparison, loaded, data)
-    failed = dict(getattr(model, "failed", {}))
-    record = {
-        **record_of(order.data, data, order.timezone, order.threads, order.seed, task, fold),
-        "left_out": [*map(str, loaded.refused), *map(str, fold.left_out), *comparison.left_out],
-        "findings": findings_of(cleaned),
+    if not order.int8:
+        return _Exported(graph, parity)
+    graph, forms = _quantized(model, graph, test, prepared.task, naive)
+    return _Exported(graph, parity, forms)
+
+
+def _record(order: Order, prepared: _Prepared, outcome: Outcome) -> dict[str, object]:
+    """What went into the run and what came of it, as JSON."""
+    comparison = outcome.comparison
+    left_out = (*prepared.loaded.refused, *prepared.fold.left_out, *comparison.left_out)
+    return {
+        **record_of(order.data, prepared.data, order.timezone, order.threads, order.seed, prepared.task, prepared.fold),
+        "left_out": list(map(str, left_out)),
+        "findings": findings_of(prepared.cleaned),
         "recipe": order.recipe,
         "windows": order.windows,
-        "search": found and found.record,
-        "interrupted": interrupted,
-        "failed": failed,
-        "fit": {name: float(value) for name, value in fit.items()},
-        "parity": asdict(parity),
+        "search": outcome.found and outcome.found.record,
+        "interrupted": outcome.interrupted,
+        "failed": dict(outcome.failed),
+        "fit": {name: float(value) for name, value in outcome.fit.items()},
+        "parity": asdict(outcome.parity),
         "scores": json.loads(comparison.summary.drop(columns=_TIMED).to_json(orient="records")),
         "int8": order.int8,
     }
-    _write(order.out, bundle, record)
-    progress("exporting", 1.0)
-    return Outcome(
-        bundle=bundle,
-        comparison=comparison,
-        parity=parity,
-        fit=fit,
-        loaded=loaded,
-        cleaned=cleaned,
-        fold=fold,
-        interrupted=interrupted,
-        found=found,
-        model=model.name,
-        failed=failed,
-        forms=forms,
-        notes=(*training.notes, *limit_note(fold.test, task, TEST_WINDOWS)),
-    )
 
 
 def read(data: Sequence[Path], timezone: str, step_seconds: int | None) -> tuple[Loaded, Task]:
@@ -307,34 +344,26 @@ def _judged(
         raise RunFailed(f"{model.name}: cannot be judged: {reason_of(error)}") from error
 
 
-def _shrunk(
+def _quantized(
     model: Model, graph: bytes, test: Windows, task: Task, naive: Mapping[str, Prediction]
 ) -> tuple[bytes, tuple[Form, ...]]:
     try:
-        return shrunk(model, graph, test, task, naive)
+        return quantized(model, graph, test, task, naive)
     except ValueError as error:
         raise RunFailed(f"int8: {reason_of(error)}") from error
 
 
-def _bundle(
-    order: Order,
-    task: Task,
-    model: Model,
-    graph: bytes,
-    comparison: Comparison,
-    loaded: Loaded,
-    data: Mapping[Path, str],
-) -> Bundle:
+def _bundle(order: Order, prepared: _Prepared, model: Model, graph: bytes, comparison: Comparison) -> Bundle:
     """Its version is the graph's checksum: what answers alike is called alike."""
     told = {
         "method": order.recipe,
-        "data": ", ".join(f"{path.name} {digest[:12]}" for path, digest in data.items()),
+        "data": ", ".join(f"{path.name} {digest[:12]}" for path, digest in prepared.data.items()),
         "code": f"headway {__version__}",
         "seed": str(order.seed),
     }
     graph, series = served(graph, model.series)
     try:
-        manifest = task.manifest(
+        manifest = prepared.task.manifest(
             order.name or order.recipe,
             checksum(graph)[:8],
             trained=told,
@@ -345,7 +374,7 @@ def _bundle(
     except ValidationError as error:
         fields = ", ".join(dict.fromkeys(".".join(map(str, fault["loc"])) for fault in error.errors()))
         raise RunFailed(f"{model.name}: no manifest can hold its {fields}") from error
-    return bundle_of(graph, manifest, reference_cases(manifest, int(max(one.end for one in loaded.series))))
+    return bundle_of(graph, manifest, reference_cases(manifest, int(max(one.end for one in prepared.loaded.series))))
 
 
 def _trigger(name: str) -> str:

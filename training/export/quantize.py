@@ -32,16 +32,16 @@ class Form:
     peak_coverage: float
 
 
-def shrunk(
+def quantized(
     model: Model, graph: bytes, test: Windows, task: Task, naive: Mapping[str, Prediction]
 ) -> tuple[bytes, tuple[Form, ...]]:
     """(the graph with int8 weights, both forms on the test windows). `naive`: what the naive models say of those.
 
     Raises ModelError where the graph has no learned weights.
     """
-    from training.models.torch_model.export import quantised
+    from training.models.torch_model.export import with_int8_weights
 
-    small = quantised(graph, LEARNED)
+    small = with_int8_weights(graph, LEARNED)
     if small == graph:
         raise ModelError(f"{model.name}: has no weights that int8 could hold")
     said, seconds = {}, {}

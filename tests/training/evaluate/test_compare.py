@@ -11,7 +11,7 @@ from tests.training.evaluate.forecasts import TASK, forecast, forecasts, windows
 from training.data.windows import KnownFuture, Truth, Windows
 from training.evaluate.cases import Judging, answered, together
 from training.evaluate.compare import Cost, compare
-from training.evaluate.skill import BETTER_NAIVE, by_series, paired, ranks, ratios, skill
+from training.evaluate.skill import BETTER_NAIVE, DECISIVE, Paired, by_series, paired_in, ranks, ratios, skill
 from training.task import Prediction
 
 
@@ -217,6 +217,10 @@ def test_ratios_of_nothing():
     assert np.isnan(found[3])
 
 
+def paired_of(scores: pd.DataFrame, model: str, against: str, seed: int = 0) -> Paired:
+    return paired_in(by_series(scores, DECISIVE), model, against, seed)
+
+
 def test_a_clear_difference_is_told_and_chance_is_not():
     """A steady gain is significant, its interval covers it; a gain on every other series is chance."""
     random = np.random.default_rng(0)
@@ -224,7 +228,7 @@ def test_a_clear_difference_is_told_and_chance_is_not():
     steady = base * 0.8 * random.lognormal(0, 0.05, 30)
     chance = base * random.lognormal(0, 0.05, 30)
     table = scores_of(persistence=list(base), steady=list(steady), chance=list(chance))
-    gain, none = paired(table, "steady", BETTER_NAIVE), paired(table, "chance", "persistence")
+    gain, none = paired_of(table, "steady", BETTER_NAIVE), paired_of(table, "chance", "persistence")
     assert gain.low < 0.8 < gain.high < 1
     assert gain.p < 1e-6
     assert (gain.better, gain.worse, gain.systems, gain.systems_better) == (30, 0, 2, 2)
@@ -238,7 +242,7 @@ def test_the_interval_covers_as_often_as_it_says():
     held = 0
     for draw in range(80):
         ratio = 0.9 * random.lognormal(0, 0.3, 25)
-        found = paired(scores_of(persistence=[1.0] * 25, mine=list(ratio)), "mine", "persistence", seed=draw)
+        found = paired_of(scores_of(persistence=[1.0] * 25, mine=list(ratio)), "mine", "persistence", seed=draw)
         held += found.low <= 0.9 <= found.high
     assert 0.86 <= held / 80 < 1
 
@@ -246,8 +250,9 @@ def test_the_interval_covers_as_often_as_it_says():
 def test_ties_and_infinite_losses_have_a_verdict():
     """Equal models give p = 1, and a rival without any loss is infinitely better, not an error."""
     table = scores_of(persistence=[0.0] * 8, same=[0.0] * 8, worse=[1.0] * 8)
-    assert (paired(table, "same", "persistence").p, paired(table, "same", "persistence").median_ratio) == (1.0, 1.0)
-    worse = paired(table, "worse", "persistence")
+    same = paired_of(table, "same", "persistence")
+    assert (same.p, same.median_ratio) == (1.0, 1.0)
+    worse = paired_of(table, "worse", "persistence")
     assert (worse.median_ratio, worse.low, worse.worse) == (np.inf, np.inf, 8)
     assert worse.p < 0.01
 

@@ -1,10 +1,7 @@
 """The torch cores on made-up data whose quantiles are known. N windows, K targets, Q levels."""
 
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
@@ -16,8 +13,8 @@ from scaler.series import Floats
 from training.features.extract import Seen
 from training.graph import IR_VERSION, OPSET
 from training.models import silent
-from training.models.torch_model.core import CheckpointUnreadable, Recipe, TorchCore, lstm, mlp, restored, transformer
-from training.models.torch_model.export import quantised
+from training.models.torch_model.core import NetworkRecipe, TorchCore, lstm, mlp, transformer
+from training.models.torch_model.export import with_int8_weights
 from training.models.torch_model.fit import Fitting
 from training.models.torch_model.network import Architecture
 
@@ -142,7 +139,7 @@ def test_the_graph_answers_as_the_core(ready: Ready, rows: int):
 def test_a_row_does_not_depend_on_its_neighbours(ready: Ready):
     """Row by row, the graph and its int8 form say what they say of a batch."""
     seen = some(ready.judge.seen, slice(0, 7))
-    for graph in (ready.graph, quantised(ready.graph)):
+    for graph in (ready.graph, with_int8_weights(ready.graph)):
         alone = np.concatenate([answer(graph, some(seen, slice(row, row + 1))) for row in range(7)])
         np.testing.assert_allclose(alone, answer(graph, seen), rtol=1e-5, atol=1e-5)
 
@@ -160,7 +157,7 @@ def test_the_graph_is_what_the_runtime_takes(ready: Ready):
 
 def test_int8_costs_little(ready: Ready):
     """The int8 graph is at most half the size, and its loss at most 2 % higher."""
-    small = quantised(ready.graph)
+    small = with_int8_weights(ready.graph)
     loss = pinball(answer(small, ready.judge.seen), ready.judge.target_NK)
     assert len(small) < 0.5 * len(ready.graph)
     assert loss == pytest.approx(ready.figures["held_out_loss"], rel=0.02)
@@ -217,16 +214,13 @@ def test_an_interrupted_fit_keeps_the_best_so_far(learn: Made, judge: Made):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1])
-def test_a_fit_interrupted_in_its_first_epoch_has_nothing_to_keep(
-    share: float, tmp_path: Path, learn: Made, judge: Made
-):
-    """Ctrl-C at once or in the first epoch ends it with KeyboardInterrupt: no core, no checkpoint."""
-    core = mlp(SHORT, checkpoint=tmp_path / "best.pt")
+def test_a_fit_interrupted_in_its_first_epoch_has_nothing_to_keep(share: float, learn: Made, judge: Made):
+    """Ctrl-C at once or in the first epoch ends it with KeyboardInterrupt: there is no core."""
+    core = mlp(SHORT)
     with pytest.raises(KeyboardInterrupt):
         fitted(core, learn, judge, progress=interrupting(share))
     with pytest.raises(ValueError, match="must be fitted"):
         core.predict(judge.seen)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_fit_ends_when_held_out_rows_gain_nothing(learn: Made, judge: Made):
@@ -256,67 +250,15 @@ def test_a_member_that_was_interrupted_is_left_out(learn: Made, judge: Made):
     np.testing.assert_array_equal(both.predict(judge.seen), first.predict(judge.seen))
 
 
-def test_a_checkpoint_is_the_core(tmp_path: Path, learn: Made, judge: Made):
-    """What is restored from the file answers bit for bit as the core that wrote it; no other file is left."""
-    core = lstm(SHORT, members=2, checkpoint=tmp_path / "best.pt")
-    fitted(core, learn, judge)
-    again = restored(tmp_path / "best.pt")
-    assert again.recipe == core.recipe
-    np.testing.assert_array_equal(again.predict(judge.seen), core.predict(judge.seen))
-    assert [one.name for one in tmp_path.iterdir()] == ["best.pt"]
-
-
-def test_equal_weights_give_equal_graphs(tmp_path: Path, learn: Made, judge: Made):
-    """Two members, and what is restored from their checkpoint, export the same bytes, which answer as they do."""
+def test_equal_fits_give_equal_graphs(learn: Made, judge: Made):
+    """Two members export the same bytes after each fit; the graph answers as they do."""
     small = Architecture("features", width=16, blocks=1)
-    core = TorchCore(Recipe("mlp", small, SHORT, members=2), tmp_path / "best.pt")
+    core, again = (TorchCore(NetworkRecipe("mlp", small, SHORT, members=2)) for _ in range(2))
     fitted(core, learn, judge)
+    fitted(again, learn, judge)
     graph = core.to_onnx()
-    assert restored(tmp_path / "best.pt").to_onnx() == graph
+    assert again.to_onnx() == graph
     np.testing.assert_allclose(answer(graph, judge.seen), core.predict(judge.seen), rtol=1e-4, atol=1e-4)
-
-
-def test_a_checkpoint_is_there_before_the_fit_is_over(tmp_path: Path, learn: Made, judge: Made):
-    """A process that dies in the fit leaves the best so far behind."""
-
-    def dies(doing: str, done: float) -> None:
-        if done > 0.5:
-            raise SystemExit
-
-    with pytest.raises(SystemExit):
-        fitted(mlp(SHORT, checkpoint=tmp_path / "best.pt"), learn, judge, progress=dies)
-    loss = pinball(restored(tmp_path / "best.pt").predict(judge.seen), judge.target_NK)
-    assert loss < pinball(np.quantile(judge.target_NK, LEVELS, axis=0).T, judge.target_NK)
-
-
-@contextmanager
-def no_file_above(size: int) -> Iterator[None]:
-    """The operating system refuses to let any file grow further, as a full disk does."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_full_disk_does_not_end_the_fit(tmp_path: Path, learn: Made, judge: Made):
-    """The checkpoint that does not fit is told of with its path, no half of it stays, and the fit ends as without."""
-    core, without = mlp(SHORT, checkpoint=tmp_path / "best.pt"), mlp(SHORT)
-    with (
-        no_file_above(20_000),
-        pytest.warns(RuntimeWarning, match=r"mlp: no checkpoint in .*best\.pt: .*File too large"),
-    ):
-        figures = fitted(core, learn, judge)
-    assert figures == fitted(without, learn, judge)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path):
-    """A damaged file is named."""
-    (tmp_path / "best.pt").write_bytes(b"nothing")
-    with pytest.raises(CheckpointUnreadable, match=r"best\.pt: is no checkpoint"):
-        restored(tmp_path / "best.pt")
 
 
 @pytest.mark.parametrize(

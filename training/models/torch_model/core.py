@@ -1,32 +1,23 @@
-"""The three cores, and their checkpoints. Axes: see the package."""
+"""The three cores. Axes: see the package."""
 
-import io
-import os
-import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scaler.files import appearing
 from scaler.series import Floats
 from training.errors import ModelError
 from training.features.extract import Seen
 from training.models import Progress
 from training.models.torch_model import export
-from training.models.torch_model.fit import Fitted, Fitting, Rows, State, answers, fit, loss_of, repeatable
+from training.models.torch_model.fit import Fitted, Fitting, Rows, answers, fit, loss_of, repeatable
 from training.models.torch_model.network import Architecture, Average, Network, Sizes, constant_quantiles
 
 
-class CheckpointUnreadable(Exception):
-    """A file that is no checkpoint of a core; names the file."""
-
-
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class NetworkRecipe:
     """Everything that decides what a core becomes, data and seed apart."""
 
     name: str
@@ -36,34 +27,30 @@ class Recipe:
     """networks, fitted one by one from seeds next to each other, whose quantiles are averaged"""
 
 
-def mlp(fitting: Fitting | None = None, members: int = 1, checkpoint: Path | None = None) -> "TorchCore":
+def mlp(fitting: Fitting | None = None, members: int = 1) -> "TorchCore":
     """Reads the features alone: 10,000 windows in less than a tenth of a second."""
     built = Architecture("features", width=128, blocks=2, dropout=0.3)
-    return TorchCore(Recipe("mlp", built, fitting or Fitting(), members), checkpoint)
+    return TorchCore(NetworkRecipe("mlp", built, fitting or Fitting(), members))
 
 
-def lstm(fitting: Fitting | None = None, members: int = 1, checkpoint: Path | None = None) -> "TorchCore":
+def lstm(fitting: Fitting | None = None, members: int = 1) -> "TorchCore":
     """Reads the last day patch by patch, beginning with the features in mind."""
     built = Architecture("lstm", width=64, blocks=1, layers=1, patches_per_token=2, dropout=0.1)
-    return TorchCore(Recipe("lstm", built, fitting or Fitting(), members), checkpoint)
+    return TorchCore(NetworkRecipe("lstm", built, fitting or Fitting(), members))
 
 
-def transformer(fitting: Fitting | None = None, members: int = 1, checkpoint: Path | None = None) -> "TorchCore":
+def transformer(fitting: Fitting | None = None, members: int = 1) -> "TorchCore":
     """Looks at all patches of the last day at once; the features are one more token."""
     built = Architecture("transformer", width=64, blocks=1, layers=2, patches_per_token=4, dropout=0.1)
-    return TorchCore(Recipe("transformer", built, fitting or Fitting(), members), checkpoint)
+    return TorchCore(NetworkRecipe("transformer", built, fitting or Fitting(), members))
 
 
 class TorchCore:
-    """A learned map in scaled units, see `training.models.learned.Core`.
+    """A learned map in scaled units, see `training.models.learned.Core`."""
 
-    checkpoint: a file that holds the best so far during the fit and the result after it; `restored` reads it.
-    """
-
-    def __init__(self, recipe: Recipe, checkpoint: Path | None = None) -> None:
+    def __init__(self, recipe: NetworkRecipe) -> None:
         self.name = recipe.name
         self.recipe = recipe
-        self.checkpoint = checkpoint
         self._sizes: Sizes | None = None
         self._network: nn.Module | None = None
 
@@ -105,7 +92,6 @@ class TorchCore:
                         self.recipe.fitting,
                         seed + member,
                         _part(progress, member, self.recipe.members),
-                        lambda state: self._keep(sizes, [*(one.state_dict() for one in networks), state]),
                     )
                 )
                 if not networks and fits[-1].interrupted and not fits[-1].epoch:
@@ -116,7 +102,6 @@ class TorchCore:
                     break
             self._sizes, self._network = sizes, _joined(networks)
             loss = loss_of(self._network, judged, wanted)
-        self._keep(sizes, [one.state_dict() for one in networks])
         return _figures(loss, fits, len(networks), self._network)
 
     def predict(self, seen: Seen) -> Floats:
@@ -136,44 +121,6 @@ class TorchCore:
         if self._network is None or self._sizes is None:
             raise ModelError(f"{self.name}: must be fitted before it is asked")
         return self._network, self._sizes
-
-    def _keep(self, sizes: Sizes, states: list[State]) -> None:
-        """A disk that takes no checkpoint is told of, and the fit goes on."""
-        if self.checkpoint is None:
-            return
-        try:
-            _write(self.checkpoint, {"recipe": asdict(self.recipe), "sizes": asdict(sizes), "states": states})
-        except OSError as error:
-            why = error.strerror or "it cannot be written"
-            told = f"{self.name}: no checkpoint in {self.checkpoint}: {why}; the fit goes on in memory"
-            warnings.warn(told, RuntimeWarning, stacklevel=1)
-
-
-def restored(path: Path) -> TorchCore:
-    """The core whose fit wrote this checkpoint, as good as it was then. Raises CheckpointUnreadable."""
-    try:
-        held = torch.load(path, weights_only=True)
-        told = dict(held["recipe"])
-        built, fitting = Architecture(**told.pop("built")), Fitting(**told.pop("fitting"))
-        core = TorchCore(Recipe(built=built, fitting=fitting, **told))
-        sizes = Sizes(**held["sizes"])
-        networks = [Network(sizes, built) for _ in held["states"]]
-        for network, state in zip(networks, held["states"], strict=True):
-            network.load_state_dict(state)
-        core._sizes, core._network = sizes, _joined(networks)
-    except Exception as error:  # torch raises whatever unpickling, unzipping and copying raise
-        raise CheckpointUnreadable(f"{path}: is no checkpoint of a torch core") from error
-    return core
-
-
-def _write(path: Path, held: Mapping[str, object]) -> None:
-    """The whole file or none of it."""
-    packed = io.BytesIO()
-    torch.save(held, packed)
-    with appearing(path) as draft, draft.open("wb") as file:
-        file.write(packed.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _joined(networks: list[Network]) -> nn.Module:

@@ -59,7 +59,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def quantised(model_bytes: bytes, prefix: str = "") -> bytes:
+def with_int8_weights(model_bytes: bytes, prefix: str = "") -> bytes:
     """The same graph with int8 weights, a scale per output; it computes in float32, so a batch changes no answer.
 
     prefix: what the names of the weights begin with; others stay as they are. The same bytes where there are none.

@@ -1,7 +1,7 @@
 """How a network is learned: AdamW on the pinball loss, the best on held-out rows is kept. Axes: see the package."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -75,9 +75,8 @@ def fit(
     how: Fitting,
     seed: int,
     progress: Progress,
-    keep: Callable[[State], None],
 ) -> Fitted:
-    """Leaves the weights in `network` that were best on `held_out`; `keep` is told of each best so far.
+    """Leaves the weights in `network` that were best on `held_out`.
 
     `network` must start out with constant answers: they are the first best. KeyboardInterrupt, whoever raises it, ends
     the fit early. Wants `repeatable` around it.
@@ -95,7 +94,6 @@ def fit(
             loss = loss_of(network, held_out, levels)
             if loss < best_loss:
                 best, best_loss, best_epoch = _copied(network), loss, epoch
-                keep(best)
             if epoch - best_epoch >= how.patience_epochs:
                 break
         progress("fit", 1.0)
