@@ -12,10 +12,10 @@ import numpy as np
 
 from scaler.plan.hpa import Hpa
 from training.data.load import DAY_SECONDS, Series
-from training.models import Progress, silent
+from training.models import Progress, no_progress
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.forecasts import Forecasts
-from training.replay.simulation.scenario import Setting, Span, World
+from training.replay.simulation.scenario import Scenario, Setting, Span
 from training.replay.simulation.start_up import Constant
 from training.replay.verdict import candidates
 from training.replay.verdict.candidates import Entry, HeadwayEntry, OracleEntry, Ran, RivalEntry, run_all
@@ -72,12 +72,12 @@ def replayed(
     span: Span,
     rivals: bool = True,
     jobs: int = 1,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> dict[str, Any]:
     """`points`: name → scores of every policy; `figures`: name → comparison of these scores."""
     setting = setting_of(series, start_up_seconds)
-    world = World(Demand(series), setting, span)
-    found = run_all(world, forecasts, entries_of(setting, series, rivals), Price(), jobs, progress)
+    scenario = Scenario(Demand(series), setting, span)
+    found = run_all(scenario, forecasts, entries_of(setting, series, rivals), Price(), jobs, progress)
     points = {ran.entry.name: _point(ran) for ran in found}
     return {"points": points, "figures": figures_of(points)}
 

@@ -28,12 +28,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from scaler.plan.hpa import SYNC_SECONDS, Hpa
 from training.data.load import Series
-from training.models import silent
+from training.models import no_progress
 from training.replay.input.case import open_forecaster
 from training.replay.simulation.demand import Demand
-from training.replay.simulation.scenario import Setting, Span, World
+from training.replay.simulation.scenario import Scenario, Setting, Span
 from training.replay.simulation.start_up import Constant
-from training.replay.verdict.candidates import Given, HeadwayEntry, ReactiveEntry, all_in
+from training.replay.verdict.candidates import HeadwayEntry, PolicyInputs, ReactiveEntry, all_in
 from training.replay.verdict.judge import Case, default_of, forecasts_for, judge, parts
 from training.replay.verdict.score import Price
 
@@ -63,11 +63,11 @@ def case_of(days: int, jobs: int, cache: Path) -> Case:
     return Case(demand(days), setting, Span(begin, begin + days * 86_400), "demand", jobs=jobs, cache=cache)
 
 
-def plain_loop(world: World) -> int:
+def plain_loop(scenario: Scenario) -> int:
     """Replicas that follow a metric: rounded up, and held for five minutes. Gives how often they changed."""
     before, changes = 0, 0
     recent: deque[int] = deque(maxlen=math.ceil(300 / SYNC_SECONDS))
-    for value in np.nan_to_num(world.seen_K).tolist():
+    for value in np.nan_to_num(scenario.seen_K).tolist():
         recent.append(math.ceil(value / THRESHOLD))
         replicas = max(recent)
         changes += replicas != before
@@ -84,17 +84,17 @@ def took(work: Callable[[], object]) -> float:
 
 def per_sync(case: Case) -> dict[str, float]:
     """Microseconds for a sync of the HPA on the judged days, by who is asked: the median of a few rounds."""
-    world = World(case.demand, case.setting, parts(case.span)[1])
-    given = Given(world, forecasts_for(case, open_forecaster(None)))
-    given.outlooks.shared_states(default_of(case), world.refresh_K.tolist())
+    scenario = Scenario(case.demand, case.setting, parts(case.span)[1])
+    given = PolicyInputs(scenario, forecasts_for(case, open_forecaster(None)))
+    given.tick_forecasts.shared_states(default_of(case), scenario.refresh_K.tolist())
     reactive, headway = ReactiveEntry(THRESHOLD, "reactive"), HeadwayEntry(default_of(case), "headway")
     works: dict[str, Callable[[], object]] = {
-        "plain_loop": lambda: plain_loop(world),
-        "reactive": lambda: all_in(given, [reactive], Price(), silent),
-        "headway": lambda: all_in(given, [headway], Price(), silent),
+        "plain_loop": lambda: plain_loop(scenario),
+        "reactive": lambda: all_in(given, [reactive], Price(), no_progress),
+        "headway": lambda: all_in(given, [headway], Price(), no_progress),
     }
     rounds = [{name: took(work) for name, work in works.items()} for _ in range(ROUNDS)]
-    return {name: 1e6 * statistics.median(one[name] for one in rounds) / len(world) for name in works}
+    return {name: 1e6 * statistics.median(one[name] for one in rounds) / len(scenario) for name in works}
 
 
 def main(

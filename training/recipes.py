@@ -103,9 +103,9 @@ def ensemble(effort: Effort) -> Recipe:
 
 def blend(effort: Effort) -> Recipe:
     """An ensemble with the general bundle among its members: for the grid of one minute."""
-    from training.models.given import GivenCore
+    from training.models.pretrained import PretrainedCore
 
-    return Recipe(lambda task: _weighted("blend", task, effort, GivenCore(task)))
+    return Recipe(lambda task: _weighted("blend", task, effort, PretrainedCore(task)))
 
 
 def _weighted(name: str, task: Task, effort: Effort, *others: "Core") -> Model:

@@ -38,7 +38,7 @@ class Task:
         grid = self.grid
         return Sizes(grid.steps, grid.coarse_steps, self.horizon_steps, len(self.levels), len(self.peak_steps))
 
-    def manifest(self, name: str, version: str, **told: object) -> Manifest:
+    def manifest(self, name: str, version: str, **fields: object) -> Manifest:
         """The manifest of a bundle for this task; its graph's checksum is filled in later."""
         return Manifest.model_validate(
             {
@@ -53,7 +53,7 @@ class Task:
                 "peak_steps": self.peak_steps,
                 "minimum_history_steps": self.minimum_history_steps,
                 "graph_sha256": "0" * 64,
-                **told,
+                **fields,
             }
         )
 

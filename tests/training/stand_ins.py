@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from training.data.windows import Past
-from training.models import Model, Progress, Training, silent
+from training.models import Model, Progress, Training, no_progress
 from training.models.naive import Naive
 from training.recipes import Effort, Recipe
 from training.task import Prediction
@@ -23,7 +23,7 @@ class Around:
         self._before = before
         self._model: Model = Naive()
 
-    def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
+    def fit(self, training: Training, progress: Progress = no_progress) -> Mapping[str, float]:
         self._before(progress)
         return self._model.fit(training)
 
@@ -40,7 +40,7 @@ class Drawing(Around):
     def __init__(self) -> None:
         super().__init__(silent_before)
 
-    def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
+    def fit(self, training: Training, progress: Progress = no_progress) -> Mapping[str, float]:
         rows = np.random.default_rng(training.seed).permutation(len(training.windows))[:20]
         return super().fit(replace(training, windows=training.windows.take(np.sort(rows))), progress)
 

@@ -139,7 +139,7 @@ def _write(judged: Any, forecaster: Any, flags: ReplayFlags, progress: Any) -> N
 
         entries = [one.entry for one in (*judged.ran.values(), *judged.reactive_front, *judged.headway_front)]
         forecasts = forecasts_for(judged.case, forecaster, progress)
-        write_decisions(judged.world, entries, forecasts, flags.decisions, progress)
+        write_decisions(judged.scenario, entries, forecasts, flags.decisions, progress)
     if flags.out:
         from training.replay.output.report import write_report
 

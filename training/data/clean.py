@@ -226,19 +226,19 @@ def _outages(series: Series, expected_S: Floats, busy_S: Marks) -> Iterator[slic
     """Runs of bins near zero that begin and end suddenly, at times that are busy on other days; gaps do not end one."""
     known = np.flatnonzero(~np.isnan(series.values))
     values, expected, busy = series.values[known], expected_S[known], busy_S[known]
-    silent = values <= NEAR_ZERO * expected
+    no_progress = values <= NEAR_ZERO * expected
     shortest, longest = (_steps(series, minutes) for minutes in OUTAGE_MINUTES)
-    shortest = max(shortest, _longest_by_chance(silent[busy]) + 1)
-    for run in _runs(silent, 0):
+    shortest = max(shortest, _longest_by_chance(no_progress[busy]) + 1)
+    for run in _runs(no_progress, 0):
         lasts = shortest <= run.stop - run.start <= longest
         if lasts and busy[run].mean() > MOST and _is_sudden(values, expected, run, _steps(series, SHIFT_MINUTES, 2)):
             yield slice(int(known[run.start]), int(known[run.stop - 1]) + 1)
 
 
-def _longest_by_chance(silent: Marks) -> int:
+def _longest_by_chance(no_progress: Marks) -> int:
     """The longest run of silent steps that turns up once in 100 such series, if each is silent by chance."""
-    count = max(len(silent), 2)
-    share = np.clip(silent.mean() if len(silent) else 0.0, 1 / count, 0.99)
+    count = max(len(no_progress), 2)
+    share = np.clip(no_progress.mean() if len(no_progress) else 0.0, 1 / count, 0.99)
     return int(np.log(0.01 / count) / np.log(share))
 
 

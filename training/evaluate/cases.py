@@ -34,7 +34,7 @@ BY_DEFAULT = Judging()
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Evaluation:
     """The task, with the places of what decides."""
 
     task: Task
@@ -107,8 +107,8 @@ def answered(prediction: Prediction) -> NDArray[np.bool_]:
     return sound
 
 
-def cases_of(windows: Windows, rows: NDArray[np.bool_], asked: Asked) -> Iterator[Case]:
-    grid, task = windows.grid, asked.task
+def cases_of(windows: Windows, rows: NDArray[np.bool_], evaluation: Evaluation) -> Iterator[Case]:
+    grid, task = windows.grid, evaluation.task
     season = DAY_SECONDS // grid.step_seconds
     for place in np.unique(windows.series_N[rows]):
         mine = np.flatnonzero(rows & (windows.series_N == place))
@@ -129,8 +129,8 @@ def cases_of(windows: Windows, rows: NDArray[np.bool_], asked: Asked) -> Iterato
 def each(cases: Iterable[Case], predictions: Predictions) -> Iterator[tuple[str, Case, Prediction]]:
     """Each model on each series: what it said of the judged windows."""
     for case in cases:
-        for model, said in predictions.items():
-            yield model, case, Prediction(said.quantiles_NHQ[case.rows], said.peaks_NWQ[case.rows])
+        for model, prediction in predictions.items():
+            yield model, case, Prediction(prediction.quantiles_NHQ[case.rows], prediction.peaks_NWQ[case.rows])
 
 
 def together(

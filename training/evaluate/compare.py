@@ -18,7 +18,17 @@ from scaler.series import Floats
 from training.data.windows import Windows
 from training.errors import ModelError
 from training.evaluate import metrics
-from training.evaluate.cases import BY_DEFAULT, NAIVE, Asked, Case, Judging, Predictions, answered, cases_of, judged
+from training.evaluate.cases import (
+    BY_DEFAULT,
+    NAIVE,
+    Case,
+    Evaluation,
+    Judging,
+    Predictions,
+    answered,
+    cases_of,
+    judged,
+)
 from training.evaluate.skill import BETTER_NAIVE, DECISIVE, Paired, by_series, paired_in, ranks, skill
 from training.evaluate.tables import calendar, coverage, coverage_by_lead, leads, peak_windows, series_scores
 from training.task import Prediction, Task
@@ -88,8 +98,8 @@ class Comparison:
     @property
     def deciding_seconds(self) -> int:
         """Length of the window whose peak decides: at least the lead asked for."""
-        asked = Asked(self.task, self.judging)
-        return int(asked.window_seconds[asked.window])
+        evaluation = Evaluation(self.task, self.judging)
+        return int(evaluation.window_seconds[evaluation.window])
 
     @property
     def series(self) -> int:
@@ -120,9 +130,9 @@ def compare(
     answered by every model.
     """
     rows = judged(windows, predictions, task)
-    asked = Asked(task, judging)
-    cases = tuple(cases_of(windows, rows, asked))
-    scores = series_scores(cases, predictions, asked)
+    evaluation = Evaluation(task, judging)
+    cases = tuple(cases_of(windows, rows, evaluation))
+    scores = series_scores(cases, predictions, evaluation)
     left_out = _without_score(scores)
     cases = tuple(case for case in cases if case.name not in left_out)
     scores = scores[~scores["series"].isin(left_out)].reset_index(drop=True)
@@ -142,19 +152,19 @@ def compare(
         first=float(moments.min()),
         last=float(moments.max()),
         scores=scores,
-        leads=leads(cases, predictions, asked),
-        seasonal_leads=leads([case for case in cases if case.daily_r2 > STRONGLY_SEASONAL], predictions, asked),
-        peak_windows=peak_windows(cases, predictions, asked),
-        hours=calendar(cases, predictions, asked, "hour"),
-        weekdays=calendar(cases, predictions, asked, "weekday"),
-        coverage=coverage(cases, predictions, asked),
-        coverage_by_lead=coverage_by_lead(cases, predictions, asked),
+        leads=leads(cases, predictions, evaluation),
+        seasonal_leads=leads([case for case in cases if case.daily_r2 > STRONGLY_SEASONAL], predictions, evaluation),
+        peak_windows=peak_windows(cases, predictions, evaluation),
+        hours=calendar(cases, predictions, evaluation, "hour"),
+        weekdays=calendar(cases, predictions, evaluation, "weekday"),
+        coverage=coverage(cases, predictions, evaluation),
+        coverage_by_lead=coverage_by_lead(cases, predictions, evaluation),
         skill=skill(scores),
         against_naive=tuple(paired_in(losses, model, BETTER_NAIVE, seed) for model in predictions),
         pairs=tuple(paired_in(losses, one, other, seed) for one, other in permutations(predictions, 2)),
         ranks=ranks(scores),
         costs=dict(costs or {}),
-        examples=tuple(_examples(windows, cases, predictions, asked, examples)),
+        examples=tuple(_examples(windows, cases, predictions, evaluation, examples)),
     )
 
 
@@ -170,9 +180,9 @@ def summary(comparison: Comparison) -> pd.DataFrame:
     relative = comparison.scores["rmse"] / comparison.scores["mean_demand"]
     rmse = relative.groupby(comparison.scores["model"], sort=False).median().rename("rmse")
     table = pd.concat([medians, rmse, means], axis=1)
-    told = {pair.model: pair for pair in comparison.against_naive}
+    pairs = {pair.model: pair for pair in comparison.against_naive}
     for column in ("median_ratio", "low", "high", "p", "better", "series"):
-        table[column] = [getattr(told[model], column) for model in table.index]
+        table[column] = [getattr(pairs[model], column) for model in table.index]
     costs = [comparison.costs.get(model, Cost()) for model in table.index]
     table["fit_seconds"] = [cost.fit_seconds for cost in costs]
     table["inference_seconds"] = [cost.inference_seconds / comparison.windows * 10_000 for cost in costs]
@@ -198,7 +208,7 @@ def _unjudged(windows: Windows, rows: NDArray[np.bool_]) -> dict[str, str]:
 
 
 def _examples(
-    windows: Windows, cases: Sequence[Case], predictions: Predictions, asked: Asked, count: int
+    windows: Windows, cases: Sequence[Case], predictions: Predictions, evaluation: Evaluation, count: int
 ) -> Iterator[Example]:
     """Windows spread evenly from easy to hard for the better naive model, each of another series where there are
     enough, without a gap in the truth."""
@@ -207,7 +217,9 @@ def _examples(
     for naive in (predictions[name] for name in NAIVE if name in predictions):
         parts = [
             metrics.pinball(
-                case.peak_NW[:, asked.window], naive.peaks_NWQ[case.rows, asked.window], asked.task.levels
+                case.peak_NW[:, evaluation.window],
+                naive.peaks_NWQ[case.rows, evaluation.window],
+                evaluation.task.levels,
             ).mean(axis=-1)
             / case.mean_demand
             for case in cases
@@ -238,7 +250,7 @@ def _example(windows: Windows, predictions: Predictions, row: int, place: float)
         time_H=windows.future.local_time_NH[row],
         truth_H=windows.truth.demand_NH[row],
         answers={
-            model: Prediction(said.quantiles_NHQ[row : row + 1], said.peaks_NWQ[row : row + 1])
-            for model, said in predictions.items()
+            model: Prediction(prediction.quantiles_NHQ[row : row + 1], prediction.peaks_NWQ[row : row + 1])
+            for model, prediction in predictions.items()
         },
     )

@@ -76,28 +76,28 @@ def fans(comparison: Comparison) -> Figure:
 def _recorded(comparison: Comparison, example: Example) -> Iterator[Any]:
     """What came before the window was cut, and what came then, which is drawn stronger."""
     step = comparison.task.grid.step_seconds
-    told = {"name": "recorded", "legendgroup": "recorded", "mode": "lines"}
+    style = {"name": "recorded", "legendgroup": "recorded", "mode": "lines"}
     past, came = {"color": NAIVE_GREY, "width": 1}, {"color": NAIVE_GREY, "width": 2}
-    yield _series(example.past_time_T[0], step, example.past_T, line=past, showlegend=False, hoverinfo="skip", **told)
-    yield _series(example.time_H[0], step, example.truth_H, line=came, showlegend=True, **told)
+    yield _series(example.past_time_T[0], step, example.past_T, line=past, showlegend=False, hoverinfo="skip", **style)
+    yield _series(example.time_H[0], step, example.truth_H, line=came, showlegend=True, **style)
 
 
 def _fan(comparison: Comparison, example: Example, model: str, colour: str) -> Iterator[Any]:
-    task, said = comparison.task, example.answers[model]
+    task, prediction = comparison.task, example.answers[model]
     start, step = example.time_H[0], task.grid.step_seconds
     edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
     for low, high in _bands(task.levels):
         name = f"{task.levels[low] * 100:g} to {task.levels[high]:.0%}"
         fill = {"fill": "tonexty", "fillcolor": _faded(colour), "name": name, "legendgroup": name}
-        yield _series(start, step, said.quantiles_NHQ[0, :, low], showlegend=False, legendgroup=name, **edge)
-        yield _series(start, step, said.quantiles_NHQ[0, :, high], **fill, **edge)
+        yield _series(start, step, prediction.quantiles_NHQ[0, :, low], showlegend=False, legendgroup=name, **edge)
+        yield _series(start, step, prediction.quantiles_NHQ[0, :, high], **fill, **edge)
     if 0.5 in task.levels:
         line = {"name": "median", "legendgroup": "median", "mode": "lines", "line": {"color": colour, "width": 2}}
-        yield _series(start, step, said.quantiles_NHQ[0, :, task.levels.index(0.5)], **line)
+        yield _series(start, step, prediction.quantiles_NHQ[0, :, task.levels.index(0.5)], **line)
     level = comparison.judging.level
     yield go.Scatter(
         x=_moments(start - step + step * np.asarray(task.peak_steps)),
-        y=said.peaks_NWQ[0, :, task.levels.index(level)],
+        y=prediction.peaks_NWQ[0, :, task.levels.index(level)],
         name=f"largest until then, {level:.0%} quantile",
         legendgroup="peak",
         mode="lines+markers",
@@ -144,21 +144,21 @@ def coverage(comparison: Comparison) -> Figure:
         line = _line(model, colours)
         mine = comparison.coverage[comparison.coverage["model"] == model]
         for column, kind in enumerate(("step", "peak"), start=1):
-            told = mine[mine["kind"] == kind]
-            points = {"mode": "lines+markers", "marker": {"size": 5}, "customdata": told[["lowest", "highest"]]}
+            style = mine[mine["kind"] == kind]
+            points = {"mode": "lines+markers", "marker": {"size": 5}, "customdata": style[["lowest", "highest"]]}
             hover = "promised %{x:.0%}, held %{y:.1%} (series: %{customdata[0]:.0%} to %{customdata[1]:.0%})"
             figure.add_trace(
                 go.Scatter(
-                    x=told["level"], y=told["realised"], hovertemplate=hover, showlegend=column == 1, **points, **line
+                    x=style["level"], y=style["realised"], hovertemplate=hover, showlegend=column == 1, **points, **line
                 ),
                 row=1,
                 col=column,
             )
-        told = by_lead[by_lead["model"] == model]
+        style = by_lead[by_lead["model"] == model]
         hover = "%{y:.1%}"
-        x = told["lead_seconds"] / unit
+        x = style["lead_seconds"] / unit
         figure.add_trace(
-            go.Scatter(x=x, y=told["realised"], mode="lines", showlegend=False, hovertemplate=hover, **line),
+            go.Scatter(x=x, y=style["realised"], mode="lines", showlegend=False, hovertemplate=hover, **line),
             row=1,
             col=3,
         )
@@ -343,8 +343,8 @@ def _bands(levels: tuple[float, ...]) -> list[tuple[int, int]]:
     return [(i, j) for i, j in pairs if i < j]
 
 
-def _series(start: float, step: int, values: NDArray[np.float32], **told: Any) -> Any:
-    return go.Scatter(x0=str(_moments(np.array([start]))[0]), dx=step * 1000, y=values, connectgaps=False, **told)
+def _series(start: float, step: int, values: NDArray[np.float32], **style: Any) -> Any:
+    return go.Scatter(x0=str(_moments(np.array([start]))[0]), dx=step * 1000, y=values, connectgaps=False, **style)
 
 
 def _moments(seconds: NDArray[Any]) -> NDArray[np.datetime64]:

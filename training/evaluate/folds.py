@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from training.data.load import Refused, Series, moment_text
 from training.data.windows import Windows, cut, cutoffs, fair_share
 from training.errors import ModelError
-from training.evaluate.cases import Asked, Judging
+from training.evaluate.cases import Evaluation, Judging
 from training.models import Training
 from training.models.empirical import RECENT_STEPS
 from training.task import Task
@@ -33,8 +33,8 @@ class NoSeries(ModelError):
     """A fold in which nothing is left to learn from, to hold out or to judge by; `left_out` says of each series why."""
 
     def __init__(self, fold: str, left_out: Sequence[Refused]) -> None:
-        told = "; ".join(map(str, left_out[:3])) or "there are none"
-        super().__init__(f"fold {fold!r}: no series can be learned from and judged: {told}")
+        reasons = "; ".join(map(str, left_out[:3])) or "there are none"
+        super().__init__(f"fold {fold!r}: no series can be learned from and judged: {reasons}")
         self.left_out = tuple(left_out)
 
 
@@ -110,9 +110,9 @@ def by_time(
         name = f"time {fold + 1} of {folds}"
         rules = [(row[1].series, _useless("held-out", row[1], task)) for row in rows]
         if not judged or all(rule for _, rule in rules):
-            told = {(one.system, one.name): Refused(one.system, one.name, rule) for one, rule in rules if rule}
-            told |= {(one.system, one.name): one for one in left_out}
-            raise NoSeries(name, [replace(one, rule=one.rule.removesuffix(LEARNED)) for one in told.values()])
+            reasons = {(one.system, one.name): Refused(one.system, one.name, rule) for one, rule in rules if rule}
+            reasons |= {(one.system, one.name): one for one in left_out}
+            raise NoSeries(name, [replace(one, rule=one.rule.removesuffix(LEARNED)) for one in reasons.values()])
         train, held_out, test = zip(*rows, strict=True)
         found.append(Fold(name, train, held_out, test, tuple(left_out)))
     return tuple(found)
@@ -255,7 +255,7 @@ def _useless(name: str, part: Part, task: Task) -> str:
         return f"{which} is 0 throughout"
     if lowest == highest and name == "train":
         return f"{which} is constant: there is nothing to learn"
-    decisive = task.peak_steps[Asked(task, Judging()).window] if name == "test" else 0
+    decisive = task.peak_steps[Evaluation(task, Judging()).window] if name == "test" else 0
     if _usable(part, task, decisive).any():
         return ""
     after = f"each of the {decisive} steps" if decisive else f"the {task.horizon_steps} steps"
@@ -329,8 +329,8 @@ def _dealt(systems: Sequence[str], folds: int | None, refused: Sequence[Refused]
     """The systems of each fold's test."""
     by_size = sorted(set(systems), key=lambda name: (-systems.count(name), name))
     if len(by_size) < 2:
-        told = "; ".join([f"there is {', '.join(by_size) or 'none'}", *map(str, refused[:3])])
-        raise ModelError(f"leaving systems out takes two of them; {told}")
+        reasons = "; ".join([f"there is {', '.join(by_size) or 'none'}", *map(str, refused[:3])])
+        raise ModelError(f"leaving systems out takes two of them; {reasons}")
     hands = len(by_size) if folds is None else folds
     if not 2 <= hands <= len(by_size):
         raise ModelError(f"{folds} folds: must be between 2 and the {len(by_size)} systems")

@@ -110,9 +110,9 @@ class Row:
 
 
 def _rows(comparison: Comparison) -> Iterator[Row]:
-    told = {pair.model: pair for pair in comparison.against_naive}
+    pairs = {pair.model: pair for pair in comparison.against_naive}
     for row in comparison.summary.itertuples():
-        pair = told[row.model]
+        pair = pairs[row.model]
         promise = _broken_promise(row.peak_coverage, comparison.judging.level)
         yield Row(
             model=row.model,

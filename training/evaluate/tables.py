@@ -14,14 +14,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from training.evaluate import metrics
-from training.evaluate.cases import Asked, Case, Predictions, each, system_of
+from training.evaluate.cases import Case, Evaluation, Predictions, each, system_of
 from training.task import DAY_SECONDS
 
 FIRST_WEEKDAY = 3
 """the epoch began on a Thursday; Monday is 0"""
 
 
-def series_scores(cases: Iterable[Case], predictions: Predictions, asked: Asked) -> pd.DataFrame:
+def series_scores(cases: Iterable[Case], predictions: Predictions, evaluation: Evaluation) -> pd.DataFrame:
     """A row per model and series.
 
     peak_loss: of the peak in the deciding window, mean over the levels; peak_loss_at_level: at the one level;
@@ -29,12 +29,12 @@ def series_scores(cases: Iterable[Case], predictions: Predictions, asked: Asked)
     mase, wql, r2: see `metrics`. coverage, peak_coverage: share of truths at or below the one level. daily_r2: how
     strongly the series repeats each day.
     """
-    levels = asked.task.levels
+    levels = evaluation.task.levels
     found = []
-    for model, case, said in each(cases, predictions):
-        truth, point = case.truth_NH, metrics.median_of(said.quantiles_NHQ, levels)
-        peak_WQ = metrics.peak_loss(case.peak_NW, said.peaks_NWQ, levels, case.mean_demand)[asked.window]
-        peak_cover_WQ = metrics.coverage(case.peak_NW, said.peaks_NWQ, 0)[asked.window]
+    for model, case, prediction in each(cases, predictions):
+        truth, point = case.truth_NH, metrics.median_of(prediction.quantiles_NHQ, levels)
+        peak_WQ = metrics.peak_loss(case.peak_NW, prediction.peaks_NWQ, levels, case.mean_demand)[evaluation.window]
+        peak_cover_WQ = metrics.coverage(case.peak_NW, prediction.peaks_NWQ, 0)[evaluation.window]
         found.append(
             {
                 "model": model,
@@ -44,28 +44,28 @@ def series_scores(cases: Iterable[Case], predictions: Predictions, asked: Asked)
                 "mean_demand": case.mean_demand,
                 "daily_r2": case.daily_r2,
                 "peak_loss": peak_WQ.mean(),
-                "peak_loss_at_level": peak_WQ[asked.level],
-                "pinball": _relative(metrics.pinball_loss(truth, said.quantiles_NHQ, levels).mean(), case),
-                "wql": metrics.wql(truth, said.quantiles_NHQ, levels),
+                "peak_loss_at_level": peak_WQ[evaluation.level],
+                "pinball": _relative(metrics.pinball_loss(truth, prediction.quantiles_NHQ, levels).mean(), case),
+                "wql": metrics.wql(truth, prediction.quantiles_NHQ, levels),
                 "mase": metrics.mase(truth, point, case.naive_error_N),
                 "mae": metrics.mae(truth, point),
                 "rmse": metrics.rmse(truth, point),
                 "mape": metrics.mape(truth, point),
                 "smape": metrics.smape(truth, point),
                 "r2": metrics.r2(truth, point),
-                "coverage": metrics.coverage(truth, said.quantiles_NHQ)[asked.level],
-                "peak_coverage": peak_cover_WQ[asked.level],
+                "coverage": metrics.coverage(truth, prediction.quantiles_NHQ)[evaluation.level],
+                "peak_coverage": peak_cover_WQ[evaluation.level],
             }
         )
     return pd.DataFrame(found)
 
 
-def leads(cases: Iterable[Case], predictions: Predictions, asked: Asked) -> pd.DataFrame:
+def leads(cases: Iterable[Case], predictions: Predictions, evaluation: Evaluation) -> pd.DataFrame:
     """A row per model and lead: median over series of pinball, mae, rmse (relative) and mape."""
-    levels, found = asked.task.levels, []
-    for model, case, said in each(cases, predictions):
-        truth, point = case.truth_NH, metrics.median_of(said.quantiles_NHQ, levels)
-        loss_NHQ = metrics.pinball(truth, said.quantiles_NHQ, levels)
+    levels, found = evaluation.task.levels, []
+    for model, case, prediction in each(cases, predictions):
+        truth, point = case.truth_NH, metrics.median_of(prediction.quantiles_NHQ, levels)
+        loss_NHQ = metrics.pinball(truth, prediction.quantiles_NHQ, levels)
         error = np.abs(np.asarray(truth, np.float64) - point)
         counted = np.where(truth == 0, np.nan, truth)
         values = {
@@ -74,71 +74,71 @@ def leads(cases: Iterable[Case], predictions: Predictions, asked: Asked) -> pd.D
             "rmse": np.sqrt(metrics.mean_known(error**2, truth, 0)) / case.mean_demand,
             "mape": metrics.mean_known(error / counted, counted, 0),
         }
-        found.append(pd.DataFrame({"model": model, "lead_seconds": asked.lead_seconds, **values}))
+        found.append(pd.DataFrame({"model": model, "lead_seconds": evaluation.lead_seconds, **values}))
     if not found:
         return pd.DataFrame(columns=["model", "lead_seconds", "pinball", "mae", "rmse", "mape"])
     return _medians(found, "lead_seconds")
 
 
-def peak_windows(cases: Iterable[Case], predictions: Predictions, asked: Asked) -> pd.DataFrame:
+def peak_windows(cases: Iterable[Case], predictions: Predictions, evaluation: Evaluation) -> pd.DataFrame:
     """A row per model and window length: median over series of peak_loss and peak_loss_at_level (relative)."""
     found = []
-    for model, case, said in each(cases, predictions):
-        loss_WQ = metrics.peak_loss(case.peak_NW, said.peaks_NWQ, asked.task.levels, case.mean_demand)
-        values = {"peak_loss": loss_WQ.mean(axis=1), "peak_loss_at_level": loss_WQ[:, asked.level]}
-        found.append(pd.DataFrame({"model": model, "window_seconds": asked.window_seconds, **values}))
+    for model, case, prediction in each(cases, predictions):
+        loss_WQ = metrics.peak_loss(case.peak_NW, prediction.peaks_NWQ, evaluation.task.levels, case.mean_demand)
+        values = {"peak_loss": loss_WQ.mean(axis=1), "peak_loss_at_level": loss_WQ[:, evaluation.level]}
+        found.append(pd.DataFrame({"model": model, "window_seconds": evaluation.window_seconds, **values}))
     return _medians(found, "window_seconds")
 
 
-def calendar(cases: Iterable[Case], predictions: Predictions, asked: Asked, by: str) -> pd.DataFrame:
+def calendar(cases: Iterable[Case], predictions: Predictions, evaluation: Evaluation, by: str) -> pd.DataFrame:
     """A row per model and local hour of day (by="hour") or weekday ("weekday", 0 is Monday), medians over series.
 
     pinball: of the steps that begin then; peak_loss: of the windows cut then (both relative).
     """
     count = {"hour": 24, "weekday": 7}[by]
-    levels, found = asked.task.levels, []
-    for model, case, said in each(cases, predictions):
+    levels, found = evaluation.task.levels, []
+    for model, case, prediction in each(cases, predictions):
         then_NH = case.start_NH // 3600 % 24 if by == "hour" else (case.start_NH // DAY_SECONDS + FIRST_WEEKDAY) % 7
-        loss_NH = metrics.pinball(case.truth_NH, said.quantiles_NHQ, levels).mean(axis=-1)
-        peak_NW = metrics.pinball(case.peak_NW, said.peaks_NWQ, levels).mean(axis=-1)
+        loss_NH = metrics.pinball(case.truth_NH, prediction.quantiles_NHQ, levels).mean(axis=-1)
+        peak_NW = metrics.pinball(case.peak_NW, prediction.peaks_NWQ, levels).mean(axis=-1)
         values = {
             "pinball": _mean_by(loss_NH, then_NH, count) / case.mean_demand,
-            "peak_loss": _mean_by(peak_NW[:, asked.window], then_NH[:, 0], count) / case.mean_demand,
+            "peak_loss": _mean_by(peak_NW[:, evaluation.window], then_NH[:, 0], count) / case.mean_demand,
         }
         found.append(pd.DataFrame({"model": model, by: np.arange(count), **values}))
     return _medians(found, by)
 
 
-def coverage(cases: Iterable[Case], predictions: Predictions, asked: Asked) -> pd.DataFrame:
+def coverage(cases: Iterable[Case], predictions: Predictions, evaluation: Evaluation) -> pd.DataFrame:
     """A row per model, kind ("step", or "peak" of the deciding window) and level promised.
 
     realised: share of truths at or below, mean over series; lowest, highest: of any series.
     """
     found = []
-    for model, case, said in each(cases, predictions):
+    for model, case, prediction in each(cases, predictions):
         kinds = {
-            "step": metrics.coverage(case.truth_NH, said.quantiles_NHQ),
-            "peak": metrics.coverage(case.peak_NW, said.peaks_NWQ, 0)[asked.window],
+            "step": metrics.coverage(case.truth_NH, prediction.quantiles_NHQ),
+            "peak": metrics.coverage(case.peak_NW, prediction.peaks_NWQ, 0)[evaluation.window],
         }
         found += [
-            pd.DataFrame({"model": model, "kind": kind, "level": asked.task.levels, "share": share})
+            pd.DataFrame({"model": model, "kind": kind, "level": evaluation.task.levels, "share": share})
             for kind, share in kinds.items()
         ]
     grouped = pd.concat(found).groupby(["model", "kind", "level"], sort=False)["share"]
     return grouped.agg(realised="mean", lowest="min", highest="max").reset_index()
 
 
-def coverage_by_lead(cases: Iterable[Case], predictions: Predictions, asked: Asked) -> pd.DataFrame:
+def coverage_by_lead(cases: Iterable[Case], predictions: Predictions, evaluation: Evaluation) -> pd.DataFrame:
     """A row per model, lead and level promised; realised: share of truths at or below, mean over series."""
-    levels, leads = asked.task.levels, asked.lead_seconds
+    levels, leads = evaluation.task.levels, evaluation.lead_seconds
     found = []
     for model in predictions:
         shares = [
-            metrics.coverage(case.truth_NH, said.quantiles_NHQ, 0)
-            for _, case, said in each(cases, {model: predictions[model]})
+            metrics.coverage(case.truth_NH, prediction.quantiles_NHQ, 0)
+            for _, case, prediction in each(cases, {model: predictions[model]})
         ]
-        told = np.array(shares)
-        realised = metrics.mean_known(told, told, 0)
+        shares_LQ = np.array(shares)
+        realised = metrics.mean_known(shares_LQ, shares_LQ, 0)
         columns = {"lead_seconds": np.repeat(leads, len(levels)), "level": np.tile(levels, len(leads))}
         found.append(pd.DataFrame({"model": model, **columns, "realised": realised.ravel()}))
     return pd.concat(found, ignore_index=True)

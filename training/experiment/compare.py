@@ -32,16 +32,16 @@ from training.experiment.shipped import shipped_for
 from training.experiment.sufficiency import Amount, split, too_little
 from training.experiment.train import (
     cleaned_of,
+    ensure_writable,
     findings_of,
     hashes,
-    made_room,
     read,
     record_of,
     training_without_marked,
 )
 from training.export.bundle import bundle_of, export, served
 from training.export.reference import reference_cases
-from training.models import Model, Progress, Training, silent
+from training.models import Model, Progress, Training, no_progress
 from training.models.naive import Persistence, SeasonalNaive
 from training.recipes import RECIPES, Effort, Recipe
 from training.task import Prediction, Task
@@ -88,7 +88,7 @@ class NotJudged(ModelError):
     """A recipe that cannot take part; says why."""
 
 
-def compare_recipes(request: ComparisonRequest, progress: Progress = silent) -> Compared:
+def compare_recipes(request: ComparisonRequest, progress: Progress = no_progress) -> Compared:
     """Fit, judge and write the report, the scores and a record into `request.out`; there they replace older ones alone.
 
     Nothing is written before all is known. Raises DataError or OrderRefused for data and orders that cannot be,
@@ -101,12 +101,12 @@ def compare_recipes(request: ComparisonRequest, progress: Progress = silent) -> 
     loaded, task = read(request.data, request.timezone, request.step_seconds)
     amount = _amount(request, task)
     folds = split(loaded, amount)
-    made_room(request.out / REPORT if request.out.is_dir() else request.out)
-    contest = _Contest(request, task, progress, loaded, amount)
+    ensure_writable(request.out / REPORT if request.out.is_dir() else request.out)
+    candidates = _Candidates(request, task, progress, loaded, amount)
     for fold in folds:
-        contest.hold(fold, last=fold is folds[-1])
-    comparison = contest.decided()
-    cleaned = tuple(contest.cleaned.values())
+        candidates.hold(fold, last=fold is folds[-1])
+    comparison = candidates.decided()
+    cleaned = tuple(candidates.cleaned.values())
     refused = (*loaded.refused, *dict.fromkeys(one for fold in folds for one in fold.left_out))
     record = {
         **record_of(request.data, data, request.timezone, request.threads, request.seed, task, folds[-1]),
@@ -117,12 +117,12 @@ def compare_recipes(request: ComparisonRequest, progress: Progress = silent) -> 
         "windows": request.windows,
         "by": request.by,
         "folds": [fold.name for fold in folds],
-        "failed": contest.failed,
+        "failed": candidates.failed,
         "scores": json.loads(comparison.summary.to_json(orient="records")),
     }
     progress("writing", 1.0)
     _write(request.out, comparison, record)
-    return Compared(comparison, contest.failed, refused, cleaned, tuple(contest.notes))
+    return Compared(comparison, candidates.failed, refused, cleaned, tuple(candidates.notes))
 
 
 def _amount(request: ComparisonRequest, task: Task) -> Amount:
@@ -137,7 +137,7 @@ def _amount(request: ComparisonRequest, task: Task) -> Amount:
 
 
 @dataclass
-class _Contest:
+class _Candidates:
     """Who is still in it, and what everybody said so far."""
 
     request: ComparisonRequest
@@ -168,22 +168,22 @@ class _Contest:
         cleaned = cleaned_of(fold, self.progress)
         self.cleaned |= {one.name: one for one in cleaned}
         trainings: dict[tuple[int, int], Training] = {}
-        said: dict[str, Prediction] = {}
+        predictions: dict[str, Prediction] = {}
         for place, (name, recipe) in enumerate(list(self._recipes.items())):
             sizes = self.request.windows or recipe.windows, recipe.held_out
             if sizes not in trainings:
                 trainings[sizes] = training_without_marked(fold, self.task, cleaned, *sizes, self.request.seed)
                 self.notes |= dict.fromkeys(trainings[sizes].notes)
-            told = _within(self.progress, f"{fold.name}: {place + 1} of {len(self._recipes)}, {name}")
+            progress = _within(self.progress, f"{fold.name}: {place + 1} of {len(self._recipes)}, {name}")
             try:
-                said[name], cost = self._asked(name, recipe, trainings[sizes], test, told, last)
+                predictions[name], cost = self._answer(name, recipe, trainings[sizes], test, progress, last)
             except Exception as error:  # noqa: BLE001 - whatever a model raises is its own failure, not that of the others
                 if name in NAIVE and isinstance(error, ModelError):
                     raise too_little(fold, cleaned, str(error), self.loaded, self.amount) from None
                 self._leave_out({name: f"{fold.name}: {reason_of(error)}"})
             else:
                 self._spent[name] = _sum(self._spent.get(name), cost)
-        self._pieces.append((test, said))
+        self._pieces.append((test, predictions))
 
     def decided(self) -> Comparison:
         """All folds as one test. Raises RunFailed where there is nothing to compare."""
@@ -192,7 +192,7 @@ class _Contest:
         if not set(self.request.recipes) - set(self.failed):
             raise RunFailed(f"no recipe is left to compare: {_told(self.failed)}")
         windows, predictions = together(
-            [(test, {name: said[name] for name in self._recipes}) for test, said in self._pieces]
+            [(test, {name: predictions[name] for name in self._recipes}) for test, predictions in self._pieces]
         )
         folds = len(self._pieces)
         costs = {
@@ -205,7 +205,7 @@ class _Contest:
         except ValueError as error:
             raise RunFailed(f"nothing can be said of the models: {reason_of(error)}") from error
 
-    def _asked(
+    def _answer(
         self, name: str, recipe: Recipe, training: Training, test: Windows, progress: Progress, measured: bool
     ) -> tuple[Prediction, Cost]:
         """What a freshly fitted model's graph says of the test windows, and what that took; its size, where request."""

@@ -1,4 +1,4 @@
-"""Ctrl-C during a fit: the first is passed on to the fit, which keeps the best so far; the second ends everything."""
+"""Ctrl-C during a fit: the first ends the fit, which keeps the best so far; the second ends the command."""
 
 import signal
 import threading
@@ -11,56 +11,58 @@ from training.models import Progress
 
 
 @dataclass(slots=True)
-class Heard:
-    """What came of the interrupts of one fit."""
+class Interrupts:
+    """The interrupts of one fit so far."""
 
     asked: bool = False
-    """somebody pressed Ctrl-C"""
+    """a first one came"""
     passed_on: bool = False
-    """and the fit was told"""
+    """and reached the fit"""
     again: bool = False
-    """somebody pressed it a second time"""
+    """a second one came"""
     begun: bool = False
-    """some of the work was over when the fit was told"""
+    """some work was done when it reached the fit"""
 
 
-def unsaid() -> None:
-    """Tells nobody that an interrupt was heard."""
+def ignore_interrupt() -> None:
+    """Does nothing on an interrupt."""
 
 
 @contextmanager
-def first_passed_on(progress: Progress, told: Callable[[], None] = unsaid) -> Iterator[tuple[Progress, Heard]]:
-    """(progress to give to the fit, what is heard): after the first SIGINT it raises KeyboardInterrupt, once.
+def interruptible(
+    progress: Progress, on_interrupt: Callable[[], None] = ignore_interrupt
+) -> Iterator[tuple[Progress, Interrupts]]:
+    """(progress for the fit, interrupts so far): after the first SIGINT, progress raises KeyboardInterrupt once.
 
-    A second SIGINT raises where it comes, and once more at the end where the fit took it for the first; so does a first
-    that came before anything was learned. `told` is called when the first is heard, which may be long before the fit
-    tells of its progress again. Outside the main thread, and where SIGINT is ignored, signals stay as they are.
+    A second SIGINT raises at once, and again at the end if the fit swallowed it. A first SIGINT before anything was
+    learned also raises at the end. `on_interrupt` is called at the first SIGINT, which may be long before the fit
+    reports progress again. Outside the main thread, and where SIGINT is ignored, signals are left as they are.
     """
-    heard = Heard()
+    interrupts = Interrupts()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if heard.asked:
-            heard.again = True
+        if interrupts.asked:
+            interrupts.again = True
             raise KeyboardInterrupt
-        heard.asked = True
-        told()
+        interrupts.asked = True
+        on_interrupt()
 
     def passing(doing: str, share: float) -> None:
         progress(doing, share)
-        if heard.asked and not heard.passed_on:
-            heard.passed_on = True
+        if interrupts.asked and not interrupts.passed_on:
+            interrupts.passed_on = True
             raise KeyboardInterrupt
-        if not heard.passed_on:
-            heard.begun = heard.begun or share > 0
+        if not interrupts.passed_on:
+            interrupts.begun = interrupts.begun or share > 0
 
     before = signal.getsignal(signal.SIGINT)
     ours = threading.current_thread() is threading.main_thread() and callable(before)
     if ours:
         signal.signal(signal.SIGINT, on_signal)
     try:
-        yield passing, heard
+        yield passing, interrupts
     finally:
         if ours:
             signal.signal(signal.SIGINT, before)
-    if heard.again or (heard.passed_on and not heard.begun):
+    if interrupts.again or (interrupts.passed_on and not interrupts.begun):
         raise KeyboardInterrupt

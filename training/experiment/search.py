@@ -17,8 +17,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from scaler.series import Floats
 from training.errors import ModelError
-from training.features.extract import Seen
-from training.models import Model, Progress, Training, silent
+from training.features.extract import CoreInputs
+from training.models import Model, Progress, Training, no_progress
 from training.models.learned import Core, Learned
 from training.task import Task
 
@@ -57,7 +57,9 @@ class Found:
         }
 
 
-def search(recipe: str, training: Training, minutes: float, threads: int = 1, progress: Progress = silent) -> Found:
+def search(
+    recipe: str, training: Training, minutes: float, threads: int = 1, progress: Progress = no_progress
+) -> Found:
     """The best choices found in so many minutes, the recipe's own among them.
 
     The trial under way when the time is over is ended early, and counts with what it learned by then. An interrupt
@@ -67,8 +69,8 @@ def search(recipe: str, training: Training, minutes: float, threads: int = 1, pr
     caught = _Caught()
     Learned(caught, training.task, threads).fit(training, progress)
 
-    def loss_of(choices: Choices, told: Progress) -> float:
-        return caught.loss_of(space.core(training.task, choices), told)
+    def loss_of(choices: Choices, progress: Progress) -> float:
+        return caught.loss_of(space.core(training.task, choices), progress)
 
     found = best_of(space, loss_of, training.seed, minutes, progress)
     return replace(found, make=lambda task: Learned(space.core(task, found.choices), task, threads))
@@ -79,7 +81,7 @@ def best_of(
     loss_of: Callable[[Choices, Progress], float],
     seed: int,
     minutes: float,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     clock: Callable[[], float] = time.monotonic,
 ) -> Found:
     """Trials until the time is over, the defaults first (optuna's TPE sampler: Bergstra et al. 2011).
@@ -148,9 +150,9 @@ class _Caught:
 
     def fit(
         self,
-        seen: Seen,
+        seen: CoreInputs,
         target_NK: Floats,
-        held_out: Seen,
+        held_out: CoreInputs,
         held_out_target_NK: Floats,
         levels: tuple[float, ...],
         seed: int,
@@ -163,7 +165,7 @@ class _Caught:
         """The held-out loss of a core fitted to it."""
         return float(core.fit(*self._given, progress)["held_out_loss"])
 
-    def predict(self, seen: Seen) -> Floats:
+    def predict(self, seen: CoreInputs) -> Floats:
         raise NotImplementedError
 
     def to_onnx(self) -> bytes:
@@ -208,8 +210,8 @@ def _trees(threads: int) -> Space:
 
 def _of(distributions: Mapping[str, BaseDistribution], *settings: Any) -> Choices:
     """What the settings say of each."""
-    told = {name: value for one in settings for name, value in _named(one).items()}
-    return {name: told[name] for name in distributions}
+    values = {name: value for one in settings for name, value in _named(one).items()}
+    return {name: values[name] for name in distributions}
 
 
 def _with(settings: Any, choices: Choices) -> Any:

@@ -9,13 +9,13 @@ from scaler.bundle.signature import PEAKS, QUANTILES
 from scaler.forecast.catalog import GENERAL
 from scaler.forecast.onnx_forecaster import open_graph, run
 from training.data.windows import Past
-from training.models import Progress, Training, silent
+from training.models import Progress, Training, no_progress
 from training.task import Prediction, Task
 
 CHUNK = 256
 
 
-class Asked:
+class BundleModel:
     """A finished bundle as a model, see `training.models.Model`."""
 
     series: tuple[str, ...] = ()
@@ -26,7 +26,7 @@ class Asked:
         self._session = open_graph(bundle.graph, bundle.manifest.model)
         self._inputs = [value.name for value in self._session.get_inputs()]
 
-    def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
+    def fit(self, training: Training, progress: Progress = no_progress) -> Mapping[str, float]:
         """It has learned already."""
         return {}
 
@@ -45,10 +45,10 @@ class Asked:
         return self._graph
 
 
-def shipped_for(task: Task) -> Asked | None:
+def shipped_for(task: Task) -> BundleModel | None:
     """The general bundle, where it answers this task; it reads the minute grid alone."""
     bundle = read_bundle(GENERAL)
     manifest = bundle.manifest
     same = task.manifest(manifest.name, manifest.version)
     asked = ("step_seconds", "steps", "horizon_steps", "coarse_seconds", "coarse_steps", "levels", "peak_steps")
-    return Asked(bundle) if all(getattr(manifest, key) == getattr(same, key) for key in asked) else None
+    return BundleModel(bundle) if all(getattr(manifest, key) == getattr(same, key) for key in asked) else None

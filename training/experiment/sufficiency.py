@@ -60,8 +60,8 @@ def split(loaded: Loaded, amount: Amount) -> tuple[Fold, ...]:
     except NoSeries as error:
         raise _nothing(error.left_out, loaded, amount) from None
     except ModelError as error:
-        told = [f"nothing to train on: {error}", *map(str, loaded.refused[:MOST_TOLD])]
-        raise DataError("; ".join(told)) from None
+        reasons = [f"nothing to train on: {error}", *map(str, loaded.refused[:MOST_TOLD])]
+        raise DataError("; ".join(reasons)) from None
 
 
 def naive_models(training: Training) -> list[Model]:
@@ -90,18 +90,18 @@ def too_little(fold: Fold, cleaned: Sequence[Cleaned], why: str, loaded: Loaded,
 
 
 def _nothing(refused: Iterable[Refused], loaded: Loaded, amount: Amount) -> DataError:
-    told = [*_with_history(refused, loaded.series, amount), *map(str, loaded.refused)]
-    more = f"; and {len(told) - MOST_TOLD} more series" if len(told) > MOST_TOLD else ""
-    return DataError(f"nothing to train on: {'; '.join(told[:MOST_TOLD])}{more}")
+    reasons = [*_with_history(refused, loaded.series, amount), *map(str, loaded.refused)]
+    more = f"; and {len(reasons) - MOST_TOLD} more series" if len(reasons) > MOST_TOLD else ""
+    return DataError(f"nothing to train on: {'; '.join(reasons[:MOST_TOLD])}{more}")
 
 
 def _with_history(refused: Iterable[Refused], series: Sequence[Series], amount: Amount) -> list[str]:
     """Each with its rule; where its history is shorter than what is needed, with how long both are."""
     known = {(one.system, one.name): one.history_seconds / DAY_SECONDS for one in series}
     step, needed = amount.task.grid.step_seconds, amount.needed_days()
-    told = []
+    reasons = []
     for one in refused:
         days = known.get((one.system, one.name), needed)
         short = f"has {int(days * 10 + 1e-6) / 10} days of history; {needed} days are needed at a step of {step} s: "
-        told.append(f"{one.system}: series {one.name!r}: {short if days < needed else ''}{one.rule}")
-    return told
+        reasons.append(f"{one.system}: series {one.name!r}: {short if days < needed else ''}{one.rule}")
+    return reasons

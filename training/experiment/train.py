@@ -25,7 +25,7 @@ from training.data.windows import Windows
 from training.errors import DataError, ModelError, OrderRefused, RunFailed, reason_of
 from training.evaluate.compare import Comparison, compare
 from training.evaluate.folds import Fold, by_time, limit_note, training_of, windows_of
-from training.experiment.interrupts import first_passed_on, unsaid
+from training.experiment.interrupts import ignore_interrupt, interruptible
 from training.experiment.search import SPACES, Found, search
 from training.experiment.shipped import shipped_for
 from training.experiment.sufficiency import Amount, naive_models, split, too_little
@@ -33,7 +33,7 @@ from training.export.bundle import bundle_of, export, served
 from training.export.parity import Difference, checked
 from training.export.quantize import Form, quantized
 from training.export.reference import reference_cases
-from training.models import Model, Progress, Training, silent
+from training.models import Model, Progress, Training, no_progress
 from training.recipes import RECIPES, Effort, Recipe
 from training.task import Prediction, Task, task_for
 
@@ -91,20 +91,20 @@ class Outcome:
     """what the user should know of the run"""
 
 
-def run(order: Order, progress: Progress = silent, interrupt_heard: Callable[[], None] = unsaid) -> Outcome:
+def run(order: Order, progress: Progress = no_progress, on_interrupt: Callable[[], None] = ignore_interrupt) -> Outcome:
     """Train, judge and export; the bundle lies in `order.out` when this returns, or nothing there has changed.
 
-    A first SIGINT during the fit or the search ends that with the best so far, after `interrupt_heard` was called; any
+    A first SIGINT during the fit or the search ends that with the best so far, after `on_interrupt` was called; any
     other raises KeyboardInterrupt. Raises OrderRefused before any work, DataError where no series can be used, and
     RunFailed, ParityBroken, BundleInvalid or OSError where there is nothing to export, or no place for it.
     """
     recipe = RECIPES[order.recipe](Effort(order.threads))
     _refuse(order)
     prepared = _prepared(order, recipe, progress)
-    made_room(order.out)
-    found = _found(order, prepared.training, progress, interrupt_heard)
+    ensure_writable(order.out)
+    found = _found(order, prepared.training, progress, on_interrupt)
     model = ((found and found.make) or recipe.make)(prepared.task)
-    fit, interrupted = _fitted(model, prepared.training, progress, interrupt_heard)
+    fit, interrupted = _fitted(model, prepared.training, progress, on_interrupt)
     progress("judging", 0.0)
     comparison, naive = _judged(model, prepared.naive_models, prepared.training, prepared.test)
     progress("exporting", 0.0)
@@ -263,7 +263,7 @@ def record_of(
     }
 
 
-def made_room(folder: Path) -> None:
+def ensure_writable(folder: Path) -> None:
     """Make the folder that `folder` will lie in, and see that it can be written to. Raises OSError."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent):
@@ -310,23 +310,23 @@ def _refuse_namesakes(fold: Fold, data: Sequence[Path]) -> None:
             raise OrderRefused(f"series {trigger!r}: is in {files}: {rule}")
 
 
-def _found(order: Order, training: Training, progress: Progress, interrupt_heard: Callable[[], None]) -> Found | None:
+def _found(order: Order, training: Training, progress: Progress, on_interrupt: Callable[[], None]) -> Found | None:
     if order.search_minutes is None:
         return None
     try:
-        with first_passed_on(progress, interrupt_heard) as (told, _):
-            return search(order.recipe, training, order.search_minutes, order.threads, told)
+        with interruptible(progress, on_interrupt) as (progress, _):
+            return search(order.recipe, training, order.search_minutes, order.threads, progress)
     except (ValueError, RuntimeError) as error:
         raise RunFailed(f"{order.recipe}: cannot be searched for: {reason_of(error)}") from error
 
 
 def _fitted(
-    model: Model, training: Training, progress: Progress, interrupt_heard: Callable[[], None]
+    model: Model, training: Training, progress: Progress, on_interrupt: Callable[[], None]
 ) -> tuple[Mapping[str, float], bool]:
     """(figures of the fit, whether it was ended early)."""
     try:
-        with first_passed_on(progress, interrupt_heard) as (told, heard):
-            figures = model.fit(training, told)
+        with interruptible(progress, on_interrupt) as (progress, heard):
+            figures = model.fit(training, progress)
     except (ValueError, RuntimeError) as error:
         raise RunFailed(f"{model.name}: cannot be fitted: {reason_of(error)}") from error
     return figures, heard.passed_on or bool(figures.get("interrupted"))
@@ -355,7 +355,7 @@ def _quantized(
 
 def _bundle(order: Order, prepared: _Prepared, model: Model, graph: bytes, comparison: Comparison) -> Bundle:
     """Its version is the graph's checksum: what answers alike is called alike."""
-    told = {
+    origin = {
         "method": order.recipe,
         "data": ", ".join(f"{path.name} {digest[:12]}" for path, digest in prepared.data.items()),
         "code": f"headway {__version__}",
@@ -366,7 +366,7 @@ def _bundle(order: Order, prepared: _Prepared, model: Model, graph: bytes, compa
         manifest = prepared.task.manifest(
             order.name or order.recipe,
             checksum(graph)[:8],
-            trained=told,
+            trained=origin,
             scores=_scores(comparison, model.name),
             data_licence=order.licence,
             series=tuple(map(_trigger, series)),
@@ -387,8 +387,8 @@ def _scores(comparison: Comparison, model: str) -> dict[str, float]:
     """Those that are known."""
     row = comparison.summary.set_index("model").loc[model]
     wanted = ("peak_loss", "peak_loss_at_level", "wql", "peak_coverage", "coverage")
-    told = {**{name: float(row[name]) for name in wanted}, "peak_loss_over_better_naive": float(row["median_ratio"])}
-    return {name: round(value, 6) for name, value in told.items() if isfinite(value)}
+    scores = {**{name: float(row[name]) for name in wanted}, "peak_loss_over_better_naive": float(row["median_ratio"])}
+    return {name: round(value, 6) for name, value in scores.items() if isfinite(value)}
 
 
 def _write(out: Path, bundle: Bundle, record: Mapping[str, object]) -> None:

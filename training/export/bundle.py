@@ -51,9 +51,9 @@ def _alone_as_together(session: InferenceSession, name: str, cases: Arrays, answ
         for case in range(len(cases[HISTORY.name]))
     ]
     for key, together in answers.items():
-        told = reference_difference(key, together, np.concatenate([answer[key] for answer in alone]))
-        if told:
-            raise BundleInvalid(name, (f"a batch of one answers otherwise: {told}",))
+        differences = reference_difference(key, together, np.concatenate([answer[key] for answer in alone]))
+        if differences:
+            raise BundleInvalid(name, (f"a batch of one answers otherwise: {differences}",))
 
 
 def export(bundle: Bundle, folder: Path) -> None:
@@ -71,13 +71,13 @@ def stale(bundle: Bundle, folder: Path) -> list[str]:
         written = read_bundle(folder)
     except BundleInvalid as refusal:
         return list(refusal.differences)
-    told = []
+    differences = []
     if written.graph != bundle.graph:
-        told.append(f"{folder}: model.onnx is not what the code makes")
+        differences.append(f"{folder}: model.onnx is not what the code makes")
     if json.loads(written.manifest.to_json()) != json.loads(bundle.manifest.to_json()):
-        told.append(f"{folder}: manifest.json is not what the code makes")
+        differences.append(f"{folder}: manifest.json is not what the code makes")
     for key, values in bundle.reference.items():
         difference = reference_difference(key, values, written.reference[key])
         if difference:
-            told.append(f"{folder}: {difference}")
-    return told
+            differences.append(f"{folder}: {difference}")
+    return differences

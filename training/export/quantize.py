@@ -44,10 +44,10 @@ def quantized(
     small = with_int8_weights(graph, LEARNED)
     if small == graph:
         raise ModelError(f"{model.name}: has no weights that int8 could hold")
-    said, seconds = {}, {}
+    predictions, seconds = {}, {}
     for name, form in zip(FORMS, (graph, small), strict=True):
-        said[name], seconds[name] = _timed(open_graph(form, name), model, test)
-    scores = compare(test, {**naive, **said}, task).summary.set_index("model")
+        predictions[name], seconds[name] = _timed(open_graph(form, name), model, test)
+    scores = compare(test, {**naive, **predictions}, task).summary.set_index("model")
     forms = tuple(
         Form(
             name,
@@ -64,6 +64,6 @@ def quantized(
 def _timed(session: InferenceSession, model: Model, test: Windows) -> tuple[Prediction, float]:
     answered_by(session, model, test.past)
     started = time.perf_counter()
-    said = answered_by(session, model, test.past)
+    answers = answered_by(session, model, test.past)
     seconds = (time.perf_counter() - started) / len(test) * WINDOWS_TIMED
-    return Prediction(said[QUANTILES.name], said[PEAKS.name]), seconds
+    return Prediction(answers[QUANTILES.name], answers[PEAKS.name]), seconds

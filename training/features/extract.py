@@ -34,7 +34,7 @@ KNOWN, CEILING = "known", "ceiling"
 
 
 @dataclass(frozen=True)
-class Seen:
+class CoreInputs:
     """What a learned model is told of N windows, all finite: columns, the last day in patches, oldest first.
 
     seasonal_NKQ: the quantiles of the seasonal model, in the units of a core; for those that read them.
@@ -47,9 +47,9 @@ class Seen:
     def __len__(self) -> int:
         return len(self.features_NF)
 
-    def take(self, rows: Any) -> "Seen":
+    def take(self, rows: Any) -> "CoreInputs":
         seasonal = None if self.seasonal_NKQ is None else self.seasonal_NKQ[rows]
-        return Seen(self.features_NF[rows], self.sequence_NPC[rows], seasonal)
+        return CoreInputs(self.features_NF[rows], self.sequence_NPC[rows], seasonal)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Extracted:
     `known_N`: whether there is enough history to say anything; `ceiling_N`: the most that may be said.
     """
 
-    seen: Seen
+    seen: CoreInputs
     middle_NK: Floats
     unit_NK: Floats
     known_N: NDArray[np.bool_]
@@ -71,7 +71,7 @@ class Extracted:
 
 def one_after_another(parts: Sequence[Extracted]) -> Extracted:
     """Several as one; raises ValueError where there are none."""
-    seen = Seen(
+    seen = CoreInputs(
         np.concatenate([part.seen.features_NF for part in parts]),
         np.concatenate([part.seen.sequence_NPC for part in parts]),
         np.concatenate([part.seen.seasonal_NKQ for part in parts if part.seen.seasonal_NKQ is not None]),
@@ -121,7 +121,7 @@ class Extractor:
             for start in range(0, len(past), CHUNK)
         ]
         found = {name: np.concatenate([part[name] for part in parts]).astype(np.float32) for name in parts[0]}
-        seen = Seen(found[FEATURES], found[SEQUENCE], found[SEASONAL])
+        seen = CoreInputs(found[FEATURES], found[SEQUENCE], found[SEASONAL])
         known = found[KNOWN][:, 0] > 0
         return Extracted(seen, found[MIDDLE], found[UNIT], known, found[CEILING][:, 0])
 

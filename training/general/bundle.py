@@ -14,7 +14,7 @@ import numpy as np
 from scaler.bundle import Bundle, Manifest, read_bundle
 from training.data.load import Series, load
 from training.data.windows import Past
-from training.experiment.shipped import Asked
+from training.experiment.shipped import BundleModel
 from training.export.bundle import bundle_of, export
 from training.export.parity import checked
 from training.export.reference import reference_cases
@@ -55,7 +55,7 @@ def fitted(series: Sequence[Series], task: Task, threads: int) -> tuple[Model, P
 
 def unseen(traces: Path, task: Task, threads: int, keep: Path | None = None) -> Iterator[Score]:
     """Scores of each system by a model that has not seen it; `keep`: a folder that gets those models as bundles."""
-    seasonal = Asked(read_bundle(SEASONAL)).predict_quantiles
+    seasonal = BundleModel(read_bundle(SEASONAL)).predict_quantiles
     for system in SOURCES:
         others = recorded(traces, [name for name in SOURCES if name != system])
         model, _ = fitted(others, task, threads)
@@ -75,14 +75,14 @@ def recorded(traces: Path, names: Iterable[str]) -> tuple[Series, ...]:
     return load([traces / f"{name}.csv.gz" for name in names]).series
 
 
-def made(traces: Path, task: Task, threads: int, told: Iterable[Score]) -> Bundle:
-    """The bundle that has learned from all systems it may; `told`: scores of models that have not."""
+def made(traces: Path, task: Task, threads: int, unseen_scores: Iterable[Score]) -> Bundle:
+    """The bundle that has learned from all systems it may; `unseen_scores`: scores of models that have not."""
     model, past = fitted(recorded(traces, SOURCES), task, threads)
     graph = model.to_onnx()
     checked(model, graph, past.take(np.arange(0, len(past), max(1, len(past) // 100))))
-    seasonal = Asked(read_bundle(SEASONAL)).predict_quantiles
+    seasonal = BundleModel(read_bundle(SEASONAL)).predict_quantiles
     strangers = recorded(traces, JUDGED_ONLY)
-    found = summary([*told, *scores(strangers, task, model.predict_quantiles, seasonal)])
+    found = summary([*unseen_scores, *scores(strangers, task, model.predict_quantiles, seasonal)])
     manifest: Manifest = task.manifest(
         NAME,
         VERSION,
@@ -105,8 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, help="folder for the bundles that have not seen one of the systems, each")
     options = parser.parse_args(arguments)
     task = task_for(STEP_SECONDS)
-    told = list(unseen(options.traces, task, options.threads, options.keep))
-    bundle = made(options.traces, task, options.threads, told)
+    unseen_scores = list(unseen(options.traces, task, options.threads, options.keep))
+    bundle = made(options.traces, task, options.threads, unseen_scores)
     if len(bundle.graph) > LARGEST_BYTES:
         print(f"the graph has {len(bundle.graph)} bytes, at most {LARGEST_BYTES} may ship", file=sys.stderr)
         return 1

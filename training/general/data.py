@@ -20,22 +20,22 @@ from training.task import DAY_SECONDS, Task
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RecordedSystem:
     """A recorded system. windows: of each of its series. terms: why a model may be trained on it and given away."""
 
     terms: str
     windows: int
 
 
-SOURCES: Mapping[str, Source] = {
-    "smd_machines_1min": Source("MIT (Server Machine Dataset, OmniAnomaly and InterFusion repositories)", 600),
-    "clarknet_http_requests_1min": Source("Internet Traffic Archive: unrestricted as to use", 2500),
-    "worldcup98_requests_1min": Source(
+SOURCES: Mapping[str, RecordedSystem] = {
+    "smd_machines_1min": RecordedSystem("MIT (Server Machine Dataset, OmniAnomaly and InterFusion repositories)", 600),
+    "clarknet_http_requests_1min": RecordedSystem("Internet Traffic Archive: unrestricted as to use", 2500),
+    "worldcup98_requests_1min": RecordedSystem(
         "MIT (worldcup98-dataset), logs (C) 1997-1999 Hewlett-Packard, free to redistribute with their notice, "
         "which calls its software and documentation non-commercial",
         2500,
     ),
-    "burstgpt_tokens_1min": Source("CC BY 4.0 (BurstGPT, HPMLL)", 2500),
+    "burstgpt_tokens_1min": RecordedSystem("CC BY 4.0 (BurstGPT, HPMLL)", 2500),
 }
 """by the name of the trace file"""
 JUDGED_ONLY = ("anotransfer_kpi_1min", "twitter_anomalydetection_1min")

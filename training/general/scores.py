@@ -57,25 +57,27 @@ def scores(
 def summary(found: Iterable[Score]) -> dict[str, float]:
     """What a manifest keeps: by history and window length over all series, and each system's median at five minutes."""
     everything = list(found)
-    told: dict[str, float] = {}
+    figures: dict[str, float] = {}
     for history in HISTORIES:
         for minutes in MINUTES:
             some = [one for one in everything if one.history == history and one.minutes == minutes]
             name = f"{history}, {minutes} min"
-            told[f"{name}: loss"] = _rounded(np.median([one.ratio for one in some]))
-            told[f"{name}: worst loss"] = _rounded(max(one.ratio for one in some))
-            told[f"{name}: p90 coverage"] = _rounded(np.mean([one.covered for one in some]))
+            figures[f"{name}: loss"] = _rounded(np.median([one.ratio for one in some]))
+            figures[f"{name}: worst loss"] = _rounded(max(one.ratio for one in some))
+            figures[f"{name}: p90 coverage"] = _rounded(np.mean([one.covered for one in some]))
     for system in dict.fromkeys(one.system for one in everything):
         its = [one.ratio for one in everything if (one.system, one.history, one.minutes) == (system, "weeks", 5)]
-        told[f"{system}: loss"] = _rounded(np.median(its))
-    return told
+        figures[f"{system}: loss"] = _rounded(np.median(its))
+    return figures
 
 
 def _each_series(
     windows: Windows, w: int, task: Task, history: str, mine_NQ: Numbers, theirs_NQ: Numbers
 ) -> Iterator[Score]:
     truth_N = windows.truth.peaks(task.peak_steps)[:, w]
-    loss_N, their_loss_N = (pinball(truth_N, said, task.levels).mean(axis=-1) for said in (mine_NQ, theirs_NQ))
+    loss_N, their_loss_N = (
+        pinball(truth_N, predicted, task.levels).mean(axis=-1) for predicted in (mine_NQ, theirs_NQ)
+    )
     both_N = np.isfinite(loss_N) & np.isfinite(their_loss_N)
     within_N = truth_N <= mine_NQ[:, task.levels.index(SAFE_LEVEL)]
     minutes = task.peak_steps[w] * task.grid.step_seconds // 60

@@ -12,7 +12,7 @@ Progress: TypeAlias = Callable[[str, float], None]
 """told what is being done and which share of it is over (0 to 1); may raise KeyboardInterrupt to end a fit early"""
 
 
-def silent(doing: str, share: float) -> None:
+def no_progress(doing: str, share: float) -> None:
     """Progress that nobody watches."""
 
 
@@ -45,7 +45,7 @@ class Model(Protocol):
         """
         ...
 
-    def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
+    def fit(self, training: Training, progress: Progress = no_progress) -> Mapping[str, float]:
         """Learn. Returns figures of the fit worth keeping. An interrupted fit keeps the best so far and returns."""
         ...
 

@@ -16,7 +16,7 @@ from onnx import compose, helper
 
 from scaler.series import Floats
 from training import graph
-from training.features.extract import FEATURES, SEASONAL, SEQUENCE, Seen
+from training.features.extract import FEATURES, SEASONAL, SEQUENCE, CoreInputs
 from training.models import Progress
 from training.models.learned import Core
 from training.task import Task, step_leads
@@ -49,9 +49,9 @@ class Ensemble:
 
     def fit(
         self,
-        seen: Seen,
+        seen: CoreInputs,
         target_NK: Floats,
-        held_out: Seen,
+        held_out: CoreInputs,
         held_out_target_NK: Floats,
         levels: tuple[float, ...],
         seed: int,
@@ -64,29 +64,29 @@ class Ensemble:
         figures: dict[str, float] = {}
         fitted: list[Core] = []
         for place, member in enumerate(self._members):
-            told = _Told(progress, place, len(self._members))
+            watched = _MemberProgress(progress, place, len(self._members))
             try:
-                found = member.fit(seen, target_NK, held_out, held_out_target_NK, levels, seed, told)
+                found = member.fit(seen, target_NK, held_out, held_out_target_NK, levels, seed, watched)
             except KeyboardInterrupt:
-                if not (fitted and told.interrupted):
+                if not (fitted and watched.interrupted):
                     raise
             else:
                 fitted.append(member)
                 figures |= {f"{member.name}_{name}": value for name, value in found.items()}
-            if told.interrupted:
+            if watched.interrupted:
                 break
         self._fitted = tuple(fitted)
         self._weight_KM = np.empty((len(self._bucket_K), len(fitted)), np.float32)
         answers = [member.predict(held_out) for member in fitted]
         for bucket in np.unique(self._bucket_K):
             inside = self._bucket_K == bucket
-            said, came = [a[:, inside] for a in answers], held_out_target_NK[:, inside]
-            best, loss = self._weights(said, came, levels)
+            quantiles, came = [a[:, inside] for a in answers], held_out_target_NK[:, inside]
+            best, loss = self._weights(quantiles, came, levels)
             self._weight_KM[inside] = best
             figures[f"bucket_{bucket}_loss"] = loss
             weights = dict(zip((member.name for member in fitted), best, strict=True))
             figures |= {f"bucket_{bucket}_{member.name}": weights.get(member.name, 0.0) for member in self._members}
-        return {**figures, "interrupted": float(told.interrupted)}
+        return {**figures, "interrupted": float(watched.interrupted)}
 
     def _weights(
         self, answers: Sequence[Floats], target_NK: Floats, levels: tuple[float, ...]
@@ -98,7 +98,7 @@ class Ensemble:
         weights = tuple(share / sum(given) for share in given)
         return weights, _loss(np.tensordot(np.asarray(weights, np.float32), answers, 1), target_NK, levels)
 
-    def predict(self, seen: Seen) -> Floats:
+    def predict(self, seen: CoreInputs) -> Floats:
         """The weighted mean of the members' quantiles. [N, K, Q]"""
         found = np.stack([member.predict(seen) for member in self._fitted])
         return np.asarray(np.einsum("km,mnkq->nkq", self._weight_KM, found), np.float32)
@@ -134,7 +134,7 @@ class Ensemble:
         return bytes(model.SerializeToString(deterministic=True))
 
 
-class _Told:
+class _MemberProgress:
     """Progress of one member after another, which remembers whether that one was interrupted."""
 
     def __init__(self, progress: Progress, place: int, members: int) -> None:

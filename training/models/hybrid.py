@@ -24,9 +24,9 @@ from training.data.windows import Past, Windows, cut, cutoffs
 from training.errors import ModelError
 from training.evaluate.folds import ended
 from training.features.extract import Extracted, Extractor, feature_graph, one_after_another
-from training.models import Progress, Training, silent
+from training.models import Progress, Training, no_progress
 from training.models.empirical import Values
-from training.models.hybrid_graph import addition, path_graph, told_first
+from training.models.hybrid_graph import addition, path_graph, prophet_first
 from training.models.learned import Core, Learned
 from training.models.prophet import Prophet
 from training.models.prophet_fit import Choices
@@ -68,7 +68,7 @@ class Hybrid:
         """The series it was fitted to, in the order of `Windows.names`, those in `failed` among them."""
         return self._series
 
-    def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
+    def fit(self, training: Training, progress: Progress = no_progress) -> Mapping[str, float]:
         """Fit Prophet block by block and at last to everything, then the core.
 
         Returns the core's figures, how many series Prophet failed on, and how many windows the core learned from.
@@ -107,7 +107,7 @@ class Hybrid:
     def _prophet(self, training: Training, progress: Progress) -> Prophet:
         interrupted = False
 
-        def told(doing: str, share: float) -> None:
+        def watched(doing: str, share: float) -> None:
             nonlocal interrupted
             try:
                 progress(doing, share)
@@ -116,15 +116,15 @@ class Hybrid:
                 raise
 
         prophet = Prophet(self._choices, jobs=self._jobs)
-        prophet.fit(training, told)
+        prophet.fit(training, watched)
         if interrupted:
             raise KeyboardInterrupt
         return prophet
 
     def _extractor(self, prophet: Prophet) -> Extractor:
         graph, names = self._features
-        told = told_first(graph, prophet.to_onnx(), path_graph(self._task, prophet.components))
-        return Extractor(self._task, self._threads, (told, names))
+        watched = prophet_first(graph, prophet.to_onnx(), path_graph(self._task, prophet.components))
+        return Extractor(self._task, self._threads, (watched, names))
 
 
 @lru_cache(maxsize=4)

@@ -42,7 +42,7 @@ def addition(task: Task) -> Addition:
     return Addition(inputs, partial(_add, task))
 
 
-def told_first(features: bytes, prophet: bytes, path: bytes) -> bytes:
+def prophet_first(features: bytes, prophet: bytes, path: bytes) -> bytes:
     """One graph in which Prophet's two are asked first and the features are told what they say."""
     asked = {"prophet/": onnx.load_from_string(prophet), "path/": onnx.load_from_string(path)}
     last = onnx.load_from_string(features)
@@ -56,7 +56,7 @@ def told_first(features: bytes, prophet: bytes, path: bytes) -> bytes:
         initializers += prefixed.initializer
     answers = {BASE_QUANTILES: f"prophet/{QUANTILES.name}", BASE_PEAKS: f"prophet/{PEAKS.name}"}
     answers[BASE_PATH] = f"path/{BASE_PATH}"
-    nodes += [helper.make_node("Identity", [said], [name]) for name, said in answers.items()]
+    nodes += [helper.make_node("Identity", [quantiles], [name]) for name, quantiles in answers.items()]
     outside = [value for name, value in inputs.items() if name not in answers]
     made = helper.make_graph(
         [*nodes, *last.graph.node], "told", outside, last.graph.output, [*initializers, *last.graph.initializer]
@@ -103,21 +103,21 @@ def _moments(task: Task) -> list[int]:
 def _add(task: Task, columns: Columns, past: Scaled, given: Mapping[str, Any], usual: Units) -> Units:
     op, wanted = columns.op, _targets_seen(task)
     steps = graph.at(op, given[BASE_QUANTILES], [lead - 1 for lead in step_leads(task)])
-    said = op.Concat(given[BASE_PEAKS], steps, axis=1)
-    known = op.Less(op.ReduceMax(op.Abs(said), [1, 2], keepdims=0), graph.HUGE)
+    quantiles = op.Concat(given[BASE_PEAKS], steps, axis=1)
+    known = op.Less(op.ReduceMax(op.Abs(quantiles), [1, 2], keepdims=0), graph.HUGE)
     known = op.Unsqueeze(known, [1])
-    said = op.Where(op.Unsqueeze(known, [2]), said, 0.0)
-    low, median, high = (at_level(op, task, said, level) for level in (0.1, 0.5, 0.9))
+    quantiles = op.Where(op.Unsqueeze(known, [2]), quantiles, 0.0)
+    low, median, high = (at_level(op, task, quantiles, level) for level in (0.1, 0.5, 0.9))
     unit = op.Max((high - low) * 0.5, past.scale * LEAST_UNIT)
     units = Units(op.Where(known, median, usual.middle), op.Where(known, unit, usual.unit))
     columns.add("prophet_known", graph.flag(op, known))
-    told = {
+    wide = {
         "prophet_": op.Asinh((median - past.level) / past.scale),
         "prophet_unit_": op.Log(unit / past.scale),
         "now_off_prophet_": op.Asinh((past.level - median) / unit),
         "seasonal_off_prophet_": op.Asinh((usual.middle - median) / unit),
     }
-    for name, value in told.items():
+    for name, value in wide.items():
         columns.add(name, graph.at(op, op.Where(known, value, 0.0), wanted), [_names(task)[k] for k in wanted])
     _add_path(columns, task, past, given[BASE_PATH])
     return units

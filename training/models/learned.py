@@ -23,8 +23,8 @@ from scaler.forecast.onnx_forecaster import open_graph, run
 from scaler.series import Floats
 from training import graph
 from training.data.windows import Past, Windows
-from training.features.extract import CEILING, KNOWN, MIDDLE, UNIT, Extracted, Extractor, Seen
-from training.models import Progress, Training, silent
+from training.features.extract import CEILING, KNOWN, MIDDLE, UNIT, CoreInputs, Extracted, Extractor
+from training.models import Progress, Training, no_progress
 from training.models.join import joined
 from training.task import Prediction, Task, step_leads
 
@@ -40,9 +40,9 @@ class Core(Protocol):
 
     def fit(
         self,
-        seen: Seen,
+        seen: CoreInputs,
         target_NK: Floats,
-        held_out: Seen,
+        held_out: CoreInputs,
         held_out_target_NK: Floats,
         levels: tuple[float, ...],
         seed: int,
@@ -51,7 +51,7 @@ class Core(Protocol):
         """Learn; targets are NaN where unknown. Returns figures worth keeping."""
         ...
 
-    def predict(self, seen: Seen) -> Floats:
+    def predict(self, seen: CoreInputs) -> Floats:
         """[N, K, Q]; what does not ascend along Q is mended later."""
         ...
 
@@ -84,13 +84,13 @@ class Learned:
         self._extract = extract or _extractor(task, threads)
         self._head_graph, self._open_head = _made_head(task)
 
-    def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
+    def fit(self, training: Training, progress: Progress = no_progress) -> Mapping[str, float]:
         progress(f"{self.name}: features", 0.0)
         seen, held = (self._extract(part.past) for part in (training.windows, training.held_out))
         return self.learn(training, seen, held, progress)
 
     def learn(
-        self, training: Training, seen: Extracted, held: Extracted, progress: Progress = silent
+        self, training: Training, seen: Extracted, held: Extracted, progress: Progress = no_progress
     ) -> Mapping[str, float]:
         """Fit to what has been extracted, by whatever extractor, of the training windows and of those held out."""
         target, held_target = (

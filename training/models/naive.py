@@ -25,7 +25,7 @@ from training import graph
 from training.data.windows import Past, Windows
 from training.errors import ModelError
 from training.graph import Masked
-from training.models import Progress, Training, silent
+from training.models import Progress, Training, no_progress
 from training.models.empirical import (
     RECENT_STEPS,
     Mask,
@@ -52,7 +52,7 @@ BUCKETS_SECONDS = (300, 900, 1800, 3600)
 
 
 @dataclass(frozen=True)
-class Seen:
+class RuleForecast:
     """A rule's centre and unit of each step and peak; numpy arrays, or nodes of a graph. NaN: the rule cannot say."""
 
     steps_NH: Any
@@ -70,7 +70,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class NaiveParameters:
     """All that a fit finds out: the variant of each rule, their spreads, and which leads the season speaks for."""
 
     mean_level: bool
@@ -86,9 +86,9 @@ class _NaiveModel:
     series: tuple[str, ...] = ()
 
     _task: Task
-    _fitted: Fitted
+    _fitted: NaiveParameters
 
-    def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
+    def fit(self, training: Training, progress: Progress = no_progress) -> Mapping[str, float]:
         """Measure both rules' errors and choose between their variants.
 
         Returns `weekly` and `mean_level` (whether that variant was chosen) and `seasonal_share` of the leads. Raises
@@ -104,14 +104,14 @@ class _NaiveModel:
         repeats = _in_batches(windows.past, lambda past: season(task, past, weekly))
         spreads = _spread(task, windows, stays), _spread(task, windows, repeats)
         progress(self.name, 0.7)
-        fitted = Fitted(mean_level, weekly, spreads, *_everywhere(task, False))
+        fitted = NaiveParameters(mean_level, weekly, spreads, *_everywhere(task, False))
         seasonal_H, seasonal_W = self._choose(training, fitted)
         self._task, self._fitted = task, replace(fitted, seasonal_H=seasonal_H, seasonal_W=seasonal_W)
         progress(self.name, 1.0)
         share = float(np.concatenate([seasonal_H, seasonal_W]).mean())
         return {"weekly": float(weekly), "mean_level": float(mean_level), "seasonal_share": share}
 
-    def _choose(self, training: Training, fitted: Fitted) -> tuple[Mask, Mask]:
+    def _choose(self, training: Training, fitted: NaiveParameters) -> tuple[Mask, Mask]:
         """Which steps and which window lengths the season speaks for."""
         raise NotImplementedError
 
@@ -129,7 +129,7 @@ class Persistence(_NaiveModel):
 
     name = "persistence"
 
-    def _choose(self, training: Training, fitted: Fitted) -> tuple[Mask, Mask]:
+    def _choose(self, training: Training, fitted: NaiveParameters) -> tuple[Mask, Mask]:
         return _everywhere(training.task, False)
 
 
@@ -138,7 +138,7 @@ class SeasonalNaive(_NaiveModel):
 
     name = "seasonal-naive"
 
-    def _choose(self, training: Training, fitted: Fitted) -> tuple[Mask, Mask]:
+    def _choose(self, training: Training, fitted: NaiveParameters) -> tuple[Mask, Mask]:
         return _everywhere(training.task, True)
 
 
@@ -147,7 +147,7 @@ class Naive(_NaiveModel):
 
     name = "naive"
 
-    def _choose(self, training: Training, fitted: Fitted) -> tuple[Mask, Mask]:
+    def _choose(self, training: Training, fitted: NaiveParameters) -> tuple[Mask, Mask]:
         task, windows = training.task, training.held_out
         stays, repeats = (
             _losses(task, windows, replace(fitted, seasonal_H=everywhere[0], seasonal_W=everywhere[1]))
@@ -160,16 +160,16 @@ def _everywhere(task: Task, seasonal: bool) -> tuple[Mask, Mask]:
     return np.full(task.horizon_steps, seasonal), np.full(len(task.peak_steps), seasonal)
 
 
-def _losses(task: Task, windows: Windows, fitted: Fitted) -> tuple[Values, Values]:
+def _losses(task: Task, windows: Windows, fitted: NaiveParameters) -> tuple[Values, Values]:
     """Pinball losses of steps and peaks, in units of each window's changes. [N, H], [N, W]"""
-    said = joined([_predict(task, fitted, batch) for batch in batches(windows.past)])
+    predicted = joined([_predict(task, fitted, batch) for batch in batches(windows.past)])
     units = [
         np.concatenate(unit) for unit in zip(*(_changes(task, batch) for batch in batches(windows.past)), strict=True)
     ]
     known = answerable(task, windows.past)[:, None]
     return (
-        _relative(pinball(windows.truth.demand_NH, said.quantiles_NHQ, task.levels), units[0], known),
-        _relative(pinball(windows.truth.peaks(task.peak_steps), said.peaks_NWQ, task.levels), units[1], known),
+        _relative(pinball(windows.truth.demand_NH, predicted.quantiles_NHQ, task.levels), units[0], known),
+        _relative(pinball(windows.truth.peaks(task.peak_steps), predicted.peaks_NWQ, task.levels), units[1], known),
     )
 
 
@@ -195,18 +195,18 @@ def _variants(task: Task, windows: Windows) -> tuple[bool, bool]:
     return _second_errs_less(windows, by_newest, by_mean), _second_errs_less(windows, daily, weekly)
 
 
-def _in_batches(past: Past, rule: Callable[[Past], Seen]) -> Seen:
+def _in_batches(past: Past, rule: Callable[[Past], RuleForecast]) -> RuleForecast:
     parts = [astuple(rule(batch)) for batch in batches(past)]
-    return Seen(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    return RuleForecast(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def _second_errs_less(windows: Windows, first: Seen, second: Seen) -> bool:
+def _second_errs_less(windows: Windows, first: RuleForecast, second: RuleForecast) -> bool:
     errors = [np.abs(windows.truth.demand_NH - seen.steps_NH) for seen in (first, second)]
     gain = _relative(errors[0] - errors[1], first.step_unit_NH, np.ones((len(windows), 1), np.bool_))
     return bool(np.nansum(gain) > 0)
 
 
-def _spread(task: Task, windows: Windows, rule: Seen) -> Spread:
+def _spread(task: Task, windows: Windows, rule: RuleForecast) -> Spread:
     known = answerable(task, windows.past)[:, None]
     steps_NH = _relative(windows.truth.demand_NH - rule.steps_NH, rule.step_unit_NH, known)
     peaks_NW = _relative(windows.truth.peaks(task.peak_steps) - rule.peaks_NW, rule.peak_unit_NW, known)
@@ -224,17 +224,17 @@ def _relative(error: Values, unit: Values, known_N1: Mask) -> Values:
 # --- in numpy
 
 
-def persistence(task: Task, past: Past, mean_level: bool) -> Seen:
+def persistence(task: Task, past: Past, mean_level: bool) -> RuleForecast:
     """Demand stays at its level, and is off by about the change over the lead."""
     newest = past.history_NT[:, -RECENT_STEPS:].astype(np.float64)
     last = RECENT_STEPS - 1 - np.argmax(~np.isnan(newest[:, ::-1]), axis=1)
     level_N = trailing_mean(newest, RECENT_STEPS) if mean_level else newest[np.arange(len(newest)), last]
     unit_NH, unit_NW = _changes(task, past)
     level_NH, level_NW = (np.broadcast_to(level_N[:, None], unit.shape) for unit in (unit_NH, unit_NW))
-    return Seen(level_NH, level_NW, unit_NH, unit_NW)
+    return RuleForecast(level_NH, level_NW, unit_NH, unit_NW)
 
 
-def season(task: Task, past: Past, weekly: bool) -> Seen:
+def season(task: Task, past: Past, weekly: bool) -> RuleForecast:
     """Demand does what it did yesterday (a week ago); off by about the change since. NaN where that is not known."""
     yesterday_NH = past.history_NT[:, _yesterday(task)].astype(np.float64)
     steps_NH, unit_N1 = yesterday_NH, _change_since(task, past, DAY_SECONDS)
@@ -245,7 +245,7 @@ def season(task: Task, past: Past, weekly: bool) -> Seen:
     highest_NH = np.maximum.accumulate(np.where(known_NH, yesterday_NH, -np.inf), axis=1)
     half_NH = 2 * known_NH.cumsum(axis=1) >= np.asarray(_steps(task))
     peaks_NW = np.where(half_NH, highest_NH, np.nan)[:, np.asarray(task.peak_steps, np.int64) - 1]
-    return Seen(steps_NH, peaks_NW, *(_first_known(unit_N1, change) for change in _changes(task, past)))
+    return RuleForecast(steps_NH, peaks_NW, *(_first_known(unit_N1, change) for change in _changes(task, past)))
 
 
 def _first_known(value: Values, otherwise: Values) -> Values:
@@ -335,7 +335,7 @@ def _weeks_known(task: Task) -> bool:
     return bool(_half_seconds(task)[0] >= 0)
 
 
-def _predict(task: Task, fitted: Fitted, past: Past) -> Prediction:
+def _predict(task: Task, fitted: NaiveParameters, past: Past) -> Prediction:
     stays, repeats = persistence(task, past, fitted.mean_level), season(task, past, fitted.weekly)
     with_spread = [_with_spread(rule, spread) for rule, spread in zip((stays, repeats), fitted.spreads, strict=True)]
     steps, peaks = (
@@ -345,7 +345,7 @@ def _predict(task: Task, fitted: Fitted, past: Past) -> Prediction:
     return prediction(answerable(task, past), steps, peaks)
 
 
-def _with_spread(rule: Seen, spread: Spread) -> tuple[Values, Values]:
+def _with_spread(rule: RuleForecast, spread: Spread) -> tuple[Values, Values]:
     return (
         rule.steps_NH[:, :, None] + rule.step_unit_NH[:, :, None] * spread.steps_HQ,
         rule.peaks_NW[:, :, None] + rule.peak_unit_NW[:, :, None] * spread.peaks_WQ,
@@ -355,7 +355,7 @@ def _with_spread(rule: Seen, spread: Spread) -> tuple[Values, Values]:
 # --- the same as nodes
 
 
-def _graph(task: Task, fitted: Fitted, name: str) -> bytes:
+def _graph(task: Task, fitted: NaiveParameters, name: str) -> bytes:
     with graph.building(name) as (builder, op):
         given = graph.inputs(builder, task.sizes)
         demand = graph.masked(op, given[HISTORY.name])
@@ -378,7 +378,7 @@ def _graph(task: Task, fitted: Fitted, name: str) -> bytes:
         return graph.serialised(builder, "headway")
 
 
-def _spread_nodes(op: Any, rule: Seen, spread: Spread) -> tuple[Any, Any]:
+def _spread_nodes(op: Any, rule: RuleForecast, spread: Spread) -> tuple[Any, Any]:
     steps, peaks = (
         op.Unsqueeze(centre, [2]) + op.Unsqueeze(unit, [2]) * graph.constant(op, graph.floats(quantiles))
         for centre, unit, quantiles in (
@@ -389,7 +389,7 @@ def _spread_nodes(op: Any, rule: Seen, spread: Spread) -> tuple[Any, Any]:
     return steps, peaks
 
 
-def _persistence_nodes(op: Any, task: Task, demand: Masked, mean_level: bool) -> Seen:
+def _persistence_nodes(op: Any, task: Task, demand: Masked, mean_level: bool) -> RuleForecast:
     total = task.grid.steps
     newest = graph.cut(op, demand, total - RECENT_STEPS, total)
     level = graph.mean(op, newest) if mean_level else _newest(op, newest)
@@ -398,7 +398,7 @@ def _persistence_nodes(op: Any, task: Task, demand: Masked, mean_level: bool) ->
         op.MatMul(unit_NA, graph.constant(op, graph.between(_anchors(task), leads).T))
         for leads in (_steps(task), task.peak_steps)
     )
-    return Seen(level + steps * 0.0, level + peaks * 0.0, steps, peaks)
+    return RuleForecast(level + steps * 0.0, level + peaks * 0.0, steps, peaks)
 
 
 def _newest(op: Any, newest: Masked) -> Any:
@@ -427,7 +427,9 @@ def _mean_change_nodes(op: Any, now: Masked, before: Masked, otherwise: Any) -> 
     return op.Where(known, graph.mean(op, Masked(op.Abs(now.value - before.value) * both, both)), otherwise)
 
 
-def _season_nodes(op: Any, task: Task, demand: Masked, stays: Seen, given: Mapping[str, Any], weekly: bool) -> Seen:
+def _season_nodes(
+    op: Any, task: Task, demand: Masked, stays: RuleForecast, given: Mapping[str, Any], weekly: bool
+) -> RuleForecast:
     blocks = graph.masked(op, op.Squeeze(graph.part(op, given[LONG_HISTORY.name], 0, 1, axis=2), [2]))
     then = Masked(*(graph.at(op, t, _yesterday(task)) for t in (demand.value, demand.valid)))
     least = graph.mean(op, demand) * LEAST_CHANGE
@@ -440,7 +442,7 @@ def _season_nodes(op: Any, task: Task, demand: Masked, stays: Seen, given: Mappi
     if weekly:
         week_ago = _week_ago_nodes(op, task, blocks, given[LOCAL_TIME.name])
         steps = op.Where(op.IsNaN(week_ago), steps, week_ago)
-    return Seen(steps, _highest_nodes(op, task, then), *units)
+    return RuleForecast(steps, _highest_nodes(op, task, then), *units)
 
 
 def _or_nan(op: Any, tensor: Masked) -> Any:

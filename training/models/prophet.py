@@ -25,7 +25,7 @@ from scaler.bundle.signature import HISTORY, LOCAL_TIME, SERIES
 from training import graph
 from training.data.windows import Past, Windows, cut, cutoffs
 from training.errors import ModelError
-from training.models import Progress, Training, silent
+from training.models import Progress, Training, no_progress
 from training.models.empirical import (
     RECENT_STEPS,
     Values,
@@ -94,7 +94,7 @@ class Prophet:
         """Prophet's parameters, fitted to the whole record; see `training.models.prophet_graph.path`."""
         return self._components
 
-    def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
+    def fit(self, training: Training, progress: Progress = no_progress) -> Mapping[str, float]:
         """Fit twice: up to the held-out windows to learn from the misses there, then to everything.
 
         Returns how many series were fitted and how many failed. Raises ModelError where none could be fitted, or the
@@ -154,7 +154,7 @@ def _first_cutoff(windows: Windows, series: int, otherwise: float) -> float:
 
 
 @dataclass(frozen=True)
-class Seen:
+class PathState:
     """Everything but `ahead_NH` (demand) and `scale_N` is relative to the scale of the series."""
 
     ahead_NH: Values
@@ -166,7 +166,7 @@ class Seen:
     scale_N: Values
 
 
-def seen(task: Task, components: Components, past: Past) -> Seen:
+def path_state(task: Task, components: Components, past: Past) -> PathState:
     """Prophet's path ahead, and how it has missed of late. NaN for series that could not be fitted."""
     rows, looked = past.series_N, _looked_back(task)
     ahead_NH = path(components, rows, past.local_time_N, _ahead(task))
@@ -180,7 +180,9 @@ def seen(task: Task, components: Components, past: Past) -> Seen:
     noise_N = components.noise_S[rows]
     moved_N = over(np.where(known, change, 0.0).sum(axis=1), known.sum(axis=1))
     drift_NH = ahead_NH / scale_N[:, None] - before[:, -1:]
-    return Seen(ahead_NH, drift_NH, means, _unrest(np.where(np.isnan(moved_N), noise_N, moved_N), noise_N), scale_N)
+    return PathState(
+        ahead_NH, drift_NH, means, _unrest(np.where(np.isnan(moved_N), noise_N, moved_N), noise_N), scale_N
+    )
 
 
 def _unrest(moved: Any, noise: Any) -> Any:
@@ -228,19 +230,19 @@ def calibrate(task: Task, components: Components, windows: Windows, level_correc
     """
     rows = np.flatnonzero(answerable(task, windows.past) & components.fitted_S[windows.series_N])
     windows = windows.take(rows)
-    look = seen(task, components, windows.past)
-    missed_NH = (windows.truth.demand_NH - look.ahead_NH) / look.scale_N[:, None]
+    state = path_state(task, components, windows.past)
+    missed_NH = (windows.truth.demand_NH - state.ahead_NH) / state.scale_N[:, None]
     series_N, count = windows.series_N, len(components.fitted_S)
-    share_SAR = np.zeros((count, len(_anchors(task)), look.residual_NR.shape[1] + 1))
+    share_SAR = np.zeros((count, len(_anchors(task)), state.residual_NR.shape[1] + 1))
     if level_correction:
         anchors = np.asarray(_anchors(task)) - 1
         noise_N1 = np.maximum(components.noise_S[series_N, None], graph.TINY)
-        told_NAR = np.concatenate(
-            [np.repeat(look.residual_NR[:, None], len(anchors), axis=1), look.drift_NH[:, anchors, None]], axis=2
+        known_NAR = np.concatenate(
+            [np.repeat(state.residual_NR[:, None], len(anchors), axis=1), state.drift_NH[:, anchors, None]], axis=2
         )
-        share_SAR = _shares(missed_NH[:, anchors] / noise_N1, told_NAR / noise_N1[:, None], series_N, count)
-    moved_NH = _moved(task, look, share_SAR, series_N)
-    unit_N1 = (look.unrest_N * look.scale_N)[:, None]
+        share_SAR = _shares(missed_NH[:, anchors] / noise_N1, known_NAR / noise_N1[:, None], series_N, count)
+    moved_NH = _moved(task, state, share_SAR, series_N)
+    unit_N1 = (state.unrest_N * state.scale_N)[:, None]
     steps = (windows.truth.demand_NH - moved_NH) / unit_N1
     peaks = (windows.truth.peaks(task.peak_steps) - _reached(task, moved_NH)) / unit_N1
     return Calibration(
@@ -250,27 +252,27 @@ def calibrate(task: Task, components: Components, windows: Windows, level_correc
     )
 
 
-def _shares(missed_NA: Values, told_NAR: Values, series_N: Integers, count: int) -> Values:
+def _shares(missed_NA: Values, known_NAR: Values, series_N: Integers, count: int) -> Values:
     """Ridge regression of what will be missed on what is told, per series, drawn towards all series'. [S, A, R]
 
     Windows count less the more there is to explain: one outage must not decide.
     """
-    share_SAR = np.zeros((count, missed_NA.shape[1], told_NAR.shape[2]))
+    share_SAR = np.zeros((count, missed_NA.shape[1], known_NAR.shape[2]))
     known_NA = np.isfinite(missed_NA)
     missed_NA = np.where(known_NA, missed_NA, 0.0)
     for a, missed_N in enumerate(missed_NA.T):
-        told_NR = told_NAR[:, a]
-        weight_N1 = known_NA[:, a, None] / (1 + (told_NR**2).mean(axis=1, keepdims=True))
-        pooled_R = _ridge(told_NR, missed_N, weight_N1, np.zeros(told_NR.shape[1]))
+        known_NR = known_NAR[:, a]
+        weight_N1 = known_NA[:, a, None] / (1 + (known_NR**2).mean(axis=1, keepdims=True))
+        pooled_R = _ridge(known_NR, missed_N, weight_N1, np.zeros(known_NR.shape[1]))
         for s in range(count):
             own = series_N == s
-            share_SAR[s, a] = _ridge(told_NR[own], missed_N[own], weight_N1[own], pooled_R)
+            share_SAR[s, a] = _ridge(known_NR[own], missed_N[own], weight_N1[own], pooled_R)
     return share_SAR
 
 
-def _ridge(told_NR: Values, missed_N: Values, weight_N1: Values, towards_R: Values) -> Values:
-    weighted = (told_NR * weight_N1).T
-    gram = weighted @ told_NR + SHRINK_SHARES * np.eye(len(towards_R))
+def _ridge(known_NR: Values, missed_N: Values, weight_N1: Values, towards_R: Values) -> Values:
+    weighted = (known_NR * weight_N1).T
+    gram = weighted @ known_NR + SHRINK_SHARES * np.eye(len(towards_R))
     return np.asarray(np.linalg.solve(gram, weighted @ missed_N + SHRINK_SHARES * towards_R))
 
 
@@ -299,12 +301,12 @@ def _quantiles(
     return found
 
 
-def _moved(task: Task, look: Seen, share_SAR: Values, series_N: Integers) -> Values:
+def _moved(task: Task, state: PathState, share_SAR: Values, series_N: Integers) -> Values:
     """Prophet's path ahead and what is left of its newest misses, in demand. [N, H]"""
-    left_NA = np.einsum("nar,nr->na", share_SAR[series_N, :, :-1], look.residual_NR)
+    left_NA = np.einsum("nar,nr->na", share_SAR[series_N, :, :-1], state.residual_NR)
     taken_NA = share_SAR[series_N, :, -1]
-    change = left_NA @ _between(task).T + (taken_NA @ _between(task).T) * look.drift_NH
-    return np.asarray(look.ahead_NH + change * look.scale_N[:, None], np.float64)
+    change = left_NA @ _between(task).T + (taken_NA @ _between(task).T) * state.drift_NH
+    return np.asarray(state.ahead_NH + change * state.scale_N[:, None], np.float64)
 
 
 def _reached(task: Task, moved_NH: Values) -> Values:
@@ -313,9 +315,9 @@ def _reached(task: Task, moved_NH: Values) -> Values:
 
 
 def _predict(task: Task, components: Components, calibration: Calibration, past: Past) -> Prediction:
-    look, rows = seen(task, components, past), past.series_N
-    moved_NH = _moved(task, look, calibration.share_SAR, rows)
-    unit_N11 = (look.unrest_N * look.scale_N)[:, None, None]
+    state, rows = path_state(task, components, past), past.series_N
+    moved_NH = _moved(task, state, calibration.share_SAR, rows)
+    unit_N11 = (state.unrest_N * state.scale_N)[:, None, None]
     steps = moved_NH[:, :, None] + unit_N11 * (_between(task) @ calibration.steps_SAQ[rows])
     peaks = _reached(task, moved_NH)[:, :, None] + unit_N11 * calibration.peaks_SWQ[rows]
     return prediction(answerable(task, past) & components.fitted_S[rows], steps, peaks)

@@ -7,7 +7,7 @@ import onnx_ir as ir
 from scaler.series import Floats
 from training import graph
 from training.errors import ModelError
-from training.features.extract import SEASONAL, Seen
+from training.features.extract import SEASONAL, CoreInputs
 from training.models import Progress
 from training.task import Task, step_leads
 
@@ -22,9 +22,9 @@ class SeasonalCore:
 
     def fit(
         self,
-        seen: Seen,
+        seen: CoreInputs,
         target_NK: Floats,
-        held_out: Seen,
+        held_out: CoreInputs,
         held_out_target_NK: Floats,
         levels: tuple[float, ...],
         seed: int,
@@ -33,7 +33,7 @@ class SeasonalCore:
         """There is nothing to fit."""
         return {}
 
-    def predict(self, seen: Seen) -> Floats:
+    def predict(self, seen: CoreInputs) -> Floats:
         """[N, K, Q]. Raises ModelError where the features did not come with it."""
         if seen.seasonal_NKQ is None:
             raise ModelError("seasonal: the features must come with what the seasonal model says")
@@ -42,7 +42,7 @@ class SeasonalCore:
     def to_onnx(self) -> bytes:
         """`seasonal` as `scaled`."""
         with graph.building("seasonal") as (builder, op):
-            said = op.Identity(builder.input(SEASONAL, ir.DataType.FLOAT, self._shape))
-            said.shape, said.dtype = ir.Shape(self._shape), ir.DataType.FLOAT
-            builder.add_output(said, "scaled")
+            quantiles = op.Identity(builder.input(SEASONAL, ir.DataType.FLOAT, self._shape))
+            quantiles.shape, quantiles.dtype = ir.Shape(self._shape), ir.DataType.FLOAT
+            builder.add_output(quantiles, "scaled")
             return graph.serialised(builder, "headway")

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 
 from scaler.series import Floats
 from training import graph
-from training.features.extract import FEATURES, Seen
+from training.features.extract import FEATURES, CoreInputs
 from training.models import Progress
 from training.task import Task, step_leads
 
@@ -61,9 +61,9 @@ class XgboostCore:
 
     def fit(
         self,
-        seen: Seen,
+        seen: CoreInputs,
         target_NK: Floats,
-        held_out: Seen,
+        held_out: CoreInputs,
         held_out_target_NK: Floats,
         levels: tuple[float, ...],
         seed: int,
@@ -82,7 +82,7 @@ class XgboostCore:
         trees = sum(booster.num_boosted_rounds() for booster in self._boosters) * len(levels)
         return {"held_out_loss": float(np.nanmean(losses)), "trees": float(trees), "interrupted": float(interrupted)}
 
-    def predict(self, seen: Seen) -> Floats:
+    def predict(self, seen: CoreInputs) -> Floats:
         """Quantiles in scaled units. [N, K, Q]"""
         rows = xgboost.DMatrix(seen.features_NF)
         found = np.stack([booster.predict(rows).reshape(len(seen), -1) for booster in self._boosters], axis=1)
@@ -160,7 +160,7 @@ def _between(marks: Sequence[int], chosen: Sequence[int]) -> NDArray[np.float64]
     return np.stack([np.interp(np.log(marks), knots, unit) for unit in np.eye(len(chosen))], axis=1)
 
 
-def _matrix(seen: Seen, target_N: Floats) -> Any:
+def _matrix(seen: CoreInputs, target_N: Floats) -> Any:
     known = np.flatnonzero(~np.isnan(target_N))
     return xgboost.DMatrix(seen.features_NF[known], target_N[known])
 

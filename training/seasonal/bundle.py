@@ -68,16 +68,16 @@ MADE = ((SHIPPED, shipped), (GOLDEN, golden))
 
 def differences() -> list[str]:
     """What is not up to date, a sentence each."""
-    return [told for folder, make in MADE for told in stale(make(), folder)]
+    return [found for folder, make in MADE for found in stale(make(), folder)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.seasonal.bundle")
     parser.add_argument("--check", action="store_true", help="compare only")
     if parser.parse_args(arguments).check:
-        told = differences()
-        print("\n".join(told) or "bundles are up to date")
-        return 1 if told else 0
+        found = differences()
+        print("\n".join(found) or "bundles are up to date")
+        return 1 if found else 0
     for folder, make in MADE:
         export(make(), folder)
         print(f"wrote {folder.relative_to(ROOT)}")

@@ -16,8 +16,8 @@ from training.data.windows import Past, Windows, cut, cutoffs
 from training.export.bundle import bundle_of
 from training.export.parity import answer, checked
 from training.export.reference import reference_cases
-from training.features.extract import Seen
-from training.models import Progress, Training, silent
+from training.features.extract import CoreInputs
+from training.models import Progress, Training, no_progress
 from training.models.hybrid import Hybrid, before, block_of, borders
 from training.models.prophet import Prophet
 from training.models.prophet_fit import Choices
@@ -76,7 +76,7 @@ def fitted() -> Fitted:
     training, model, ends = training_of(WEB, NIGHT, SHORT), hybrid(SHARES), []
 
     class Registration(Prophet):
-        def fit(self, training: Training, progress: Progress = silent) -> Mapping[str, float]:
+        def fit(self, training: Training, progress: Progress = no_progress) -> Mapping[str, float]:
             ends.append(training.series[0].end)
             return super().fit(training, progress)
 
@@ -227,11 +227,11 @@ class Patches:
 
     name = "patches"
 
-    def fit(self, seen: Seen, target_NK: Floats, *_: object) -> Mapping[str, float]:
+    def fit(self, seen: CoreInputs, target_NK: Floats, *_: object) -> Mapping[str, float]:
         self.targets = target_NK.shape[1]
         return {}
 
-    def predict(self, seen: Seen) -> Floats:
+    def predict(self, seen: CoreInputs) -> Floats:
         levels = np.tile(np.float32(COARSE.levels), (self.targets, 1))
         return np.asarray(levels + seen.sequence_NPC[:, :, 3].mean(axis=1)[:, None, None], np.float32)
 

@@ -18,10 +18,10 @@ from training.evaluate.folds import by_time, training_of, windows_of
 from training.export.bundle import bundle_of
 from training.export.parity import ParityBroken, checked
 from training.export.reference import reference_cases
-from training.features.extract import Extractor, Seen
+from training.features.extract import CoreInputs, Extractor
 from training.features.seasonal import seasonal_model
 from training.graph import FURTHEST_ABOVE
-from training.models import Training, silent
+from training.models import Training, no_progress
 from training.models.ensemble import Ensemble, best_weights, buckets, simplex
 from training.models.learned import FURTHEST, Learned
 from training.models.seasonal import SeasonalCore
@@ -57,19 +57,19 @@ class Constant:
         self.given = given
         return {}
 
-    def predict(self, seen: Seen) -> Floats:
+    def predict(self, seen: CoreInputs) -> Floats:
         return np.full((len(seen), len(buckets(TASK)), len(LEVELS)), self.value, np.float32)
 
     def to_onnx(self) -> bytes:
         raise NotImplementedError
 
 
-def rows(count: int, seed: int) -> tuple[Seen, Floats]:
+def rows(count: int, seed: int) -> tuple[CoreInputs, Floats]:
     """Targets that follow the first feature, with noise that grows with the second."""
     rng = np.random.default_rng(seed)
     features = rng.standard_normal((count, 5)).astype(np.float32)
     noise = rng.standard_normal((count, len(buckets(TASK)))) * np.exp(0.5 * features[:, 1:2])
-    return Seen(features, np.zeros((count, 2, 1), np.float32)), (features[:, :1] + noise).astype(np.float32)
+    return CoreInputs(features, np.zeros((count, 2, 1), np.float32)), (features[:, :1] + noise).astype(np.float32)
 
 
 def test_the_graph_says_what_the_model_says(fitted: Learned, training: Training) -> None:
@@ -106,7 +106,7 @@ def test_trees_learn_quantiles() -> None:
     """Coverage is what was promised, and most of the way from constant to true quantiles is gone."""
     core = XgboostCore(TASK, Boosting(rounds=40, depth=3, threads=1))
     learn, judge = rows(3000, 1), rows(1000, 2)
-    core.fit(*learn, *judge, LEVELS, 0, silent)
+    core.fit(*learn, *judge, LEVELS, 0, no_progress)
     fresh, target = rows(2000, 3)
     said = core.predict(fresh)
     for level, promised in enumerate(LEVELS):
@@ -119,7 +119,7 @@ def test_trees_learn_quantiles() -> None:
 
 def test_trees_say_the_same_as_a_graph() -> None:
     core = XgboostCore(TASK, FEW)
-    core.fit(*rows(400, 1), *rows(100, 2), LEVELS, 0, silent)
+    core.fit(*rows(400, 1), *rows(100, 2), LEVELS, 0, no_progress)
     seen, _ = rows(7, 4)
     graph = onnxruntime.InferenceSession(core.to_onnx())
     (found,) = graph.run(None, {"features": seen.features_NF})
@@ -143,7 +143,7 @@ def test_an_interrupted_fit_keeps_its_trees() -> None:
 def test_few_windows_are_enough_for_trees_to_tell_them_apart() -> None:
     """A leaf need not hold more than a tenth of them: from 60 windows something is learned."""
     core = XgboostCore(TASK, Boosting(rounds=30, threads=1))
-    core.fit(*rows(60, 1), *rows(100, 2), LEVELS, 0, silent)
+    core.fit(*rows(60, 1), *rows(100, 2), LEVELS, 0, no_progress)
     fresh, target = rows(1000, 3)
     said = core.predict(fresh)
     constant = np.quantile(rows(60, 1)[1], LEVELS, axis=0).T[None]
@@ -218,7 +218,7 @@ def test_an_ensemble_trusts_who_is_right() -> None:
     late = buckets(TASK) == 60
     target = np.where(late, 3.0, 1.0).astype(np.float32) * np.ones_like(target)
     model = Ensemble((Constant("one", 1.0), Constant("three", 3.0)), TASK)
-    figures = model.fit(seen, target, seen, target, LEVELS, 0, silent)
+    figures = model.fit(seen, target, seen, target, LEVELS, 0, no_progress)
     assert figures["bucket_2_one"] == 1
     assert figures["bucket_60_three"] == 1
     np.testing.assert_allclose(model.predict(seen)[..., 0], target)

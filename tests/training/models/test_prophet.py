@@ -24,7 +24,7 @@ from training.data.load import Series
 from training.data.windows import Past, Windows, cut, cutoffs
 from training.export.bundle import bundle_of, served
 from training.export.reference import reference_cases
-from training.models import Training, silent
+from training.models import Training, no_progress
 from training.models.prophet import Prophet
 from training.models.prophet_fit import Choices, fit_components, fitted_prophet, frame_of, holidays_of
 from training.models.prophet_graph import Components, path, path_nodes
@@ -126,7 +126,7 @@ CASES = {
 def test_components_say_what_prophet_predicts(case: str) -> None:
     """Trend, seasons and holidays taken out of Prophet agree with its predict, before, during and after the record."""
     series, choices = CASES[case]
-    components, failed = fit_components([series], [series.end], choices, 0, 1, silent)
+    components, failed = fit_components([series], [series.end], choices, 0, 1, no_progress)
     assert failed == {}
     rows = frame_of(series, series.end, choices)
     moments = rows["ds"].iloc[0].value // 10**9 + np.arange(-2 * DAY_SECONDS, 60 * DAY_SECONDS, 3607)
@@ -145,7 +145,7 @@ def test_components_say_what_prophet_predicts(case: str) -> None:
 def test_holidays_move_the_whole_local_day() -> None:
     """The effect of a holiday begins and ends at local midnight, and its eve has one of its own."""
     series, choices = CASES["holidays"]
-    components, _ = fit_components([series], [series.end], choices, 0, 1, silent)
+    components, _ = fit_components([series], [series.end], choices, 0, 1, no_progress)
     effects = replace(components, holiday_SO=np.zeros_like(components.holiday_SO))
     christmas = int(pd.Timestamp("2024-12-25").value // 10**9)
     moments = christmas + np.array(
@@ -260,13 +260,13 @@ def test_a_graph_without_some_series_counts_the_others(fitted: tuple[Training, P
 def test_nothing_to_fit_names_a_series_and_its_rule() -> None:
     """Where every series fails the first one says why."""
     with pytest.raises(ValueError, match=r"no series could be fitted; series 'made/short': spans 1\.0 days"):
-        fit_components([SHORT], [SHORT.end], QUICK, 0, 1, silent)
+        fit_components([SHORT], [SHORT.end], QUICK, 0, 1, no_progress)
 
 
 def test_an_unknown_country_is_named() -> None:
     """Holidays of a country that nobody knows are an error, not a year without holidays."""
     with pytest.raises(ValueError, match="country 'Atlantis'"):
-        fit_components([WEB], [WEB.end], replace(QUICK, country="Atlantis"), 0, 1, silent)
+        fit_components([WEB], [WEB.end], replace(QUICK, country="Atlantis"), 0, 1, no_progress)
 
 
 def test_an_interrupt_keeps_what_is_fitted() -> None:
@@ -308,14 +308,14 @@ FITTING = """
 import sys
 import numpy as np
 from training.data.load import Series
-from training.experiment.interrupts import first_passed_on
+from training.experiment.interrupts import interruptible
 from training.models.prophet_fit import Choices, fit_components
 
 if __name__ == "__main__":
     demand = np.random.default_rng(0).gamma(9.0, size=(12, 30 * 96)).astype(np.float32)
     series = [Series("made", f"s{i}", "", 1_699_920_000.0, 900, one) for i, one in enumerate(demand)]
-    with first_passed_on(lambda *told: print(*told, flush=True)) as (told, _):
-        _, failed = fit_components(series, [one.end for one in series], Choices(), 0, int(sys.argv[1]), told)
+    with interruptible(lambda *step: print(*step, flush=True)) as (progress, _):
+        _, failed = fit_components(series, [one.end for one in series], Choices(), 0, int(sys.argv[1]), progress)
     print("fitted", 12 - len(failed), set(failed.values()))
 """
 

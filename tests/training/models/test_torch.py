@@ -10,9 +10,9 @@ import onnxruntime
 import pytest
 
 from scaler.series import Floats
-from training.features.extract import Seen
+from training.features.extract import CoreInputs
 from training.graph import IR_VERSION, OPSET
-from training.models import silent
+from training.models import no_progress
 from training.models.torch_model.core import NetworkRecipe, TorchCore, lstm, mlp, transformer
 from training.models.torch_model.export import with_int8_weights
 from training.models.torch_model.fit import Fitting
@@ -27,7 +27,7 @@ SHORT = Fitting(epochs=3, batch_rows=128, threads=1)
 class Made:
     """Rows, what came, and the quantiles of what could have come."""
 
-    seen: Seen
+    seen: CoreInputs
     target_NK: Floats
     quantiles_NKQ: Floats
 
@@ -43,7 +43,7 @@ def made(rows: int, seed: int, from_sequence: bool = False) -> Made:
     target = centre + scale * rng.standard_normal((rows, 3))
     normal = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
     quantiles = centre[..., None] + scale[..., None] * normal
-    return Made(Seen(features, sequence), target.astype(np.float32), quantiles.astype(np.float32))
+    return Made(CoreInputs(features, sequence), target.astype(np.float32), quantiles.astype(np.float32))
 
 
 def pinball(quantiles_NKQ: Floats, target_NK: Floats) -> float:
@@ -53,19 +53,19 @@ def pinball(quantiles_NKQ: Floats, target_NK: Floats) -> float:
     return float(np.where(miss >= 0, level * miss, (level - 1) * miss).mean())
 
 
-def fitted(core: TorchCore, learn: Made, judge: Made, seed: int = 0, progress=silent) -> dict[str, float]:
+def fitted(core: TorchCore, learn: Made, judge: Made, seed: int = 0, progress=no_progress) -> dict[str, float]:
     return dict(core.fit(learn.seen, learn.target_NK, judge.seen, judge.target_NK, LEVELS, seed, progress))
 
 
-def answer(graph: bytes, seen: Seen) -> Floats:
+def answer(graph: bytes, seen: CoreInputs) -> Floats:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(graph, options)
     return session.run(None, {"features": seen.features_NF, "sequence": seen.sequence_NPC})[0]
 
 
-def some(seen: Seen, rows: slice) -> Seen:
-    return Seen(seen.features_NF[rows], seen.sequence_NPC[rows])
+def some(seen: CoreInputs, rows: slice) -> CoreInputs:
+    return CoreInputs(seen.features_NF[rows], seen.sequence_NPC[rows])
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_quantiles_ascend_however_wild_the_inputs(ready: Ready):
     """Inputs of 1e-30 to 1e30 give finite quantiles in order, from the core and from its graph."""
     rng = np.random.default_rng(7)
     sizes = ((60, 6), (60, 10, 2))
-    wild = Seen(*((rng.standard_normal(s) * 10.0 ** rng.uniform(-30, 30, s)).astype(np.float32) for s in sizes))
+    wild = CoreInputs(*((rng.standard_normal(s) * 10.0 ** rng.uniform(-30, 30, s)).astype(np.float32) for s in sizes))
     said = ready.core.predict(wild)
     assert np.isfinite(said).all()
     assert (np.diff(said, axis=-1) >= 0).all()
@@ -176,7 +176,7 @@ def test_equal_seeds_give_equal_bits(kind: str, learn: Made, judge: Made):
 def test_unknown_targets_say_nothing(learn: Made, judge: Made):
     """Rows whose targets are all NaN change nothing; a target that is never known does not spoil the others."""
     unknown = np.full_like(judge.target_NK, np.nan)
-    more = Seen(*(np.concatenate([getattr(judge.seen, n)] * 2) for n in ("features_NF", "sequence_NPC")))
+    more = CoreInputs(*(np.concatenate([getattr(judge.seen, n)] * 2) for n in ("features_NF", "sequence_NPC")))
     padded = Made(more, np.concatenate([judge.target_NK, unknown]), judge.quantiles_NKQ)
     plain, with_unknown = (fitted(mlp(SHORT), learn, one)["held_out_loss"] for one in (judge, padded))
     assert with_unknown == pytest.approx(plain, rel=1e-5)

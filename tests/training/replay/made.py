@@ -1,11 +1,11 @@
-"""Small series, worlds and scores for tests of what is said about replays."""
+"""Small series, scenarios and scores for tests of what is said about replays."""
 
 import numpy as np
 
 from scaler.plan.hpa import Hpa
 from training.data.load import DAY_SECONDS, Series
 from training.replay.simulation.demand import Demand
-from training.replay.simulation.scenario import Setting, Span, World
+from training.replay.simulation.scenario import Scenario, Setting, Span
 from training.replay.simulation.start_up import Constant
 from training.replay.verdict.score import Days, Scores
 
@@ -28,12 +28,12 @@ def waves(days: float, seed: int = 0, steep: bool = True) -> np.ndarray:
     return np.asarray(base * noise, np.float32)
 
 
-def world(values: np.ndarray, capacity: float = 20.0, start_up: float = 90.0) -> World:
+def scenario(values: np.ndarray, capacity: float = 20.0, start_up: float = 90.0) -> Scenario:
     """All of the series but its first day, if it has two."""
     one = series(values)
     begin = one.start + (DAY_SECONDS if one.end - one.start >= 2 * DAY_SECONDS else 0)
     setting = Setting(0.8 * capacity, capacity, Constant(start_up), Hpa(max_replicas=500))
-    return World(Demand(one), setting, Span(begin, one.end))
+    return Scenario(Demand(one), setting, Span(begin, one.end))
 
 
 def scores(name: str, cost_D: list[float], unserved_D: list[float], demand: float = 1000.0) -> Scores:

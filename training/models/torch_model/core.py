@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from scaler.series import Floats
 from training.errors import ModelError
-from training.features.extract import Seen
+from training.features.extract import CoreInputs
 from training.models import Progress
 from training.models.torch_model import export
-from training.models.torch_model.fit import Fitted, Fitting, Rows, answers, fit, loss_of, repeatable
+from training.models.torch_model.fit import FitResult, Fitting, Rows, answers, fit, loss_of, repeatable
 from training.models.torch_model.network import Architecture, Average, Network, Sizes, constant_quantiles
 
 
@@ -56,9 +56,9 @@ class TorchCore:
 
     def fit(
         self,
-        seen: Seen,
+        seen: CoreInputs,
         target_NK: Floats,
-        held_out: Seen,
+        held_out: CoreInputs,
         held_out_target_NK: Floats,
         levels: tuple[float, ...],
         seed: int,
@@ -77,7 +77,7 @@ class TorchCore:
         wanted = torch.tensor(levels, dtype=torch.float32)
         constant = torch.from_numpy(constant_quantiles(target_NK, levels))
         networks: list[Network] = []
-        fits: list[Fitted] = []
+        fits: list[FitResult] = []
         with repeatable(seed, self.recipe.fitting.threads):
             for member in range(self.recipe.members):
                 torch.manual_seed(seed + member)
@@ -104,7 +104,7 @@ class TorchCore:
             loss = loss_of(self._network, judged, wanted)
         return _figures(loss, fits, len(networks), self._network)
 
-    def predict(self, seen: Seen) -> Floats:
+    def predict(self, seen: CoreInputs) -> Floats:
         """Quantiles in scaled units, ascending along Q. [N, K, Q]"""
         network, sizes = self._fitted()
         features, sequence = _tensors(seen)
@@ -132,7 +132,7 @@ def _part(progress: Progress, member: int, members: int) -> Progress:
     return lambda doing, share: progress(doing, (member + share) / members)
 
 
-def _figures(loss: float, fits: list[Fitted], members: int, network: nn.Module) -> dict[str, float]:
+def _figures(loss: float, fits: list[FitResult], members: int, network: nn.Module) -> dict[str, float]:
     return {
         "held_out_loss": loss,
         "constant_loss": fits[0].constant_loss,
@@ -144,7 +144,7 @@ def _figures(loss: float, fits: list[Fitted], members: int, network: nn.Module) 
     }
 
 
-def _rows(which: str, seen: Seen, target_NK: Floats) -> Rows:
+def _rows(which: str, seen: CoreInputs, target_NK: Floats) -> Rows:
     rows = Rows(*_tensors(seen), _tensor(target_NK))
     lengths = {len(rows.features_NF), len(rows.sequence_NPC), len(rows.target_NK)}
     if len(lengths) > 1:
@@ -162,7 +162,7 @@ def _sizes(rows: Rows, levels: int) -> Sizes:
     return Sizes(rows.features_NF.shape[1], patches, channels, rows.target_NK.shape[1], levels)
 
 
-def _tensors(seen: Seen) -> tuple[Tensor, Tensor]:
+def _tensors(seen: CoreInputs) -> tuple[Tensor, Tensor]:
     return _tensor(seen.features_NF), _tensor(seen.sequence_NPC)
 
 

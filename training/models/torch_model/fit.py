@@ -54,7 +54,7 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FitResult:
     """loss: on the held-out rows; constant_loss: of quantiles that never change, the same rows.
 
     epoch: of the best; 0 where none was better than those.
@@ -75,7 +75,7 @@ def fit(
     how: Fitting,
     seed: int,
     progress: Progress,
-) -> Fitted:
+) -> FitResult:
     """Leaves the weights in `network` that were best on `held_out`.
 
     `network` must start out with constant answers: they are the first best. KeyboardInterrupt, whoever raises it, ends
@@ -101,7 +101,7 @@ def fit(
         interrupted = True
     network.load_state_dict(best)
     network.eval()
-    return Fitted(best_loss, constant_loss, best_epoch, epoch, interrupted)
+    return FitResult(best_loss, constant_loss, best_epoch, epoch, interrupted)
 
 
 class _Steps:
@@ -166,8 +166,8 @@ def answers(network: nn.Module, features_NF: Tensor, sequence_NPC: Tensor) -> It
 def loss_of(network: nn.Module, rows: Rows, levels: Tensor) -> float:
     """Mean pinball loss over what is known of the targets, and over the levels."""
     targets = torch.split(rows.target_NK, EVALUATED_ROWS)
-    said = answers(network, rows.features_NF, rows.sequence_NPC)
-    losses = [pinball(quantiles, target, levels) for quantiles, target in zip(said, targets, strict=True)]
+    quantiles = answers(network, rows.features_NF, rows.sequence_NPC)
+    losses = [pinball(quantiles, target, levels) for quantiles, target in zip(quantiles, targets, strict=True)]
     return sum(float(total) for total, _ in losses) / max(1.0, sum(float(known) for _, known in losses))
 
 

@@ -28,7 +28,7 @@ from scaler.trigger import Trigger
 from training.data.clean import clean
 from training.data.load import DAY_SECONDS, Series, local_seconds, moment_text
 from training.errors import DataError
-from training.replay.input.demand_checks import Doubt, bare, of_names, of_query, of_values
+from training.replay.input.demand_checks import Concern, bare, of_names, of_query, of_values
 from training.replay.input.recorded import MOST_TOLD, Source, hours, known_end, some
 from training.replay.input.scaled_object import Scaling
 from training.replay.simulation.demand import Demand, Moments, Observing
@@ -160,9 +160,9 @@ def require_replayable(query: str, scaling: Scaling | None, options: ReplayOptio
     """Raises Usage or DataError where no demand could make this a replay: told before a server is asked for it."""
     setting_of(scaling, query, options)
     _reaches(options.start_up, forecaster)
-    for doubt in _doubts(query, scaling):
-        if doubt.sure and not options.accept_as_demand:
-            raise DataError(f"the query {_hardly(doubt)}")
+    for concern in _concerns(query, scaling):
+        if concern.sure and not options.accept_as_demand:
+            raise DataError(f"the query {_not_demand(concern)}")
 
 
 def setting_of(scaling: Scaling | None, query: str, options: ReplayOptions) -> Setting:
@@ -266,28 +266,28 @@ def _varies(series: Series, span: Span, minute_M: Moments, excluded: Sequence[Sp
 
 def _about_demand(source: Source, came: NDArray[np.float32], threshold: float, right: bool) -> Iterator[str]:
     """What speaks against this being demand. Raises DataError where that is enough, unless it is said to be right."""
-    doubts = (
+    concerns = (
         *of_names(source.series.name if not source.query else "", source.series.unit),
-        *_doubts(source.query, source.scaling),
+        *_concerns(source.query, source.scaling),
         *of_values(came, threshold),
     )
-    for doubt in doubts:
-        if doubt.sure and not right:
-            raise _faulty(source.series, _hardly(doubt))
-        yield f"this may not be demand, which must not depend on how many replicas there are: {doubt.words}"
+    for concern in concerns:
+        if concern.sure and not right:
+            raise _faulty(source.series, _not_demand(concern))
+        yield f"this may not be demand, which must not depend on how many replicas there are: {concern.words}"
 
 
-def _doubts(query: str, scaling: Scaling | None) -> Iterator[Doubt]:
+def _concerns(query: str, scaling: Scaling | None) -> Iterator[Concern]:
     yield from of_query(query)
     if scaling and scaling.by_value:
-        yield Doubt(
+        yield Concern(
             "metricType=Value: the HPA takes the metric for what each replica has; here it is replayed as AverageValue",
             sure=True,
         )
 
 
-def _hardly(doubt: Doubt) -> str:
-    return f"is hardly demand: {doubt.words}: {DEMAND_RULE}"
+def _not_demand(concern: Concern) -> str:
+    return f"is hardly demand: {concern.words}: {DEMAND_RULE}"
 
 
 def _about_size(came: NDArray[np.float32], setting: Setting, bounded: bool) -> Iterator[str]:

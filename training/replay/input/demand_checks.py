@@ -37,68 +37,68 @@ _CONSTANTS = r"^[(\s\d.*+-]*"
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class Concern:
     """Why this may not be demand."""
 
     words: str
     sure: bool
 
 
-def of_names(name: str, unit: str) -> Iterator[Doubt]:
+def of_names(name: str, unit: str) -> Iterator[Concern]:
     """What a series and its unit are called."""
     for field, text in (("series", name.lower()), ("unit", unit.lower())):
         if found := _SAID.search(text):
-            yield Doubt(f"{field}={text!r}: {found[0]!r} is said of a share of what there is", sure=True)
+            yield Concern(f"{field}={text!r}: {found[0]!r} is said of a share of what there is", sure=True)
         elif found := _REPLICAS.search(text):
-            yield Doubt(f"{field}={text!r}: {found[0].strip()!r} counts the replicas themselves", sure=True)
+            yield Concern(f"{field}={text!r}: {found[0].strip()!r} counts the replicas themselves", sure=True)
         elif found := _TIME.search(text):
-            yield Doubt(f"{field}={text!r}: {found[0]!r} is said of how long something takes", sure=False)
+            yield Concern(f"{field}={text!r}: {found[0]!r} is said of how long something takes", sure=False)
     if _MILLISECONDS.search(unit.lower()):
-        yield Doubt(f"unit={unit!r}: so is told how long something takes", sure=True)
+        yield Concern(f"unit={unit!r}: so is told how long something takes", sure=True)
 
 
-def of_query(query: str) -> Iterator[Doubt]:
+def of_query(query: str) -> Iterator[Concern]:
     """What a query computes, by its functions and the names of its metrics; labels do not count."""
     text = bare(query)
     below = [_operand(part.strip()) for part in text.split("/")[1:]]
     first = re.match(rf"{_CONSTANTS}(avg|max|min)\s*(?:\(|by\b|without\b)", text)
     if found := _SAID.search(text) or re.search(r"\w+_ratio\b", text):
-        yield Doubt(f"the query names {found[0]!r}, a share of what there is", sure=True)
+        yield Concern(f"the query names {found[0]!r}, a share of what there is", sure=True)
     elif re.search(r"\bhistogram_quantile\b|\bquantile\s*(?:\(|by\b|without\b)", text):
-        yield Doubt("the query asks for a quantile, as of latencies", sure=True)
+        yield Concern("the query asks for a quantile, as of latencies", sure=True)
     elif divisor := next((found[0] for part in below if (found := _PER_REPLICA.search(part))), ""):
-        yield Doubt(f"the query divides by {divisor.rstrip(' (')!r}, which grows with the replicas", sure=True)
+        yield Concern(f"the query divides by {divisor.rstrip(' (')!r}, which grows with the replicas", sure=True)
     elif below and re.search(r"_sum\b", text.split("/")[0]) and re.search(r"_count\b", below[0]):
-        yield Doubt("the query divides a sum by a count, which is a mean, as of latencies", sure=True)
+        yield Concern("the query divides a sum by a count, which is a mean, as of latencies", sure=True)
     elif found := re.search(rf"\w*(?:{_REPLICAS.pattern})\w*", text):
         # times something, it may make demand of what each replica has
-        yield Doubt(f"the query counts replicas, {found[0]!r}", sure="*" not in text)
+        yield Concern(f"the query counts replicas, {found[0]!r}", sure="*" not in text)
     elif first and (first[1] == "avg" or _OF_PODS.search(text)):
-        yield Doubt(
+        yield Concern(
             f"the query is of {first[1]}(), which is per replica where each replica is a series; the sum() is demand",
             sure=_OF_PODS.search(text) is not None,
         )
     elif any(re.match(r"\(*\s*[a-z_:]", part) for part in below):
-        yield Doubt("the query divides one metric by another, as a share or a mean does", sure=False)
+        yield Concern("the query divides one metric by another, as a share or a mean does", sure=False)
 
 
-def of_values(values: Floats, threshold: float) -> Iterator[Doubt]:
+def of_values(values: Floats, threshold: float) -> Iterator[Concern]:
     """What known values of some days look like next to their threshold. values [S]"""
     largest = float(values.max())
     held = float((np.abs(values - threshold) <= AROUND_TARGET * threshold).mean())
     bound = next((bound for bound in BOUNDS if largest <= bound), None)
     if bound is None or not TARGETS[0] * bound <= threshold <= TARGETS[1] * bound:
         if held > MOSTLY:
-            yield Doubt(f"for {held:.0%} of the time it is near the threshold, as a utilisation is held", sure=False)
+            yield Concern(f"for {held:.0%} of the time it is near the threshold, as a utilisation is held", sure=False)
         return
     pressing = float((values >= AT_BOUND * bound).mean())
     seen = f"no value is above {bound:g} and the threshold is {threshold:g}, as of a utilisation"
     if pressing > OFTEN_AT_BOUND:
-        yield Doubt(f"{seen}; for {pressing:.1%} of the time it is at its limit", sure=True)
+        yield Concern(f"{seen}; for {pressing:.1%} of the time it is at its limit", sure=True)
     elif held > MOSTLY:
-        yield Doubt(f"{seen}; for {held:.0%} of the time something holds it near the threshold", sure=True)
+        yield Concern(f"{seen}; for {held:.0%} of the time something holds it near the threshold", sure=True)
     else:
-        yield Doubt(seen, sure=False)
+        yield Concern(seen, sure=False)
 
 
 def _operand(text: str) -> str:

@@ -15,7 +15,7 @@ from training.data.clean import without_counters
 from training.data.load import DAY_SECONDS, Loaded, Series, load
 from training.data.pull import Wanted, pull
 from training.errors import DataError
-from training.models import Progress, silent
+from training.models import Progress, no_progress
 from training.replay.input.scaled_object import Scaling
 
 PULLED_BEFORE_DAYS = 28
@@ -73,7 +73,7 @@ def of_server(
     timezone: str,
     access: Sequence[ServerAccess] = (),
     scaling: Scaling | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Source:
     """The newest days of a query, with history before them, one value a minute. Raises ServerRefused, DataError.
 

@@ -138,8 +138,8 @@ class _Reader:
         if len(found) == 1:
             return found[0]
         if found:
-            told = "; ".join(f"trigger {one.index}: {one.given.get('query', '')}" for one in found)
-            raise _Wrong(f"{len(found)} triggers ask Prometheus, a replay judges one: leave the others out ({told})")
+            queries = "; ".join(f"trigger {one.index}: {one.given.get('query', '')}" for one in found)
+            raise _Wrong(f"{len(found)} triggers ask Prometheus, a replay judges one: leave the others out ({queries})")
         if self._scaled.plan_readers:
             raise _Wrong("its trigger reads what Headway plans, which is no demand: give --query instead")
         raise self._wrong(
@@ -164,18 +164,18 @@ class _Reader:
         return replace(trigger, server_address=address, timezone=next(filter(None, zones), trigger.timezone))
 
     def _left_out(self, chosen: TriggerEntry) -> list[str]:
-        told = []
+        notes = []
         if chosen.ours:
-            told.append("its trigger is Headway's already: today is a reactive trigger with its query and threshold")
+            notes.append("its trigger is Headway's already: today is a reactive trigger with its query and threshold")
         others = [one for one in self._scaled.triggers if one is not chosen and not _ask_the_same(one, chosen)]
         if others:
             kinds = ", ".join(sorted({one.kind for one in others}))
-            told.append(f"its other triggers ({kinds}) are not replayed: the HPA follows the largest of all")
+            notes.append(f"its other triggers ({kinds}) are not replayed: the HPA follows the largest of all")
         if self._scaled.section("advanced", "scalingModifiers"):
-            told.append("its scalingModifiers are not replayed: the trigger is taken as if it stood alone")
+            notes.append("its scalingModifiers are not replayed: the trigger is taken as if it stood alone")
         if chosen.fields.get("useCachedMetrics") is True:
-            told.append("useCachedMetrics is not replayed: what the HPA sees is up to pollingInterval older")
-        return [*told, *self._strangers()]
+            notes.append("useCachedMetrics is not replayed: what the HPA sees is up to pollingInterval older")
+        return [*notes, *self._strangers()]
 
     def _strangers(self) -> Iterator[str]:
         """Keys that a slip of the pen may have made: what they were meant to set has its default.

@@ -17,13 +17,13 @@ from typing import TextIO
 import numpy as np
 
 from scaler.files import appearing
-from training.models import Progress, silent
+from training.models import Progress, no_progress
 from training.replay.simulation.demand import Moments
 from training.replay.simulation.forecasts import Forecasts
 from training.replay.simulation.loop import replay
-from training.replay.simulation.policy import Answer, Policy
-from training.replay.simulation.scenario import World
-from training.replay.verdict.candidates import Entry, Given
+from training.replay.simulation.policy import PolicyAnswer, ReplayPolicy
+from training.replay.simulation.scenario import Scenario
+from training.replay.verdict.candidates import Entry, PolicyInputs
 
 COLUMNS = (
     "series", "time", "policy", "demand", "observed", "metric", "target",
@@ -32,15 +32,15 @@ COLUMNS = (
 DIGITS = 10
 
 
-class _Heard:
+class _Recorder:
     """A policy whose answers are kept."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: ReplayPolicy) -> None:
         self.name = policy.name
-        self.answers: list[Answer] = []
+        self.answers: list[PolicyAnswer] = []
         self._policy = policy
 
-    def answer(self, k: int, replicas: int) -> Answer:
+    def answer(self, k: int, replicas: int) -> PolicyAnswer:
         """The policy's own; of a tick that is asked about again, the last counts."""
         answer = self._policy.answer(k, replicas)
         del self.answers[k:]
@@ -49,7 +49,7 @@ class _Heard:
 
 
 def write_decisions(
-    world: World, entries: Iterable[Entry], forecasts: Forecasts, path: Path, progress: Progress = silent
+    scenario: Scenario, entries: Iterable[Entry], forecasts: Forecasts, path: Path, progress: Progress = no_progress
 ) -> None:
     """The CSV at `path`, packed where its name ends in `.gz`. One policy after the other is run, and then forgotten.
 
@@ -59,22 +59,22 @@ def write_decisions(
     the sync, replicas ready and mean `capacity` of those until the next sync, and the reasons, joined by ` | `.
     """
     every = list(entries)
-    given = Given(world, forecasts)
-    shared = list(zip(_times(world), _texts(world.demand_K), _texts(world.seen_K), strict=True))
+    inputs = PolicyInputs(scenario, forecasts)
+    shared = list(zip(_times(scenario), _texts(scenario.demand_K), _texts(scenario.seen_K), strict=True))
     with _opened(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for done, entry in enumerate(every, 1):
-            policy = _Heard(entry.made(given))
-            writer.writerows(_rows(world, policy, entry.name, shared))
+            policy = _Recorder(entry.made(inputs))
+            writer.writerows(_rows(scenario, policy, entry.name, shared))
             progress("writing decisions", done / len(every))
 
 
 def _rows(
-    world: World, policy: _Heard, name: str, shared: Iterable[tuple[str, str, str]]
+    scenario: Scenario, policy: _Recorder, name: str, shared: Iterable[tuple[str, str, str]]
 ) -> Iterator[tuple[object, ...]]:
-    run = replay(world, policy)
-    series = world.demand.series.name
+    run = replay(scenario, policy)
+    series = scenario.demand.series.name
     did = zip(policy.answers, run.asked_K.tolist(), run.ready_K.tolist(), _texts(run.capacity_K), strict=True)
     for (moment, demand, observed), (answer, asked, ready, capacity) in zip(shared, did, strict=True):
         yield (
@@ -85,8 +85,8 @@ def _rows(
         )  # fmt: skip
 
 
-def _times(world: World) -> list[str]:
-    moments = np.rint(world.sync_K * 1000).astype("datetime64[ms]")
+def _times(scenario: Scenario) -> list[str]:
+    moments = np.rint(scenario.sync_K * 1000).astype("datetime64[ms]")
     return [f"{text}Z" for text in np.datetime_as_string(moments, unit="ms").tolist()]
 
 

@@ -24,7 +24,7 @@ from training.replay.output.figures import figures
 from training.replay.output.figures.pareto import gap
 from training.replay.simulation.scenario import Setting, Span
 from training.replay.verdict.candidates import Ran
-from training.replay.verdict.judge import ORACLE, TODAY, Case, Judged, Verdict, is_told, saved_text, signed_up
+from training.replay.verdict.judge import ORACLE, TODAY, Case, Judged, Verdict, is_known, saved_text, signed_up
 from training.replay.verdict.pareto import Interval
 
 TEMPLATE = "report.html"
@@ -59,7 +59,7 @@ def page(judged: Judged) -> str:
         outcome=OUTCOMES[judged.verdict],
         reasons=wording.reasons(judged),
         model=judged.model,
-        judged_days=wording.stretch(judged, judged.world.span),
+        judged_days=wording.stretch(judged, judged.scenario.span),
         searched_days=wording.stretch(judged, judged.searched),
         timezone=series.timezone,
         cards=list(_cards(judged)),
@@ -122,15 +122,15 @@ def _card(name: str, mine: float, today: float, written: Any) -> Card:
 
 
 def _shown(judged: Judged, day: wording.Day) -> dict[str, Any]:
-    told = {"kind": day.kind, "date": wording.day_text(judged.world, day.index)}
-    zone = judged.world.demand.series.timezone
-    begin, end = (float(judged.world.sync_K[k]) for k in (day.closer[0], day.closer[1] - 1))
+    result = {"kind": day.kind, "date": wording.day_text(judged.scenario, day.index)}
+    zone = judged.scenario.demand.series.timezone
+    begin, end = (float(judged.scenario.sync_K[k]) for k in (day.closer[0], day.closer[1] - 1))
     clocks = [f"{wording.clock(moment, zone):%H:%M}" for moment in (begin, end)]
     for role, name in (("today", TODAY), ("headway", wording.recommended(judged))):
         by_day = judged.ran[name].scores.by_day
         share = by_day.unserved_D[day.index] / max(by_day.demand_D[day.index], 1e-300)
-        told[role] = f"{wording.share(float(share))} unserved, {by_day.short_minutes_D[day.index]:.0f} min short"
-    return {**told, "closer": f"{clocks[0]} to {clocks[1]}"}
+        result[role] = f"{wording.share(float(share))} unserved, {by_day.short_minutes_D[day.index]:.0f} min short"
+    return {**result, "closer": f"{clocks[0]} to {clocks[1]}"}
 
 
 def equal(judged: Judged) -> list[tuple[str, list[str]]]:
@@ -141,22 +141,22 @@ def equal(judged: Judged) -> list[tuple[str, list[str]]]:
     return found
 
 
-def _saved(told: Interval) -> str:
-    if not is_told(told):
+def _saved(interval: Interval) -> str:
+    if not is_known(interval):
         return "At equal service: cannot be said, no reactive trigger that was tried serves alike."
-    return f"At equal service: {saved_text(told)} than a reactive trigger{_interval(signed_up(told))}."
+    return f"At equal service: {saved_text(interval)} than a reactive trigger{_interval(signed_up(interval))}."
 
 
-def _unserved(told: Interval) -> str:
-    if not is_told(told):
+def _unserved(interval: Interval) -> str:
+    if not is_known(interval):
         return "At equal cost: cannot be said, no reactive trigger costs as much, or a cheaper one leaves nothing."
-    return f"At equal cost: {told.value:.0%} of what a reactive trigger leaves unserved{_interval(told)}."
+    return f"At equal cost: {interval.value:.0%} of what a reactive trigger leaves unserved{_interval(interval)}."
 
 
-def _interval(told: Interval) -> str:
-    if not (math.isfinite(told.low) and math.isfinite(told.high)):
+def _interval(interval: Interval) -> str:
+    if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
         return ""
-    return f" (90% interval {_signed(told.low)} to {_signed(told.high)})"
+    return f" (90% interval {_signed(interval.low)} to {_signed(interval.high)})"
 
 
 def _signed(value: float) -> str:
@@ -171,7 +171,7 @@ def assumed(judged: Judged) -> list[tuple[str, str]]:
     behavior = hpa.behavior
     down = behavior.down if behavior else DEFAULT_DOWN
     wait = down.stabilization_seconds if behavior else hpa.downscale_stabilization_seconds
-    told = [
+    rows = [
         ("threshold today", f"{wording.number(setting.threshold)}{unit} per pod"),
         ("capacity of a pod", f"{wording.number(setting.capacity)}{unit}"),
         ("start-up of a pod", str(setting.start_up)),
@@ -183,14 +183,14 @@ def assumed(judged: Judged) -> list[tuple[str, str]]:
         ("scaling down", f"{_direction(down)}; the largest of the last {wait:g} s counts"),
     ]
     if setting.scales_to_zero:
-        told.append(("KEDA", f"polls every {keda.polling_seconds:g} s, cools down for {keda.cooldown_seconds:g} s"))
+        rows.append(("KEDA", f"polls every {keda.polling_seconds:g} s, cools down for {keda.cooldown_seconds:g} s"))
     if price.per_replica_hour > 0:
         nodes = f", paid in nodes of {price.per_node}" if price.per_node > 1 else ""
-        told.append(("price", f"{price.per_replica_hour:g} per replica-hour{nodes}"))
+        rows.append(("price", f"{price.per_replica_hour:g} per replica-hour{nodes}"))
     if case.slo is not None:
-        told.append(("SLO", str(case.slo)))
-    told.append(("forecasts", f"one every {case.forecast_interval_seconds:g} s, of what was known then"))
-    return [*told, ("seed", str(setting.seed))]
+        rows.append(("SLO", str(case.slo)))
+    rows.append(("forecasts", f"one every {case.forecast_interval_seconds:g} s, of what was known then"))
+    return [*rows, ("seed", str(setting.seed))]
 
 
 def _replicas(setting: Setting) -> str:
@@ -202,11 +202,11 @@ def _replicas(setting: Setting) -> str:
 def _direction(direction: Direction) -> str:
     if not direction.policies or direction.select.value == "Disabled":
         return "never"
-    told = [
+    limits = [
         f"{one.value}{'%' if one.type.value == 'Percent' else ' pods'} in {one.period_seconds:g} s"
         for one in direction.policies
     ]
-    return f"at most {' or '.join(told)}" + (f" ({direction.select.value.lower()})" if len(told) > 1 else "")
+    return f"at most {' or '.join(limits)}" + (f" ({direction.select.value.lower()})" if len(limits) > 1 else "")
 
 
 def summary(judged: Judged) -> dict[str, Any]:
@@ -215,7 +215,7 @@ def summary(judged: Judged) -> dict[str, Any]:
     picked = wording.recommended(judged)
     today, mine = (judged.ran[name].scores for name in (TODAY, picked))
     found = gap(judged)
-    told: dict[str, Any] = {
+    result: dict[str, Any] = {
         "verdict": judged.verdict.value,
         "why": judged.why,
         "model": judged.model,
@@ -224,7 +224,7 @@ def summary(judged: Judged) -> dict[str, Any]:
         "unit": series.unit,
         "timezone": series.timezone,
         "query": case.query,
-        "judged": _span(judged.world.span),
+        "judged": _span(judged.scenario.span),
         "searched": _span(judged.searched),
         "excluded": [_span(span) for span in case.excluded],
         "notes": case.notes,
@@ -248,14 +248,14 @@ def summary(judged: Judged) -> dict[str, Any]:
         "assumed": _assumed(case),
     }
     if case.price.per_replica_hour <= 0:
-        for one in (*told["policies"].values(), *told["reactive_front"], *told["headway_front"]):
+        for one in (*result["policies"].values(), *result["reactive_front"], *result["headway_front"]):
             one["money"] = None
-    return {name: _plain(one) for name, one in told.items()}
+    return {name: _plain(one) for name, one in result.items()}
 
 
 def _ran(ran: Ran) -> dict[str, Any]:
-    told = {field: getattr(ran.scores, field) for field in ("days", "short_minutes", *FIELDS)}
-    return {"name": ran.entry.name, "settings": wording.settings_of(ran), **told}
+    result = {field: getattr(ran.scores, field) for field in ("days", "short_minutes", *FIELDS)}
+    return {"name": ran.entry.name, "settings": wording.settings_of(ran), **result}
 
 
 def _assumed(case: Case) -> dict[str, Any]:
@@ -281,13 +281,13 @@ def _assumed(case: Case) -> dict[str, Any]:
 
 
 def _day(judged: Judged, index: int) -> dict[str, Any]:
-    told: dict[str, Any] = {"date": str(wording.date_of(judged.world, index))}
+    result: dict[str, Any] = {"date": str(wording.date_of(judged.scenario, index))}
     for role, name in (("today", TODAY), ("headway", wording.recommended(judged))):
         by_day = judged.ran[name].scores.by_day
-        told[f"{role}_unserved_share"] = _ratio(by_day.unserved_D[index], by_day.demand_D[index])
-        told[f"{role}_short_minutes"] = by_day.short_minutes_D[index]
-        told[f"{role}_replica_hours"] = by_day.replica_hours_D[index]
-    return told
+        result[f"{role}_unserved_share"] = _ratio(by_day.unserved_D[index], by_day.demand_D[index])
+        result[f"{role}_short_minutes"] = by_day.short_minutes_D[index]
+        result[f"{role}_replica_hours"] = by_day.replica_hours_D[index]
+    return result
 
 
 def _span(span: Span) -> dict[str, float]:

@@ -38,7 +38,7 @@ def print_judged(judged: Judged, console: Console, report: Path | None = None) -
     for reason in wording.reasons(judged):
         console.print(_indented(escape(reason)))
     console.print()
-    console.print(_indented(f"[dim]judged on {wording.stretch(judged, judged.world.span)}[/]"))
+    console.print(_indented(f"[dim]judged on {wording.stretch(judged, judged.scenario.span)}[/]"))
     console.print(_indented(f"[dim]settings searched on {wording.stretch(judged, judged.searched)}[/]"))
     console.print(_indented(f"[dim]model {escape(judged.model)}[/]"))
     console.print(table(judged))

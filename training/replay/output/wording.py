@@ -19,7 +19,7 @@ from scaler.trigger.values import printable
 from training.data.load import DAY_SECONDS, local_seconds
 from training.replay.simulation.demand import Moments
 from training.replay.simulation.loop import Run
-from training.replay.simulation.scenario import Span, World
+from training.replay.simulation.scenario import Scenario, Span
 from training.replay.verdict.candidates import RIVALS, HeadwayEntry, Ran, ReactiveEntry, kept_of
 from training.replay.verdict.judge import DEFAULT, ORACLE, TODAY, TUNED, Judged, Verdict
 from training.replay.verdict.score import NEGLIGIBLE, local_days
@@ -84,10 +84,10 @@ def trigger_metadata(judged: Judged) -> dict[str, str]:
     trigger = judged.trigger
     if judged.verdict is Verdict.DO_NOT:
         trigger = replace(trigger, mode=Mode.SHADOW)
-    told = {key.name: getattr(trigger, key.field) for key in TRIGGER_KEYS if _differs(trigger, key.field)}
+    values = {key.name: getattr(trigger, key.field) for key in TRIGGER_KEYS if _differs(trigger, key.field)}
     fields_of = {key.name: key.field for key in TRIGGER_KEYS}
     address = judged.case.scaler_address or SCALER_ADDRESS
-    return {"scalerAddress": address, **{name: _written(fields_of[name], told[name]) for name in told}}
+    return {"scalerAddress": address, **{name: _written(fields_of[name], values[name]) for name in values}}
 
 
 def _differs(trigger: Trigger, field: str) -> bool:
@@ -209,9 +209,9 @@ def days(judged: Judged) -> tuple[Day, ...]:
     In shares of the day's demand; the typical one is the median. With two days there is no typical one, with one no
     other.
     """
-    world = judged.world
+    scenario = judged.scenario
     today, mine = (judged.ran[name] for name in (TODAY, recommended(judged)))
-    day_K = local_days(world)
+    day_K = local_days(scenario)
     shown_D = np.flatnonzero(judged_share(judged) >= COMPLETE)
     demand_D = np.maximum(today.scores.by_day.demand_D, 1e-300)
     gain_D = (today.scores.by_day.unserved_D - mine.scores.by_day.unserved_D) / demand_D
@@ -221,36 +221,36 @@ def days(judged: Judged) -> tuple[Day, ...]:
     kinds = {"best": order[-1], "typical": order[(len(order) - 1) // 2], "worst": order[0]}
     if len(order) < 3:
         kinds = {"best": order[-1], "worst": order[0]} if len(order) == 2 else {"typical": order[0]}
-    return tuple(_day(kind, index, day_K, world, (today.run, mine.run)) for kind, index in kinds.items())
+    return tuple(_day(kind, index, day_K, scenario, (today.run, mine.run)) for kind, index in kinds.items())
 
 
 def judged_share(judged: Judged) -> Moments:
     """How much of each day was judged, over the day of which most was: the first and the last may be short. [D]"""
-    world = judged.world
-    known_D = np.bincount(local_days(world), weights=~np.isnan(world.demand_K))
+    scenario = judged.scenario
+    known_D = np.bincount(local_days(scenario), weights=~np.isnan(scenario.demand_K))
     return np.asarray(known_D / max(known_D.max(), 1e-9))
 
 
-def _day(kind: str, index: int, day_K: NDArray[np.int64], world: World, runs: tuple[Run, Run]) -> Day:
+def _day(kind: str, index: int, day_K: NDArray[np.int64], scenario: Scenario, runs: tuple[Run, Run]) -> Day:
     begin, end = (int(k) for k in np.searchsorted(day_K, (index, index + 1)))
     unserved = np.maximum(*(run.unserved_K[begin:end] for run in runs))
     if not unserved.any():
-        unserved = np.nan_to_num(world.demand_K[begin:end])
+        unserved = np.nan_to_num(scenario.demand_K[begin:end])
     length = min(int(CLOSER_SECONDS / SYNC_SECONDS), end - begin)
     within = np.convolve(unserved, np.ones(max(1, length // 3)), mode="same")
     first = min(max(begin + int(np.argmax(within)) - length // 2, begin), end - length)
     return Day(kind, index, begin, end, (first, first + length))
 
 
-def date_of(world: World, index: int) -> np.datetime64:
+def date_of(scenario: Scenario, index: int) -> np.datetime64:
     """Of a day of the span, by the clocks of the series."""
-    first = local_seconds(world.sync_K[:1], world.demand.series.timezone)[0] // DAY_SECONDS
+    first = local_seconds(scenario.sync_K[:1], scenario.demand.series.timezone)[0] // DAY_SECONDS
     return np.datetime64(int(first) + index, "D")
 
 
-def day_text(world: World, index: int) -> str:
+def day_text(scenario: Scenario, index: int) -> str:
     """Tue 05 Sep 1995"""
-    return f"{date_of(world, index).astype(object):%a %d %b %Y}"
+    return f"{date_of(scenario, index).astype(object):%a %d %b %Y}"
 
 
 def period(span: Span, timezone: str, by_clock: bool = False) -> str:
@@ -272,9 +272,9 @@ def clock(moment: float, timezone: str) -> pd.Timestamp:
     return pd.Timestamp(int(local_seconds(np.array([moment]), timezone)[0]), unit="s")
 
 
-def short_K(world: World, run: Run) -> NDArray[np.bool_]:
+def short_K(scenario: Scenario, run: Run) -> NDArray[np.bool_]:
     """Where more came than could be carried, as the scores count it. [K]"""
-    demand_K = np.nan_to_num(world.demand_K) * SYNC_SECONDS
+    demand_K = np.nan_to_num(scenario.demand_K) * SYNC_SECONDS
     return np.asarray(run.unserved_K > NEGLIGIBLE * demand_K)
 
 

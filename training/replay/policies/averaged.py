@@ -11,8 +11,8 @@ Axes: K ticks.
 
 from training.replay.policies.offset import LOOK_AHEAD_SECONDS, expected
 from training.replay.simulation.forecasts import Forecasts
-from training.replay.simulation.policy import Answer, Metric
-from training.replay.simulation.scenario import World
+from training.replay.simulation.policy import Metric, PolicyAnswer
+from training.replay.simulation.scenario import Scenario
 
 
 class Averaged:
@@ -24,7 +24,7 @@ class Averaged:
 
     def __init__(
         self,
-        world: World,
+        scenario: Scenario,
         forecasts: Forecasts,
         offset_seconds: float = LOOK_AHEAD_SECONDS,
         share: float = 0.5,
@@ -33,15 +33,15 @@ class Averaged:
         if not 0 <= share <= 1:
             raise ValueError(f"share {share:g}: must lie from 0 to 1")
         self.name = f"measured and {share:g} forecast at {offset_seconds:g} s"
-        self._target = world.setting.threshold if target is None else target
-        self._activation = world.setting.keda.activation_threshold
-        mean_K = (1 - share) * world.seen_K + share * expected(world, forecasts, offset_seconds)
+        self._target = scenario.setting.threshold if target is None else target
+        self._activation = scenario.setting.keda.activation_threshold
+        mean_K = (1 - share) * scenario.seen_K + share * expected(scenario, forecasts, offset_seconds)
         self._answers = [self._of(value) for value in mean_K.tolist()]
 
-    def answer(self, k: int, replicas: int) -> Answer:
+    def answer(self, k: int, replicas: int) -> PolicyAnswer:
         return self._answers[k]
 
-    def _of(self, value: float) -> Answer:
+    def _of(self, value: float) -> PolicyAnswer:
         if value != value:
-            return Answer((Metric(None, self._target),), False, ("measured or predicted value missing",))
-        return Answer((Metric(value, self._target),), value > self._activation)
+            return PolicyAnswer((Metric(None, self._target),), False, ("measured or predicted value missing",))
+        return PolicyAnswer((Metric(value, self._target),), value > self._activation)

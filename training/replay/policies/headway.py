@@ -14,12 +14,12 @@ from scaler.plan.rule import News
 from scaler.series import Forecast, Observation, Outlook
 from scaler.trigger import PolicyName, Trigger
 from training.replay.simulation.forecasts import Forecasts
-from training.replay.simulation.policy import Answer, Metric
-from training.replay.simulation.scenario import World
+from training.replay.simulation.policy import Metric, PolicyAnswer
+from training.replay.simulation.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
-class Outlooks:
+class TickForecasts:
     """What the refresh published at each tick: shared by all triggers that differ in how they plan. [K]"""
 
     observations: tuple[Observation | None, ...]
@@ -44,14 +44,14 @@ class Outlooks:
             yield states
 
 
-def outlooks_of(world: World, forecasts: Forecasts) -> Outlooks:
-    """At each tick of a world the newest observation and the newest forecast."""
-    seen = world.refreshed
+def tick_forecasts_of(scenario: Scenario, forecasts: Forecasts) -> TickForecasts:
+    """At each tick of a scenario the newest observation and the newest forecast."""
+    seen = scenario.refreshed
     columns = (seen.at_K, seen.value_K, seen.recent_peak_K, seen.history_peak_K)
     rows = zip(*(column.tolist() for column in columns), strict=True)
     observations = tuple(None if at != at else Observation(at, value, near, far) for at, value, near, far in rows)
-    issued_K = np.isin(world.refresh_K, forecasts.issued_I)
-    return Outlooks(observations, tuple(forecasts.at(world.refresh_K)), tuple(issued_K.tolist()))
+    issued_K = np.isin(scenario.refresh_K, forecasts.issued_I)
+    return TickForecasts(observations, tuple(forecasts.at(scenario.refresh_K)), tuple(issued_K.tolist()))
 
 
 class Headway:
@@ -61,24 +61,26 @@ class Headway:
     the refresh lets the floor rise.
     """
 
-    def __init__(self, world: World, outlooks: Outlooks, trigger: Trigger, name: str = "headway") -> None:
+    def __init__(
+        self, scenario: Scenario, tick_forecasts: TickForecasts, trigger: Trigger, name: str = "headway"
+    ) -> None:
         self.name = name
         self.trigger = trigger
-        self._refresh_K = world.refresh_K.tolist()
-        self._outlooks = outlooks
+        self._refresh_K = scenario.refresh_K.tolist()
+        self._tick_forecasts = tick_forecasts
         self._memory = Memory()
-        self._shared = outlooks.shared_states(trigger, self._refresh_K)
+        self._shared = tick_forecasts.shared_states(trigger, self._refresh_K)
         self._asked = -1
         self._plan: Plan | None = None
-        self._answer = Answer((), active=False)
+        self._answer = PolicyAnswer((), active=False)
 
-    def answer(self, k: int, replicas: int) -> Answer:
+    def answer(self, k: int, replicas: int) -> PolicyAnswer:
         """The newest plan's, whatever the replicas are: nobody tells the scaler."""
         if k > self._asked:
             self._asked = k
             if self._plan is None or self._is_news(k, self._plan):
                 plan = self._plan = self._planned(k)
-                self._answer = Answer((Metric(plan.metric, self.trigger.threshold),), plan.active, plan.reasons)
+                self._answer = PolicyAnswer((Metric(plan.metric, self.trigger.threshold),), plan.active, plan.reasons)
         return self._answer
 
     def plan(self, k: int) -> Plan:
@@ -88,14 +90,14 @@ class Headway:
         return self._plan
 
     def _is_news(self, k: int, plan: Plan) -> bool:
-        if self._outlooks.issued[k] or plan.metric is None:
+        if self._tick_forecasts.issued[k] or plan.metric is None:
             return True
-        seen = self._outlooks.observations[k]
+        seen = self._tick_forecasts.observations[k]
         return seen is not None and seen.value > plan.metric
 
     def _planned(self, k: int) -> Plan:
         now, answered = self._refresh_K[k], self._plan.planned if self._plan else None
-        seen, forecast = self._outlooks.observations[k], self._outlooks.forecasts[k]
+        seen, forecast = self._tick_forecasts.observations[k], self._tick_forecasts.forecasts[k]
         news = News(self.trigger, now, seen, forecast, answered, SYNC_SECONDS)
         self._memory = observe(self._memory, news, self._shared[k])
         return decide(self.trigger, Outlook(now, seen, forecast, "", self._memory.conclusions), now, SYNC_SECONDS)

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from training.replay.policies.reactive import beside_reactive
 from training.replay.simulation.demand import Moments
-from training.replay.simulation.policy import Answer
-from training.replay.simulation.scenario import World
+from training.replay.simulation.policy import PolicyAnswer
+from training.replay.simulation.scenario import Scenario
 
 HOUR = 3600
 REPLAN_HOURS = 6
@@ -35,24 +35,24 @@ class Hourly:
     Raises ValueError for a buffer that is not shorter than an hour.
     """
 
-    def __init__(self, world: World, buffer_seconds: float = 300.0, target: float | None = None) -> None:
+    def __init__(self, scenario: Scenario, buffer_seconds: float = 300.0, target: float | None = None) -> None:
         if not 0 <= buffer_seconds < HOUR:
             raise ValueError(f"buffer_seconds {buffer_seconds:g}: must lie from 0 to below {HOUR}")
         self.name = "hourly plan"
-        plan = _Plan(world)
-        value_K = np.fmax(plan.of(world.sync_K, 0.0), plan.of(world.sync_K, buffer_seconds))
-        self._answers = beside_reactive(world, target, value_K)
+        plan = _Plan(scenario)
+        value_K = np.fmax(plan.of(scenario.sync_K, 0.0), plan.of(scenario.sync_K, buffer_seconds))
+        self._answers = beside_reactive(scenario, target, value_K)
 
-    def answer(self, k: int, replicas: int) -> Answer:
+    def answer(self, k: int, replicas: int) -> PolicyAnswer:
         return self._answers[k]
 
 
 class _Plan:
-    def __init__(self, world: World) -> None:
-        self._first = math.ceil(world.demand.start / HOUR)
-        count = max(0, math.floor(world.span.end / HOUR) - self._first)
+    def __init__(self, scenario: Scenario) -> None:
+        self._first = math.ceil(scenario.demand.start / HOUR)
+        count = max(0, math.floor(scenario.span.end / HOUR) - self._first)
         bounds = self._first * HOUR + PERIOD_SECONDS * np.arange(count * HOUR / PERIOD_SECONDS + 1)
-        means = world.demand.mean(bounds[:-1], bounds[1:]).reshape(count, -1)
+        means = scenario.demand.mean(bounds[:-1], bounds[1:]).reshape(count, -1)
         self._peak_N = np.fmax.reduce(means, axis=1)
 
     def of(self, at_K: Moments, ahead_seconds: float) -> Moments:

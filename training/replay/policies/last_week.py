@@ -13,8 +13,8 @@ import pandas as pd
 from scaler.plan.hpa import SYNC_SECONDS
 from training.replay.policies.reactive import beside_reactive
 from training.replay.simulation.demand import Moments
-from training.replay.simulation.policy import Answer
-from training.replay.simulation.scenario import World
+from training.replay.simulation.policy import PolicyAnswer
+from training.replay.simulation.scenario import Scenario
 
 OFFSET_SECONDS = 7 * 86_400.0 - 1800
 LOOKBACK_SECONDS = 1800.0
@@ -23,18 +23,18 @@ LOOKBACK_SECONDS = 1800.0
 class LastWeek:
     """target: as in `Reactive`; both triggers have it."""
 
-    def __init__(self, world: World, target: float | None = None) -> None:
+    def __init__(self, scenario: Scenario, target: float | None = None) -> None:
         self.name = "last week"
-        self._answers = beside_reactive(world, target, _largest(world))
+        self._answers = beside_reactive(scenario, target, _largest(scenario))
 
-    def answer(self, k: int, replicas: int) -> Answer:
+    def answer(self, k: int, replicas: int) -> PolicyAnswer:
         return self._answers[k]
 
 
-def _largest(world: World) -> Moments:
+def _largest(scenario: Scenario) -> Moments:
     """Of what a server saw at every scrape in the lookback before the offset; NaN where it saw nothing. [K]"""
     samples = round(LOOKBACK_SECONDS / SYNC_SECONDS)
-    first = world.sync_K[0] - OFFSET_SECONDS - SYNC_SECONDS * (samples - 1)
-    at = first + SYNC_SECONDS * np.arange(len(world) + samples - 1)
-    seen = pd.Series(world.demand.observed(at, world.setting.observing))
+    first = scenario.sync_K[0] - OFFSET_SECONDS - SYNC_SECONDS * (samples - 1)
+    at = first + SYNC_SECONDS * np.arange(len(scenario) + samples - 1)
+    seen = pd.Series(scenario.demand.observed(at, scenario.setting.observing))
     return np.asarray(seen.rolling(samples, min_periods=1).max(), np.float64)[samples - 1 :]

@@ -16,8 +16,8 @@ import numpy as np
 from training.replay.policies.reactive import beside_reactive
 from training.replay.simulation.demand import Moments
 from training.replay.simulation.forecasts import Forecasts
-from training.replay.simulation.policy import Answer, Metric
-from training.replay.simulation.scenario import World
+from training.replay.simulation.policy import Metric, PolicyAnswer
+from training.replay.simulation.scenario import Scenario
 
 LOOK_AHEAD_SECONDS = 600.0
 
@@ -30,21 +30,21 @@ class Offset:
 
     def __init__(
         self,
-        world: World,
+        scenario: Scenario,
         forecasts: Forecasts,
         offset_seconds: float = LOOK_AHEAD_SECONDS,
         target: float | None = None,
         beside: bool = False,
     ) -> None:
         self.name = f"forecast at {offset_seconds:g} s" + (" beside reactive" if beside else "")
-        point_K = expected(world, forecasts, offset_seconds)
-        self._answers = beside_reactive(world, target, point_K) if beside else _alone(world, target, point_K)
+        point_K = expected(scenario, forecasts, offset_seconds)
+        self._answers = beside_reactive(scenario, target, point_K) if beside else _alone(scenario, target, point_K)
 
-    def answer(self, k: int, replicas: int) -> Answer:
+    def answer(self, k: int, replicas: int) -> PolicyAnswer:
         return self._answers[k]
 
 
-def expected(world: World, forecasts: Forecasts, offset_seconds: float) -> Moments:
+def expected(scenario: Scenario, forecasts: Forecasts, offset_seconds: float) -> Moments:
     """Median demand expected so long after each tick, by the newest forecast then; NaN where none reaches it. [K]
 
     Raises ValueError where no forecast can reach it, or has a median.
@@ -56,16 +56,16 @@ def expected(world: World, forecasts: Forecasts, offset_seconds: float) -> Momen
     if 0.5 not in forecasts.levels:
         raise ValueError(f"levels {forecasts.levels}: 0.5 must be one of them")
     median_IH = forecasts.quantiles_IHQ[:, :, forecasts.levels.index(0.5)]
-    issue_K = np.searchsorted(forecasts.issued_I, world.refresh_K + 1e-6, side="right") - 1
+    issue_K = np.searchsorted(forecasts.issued_I, scenario.refresh_K + 1e-6, side="right") - 1
     which_K = np.where(issue_K >= 0, forecasts.newest_I[issue_K], -1)
-    ahead_K = world.refresh_K + offset_seconds - forecasts.issued_I[which_K]
+    ahead_K = scenario.refresh_K + offset_seconds - forecasts.issued_I[which_K]
     step_K = np.ceil(ahead_K / forecasts.step_seconds - 1e-9).astype(np.int64) - 1
     there_K = (which_K >= 0) & (step_K < steps)
     return np.where(there_K, median_IH[which_K, np.where(there_K, step_K, 0)], np.nan).astype(np.float64)
 
 
-def _alone(world: World, target: float | None, point_K: Moments) -> list[Answer]:
-    aim = world.setting.threshold if target is None else target
-    activation = world.setting.keda.activation_threshold
+def _alone(scenario: Scenario, target: float | None, point_K: Moments) -> list[PolicyAnswer]:
+    aim = scenario.setting.threshold if target is None else target
+    activation = scenario.setting.keda.activation_threshold
     values = [0.0 if math.isnan(point) else point for point in point_K.tolist()]
-    return [Answer((Metric(value, aim),), value > activation) for value in values]
+    return [PolicyAnswer((Metric(value, aim),), value > activation) for value in values]

@@ -6,24 +6,24 @@ import numpy as np
 from scipy import ndimage  # type: ignore[import-untyped,unused-ignore]
 
 from scaler.plan.hpa import SYNC_SECONDS
-from training.replay.simulation.policy import Answer, Metric
-from training.replay.simulation.scenario import World
+from training.replay.simulation.policy import Metric, PolicyAnswer
+from training.replay.simulation.scenario import Scenario
 
 
 class Oracle:
     """headroom: the capacity asked for is so many times what will be needed."""
 
-    def __init__(self, world: World, headroom: float = 1.0) -> None:
+    def __init__(self, scenario: Scenario, headroom: float = 1.0) -> None:
         self.name = "oracle" if headroom == 1 else f"oracle x {headroom:g}"
-        self._target = world.setting.capacity / headroom
-        ticks = math.ceil(world.setting.start_up.usual / SYNC_SECONDS) + 2
-        known_K = np.nan_to_num(world.demand_K, nan=0.0)
+        self._target = scenario.setting.capacity / headroom
+        ticks = math.ceil(scenario.setting.start_up.usual / SYNC_SECONDS) + 2
+        known_K = np.nan_to_num(scenario.demand_K, nan=0.0)
         ahead_K = ndimage.maximum_filter1d(known_K, ticks, origin=-(ticks // 2), mode="nearest")
         self._peak_K = ahead_K.tolist()
 
-    def answer(self, k: int, replicas: int) -> Answer:
+    def answer(self, k: int, replicas: int) -> PolicyAnswer:
         peak = self._peak_K[k]
         # within the tolerance of the HPA nothing would happen: an oracle steps over it
         needed = math.ceil(peak / self._target - 1e-9)
         value = peak if needed <= replicas else max(peak, 1.101 * replicas * self._target)
-        return Answer((Metric(value, self._target),), peak > 0)
+        return PolicyAnswer((Metric(value, self._target),), peak > 0)

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from scaler.plan.hpa import average_value, milli
 from training.replay.policies.reactive import beside_reactive
 from training.replay.simulation.demand import Moments
-from training.replay.simulation.policy import Answer
-from training.replay.simulation.scenario import World
+from training.replay.simulation.policy import PolicyAnswer
+from training.replay.simulation.scenario import Scenario
 
 TUNING_SEASONS = 14
 """how much of the history before the span the smoothing factors are chosen on, at most"""
@@ -65,20 +65,24 @@ class Phpa:
     """target: as in `Reactive`. tuning: chosen on the history before the span where it is not given."""
 
     def __init__(
-        self, world: World, target: float | None = None, tuning: Tuning | None = None, seasons: Seasons | None = None
+        self,
+        scenario: Scenario,
+        target: float | None = None,
+        tuning: Tuning | None = None,
+        seasons: Seasons | None = None,
     ) -> None:
         self.name = "phpa"
-        aim = world.setting.threshold if target is None else target
+        aim = scenario.setting.threshold if target is None else target
         seasons = seasons or Seasons()
-        at_T, replicas_T = _computed(world, aim, seasons)
-        before = int(np.searchsorted(at_T, world.span.begin))
+        at_T, replicas_T = _computed(scenario, aim, seasons)
+        before = int(np.searchsorted(at_T, scenario.span.begin))
         self.tuning = tuning or chosen(replicas_T[:before], seasons.periods)
-        period_K = np.searchsorted(at_T, world.sync_K + 1e-6, side="right") - 1
+        period_K = np.searchsorted(at_T, scenario.sync_K + 1e-6, side="right") - 1
         period_I, which_K = np.unique(period_K, return_inverse=True)
         foretold_I = _foretold(replicas_T, period_I, self.tuning, seasons)
-        self._answers = beside_reactive(world, target, foretold_I[which_K] * aim)
+        self._answers = beside_reactive(scenario, target, foretold_I[which_K] * aim)
 
-    def answer(self, k: int, replicas: int) -> Answer:
+    def answer(self, k: int, replicas: int) -> PolicyAnswer:
         return self._answers[k]
 
 
@@ -119,15 +123,15 @@ def chosen(replicas_T: Moments, periods: int) -> Tuning:
     return GRID[int(np.argmin(np.nan_to_num(error_N, nan=np.inf)))]
 
 
-def _computed(world: World, target: float, seasons: Seasons) -> tuple[Moments, Moments]:
+def _computed(scenario: Scenario, target: float, seasons: Seasons) -> tuple[Moments, Moments]:
     """At each of its syncs the replicas it computed; where nothing was seen, the last ones before. [T] each"""
     step = seasons.sync_seconds
     reach = max(TUNING_SEASONS, seasons.stored) * seasons.periods * step
-    first = math.ceil(max(world.demand.start, world.span.begin - reach) / step)
-    at = step * np.arange(first, math.floor(world.sync_K[-1] / step) + 1)
-    seen = pd.Series(world.demand.observed(at, world.setting.observing), index=at).ffill().dropna()
+    first = math.ceil(max(scenario.demand.start, scenario.span.begin - reach) / step)
+    at = step * np.arange(first, math.floor(scenario.sync_K[-1] / step) + 1)
+    seen = pd.Series(scenario.demand.observed(at, scenario.setting.observing), index=at).ffill().dropna()
     target_milli = milli(target)
-    replicas = [average_value(milli(value), target_milli, 0, world.setting.hpa) for value in seen.tolist()]
+    replicas = [average_value(milli(value), target_milli, 0, scenario.setting.hpa) for value in seen.tolist()]
     return seen.index.to_numpy(), np.array(replicas, np.float64)
 
 

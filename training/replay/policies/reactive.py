@@ -3,38 +3,38 @@
 import numpy as np
 
 from training.replay.simulation.demand import Moments
-from training.replay.simulation.policy import Answer, Metric
-from training.replay.simulation.scenario import World
+from training.replay.simulation.policy import Metric, PolicyAnswer
+from training.replay.simulation.scenario import Scenario
 
 
 class Reactive:
     """target: demand per replica that the trigger aims at; today's threshold where it is not given."""
 
-    def __init__(self, world: World, target: float | None = None) -> None:
-        self.target = world.setting.threshold if target is None else target
+    def __init__(self, scenario: Scenario, target: float | None = None) -> None:
+        self.target = scenario.setting.threshold if target is None else target
         self.name = f"reactive at {self.target:g}"
-        self._activation = world.setting.keda.activation_threshold
-        self._answers = [self._of(value) for value in world.seen_K.tolist()]
+        self._activation = scenario.setting.keda.activation_threshold
+        self._answers = [self._of(value) for value in scenario.seen_K.tolist()]
 
-    def answer(self, k: int, replicas: int) -> Answer:
+    def answer(self, k: int, replicas: int) -> PolicyAnswer:
         return self._answers[k]
 
-    def _of(self, value: float) -> Answer:
+    def _of(self, value: float) -> PolicyAnswer:
         if value != value:
-            return Answer((Metric(None, self.target),), False, ("the server has no value",))
-        return Answer((Metric(value, self.target),), value > self._activation)
+            return PolicyAnswer((Metric(None, self.target),), False, ("the server has no value",))
+        return PolicyAnswer((Metric(value, self.target),), value > self._activation)
 
 
-def beside_reactive(world: World, target: float | None, value_K: Moments) -> list[Answer]:
+def beside_reactive(scenario: Scenario, target: float | None, value_K: Moments) -> list[PolicyAnswer]:
     """At each tick the answer of the reactive trigger and, as a second metric, a trigger that says `value_K`.
 
     NaN counts as 0: KEDA's `prometheus` scaler says so of an empty result unless `ignoreNullValues` is false.
     """
-    reactive = Reactive(world, target)
-    activation = world.setting.keda.activation_threshold
+    reactive = Reactive(scenario, target)
+    activation = scenario.setting.keda.activation_threshold
 
-    def both(k: int, value: float) -> Answer:
+    def both(k: int, value: float) -> PolicyAnswer:
         today = reactive.answer(k, 0)
-        return Answer((*today.metrics, Metric(value, reactive.target)), today.active or value > activation)
+        return PolicyAnswer((*today.metrics, Metric(value, reactive.target)), today.active or value > activation)
 
     return [both(k, value) for k, value in enumerate(np.nan_to_num(value_K, nan=0.0).tolist())]

@@ -27,7 +27,7 @@ from scaler.plan.hpa import SYNC_SECONDS
 from scaler.series import Floats, Forecast, HistoryBatch
 from training.data.load import Series, local_seconds
 from training.data.windows import coarse_windows
-from training.models import Progress, silent
+from training.models import Progress, no_progress
 from training.replay.simulation.demand import Demand, Moments, Observing
 from training.replay.simulation.scenario import Span
 
@@ -91,7 +91,7 @@ def forecasts_of(
     observing: Observing,
     issues: Issues,
     cache: Path | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Forecasts:
     """What `forecaster` says of one series. With `cache`, a folder, asked once; another bundle is another question."""
     issued_I = _moments(issues)
@@ -235,8 +235,8 @@ def trigger_key(series: Series) -> str:
 def _key(series: Series, forecaster: OnnxForecaster, observing: Observing, issues: Issues) -> str:
     manifest = forecaster.manifest
     digest = hashlib.sha256(series.values.tobytes())
-    told = (series.start, series.step_seconds, series.timezone, trigger_key(series) if manifest.series else "")
-    digest.update(repr((told, manifest.graph_sha256, observing, replace(issues, threads=1), VERSION)).encode())
+    identity = (series.start, series.step_seconds, series.timezone, trigger_key(series) if manifest.series else "")
+    digest.update(repr((identity, manifest.graph_sha256, observing, replace(issues, threads=1), VERSION)).encode())
     return digest.hexdigest()[:32]
 
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from scaler.plan.hpa import SYNC_SECONDS, Hpa, HpaState, Stamped, average_value, is_settled, milli, sync
 from training.replay.simulation.cluster import Cluster, flow
 from training.replay.simulation.demand import Moments
-from training.replay.simulation.policy import Answer, Metric, Policy
-from training.replay.simulation.scenario import Setting, World
+from training.replay.simulation.policy import Metric, PolicyAnswer, ReplayPolicy
+from training.replay.simulation.scenario import Scenario, Setting
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a policy did in a world. metric: of the first trigger, NaN for an error. All [K], one row per sync."""
+    """What a policy did in a scenario. metric: of the first trigger, NaN for an error. All [K], one row per sync."""
 
     policy: str
     metric_K: Moments
@@ -69,7 +69,7 @@ class Scaler:
     _polled_at: float = -1e18
     _active_at: float = -1e18
 
-    def replicas(self, answer: Answer, current: int, now: float) -> int:
+    def replicas(self, answer: PolicyAnswer, current: int, now: float) -> int:
         """What the Deployment has after this sync."""
         if self.setting.scales_to_zero:
             current = self._activated(answer, current, now)
@@ -78,7 +78,7 @@ class Scaler:
             return current
         return self._synced(answer, current, now)
 
-    def _synced(self, answer: Answer, current: int, now: float) -> int:
+    def _synced(self, answer: PolicyAnswer, current: int, now: float) -> int:
         """By the HPA's arithmetic, the calm syncs before made up for: all that it kept of them is the newest."""
         if self._calm_at is not None:
             newest = (Stamped(self._calm_at, self._calm.replicas),)
@@ -94,7 +94,7 @@ class Scaler:
         self._calm = calm_at(current, answer.metrics[0].target, hpa) if is_calm else NO_CALM
         return result.replicas
 
-    def _activated(self, answer: Answer, current: int, now: float) -> int:
+    def _activated(self, answer: PolicyAnswer, current: int, now: float) -> int:
         """From zero when a poll finds it active, to zero when it has not been active for the cooldown.
 
         With an error among its metrics it neither goes to zero nor counts as active, unless it is at zero.
@@ -113,20 +113,26 @@ class Scaler:
 
 def calm_at(replicas: int, target: float, hpa: Hpa) -> Calm:
     """Where the tolerance of the HPA surely holds at so many replicas, whatever the rounding to milli-units does."""
-    there, doubt = target * replicas, 0.001 * (replicas + 1)
+    there, margin = target * replicas, 0.001 * (replicas + 1)
     return Calm(
-        replicas, target, (1 - hpa.tolerance_down) * there + doubt, (1 + hpa.tolerance_up) * there * (1 - 1e-9) - doubt
+        replicas,
+        target,
+        (1 - hpa.tolerance_down) * there + margin,
+        (1 + hpa.tolerance_up) * there * (1 - 1e-9) - margin,
     )
 
 
-def replay(world: World, policy: Policy, told: bool = False) -> Run:
-    """Run a policy through a world; `told`: keep the reasons of every decision. Deterministic by the setting's seed."""
-    setting = world.setting
-    cluster = Cluster(setting.start_up, np.random.default_rng(setting.seed), _at_first(world, policy))
+def replay(scenario: Scenario, policy: ReplayPolicy, with_reasons: bool = False) -> Run:
+    """Run a policy through a scenario. The setting's seed decides all chance.
+
+    with_reasons: keep the reasons of every decision.
+    """
+    setting = scenario.setting
+    cluster = Cluster(setting.start_up, np.random.default_rng(setting.seed), _at_first(scenario, policy))
     scaler = Scaler(setting)
     metric, asked, ready, served = [], [], [], []
     reasons: list[tuple[str, ...]] = []
-    for k, now in enumerate(world.sync_K.tolist()):
+    for k, now in enumerate(scenario.sync_K.tolist()):
         before = cluster.replicas
         answer = policy.answer(k, before)
         after = scaler.replicas(answer, before, now)
@@ -136,10 +142,10 @@ def replay(world: World, policy: Policy, told: bool = False) -> Run:
         asked.append(after)
         served.append(cluster.run(now, SYNC_SECONDS))
         ready.append(cluster.ready)
-        if told:
+        if with_reasons:
             reasons.append(tuple(map(str, answer.reasons)))
     able_K, ready_K = np.array(served) * setting.capacity, np.array(ready)
-    became = flow(world.demand_K * SYNC_SECONDS, able_K, ready_K * setting.capacity, setting.max_queue_wait_seconds)
+    became = flow(scenario.demand_K * SYNC_SECONDS, able_K, ready_K * setting.capacity, setting.max_queue_wait_seconds)
     return Run(
         policy.name,
         np.array(metric, np.float64),
@@ -153,11 +159,11 @@ def replay(world: World, policy: Policy, told: bool = False) -> Run:
     )
 
 
-def _at_first(world: World, policy: Policy) -> int:
+def _at_first(scenario: Scenario, policy: ReplayPolicy) -> int:
     """Enough ready pods for what the policy asks for first, or for the newest demand known: as if it had been there."""
-    hpa = world.setting.hpa
+    hpa = scenario.setting.hpa
     metrics = [one for one in policy.answer(0, 0).metrics if one.value is not None]
     if not metrics:
-        metrics = [Metric(float(np.nan_to_num(world.refreshed.value_K[0])), world.setting.threshold)]
+        metrics = [Metric(float(np.nan_to_num(scenario.refreshed.value_K[0])), scenario.setting.threshold)]
     wanted = max(average_value(milli(one.value or 0.0), milli(one.target), 0, hpa) for one in metrics)
     return min(max(wanted, hpa.min_replicas), hpa.max_replicas)

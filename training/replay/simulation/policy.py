@@ -1,4 +1,4 @@
-"""Who answers KEDA's question at each sync of a replay. Each policy sees a world; only the oracle looks ahead in it."""
+"""The protocol of a replay's policies: an answer to KEDA at each sync. Only the oracle looks ahead in its scenario."""
 
 from typing import NamedTuple, Protocol
 
@@ -10,7 +10,7 @@ class Metric(NamedTuple):
     target: float
 
 
-class Answer(NamedTuple):
+class PolicyAnswer(NamedTuple):
     """What KEDA is told at one sync: the metrics (the HPA follows the largest), and whether the workload is active.
 
     reasons: made to sentences by whoever wants to read them.
@@ -21,11 +21,11 @@ class Answer(NamedTuple):
     reasons: tuple[object, ...] = ()
 
 
-class Policy(Protocol):
-    """One way to scale. The same world gives the same answers."""
+class ReplayPolicy(Protocol):
+    """One way to scale. The same scenario gives the same answers."""
 
     name: str
 
-    def answer(self, k: int, replicas: int) -> Answer:
+    def answer(self, k: int, replicas: int) -> PolicyAnswer:
         """At tick `k`, when the Deployment has so many replicas. Asked once per tick, in order."""
         ...

@@ -58,7 +58,7 @@ class Span:
         return (self.end - self.begin) / 86_400
 
 
-class World:
+class Scenario:
     """`span` of a series under a setting. All arrays are [K], one value per tick."""
 
     def __init__(self, demand: Demand, setting: Setting, span: Span) -> None:

@@ -1,6 +1,6 @@
-"""Which policies run in a world, and running them: on several cores, each world's forecasts made once.
+"""Which policies run in a scenario, and running them: on several cores, each scenario's forecasts made once.
 
-`Entry` names a policy and its settings; whoever runs it makes it anew in each world.
+`Entry` names a policy and its settings; whoever runs it makes it anew in each scenario.
 """
 
 import gc
@@ -15,9 +15,9 @@ from joblib import Parallel, delayed
 
 from scaler.plan.hpa import SYNC_SECONDS, milli
 from scaler.trigger import Mode, PolicyName, Trigger
-from training.models import Progress, silent
+from training.models import Progress, no_progress
 from training.replay.policies.averaged import Averaged
-from training.replay.policies.headway import Headway, Outlooks, outlooks_of
+from training.replay.policies.headway import Headway, TickForecasts, tick_forecasts_of
 from training.replay.policies.hourly import Hourly
 from training.replay.policies.last_week import LastWeek
 from training.replay.policies.offset import Offset
@@ -26,8 +26,8 @@ from training.replay.policies.phpa import Phpa
 from training.replay.policies.reactive import Reactive
 from training.replay.simulation.forecasts import Forecasts
 from training.replay.simulation.loop import Run, replay
-from training.replay.simulation.policy import Policy
-from training.replay.simulation.scenario import Setting, World
+from training.replay.simulation.policy import ReplayPolicy
+from training.replay.simulation.scenario import Scenario, Setting
 from training.replay.verdict.score import Price, Scores, score
 
 REACTIVE_TARGETS = (1.3, 1.15, 1.05, 1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
@@ -41,16 +41,16 @@ LONGEST_LEAD_SECONDS = 7200.0
 
 
 @dataclass(frozen=True)
-class Given:
+class PolicyInputs:
     """What policies are made of."""
 
-    world: World
+    scenario: Scenario
     forecasts: Forecasts
 
     @cached_property
-    def outlooks(self) -> Outlooks:
+    def tick_forecasts(self) -> TickForecasts:
         """Shared by all triggers of Headway; they take a while."""
-        return outlooks_of(self.world, self.forecasts)
+        return tick_forecasts_of(self.scenario, self.forecasts)
 
 
 class Entry(Protocol):
@@ -64,7 +64,7 @@ class Entry(Protocol):
         """Equal for those that do the same under different names, and are run once."""
         ...
 
-    def made(self, given: Given) -> Policy: ...
+    def made(self, inputs: PolicyInputs) -> ReplayPolicy: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ class ReactiveEntry:
     def does(self) -> Hashable:
         return "reactive", self.target
 
-    def made(self, given: Given) -> Policy:
-        return Reactive(given.world, self.target)
+    def made(self, inputs: PolicyInputs) -> ReplayPolicy:
+        return Reactive(inputs.scenario, self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,8 @@ class HeadwayEntry:
     def does(self) -> Hashable:
         return self.trigger
 
-    def made(self, given: Given) -> Policy:
-        return Headway(given.world, given.outlooks, self.trigger)
+    def made(self, inputs: PolicyInputs) -> ReplayPolicy:
+        return Headway(inputs.scenario, inputs.tick_forecasts, self.trigger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +107,18 @@ class OracleEntry:
     def does(self) -> Hashable:
         return "oracle"
 
-    def made(self, given: Given) -> Policy:
-        return Oracle(given.world)
+    def made(self, inputs: PolicyInputs) -> ReplayPolicy:
+        return Oracle(inputs.scenario)
 
 
-RIVALS: Mapping[str, Callable[[World, Forecasts], Policy]] = {
-    "PHPA": lambda world, _: Phpa(world),
-    "average": lambda world, forecasts: Averaged(world, forecasts, offset_seconds=lead_seconds(world.setting)),
-    "one point ahead": lambda world, forecasts: Offset(world, forecasts, offset_seconds=lead_seconds(world.setting)),
-    "hourly plan": lambda world, _: Hourly(world),
-    "same time last week": lambda world, _: LastWeek(world),
+RIVALS: Mapping[str, Callable[[Scenario, Forecasts], ReplayPolicy]] = {
+    "PHPA": lambda scenario, _: Phpa(scenario),
+    "average": lambda scenario, forecasts: Averaged(scenario, forecasts, offset_seconds=lead_seconds(scenario.setting)),
+    "one point ahead": lambda scenario, forecasts: Offset(
+        scenario, forecasts, offset_seconds=lead_seconds(scenario.setting)
+    ),
+    "hourly plan": lambda scenario, _: Hourly(scenario),
+    "same time last week": lambda scenario, _: LastWeek(scenario),
 }
 """what users might pick instead, at today's threshold; those that forecast are given our forecasts"""
 
@@ -131,13 +133,13 @@ class RivalEntry:
     def does(self) -> Hashable:
         return "rival", self.name
 
-    def made(self, given: Given) -> Policy:
-        return RIVALS[self.name](given.world, given.forecasts)
+    def made(self, inputs: PolicyInputs) -> ReplayPolicy:
+        return RIVALS[self.name](inputs.scenario, inputs.forecasts)
 
 
 @dataclass(frozen=True)
 class Ran:
-    """A policy's scores in a world, and what it did."""
+    """A policy's scores in a scenario, and what it did."""
 
     entry: Entry
     scores: Scores
@@ -207,45 +209,45 @@ def neighbours(setting: Setting, trigger: Trigger) -> list[HeadwayEntry]:
 
 
 def run_all(
-    world: World,
+    scenario: Scenario,
     forecasts: Forecasts,
     entries: Sequence[Entry],
     price: Price,
     jobs: int = 1,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     doing: str = "replaying",
 ) -> list[Ran]:
-    """Every entry in this world, in order; on so many cores (joblib: its other backends serve, too)."""
+    """Every entry in this scenario, in order; on so many cores (joblib: its other backends serve, too)."""
     apart: dict[Hashable, Entry] = {}
     for entry in entries:
         apart.setdefault(entry.does, entry)
     found: dict[Hashable, Ran] = {}
     for ran in Parallel(n_jobs=jobs, return_as="generator_unordered")(
-        delayed(all_in)(Given(world, forecasts), hand, price, progress if jobs == 1 else silent)
-        for hand in _hands(apart.values(), jobs)
+        delayed(all_in)(PolicyInputs(scenario, forecasts), batch, price, progress if jobs == 1 else no_progress)
+        for batch in _batches(apart.values(), jobs)
     ):
         found |= {one.entry.does: one for one in ran}
         progress(doing, len(found) / len(apart))
     return [found[entry.does].by(entry) for entry in entries]
 
 
-def _hands(entries: Iterable[Entry], count: int) -> Iterator[list[Entry]]:
-    """The entries of each job: those that share the outlooks, which take a while to make, and then the others."""
+def _batches(entries: Iterable[Entry], count: int) -> Iterator[list[Entry]]:
+    """The entries of each job: those that share `tick_forecasts`, which take a while to make, and then the others."""
     kinds: tuple[list[Entry], list[Entry]] = ([], [])
     for entry in entries:
         kinds[not isinstance(entry, HeadwayEntry)].append(entry)
     for kind in kinds:
-        yield from (hand for first in range(count) if (hand := kind[first::count]))
+        yield from (batch for first in range(count) if (batch := kind[first::count]))
 
 
-def all_in(given: Given, entries: Sequence[Entry], price: Price, progress: Progress) -> list[Ran]:
+def all_in(inputs: PolicyInputs, entries: Sequence[Entry], price: Price, progress: Progress) -> list[Ran]:
     """Every entry in turn, in this process."""
     found = []
     with _uncollected():
         for done, entry in enumerate(entries):
             progress(f"replaying {entry.name}", done / len(entries))
-            run = replay(given.world, entry.made(given))
-            found.append(Ran(entry, score(given.world, run, price), run))
+            run = replay(inputs.scenario, entry.made(inputs))
+            found.append(Ran(entry, score(inputs.scenario, run, price), run))
     return found
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from scaler.forecast.onnx_forecaster import OnnxForecaster
 from scaler.trigger import Trigger
-from training.models import Progress, silent
+from training.models import Progress, no_progress
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
-from training.replay.simulation.scenario import Setting, Span, World
+from training.replay.simulation.scenario import Scenario, Setting, Span
 from training.replay.verdict import candidates
 from training.replay.verdict.candidates import Entry, HeadwayEntry, OracleEntry, Ran, ReactiveEntry, RivalEntry, run_all
 from training.replay.verdict.pareto import LEAST_UNSERVED, Interval, over_days
@@ -86,19 +86,19 @@ class Against:
     @property
     def wins(self) -> bool:
         """It is better beyond doubt in one of them, and worse in none."""
-        better = (is_told(self.saved) and self.saved.low > NOISE) or (
-            is_told(self.unserved) and self.unserved.high < 1 - NOISE
+        better = (is_known(self.saved) and self.saved.low > NOISE) or (
+            is_known(self.unserved) and self.unserved.high < 1 - NOISE
         )
         return better and not self.loses
 
     @property
     def loses(self) -> bool:
-        return (is_told(self.saved) and self.saved.high < 1 - DEARER) or (
-            is_told(self.unserved) and self.unserved.low > 1 + NOISE
+        return (is_known(self.saved) and self.saved.high < 1 - DEARER) or (
+            is_known(self.unserved) and self.unserved.low > 1 + NOISE
         )
 
 
-def is_told(found: Interval) -> bool:
+def is_known(found: Interval) -> bool:
     """Whether the front reaches, on these days and on most draws of them."""
     return math.isfinite(found.value) and found.known >= MOSTLY_KNOWN
 
@@ -108,7 +108,7 @@ class Judged:
     """What came of a case."""
 
     case: Case
-    world: World
+    scenario: Scenario
     """of the judged days"""
     searched: Span
     model: str
@@ -128,16 +128,16 @@ class Judged:
     """what the user should know of how it was computed"""
 
 
-def judge(case: Case, forecaster: OnnxForecaster, progress: Progress = silent) -> Judged:
+def judge(case: Case, forecaster: OnnxForecaster, progress: Progress = no_progress) -> Judged:
     """Search, judge, and say it in words. The same case gives the same result."""
     first, rest = parts(case.span, case.excluded)
     default = default_of(case)
     forecasts = forecasts_for(case, forecaster, progress)
-    best, best_reactive = _searched(case, World(case.demand, case.setting, first), forecasts, default, progress)
+    best, best_reactive = _searched(case, Scenario(case.demand, case.setting, first), forecasts, default, progress)
     tuned, tuned_reactive = _trigger(best.entry), _target(best_reactive.entry)
-    world = World(case.demand, case.setting, rest)
-    ran = _all(case, world, forecasts, default, tuned, tuned_reactive, progress)
-    judged = _judged(case, world, first, forecaster.model, ran, default, tuned)
+    scenario = Scenario(case.demand, case.setting, rest)
+    ran = _all(case, scenario, forecasts, default, tuned, tuned_reactive, progress)
+    judged = _judged(case, scenario, first, forecaster.model, ran, default, tuned)
     why = (*judged.why, *_about_search(best, best_reactive, case.slo))
     return replace(judged, why=why, notes=forecasts.notes)
 
@@ -147,7 +147,7 @@ def default_of(case: Case) -> Trigger:
     return candidates.trigger_of(case.setting, case.query, case.demand.series.timezone, case.today)
 
 
-def forecasts_for(case: Case, forecaster: OnnxForecaster, progress: Progress = silent) -> Forecasts:
+def forecasts_for(case: Case, forecaster: OnnxForecaster, progress: Progress = no_progress) -> Forecasts:
     """What the case is judged with: out of its cache, or made."""
     issues = Issues(case.span, case.forecast_interval_seconds, _ahead(default_of(case)), case.jobs)
     return forecasts_of(case.demand, forecaster, case.setting.observing, issues, case.cache, progress)
@@ -168,7 +168,9 @@ def _ahead(trigger: Trigger) -> float:
     return max(KEPT_AHEAD_SECONDS, 2 * trigger.lead_time_seconds + 2 * 1800.0)
 
 
-def _searched(case: Case, world: World, forecasts: Forecasts, default: Trigger, progress: Progress) -> tuple[Ran, Ran]:
+def _searched(
+    case: Case, scenario: Scenario, forecasts: Forecasts, default: Trigger, progress: Progress
+) -> tuple[Ran, Ran]:
     """(the best trigger, the best reactive target) on these days."""
     setting = case.setting
     entries: list[Entry] = [
@@ -176,12 +178,12 @@ def _searched(case: Case, world: World, forecasts: Forecasts, default: Trigger, 
         *candidates.reactive_front(setting),
         *candidates.headway_front(setting, default),
     ]
-    found = run_all(world, forecasts, entries, case.price, case.jobs, progress, "searching")
+    found = run_all(scenario, forecasts, entries, case.price, case.jobs, progress, "searching")
     today = found[0].scores
     reactive = cheapest([one for one in found if isinstance(one.entry, ReactiveEntry)], today, case.slo)
     best = cheapest([one for one in found if isinstance(one.entry, HeadwayEntry)], today, case.slo)
     more = run_all(
-        world,
+        scenario,
         forecasts,
         candidates.neighbours(setting, _trigger(best.entry)),
         case.price,
@@ -239,7 +241,7 @@ def _target(entry: Entry) -> float:
 
 def _all(
     case: Case,
-    world: World,
+    scenario: Scenario,
     forecasts: Forecasts,
     default: Trigger,
     tuned: Trigger,
@@ -256,11 +258,11 @@ def _all(
         *candidates.reactive_front(case.setting),
         *candidates.headway_front(case.setting, default),
     ]
-    return run_all(world, forecasts, entries, case.price, case.jobs, progress, "judging")
+    return run_all(scenario, forecasts, entries, case.price, case.jobs, progress, "judging")
 
 
 def _judged(
-    case: Case, world: World, searched: Span, model: str, found: list[Ran], default: Trigger, tuned: Trigger
+    case: Case, scenario: Scenario, searched: Span, model: str, found: list[Ran], default: Trigger, tuned: Trigger
 ) -> Judged:
     fronts = len(candidates.reactive_front(case.setting)), len(candidates.headway_front(case.setting, default))
     single = len(found) - sum(fronts)
@@ -273,7 +275,7 @@ def _judged(
     chosen = ran[TUNED if verdict is Verdict.WITH_SETTINGS else DEFAULT]
     return Judged(
         case,
-        world,
+        scenario,
         searched,
         model,
         verdict,
@@ -371,23 +373,25 @@ def _compared(found: Scores, today: Scores) -> str:
 
 
 def _equal(against: Against, found: Scores) -> list[str]:
-    told = []
+    reasons = []
     least = "at least " if found.unserved_share <= LEAST_UNSERVED else ""
-    if is_told(against.saved) and max(abs(against.saved.low), abs(against.saved.high)) > NOISE:
+    if is_known(against.saved) and max(abs(against.saved.low), abs(against.saved.high)) > NOISE:
         shown = signed_up(against.saved)
-        told.append(
+        reasons.append(
             f"{saved_text(against.saved)} than a reactive trigger that serves as well "
             f"(90% interval {_percent(shown.low)} to {_percent(shown.high)})"
         )
-    if is_told(against.unserved):
+    if is_known(against.unserved):
         low, high = (_times(1 / ratio) for ratio in (against.unserved.high, against.unserved.low))
-        told.append(
+        reasons.append(
             f"a reactive trigger of equal cost leaves {_as_much(1 / against.unserved.value, least)} unserved "
             f"(90% interval {low} to {high})"
         )
-    if not is_told(against.saved) and not is_told(against.unserved):
-        told.append("no reactive trigger that was tried costs as much or serves alike, or a cheaper one leaves nothing")
-    return told
+    if not is_known(against.saved) and not is_known(against.unserved):
+        reasons.append(
+            "no reactive trigger that was tried costs as much or serves alike, or a cheaper one leaves nothing"
+        )
+    return reasons
 
 
 def saved_text(saved: Interval) -> str:
@@ -420,24 +424,28 @@ def _about_slo(found: Scores, wanted: Slo | None) -> list[str]:
 
 def _why_not(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tuple[str, ...]:
     today = ran[TODAY].scores
-    told = []
+    reasons = []
     for name in (DEFAULT, TUNED):
         found, held = ran[name].scores, against[name]
         if held.loses:
-            told.append(f"{name}: a reactive trigger does better at equal cost or service; {_compared(found, today)}")
-        elif not is_told(held.saved) and not is_told(held.unserved):
-            told.append(f"{name}: cannot be held against reactive triggers; {_compared(found, today)}")
+            reasons.append(
+                f"{name}: a reactive trigger does better at equal cost or service; {_compared(found, today)}"
+            )
+        elif not is_known(held.saved) and not is_known(held.unserved):
+            reasons.append(f"{name}: cannot be held against reactive triggers; {_compared(found, today)}")
         elif not held.wins:
-            told.append(f"{name}: not told apart from a reactive trigger of another target; {_compared(found, today)}")
+            reasons.append(
+                f"{name}: not told apart from a reactive trigger of another target; {_compared(found, today)}"
+            )
         else:
             enough = "" if _serves(found, today, case.slo) else ", but does not serve enough"
             if not enough and bill(found) > _most_for_the_slo(ran, case):
                 enough = ", but a cheaper one holds the SLO, too"
-            told.append(f"{name}: beats reactive triggers of equal cost{enough}; {_compared(found, today)}")
-        told.extend(f"{name}: {one}" for one in (*_equal(held, found), *_about_slo(found, case.slo)))
+            reasons.append(f"{name}: beats reactive triggers of equal cost{enough}; {_compared(found, today)}")
+        reasons.extend(f"{name}: {one}" for one in (*_equal(held, found), *_about_slo(found, case.slo)))
     if case.slo:
         for name in (TODAY, TUNED_REACTIVE):
-            told.extend(f"{name}: {one}" for one in _about_slo(ran[name].scores, case.slo))
+            reasons.extend(f"{name}: {one}" for one in _about_slo(ran[name].scores, case.slo))
     if today.unserved_share <= 1e-5:
-        told.append("today's trigger leaves nothing unserved: there is nothing to gain in service")
-    return tuple(told)
+        reasons.append("today's trigger leaves nothing unserved: there is nothing to gain in service")
+    return tuple(reasons)

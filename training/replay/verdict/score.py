@@ -13,7 +13,7 @@ from scaler.plan.hpa import SYNC_SECONDS
 from training.data.load import DAY_SECONDS, local_seconds
 from training.replay.simulation.demand import Moments
 from training.replay.simulation.loop import Run
-from training.replay.simulation.scenario import World
+from training.replay.simulation.scenario import Scenario
 
 NEGLIGIBLE = 1e-6
 """of the demand: less than that is not short, it is rounding"""
@@ -76,13 +76,13 @@ class Scores:
         return self.short_minutes * 7 / self.days if self.days else math.nan
 
 
-def score(world: World, run: Run, price: Price = Price()) -> Scores:
-    """The scores of a run of this world."""
-    known_K = ~np.isnan(world.demand_K)
-    demand_K = np.where(known_K, world.demand_K, 0.0) * SYNC_SECONDS
+def score(scenario: Scenario, run: Run, price: Price = Price()) -> Scores:
+    """The scores of a run of this scenario."""
+    known_K = ~np.isnan(scenario.demand_K)
+    demand_K = np.where(known_K, scenario.demand_K, 0.0) * SYNC_SECONDS
     total = max(float(demand_K.sum()), 1e-300)
     short_K = run.unserved_K > NEGLIGIBLE * demand_K
-    just_K = np.ceil(np.where(known_K, world.demand_K, 0.0) / world.setting.capacity - NEGLIGIBLE)
+    just_K = np.ceil(np.where(known_K, scenario.demand_K, 0.0) / scenario.setting.capacity - NEGLIGIBLE)
     wrong_K = np.abs(run.ready_K - just_K) > np.maximum(1, WRONG_SIZE * just_K)
     p95, p99 = weighted_quantiles(run.delay_K[known_K], demand_K[known_K], (0.95, 0.99))
     return Scores(
@@ -98,12 +98,14 @@ def score(world: World, run: Run, price: Price = Price()) -> Scores:
         scale_events=int(np.count_nonzero(np.diff(run.asked_K))),
         wrong_size_share=float(wrong_K[known_K].mean()) if known_K.any() else math.nan,
         largest=int(run.asked_K.max()),
-        by_day=_by_day(world, run, known_K, demand_K, short_K),
+        by_day=_by_day(scenario, run, known_K, demand_K, short_K),
     )
 
 
-def _by_day(world: World, run: Run, known_K: NDArray[np.bool_], demand_K: Moments, short_K: NDArray[np.bool_]) -> Days:
-    day_K = local_days(world)
+def _by_day(
+    scenario: Scenario, run: Run, known_K: NDArray[np.bool_], demand_K: Moments, short_K: NDArray[np.bool_]
+) -> Days:
+    day_K = local_days(scenario)
     amounts = (
         run.asked_K * known_K * SYNC_SECONDS / 3600,
         run.unserved_K,
@@ -114,12 +116,12 @@ def _by_day(world: World, run: Run, known_K: NDArray[np.bool_], demand_K: Moment
     return Days(*(np.bincount(day_K, weights=one_K).astype(np.float64) for one_K in amounts))
 
 
-def local_days(world: World) -> NDArray[np.int64]:
+def local_days(scenario: Scenario) -> NDArray[np.int64]:
     """Which day of the span each tick belongs to, by the clocks of the series. [K]
 
     Where clocks go back over midnight the hour belongs to the day that has begun.
     """
-    local_K = local_seconds(world.sync_K, world.demand.series.timezone) // DAY_SECONDS
+    local_K = local_seconds(scenario.sync_K, scenario.demand.series.timezone) // DAY_SECONDS
     return np.asarray(np.maximum.accumulate(local_K) - local_K[0], np.int64)
 
 

@@ -18,8 +18,8 @@ from training.data.load import Series
 from training.replay.output.decisions import COLUMNS, write_decisions
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
-from training.replay.simulation.policy import Answer, Metric, Policy
-from training.replay.simulation.scenario import Setting, Span, World
+from training.replay.simulation.policy import Metric, PolicyAnswer, ReplayPolicy
+from training.replay.simulation.scenario import Scenario, Setting, Span
 from training.replay.simulation.start_up import Lognormal
 from training.replay.verdict.candidates import (
     Entry,
@@ -38,12 +38,12 @@ SETTING = Setting(threshold=10.0, capacity=12.0, start_up=Lognormal(80.0, 0.5), 
 SPAN = Span(START + 3 * 3600, START + 6 * 3600)
 
 
-def world() -> World:
+def scenario() -> Scenario:
     """Three hours with bursts, and half an hour of which nothing is known."""
     random = np.random.default_rng(8)
     values = random.gamma(3, 40, 420)
     values[260:290] = np.nan
-    return World(Demand(Series("shop", "web", "req/s", START, 60, values.astype(np.float32))), SETTING, SPAN)
+    return Scenario(Demand(Series("shop", "web", "req/s", START, 60, values.astype(np.float32))), SETTING, SPAN)
 
 
 ENTRIES: tuple[Entry, ...] = (
@@ -56,7 +56,7 @@ ENTRIES: tuple[Entry, ...] = (
 
 @pytest.fixture(scope="module")
 def forecasts() -> Forecasts:
-    one = world()
+    one = scenario()
     forecaster = open_later(read_bundle(SEASONAL), "seasonal")
     return forecasts_of(one.demand, forecaster, SETTING.observing, Issues(SPAN, 300.0, 3600.0))
 
@@ -64,14 +64,14 @@ def forecasts() -> Forecasts:
 @pytest.fixture(scope="module")
 def file(forecasts: Forecasts, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("decisions") / "decisions.csv"
-    write_decisions(world(), ENTRIES, forecasts, path)
+    write_decisions(scenario(), ENTRIES, forecasts, path)
     return path
 
 
 @pytest.fixture(scope="module")
 def told(forecasts: Forecasts, file: Path) -> tuple[pd.DataFrame, dict[str, Ran]]:
     """(the CSV, what was scored), by policy."""
-    ran = run_all(world(), forecasts, ENTRIES, Price())
+    ran = run_all(scenario(), forecasts, ENTRIES, Price())
     return pd.read_csv(file), {one.entry.name: one for one in ran}
 
 
@@ -105,7 +105,7 @@ def test_the_program_in_the_page_finds_the_scores(
 def test_every_sync_of_every_policy_has_a_row(told: tuple[pd.DataFrame, dict[str, Ran]], file: Path) -> None:
     """In order, 15 s apart, with the same demand for all; what is not on record is empty."""
     frame, _ = told
-    one = world()
+    one = scenario()
     moments = pd.to_datetime(frame["time"]).to_numpy().reshape(len(ENTRIES), -1)
     assert (moments == moments[0]).all()
     assert (np.diff(moments[0]) == np.timedelta64(15, "s")).all()
@@ -136,23 +136,23 @@ class TwoMetrics:
 
     name = "two"
 
-    def made(self, *_: object) -> Policy:
+    def made(self, *_: object) -> ReplayPolicy:
         return self
 
-    def answer(self, k: int, replicas: int) -> Answer:
-        return Answer((Metric(40.0 + k, 10.0), Metric(None, 2.5)), True, ("so", "and, so"))
+    def answer(self, k: int, replicas: int) -> PolicyAnswer:
+        return PolicyAnswer((Metric(40.0 + k, 10.0), Metric(None, 2.5)), True, ("so", "and, so"))
 
 
 def test_several_metrics_share_a_cell(forecasts: Forecasts, tmp_path: Path) -> None:
     """In the order of their targets, an error as nothing between the marks."""
     path = tmp_path / "two.csv"
-    write_decisions(world(), [TwoMetrics()], forecasts, path)
+    write_decisions(scenario(), [TwoMetrics()], forecasts, path)
     with path.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     assert (rows[0]["metric"], rows[1]["metric"], rows[0]["target"]) == ("40;", "41;", "10;2.5")
     assert rows[0]["reasons"] == "so | and, so"
     assert tuple(rows[0]) == COLUMNS
-    assert len(rows) == len(world())
+    assert len(rows) == len(scenario())
 
 
 def test_the_same_replay_gives_the_same_bytes(
@@ -163,10 +163,10 @@ def test_the_same_replay_gives_the_same_bytes(
     monkeypatch.setattr("gzip.time.time", lambda: next(moments))
     plain, packed, again = (tmp_path / name for name in ("a.csv", "b.csv.gz", "c.csv.gz"))
     for path in (plain, packed, again):
-        write_decisions(world(), ENTRIES[:1], forecasts, path)
+        write_decisions(scenario(), ENTRIES[:1], forecasts, path)
     assert packed.read_bytes() == again.read_bytes()
     assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
-    other = World(world().demand, replace(SETTING, seed=4), SPAN)
+    other = Scenario(scenario().demand, replace(SETTING, seed=4), SPAN)
     write_decisions(other, ENTRIES[:1], forecasts, again)
     assert gzip.decompress(again.read_bytes()) != plain.read_bytes()
 
@@ -180,6 +180,6 @@ def test_nothing_is_left_of_a_file_that_was_interrupted(forecasts: Forecasts, tm
     path = tmp_path / "all.csv"
     path.write_text("before")
     with pytest.raises(KeyboardInterrupt):
-        write_decisions(world(), ENTRIES, forecasts, path, interrupt)
+        write_decisions(scenario(), ENTRIES, forecasts, path, interrupt)
     assert [one.name for one in tmp_path.iterdir()] == ["all.csv"]
     assert path.read_text() == "before"

@@ -29,7 +29,7 @@ from training.replay.output.table import print_judged
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.forecasts import Issues, forecasts_of
 from training.replay.simulation.loop import Run
-from training.replay.simulation.scenario import Setting, Span, World
+from training.replay.simulation.scenario import Scenario, Setting, Span
 from training.replay.simulation.start_up import Constant
 from training.replay.verdict.candidates import HeadwayEntry, OracleEntry, ReactiveEntry, RivalEntry, run_all, trigger_of
 from training.replay.verdict.judge import (
@@ -66,7 +66,7 @@ def judged() -> Judged:
     values[2 * 1440 + 30 : 2 * 1440 + 60] = np.nan
     demand = Demand(Series("shop", "web", "req/s", MONDAY, 60, values.astype(np.float32), "Europe/Berlin"))
     case = Case(demand, Setting(8.0, 10.0, Constant(120.0)), Span(MONDAY + DAY, demand.end), QUERY)
-    return judged_of(case, World(demand, case.setting, case.span))
+    return judged_of(case, Scenario(demand, case.setting, case.span))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "figures", lambda judged: {})
 
 
-def judged_of(case: Case, world: World) -> Judged:
+def judged_of(case: Case, scenario: Scenario) -> Judged:
     """As `judge` makes it, from a few runs and without a search."""
     forecaster = load_forecaster(SEASONAL)
     issues = Issues(case.span, 900.0, 3600.0)
@@ -95,14 +95,16 @@ def judged_of(case: Case, world: World) -> Judged:
         OracleEntry(ORACLE),
         RivalEntry("hourly plan"),
     ]
-    ran = {one.entry.name: one for one in run_all(world, forecasts, entries, case.price)}
+    ran = {one.entry.name: one for one in run_all(scenario, forecasts, entries, case.price)}
     front = (ran[TODAY], ran[TUNED_REACTIVE])
     against = {name: held_against(ran[name].scores, [one.scores for one in front]) for name in (DEFAULT, TUNED)}
     verdict, why = verdict_of(ran, against, case)
     closed = gap_closed(against[DEFAULT].unserved, ran[DEFAULT].scores, ran[ORACLE].scores)
     headway = (ran[DEFAULT], ran[TUNED])
     searched = Span(MONDAY, MONDAY + DAY)
-    return Judged(case, world, searched, forecaster.model, verdict, why, default, ran, front, headway, against, closed)
+    return Judged(
+        case, scenario, searched, forecaster.model, verdict, why, default, ran, front, headway, against, closed
+    )
 
 
 def said(judged: Judged, verdict: Verdict) -> Judged:
@@ -127,13 +129,17 @@ def with_days(judged: Judged, today: list[float], mine: list[float]) -> Judged:
 def within(judged: Judged, begin_days: float, end_days: float) -> Judged:
     """The same with the judged period cut."""
     begin, end = (round((days - 1) * 5760) for days in (begin_days, end_days))
-    world = World(judged.case.demand, judged.case.setting, Span(MONDAY + begin_days * DAY, MONDAY + end_days * DAY))
+    scenario = Scenario(
+        judged.case.demand, judged.case.setting, Span(MONDAY + begin_days * DAY, MONDAY + end_days * DAY)
+    )
 
     def cut(run: Run) -> Run:
         arrays = {field.name: getattr(run, field.name)[begin:end] for field in fields(run) if field.name.endswith("_K")}
         return replace(run, **arrays)
 
-    return replace(judged, world=world, ran={name: replace(one, run=cut(one.run)) for name, one in judged.ran.items()})
+    return replace(
+        judged, scenario=scenario, ran={name: replace(one, run=cut(one.run)) for name, one in judged.ran.items()}
+    )
 
 
 class Elements(HTMLParser):
@@ -278,9 +284,9 @@ def test_no_shortage_is_thinned_away(judged: Judged) -> None:
     day = wording.days(judged)[0]
     alone = day.begin + 3000
     capacity_K, unserved_K = run.capacity_K.copy(), run.unserved_K.copy()
-    capacity_K[alone - 5 : alone + 6] = judged.world.demand_K[alone - 5 : alone + 6] + 50
+    capacity_K[alone - 5 : alone + 6] = judged.scenario.demand_K[alone - 5 : alone + 6] + 50
     unserved_K[alone - 5 : alone + 6] = 0
-    capacity_K[alone], unserved_K[alone] = judged.world.demand_K[alone] - 4, 60
+    capacity_K[alone], unserved_K[alone] = judged.scenario.demand_K[alone] - 4, 60
     run = replace(run, capacity_K=capacity_K, unserved_K=unserved_K)
     changed = replace(judged, ran={**judged.ran, name: replace(judged.ran[name], run=run)})
     figure = day_figure(changed, (day.begin, day.end), 4)
@@ -323,7 +329,7 @@ def test_days_are_drawn_in_local_time(judged: Judged) -> None:
     day = next(day for day in wording.days(judged) if day.index == 1)
     trace = next(trace for trace in day_figure(judged, (day.begin, day.end), 4).data if trace.meta == "demand")
     assert str(np.datetime64(int(trace.x[0]), "ms")).startswith("2026-04-01T00:00:07")
-    assert wording.day_text(judged.world, 1) == "Wed 01 Apr 2026"
+    assert wording.day_text(judged.scenario, 1) == "Wed 01 Apr 2026"
     assert trace.y[np.searchsorted(trace.x, trace.x[0] + 45 * 60_000, side="right") - 1] == 0
 
 

@@ -16,8 +16,8 @@ from training.replay.policies.phpa import DOCUMENTED, Phpa, Seasons, Tuning, cho
 from training.replay.policies.reactive import Reactive
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.forecasts import Forecasts
-from training.replay.simulation.policy import Policy
-from training.replay.simulation.scenario import Setting, Span, World
+from training.replay.simulation.policy import ReplayPolicy
+from training.replay.simulation.scenario import Scenario, Setting, Span
 
 DAY = 86_400
 HOUR = 3_600
@@ -29,9 +29,9 @@ HOURLY_SEASONS = Seasons(sync_seconds=HOUR, periods=24, stored=4)
 
 def test_phpa_remembers_replicas_and_asks_for_those_of_the_next_period() -> None:
     """Its second metric is what Holt-Winters expects of the next hour's replicas, times the target."""
-    world = world_of(daily(days=8, noise=9.0), begin=7, end=8)
-    policy = Phpa(world, tuning=Tuning(0.2, 0.01, 0.3), seasons=HOURLY_SEASONS)
-    seen = world.demand.observed(MONDAY + HOUR * np.arange(8 * 24.0), world.setting.observing)
+    scenario = world_of(daily(days=8, noise=9.0), begin=7, end=8)
+    policy = Phpa(scenario, tuning=Tuning(0.2, 0.01, 0.3), seasons=HOURLY_SEASONS)
+    seen = scenario.demand.observed(MONDAY + HOUR * np.arange(8 * 24.0), scenario.setting.observing)
     replicas = np.ceil(seen / TARGET - 1e-9)
     for hour in (0, 5, 23):
         end = 7 * 24 + hour + 1
@@ -43,8 +43,8 @@ def test_phpa_remembers_replicas_and_asks_for_those_of_the_next_period() -> None
 
 def test_phpa_orders_before_a_rise_that_comes_every_day() -> None:
     """In the hour before the daily rise the second metric already asks for the replicas after it."""
-    world = world_of(rising_at(hour=9, low=20.0, high=95.0, days=8), begin=7, end=8)
-    policy = Phpa(world, seasons=HOURLY_SEASONS)
+    scenario = world_of(rising_at(hour=9, low=20.0, high=95.0, days=8), begin=7, end=8)
+    policy = Phpa(scenario, seasons=HOURLY_SEASONS)
     nine = world_tick(9 * HOUR)
     assert values(policy, nine - 120) == pytest.approx([20.0, 100.0])
     assert values(policy, world_tick(5 * HOUR)) == pytest.approx([20.0, 20.0])
@@ -52,12 +52,12 @@ def test_phpa_orders_before_a_rise_that_comes_every_day() -> None:
 
 def test_phpa_foretells_nothing_before_two_seasons() -> None:
     """Until then its second metric is 0, and the HPA follows the first."""
-    world = world_of(daily(days=3), begin=1, end=3)
-    policy = Phpa(world, tuning=DOCUMENTED, seasons=HOURLY_SEASONS)
-    second = [values(policy, k)[1] for k in range(len(world))]
+    scenario = world_of(daily(days=3), begin=1, end=3)
+    policy = Phpa(scenario, tuning=DOCUMENTED, seasons=HOURLY_SEASONS)
+    second = [values(policy, k)[1] for k in range(len(scenario))]
     starts = int(np.argmax(np.array(second) > 0))
     # nothing is seen at the first midnight, so the first value of all is the one at 01:00
-    assert world.sync_K[starts] - MONDAY == 2 * DAY + 7.5
+    assert scenario.sync_K[starts] - MONDAY == 2 * DAY + 7.5
     assert not any(second[:starts])
 
 
@@ -65,9 +65,9 @@ def test_phpa_holds_the_last_replicas_over_a_gap() -> None:
     """A server that sees nothing for an hour leaves the season where it was."""
     series = daily(days=8)
     series.values[5 * 1440 + 595 : 5 * 1440 + 605] = np.nan
-    world = world_of(series, begin=7, end=8)
+    scenario = world_of(series, begin=7, end=8)
     whole = world_of(daily(days=8), begin=7, end=8)
-    policies = [Phpa(one, tuning=Tuning(0.1, 0.0, 0.1), seasons=HOURLY_SEASONS) for one in (world, whole)]
+    policies = [Phpa(one, tuning=Tuning(0.1, 0.0, 0.1), seasons=HOURLY_SEASONS) for one in (scenario, whole)]
     for hour in range(24):
         with_gap, without = (values(policy, hour * 240)[1] for policy in policies)
         assert with_gap == pytest.approx(without, abs=TARGET)
@@ -113,9 +113,9 @@ def test_the_factors_chosen_beat_the_documented_ones_on_noise() -> None:
 def test_offset_says_the_median_of_the_one_step_that_covers_now_plus_offset() -> None:
     """Not the peak on the way there, no other level, and nothing of what is observed."""
     series = daily(days=2)
-    world = world_of(series, begin=1, end=2)
-    forecasts = forecasts_from(world)
-    policy = Offset(world, forecasts, offset_seconds=150.0)
+    scenario = world_of(series, begin=1, end=2)
+    forecasts = forecasts_from(scenario)
+    policy = Offset(scenario, forecasts, offset_seconds=150.0)
     for k, step in ((0, 2), (1, 2), (2, 2), (3, 3), (4, 2)):
         issue = k // 4
         assert values(policy, k) == pytest.approx([forecasts.quantiles_IHQ[issue, step, 1]])
@@ -124,46 +124,46 @@ def test_offset_says_the_median_of_the_one_step_that_covers_now_plus_offset() ->
 
 def test_offset_holds_the_newest_sound_forecast_and_says_0_without_one() -> None:
     """As `elastic-forecast` does while no bucket covers the moment; beside the reactive trigger that one goes on."""
-    world = world_of(daily(days=2), begin=1, end=2)
-    whole = forecasts_from(world)
+    scenario = world_of(daily(days=2), begin=1, end=2)
+    whole = forecasts_from(scenario)
     newest_I = whole.newest_I.copy()
     newest_I[:5], newest_I[10:200] = -1, 9
     forecasts = replace(whole, newest_I=newest_I)
-    policy = Offset(world, forecasts, offset_seconds=60.0)
-    beside = Offset(world, forecasts, offset_seconds=60.0, beside=True)
+    policy = Offset(scenario, forecasts, offset_seconds=60.0)
+    beside = Offset(scenario, forecasts, offset_seconds=60.0, beside=True)
     assert values(policy, 0) == [0.0]
     assert not policy.answer(0, 0).active
     assert values(policy, 4 * 12) == pytest.approx([whole.quantiles_IHQ[9, 3, 1]])
     assert values(policy, 4 * 150) == [0.0]
-    assert values(beside, 4 * 150) == [Reactive(world).answer(4 * 150, 0).metrics[0].value, 0.0]
+    assert values(beside, 4 * 150) == [Reactive(scenario).answer(4 * 150, 0).metrics[0].value, 0.0]
     assert beside.answer(0, 0).active
 
 
 def test_offset_refuses_what_no_forecast_reaches() -> None:
     """A point behind the last step kept, or no point ahead, and a bundle without a median."""
-    world = world_of(daily(days=2), begin=1, end=2)
-    forecasts = forecasts_from(world)
+    scenario = world_of(daily(days=2), begin=1, end=2)
+    forecasts = forecasts_from(scenario)
     for seconds in (0.0, 601.0):
         with pytest.raises(ValueError, match=f"offset_seconds {seconds:g}: .* 600"):
-            Offset(world, forecasts, offset_seconds=seconds)
+            Offset(scenario, forecasts, offset_seconds=seconds)
     with pytest.raises(ValueError, match=r"levels .* 0\.5 must be one of them"):
-        Offset(world, replace(forecasts, levels=(0.1, 0.4, 0.9)), offset_seconds=60.0)
+        Offset(scenario, replace(forecasts, levels=(0.1, 0.4, 0.9)), offset_seconds=60.0)
 
 
 def test_averaged_is_the_weighted_mean_of_measured_and_predicted() -> None:
     """At share 0 it is reactive, at 1 the point forecast, between them the mean; a missing value is an error."""
-    world = world_of(daily(days=2), begin=1, end=2)
-    forecasts = forecasts_from(world)
-    reactive, offset = Reactive(world), Offset(world, forecasts, 300.0)
+    scenario = world_of(daily(days=2), begin=1, end=2)
+    forecasts = forecasts_from(scenario)
+    reactive, offset = Reactive(scenario), Offset(scenario, forecasts, 300.0)
     for share in (0.0, 0.3, 1.0):
-        policy = Averaged(world, forecasts, 300.0, share)
+        policy = Averaged(scenario, forecasts, 300.0, share)
         for k in (0, 1000, 5000):
             measured, predicted = values(reactive, k)[0], values(offset, k)[0]
             assert values(policy, k) == pytest.approx([(1 - share) * measured + share * predicted])
-    silent = replace(forecasts, newest_I=np.full_like(forecasts.newest_I, -1))
-    assert Averaged(world, silent, 300.0).answer(0, 0).metrics[0].value is None
+    no_progress = replace(forecasts, newest_I=np.full_like(forecasts.newest_I, -1))
+    assert Averaged(scenario, no_progress, 300.0).answer(0, 0).metrics[0].value is None
     with pytest.raises(ValueError, match=r"share 1\.5: must lie from 0 to 1"):
-        Averaged(world, forecasts, 300.0, 1.5)
+        Averaged(scenario, forecasts, 300.0, 1.5)
 
 
 def test_the_hourly_plan_is_the_mean_of_the_same_hours_peaks() -> None:
@@ -207,13 +207,13 @@ def test_last_week_is_the_largest_of_the_half_hour_after_this_time_last_week() -
     """A peak of last week is asked for from half an hour before its time until the metric server stops seeing it."""
     series = constant(days=9, value=10.0)
     series.values[1440 + 600 : 1440 + 602] = 80.0
-    world = world_of(series, begin=8, end=9)
-    policy = LastWeek(world)
-    second = np.array([values(policy, k)[1] for k in range(len(world))])
+    scenario = world_of(series, begin=8, end=9)
+    policy = LastWeek(scenario)
+    second = np.array([values(policy, k)[1] for k in range(len(scenario))])
     asked = np.flatnonzero(second == 80.0)
     # a rate over 60 s, 15 s old: seen as 80 from 10:01:15 to 10:02:15; each sync samples 7.5 s after a multiple of 15 s
-    assert world.sync_K[asked[0]] == MONDAY + 8 * DAY + 10 * HOUR + 75 + 7.5 - 1800
-    assert world.sync_K[asked[-1]] == MONDAY + 8 * DAY + 10 * HOUR + 135 - 7.5 - 15
+    assert scenario.sync_K[asked[0]] == MONDAY + 8 * DAY + 10 * HOUR + 75 + 7.5 - 1800
+    assert scenario.sync_K[asked[-1]] == MONDAY + 8 * DAY + 10 * HOUR + 135 - 7.5 - 15
     assert (np.diff(asked) == 1).all()
     assert second[: asked[0] - 4] == pytest.approx(10.0)
 
@@ -222,21 +222,21 @@ def test_last_week_adds_nothing_in_the_first_week() -> None:
     """KEDA reads an empty result as 0; the reactive trigger goes on, also where it alone has no value."""
     series = constant(days=3, value=10.0)
     series.values[2 * 1440 + 100 : 2 * 1440 + 200] = np.nan
-    world = world_of(series, begin=2, end=3)
-    policy = LastWeek(world)
+    scenario = world_of(series, begin=2, end=3)
+    policy = LastWeek(scenario)
     assert values(policy, 0) == [10.0, 0.0]
     answer = policy.answer(world_tick(150 * 60), 0)
     assert [one.value for one in answer.metrics] == [None, 0.0]
     assert not answer.active
 
 
-def made(name: str, world: World) -> Policy:
-    makes: dict[str, Callable[[], Policy]] = {
-        "phpa": lambda: Phpa(world),
-        "averaged": lambda: Averaged(world, forecasts_from(world), 300.0),
-        "offset": lambda: Offset(world, forecasts_from(world), 300.0),
-        "hourly": lambda: Hourly(world),
-        "last week": lambda: LastWeek(world),
+def made(name: str, scenario: Scenario) -> ReplayPolicy:
+    makes: dict[str, Callable[[], ReplayPolicy]] = {
+        "phpa": lambda: Phpa(scenario),
+        "averaged": lambda: Averaged(scenario, forecasts_from(scenario), 300.0),
+        "offset": lambda: Offset(scenario, forecasts_from(scenario), 300.0),
+        "hourly": lambda: Hourly(scenario),
+        "last week": lambda: LastWeek(scenario),
     }
     return makes[name]()
 
@@ -251,18 +251,18 @@ def test_nothing_after_a_moment_changes_an_answer_before_it(name: str, days: int
     series = daily(days=8 + days, noise=3.0)
     changed = replace(series, values=series.values.copy())
     changed.values[round((moment - MONDAY) / 60) :] *= 3 if kind == "larger" else np.nan
-    worlds = [world_of(one, begin=8, end=8 + days) for one in (series, changed)]
-    one, other = (made(name, world) for world in worlds)
-    same = [one.answer(k, 3) == other.answer(k, 3) for k in range(len(worlds[0]))]
-    before = int(np.searchsorted(worlds[0].sync_K, moment))
+    scenarios = [world_of(one, begin=8, end=8 + days) for one in (series, changed)]
+    one, other = (made(name, scenario) for scenario in scenarios)
+    same = [one.answer(k, 3) == other.answer(k, 3) for k in range(len(scenarios[0]))]
+    before = int(np.searchsorted(scenarios[0].sync_K, moment))
     assert all(same[:before])
     assert not all(same[before:])
 
 
-def world_of(series: Series, begin: int, end: int) -> World:
+def world_of(series: Series, begin: int, end: int) -> Scenario:
     """From day `begin` to day `end` after Monday."""
     span = Span(MONDAY + begin * DAY, MONDAY + end * DAY)
-    return World(Demand(series), Setting(threshold=TARGET, capacity=12.0), span)
+    return Scenario(Demand(series), Setting(threshold=TARGET, capacity=12.0), span)
 
 
 def world_tick(seconds: float) -> int:
@@ -270,7 +270,7 @@ def world_tick(seconds: float) -> int:
     return round(seconds / 15)
 
 
-def values(policy: Policy, k: int) -> list[float | None]:
+def values(policy: ReplayPolicy, k: int) -> list[float | None]:
     return [one.value for one in policy.answer(k, 3).metrics]
 
 
@@ -292,10 +292,10 @@ def rising_at(hour: int, low: float, high: float, days: int) -> Series:
     return replace(constant(days, 0.0), values=np.where(high_now, high, low).astype(np.float32))
 
 
-def forecasts_from(world: World) -> Forecasts:
+def forecasts_from(scenario: Scenario) -> Forecasts:
     """Issued every minute, ten steps of a minute: what was observed then, growing by the step; levels 20 % apart."""
-    issued_I = world.span.begin + 60.0 * np.arange((world.span.end - world.span.begin) / 60)
-    seen_I = world.demand.observed(issued_I, world.setting.observing)
+    issued_I = scenario.span.begin + 60.0 * np.arange((scenario.span.end - scenario.span.begin) / 60)
+    seen_I = scenario.demand.observed(issued_I, scenario.setting.observing)
     newest_I = np.maximum.accumulate(np.where(np.isnan(seen_I), -1, np.arange(len(seen_I))))
     grown_H = 1 + 0.1 * np.arange(10)
     quantiles_IHQ = np.nan_to_num(seen_I)[:, None, None] * grown_H[None, :, None] * np.array([0.8, 1.0, 1.2])

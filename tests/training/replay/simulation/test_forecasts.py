@@ -25,11 +25,11 @@ from scaler.telemetry.metrics import Telemetry
 from scaler.testing import FixedSource, ManualClock
 from scaler.trigger import Trigger, TriggerRules
 from training.data.load import Series
-from training.replay.policies.headway import Headway, outlooks_of
+from training.replay.policies.headway import Headway, tick_forecasts_of
 from training.replay.simulation import forecasts
 from training.replay.simulation.demand import Demand, Moments, Observing
 from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
-from training.replay.simulation.scenario import Setting, Span, World
+from training.replay.simulation.scenario import Scenario, Setting, Span
 
 MIDNIGHT = 1_774_742_400.0
 """2026-03-29T00:00:00Z: an hour later clocks in Berlin go forward"""
@@ -127,8 +127,8 @@ class Replica:
         """What the replay says it gave."""
         return forecasts._History(self.demand, Recorder(self.forecaster.grid), OBSERVING).batch(self.at)
 
-    def world(self) -> World:
-        return World(self.demand, Setting(10.0, 12.0), Span(self.ticks[0], self.ticks[-1] + 15))
+    def scenario(self) -> Scenario:
+        return Scenario(self.demand, Setting(10.0, 12.0), Span(self.ticks[0], self.ticks[-1] + 15))
 
 
 async def refreshed(grid: Grid, gap: bool = False) -> Replica:
@@ -228,7 +228,7 @@ def test_local_time_is_that_of_the_refresh(replica: Replica) -> None:
 
 def test_observations_are_those_of_the_refresh(replica: Replica) -> None:
     """The newest value and its moment at every tick, and the recent peak once it was lived through."""
-    told = replica.world().refreshed
+    told = replica.scenario().refreshed
     assert (replica.observed("at") == told.at_K).all()
     assert (replica.observed("value") == told.value_K).all()
     assert (replica.observed("recent_peak")[60:] == told.recent_peak_K[60:]).all()
@@ -236,18 +236,18 @@ def test_observations_are_those_of_the_refresh(replica: Replica) -> None:
 
 def test_history_peak_is_nearly_that_of_the_refresh(replica: Replica) -> None:
     """After an hour the refresh forgets what it saw between two steps; the replay's peak is not lower, nor far off."""
-    ratio = replica.world().refreshed.history_peak_K / replica.observed("history_peak")
+    ratio = replica.scenario().refreshed.history_peak_K / replica.observed("history_peak")
     assert (ratio >= 1).all()
     assert (ratio < 1.5).all()
 
 
 def replayed(replica: Replica) -> list[Plan]:
     """What Headway plans at each tick of a replay with a forecast at each."""
-    world = replica.world()
-    issues = Issues(world.span, 15.0, 3600.0)
+    scenario = replica.scenario()
+    issues = Issues(scenario.span, 15.0, 3600.0)
     forecasts = forecasts_of(replica.demand, Recorder(replica.forecaster.grid), OBSERVING, issues)
-    headway = Headway(world, outlooks_of(world, forecasts), replica.trigger)
-    return [headway.plan(k) for k in range(len(world))]
+    headway = Headway(scenario, tick_forecasts_of(scenario, forecasts), replica.trigger)
+    return [headway.plan(k) for k in range(len(scenario))]
 
 
 def test_plans_are_those_of_the_desk(replica: Replica) -> None:
@@ -264,8 +264,8 @@ def test_a_gap_is_seen_as_the_refresh_sees_it(with_gap: Replica) -> None:
     assert differs.sum(axis=1).max() == 1
     assert not np.isnan(given[differs]).any()
     assert 20 <= np.isnan(told[-1]).sum() <= 22
-    assert (with_gap.observed("at") == with_gap.world().refreshed.at_K).all()
-    assert (with_gap.observed("value") == with_gap.world().refreshed.value_K).all()
+    assert (with_gap.observed("at") == with_gap.scenario().refreshed.at_K).all()
+    assert (with_gap.observed("value") == with_gap.scenario().refreshed.value_K).all()
 
 
 def test_plans_in_a_gap_are_those_of_the_desk(with_gap: Replica) -> None:

@@ -13,8 +13,8 @@ from training.data.load import Series
 from training.replay.policies.reactive import Reactive
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.loop import NO_CALM, Run, Scaler, replay
-from training.replay.simulation.policy import Answer, Metric
-from training.replay.simulation.scenario import Keda, Setting, Span, World
+from training.replay.simulation.policy import Metric, PolicyAnswer
+from training.replay.simulation.scenario import Keda, Scenario, Setting, Span
 from training.replay.simulation.start_up import Constant, Lognormal
 
 START = 1_700_000_100.0
@@ -22,10 +22,10 @@ SETTING = Setting(threshold=10.0, capacity=12.0, start_up=Constant(30.0))
 SLEEPY = replace(SETTING, scales_to_zero=True, keda=Keda(polling_seconds=30.0, cooldown_seconds=120.0))
 
 
-def world(minutes: Sequence[float], setting: Setting = SETTING, before: int = 10) -> World:
+def scenario(minutes: Sequence[float], setting: Setting = SETTING, before: int = 10) -> Scenario:
     """Demand of each minute; `before` of them lie before the period that is replayed."""
     series = Series("shop", "web", "req", START, 60, np.array(minutes, np.float32))
-    return World(Demand(series), setting, Span(START + 60 * before, series.end))
+    return Scenario(Demand(series), setting, Span(START + 60 * before, series.end))
 
 
 class Scripted:
@@ -33,19 +33,19 @@ class Scripted:
 
     name = "scripted"
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: PolicyAnswer) -> None:
         self._answers = answers
 
-    def answer(self, k: int, replicas: int) -> Answer:
+    def answer(self, k: int, replicas: int) -> PolicyAnswer:
         return self._answers[min(k, len(self._answers) - 1)]
 
 
-def told(*values: float | None, active: bool = True) -> Answer:
+def told(*values: float | None, active: bool = True) -> PolicyAnswer:
     """Metrics at a target of 10."""
-    return Answer(tuple(Metric(value, 10.0) for value in values), active)
+    return PolicyAnswer(tuple(Metric(value, 10.0) for value in values), active)
 
 
-def asked(setting: Setting, current: int, *answers: Answer) -> list[int]:
+def asked(setting: Setting, current: int, *answers: PolicyAnswer) -> list[int]:
     """Replicas after each sync, 15 s apart, the first of them KEDA's first poll."""
     scaler, seen = Scaler(setting), []
     for number, answer in enumerate(answers):
@@ -62,7 +62,7 @@ def test_a_step_of_demand_by_hand() -> None:
     | replicas   | 10    | 12    | 14    | 17    | 19    | 19 (within 10 %) |
     | that serve | 10    | 10    | 10    | 12    | 14    | 17    | 19    |
     """
-    one = world([100.0] * 10 + [200.0] * 3, before=9)
+    one = scenario([100.0] * 10 + [200.0] * 3, before=9)
     run = replay(one, Reactive(one))
     first = int(np.searchsorted(one.sync_K, START + 607.5))
     assert (run.asked_K[:first] == 10).all()
@@ -77,7 +77,7 @@ def test_a_step_of_demand_by_hand() -> None:
 def test_what_waits_too_long_is_lost() -> None:
     """Of a lasting overload only 30 seconds' worth waits, the rest goes away."""
     setting = replace(SETTING, hpa=Hpa(max_replicas=10), max_queue_wait_seconds=30.0)
-    one = world([100.0] * 10 + [240.0] * 3, setting, before=9)
+    one = scenario([100.0] * 10 + [240.0] * 3, setting, before=9)
     run = replay(one, Reactive(one))
     assert run.unserved_K.sum() - run.lost_K.sum() == pytest.approx(120 * 30.0)
     assert run.delay_K.max() == 30
@@ -85,16 +85,16 @@ def test_what_waits_too_long_is_lost() -> None:
 
 def test_metrics_within_the_tolerance_change_nothing() -> None:
     """A tenth up or down is no reason to scale, a little more is."""
-    calm = world([100.0] * 11 + [109.0] * 5 + [91.0] * 10)
+    calm = scenario([100.0] * 11 + [109.0] * 5 + [91.0] * 10)
     assert set(replay(calm, Reactive(calm)).asked_K.tolist()) == {10}
     less = replace(SETTING, hpa=Hpa(tolerance_up=0.05))
-    stricter = world([100.0] * 11 + [109.0] * 5, less)
+    stricter = scenario([100.0] * 11 + [109.0] * 5, less)
     assert replay(stricter, Reactive(stricter)).asked_K[-1] == 11
 
 
 def test_fewer_replicas_come_after_the_stabilisation_window() -> None:
     """Demand halves; the last full recommendation counts for 300 s more, and that is all the delay there is."""
-    one = world([100.0] * 11 + [50.0] * 10)
+    one = scenario([100.0] * 11 + [50.0] * 10)
     run = replay(one, Reactive(one))
     fell = one.sync_K[np.flatnonzero(run.asked_K < 10)[0]]
     stayed = one.sync_K[np.flatnonzero(run.metric_K >= 90)[-1]]
@@ -139,7 +139,7 @@ def test_a_calm_sync_is_one_at_which_the_hpa_changes_nothing(
 
 def test_without_any_metric_replicas_stay() -> None:
     """For as long as the only trigger answers errors."""
-    run = replay(world([100.0] * 30), Scripted(told(100.0), told(None)))
+    run = replay(scenario([100.0] * 30), Scripted(told(100.0), told(None)))
     assert set(run.asked_K.tolist()) == {10}
     assert np.isnan(run.metric_K[1:]).all()
 
@@ -176,7 +176,7 @@ def test_without_scaling_to_zero_activity_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("broken", [told(None, active=False), told(0.0, None, active=False)], ids=["all", "one of two"])
-def test_errors_never_put_a_workload_to_sleep(broken: Answer) -> None:
+def test_errors_never_put_a_workload_to_sleep(broken: PolicyAnswer) -> None:
     """Nobody knows whether the trigger that failed is inactive; nor does it wake one."""
     assert set(asked(SLEEPY, 3, told(30.0), *[broken] * 40)) == {3}
     assert set(asked(SLEEPY, 0, *[broken] * 5)) == {0}
@@ -192,19 +192,19 @@ def test_activity_next_to_an_error_wakes_but_does_not_keep_awake() -> None:
 
 def test_starts_with_what_the_policy_asks_for_first() -> None:
     """As if it had been there for long: no growth limit, all pods ready; within the HPA's bounds."""
-    assert replay(world([900.0] * 12), Scripted(told(730.0))).ready_K[0] == 73
-    few = world([900.0] * 12, replace(SETTING, hpa=Hpa(max_replicas=20)))
+    assert replay(scenario([900.0] * 12), Scripted(told(730.0))).ready_K[0] == 73
+    few = scenario([900.0] * 12, replace(SETTING, hpa=Hpa(max_replicas=20)))
     assert replay(few, Scripted(told(730.0))).ready_K[0] == 20
 
 
 def test_starts_from_the_newest_known_demand_when_the_first_answer_fails() -> None:
     """And with the least replicas where nothing is known; never from what comes later."""
     nan = float("nan")
-    gap = world([120.0] * 8 + [nan] * 4 + [700.0] * 8)
+    gap = scenario([120.0] * 8 + [nan] * 4 + [700.0] * 8)
     assert replay(gap, Reactive(gap)).asked_K[0] == 12
-    nothing = world([nan] * 12 + [700.0] * 8)
+    nothing = scenario([nan] * 12 + [700.0] * 8)
     assert replay(nothing, Reactive(nothing)).asked_K[0] == 1
-    calm = world([0.0] * 12 + [700.0] * 8)
+    calm = scenario([0.0] * 12 + [700.0] * 8)
     assert replay(calm, Reactive(calm)).asked_K[0] == 1
 
 
@@ -215,7 +215,9 @@ def figures(run: Run) -> list[bytes]:
 def test_the_same_seed_gives_the_same_run() -> None:
     """Every figure; and another seed draws other pods."""
     noisy = np.random.default_rng(3).gamma(4, 25, 200).tolist()
-    one, again, other = (world(noisy, replace(SETTING, start_up=Lognormal(60.0, 0.8), seed=seed)) for seed in (7, 7, 8))
+    one, again, other = (
+        scenario(noisy, replace(SETTING, start_up=Lognormal(60.0, 0.8), seed=seed)) for seed in (7, 7, 8)
+    )
     once = figures(replay(one, Reactive(one)))
     assert once == figures(replay(again, Reactive(again)))
     assert once != figures(replay(other, Reactive(other)))
@@ -223,7 +225,7 @@ def test_the_same_seed_gives_the_same_run() -> None:
 
 def test_reasons_are_kept_where_they_are_wanted() -> None:
     """One tuple per sync, or none at all."""
-    one = world([100.0] * 12)
+    one = scenario([100.0] * 12)
     policy = Scripted(told(100.0)._replace(reasons=("because",)))
-    assert replay(one, policy, told=True).reasons == (("because",),) * len(one)
+    assert replay(one, policy, with_reasons=True).reasons == (("because",),) * len(one)
     assert replay(one, policy).reasons == ()

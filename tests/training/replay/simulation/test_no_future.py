@@ -11,7 +11,7 @@ from scaler.forecast.onnx_forecaster import OnnxForecaster
 from scaler.trigger import Trigger
 from training.data.load import Series
 from training.replay.policies.averaged import Averaged
-from training.replay.policies.headway import Headway, outlooks_of
+from training.replay.policies.headway import Headway, tick_forecasts_of
 from training.replay.policies.hourly import Hourly
 from training.replay.policies.last_week import LastWeek
 from training.replay.policies.offset import Offset
@@ -21,8 +21,8 @@ from training.replay.policies.reactive import Reactive
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
 from training.replay.simulation.loop import Run, replay
-from training.replay.simulation.policy import Policy
-from training.replay.simulation.scenario import Setting, Span, World
+from training.replay.simulation.policy import ReplayPolicy
+from training.replay.simulation.scenario import Scenario, Setting, Span
 from training.replay.simulation.start_up import Constant, Lognormal
 
 START = 1_772_323_200.0
@@ -34,15 +34,15 @@ TURN = MINUTES - 100
 MOMENT = START + 60 * TURN
 TRIGGER = Trigger("shop", "web", "demand", 10.0, "http://p:9090", lead_time_seconds=150.0, key="shop/web/0")
 
-Making = Callable[[World, Forecasts], Policy]
+Making = Callable[[Scenario, Forecasts], ReplayPolicy]
 BLIND: dict[str, Making] = {
-    "reactive": lambda world, _: Reactive(world),
-    "headway": lambda world, forecasts: Headway(world, outlooks_of(world, forecasts), TRIGGER),
+    "reactive": lambda scenario, _: Reactive(scenario),
+    "headway": lambda scenario, forecasts: Headway(scenario, tick_forecasts_of(scenario, forecasts), TRIGGER),
     "average": Averaged,
     "one point ahead": Offset,
-    "hourly plan": lambda world, _: Hourly(world),
-    "same time last week": lambda world, _: LastWeek(world),
-    "phpa": lambda world, _: Phpa(world),
+    "hourly plan": lambda scenario, _: Hourly(scenario),
+    "same time last week": lambda scenario, _: LastWeek(scenario),
+    "phpa": lambda scenario, _: Phpa(scenario),
 }
 FUTURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "thrice as much": lambda values: 3 * values,
@@ -68,23 +68,23 @@ def demand(future: str = "") -> Demand:
 
 
 @cache
-def world(future: str = "") -> tuple[World, Forecasts]:
+def scenario(future: str = "") -> tuple[Scenario, Forecasts]:
     """The last hours, and forecasts at every minute of them."""
     came = demand(future)
     setting = Setting(10.0, 12.0, Lognormal(90.0, 0.3), scales_to_zero=True)
-    one = World(came, setting, Span(came.end - 3600 * HOURS, came.end))
+    one = Scenario(came, setting, Span(came.end - 3600 * HOURS, came.end))
     return one, forecasts_of(came, seasonal(), setting.observing, Issues(one.span, 60.0, 7200.0))
 
 
 @cache
 def run(policy: str, future: str = "") -> Run:
-    one, forecasts = world(future)
-    return replay(one, BLIND[policy](one, forecasts), told=True)
+    one, forecasts = scenario(future)
+    return replay(one, BLIND[policy](one, forecasts), with_reasons=True)
 
 
 def ticks(until: float) -> int:
     """How many syncs there are up to a moment, that one included."""
-    return int(np.searchsorted(world()[0].sync_K, until, side="right"))
+    return int(np.searchsorted(scenario()[0].sync_K, until, side="right"))
 
 
 def same(one: np.ndarray, other: np.ndarray) -> bool:
@@ -114,7 +114,7 @@ def test_what_came_before_is_served_the_same(policy: str) -> None:
 
 def test_no_forecast_knows_what_comes() -> None:
     """Every forecast issued until then is the same, byte for byte; those after it are not."""
-    expected, found = world()[1], world("thrice as much")[1]
+    expected, found = scenario()[1], scenario("thrice as much")[1]
     until = int(np.searchsorted(expected.issued_I, MOMENT, side="right"))
     assert (expected.newest_I[:until] >= 0).all()
     assert same(expected.quantiles_IHQ[:until], found.quantiles_IHQ[:until])
@@ -124,7 +124,7 @@ def test_no_forecast_knows_what_comes() -> None:
 
 def test_the_oracle_knows_what_comes() -> None:
     """It orders pods for a rise before there is one: what these tests look for can be found."""
-    expected, found = (replay(one, Oracle(one)) for one, _ in (world(), world("thrice as much")))
+    expected, found = (replay(one, Oracle(one)) for one, _ in (scenario(), scenario("thrice as much")))
     last = ticks(MOMENT) - 1
     assert found.asked_K[last] > 2 * expected.asked_K[last]
     early = ticks(MOMENT - 300)
@@ -136,7 +136,7 @@ def test_the_first_replicas_do_not_know_what_comes() -> None:
 
     def first(values: list[float]) -> list[int]:
         came = Demand(Series("shop", "web", "req", START, 60, np.array(values, np.float32)))
-        one = World(came, Setting(10.0, 12.0, Constant(30.0)), Span(START + 600, came.end))
+        one = Scenario(came, Setting(10.0, 12.0, Constant(30.0)), Span(START + 600, came.end))
         return replay(one, Reactive(one)).asked_K[:4].tolist()
 
     for quiet in (0.0, float("nan")):

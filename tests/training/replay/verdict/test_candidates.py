@@ -12,7 +12,7 @@ from scaler.forecast.onnx_forecaster import open_later
 from training.data.load import Series
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
-from training.replay.simulation.scenario import Setting, Span, World
+from training.replay.simulation.scenario import Scenario, Setting, Span
 from training.replay.simulation.start_up import Constant
 from training.replay.verdict import candidates
 from training.replay.verdict.candidates import (
@@ -43,24 +43,24 @@ ENTRIES: tuple[Entry, ...] = (
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
+def scenario() -> Scenario:
     values = np.random.default_rng(5).gamma(3, 40, 420)
-    return World(Demand(Series("shop", "web", "req/s", START, 60, values.astype(np.float32))), SETTING, SPAN)
+    return Scenario(Demand(Series("shop", "web", "req/s", START, 60, values.astype(np.float32))), SETTING, SPAN)
 
 
 @pytest.fixture(scope="module")
-def forecasts(world: World) -> Forecasts:
+def forecasts(scenario: Scenario) -> Forecasts:
     forecaster = open_later(read_bundle(SEASONAL), "seasonal")
-    return forecasts_of(world.demand, forecaster, SETTING.observing, Issues(SPAN, 60.0, 3600.0))
+    return forecasts_of(scenario.demand, forecaster, SETTING.observing, Issues(SPAN, 60.0, 3600.0))
 
 
 def test_the_same_under_two_names_runs_once(
-    world: World, forecasts: Forecasts, monkeypatch: pytest.MonkeyPatch
+    scenario: Scenario, forecasts: Forecasts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both have its scores, each under its own name; whoever does something else has their own."""
     runs = []
     monkeypatch.setattr(candidates, "replay", lambda *given, real=candidates.replay: runs.append(given) or real(*given))
-    ran = run_all(world, forecasts, ENTRIES, Price())
+    ran = run_all(scenario, forecasts, ENTRIES, Price())
     assert len(runs) == len(ENTRIES) - 2
     assert [(one.entry, one.scores.policy, one.run.policy) for one in ran] == [
         (entry, entry.name, entry.name) for entry in ENTRIES
@@ -75,16 +75,16 @@ def test_the_same_under_two_names_runs_once(
     assert len(costs) == 5
 
 
-def test_two_cores_find_what_one_finds(world: World, forecasts: Forecasts) -> None:
-    one, two = (run_all(world, forecasts, ENTRIES, Price(), jobs) for jobs in (1, 2))
+def test_two_cores_find_what_one_finds(scenario: Scenario, forecasts: Forecasts) -> None:
+    one, two = (run_all(scenario, forecasts, ENTRIES, Price(), jobs) for jobs in (1, 2))
     for mine, theirs in zip(one, two, strict=True):
         assert mine.entry == theirs.entry
         assert mine.run.asked_K.tolist() == theirs.run.asked_K.tolist()
         assert mine.scores.unserved_share == theirs.scores.unserved_share
 
 
-def test_garbage_is_collected_afterwards(world: World, forecasts: Forecasts) -> None:
+def test_garbage_is_collected_afterwards(scenario: Scenario, forecasts: Forecasts) -> None:
     """Also where a policy cannot be made."""
     with pytest.raises(KeyError):
-        run_all(world, forecasts, [RivalEntry("nobody")], Price())
+        run_all(scenario, forecasts, [RivalEntry("nobody")], Price())
     assert gc.isenabled()

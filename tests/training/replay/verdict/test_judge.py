@@ -91,8 +91,8 @@ def test_everybody_takes_part() -> None:
 
 def test_it_is_judged_on_days_that_were_not_searched() -> None:
     found = judged()
-    assert found.searched.end == found.world.span.begin
-    assert found.world.span.end == found.case.span.end
+    assert found.searched.end == found.scenario.span.begin
+    assert found.scenario.span.end == found.case.span.end
     assert found.searched.begin == found.case.span.begin
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.training.replay.made import series, world
+from tests.training.replay.made import scenario, series
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.loop import Run, replay
-from training.replay.simulation.policy import Answer, Metric
-from training.replay.simulation.scenario import Span, World
+from training.replay.simulation.policy import Metric, PolicyAnswer
+from training.replay.simulation.scenario import Scenario, Span
 from training.replay.verdict.score import Price, local_days, score, weighted_quantiles
 
 
@@ -21,17 +21,17 @@ class Always:
         self.name = f"{replicas} replicas"
         self.replicas = replicas
 
-    def answer(self, k: int, replicas: int) -> Answer:
-        return Answer((Metric(float(self.replicas), 1.0),), True)
+    def answer(self, k: int, replicas: int) -> PolicyAnswer:
+        return PolicyAnswer((Metric(float(self.replicas), 1.0),), True)
 
 
-def run(made: World, replicas: int) -> Run:
+def run(made: Scenario, replicas: int) -> Run:
     return replay(made, Always(replicas))
 
 
 def test_a_known_day() -> None:
     """Ten replicas of 20 serve 200; of 250 for half of a day, 50 are unserved, in 720 short minutes."""
-    made = world(np.repeat([150.0, 250.0], 720))
+    made = scenario(np.repeat([150.0, 250.0], 720))
     found = score(made, run(made, 10), Price(0.5))
     assert found.days == pytest.approx(1)
     assert found.replica_hours == pytest.approx(240)
@@ -47,7 +47,7 @@ def test_what_waits_is_not_lost() -> None:
     """A burst of a minute is unserved when it comes, waits in the queue for less than its patience, and is served."""
     values = np.full(1440, 100.0)
     values[600] = 240.0
-    made = world(values)
+    made = scenario(values)
     found = score(made, run(made, 10))
     # the two stretches that lie half in that minute bring 170 on average
     assert found.unserved_share == pytest.approx(40 * 45 / (100.0 * 86400 + 140 * 60), rel=1e-3)
@@ -57,7 +57,7 @@ def test_what_waits_is_not_lost() -> None:
 
 def test_nodes_are_paid_whole() -> None:
     """Ten replicas on nodes of four cost three nodes."""
-    made = world(np.full(1440, 100.0))
+    made = scenario(np.full(1440, 100.0))
     assert score(made, run(made, 10), Price(1.0, per_node=4)).money == pytest.approx(24 * 12)
 
 
@@ -65,7 +65,7 @@ def test_what_is_not_on_record_counts_for_nothing() -> None:
     """Neither its cost nor its demand."""
     values = np.full(1440, 100.0)
     values[:720] = np.nan
-    made = world(values)
+    made = scenario(values)
     found = score(made, run(made, 10))
     assert found.days == pytest.approx(0.5, abs=0.001)
     assert found.replica_hours == pytest.approx(120, abs=0.2)
@@ -73,7 +73,7 @@ def test_what_is_not_on_record_counts_for_nothing() -> None:
 
 def test_days_add_up() -> None:
     """What is told by day sums up to what is told of all, on the clocks of the series."""
-    made = world(np.tile(np.repeat([150.0, 250.0], 720), 4))
+    made = scenario(np.tile(np.repeat([150.0, 250.0], 720), 4))
     found = score(made, run(made, 10))
     days = found.by_day
     assert len(days.demand_D) == 3
@@ -89,7 +89,7 @@ def test_days_never_go_back() -> None:
     one = replace(series(np.full(4 * 1440, 100.0)), start=start, timezone=zone)
     for hours in (47, 48, 49):
         begin = start + hours * 3600
-        made = World(Demand(one), world(one.values).setting, Span(begin, begin + 86_400))
+        made = Scenario(Demand(one), scenario(one.values).setting, Span(begin, begin + 86_400))
         days_K = local_days(made)
         assert days_K[0] == 0
         assert set(np.diff(days_K)) <= {0, 1}
@@ -98,7 +98,7 @@ def test_days_never_go_back() -> None:
 
 def test_the_wrong_size() -> None:
     """More than ten per cent, and more than one, off what would just do."""
-    made = world(np.full(1440, 200.0))
+    made = scenario(np.full(1440, 200.0))
     assert [score(made, run(made, count)).wrong_size_share for count in (9, 11, 12)] == [0, 0, 1]
 
 

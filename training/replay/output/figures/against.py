@@ -19,10 +19,12 @@ def against(judged: Judged, equal: str) -> Figure:
     """
     what, nothing = {"service": ("saved", 0.0), "cost": ("unserved", 1.0)}[equal]
     names = list(reversed(judged.against))
-    told = [getattr(judged.against[name], what) for name in names]
-    figure = go.Figure(_whiskers(names, told, wording.recommended(judged)))
+    intervals = [getattr(judged.against[name], what) for name in names]
+    figure = go.Figure(_whiskers(names, intervals, wording.recommended(judged)))
     figure.add_vline(nothing, line={"color": GREY, "width": 1.5})
-    reach = [one for interval in told for one in (interval.value, interval.low, interval.high) if math.isfinite(one)]
+    reach = [
+        one for interval in intervals for one in (interval.value, interval.low, interval.high) if math.isfinite(one)
+    ]
     low, high = min([nothing, *reach]), max([nothing, *reach])
     pad = 0.12 * (high - low) or 0.1
     plain(figure, 50 + 40 * len(names))
@@ -32,21 +34,21 @@ def against(judged: Judged, equal: str) -> Figure:
     return figure
 
 
-def _whiskers(names: Sequence[str], told: Sequence[Interval], picked: str) -> Any:
+def _whiskers(names: Sequence[str], intervals: Sequence[Interval], picked: str) -> Any:
     symbols = ["diamond" if name == picked else "diamond-open" for name in names]
     return go.Scatter(
-        x=[one.value for one in told],
+        x=[one.value for one in intervals],
         y=list(names),
         error_x={
             "type": "data",
             "symmetric": False,
-            "array": [one.high - one.value for one in told],
-            "arrayminus": [one.value - one.low for one in told],
+            "array": [one.high - one.value for one in intervals],
+            "arrayminus": [one.value - one.low for one in intervals],
             "color": BLUE,
             "thickness": 2,
             "width": 5,
         },
-        customdata=[(one.low, one.high) for one in told],
+        customdata=[(one.low, one.high) for one in intervals],
         mode="markers",
         marker={"color": BLUE, "size": 11, "symbol": symbols},
         hovertemplate="%{y}: %{x:.1%} (90% interval %{customdata[0]:.1%} to %{customdata[1]:.1%})<extra></extra>",

@@ -20,7 +20,7 @@ from training.data.load import local_seconds
 from training.replay.output import wording
 from training.replay.output.figures.look import AREA, COLOURS, FAINT, GREY, Figure, plain
 from training.replay.simulation.demand import Moments
-from training.replay.simulation.scenario import World
+from training.replay.simulation.scenario import Scenario
 from training.replay.verdict.judge import ORACLE, TODAY, Judged
 
 OPACITY = (0.9, 0.6)
@@ -36,19 +36,19 @@ def day_figure(judged: Judged, ticks: tuple[int, int], every: int) -> Figure:
 
     Traces have their role as `meta`. every: at every so-many-th tick the hover tells figures.
     """
-    world, mine = judged.world, wording.recommended(judged)
+    scenario, mine = judged.scenario, wording.recommended(judged)
     cut = slice(*ticks)
-    time_K = _local(world, ticks)
-    demand_K = world.demand_K[cut]
+    time_K = _local(scenario, ticks)
+    demand_K = scenario.demand_K[cut]
     figure = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.03, row_heights=[0.83, 0.17])
     area = {"fill": "tozeroy", "fillcolor": AREA, "line": {"color": GREY, "width": 0, "shape": "hv"}}
     figure.add_trace(_steps(time_K, np.nan_to_num(demand_K), "demand", **area), row=1, col=1)
     for name, line in ((ORACLE, {"width": 1.2, "dash": "dot"}), (TODAY, {"width": 1.5}), (mine, {"width": 2})):
-        told = {"line": {**line, "color": COLOURS[name], "shape": "hv"}}
-        figure.add_trace(_steps(time_K, judged.ran[name].run.capacity_K[cut], _role(name, mine), **told), row=1, col=1)
+        style = {"line": {**line, "color": COLOURS[name], "shape": "hv"}}
+        figure.add_trace(_steps(time_K, judged.ran[name].run.capacity_K[cut], _role(name, mine), **style), row=1, col=1)
     for place, name in ((1, TODAY), (0, mine)):
         run, role = judged.ran[name].run, f"short-{_role(name, mine)}"
-        runs_R2 = wording.runs_of(wording.short_K(world, run)[cut])
+        runs_R2 = wording.runs_of(wording.short_K(scenario, run)[cut])
         bands = [_band(time_K, demand_K, run.capacity_K[cut], begin, end) for begin, end in runs_R2.tolist()]
         figure.add_trace(_filled(bands, role, COLOURS[name], OPACITY[place]), row=1, col=1)
         figure.add_trace(_filled(_marks(time_K, runs_R2, place), role, COLOURS[name], 1), row=2, col=1)
@@ -57,7 +57,7 @@ def day_figure(judged: Judged, ticks: tuple[int, int], every: int) -> Figure:
         edges = {"x0": _date(time_K[begin]), "x1": _date(time_K[end])}
         figure.add_vrect(**edges, line_width=0, fillcolor=FAINT, row="all", col=1)
     plain(figure, 330)
-    unit = f" ({world.demand.series.unit})" if world.demand.series.unit else ""
+    unit = f" ({scenario.demand.series.unit})" if scenario.demand.series.unit else ""
     figure.update_layout(margin={"b": 28}, hovermode="x unified")
     figure.update_yaxes(rangemode="tozero", title_text=f"demand{unit}", tickformat=",", row=1, col=1)
     figure.update_yaxes(
@@ -84,22 +84,22 @@ def _role(name: str, mine: str) -> str:
     return "headway" if name == mine else name
 
 
-def _local(world: World, ticks: tuple[int, int]) -> Moments:
+def _local(scenario: Scenario, ticks: tuple[int, int]) -> Moments:
     """When each of these ticks begins, and the last one ends, in milliseconds as clocks showed it at the first. [K+1]
 
     Should clocks change within, the time goes on as it was.
     """
     begin, end = ticks
-    first = world.sync_K[begin]
-    shift = float(local_seconds(np.array([first]), world.demand.series.timezone)[0] - math.floor(first))
+    first = scenario.sync_K[begin]
+    shift = float(local_seconds(np.array([first]), scenario.demand.series.timezone)[0] - math.floor(first))
     return np.asarray((first + shift + SYNC_SECONDS * np.arange(end - begin + 1)) * 1000)
 
 
-def _steps(time_K: Moments, value_K: Moments, role: str, **told: Any) -> Any:
+def _steps(time_K: Moments, value_K: Moments, role: str, **style: Any) -> Any:
     at_K = wording.changes(value_K)
     x = np.concatenate([time_K[at_K], time_K[-1:]])
     y = np.concatenate([value_K[at_K], value_K[-1:]]).astype(np.float32)
-    return go.Scatter(x=x, y=y, meta=role, mode="lines", hoverinfo="skip", showlegend=False, connectgaps=False, **told)
+    return go.Scatter(x=x, y=y, meta=role, mode="lines", hoverinfo="skip", showlegend=False, connectgaps=False, **style)
 
 
 def _band(time_K: Moments, upper_K: Moments, lower_K: Moments, begin: int, end: int) -> NDArray[np.float64]:
@@ -141,7 +141,7 @@ def _told(judged: Judged, ticks: tuple[int, int], time_K: Moments, every: int) -
     return go.Scatter(
         x0=_date(time_K[0]),
         dx=every * SYNC_SECONDS * 1000,
-        y=judged.world.demand_K[cut].astype(np.float32),
+        y=judged.scenario.demand_K[cut].astype(np.float32),
         customdata=pods.astype(np.int32),
         mode="lines",
         line={"width": 0, "color": GREY},
@@ -152,12 +152,12 @@ def _told(judged: Judged, ticks: tuple[int, int], time_K: Moments, every: int) -
 
 def daily(judged: Judged) -> Figure:
     """Unserved share of each judged day, today's trigger next to the recommended one; days shown closer are named."""
-    world, figure = judged.world, go.Figure()
+    scenario, figure = judged.scenario, go.Figure()
     pairs = {"today": judged.ran[TODAY], "headway": judged.ran[wording.recommended(judged)]}
     days = [ran.scores.by_day for ran in pairs.values()]
     drawn_D = wording.judged_share(judged) >= SLIVER
     share_2D = np.array([one.unserved_D / np.where(drawn_D & (one.demand_D > 0), one.demand_D, np.nan) for one in days])
-    names = [wording.day_text(world, i).split(" ") for i in range(share_2D.shape[1])]
+    names = [wording.day_text(scenario, i).split(" ") for i in range(share_2D.shape[1])]
     x = [f"{weekday}<br>{day} {month}" for weekday, day, month, _ in names]
     for (role, ran), y, one in zip(pairs.items(), share_2D, days, strict=True):
         figure.add_trace(

@@ -42,7 +42,7 @@ def pareto(judged: Judged) -> Figure:
         for name, size in (("wide", WIDE), ("narrow", NARROW))
     }
     figure.update_layout(hovermode="closest", meta=places, margin={"l": 80})
-    days = judged.world.span.days
+    days = judged.scenario.span.days
     figure.update_xaxes(range=x_range, title_text=f"replica-hours in {days:.3g} days → dearer", tickformat=",")
     figure.update_yaxes(
         type="log", range=y_range, title_text="unserved, of the demand → worse", **_decades(y_range, least)
@@ -87,7 +87,7 @@ def _marked(judged: Judged, one: Point) -> Any:
         size = 18 if picked else 14 if one.name == ORACLE else 12
         marker = {"color": COLOURS[one.name], "symbol": symbol, "size": size}
         marker["line"] = {"width": 2 if symbol.endswith("open") else 0, "color": COLOURS[one.name]}
-    told = judged.ran[one.name].scores
+    style = judged.ran[one.name].scores
     return go.Scatter(
         x=[one.x],
         y=[one.y],
@@ -101,8 +101,8 @@ def _marked(judged: Judged, one: Point) -> Any:
         showlegend=False,
         hovertemplate=(
             f"<b>{one.name if rival else one.label}</b><br>%{{x:,.0f}} replica-hours<br>"
-            f"{wording.share(told.unserved_share)} unserved<br>"
-            f"{wording.count(told.short_minutes_per_week)} short minutes a week<extra></extra>"
+            f"{wording.share(style.unserved_share)} unserved<br>"
+            f"{wording.count(style.short_minutes_per_week)} short minutes a week<extra></extra>"
         ),
     )
 
@@ -170,11 +170,11 @@ def _gaps(found: Gap, least: float) -> list[GapLine]:
 
 def _gap_traces(line: GapLine) -> Iterator[Any]:
     middle = line.middle
-    told = {"hovertemplate": f"{middle.label} at equal {line.equal}<extra></extra>", "showlegend": False}
+    style = {"hovertemplate": f"{middle.label} at equal {line.equal}<extra></extra>", "showlegend": False}
     dotted = {"color": GREY, "width": 3, "dash": "2px,3px"}
-    yield go.Scatter(x=line.x, y=line.y, mode="lines", line=dotted, meta="gap", **told)
+    yield go.Scatter(x=line.x, y=line.y, mode="lines", line=dotted, meta="gap", **style)
     text = {"mode": "markers+text", "text": [middle.label], "textfont": {"size": 12}, "meta": "gap-label"}
-    yield go.Scatter(x=[middle.x], y=[middle.y], marker={"size": 12, "color": "rgba(0,0,0,0)"}, **text, **told)
+    yield go.Scatter(x=[middle.x], y=[middle.y], marker={"size": 12, "color": "rgba(0,0,0,0)"}, **text, **style)
 
 
 def _decades(y_range: tuple[float, float], least: float) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from scaler.forecast.catalog import GENERAL
 from training.data.synthetic import population
 from training.errors import DataError
 from training.evaluate.folds import by_time, training_of
-from training.experiment.shipped import Asked
+from training.experiment.shipped import BundleModel
 from training.export.parity import checked
 from training.models import Training
 from training.models.ensemble import Ensemble
-from training.models.given import GivenCore
 from training.models.learned import Learned
+from training.models.pretrained import PretrainedCore
 from training.models.seasonal import SeasonalCore
 from training.task import task_for
 
@@ -29,8 +29,8 @@ def training() -> Training:
 def test_it_says_what_the_bundle_says(training: Training) -> None:
     """Cut out of the bundle and put between the features and the head of today, it answers as before."""
     past = training.held_out.past
-    bundle = Asked(read_bundle(GENERAL)).predict_quantiles(past)
-    mine = Learned(GivenCore(TASK), TASK).predict_quantiles(past)
+    bundle = BundleModel(read_bundle(GENERAL)).predict_quantiles(past)
+    mine = Learned(PretrainedCore(TASK), TASK).predict_quantiles(past)
     size = np.nanmax(bundle.peaks_NWQ)
     np.testing.assert_allclose(mine.quantiles_NHQ, bundle.quantiles_NHQ, atol=1e-5 * size)
     np.testing.assert_allclose(mine.peaks_NWQ, bundle.peaks_NWQ, atol=1e-5 * size)
@@ -38,7 +38,7 @@ def test_it_says_what_the_bundle_says(training: Training) -> None:
 
 def test_a_blend_with_it_is_one_graph(training: Training) -> None:
     """Weights are learned, and the exported graph says what the model says."""
-    model = Learned(Ensemble((GivenCore(TASK), SeasonalCore(TASK)), TASK, name="blend"), TASK)
+    model = Learned(Ensemble((PretrainedCore(TASK), SeasonalCore(TASK)), TASK, name="blend"), TASK)
     figures = model.fit(training)
     assert figures["bucket_5_general"] + figures["bucket_5_seasonal"] == pytest.approx(1)
     assert figures["bucket_5_general"] > 0.5
@@ -50,4 +50,4 @@ def test_another_grid_is_refused() -> None:
     """The field, both values, and what to do instead."""
     rule = "bundle general was made for step_seconds = 60, here it is 300: .*; take the recipe ensemble"
     with pytest.raises(DataError, match=rule):
-        GivenCore(task_for(300))
+        PretrainedCore(task_for(300))

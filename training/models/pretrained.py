@@ -16,14 +16,14 @@ from scaler.forecast.catalog import GENERAL
 from scaler.forecast.onnx_forecaster import open_graph, run
 from scaler.series import Floats
 from training.errors import DataError
-from training.features.extract import FEATURES, SEASONAL, SEQUENCE, Seen
+from training.features.extract import FEATURES, SEASONAL, SEQUENCE, CoreInputs
 from training.models import Progress
 from training.models.join import CORE_OUTPUT
 from training.models.learned import CHUNK
 from training.task import Task
 
 
-class GivenCore:
+class PretrainedCore:
     """What the bundle in `folder` has learned, see `training.models.learned.Core`; it must read the task's grid.
 
     Raises DataError where it reads another.
@@ -38,9 +38,9 @@ class GivenCore:
 
     def fit(
         self,
-        seen: Seen,
+        seen: CoreInputs,
         target_NK: Floats,
-        held_out: Seen,
+        held_out: CoreInputs,
         held_out_target_NK: Floats,
         levels: tuple[float, ...],
         seed: int,
@@ -49,16 +49,16 @@ class GivenCore:
         """It has learned before."""
         return {}
 
-    def predict(self, seen: Seen) -> Floats:
+    def predict(self, seen: CoreInputs) -> Floats:
         """[N, K, Q]"""
         chunks = (slice(start, start + CHUNK) for start in range(0, len(seen), CHUNK))
-        return np.concatenate([self._said(seen.take(rows)) for rows in chunks])
+        return np.concatenate([self._predicted(seen.take(rows)) for rows in chunks])
 
-    def _said(self, seen: Seen) -> Floats:
+    def _predicted(self, seen: CoreInputs) -> Floats:
         known = {FEATURES: seen.features_NF, SEQUENCE: seen.sequence_NPC, SEASONAL: seen.seasonal_NKQ}
         inputs = {name: values for name, values in known.items() if values is not None}
-        asked = {wanted.name: inputs[wanted.name] for wanted in self._open.get_inputs()}
-        return np.asarray(run(self._open, asked, self.name)["scaled"], np.float32)
+        inputs_used = {wanted.name: inputs[wanted.name] for wanted in self._open.get_inputs()}
+        return np.asarray(run(self._open, inputs_used, self.name)["scaled"], np.float32)
 
     def to_onnx(self) -> bytes:
         """As it lies in the bundle."""
