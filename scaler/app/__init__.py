@@ -1,6 +1,9 @@
-"""The composition root: settings → backends → running tasks → graceful stop.
+"""The composition root: settings → ports → backends → running tasks → graceful stop.
 
-service.py     one scaler process: its ports and its tasks
-backends.py    source, catalog, cache and store, opened from the settings
-scheduling.py  what the process asks of the operating system and of Python
+service.py      one scaler process: its ports, and the engine behind them
+engine.py       what answers are made from: backends, refresh, checkpoint, and the tasks that run them
+backends.py     source, catalog, cache and store, opened from the settings
+early.py        triggers that are registered before the engine is open
+tasks.py        background tasks that are restarted when they fail
+scheduling.py   what the process asks of the operating system and of Python
 """

@@ -32,9 +32,9 @@ class Backends:
 
 
 async def open_backends(settings: Settings, cache: ForecastCache, source: MetricSource | None = None) -> Backends:
-    """All parts, the slow ones opened side by side. Raises SettingsError for what an operator must mend.
+    """All backends, the slow ones opened side by side. Raises SettingsError for a setting that an operator must fix.
 
-    A bundle that is refused does not raise: the one that ships serves, and the catalog's refusals say why.
+    A bundle that is refused does not raise: a shipped one serves, and the refusals of the catalog say why.
     """
     catalog, store = await asyncio.gather(asyncio.to_thread(_catalog, settings), asyncio.to_thread(_store, settings))
     return Backends(source or open_source(settings), catalog, cache, store)

@@ -22,7 +22,7 @@ TOUCH_SECONDS = 600.0
 CHUNK = 256
 
 
-class Remember:
+class Checkpoint:
     """Keeps the store up to date. A failing store is told once and tried again; nothing waits for it."""
 
     def __init__(

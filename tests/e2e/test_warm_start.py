@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from scaler.app import service as app
+from scaler.app.backends import Backends
 from scaler.forecast.redis_cache import RedisCache
 from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.metric.wire.externalscaler_pb2_grpc import ExternalScalerStub
@@ -21,12 +22,12 @@ SERVER = "http://prometheus.example:9090"
 
 
 @pytest.mark.server
-async def test_what_another_replica_published_is_answered_before_the_parts_are_open(
+async def test_what_another_replica_published_is_answered_before_the_engine_is_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The model and the database may still be loading: the shared cache is enough for an answer."""
 
-    async def never(*_: object) -> app.Backends:
+    async def never(*_: object) -> Backends:
         await asyncio.Event().wait()
         raise AssertionError
 

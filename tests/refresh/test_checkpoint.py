@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from scaler.forecast.cache import MemoryCache
-from scaler.refresh.checkpoint import Remember
+from scaler.refresh.checkpoint import Checkpoint
 from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.registry import Registry
 from scaler.store import Store
@@ -16,13 +16,13 @@ from tests.refresh.test_refresh import GRID, METADATA, START, Chosen, replica, r
 
 def remembering(
     store: Store, registry: Registry, refresh: Refresh, clock: ManualClock, telemetry: Telemetry | None = None
-) -> Remember:
-    return Remember(registry, refresh.tracking, store, clock, telemetry or Telemetry(), silence_seconds=3600)
+) -> Checkpoint:
+    return Checkpoint(registry, refresh.tracking, store, clock, telemetry or Telemetry(), silence_seconds=3600)
 
 
 def idle_replica(
     store: Store, clock: ManualClock, rules: TriggerRules, telemetry: Telemetry | None = None
-) -> tuple[Registry, Remember]:
+) -> tuple[Registry, Checkpoint]:
     """A replica that has just started: nothing runs yet."""
     registry = Registry(rules, 15.0)
     chosen = Chosen(ScriptedForecaster(rising, GRID))

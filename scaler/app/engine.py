@@ -1,0 +1,135 @@
+"""What answers are made from: the backends, the refresh, the checkpoint, and the tasks that run them.
+
+An engine exists only when all of it is open. Everything that takes long to import or to open belongs here.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from scaler.app.backends import Backends
+from scaler.app.tasks import BackgroundTasks
+from scaler.clock import Clock
+from scaler.refresh.checkpoint import Checkpoint
+from scaler.refresh.loop import Refresh, RefreshSettings
+from scaler.refresh.static_triggers import keep_watching
+from scaler.registry import Registration, Registry
+from scaler.series import HistoryFacts
+from scaler.settings import Settings
+from scaler.telemetry.metrics import Telemetry
+from scaler.trigger import Trigger
+
+log = structlog.get_logger()
+
+RELOAD_SECONDS = 60.0
+"""how often the place of the bundles is looked at for new versions"""
+
+LISTED_SECONDS = 60.0
+"""how often listed triggers are registered anew; the telemetry of calls expects a call a minute"""
+
+
+class Engine:
+    """Refreshes registered triggers from opened backends. `start` begins, `close` ends it and closes the backends."""
+
+    def __init__(
+        self, settings: Settings, backends: Backends, registry: Registry, clock: Clock, telemetry: Telemetry
+    ) -> None:
+        self.restored = asyncio.Event()
+        """set once the triggers from before the restart are registered again"""
+        self._settings = settings
+        self._backends = backends
+        self._registry = registry
+        self._clock = clock
+        self._telemetry = telemetry
+        self._tasks = BackgroundTasks(telemetry)
+        self._refresh = Refresh(
+            registry,
+            backends.source,
+            backends.catalog,
+            backends.cache,
+            backends.store,
+            clock,
+            telemetry,
+            _refresh_settings(settings),
+        )
+        self._checkpoint = Checkpoint(
+            registry, self._refresh.tracking, backends.store, clock, telemetry, settings.trigger_expiry
+        )
+
+    def start(self, registrations: Iterable[Registration], on_restored: Callable[[], None]) -> None:
+        """Begin with what is registered already; then keep everything up to date in the background."""
+        self._export_backends()
+        for registration in registrations:
+            self.add(registration)
+        self._tasks.keep_running("new_registrations", self._refresh.run_new_registrations)
+        self._tasks.keep_running("backfill", self._refresh.backfill.run)
+        self._tasks.keep_running("first_forecasts", self._refresh.run_first_forecasts)
+        self._tasks.keep_running("listen", self._refresh.run_listen)
+        self._tasks.keep_running("refresh", self._refresh.run)
+        self._tasks.keep_running("checkpoint", lambda: self._restore_then_write(on_restored))
+        self._tasks.keep_running("bundles", self._reload_bundles)
+        self._tasks.keep_running("listed", self._watch_listed)
+
+    def add(self, registration: Registration) -> None:
+        """Begin with a newly registered trigger."""
+        self._refresh.add(registration)
+
+    def facts(self, key: str) -> HistoryFacts | None:
+        """What is known of a trigger's history; None where another replica refreshes it."""
+        return self._refresh.tracking.facts(key)
+
+    def reachable(self, trigger: Trigger) -> bool:
+        """Whether asking the trigger's source now may succeed."""
+        return self._backends.source.reachable(trigger)
+
+    async def close(self) -> None:
+        """End the tasks, give the leases back, write what is not stored yet, and close the backends."""
+        await self._tasks.stop()
+        await self._refresh.close()
+        await self._checkpoint.write()
+        await self._backends.close()
+
+    def _export_backends(self) -> None:
+        catalog, source = self._backends.catalog, self._backends.source
+        self._telemetry.follow(
+            "circuit_open", lambda: {(name,): float(is_open) for name, is_open in source.circuits().items()}
+        )
+        self._telemetry.follow("bundle_info", lambda: {(f.model,): 1.0 for f in catalog.forecasters.values()})
+
+    async def _restore_then_write(self, on_restored: Callable[[], None]) -> None:
+        if not self.restored.is_set():
+            restored = await self._checkpoint.restore()
+            self.restored.set()
+            on_restored()
+            log.info("restored", triggers=restored, listed=len(self._settings.triggers))
+        await self._checkpoint.run()
+
+    async def _watch_listed(self) -> None:
+        every_seconds = min(LISTED_SECONDS, self._settings.trigger_expiry / 4)
+        await keep_watching(self._registry, self._settings.triggers, self._clock, every_seconds)
+
+    async def _reload_bundles(self) -> None:
+        """Take up new versions of the bundles. A refused one is logged once, and the running one stays."""
+        catalog = self._backends.catalog
+        reported: dict[str, str] = {}
+        while True:
+            refused = {place: str(refusal) for place, refusal in catalog.refusals.items()}
+            for place, why in refused.items():
+                if reported.get(place) != why:
+                    log.error("bundle_refused", bundle=place, error=why, serving=catalog.champion.model)
+                    self._telemetry.count("bundle_refused")
+            reported = refused
+            await self._clock.sleep_until(self._clock.now() + RELOAD_SECONDS)
+            if self._settings.bundle:
+                await asyncio.to_thread(catalog.reload)
+
+
+def _refresh_settings(settings: Settings) -> RefreshSettings:
+    return RefreshSettings(
+        interval_seconds=settings.refresh_interval,
+        publish_grace_seconds=settings.publish_grace if settings.redis else 0.0,
+        silence_seconds=settings.trigger_expiry,
+        chunk=settings.forecast_chunk,
+        backfill_concurrency=settings.backfill_concurrency,
+    )
