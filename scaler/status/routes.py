@@ -30,6 +30,14 @@ Missing: TypeAlias = Callable[[], Mapping[str, str]]
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 500
 MOST_REQUESTS = 64
+"""answered at the same time; what they hold must not eat the memory that answers to KEDA need"""
+
+MOST_WAITING = 1000
+"""requests that wait for their turn"""
+
+WAIT_SECONDS = 10.0
+"""how long a request waits for its turn"""
+
 RECORDS_AT_A_TIME = 4
 """made before the event loop may answer KEDA: about half a millisecond's work"""
 
@@ -125,26 +133,40 @@ class StatusRoutes:
 
 
 class Bounded:
-    """Answers 503 beyond MOST_REQUESTS under way: they must not eat the memory that answers to KEDA need.
+    """Answers MOST_REQUESTS requests at a time. MOST_WAITING more wait up to WAIT_SECONDS; the others get 503.
 
-    Probes are always answered: a crowd at /metrics is no reason to be restarted.
+    Probes are always answered: a crowd at /metrics is no reason for a restart.
     """
 
     def __init__(self, app: Any) -> None:
         self._app = app
-        self._under_way = 0
+        self._places = asyncio.Semaphore(MOST_REQUESTS)
+        self._waiting = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        probe = scope.get("path") in ("/livez", "/readyz")
-        if self._under_way >= MOST_REQUESTS and not probe:
-            fault = Fault("path", scope.get("path", ""), f"{MOST_REQUESTS} requests are under way: try again")
-            await _faulty([fault], HTTPStatus.SERVICE_UNAVAILABLE)(scope, receive, send)
-            return
-        self._under_way += 1
-        try:
+        if scope.get("path") in ("/livez", "/readyz"):
             await self._app(scope, receive, send)
+        elif await self._has_place():
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._places.release()
+        else:
+            rule = f"{MOST_REQUESTS} requests are being answered and {self._waiting} wait: try again later"
+            busy = _faulty([Fault("path", scope.get("path", ""), rule)], HTTPStatus.SERVICE_UNAVAILABLE)
+            await busy(scope, receive, send)
+
+    async def _has_place(self) -> bool:
+        if self._waiting >= MOST_WAITING:
+            return False
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await self._places.acquire()
+        except TimeoutError:
+            return False
         finally:
-            self._under_way -= 1
+            self._waiting -= 1
 
 
 class RequestIds:
