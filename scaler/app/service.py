@@ -81,6 +81,7 @@ class Service:
         self._opened.push_async_callback(status.stop)
         self.http_port = await status.start()
         self.telemetry.follow("rpc_calls", lambda: {key: float(count) for key, count in self._servicer.calls.items()})
+        self.telemetry.follow_distribution("rpc_duration", self._servicer.timing.distributions)
         log.info(
             "listening",
             grpc_address=_at(self.settings.grpc_address, self.grpc_port),

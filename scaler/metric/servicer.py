@@ -10,6 +10,7 @@ import traceback
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractContextManager
+from time import perf_counter_ns
 from typing import NoReturn, TypeAlias
 
 import grpc
@@ -22,7 +23,7 @@ from scaler.metric.lookup import Lookup, measured_object, scaled_object
 from scaler.metric.memo import Memo
 from scaler.metric.replies import ACTIVE, INACTIVE, PLACEHOLDER_TARGET, spec_reply, value_reply
 from scaler.metric.streams import Streams, Wake
-from scaler.metric.wire import externalscaler_pb2 as wire
+from scaler.metric.timing import Timing
 from scaler.registry import Answer, Registration, Registry
 from scaler.trigger import parse_trigger
 
@@ -40,8 +41,11 @@ class Servicer:
     def __init__(self, registry: Registry, clock: Clock, streams: Streams, first_answers: FirstAnswers) -> None:
         self.streams = streams
         self.first_answers = first_answers
-        self._answered = dict.fromkeys(wire.DESCRIPTOR.services_by_name["ExternalScaler"].methods_by_name, 0)
-        self._refused: Counter[tuple[str, str]] = Counter()
+        self.timing = Timing()
+        self._spec_times = self.timing.of("GetMetricSpec", "OK")
+        self._value_times = self.timing.of("GetMetrics", "OK")
+        self._active_times = self.timing.of("IsActive", "OK")
+        self._streams_ended: Counter[tuple[str, str]] = Counter()
         self._registry = registry
         self._now = clock.now
         self._specs = Memo[bytes]()
@@ -51,7 +55,7 @@ class Servicer:
     @property
     def calls(self) -> Mapping[tuple[str, str], int]:
         """How many calls ended how, by (RPC, status name)."""
-        return {**{(rpc, "OK"): count for rpc, count in self._answered.items() if count}, **self._refused}
+        return {**self.timing.counts(), **self._streams_ended}
 
     async def GetMetricSpec(self, request: bytes, context: Context) -> bytes:
         """The one metric and its target, from the metadata alone: also while cold, draining, or for a faulty trigger.
@@ -59,15 +63,17 @@ class Servicer:
         Only bytes that are no request are refused. KEDA drops every metric of a ScaledObject, those of healthy triggers
         too, when one spec fails. GetMetrics and IsActive report the faults.
         """
+        started = perf_counter_ns()
         try:
             reply = self._spec(request)
         except Exception as error:  # noqa: BLE001 - whatever fails, the caller gets a status
-            await self._refuse("GetMetricSpec", error, context)
-        self._answered["GetMetricSpec"] += 1
+            await self._refuse("GetMetricSpec", started, error, context)
+        self._spec_times.note(started)
         return reply
 
     async def GetMetrics(self, request: bytes, context: Context) -> bytes:
         """The planned metric: exactly one value, under our one name whatever name was asked for."""
+        started = perf_counter_ns()
         try:
             now = self._now()
             registration = self._measured.known(request, now) or self._measured.register(request, now)
@@ -77,12 +83,13 @@ class Servicer:
             answer = self._registry.answer(registration, now)
             reply = answer.wire or _made(answer)
         except Exception as error:  # noqa: BLE001
-            await self._refuse("GetMetrics", error, context)
-        self._answered["GetMetrics"] += 1
+            await self._refuse("GetMetrics", started, error, context)
+        self._value_times.note(started)
         return reply
 
     async def IsActive(self, request: bytes, context: Context) -> bytes:
         """Whether demand is expected in the lead window; an error, never "inactive", while nothing is known."""
+        started = perf_counter_ns()
         try:
             now = self._now()
             registration = self._objects.known(request, now) or self._objects.register(request, now)
@@ -91,8 +98,8 @@ class Servicer:
                 now = self._now()
             reply = ACTIVE if self._registry.answer(registration, now).plan.active else INACTIVE
         except Exception as error:  # noqa: BLE001
-            await self._refuse("IsActive", error, context)
-        self._answered["IsActive"] += 1
+            await self._refuse("IsActive", started, error, context)
+        self._active_times.note(started)
         return reply
 
     async def StreamIsActive(self, request: bytes, context: Context) -> None:
@@ -138,15 +145,23 @@ class Servicer:
                 async for message in sending:
                     await context.write(message)
         except Exception as error:  # noqa: BLE001
-            await self._refuse(rpc, error, context)
-        self._answered[rpc] += 1
+            status, text = _refusal(rpc, error)
+            self._streams_ended[rpc, status] += 1
+            await context.abort(grpc.StatusCode[status], text)
+        self._streams_ended[rpc, "OK"] += 1
 
-    async def _refuse(self, rpc: str, error: Exception, context: Context) -> NoReturn:
-        status = error.status if isinstance(error, HeadwayError) else "INTERNAL"
-        text = str(error) if isinstance(error, HeadwayError) else _logged(rpc, error)
-        self._refused[rpc, status] += 1
-        await context.abort(grpc.StatusCode[status], _shortened(text))
+    async def _refuse(self, rpc: str, started: int, error: Exception, context: Context) -> NoReturn:
+        status, text = _refusal(rpc, error)
+        self.timing.of(rpc, status).note(started)
+        await context.abort(grpc.StatusCode[status], text)
         raise AssertionError("abort raises")
+
+
+def _refusal(rpc: str, error: Exception) -> tuple[str, str]:
+    """The name of the gRPC status and the text that a caller gets."""
+    if isinstance(error, HeadwayError):
+        return error.status, _shortened(str(error))
+    return "INTERNAL", _logged(rpc, error)
 
 
 def _made(answer: Answer) -> bytes:

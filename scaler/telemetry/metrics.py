@@ -6,22 +6,35 @@ units are defined only here. docs/telemetry.md is generated from the tables; a n
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from scaler import __version__
 
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A histogram's values: how many fell into each bucket, the last one without upper bound, and their sum."""
+
+    counts: tuple[int, ...]
+    total: float
+
+
 Values: TypeAlias = Mapping[tuple[str, ...], float]
 """label values → figure"""
+
+Distributions: TypeAlias = Mapping[tuple[str, ...], Distribution]
+"""label values → histogram"""
 
 
 class Kind(StrEnum):
@@ -68,6 +81,8 @@ FORECAST_LEVELS = (0.1, 0.5, 0.9)
 """levels exported of each forecast: sufficient for a chart; all levels would double the size of a scrape"""
 
 STEP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 30.0)
+
+RPC_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 STEPS = ("refresh", "lease", "observe", "forecast", "publish")
 """steps that `Telemetry.step` times, named after the functions in scaler/refresh/; `refresh` is a complete tick"""
@@ -182,6 +197,11 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     Figure(
         "rpc_calls", "headway_rpc_calls_total", Kind.COUNTER, ("method", "code"), Unit.NUMBER,
         "KEDA's calls, by method and gRPC status",
+    ),
+    Figure(
+        "rpc_duration", "headway_rpc_duration_seconds", Kind.HISTOGRAM, ("method", "code"), Unit.SECONDS,
+        "Time of KEDA's calls, by method and gRPC status, from the moment at which the event loop takes the call up. "
+        "First calls that wait for their answer are included; streams are not", RPC_BUCKETS,
     ),
     Figure(
         "cold_start", "headway_cold_starts_total", Kind.COUNTER, (), Unit.NUMBER,
@@ -332,7 +352,11 @@ class Telemetry:
 
     def follow(self, called: str, read: Callable[[], Values]) -> None:
         """Read the figure's values from `read` at each scrape."""
-        self._followed.sources.append((_figure(called), read))
+        self._followed.numbers.append((_figure(called), read))
+
+    def follow_distribution(self, called: str, read: Callable[[], Distributions]) -> None:
+        """Read the histogram's values from `read` at each scrape."""
+        self._followed.distributions.append((_figure(called), read))
 
     def _object(self, called: str, kind: Kind) -> Counter | Gauge | Histogram:
         known = self._objects.get(called)
@@ -362,15 +386,26 @@ class _Followed(Collector):
     """The figures that are read from elsewhere at each scrape."""
 
     def __init__(self) -> None:
-        self.sources: list[tuple[Figure, Callable[[], Values]]] = []
+        self.numbers: list[tuple[Figure, Callable[[], Values]]] = []
+        self.distributions: list[tuple[Figure, Callable[[], Distributions]]] = []
 
     def describe(self) -> Iterable[Metric]:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        for figure, read in self.sources:
+        for figure, read in self.numbers:
             family = CounterMetricFamily if figure.kind is Kind.COUNTER else GaugeMetricFamily
             metric = family(figure.name, figure.meaning, labels=figure.labels)
             for labels, value in list(read().items()):
                 metric.add_metric(labels, value)
             yield metric
+        for figure, read_distributions in self.distributions:
+            histogram = HistogramMetricFamily(figure.name, figure.meaning, labels=figure.labels)
+            for labels, found in list(read_distributions().items()):
+                histogram.add_metric(labels, _cumulated(figure.buckets, found.counts), found.total)
+            yield histogram
+
+
+def _cumulated(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
+    """Buckets as they are exported: the upper bound, and how many values are not above it."""
+    return list(zip((*map(str, bounds), "+Inf"), accumulate(counts), strict=True))

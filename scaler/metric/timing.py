@@ -1,0 +1,48 @@
+"""How long calls take, counted so cheaply that every call can be."""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from time import perf_counter_ns
+
+from scaler.telemetry.metrics import RPC_BUCKETS, Distribution, Distributions
+
+_BOUNDS_NS = tuple(round(bound * 1e9) for bound in RPC_BUCKETS)
+
+
+class CallTimes:
+    """The calls of one RPC that ended with one status, by duration."""
+
+    __slots__ = ("counts", "total_ns")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(_BOUNDS_NS) + 1)
+        self.total_ns = 0
+
+    def note(self, started_ns: int) -> None:
+        """Count a call that began at `started_ns` (of `perf_counter_ns`) and ends now."""
+        took = perf_counter_ns() - started_ns
+        self.counts[bisect_left(_BOUNDS_NS, took)] += 1
+        self.total_ns += took
+
+
+class Timing:
+    """The times of all calls, by (RPC, status name)."""
+
+    def __init__(self) -> None:
+        self._times: dict[tuple[str, str], CallTimes] = {}
+
+    def of(self, rpc: str, status: str) -> CallTimes:
+        return self._times.setdefault((rpc, status), CallTimes())
+
+    def counts(self) -> Mapping[tuple[str, str], int]:
+        """How many calls ended how; what never happened is left out."""
+        counts = {key: sum(times.counts) for key, times in self._times.items()}
+        return {key: count for key, count in counts.items() if count}
+
+    def distributions(self) -> Distributions:
+        """The same calls by duration."""
+        return {
+            key: Distribution(tuple(times.counts), times.total_ns / 1e9)
+            for key, times in self._times.items()
+            if any(times.counts)
+        }
