@@ -10,11 +10,8 @@ from dataclasses import dataclass
 from scaler.decide import decide
 from scaler.errors import HeadwayError, NotReady, SourceUnavailable
 from scaler.plan import Plan, Rung
-from scaler.series import Outlook
+from scaler.series import FURTHEST_AHEAD_SECONDS, Outlook
 from scaler.trigger import Trigger, TriggerRules, parse_trigger
-
-FURTHEST_AHEAD_SECONDS = 30.0
-"""how far ahead an outlook may begin to count; the grace between issue and counting is a second"""
 
 
 @dataclass(slots=True)

@@ -119,6 +119,10 @@ class Observation:
     """largest demand in all history kept for the trigger, this one included"""
 
 
+FURTHEST_AHEAD_SECONDS = 30.0
+"""how far ahead an outlook may begin to count: one from further ahead comes from a replica whose clock is wrong"""
+
+
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """What a refresh publishes for one trigger: all that a plan is made of besides the trigger and the time.

@@ -6,7 +6,7 @@ per chunk of keys. The prefix has a hash tag, so that one node of a cluster hold
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,10 +14,11 @@ import structlog
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from scaler.chunks import chunks
 from scaler.errors import CacheUnavailable
 from scaler.forecast.record import COUNTS_FROM_OFFSET, MARK, RecordInvalid, pack, unpack
 from scaler.forecast.redis_connection import RedisConnection
-from scaler.series import Outlook
+from scaler.series import FURTHEST_AHEAD_SECONDS, Outlook
 
 log = structlog.get_logger()
 
@@ -30,9 +31,6 @@ RECORDS_PER_CALL = 50
 LEASES_PER_CALL = 500
 QUIET_SECONDS = 5.0
 """without a wake for so long, the subscription is asked whether it still lives"""
-
-FURTHEST_AHEAD_SECONDS = 60
-"""a record that counts from later than this was written by a replica whose clock is wrong, and keeps nobody out"""
 
 # A known record is kept where it is whole, of this version, expiring, and counts from a later moment than the new one.
 _PUBLISH = f"""
@@ -101,18 +99,18 @@ class RedisCache:
 
     async def publish(self, outlooks: Mapping[str, Outlook], seconds: float) -> None:
         head = (self._replica_id, self._channel, _milliseconds(seconds), self._outlooks)
-        chunks = list(_chunks(list(outlooks), RECORDS_PER_CALL))
-        async with self._redis.translated("publishing", len(chunks)):
-            for chunk in chunks:
+        parts = list(chunks(list(outlooks), RECORDS_PER_CALL))
+        async with self._redis.translated("publishing", len(parts)):
+            for chunk in parts:
                 records = [pack(outlooks[key]) for key in chunk]
                 await self._run(_PUBLISH, self._outlooks, chunk, *head, *records)
 
     async def receive(self, keys: Sequence[str]) -> dict[str, Outlook]:
-        chunks = list(_chunks(keys, RECORDS_PER_CALL))
+        parts = list(chunks(keys, RECORDS_PER_CALL))
         received: dict[str, Outlook] = {}
         refused: list[tuple[str, RecordInvalid]] = []
-        async with self._redis.translated("receiving", len(chunks)):
-            for chunk in chunks:
+        async with self._redis.translated("receiving", len(parts)):
+            for chunk in parts:
                 records = await self._records(chunk)
                 for key, record in zip(chunk, records, strict=True):
                     if record is None:
@@ -125,18 +123,18 @@ class RedisCache:
         return received
 
     async def lease(self, keys: Sequence[str], seconds: float) -> set[str]:
-        chunks = list(_chunks(keys, LEASES_PER_CALL))
+        parts = list(chunks(keys, LEASES_PER_CALL))
         own: set[str] = set()
-        async with self._redis.translated("leasing", len(chunks)):
-            for chunk in chunks:
+        async with self._redis.translated("leasing", len(parts)):
+            for chunk in parts:
                 taken = await self._run(_LEASE, self._leases, chunk, self._replica_id, _milliseconds(seconds))
                 own.update(chunk[position - 1] for position in taken)
         return own
 
     async def release(self, keys: Sequence[str]) -> None:
-        chunks = list(_chunks(keys, LEASES_PER_CALL))
-        async with self._redis.translated("releasing", len(chunks)):
-            for chunk in chunks:
+        parts = list(chunks(keys, LEASES_PER_CALL))
+        async with self._redis.translated("releasing", len(parts)):
+            for chunk in parts:
                 await self._run(_RELEASE, self._leases, chunk, self._replica_id)
 
     async def wakes(self) -> AsyncIterator[list[str]]:
@@ -195,10 +193,6 @@ class RedisCache:
 
 def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
-
-
-def _chunks(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (keys[start : start + size] for start in range(0, len(keys), size))
 
 
 def _notice(data: bytes) -> tuple[str, list[str]]:

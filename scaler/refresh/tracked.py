@@ -8,8 +8,8 @@ from scaler.clock import Clock
 from scaler.forecast import Choice, Forecaster, Forecasters
 from scaler.history.table import HistoryTable
 from scaler.plan.memory import Memory, resume
-from scaler.registry import FURTHEST_AHEAD_SECONDS, Registration
-from scaler.series import Forecast, Grid, HistoryFacts, Observation
+from scaler.registry import Registration
+from scaler.series import FURTHEST_AHEAD_SECONDS, Forecast, Grid, HistoryFacts, Observation
 from scaler.trigger import Mode, Trigger
 
 

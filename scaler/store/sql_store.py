@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from math import isfinite
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote
 
 import structlog
@@ -13,6 +13,7 @@ from sqlalchemy import Executable, Table, case, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from scaler.chunks import chunks
 from scaler.errors import SettingsError, StoreUnavailable
 from scaler.series import Blocks
 from scaler.store import Store, WatchedRecord
@@ -32,7 +33,6 @@ RECORDS = 250
 PAGES = 500
 KEYS_LOADED = 32
 
-_T = TypeVar("_T")
 _Row = dict[str, Any]
 
 
@@ -85,31 +85,31 @@ class SqlStore:
             index_elements=[watched.c.key], set_={"metadata": sent.metadata, "last_called": latest}
         )
         # In the order of keys, so that replicas which write the same rows cannot wait for each other in a circle.
-        chunks = list(_chunks(sorted(records, key=lambda record: record.key), RECORDS))
-        async with self._bounded(len(chunks)):
-            for chunk in chunks:
+        parts = list(chunks(sorted(records, key=lambda record: record.key), RECORDS))
+        async with self._bounded(len(parts)):
+            for chunk in parts:
                 await self.database.run(_execute, upsert, [_watched_row(record) for record in chunk])
 
     async def forget(self, keys: Sequence[str]) -> None:
-        chunks = list(_chunks(sorted(keys), RECORDS))
-        async with self._bounded(len(chunks)):
-            for chunk in chunks:
+        parts = list(chunks(sorted(keys), RECORDS))
+        async with self._bounded(len(parts)):
+            for chunk in parts:
                 await self.database.run(_forget, chunk)
 
     async def save_blocks(self, blocks: Mapping[str, Blocks], block_seconds: int, keep_since: float) -> None:
         """Merge coarse blocks (by key and block start). Older ones than `keep_since` are dropped, 96 at a time."""
-        chunks = list(_by_pages(blocks))
-        async with self._bounded(len(chunks)):
+        parts = list(_by_pages(blocks))
+        async with self._bounded(len(parts)):
             await self._drop_before(page_of(keep_since, block_seconds), block_seconds)
-            for chunk in chunks:
+            for chunk in parts:
                 await self.database.run(self._merge, paged(chunk, block_seconds, keep_since), block_seconds)
 
     async def load_blocks(self, keys: Sequence[str], block_seconds: int, since: float) -> dict[str, Blocks]:
         """The blocks of each key that start at `since` or later; keys without any are left out."""
         loaded: dict[str, Blocks] = {}
-        chunks = list(_chunks(keys, KEYS_LOADED))
-        async with self._bounded(len(chunks)):
-            for chunk in chunks:
+        parts = list(chunks(keys, KEYS_LOADED))
+        async with self._bounded(len(parts)):
+            for chunk in parts:
                 rows = await self.database.run(_fetch, _pages(chunk, block_seconds, page_of(since, block_seconds)))
                 loaded.update(unpaged(rows, block_seconds, since))
         return loaded
@@ -229,7 +229,3 @@ def _by_pages(blocks: Mapping[str, Blocks]) -> Iterator[dict[str, Blocks]]:
             part, pages = {}, 0
     if part:
         yield part
-
-
-def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
