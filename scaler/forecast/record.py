@@ -12,17 +12,21 @@ import struct
 import zlib
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import pairwise
 from math import inf, isfinite
 
 import numpy as np
 
 from scaler.errors import HeadwayError
-from scaler.series import Floats, Forecast, Observation, Outlook
+from scaler.series import FURTHEST_AHEAD_SECONDS, Floats, Forecast, Observation, Outlook
 
 MARK = b"HWO\x02"
 """the first bytes of every record; the last of them is the version of the layout"""
 COUNTS_FROM_OFFSET = 8
 """where the float64 `counts_from` lies, in bytes from the start"""
+
+FORECAST_AHEAD_SECONDS = 86400.0
+"""a forecast that starts later than this after its outlook was made comes from a wrong clock"""
 
 # mark, flags, bytes: names | counts_from | observation | forecast start, step | H, Q, W, bytes: model | error, M
 _HEADER = struct.Struct("<4sBxHd4d2d4HII")
@@ -77,6 +81,10 @@ def unpack(record: bytes) -> Outlook:
         raise RecordInvalid(f"the checksum of {len(record)} bytes does not match: cut short or damaged")
     if not isfinite(counts_from + at + value + recent + ever):
         raise RecordInvalid("the times and the observation of a record are finite numbers")
+    if min(value, recent, ever) < 0:
+        raise RecordInvalid(f"observed demand is not negative, this is {min(value, recent, ever)}")
+    if at > counts_from + FURTHEST_AHEAD_SECONDS:
+        raise RecordInvalid(f"demand was observed at {at}, after the outlook begins to count at {counts_from}")
     start, step_seconds, *sizes, error_size, remembered = rest
     observation = Observation(at, value, recent, ever) if flags & _HAS_OBSERVATION else None
     values_at = len(record) - _CHECKSUM.size - 8 * remembered
@@ -86,6 +94,8 @@ def unpack(record: bytes) -> Outlook:
         raise _misfit(record)
     forecast = None
     if flags & _HAS_FORECAST:
+        if start > counts_from + FORECAST_AHEAD_SECONDS:
+            raise RecordInvalid(f"a forecast starts near {counts_from}, when it begins to count, not at {start}")
         forecast = _forecast(record, start, step_seconds, flags, sizes, error_at)
     elif error_at != _HEADER.size:
         raise _misfit(record)
@@ -155,7 +165,10 @@ def _levels_bytes(levels: tuple[float, ...]) -> bytes:
 
 @lru_cache(maxsize=256)
 def _levels(packed: bytes) -> tuple[float, ...]:
-    return struct.unpack(f"<{len(packed) // 8}d", packed)
+    levels = struct.unpack(f"<{len(packed) // 8}d", packed)
+    if not all(low < high for low, high in pairwise((0.0, *levels, 1.0))):
+        raise RecordInvalid(f"levels rise between 0 and 1, these are {levels[:20]}")
+    return levels
 
 
 @lru_cache(maxsize=256)
@@ -165,7 +178,10 @@ def _steps_bytes(steps: tuple[int, ...]) -> bytes:
 
 @lru_cache(maxsize=256)
 def _steps(packed: bytes) -> tuple[int, ...]:
-    return struct.unpack(f"<{len(packed) // 4}I", packed)
+    steps = struct.unpack(f"<{len(packed) // 4}I", packed)
+    if not all(low < high for low, high in pairwise((0, *steps))):
+        raise RecordInvalid(f"the lengths of windows rise from 1, these are {steps[:20]}")
+    return steps
 
 
 @lru_cache(maxsize=256)

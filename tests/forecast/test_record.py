@@ -163,6 +163,30 @@ def test_an_observation_that_is_not_finite_is_refused() -> None:
         unpack(pack(replace(outlook(), observation=Observation(1.0, np.inf, 1.0, 1.0))))
 
 
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"observation": Observation(1_700_000_999.0, 1.0, 1.0, 1.0)}, "after the outlook begins to count"),
+        ({"observation": Observation(1.0, -1.0, 1.0, 1.0)}, "not negative"),
+        ({"observation": Observation(1.0, 1.0, 1.0, -0.5)}, "not negative"),
+        ({"forecast": {"start": 9e9}}, "starts near"),
+        ({"forecast": {"levels": (0.5, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)}}, "levels rise"),
+        ({"forecast": {"levels": (*LEVELS[:-1], 1.5)}}, "levels rise"),
+        ({"forecast": {"levels": (np.nan, *LEVELS[1:])}}, "levels rise"),
+        ({"forecast": {"peak_steps": (5, 2, 1, 10)}}, "windows rise"),
+        ({"forecast": {"peak_steps": (0, 2, 5, 10)}}, "windows rise"),
+    ],
+)
+def test_an_outlook_that_cannot_be_is_refused(change: dict[str, object], rule: str) -> None:
+    """What no replica with a right clock and a right bundle publishes does not get in, well packed as it may be."""
+    good = outlook()
+    if isinstance(of_forecast := change.get("forecast"), dict):
+        assert good.forecast is not None
+        change = {"forecast": replace(good.forecast, **of_forecast)}
+    with pytest.raises(RecordInvalid, match=rule):
+        unpack(pack(replace(good, **change)))
+
+
 @given(header=st.binary(min_size=76, max_size=76), rest=st.binary(max_size=200))
 def test_a_forged_record_is_an_outlook_or_refused(header: bytes, rest: bytes) -> None:
     """Well-sealed rubbish raises nothing but RecordInvalid."""
