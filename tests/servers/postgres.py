@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -86,7 +86,8 @@ class PostgresServer:
         if self.process is not None:
             parent = psutil.Process(self.process.pid)
             for process in (parent, *parent.children(recursive=True)):
-                process.send_signal(number)
+                with suppress(psutil.NoSuchProcess):  # the backend of a connection that was just closed
+                    process.send_signal(number)
 
     def _accepts(self) -> bool:
         """Whether a client gets as far as being asked who it is; while starting up it gets an error."""
