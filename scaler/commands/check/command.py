@@ -24,6 +24,7 @@ from scaler.trigger import Trigger, TriggerRules
 NO_ADDRESS = "the trigger names no serverAddress"
 SCALERS_DEFAULT = "the trigger names no serverAddress, and only the scaler knows its default"
 NEEDS_CREDENTIALS = "KEDA takes credentials for it from the cluster"
+NEEDS_HEADERS = "KEDA sends customHeaders with it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +153,21 @@ def _why_not(entry: TriggerEntry, read: Trigger | tuple[Fault, ...], options: Ch
         return "; ".join(map(str, read))
     if options.server_for_all:
         return ""
-    if entry.kind == "prometheus" and ("authenticationRef" in entry.fields or "authModes" in entry.given):
-        return NEEDS_CREDENTIALS
+    if entry.kind == "prometheus" and not _has_access(read.server_address, options):
+        if "authenticationRef" in entry.fields or {"authModes", "awsRegion"} & entry.given.keys():
+            return NEEDS_CREDENTIALS
+        if "customHeaders" in entry.given:
+            return NEEDS_HEADERS
     if "serverAddress" in entry.given:
         return ""
     if not entry.ours:
         return NO_ADDRESS
     return "" if options.prometheus else SCALERS_DEFAULT
+
+
+def _has_access(address: str, options: CheckOptions) -> bool:
+    """Whether the settings name this server, with the credentials and headers that it needs."""
+    return any(access.pattern != "*" and access.matches(address) for access in options.access)
 
 
 def _fix(scaled: ScaledObject) -> str:

@@ -114,6 +114,38 @@ def test_credentials_go_to_their_own_server_alone(server: str, token: Path, tmp_
     assert (result.exit_code, "HTTP 403" in result.stdout) == (1, True)
 
 
+KEDAS = """\
+    - type: prometheus
+      metadata: {serverAddress: 'SERVER', query: vector(7), threshold: '5'MORE}
+      REFERENCE
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "reference", "why"),
+    [
+        ("", "authenticationRef: {name: p}", "KEDA takes credentials for it from the cluster"),
+        (", authModes: bearer", "", "KEDA takes credentials for it from the cluster"),
+        (", awsRegion: eu-west-1", "", "KEDA takes credentials for it from the cluster"),
+        (", customHeaders: 'X-Scope-OrgID=a'", "", "KEDA sends customHeaders with it"),
+    ],
+)
+def test_what_kedas_trigger_sends_must_be_given(
+    server: str, token: Path, tmp_path: Path, more: str, reference: str, why: str
+) -> None:
+    """Its query is tried where the settings open the server, and is named as not tried where they do not."""
+    kedas = KEDAS.replace("SERVER", server).replace("MORE", more).replace("REFERENCE", reference)
+    path = tmp_path / "web.yaml"
+    path.write_text(OBJECT.replace("OWN", ", serverAddress: 'http://127.0.0.1:9'") + kedas)
+    bare = CliRunner().invoke(app, ["check", str(path)])
+    assert f"query of trigger 2: not tried: {why}" in " ".join(bare.stdout.split())
+    names = {"HEADWAY_PROMETHEUS": server, "HEADWAY_PROMETHEUS_METHOD": "GET", "HEADWAY_PROMETHEUS_TENANT": "a"}
+    opened = CliRunner().invoke(
+        app, ["check", str(path)], env={**names, "HEADWAY_PROMETHEUS_BEARER_TOKEN_FILE": str(token)}
+    )
+    assert "demand now 7 → 2 replicas" in opened.stdout
+
+
 def test_settings_that_contradict_are_named(token: Path, tmp_path: Path) -> None:
     """As for `headway serve`: a token is for a server."""
     result = check(tmp_path, "--prometheus-bearer-token-file", str(token))

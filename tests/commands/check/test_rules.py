@@ -216,6 +216,8 @@ SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("a quoted window", up(stabilizationWindowSeconds="120"), "error field-type"),
     ("a quoted policy", up(policies=[{"type": "Pods", "value": "1", "periodSeconds": 60}]), "error field-type"),
     ("a policy that is none", up(policies=["fast"]), "error field-type"),
+    ("a quoted tolerance", up(tolerance="0.05"), ""),
+    ("a tolerance that is a float", up(tolerance=0.05), "error field-type"),
     ("a quoted boolean", trigger(useCachedMetrics="true"), "error field-type"),
     ("a number as name", lambda d: d["metadata"].update(name=5), "error field-type"),
     ("a boolean annotation", lambda d: d["metadata"].update(annotations={"a": True}), "error field-type"),
@@ -294,7 +296,7 @@ def test_what_works_while_headway_is_away() -> None:
     """Each finding says what still scales the workload, and in which outage."""
     alone, reactive = (check(beside(*kinds))[0] for kinds in ((), ("prometheus",)))
     assert "answers errors, or cannot be reached, nothing scales up" in alone.text
-    assert "fallback does not start: nothing scales up" in reactive.text
+    assert "no replica of Headway can be reached, nothing scales up" in reactive.text
     assert "two or more replicas" in reactive.fix
     assert "cpu" in reactive.fix
     assert "headway_planned_demand" in reactive.fix

@@ -56,11 +56,10 @@ def reactive_floor(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
         yield Finding(
             Level.ADVICE,
             "resource-floor",
-            "While no replica of Headway can be reached, KEDA reports no external metric of this object, those of its "
-            "other triggers included, and fallback does not start: nothing scales up. The other triggers work while "
-            "Headway answers errors.",
-            "Run two or more replicas of Headway; add a `cpu` trigger, which the HPA reads without KEDA; or let KEDA's "
-            f"`prometheus` trigger read {PLAN_FIGURE} instead (docs/keda.md).",
+            "While no replica of Headway can be reached, nothing scales up: KEDA then has no external metric of this "
+            "object, those of its other triggers included, and fallback does not start.",
+            "Run two or more replicas of Headway and add a `cpu` trigger, which the HPA reads without KEDA; or let a "
+            f"`prometheus` trigger read {PLAN_FIGURE} (docs/keda.md).",
             ("spec", "triggers"),
         )
 

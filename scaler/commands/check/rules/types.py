@@ -19,6 +19,7 @@ class _Kind(NamedTuple):
 
 _WHOLE = _Kind("whole number", lambda value: abs(whole_number(value) or 0) <= _LARGEST_WHOLE and _is_whole(value))
 _BOOLEAN = _Kind("boolean", lambda value: isinstance(value, bool))
+_QUANTITY = _Kind("quantity in quotes", lambda value: isinstance(value, str) or _is_whole(value))
 _TEXT = _Kind("string", lambda value: isinstance(value, str))
 _MAPPING = _Kind("mapping", lambda value: isinstance(value, Mapping))
 _LIST = _Kind("list", lambda value: isinstance(value, list))
@@ -33,6 +34,7 @@ _DIRECTION = {
     ".policies[].value": _WHOLE,
     ".selectPolicy": _TEXT,
     ".stabilizationWindowSeconds": _WHOLE,
+    ".tolerance": _QUANTITY,
 }
 _FIELDS: Mapping[str, _Kind] = {
     "metadata.name": _TEXT,
@@ -94,7 +96,7 @@ def _matches(value: Any, steps: list[str], path: FieldPath) -> Iterator[tuple[Fi
 def _fix(name: str, value: Any, kind: _Kind) -> str:
     key = name.rpartition(".")[2]
     meant = plain_value(value.strip()) if isinstance(value, str) else value
-    if kind is _TEXT and isinstance(value, bool | int | float):
+    if kind in (_TEXT, _QUANTITY) and isinstance(value, bool | int | float):
         return f'Write {key}: "{str(value).lower()}".'
     if kind in (_WHOLE, _BOOLEAN) and kind.fits(meant):
         return f"Write {key}: {str(meant).lower()}, without quotes."
