@@ -50,7 +50,7 @@ check: $(STAMP)  ## format, lint, types, import contracts, generated files up to
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.generate --check
-	$(BIN)/python -m training.seasonal.bundle --check
+	$(BIN)/python -m training.shipped.seasonal --check
 
 format: $(STAMP)  ## rewrite files in the project's format
 	$(BIN)/ruff format .
@@ -63,11 +63,11 @@ docs: $(STAMP)  ## generate the reference pages in docs/
 	$(BIN)/python -m tools.generate docs
 
 bundle: $(STAMP)  ## build the seasonal bundle that ships with the package
-	$(BIN)/python -m training.seasonal.bundle
+	$(BIN)/python -m training.shipped.seasonal
 
 default-bundle: $(STAMP)  ## train the general bundle that ships: make default-bundle TRACES=FOLDER (a quarter of an hour)
 	@test -d '$(TRACES)' || { echo 'TRACES must be the folder of the recorded systems: make default-bundle TRACES=FOLDER' >&2; exit 2; }
-	$(BIN)/python -m training.general.bundle '$(TRACES)'
+	$(BIN)/python -m training.shipped.general '$(TRACES)'
 
 league: $(STAMP)  ## all ways of scaling over recorded systems: make league TRACES=FOLDER [BUNDLES=FOLDER] (hours)
 	@test -d '$(TRACES)' || { echo 'TRACES must be the folder of the recorded systems: make league TRACES=FOLDER' >&2; exit 2; }

@@ -25,7 +25,7 @@ Each figure is the median (lower to upper quartile) over series:
 * **gap**: the closed share of the way to perfect foresight.
 
 The general bundle has learned from some of the files. --bundles is a folder of bundles that have not, each called
-general-without-SYSTEM (python -m training.general.bundle TRACES --keep FOLDER makes them). A file without such a
+general-without-SYSTEM (python -m training.shipped.general TRACES --keep FOLDER makes them). A file without such a
 bundle is judged with the bundle that ships, and the page names it. Files with a step above one minute have tables of
 their own. --traces: by default $HEADWAY_TRACES, or the folder data/traces of the checkout or of a folder beside it.
 --docs: a run of everything writes docs/league.md and its plot. --quick: one series of each one-minute file, two
@@ -54,10 +54,10 @@ from scaler.files import appearing
 from scaler.forecast.catalog import GENERAL
 from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster
 from training.data.load import Series, load, system_of
-from training.general.bundle import without
-from training.general.data import SOURCES
 from training.replay.simulation.demand import Demand, Observing
 from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
+from training.shipped.data import SOURCES
+from training.shipped.general import without
 
 ROOT = Path(__file__).resolve().parents[1]
 START_UPS = (60, 120, 300, 600)

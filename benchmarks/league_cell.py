@@ -12,7 +12,7 @@ import numpy as np
 
 from scaler.plan.hpa import Hpa
 from training.data.load import DAY_SECONDS, Series
-from training.models import Progress, no_progress
+from training.progress import Progress, no_progress
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.forecasts import Forecasts
 from training.replay.simulation.scenario import Scenario, Setting, Span

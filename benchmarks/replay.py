@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from scaler.plan.hpa import SYNC_SECONDS, Hpa
 from training.data.load import Series
-from training.models import no_progress
+from training.progress import no_progress
 from training.replay.input.case import open_forecaster
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.scenario import Scenario, Setting, Span

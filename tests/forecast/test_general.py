@@ -17,7 +17,7 @@ def test_it_is_small() -> None:
 
 def test_it_says_what_it_learned_from_and_under_which_terms() -> None:
     """Only from data that may be learned from: every recorded system has its terms."""
-    from training.general.data import JUDGED_ONLY, SOURCES
+    from training.shipped.data import JUDGED_ONLY, SOURCES
 
     manifest = read_bundle(GENERAL).manifest
     assert all(name in manifest.trained["data"] and name in manifest.data_licence for name in SOURCES)

@@ -4,7 +4,7 @@ import pytest
 
 from scaler.bundle import read_bundle
 from scaler.forecast.catalog import SEASONAL
-from training.seasonal.bundle import GOLDEN, differences, main
+from training.shipped.seasonal import GOLDEN, differences, main
 
 
 def test_the_bundles_are_what_the_code_makes() -> None:
@@ -14,6 +14,6 @@ def test_the_bundles_are_what_the_code_makes() -> None:
 
 def test_a_stale_bundle_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The check names the folder and fails."""
-    monkeypatch.setattr("training.seasonal.bundle.MADE", ((SEASONAL, lambda: read_bundle(GOLDEN)),))
+    monkeypatch.setattr("training.shipped.seasonal.MADE", ((SEASONAL, lambda: read_bundle(GOLDEN)),))
     assert main(["--check"]) == 1
     assert "manifest.json is not what the code makes" in capsys.readouterr().out

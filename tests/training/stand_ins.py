@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from training.data.windows import Past
-from training.models import Model, Progress, Training, no_progress
+from training.models import Model, Training
 from training.models.naive import Naive
+from training.progress import Progress, no_progress
 from training.recipes import Effort, Recipe
 from training.task import Prediction
 

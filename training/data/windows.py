@@ -6,7 +6,7 @@ Axes as in scaler.series: N windows, T fine past steps, L coarse past blocks, H 
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -89,6 +89,12 @@ class Windows:
         """The windows in `rows`; `names` stays, so that positions in it keep their meaning."""
         future, truth = KnownFuture(self.future.local_time_NH[rows]), Truth(self.truth.demand_NH[rows])
         return Windows(self.grid, self.past.take(rows), future, truth, self.names, self.cutoff_N[rows])
+
+
+def ended(series: Series, moment: float) -> Series:
+    """The series with the bins that are over at `moment`."""
+    bins = int(np.floor((moment - series.start) / series.step_seconds + 1e-6))
+    return replace(series, values=series.values[: max(0, bins)])
 
 
 def cutoffs(series: Series, count: int, horizon: int, since: float, until: float) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.load import Refused, Series, moment_text
-from training.data.windows import Windows, cut, cutoffs, fair_share
+from training.data.windows import Windows, cut, cutoffs, ended, fair_share
 from training.errors import ModelError
 from training.evaluate.cases import Evaluation, Judging
 from training.models import Training
@@ -209,12 +209,6 @@ def training_of(fold: Fold, task: Task, count: int, held_out_count: int, seed: i
     held_out = windows_of(fold.held_out, task, held_out_count)
     notes = (*limit_note(fold.train, task, count, MOST_LEARNED), *limit_note(fold.held_out, task, held_out_count))
     return Training(task, fold.seen, train, held_out, seed, notes)
-
-
-def ended(series: Series, moment: float) -> Series:
-    """The series with the bins that are over at `moment`."""
-    bins = int(np.floor((moment - series.start) / series.step_seconds + 1e-6))
-    return replace(series, values=series.values[: max(0, bins)])
 
 
 def _parts(series: Series, borders: Sequence[float]) -> tuple[Part, ...]:

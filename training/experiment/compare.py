@@ -41,8 +41,9 @@ from training.experiment.train import (
 )
 from training.export.bundle import bundle_of, export, served
 from training.export.reference import reference_cases
-from training.models import Model, Progress, Training, no_progress
+from training.models import Model, Training
 from training.models.naive import Persistence, SeasonalNaive
+from training.progress import Progress, no_progress
 from training.recipes import RECIPES, Effort, Recipe
 from training.task import Prediction, Task
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from training.models import Progress
+from training.progress import Progress
 
 
 @dataclass(slots=True)

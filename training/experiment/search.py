@@ -18,8 +18,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from scaler.series import Floats
 from training.errors import ModelError
 from training.features.extract import CoreInputs
-from training.models import Model, Progress, Training, no_progress
+from training.models import Model, Training
 from training.models.learned import Core, Learned
+from training.progress import Progress, no_progress
 from training.task import Task
 
 Choices: TypeAlias = dict[str, Any]

@@ -9,7 +9,8 @@ from scaler.bundle.signature import PEAKS, QUANTILES
 from scaler.forecast.catalog import GENERAL
 from scaler.forecast.onnx_forecaster import open_graph, run
 from training.data.windows import Past
-from training.models import Progress, Training, no_progress
+from training.models import Training
+from training.progress import Progress, no_progress
 from training.task import Prediction, Task
 
 CHUNK = 256

@@ -33,7 +33,8 @@ from training.export.bundle import bundle_of, export, served
 from training.export.parity import Difference, checked
 from training.export.quantize import Form, quantized
 from training.export.reference import reference_cases
-from training.models import Model, Progress, Training, no_progress
+from training.models import Model, Training
+from training.progress import Progress, no_progress
 from training.recipes import RECIPES, Effort, Recipe
 from training.task import Prediction, Task, task_for
 

@@ -1,19 +1,13 @@
 """Models: fit, predict, export. One file each, one protocol, one signature of the exported graph."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from training.data.load import Series
 from training.data.windows import Past, Windows
+from training.progress import Progress, no_progress
 from training.task import Prediction, Task
-
-Progress: TypeAlias = Callable[[str, float], None]
-"""told what is being done and which share of it is over (0 to 1); may raise KeyboardInterrupt to end a fit early"""
-
-
-def no_progress(doing: str, share: float) -> None:
-    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)

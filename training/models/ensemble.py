@@ -17,8 +17,8 @@ from onnx import compose, helper
 from scaler.series import Floats
 from training import graph
 from training.features.extract import FEATURES, SEASONAL, SEQUENCE, CoreInputs
-from training.models import Progress
 from training.models.learned import Core
+from training.progress import Progress
 from training.task import Task, step_leads
 
 BUCKETS = (2, 5, 15, 60)

@@ -20,16 +20,16 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.windows import Past, Windows, cut, cutoffs
+from training.data.windows import Past, Windows, cut, cutoffs, ended
 from training.errors import ModelError
-from training.evaluate.folds import ended
 from training.features.extract import Extracted, Extractor, feature_graph, one_after_another
-from training.models import Progress, Training, no_progress
+from training.models import Training
 from training.models.empirical import Values
 from training.models.hybrid_graph import addition, path_graph, prophet_first
 from training.models.learned import Core, Learned
 from training.models.prophet import Prophet
 from training.models.prophet_fit import Choices
+from training.progress import Progress, no_progress
 from training.task import Prediction, Task
 
 BLOCKS = (0.2, 0.4, 0.6, 0.8)

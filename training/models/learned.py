@@ -24,8 +24,9 @@ from scaler.series import Floats
 from training import graph
 from training.data.windows import Past, Windows
 from training.features.extract import CEILING, KNOWN, MIDDLE, UNIT, CoreInputs, Extracted, Extractor
-from training.models import Progress, Training, no_progress
+from training.models import Training
 from training.models.join import joined
+from training.progress import Progress, no_progress
 from training.task import Prediction, Task, step_leads
 
 CHUNK = 4096

@@ -25,7 +25,7 @@ from training import graph
 from training.data.windows import Past, Windows
 from training.errors import ModelError
 from training.graph import Masked
-from training.models import Progress, Training, no_progress
+from training.models import Training
 from training.models.empirical import (
     RECENT_STEPS,
     Mask,
@@ -39,6 +39,7 @@ from training.models.empirical import (
     prediction,
     trailing_mean,
 )
+from training.progress import Progress, no_progress
 from training.task import DAY_SECONDS, WEEK_SECONDS, Prediction, Task
 
 ANCHORS = (1, 2, 5, 15, 30, 60, 120)

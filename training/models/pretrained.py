@@ -17,9 +17,9 @@ from scaler.forecast.onnx_forecaster import open_graph, run
 from scaler.series import Floats
 from training.errors import DataError
 from training.features.extract import FEATURES, SEASONAL, SEQUENCE, CoreInputs
-from training.models import Progress
 from training.models.join import CORE_OUTPUT
 from training.models.learned import CHUNK
+from training.progress import Progress
 from training.task import Task
 
 

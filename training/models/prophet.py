@@ -25,7 +25,7 @@ from scaler.bundle.signature import HISTORY, LOCAL_TIME, SERIES
 from training import graph
 from training.data.windows import Past, Windows, cut, cutoffs
 from training.errors import ModelError
-from training.models import Progress, Training, no_progress
+from training.models import Training
 from training.models.empirical import (
     RECENT_STEPS,
     Values,
@@ -39,6 +39,7 @@ from training.models.empirical import (
 )
 from training.models.prophet_fit import INTERRUPTED, Choices, fit_components
 from training.models.prophet_graph import Components, Integers, noise_nodes, path, path_nodes, scale_nodes
+from training.progress import Progress, no_progress
 from training.task import Prediction, Task
 
 RESIDUAL_SECONDS = (60, 300, 900)

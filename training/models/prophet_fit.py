@@ -14,9 +14,9 @@ import pandas as pd
 
 from training.data.load import Series, local_seconds
 from training.errors import ModelError
-from training.models import Progress
 from training.models.empirical import Values, over
 from training.models.prophet_graph import Components, Holidays, Integers
+from training.progress import Progress
 from training.task import DAY_SECONDS, WEEK_SECONDS
 
 YEAR_SECONDS = 31_557_600

@@ -8,7 +8,7 @@ from scaler.series import Floats
 from training import graph
 from training.errors import ModelError
 from training.features.extract import SEASONAL, CoreInputs
-from training.models import Progress
+from training.progress import Progress
 from training.task import Task, step_leads
 
 

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 from scaler.series import Floats
 from training import graph
 from training.features.extract import FEATURES, CoreInputs
-from training.models import Progress
+from training.progress import Progress
 from training.task import Task, step_leads
 
 PEAKS_LEARNED = (1, 2, 5, 15, 30, 60, 120)

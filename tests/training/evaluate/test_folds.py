@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scaler.series import Grid
 from tests.training.evaluate.forecasts import MONDAY, TASK, series
 from training.data.load import Series
-from training.evaluate.folds import NoSeries, Part, by_system, by_time, ended, training_of, windows_of
+from training.data.windows import ended
+from training.evaluate.folds import NoSeries, Part, by_system, by_time, training_of, windows_of
 
 HORIZON = TASK.horizon_steps * TASK.grid.step_seconds
 DAY = 86_400

@@ -16,7 +16,8 @@ from tests.training.stand_ins import Around, press_ctrl_c, recipe_of
 from training import recipes
 from training.errors import ModelError
 from training.experiment.shipped import shipped_for
-from training.models import Model, Progress
+from training.models import Model
+from training.progress import Progress
 from training.task import task_for
 
 WRITTEN = {"report.html", "scores.csv", "compare.json"}

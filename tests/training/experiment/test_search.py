@@ -10,9 +10,10 @@ from optuna.distributions import FloatDistribution
 from tests.training.evaluate.forecasts import TASK, series
 from training.data.windows import cut, cutoffs
 from training.experiment.search import SPACES, Choices, Space, best_of, search
-from training.models import Progress, Training
+from training.models import Training
 from training.models.torch_model.core import TorchCore
 from training.models.xgboost import Boosting, XgboostCore
+from training.progress import Progress
 from training.task import task_for
 
 

@@ -25,8 +25,9 @@ from training.data.windows import Past
 from training.errors import ModelError
 from training.experiment.search import Found
 from training.export.parity import Difference
-from training.models import Progress, Training
+from training.models import Training
 from training.models.prophet_fit import Fit, _fit_or_reason
+from training.progress import Progress
 from training.task import Prediction
 
 WRITTEN = {"model.onnx", "manifest.json", "reference.npz", "run.json"}

@@ -17,11 +17,12 @@ from training.export.bundle import bundle_of
 from training.export.parity import answer, checked
 from training.export.reference import reference_cases
 from training.features.extract import CoreInputs
-from training.models import Progress, Training, no_progress
+from training.models import Training
 from training.models.hybrid import Hybrid, before, block_of, borders
 from training.models.prophet import Prophet
 from training.models.prophet_fit import Choices
 from training.models.xgboost import Boosting, XgboostCore
+from training.progress import Progress, no_progress
 from training.task import DAY_SECONDS, Task
 
 START = 1_700_006_400 // DAY_SECONDS * DAY_SECONDS

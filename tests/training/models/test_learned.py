@@ -21,11 +21,12 @@ from training.export.reference import reference_cases
 from training.features.extract import CoreInputs, Extractor
 from training.features.seasonal import seasonal_model
 from training.graph import FURTHEST_ABOVE
-from training.models import Training, no_progress
+from training.models import Training
 from training.models.ensemble import Ensemble, best_weights, buckets, simplex
 from training.models.learned import FURTHEST, Learned
 from training.models.seasonal import SeasonalCore
 from training.models.xgboost import Boosting, XgboostCore, learned_targets
+from training.progress import no_progress
 from training.seasonal import build
 from training.task import Task, step_leads, task_for
 

@@ -24,10 +24,11 @@ from training.data.load import Series
 from training.data.windows import Past, Windows, cut, cutoffs
 from training.export.bundle import bundle_of, served
 from training.export.reference import reference_cases
-from training.models import Training, no_progress
+from training.models import Training
 from training.models.prophet import Prophet
 from training.models.prophet_fit import Choices, fit_components, fitted_prophet, frame_of, holidays_of
 from training.models.prophet_graph import Components, path, path_nodes
+from training.progress import no_progress
 from training.task import DAY_SECONDS, Prediction, Task
 
 START = 1_700_006_400 // DAY_SECONDS * DAY_SECONDS

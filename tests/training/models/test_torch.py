@@ -12,11 +12,11 @@ import pytest
 from scaler.series import Floats
 from training.features.extract import CoreInputs
 from training.graph import IR_VERSION, OPSET
-from training.models import no_progress
 from training.models.torch_model.core import NetworkRecipe, TorchCore, lstm, mlp, transformer
 from training.models.torch_model.export import with_int8_weights
 from training.models.torch_model.fit import Fitting
 from training.models.torch_model.network import Architecture
+from training.progress import no_progress
 
 LEVELS = (0.05, 0.25, 0.5, 0.9, 0.99)
 KINDS = {"mlp": mlp, "lstm": lstm, "transformer": transformer}

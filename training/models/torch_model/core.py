@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from scaler.series import Floats
 from training.errors import ModelError
 from training.features.extract import CoreInputs
-from training.models import Progress
 from training.models.torch_model import export
 from training.models.torch_model.fit import FitResult, Fitting, Rows, answers, fit, loss_of, repeatable
 from training.models.torch_model.network import Architecture, Average, Network, Sizes, constant_quantiles
+from training.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import deterministic
 
-from training.models import Progress
+from training.progress import Progress
 
 State: TypeAlias = Mapping[str, Tensor]
 EVALUATED_ROWS = 2048

@@ -15,7 +15,7 @@ from training.data.clean import without_counters
 from training.data.load import DAY_SECONDS, Loaded, Series, load
 from training.data.pull import Wanted, pull
 from training.errors import DataError
-from training.models import Progress, no_progress
+from training.progress import Progress, no_progress
 from training.replay.input.scaled_object import Scaling
 
 PULLED_BEFORE_DAYS = 28

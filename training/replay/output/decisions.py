@@ -17,7 +17,7 @@ from typing import TextIO
 import numpy as np
 
 from scaler.files import appearing
-from training.models import Progress, no_progress
+from training.progress import Progress, no_progress
 from training.replay.simulation.demand import Moments
 from training.replay.simulation.forecasts import Forecasts
 from training.replay.simulation.loop import replay

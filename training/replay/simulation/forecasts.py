@@ -27,7 +27,7 @@ from scaler.plan.hpa import SYNC_SECONDS
 from scaler.series import Floats, Forecast, HistoryBatch
 from training.data.load import Series, local_seconds
 from training.data.windows import coarse_windows
-from training.models import Progress, no_progress
+from training.progress import Progress, no_progress
 from training.replay.simulation.demand import Demand, Moments, Observing
 from training.replay.simulation.scenario import Span
 

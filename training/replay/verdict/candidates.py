@@ -15,7 +15,7 @@ from joblib import Parallel, delayed
 
 from scaler.plan.hpa import SYNC_SECONDS, milli
 from scaler.trigger import Mode, PolicyName, Trigger
-from training.models import Progress, no_progress
+from training.progress import Progress, no_progress
 from training.replay.policies.averaged import Averaged
 from training.replay.policies.headway import Headway, TickForecasts, tick_forecasts_of
 from training.replay.policies.hourly import Hourly

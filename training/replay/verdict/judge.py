@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scaler.forecast.onnx_forecaster import OnnxForecaster
 from scaler.trigger import Trigger
-from training.models import Progress, no_progress
+from training.progress import Progress, no_progress
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
 from training.replay.simulation.scenario import Scenario, Setting, Span

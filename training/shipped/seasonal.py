@@ -1,7 +1,7 @@
 """Makes the seasonal bundle that ships with the scaler, and the tiny golden one of the tests.
 
-python -m training.seasonal.bundle            write both
-python -m training.seasonal.bundle --check    exit with 1 and say what differs when one is not up to date
+python -m training.shipped.seasonal            write both
+python -m training.shipped.seasonal --check    exit with 1 and say what differs when one is not up to date
 """
 
 import argparse
@@ -72,7 +72,7 @@ def differences() -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m training.seasonal.bundle")
+    parser = argparse.ArgumentParser(prog="python -m training.shipped.seasonal")
     parser.add_argument("--check", action="store_true", help="compare only")
     if parser.parse_args(arguments).check:
         found = differences()

@@ -18,11 +18,11 @@ from training.experiment.shipped import BundleModel
 from training.export.bundle import bundle_of, export
 from training.export.parity import checked
 from training.export.reference import reference_cases
-from training.general.data import JUDGED_ONLY, SEED, SOURCES, STEP_SECONDS, training_windows
-from training.general.scores import Score, scores, summary
 from training.models import Model, Training
-from training.seasonal.bundle import ROOT
-from training.seasonal.bundle import SHIPPED as SEASONAL
+from training.shipped.data import JUDGED_ONLY, SEED, SOURCES, STEP_SECONDS, training_windows
+from training.shipped.scores import Score, scores, summary
+from training.shipped.seasonal import ROOT
+from training.shipped.seasonal import SHIPPED as SEASONAL
 from training.task import Task, task_for
 
 SHIPPED = ROOT / "scaler" / "bundle" / "shipped" / "general"
@@ -89,7 +89,7 @@ def made(traces: Path, task: Task, threads: int, unseen_scores: Iterable[Score])
         trained={
             "method": "four small networks learn where the seasonal model is wrong; averaged with it, 7 to 3",
             "data": f"{', '.join(SOURCES)}; mixtures of these; synthetic demand",
-            "code": f"training.general, seed {SEED}",
+            "code": f"training.shipped, seed {SEED}",
             "scores": "loss of the peak over that of the seasonal model, median over series of systems not seen",
         },
         scores=found,
@@ -99,7 +99,7 @@ def made(traces: Path, task: Task, threads: int, unseen_scores: Iterable[Score])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m training.general.bundle", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training.shipped.general", description=__doc__)
     parser.add_argument("traces", type=Path, help="folder of the recorded systems, a .csv.gz each")
     parser.add_argument("--threads", type=int, default=1, help="the result depends on it in the last bits")
     parser.add_argument("--keep", type=Path, help="folder for the bundles that have not seen one of the systems, each")

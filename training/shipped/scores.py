@@ -12,7 +12,7 @@ from training.data.load import Series
 from training.data.windows import Past, Windows
 from training.evaluate.folds import Part, windows_of
 from training.evaluate.metrics import Numbers, pinball
-from training.general.data import WARM_UP, shortened
+from training.shipped.data import WARM_UP, shortened
 from training.task import DAY_SECONDS, Prediction, Task
 
 MINUTES = (2, 5, 15, 60)

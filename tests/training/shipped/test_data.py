@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from tests.training.general.recorded import series
+from tests.training.shipped.recorded import series
 from training.data.load import Series
 from training.data.windows import Windows
 from training.evaluate.folds import Part, windows_of
-from training.general import data
-from training.general.data import mixtures, shortened, training_windows
+from training.shipped import data
+from training.shipped.data import mixtures, shortened, training_windows
 from training.task import DAY_SECONDS, Task, task_for
 
 TASK = task_for(900)

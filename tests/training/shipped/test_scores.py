@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.training.general.recorded import series
+from tests.training.shipped.recorded import series
 from training.data.windows import Past
-from training.general.scores import HISTORIES, MINUTES, Score, scores, summary
+from training.shipped.scores import HISTORIES, MINUTES, Score, scores, summary
 from training.task import Prediction, task_for
 
 TASK = replace(task_for(60), peak_steps=(2, 5, 15, 60))
