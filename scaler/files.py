@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
+from weakref import WeakSet
 
 import structlog
 
@@ -16,6 +17,14 @@ log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
 _Stamp: TypeAlias = tuple[tuple[int, int, int, int], ...]
+
+
+_followed: "WeakSet[FollowedFiles[Any]]" = WeakSet()
+
+
+def stale_files() -> int:
+    """How many values of this process stand for files that have changed and cannot be used."""
+    return sum(one.is_stale for one in list(_followed))
 
 
 class FollowedFiles(Generic[_T]):
@@ -31,6 +40,12 @@ class FollowedFiles(Generic[_T]):
         self._lock = threading.Lock()
         self._good: tuple[_Stamp, _T] | None = None
         self._reported = ""
+        _followed.add(self)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the last good value is in use because the files cannot be used."""
+        return bool(self._reported)
 
     def current(self) -> _T:
         """The newest good value. Raises what `read` raises while there has been none."""

@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from scaler.errors import SettingsError
+from scaler.files import reason_of
 from scaler.proxies import Proxy, not_understood, proxy_for
 from scaler.telemetry.redaction import os_error_text
 
@@ -24,6 +26,7 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (httpx.LocalProtocolError, "the request cannot be sent: a header holds a character that HTTP does not allow"),
     (httpx.UnsupportedProtocol, "the address is not an http:// or https:// URL"),
     (httpx.InvalidURL, "the address is not a URL"),
+    (UnicodeError, "the name of the host is none: a label is empty, too long, or holds what no name may"),
     (httpx.ConnectError, "no connection"),
     (httpx.NetworkError, "the connection was lost"),
     (httpx.DecodingError, "the answer cannot be decompressed"),
@@ -84,8 +87,20 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 @lru_cache(maxsize=1)
 def system_trust() -> ssl.SSLContext:
-    """The authorities of the system; one for all, because making it takes 30 ms of the event loop."""
-    return httpx.create_ssl_context()
+    """The authorities of the system; one for all, because making it takes 30 ms of the event loop.
+
+    Raises SettingsError where SSL_CERT_FILE or SSL_CERT_DIR of the environment name others that cannot be used.
+    """
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        name = "SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else "SSL_CERT_DIR"
+        raise SettingsError(f"{name} of the environment cannot be used: {reason_of(error)}") from None
+
+
+def trust_for(url: str) -> ssl.SSLContext | bool:
+    """What `verify` of an httpx request to `url` is. Raises SettingsError, see `system_trust`."""
+    return system_trust() if url.startswith("https:") else False
 
 
 def _proxy_trust(proxy: Proxy) -> ssl.SSLContext | None:

@@ -13,6 +13,9 @@ sys.path.insert(0, str(ROOT))
 
 for name in [name for name in os.environ if name.startswith("HEADWAY_")]:
     del os.environ[name]  # the settings of whoever runs the tests are not theirs
+for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "grpc_proxy"):
+    os.environ.pop(name, None)  # nor is their way out of the network
+    os.environ.pop(name.upper(), None)
 
 
 @pytest.fixture(autouse=True)

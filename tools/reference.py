@@ -65,7 +65,7 @@ FILES = """\
 Tokens, passwords, certificates, keys and certificate authorities are read again when their file changes, with the next
 request or connection. The file may be rewritten, or a link to it moved (as Kubernetes does with Secrets). If a file is
 wrong at that moment (missing, half written, a key of another certificate, a token of two lines), the last good one
-stays in use, and the log shows `files_not_renewed` once."""
+stays in use, and the log shows `files_not_renewed` once (`headway_stale_files` counts them)."""
 
 PROXIES = """\
 ## Proxies

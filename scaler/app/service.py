@@ -18,6 +18,7 @@ from scaler.app.engine import Engine
 from scaler.app.scheduling import prefer_answers
 from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock, SystemClock
+from scaler.files import stale_files
 from scaler.history import MetricSource
 from scaler.metric.certificates import TlsFiles
 from scaler.metric.first_answer import FirstAnswers
@@ -80,6 +81,7 @@ class Service:
         )
         self._opened.push_async_callback(status.stop)
         self.http_port = await status.start()
+        self.telemetry.follow("stale_files", lambda: {(): float(stale_files())})
         self.telemetry.follow("rpc_calls", lambda: {key: float(count) for key, count in self._servicer.calls.items()})
         self.telemetry.follow_distribution("rpc_duration", self._servicer.timing.distributions)
         log.info(

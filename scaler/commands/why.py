@@ -12,7 +12,7 @@ from rich.table import Table
 
 from scaler.commands import Exit, Usage
 from scaler.commands.numbers import figure, rounded
-from scaler.http_client import client_options, environment_proxy, in_words, through
+from scaler.http_client import client_options, environment_proxy, in_words, through, trust_for
 from scaler.trigger.server_address import redact
 
 Record: TypeAlias = Mapping[str, Any]
@@ -70,13 +70,14 @@ def fetch(namespace: str, name: str, address: str) -> tuple[int, dict[str, Any]]
     proxy = environment_proxy(base)
     shown = redact(base) + through(proxy)
     try:
-        answer = httpx.get(url, timeout=TIMEOUT_SECONDS, **client_options(proxy))
-        found = answer.json()
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        answer = httpx.get(url, timeout=TIMEOUT_SECONDS, verify=trust_for(url), **client_options(proxy))
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
         rule = f"must be the URL of a scaler's HTTP port: {in_words(error)}"
         raise Usage(f"--address={redact(address)!r}: {rule}") from None
     except httpx.HTTPError as error:
         raise Unreachable(f"no scaler at {shown}: {in_words(error)} (is --address its HTTP port?)") from None
+    try:
+        found = answer.json()
     except ValueError:
         raise Unreachable(f"what answers at {shown} is no scaler: its answer is not JSON") from None
     if not isinstance(found, dict) or not ("triggers" in found or "errors" in found):

@@ -27,6 +27,8 @@ MOST_ANSWER_BYTES = 16 * 2**20
 MOST_URL_BYTES = 2_500
 """queries sent in the URL grow threefold there, and proxies refuse URLs above 8 kB"""
 
+NOT_ASKED = (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError)
+"""raised for a request that cannot be made, whatever the server does"""
 REFUSES_POST = (403, 405, 501)
 """answers to a POST after which GET is tried, as Prometheus's own Go client does"""
 REFUSES_GET = (401, 403, 404, 405)
@@ -153,7 +155,7 @@ class Server:
             with attempt:
                 try:
                     return await self._once(path, form, parameters)
-                except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+                except NOT_ASKED as error:
                     raise SourceRefused(f"{self._named}: {in_words(error)}") from None
                 except (httpx.TransportError, httpx.DecodingError) as error:
                     raise TryAgain(f"{self._named}: {in_words(error)}") from None

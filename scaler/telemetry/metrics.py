@@ -187,6 +187,10 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
         "1 while no requests are sent to a server, because several in a row failed",
     ),
     Figure(
+        "stale_files", "headway_stale_files", Kind.GAUGE, (), Unit.NUMBER,
+        "Credentials and certificates whose files have changed and cannot be used; the last good ones are in use",
+    ),
+    Figure(
         "cache_up", "headway_cache_up", Kind.GAUGE, (), Unit.YES,
         "1 if the shared cache answered last time; while 0, every replica refreshes all its triggers",
     ),

@@ -198,6 +198,14 @@ def test_a_proxy_is_named_where_it_fails(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "s3cret" not in result.stderr + refused.stderr
 
 
+@pytest.mark.parametrize("address", ["http://" + "a" * 64 + ".example", "http://.x:1", "http://[::1"])
+def test_a_host_that_is_none_exits_2(address: str) -> None:
+    """Not blamed on what answers."""
+    result = CliRunner().invoke(app, ["why", "shop", "web", "--address", address])
+    assert result.exit_code == 2, result.output
+    assert f"--address={address!r}: must be the URL" in result.stderr
+
+
 def test_an_address_that_is_none_exits_2() -> None:
     """Wrong usage, before anything is asked."""
     result = CliRunner().invoke(app, ["why", "shop", "web", "--address", "ftp://somewhere"])

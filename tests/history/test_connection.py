@@ -48,7 +48,7 @@ async def test_a_failure_through_a_proxy_names_it(monkeypatch: pytest.MonkeyPatc
     await source.close()
 
 
-@pytest.mark.parametrize("error", [ImportError("s3cret"), UnicodeError("s3cret"), RuntimeError("s3cret")])
+@pytest.mark.parametrize("error", [ImportError("s3cret"), KeyError("s3cret"), RuntimeError("s3cret")])
 async def test_an_exception_that_nobody_expected(error: Exception) -> None:
     """It is an error in our own words, logged once with where it was raised, and the library's text is nowhere."""
     source = PrometheusSource(limits=replace(QUICK, failures_to_open=9), transport=answering(error))
@@ -58,6 +58,15 @@ async def test_an_exception_that_nobody_expected(error: Exception) -> None:
     (line,) = logged
     assert "connection.py" in line["stack"]
     assert "s3cret" not in f"{logged} {texts}"
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "xn--a"])
+async def test_a_host_that_no_resolver_takes(host: str) -> None:
+    """The error says what is wrong with it; nothing is logged as a fault of ours."""
+    with capture_logs() as logged:
+        error = await failure(PrometheusSource(limits=QUICK), replace(TRIGGER, server_address=f"http://{host}:1"))
+    assert "the name of the host" in str(error)
+    assert logged == []
 
 
 async def test_files_that_cannot_be_used_are_an_error_of_their_server(tmp_path: Path) -> None:

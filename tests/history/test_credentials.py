@@ -15,9 +15,11 @@ from cryptography.hazmat.primitives import serialization
 from structlog.testing import capture_logs
 
 from scaler.errors import SettingsError, SourceUnavailable
+from scaler.files import stale_files
 from scaler.history.connection import Limits
 from scaler.history.credentials import ServerAccess
 from scaler.history.prometheus import PrometheusSource
+from scaler.http_client import system_trust
 from tests.history.test_prometheus_answers import AT, TRIGGER, answering, vector
 
 QUICK = Limits(observe_seconds=5, attempts=1, failures_to_open=99)
@@ -92,9 +94,25 @@ async def test_a_token_that_is_wrong_for_a_moment(tmp_path: Path, content: str |
         for _ in range(3):
             assert await source.observe([TRIGGER], AT) == [1.0]
     assert [line["event"] for line in logged] == ["files_not_renewed"]
+    assert stale_files() == 1
     token.write_text("better")
     await source.observe([TRIGGER], AT)
+    assert stale_files() == 0
     assert [one.headers["authorization"] for one in seen] == [*["Bearer good"] * 4, "Bearer better"]
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE"])
+async def test_system_authorities_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """An error that names the variable; servers without TLS are asked as ever."""
+    monkeypatch.setenv(variable, "/nowhere/ca.pem")
+    system_trust.cache_clear()
+    source = PrometheusSource(limits=QUICK, transport=answering(httpx.Response(200, json=vector(1))))
+    broken, fine = await source.observe([replace(TRIGGER, server_address="https://prometheus:9090"), TRIGGER], AT)
+    system_trust.cache_clear()
+    assert str(broken) == (
+        f"https://prometheus:9090: {variable} of the environment cannot be used: No such file or directory"
+    )
+    assert fine == 1.0
 
 
 class Authorities:

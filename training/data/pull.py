@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +32,7 @@ from scaler.history.answers import TooSlow
 from scaler.history.connection import Limits, Pairs
 from scaler.history.credentials import ServerAccess
 from scaler.history.sources import source_for
-from scaler.http_client import client_options, environment_proxy, in_words, through
+from scaler.http_client import client_options, environment_proxy, in_words, through, trust_for
 from scaler.series import Floats, Samples
 from scaler.telemetry.redaction import HIDDEN, os_error_text, redacted
 from scaler.trigger import Trigger
@@ -141,8 +142,9 @@ def watched(
     proxy = environment_proxy(address)
     shown = redacted(address) + through(proxy)
     options = client_options(None if transport else proxy)
+    verify = trust_for(address)
     try:
-        with httpx.Client(timeout=TIMEOUT_SECONDS, transport=transport, **options) as client:
+        with httpx.Client(timeout=TIMEOUT_SECONDS, transport=transport, verify=verify, **options) as client:
             while after is not None:
                 found = client.get(f"{address.rstrip('/')}/api/v1/plans", params={"limit": PAGE, "after": after})
                 found.raise_for_status()
@@ -157,10 +159,10 @@ def watched(
         ]
     except httpx.HTTPStatusError as error:
         raise DataError(f"scaler at {shown}: answers HTTP {error.response.status_code}") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise DataError(f"scaler at {shown}: {in_words(error)}") from None
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, JSONDecodeError, UnicodeDecodeError):
         raise DataError(f"scaler at {shown}: answers, but not as a scaler does") from None
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        raise DataError(f"scaler at {shown}: {in_words(error)}") from None
     refused = [Refused("scaler", one.name, rule) for one in wanted if (rule := _hidden(one))]
     return [one for one in wanted if not _hidden(one)], refused
 
