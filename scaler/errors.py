@@ -3,17 +3,29 @@
 HeadwayError
 ├── TriggerError              the trigger is wrong: its author must act
 │   └── TriggerInvalid            INVALID_ARGUMENT, lists every fault
-├── DependencyError           something we need failed: it may heal by itself
+├── DependencyError           something we need failed: it may recover by itself
 │   ├── NotReady                  UNAVAILABLE, the first observation has not arrived yet
 │   ├── SourceUnavailable         UNAVAILABLE, the source did not answer (network, timeout, 5xx, open circuit)
+│   │   ├── TryAgain                  within scaler.history: the request may succeed when it is repeated
+│   │   └── TooSlow                   within scaler.history: a smaller request may be fast enough
 │   ├── SourceRefused             FAILED_PRECONDITION, the source answered with an error (bad query, no access)
+│   │   ├── BadQuery                  within scaler.history: one query of a joint request is wrong
+│   │   └── TooLarge                  within scaler.history: a smaller request may be accepted
 │   ├── NoDemand                  UNAVAILABLE, the query returned nothing (and ignoreNullValues is false)
 │   ├── AmbiguousDemand           FAILED_PRECONDITION, the query returned several series, a string, …
 │   ├── CacheUnavailable          never reaches a caller: answers go on from memory
 │   └── StoreUnavailable          never reaches a caller: answers go on from memory
+├── RecordInvalid             scaler.forecast.record: a shared outlook that cannot be read; it is ignored and counted
 ├── BundleError               the bundle is wrong: refused, the running one stays
-│   └── BundleInvalid             INTERNAL, says what differs
-└── SettingsError             the process was started wrongly; `headway` prints it and exits with 2
+│   └── BundleInvalid             INTERNAL, lists what differs
+├── SettingsError             a setting is wrong; `headway` prints it and exits with 2
+│   ├── SettingsInvalid           scaler.settings.rules: lists every fault
+│   └── ProxyUnusable             scaler.proxies: a proxy variable of the environment cannot be used
+└── CommandError              a command cannot do what it was called for; `headway` prints it
+    ├── Usage                     scaler.commands: wrong flags; exit status 2
+    ├── Unreachable               scaler.commands.why: no scaler answers; exit status 3
+    ├── ManifestError             scaler.manifest: the file is not YAML or not a Kubernetes object; names the line
+    └── …                         training/errors.py: what the offline commands refuse
 """
 
 from dataclasses import dataclass
@@ -104,4 +116,8 @@ class BundleInvalid(BundleError):
 
 
 class SettingsError(HeadwayError):
+    pass
+
+
+class CommandError(HeadwayError):
     pass

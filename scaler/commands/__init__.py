@@ -2,6 +2,8 @@
 
 from enum import IntEnum
 
+from scaler.errors import CommandError
+
 
 class Exit(IntEnum):
     """What the exit status of every command means."""
@@ -15,5 +17,5 @@ class Exit(IntEnum):
     """the scaler or Prometheus could not be reached"""
 
 
-class Usage(Exception):
+class Usage(CommandError):
     """The command was called wrongly; the text says how. `headway` prints it and exits with USAGE."""

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from scaler.commands import Exit, Usage
 from scaler.commands.numbers import figure, rounded
+from scaler.errors import CommandError
 from scaler.http_client import client_options, environment_proxy, in_words, through, trust_for
 from scaler.trigger.server_address import redact
 
@@ -38,7 +39,7 @@ MEANWHILE = (
 )
 
 
-class Unreachable(Exception):
+class Unreachable(CommandError):
     """Nobody, or nobody of ours, answers at the address."""
 
 

@@ -23,20 +23,22 @@ from scaler.trigger import Trigger
 
 
 class TryAgain(SourceUnavailable):
-    pass
+    """The request may succeed when it is repeated."""
 
 
 class TooSlow(SourceUnavailable):
+    """No answer in time; a smaller request may be fast enough."""
+
     started: float = 0.0
     """when the request was begun, by the monotonic clock"""
 
 
 class BadQuery(SourceRefused):
-    pass
+    """The server says that a query is wrong; in a joint request, one of them."""
 
 
 class TooLarge(SourceRefused):
-    pass
+    """The server finds the request or its answer too large; a smaller one may be accepted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from scaler.errors import CommandError
 from scaler.manifest.scalars import Scalar, kind_of, plain_value
 
 FieldPath: TypeAlias = tuple[str | int, ...]
@@ -36,7 +37,7 @@ def nearest_line(lines: Mapping[FieldPath, int], path: FieldPath) -> int | None:
     return next((lines[path[:length]] for length in range(len(path), -1, -1) if path[:length] in lines), None)
 
 
-class ManifestError(Exception):
+class ManifestError(CommandError):
     """The file is not YAML, or not a Kubernetes object; the text names the line."""
 
 

@@ -101,7 +101,7 @@ def command_errors(after_interrupt: str = "") -> Iterator[None]:
         raise
     except (DataError, OrderRefused) as error:
         fail(str(error), Exit.USAGE)
-    except SettingsError:
+    except (SettingsError, Usage):
         raise
     except HeadwayError as error:
         fail(str(error), Exit.FAULTS)

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 import stamina
 from numpy.typing import NDArray
 
-from scaler.errors import DependencyError, HeadwayError, SourceUnavailable
+from scaler.errors import CommandError, DependencyError, SourceUnavailable
 from scaler.files import appearing
 from scaler.history.answers import TooSlow
 from scaler.history.connection import Limits, Pairs
@@ -66,7 +66,7 @@ class Wanted(NamedTuple):
     query_parameters: Pairs = ()
 
 
-class NotWritten(HeadwayError):
+class NotWritten(CommandError):
     """There is no place for what was pulled; says where, and why."""
 
 

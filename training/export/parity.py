@@ -9,7 +9,7 @@ import numpy as np
 from onnxruntime import InferenceSession
 
 from scaler.bundle.signature import PEAKS, QUANTILES, SERIES
-from scaler.errors import HeadwayError
+from scaler.errors import CommandError
 from scaler.forecast.onnx_forecaster import open_graph, run
 from scaler.series import Floats
 from training.data.load import LARGEST
@@ -32,7 +32,7 @@ class Difference:
     where: str
 
 
-class ParityBroken(HeadwayError):
+class ParityBroken(CommandError):
     """The exported graph does not say what the model says."""
 
 

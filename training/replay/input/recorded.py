@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from scaler.commands import Usage
+from scaler.errors import CommandError
 from scaler.history.credentials import ServerAccess
 from training.data.clean import without_counters
 from training.data.load import DAY_SECONDS, Loaded, Series, load
@@ -23,7 +24,7 @@ OLD_SECONDS = 3600.0
 MOST_TOLD = 5
 
 
-class ServerRefused(Exception):
+class ServerRefused(CommandError):
     """A metric server gave nothing to replay; in its own words."""
 
 
