@@ -38,6 +38,7 @@ class Registration:
         "last_called",
         "listed",
         "metadata",
+        "metric_calls",
         "ready",
         "settled_until",
         "trigger",
@@ -49,6 +50,8 @@ class Registration:
         self.metadata = metadata
         self.first_called = now
         self.last_called = now
+        self.metric_calls = 0
+        """how often KEDA has called GetMetrics; the HPA's share of them shows whether it reads this trigger"""
         self.current: Answer | None = None
         self.upcoming: Answer | None = None
         self.settled_until = 0.0

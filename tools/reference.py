@@ -90,8 +90,19 @@ short hash of its settings, which distinguishes two triggers of one ScaledObject
   ScaledObject's namespace into `exported_namespace`.
 * Every replica of Headway exports the triggers that KEDA called it about, and all export the same values. Use
   `max by (namespace, name, trigger)`.
-* Ten thousand triggers are about 110,000 lines, 10 MB. They are written a few at a time between answers to KEDA.
+* Ten thousand triggers are about 120,000 lines, 11 MB. They are written a few at a time between answers to KEDA.
 * The usual `process_…` and `python_gc_…` figures are exported too."""
+
+ALERTS_TEXT = """\
+[alerts.yaml](../deploy/examples/alerts.yaml) is a rule file for Prometheus:
+
+* `HeadwayMetricLostByHPA`: KEDA polls, but the HPA does not read the trigger. KEDA has rebuilt the HPA without
+  Headway's metric, as it does after an outage for workloads that rest at zero
+  ([keda.md](keda.md#workloads-that-rest-at-zero)). Every condition of the ScaledObject looks healthy then; only the
+  pace of the calls shows the loss. An HPA reads a metric four times a minute, and KEDA's poll loop twice with the
+  default `pollingInterval` of 30 s.
+* `HeadwayNoAnswer`: KEDA gets errors for a trigger from all replicas.
+* `HeadwaySlowAnswers`: 1 % of the calls take more than a second."""
 
 EVENTS_TEXT = """\
 The log is one JSON object per line on stderr (`--log-format console` for people). Each has `event`, `level`,
@@ -162,6 +173,8 @@ def telemetry_page() -> str:
         TELEMETRY,
         "## Figures",
         _table(("name", "type", "labels", "unit", "meaning"), [_figure_row(figure) for figure in FIGURES]),
+        "## Alerts",
+        ALERTS_TEXT,
         "## Events in the log",
         EVENTS_TEXT,
         _table(("event", "level", "fields", "meaning"), events),

@@ -8,7 +8,6 @@ objects.py  values → ScaledObject, TriggerEntry, Manifest
 from scaler.manifest.nodes import FieldPath, ManifestError, dotted_path
 from scaler.manifest.objects import (
     EXTERNAL_TYPES,
-    PLAN_FIGURE,
     Manifest,
     ScaledObject,
     TriggerEntry,
@@ -19,7 +18,6 @@ from scaler.manifest.scalars import plain_value
 
 __all__ = [
     "EXTERNAL_TYPES",
-    "PLAN_FIGURE",
     "FieldPath",
     "Manifest",
     "ManifestError",

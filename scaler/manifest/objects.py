@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 
 from scaler.manifest.nodes import Document, FieldPath, ManifestError, dotted_path, nearest_line, read_documents
 from scaler.manifest.scalars import kind_of
+from scaler.telemetry.names import PLANNED_DEMAND
 from scaler.trigger.values import printable
 
 EXTERNAL_TYPES = ("external", "external-push")
-PLAN_FIGURE = "headway_planned_demand"
-"""the exported figure that KEDA's own `prometheus` trigger can read"""
 
 _SHORT = reprlib.Repr()
 _YAML_NAMES = {dict: "mapping", list: "list", set: "set"}
@@ -59,7 +58,8 @@ class TriggerEntry:
     def reads_plan(self) -> bool:
         """A `prometheus` trigger that reads what Headway exports: then KEDA never calls Headway."""
         return (
-            self.kind == "prometheus" and re.search(rf"\b{PLAN_FIGURE}\b", self.metadata.get("query", "")) is not None
+            self.kind == "prometheus"
+            and re.search(rf"\b{PLANNED_DEMAND}\b", self.metadata.get("query", "")) is not None
         )
 
 

@@ -77,6 +77,7 @@ class Servicer:
         try:
             now = self._now()
             registration = self._measured.known(request, now) or self._measured.register(request, now)
+            registration.metric_calls += 1
             if not registration.first_answer.is_set():
                 await self.first_answers.wait(registration)
                 now = self._now()

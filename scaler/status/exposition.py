@@ -31,6 +31,8 @@ trigger must not stand in `max(headway_planned_demand)` for as long as `trigger-
 LINES_AT_A_TIME = 500
 """sent in one piece: some 50 kB"""
 
+NAMES = {figure.called: figure.name for figure in TRIGGER_FIGURES}
+
 RUNG_NUMBER = {Rung.NOTHING: 0, Rung.OBSERVATION: 1, Rung.FORECAST: 2, Rung.BOTH: 3}
 
 
@@ -65,28 +67,29 @@ def _write(lines: dict[str, list[str]], registry: Registry, registration: Regist
     except HeadwayError:
         answer = None
     rung = answer.plan.rung if answer is not None else Rung.NOTHING
-    lines["plan_rung"].append(f"headway_plan_rung{labels}}} {RUNG_NUMBER[rung]}\n")
+    lines["plan_rung"].append(f"{NAMES['plan_rung']}{labels}}} {RUNG_NUMBER[rung]}\n")
+    lines["metric_calls"].append(f"{NAMES['metric_calls']}{labels}}} {registration.metric_calls}\n")
     if answer is not None:
-        for called, name, value in _of_plan(answer):
-            lines[called].append(f"{name}{labels}}} {value!r}\n")
+        for called, value in _of_plan(answer):
+            lines[called].append(f"{NAMES[called]}{labels}}} {value!r}\n")
         if answer.outlook.forecast is not None:
             lines["forecast_demand"] += _of_forecast(answer.outlook.forecast, labels, now + trigger.lead_time_seconds)
     return rung
 
 
-def _of_plan(answer: Answer) -> Iterator[tuple[str, str, float]]:
+def _of_plan(answer: Answer) -> Iterator[tuple[str, float]]:
     plan, outlook = answer.plan, answer.outlook
     if plan.planned is not None:
-        yield "planned_demand", "headway_planned_demand", plan.planned
+        yield "planned_demand", plan.planned
     if plan.observed is not None:
-        yield "observed_demand", "headway_observed_demand", plan.observed
+        yield "observed_demand", plan.observed
     if plan.need is not None:
-        yield "needed_demand", "headway_needed_demand", plan.need
-    yield "plan_active", "headway_plan_active", int(plan.active)
+        yield "needed_demand", plan.need
+    yield "plan_active", int(plan.active)
     if outlook.observation is not None:
-        yield "observation_timestamp", "headway_observation_timestamp_seconds", outlook.observation.at
+        yield "observation_timestamp", outlook.observation.at
     if outlook.forecast is not None:
-        yield "forecast_timestamp", "headway_forecast_timestamp_seconds", outlook.forecast.start
+        yield "forecast_timestamp", outlook.forecast.start
 
 
 def _of_forecast(forecast: Forecast, labels: str, moment: float) -> list[str]:
@@ -96,7 +99,7 @@ def _of_forecast(forecast: Forecast, labels: str, moment: float) -> list[str]:
         return []
     quantiles = forecast.quantiles_HQ[step].tolist()
     return [
-        f'headway_forecast_demand{labels},level="{level:g}"}} {quantiles[index]:.7g}\n'
+        f'{NAMES["forecast_demand"]}{labels},level="{level:g}"}} {quantiles[index]:.7g}\n'
         for level, index in _exported(forecast.levels)
     ]
 

@@ -20,6 +20,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from scaler import __version__
+from scaler.telemetry.names import PLANNED_DEMAND
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,11 @@ def _of_triggers(called: str, unit: Unit, meaning: str, more: tuple[str, ...] = 
 
 
 TRIGGER_FIGURES: tuple[Figure, ...] = (
-    _of_triggers(
+    Figure(
         "planned_demand",
+        PLANNED_DEMAND,
+        Kind.GAUGE,
+        TRIGGER_LABELS,
         Unit.DEMAND,
         "The answer of predictive mode: the demand expected by the time a replica ordered now is ready. KEDA's own "
         "prometheus trigger can read it. Absent with neither forecast nor observation",
@@ -118,6 +122,15 @@ TRIGGER_FIGURES: tuple[Figure, ...] = (
         Unit.NUMBER,
         "Rung of the fallback ladder on which the answer is made: 3 forecast and observation, 2 forecast alone, 1 "
         "observation alone, 0 nothing (KEDA gets an error, and its own fallback acts)",
+    ),
+    Figure(
+        "metric_calls",
+        "headway_metric_calls_total",
+        Kind.COUNTER,
+        TRIGGER_LABELS,
+        Unit.NUMBER,
+        "GetMetrics calls for the trigger: two a minute from KEDA's polls by default, and four a minute from the HPA. "
+        "Sum it over the replicas of Headway",
     ),
     _of_triggers(
         "observation_timestamp",

@@ -220,6 +220,20 @@ async def test_many_calls_at_once_are_all_answered() -> None:
     assert [reply.metricValues[0].metricValueFloat for reply in replies] == list(range(200))
 
 
+async def test_calls_for_the_metric_are_counted_by_trigger() -> None:
+    """Their pace shows whether an HPA reads the trigger; IsActive, which it does not read, is left out."""
+    async with served() as it:
+        refs = [scaled_object(), scaled_object("other")]
+        for ref in refs:
+            await registered(it, ref)
+        it.observe(5)
+        await it.metrics(refs[0])
+        await it.stub.IsActive(refs[0])
+        counts = {one.trigger.name: one.metric_calls for one in it.registry}
+
+    assert counts == {"shop": 2, "other": 1}
+
+
 async def test_calls_are_counted_by_how_they_ended() -> None:
     """Telemetry reads plain counts by RPC and status."""
     async with served() as it:

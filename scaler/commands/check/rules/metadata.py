@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from scaler.commands.check.rules.connection import KEDA_TLS_KEYS
 from scaler.commands.check.rules.finding import ANY_SERVER, Context, Finding, Level
 from scaler.errors import Fault, TriggerInvalid
-from scaler.manifest import EXTERNAL_TYPES, PLAN_FIGURE, ScaledObject, TriggerEntry
+from scaler.manifest import EXTERNAL_TYPES, ScaledObject, TriggerEntry
+from scaler.telemetry.names import PLANNED_DEMAND
 from scaler.trigger import Mode, Trigger, parse_trigger
 
 _CONSEQUENCE = "GetMetrics fails: nothing scales down, and only other triggers scale up"
@@ -53,14 +54,14 @@ def our_trigger_present(scaled: ScaledObject, context: Context) -> Iterator[Find
     why = (
         "its external triggers have no `query` and no `headway` in scalerAddress"
         if other
-        else f"no external trigger, and none of type `prometheus` that reads {PLAN_FIGURE}"
+        else f"no external trigger, and none of type `prometheus` that reads {PLANNED_DEMAND}"
     )
     yield Finding(
         Level.WARNING,
         "no-trigger-of-ours",
         f"Nothing here is Headway's: {why}.",
         "Add a trigger of type `external` with scalerAddress, query and threshold, or let a `prometheus` trigger read "
-        f"{PLAN_FIGURE}.",
+        f"{PLANNED_DEMAND}.",
         ("spec", "triggers"),
     )
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 from scaler.commands.check.rules.finding import Context, Finding, Level
 from scaler.commands.check.rules.safety import NOT_REACTIVE
-from scaler.manifest import PLAN_FIGURE, ScaledObject, TriggerEntry
+from scaler.manifest import ScaledObject, TriggerEntry
+from scaler.telemetry.names import PLANNED_DEMAND
 
-_SELECTOR = re.compile(rf"{PLAN_FIGURE}\b\s*(?:\{{(?P<labels>[^}}]*)\}})?")
+_SELECTOR = re.compile(rf"{PLANNED_DEMAND}\b\s*(?:\{{(?P<labels>[^}}]*)\}})?")
 _LABEL = re.compile(r"""(\w+)\s*(=~|=)\s*["']([^"']*)["']""")
-_MAXIMUM = re.compile(rf"\bmax\s*\((?:\s*\w+\s*\()*\s*{PLAN_FIGURE}\b")
+_MAXIMUM = re.compile(rf"\bmax\s*\((?:\s*\w+\s*\()*\s*{PLANNED_DEMAND}\b")
 """`max(…`, also around functions: `max(max_over_time(…`"""
 _LABELS_KEPT = re.compile(r"[^()]*\)+\s*(by|without)\b", re.IGNORECASE)
 """what follows the selector in `max(…) by (name)`"""
@@ -23,9 +24,9 @@ def planned_maximum(scaled: ScaledObject, context: Context) -> Iterator[Finding]
             yield _finding(
                 entry,
                 Level.ERROR,
-                f"{PLAN_FIGURE} is not read as max(…) without `by`: each replica of Headway exports it, and its labels "
-                "keep `or` from joining the halves. Several elements are an error to KEDA, a sum is a multiple.",
-                f"Write max({PLAN_FIGURE}{{…}}).",
+                f"{PLANNED_DEMAND} is not read as max(…) without `by`: each replica of Headway exports it, and its "
+                "labels keep `or` from joining the halves. Several elements are an error to KEDA, a sum is a multiple.",
+                f"Write max({PLANNED_DEMAND}{{…}}).",
             )
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scaler.commands.check.rules.finding import Context, Finding, Level
-from scaler.manifest import EXTERNAL_TYPES, PLAN_FIGURE, ScaledObject, whole_number
+from scaler.manifest import EXTERNAL_TYPES, ScaledObject, whole_number
+from scaler.telemetry.names import PLANNED_DEMAND
 
 NOT_REACTIVE = (*EXTERNAL_TYPES, "cron", "predictkube")
 """types of triggers that do not follow the demand of now"""
@@ -59,7 +60,7 @@ def reactive_floor(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
             "While no replica of Headway can be reached, nothing scales up: KEDA then has no external metric of this "
             "object, those of its other triggers included, and fallback does not start.",
             "Run two or more replicas of Headway and add a `cpu` trigger, which the HPA reads without KEDA; or let a "
-            f"`prometheus` trigger read {PLAN_FIGURE} (docs/keda.md).",
+            f"`prometheus` trigger read {PLANNED_DEMAND} (docs/keda.md).",
             ("spec", "triggers"),
         )
 
