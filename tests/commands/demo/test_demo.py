@@ -50,7 +50,7 @@ def _last(log: Path) -> str:
     return log.read_text().splitlines()[-1]
 
 
-def test_shipped_objects_have_nothing_to_mend() -> None:
+def test_shipped_objects_have_nothing_to_fix() -> None:
     """What newcomers copy is what `headway check` asks for."""
     assert [inspect(scaled, Context()) for scaled in demo_objects()] == [[], [], []]
 
