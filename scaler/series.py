@@ -6,6 +6,7 @@ Times are seconds since the epoch (float, UTC). Demand is float32 in the units o
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 import numpy as np
@@ -37,11 +38,29 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Moments from `first` to `last` for which a source has no usable answer, and its reason."""
+
+    first: float
+    last: float
+    why: str
+
+    def __str__(self) -> str:
+        begin, end = (datetime.fromtimestamp(moment, UTC) for moment in (self.first, self.last))
+        if end == begin:
+            return f"{begin:%d %b %Y %H:%M} UTC: {self.why}"
+        same_day = begin.date() == end.date()
+        return f"{begin:%d %b %Y %H:%M} to {end:{'%H:%M' if same_day else '%d %b %Y %H:%M'}} UTC: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
 class Samples:
     """What a source returned for one trigger: times ascending and unique [S], values [S], never NaN or infinite."""
 
     times: NDArray[np.float64]
     values: Floats
+    gaps: tuple[Gap, ...] = ()
+    """ascending; moments without a sample that are in no gap had no demand to return"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +70,8 @@ class Blocks:
     starts: NDArray[np.float64]
     mean: Floats
     max: Floats
+    gaps: tuple[Gap, ...] = ()
+    """ends of blocks that could not be read, ascending"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +183,7 @@ class HistoryFacts:
     """why the newest observation failed; empty when it did not"""
     backfill_error: str = ""
     """why the last attempt to fetch the past failed; empty when it did not"""
+    retry_at: float | None = None
+    """when the failed attempt is repeated"""
+    gaps: tuple[Gap, ...] = ()
+    """stretches of the past that the source could not answer"""

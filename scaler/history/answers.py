@@ -2,9 +2,10 @@
 
 Below the public tree of `scaler.errors` four leaves say what the asking side may do about a failure:
 
-SourceUnavailable ── TryAgain   it may work in a moment (5xx, 429, connection lost)
-                  └─ TooSlow    the server gave up on the query, or we did
-SourceRefused ────── BadQuery   this query (or one of those asked together) is wrong
+SourceUnavailable ┬─ TryAgain   it may work in a moment (5xx, 429, connection lost)
+                  ├─ TooSlow    the server gave up on the query, or we did
+                  └─ Partial    a part of the data was missing: the answer may be too low, so it counts as none
+SourceRefused ────┬─ BadQuery   this query (or one of those asked together) is wrong
                   └─ TooLarge   more was returned than anybody wants to read
 """
 
@@ -18,12 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaler.errors import AmbiguousDemand, NoDemand, SourceRefused, SourceUnavailable
-from scaler.series import Floats
 from scaler.trigger import Trigger
 
 
 class TryAgain(SourceUnavailable):
     """The request may succeed when it is repeated."""
+
+
+class Partial(SourceUnavailable):
+    pass
 
 
 class TooSlow(SourceUnavailable):
@@ -57,6 +61,10 @@ class Series:
     times: NDArray[np.float64]
     values: NDArray[np.float64]
 
+    def without_label(self, name: str) -> "Series":
+        """The same series with one label less."""
+        return Series({key: value for key, value in self.labels.items() if key != name}, self.times, self.values)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -75,10 +83,31 @@ def decode(server: str, status: int, body: bytes) -> Answer:
         document = None
     if status >= 300 or not isinstance(document, dict) or document.get("status") != "success":
         raise _failure(server, status, document, body)
+    if missing := _missing(document):
+        raise Partial(f"{server} reports: {shortened(missing, 400)}; the answer may be partial")
     try:
-        return Answer(str(document["data"]["resultType"]), document["data"]["result"])
-    except (KeyError, TypeError):
+        data = document["data"] or {"resultType": "vector"}
+        return Answer(str(data["resultType"]), data.get("result") or [])
+    except (KeyError, TypeError, AttributeError):
         raise SourceUnavailable(f"{server} answered with JSON of another shape: {shortened(body)}") from None
+
+
+ANNOTATIONS = ("PromQL warning:", "PromQL info:")
+"""what Prometheus and Mimir put before remarks on the query (util/annotations/annotations.go); the data is complete"""
+
+
+def _missing(document: Mapping[str, Any]) -> str:
+    """Why a successful answer may lack data; empty where nothing says so.
+
+    Thanos, Cortex and Mimir list stores that did not answer in `warnings`; VictoriaMetrics sets `isPartial`.
+    """
+    warnings = document.get("warnings") or []
+    if not isinstance(warnings, list):
+        return shortened(str(warnings))
+    texts = [str(one) for one in warnings if not str(one).startswith(ANNOTATIONS)]
+    if document.get("isPartial") is True:
+        texts.append("isPartial: some storage nodes did not answer")
+    return "; ".join(texts[:3]) + (f" and {len(texts) - 3} more" if len(texts) > 3 else "")
 
 
 def _failure(server: str, status: int, document: Any, body: bytes) -> SourceUnavailable | SourceRefused:
@@ -111,7 +140,7 @@ def elements(answer: Answer) -> list[Element]:
         return [Element({}, _number(answer.result))]
     if answer.kind != "vector":
         raise AmbiguousDemand(f"the query returns a {_KINDS.get(answer.kind, answer.kind)}; it must return one number")
-    return [Element(item.get("metric", {}), _number(_plain(item, "value"))) for item in _items(answer)]
+    return [Element(item.get("metric") or {}, _number(_plain(item, "value"))) for item in _items(answer)]
 
 
 def series(answer: Answer) -> list[Series]:
@@ -129,7 +158,7 @@ def _items(answer: Answer) -> list[dict[str, Any]]:
 
 
 def _is_item(item: Any) -> bool:
-    return isinstance(item, dict) and isinstance(item.get("metric", {}), dict)
+    return isinstance(item, dict) and isinstance(item.get("metric") or {}, dict)
 
 
 def _plain(item: Mapping[str, Any], key: str) -> Any:
@@ -154,7 +183,7 @@ def _series(item: Mapping[str, Any]) -> Series:
         values = np.array([float(sample[1]) for sample in samples], dtype=np.float64)
     except (TypeError, ValueError, OverflowError, IndexError, KeyError):
         raise SourceUnavailable(f"samples of another shape: {shortened(str(samples))}") from None
-    return Series(item.get("metric", {}), times, values)
+    return Series(item.get("metric") or {}, times, values)
 
 
 def demand(found: Sequence[Element], trigger: Trigger) -> float:
@@ -164,7 +193,7 @@ def demand(found: Sequence[Element], trigger: Trigger) -> float:
     prometheus_scaler.go), AmbiguousDemand (several), SourceRefused (negative).
     """
     if len(found) > 1:
-        raise AmbiguousDemand(_several([element.labels for element in found]))
+        raise ambiguity([element.labels for element in found])
     if not found:
         return _nothing(trigger, "the query returned nothing")
     value = found[0].value
@@ -181,6 +210,11 @@ def _nothing(trigger: Trigger, what: str) -> float:
     raise NoDemand(f"{what}; that is unknown, not 0 (set ignoreNullValues to read it as 0)")
 
 
+def ambiguity(label_sets: Sequence[Mapping[str, str]]) -> AmbiguousDemand:
+    """The error for several series where one must be."""
+    return AmbiguousDemand(_several(label_sets))
+
+
 def _several(label_sets: Sequence[Mapping[str, str]]) -> str:
     shown = [shortened("{" + ", ".join(f'{k}="{v}"' for k, v in labels.items()) + "}", 100) for labels in label_sets]
     more = ", …" if len(shown) > 2 else ""
@@ -188,23 +222,3 @@ def _several(label_sets: Sequence[Mapping[str, str]]) -> str:
         f"the query returned {len(shown)} series, {', '.join(shown[:2])}{more}; "
         "it must return one: aggregate it, as with sum()"
     )
-
-
-def known_samples(found: Sequence[Series]) -> tuple[NDArray[np.float64], Floats]:
-    """Times and values of the finite samples >= 0, ascending; everything else is missing.
-
-    Several series are one history when they follow each other (a label changed on the way); raises AmbiguousDemand
-    where two have a sample at the same moment.
-    """
-    if not found:
-        return np.empty(0), np.empty(0, np.float32)
-    times = np.concatenate([one.times for one in found])
-    values = np.concatenate([one.values for one in found])
-    order = np.argsort(times, kind="stable")
-    times, values = times[order], values[order]
-    if np.any(np.diff(times) <= 0):
-        raise AmbiguousDemand(_several([one.labels for one in found]))
-    with np.errstate(over="ignore"):
-        short = values.astype(np.float32)
-    known = np.isfinite(short) & (short >= 0)
-    return times[known], short[known]

@@ -18,6 +18,7 @@ from scaler.history.client import Client
 from scaler.history.credentials import ServerAccess
 from scaler.history.failures import Failures
 from scaler.history.queries import MOST_BYTES, MOST_QUERIES
+from scaler.history.ranges import PieceSize
 from scaler.http_client import in_words
 from scaler.trigger.server_address import redact
 
@@ -67,6 +68,8 @@ class Server:
         self.shown = redact(address)
         self.alone: set[str] = set()
         """queries that spoil a request they share; they are asked on their own"""
+        self.piece_size = PieceSize()
+        """how much one range query may ask for"""
         self.most_together = MOST_QUERIES
         self.most_bytes = MOST_BYTES if access.method == "POST" else MOST_URL_BYTES
         self._base = address.rstrip("/")

@@ -11,7 +11,7 @@ import structlog
 from numpy.typing import NDArray
 
 from scaler.errors import AmbiguousDemand, DependencyError, SourceRefused, SourceUnavailable
-from scaler.history.answers import BadQuery, Element, Series, TooLarge, TooSlow, demand, elements, known_samples, series
+from scaler.history.answers import BadQuery, Element, Series, TooLarge, TooSlow, demand, elements, series
 from scaler.history.connection import Limits, Pairs, Server
 from scaler.history.credentials import ServerAccess, access_for
 from scaler.history.queries import (
@@ -20,12 +20,12 @@ from scaler.history.queries import (
     joined,
     over_block,
     packed,
-    pieces,
     self_contained,
     tagged,
 )
+from scaler.history.ranges import merged, one_history, read, within
 from scaler.history.sources import SourceOptions
-from scaler.series import Blocks, Floats, Samples
+from scaler.series import Blocks, Floats, Gap, Samples
 from scaler.trigger import Trigger
 
 log = structlog.get_logger(__name__)
@@ -78,16 +78,12 @@ class PrometheusSource:
 
     async def samples(self, trigger: Trigger, start: float, end: float, step_seconds: float) -> Samples:
         """Demand at start, start + step, … <= end; missing moments are left out (0 where null values are ignored)."""
-        found: list[Series] = []
-        for first, last in pieces(start, end, step_seconds):
-            answer = await self._server(trigger.server_address).range(
-                trigger.query, first, last, step_seconds, _parameters(trigger)
-            )
-            found += series(answer)
-        times, values = known_samples(found)
+        found, gaps = await self._read(trigger, trigger.query, start, end, step_seconds)
+        times, values, ambiguous = one_history(found, step_seconds)
+        gaps = tuple(merged([*gaps, *ambiguous], step_seconds))
         if trigger.ignore_null_values:
-            times, (values,) = _zeros_between(times, [values], end, step_seconds)
-        return Samples(times, values)
+            times, (values,) = _zeros_between(times, [values], end, step_seconds, gaps)
+        return Samples(times, values, gaps)
 
     async def blocks(self, trigger: Trigger, start: float, end: float, block_seconds: float) -> Blocks:
         """Mean and max per clock-aligned block: the block that starts at s covers (s, s + block].
@@ -97,14 +93,14 @@ class PrometheusSource:
         first = math.ceil(start / block_seconds) * block_seconds + block_seconds
         last = math.floor(end / block_seconds) * block_seconds
         try:
-            times, mean, peak = await self._summed_up(trigger, first, last, block_seconds)
+            times, mean, peak, gaps = await self._summed_up(trigger, first, last, block_seconds)
         except (SourceRefused, AmbiguousDemand) as error:
             log.debug("no_subqueries", namespace=trigger.namespace, name=trigger.name, why=str(error))
             plain = await self.samples(trigger, first, last, block_seconds)
-            times, mean, peak = plain.times, plain.values, plain.values
+            times, mean, peak, gaps = plain.times, plain.values, plain.values, plain.gaps
         if trigger.ignore_null_values:
-            times, (mean, peak) = _zeros_between(times, [mean, peak], last, block_seconds)
-        return Blocks(times - block_seconds, mean, peak)
+            times, (mean, peak) = _zeros_between(times, [mean, peak], last, block_seconds, gaps)
+        return Blocks(times - block_seconds, mean, peak, gaps)
 
     def reachable(self, trigger: Trigger) -> bool:
         """False while the circuit of this trigger's server is open."""
@@ -120,21 +116,27 @@ class PrometheusSource:
 
     async def _summed_up(
         self, trigger: Trigger, first: float, last: float, block_seconds: float
-    ) -> tuple[NDArray[np.float64], Floats, Floats]:
+    ) -> tuple[NDArray[np.float64], Floats, Floats, tuple[Gap, ...]]:
         step = min(trigger.query_step_seconds or BLOCK_STEP_SECONDS, block_seconds)
         functions = ("avg_over_time", "max_over_time")
         query = joined(tagged(over_block(name, trigger.query, block_seconds, step), name) for name in functions)
-        found: list[Series] = []
-        for begin, end in pieces(first, last, block_seconds):
-            answer = await self._server(trigger.server_address).range(
-                query, begin, end, block_seconds, _parameters(trigger)
-            )
-            found += series(answer)
-        (mean_times, mean), (peak_times, peak) = (
-            known_samples([one for one in found if one.labels.get(TAG) == name]) for name in functions
+        found, gaps = await self._read(trigger, query, first, last, block_seconds)
+        (mean_times, mean, ambiguous), (peak_times, peak, _) = (
+            one_history([one.without_label(TAG) for one in found if one.labels.get(TAG) == name], block_seconds)
+            for name in functions
         )
         times, in_mean, in_peak = np.intersect1d(mean_times, peak_times, assume_unique=True, return_indices=True)
-        return times, mean[in_mean], peak[in_peak]
+        return times, mean[in_mean], peak[in_peak], tuple(merged([*gaps, *ambiguous], block_seconds))
+
+    async def _read(
+        self, trigger: Trigger, query: str, start: float, end: float, step_seconds: float
+    ) -> tuple[list[Series], tuple[Gap, ...]]:
+        server = self._server(trigger.server_address)
+
+        async def ask(first: float, last: float) -> list[Series]:
+            return series(await server.range(query, first, last, step_seconds, _parameters(trigger)))
+
+        return await read(ask, start, end, step_seconds, server.piece_size)
 
     def _server(self, address: str) -> Server:
         server = self._servers.get(address)
@@ -262,17 +264,20 @@ def _each(error: DependencyError, triggers: Iterable[Trigger]) -> list[Seen]:
 
 
 def _zeros_between(
-    times: NDArray[np.float64], columns: list[Floats], end: float, step_seconds: float
+    times: NDArray[np.float64], columns: list[Floats], end: float, step_seconds: float, gaps: Sequence[Gap]
 ) -> tuple[NDArray[np.float64], list[Floats]]:
-    """The columns on every step from the first known moment to `end`, 0 where nothing was known."""
+    """The columns on every step from the first known moment to `end`, 0 where there was no demand; gaps stay out."""
     if not len(times):
         return times, columns
     positions = np.round((times - times[0]) / step_seconds).astype(np.int64)
     count = int(max(positions[-1], math.floor((end - times[0]) / step_seconds + 1e-9))) + 1
+    moments = times[0] + np.arange(count) * step_seconds
+    known = ~within(moments, gaps)
+    known[positions] = True
     filled = [np.zeros(count, np.float32) for _ in columns]
     for column, values in zip(filled, columns, strict=True):
         column[positions] = values
-    return times[0] + np.arange(count) * step_seconds, filled
+    return moments[known], [column[known] for column in filled]
 
 
 def open_prometheus(options: SourceOptions) -> PrometheusSource:

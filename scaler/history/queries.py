@@ -7,9 +7,6 @@ from functools import lru_cache
 
 TAG = "__headway__"
 """the label by which the members of one request are told apart"""
-MOST_POINTS = 10_000
-"""per range query; Prometheus refuses more than 11,000"""
-LONGEST_RANGE_SECONDS = 7 * 86400.0
 MOST_QUERIES = 50
 """per request; 50 cost Prometheus about what one costs, and a failing request disturbs few"""
 MOST_BYTES = 12_000
@@ -86,12 +83,3 @@ def packed(queries: Sequence[str], most_queries: int, most_bytes: int) -> Iterat
         size += length
     if group:
         yield group
-
-
-def pieces(start: float, end: float, step_seconds: float) -> Iterator[tuple[float, float]]:
-    """(first, last) moments of the range queries that together ask for start, start + step, … <= end."""
-    moments = math.floor((end - start) / step_seconds + 1e-9) + 1
-    per_piece = max(1, min(MOST_POINTS, math.floor(LONGEST_RANGE_SECONDS / step_seconds)))
-    for first in range(0, moments, per_piece):
-        last = min(first + per_piece, moments) - 1
-        yield start + first * step_seconds, start + last * step_seconds

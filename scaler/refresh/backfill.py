@@ -6,6 +6,7 @@ forecast is possible), weeks of coarse blocks after every trigger has its day.
 
 import asyncio
 import itertools
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,17 +14,22 @@ import numpy as np
 import structlog
 
 from scaler.clock import Clock
-from scaler.errors import DependencyError, StoreUnavailable
+from scaler.errors import AmbiguousDemand, DependencyError, SourceRefused, StoreUnavailable
 from scaler.history import MetricSource
 from scaler.refresh.tracked import Phase, Tracked
-from scaler.series import Blocks
+from scaler.series import Blocks, Gap
 from scaler.store import Store
 from scaler.telemetry.metrics import Telemetry
 
 log = structlog.get_logger()
 
 RETRY_SECONDS = 15.0
-"""pause after a failed attempt; an open circuit of the source makes the next one cheap"""
+"""pause after the first failed attempt; it doubles with each further one"""
+LONGEST_OUTAGE_PAUSE_SECONDS = 120.0
+"""while the source does not answer: it may be back at any moment, and its open circuit makes an attempt cheap"""
+MOST_LOGGED_GAPS = 5
+LONGEST_REFUSAL_PAUSE_SECONDS = 3600.0
+"""while the source refuses: somebody must change the query, the access or a limit first"""
 
 
 @dataclass(order=True, slots=True)
@@ -32,6 +38,8 @@ class _Job:
     number: int
     tracked: Tracked = field(compare=False)
     since: float = field(compare=False, default=0.0)
+    attempts: int = field(compare=False, default=0)
+    """failed so far"""
 
 
 class Backfill:
@@ -84,23 +92,34 @@ class Backfill:
             try:
                 await self._fill(job)
             except DependencyError as error:
-                job.tracked.backfill_error = str(error)
-                self._telemetry.count("backfill_failed", phase=job.phase.name.lower())
-                self._again_later(job)
-                continue
+                self._note_failure(job, str(error), isinstance(error, SourceRefused | AmbiguousDemand))
             except Exception:
                 log.exception("backfill_failed", namespace=job.tracked.trigger.namespace, name=job.tracked.trigger.name)
-                job.tracked.backfill_error = "the history could not be read: see the log"
-                self._telemetry.count("backfill_failed", phase=job.phase.name.lower())
-                self._again_later(job)
-                continue
-            job.tracked.done.add(job.phase)
-            job.tracked.backfill_error = ""
-            self._on_filled(job.tracked)
+                self._note_failure(job, "the history could not be read: see the log", is_refusal=True)
+            else:
+                self._note_success(job)
 
-    def _again_later(self, job: _Job) -> None:
+    def _note_success(self, job: _Job) -> None:
+        tracked = job.tracked
+        tracked.done.add(job.phase)
+        tracked.backfill_errors.pop(job.phase, None)
+        tracked.retry_at.pop(job.phase, None)
+        self._on_filled(tracked)
+
+    def _note_failure(self, job: _Job, error: str, is_refusal: bool) -> None:
+        tracked = job.tracked
+        self._telemetry.count("backfill_failed", phase=job.phase.name.lower())
+        if tracked.backfill_errors.get(job.phase) != error:
+            _log_missing(job, error)
+        tracked.backfill_errors[job.phase] = error
+        job.attempts += 1
+        pause = retry_seconds(job.attempts, is_refusal) * random.uniform(1.0, 1.1)
+        tracked.retry_at[job.phase] = self._clock.now() + pause
+        self._again_at(tracked.retry_at[job.phase], job)
+
+    def _again_at(self, moment: float, job: _Job) -> None:
         async def wait() -> None:
-            await self._clock.sleep_until(self._clock.now() + RETRY_SECONDS)
+            await self._clock.sleep_until(moment)
             self._jobs.put_nowait(job)
 
         task = asyncio.create_task(wait())
@@ -122,6 +141,7 @@ class Backfill:
         samples = await self._source.samples(tracked.trigger, aligned_start, end, step)
         if tracked.key in tracked.table:
             tracked.table.backfill(tracked.key, samples, hold_seconds=step)
+        _note_gaps(tracked, Phase.FINE, samples.gaps)
 
     async def _fill_coarse(self, tracked: Tracked, now: float) -> None:
         """Stored blocks first, then those the source still has and the store has not."""
@@ -134,6 +154,7 @@ class Backfill:
         fetched = await self._source.blocks(tracked.trigger, since, now, block)
         if tracked.key in tracked.table:
             tracked.table.backfill_blocks(tracked.key, fetched)
+        _note_gaps(tracked, Phase.COARSE, fetched.gaps)
 
     async def _fill_hole(self, tracked: Tracked, since: float, now: float) -> None:
         grid = tracked.forecaster.grid
@@ -146,9 +167,41 @@ class Backfill:
     async def _stored(self, tracked: Tracked, since: float) -> Blocks | None:
         try:
             found = await self._store.load_blocks([tracked.key], tracked.forecaster.grid.coarse_seconds, since)
-        except StoreUnavailable:  # scaler/refresh/checkpoint.py tells of it, once
+        except StoreUnavailable:  # scaler/refresh/checkpoint.py logs it
             return None
         return found.get(tracked.key)
+
+
+def retry_seconds(attempts: int, is_refusal: bool) -> float:
+    """The pause before the next attempt, after so many failed ones: 15 s, 30 s, … up to 2 minutes or an hour.
+
+    | failed attempts      | 1  | 2  | 3  | 4   | 5   | 9    |
+    | the source is down   | 15 | 30 | 60 | 120 | 120 | 120  |
+    | the source refuses   | 15 | 30 | 60 | 120 | 240 | 3600 |
+    """
+    longest = LONGEST_REFUSAL_PAUSE_SECONDS if is_refusal else LONGEST_OUTAGE_PAUSE_SECONDS
+    return min(longest, RETRY_SECONDS * 2.0 ** min(attempts - 1, 20))
+
+
+def _note_gaps(tracked: Tracked, phase: Phase, gaps: tuple[Gap, ...]) -> None:
+    """Remember what the source could not answer; the log has it once."""
+    if gaps and tracked.gaps.get(phase) != gaps:
+        log.warning(
+            "history_gaps",
+            namespace=tracked.trigger.namespace,
+            name=tracked.trigger.name,
+            phase=phase.name.lower(),
+            gaps=list(map(str, gaps[:MOST_LOGGED_GAPS])),
+            more=max(0, len(gaps) - MOST_LOGGED_GAPS),
+        )
+    tracked.gaps[phase] = gaps
+
+
+def _log_missing(job: _Job, error: str) -> None:
+    trigger = job.tracked.trigger
+    log.warning(
+        "history_missing", namespace=trigger.namespace, name=trigger.name, phase=job.phase.name.lower(), error=error
+    )
 
 
 def _first_hole(stored: Blocks, since: float, now: float, block: float) -> float:

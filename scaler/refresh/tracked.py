@@ -9,7 +9,7 @@ from scaler.forecast import Choice, Forecaster, Forecasters
 from scaler.history.table import HistoryTable
 from scaler.plan.memory import Memory, resume
 from scaler.registry import Registration
-from scaler.series import FURTHEST_AHEAD_SECONDS, Forecast, Grid, HistoryFacts, Observation
+from scaler.series import FURTHEST_AHEAD_SECONDS, Forecast, Gap, Grid, HistoryFacts, Observation
 from scaler.trigger import Mode, Trigger
 
 
@@ -39,7 +39,12 @@ class Tracked:
     heard_at: float = 0.0
     """when the source last answered for this trigger"""
     done: set[Phase] = field(default_factory=set)
-    backfill_error: str = ""
+    backfill_errors: dict[Phase, str] = field(default_factory=dict)
+    """why the last attempt to fetch a part of the past failed"""
+    retry_at: dict[Phase, float] = field(default_factory=dict)
+    """when a failed part is fetched again"""
+    gaps: dict[Phase, tuple[Gap, ...]] = field(default_factory=dict)
+    """stretches of the past that the source could not answer"""
 
     @property
     def trigger(self) -> Trigger:
@@ -124,7 +129,9 @@ class Tracking:
             wanted_seconds=float(grid.coarse_span_seconds),
             is_backfilled={Phase.FINE, Phase.COARSE} <= tracked.done,
             error=tracked.error,
-            backfill_error=tracked.backfill_error,
+            backfill_error="; ".join(dict.fromkeys(tracked.backfill_errors.values())),
+            retry_at=min(tracked.retry_at.values(), default=None),
+            gaps=tuple(gap for phase in sorted(tracked.gaps) for gap in tracked.gaps[phase]),
         )
 
     @property

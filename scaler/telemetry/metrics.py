@@ -290,6 +290,14 @@ EVENTS: tuple[Event, ...] = (
         "observations",
     ),
     Event("backfill_failed", "error", ("namespace", "name"), "A trigger's history could not be read; it is retried"),
+    Event(
+        "history_missing", "warning", ("namespace", "name", "phase", "error"),
+        "A part of a trigger's history could not be fetched; it is tried again with growing pauses",
+    ),
+    Event(
+        "history_gaps", "warning", ("namespace", "name", "phase", "gaps", "more"),
+        "The source could not answer for some moments of a trigger's history; all others are used",
+    ),
     Event("refresh_failed", "error", ("at",), "A refresh failed; the next one starts as usual"),
     Event("task_failed", "error", ("task",), "A background task failed and is started again"),
     Event(

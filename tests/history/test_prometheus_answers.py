@@ -101,11 +101,6 @@ async def observe(*responses: httpx.Response | Exception, trigger: Trigger = TRI
             SourceUnavailable,
             "another shape",
         ),
-        (
-            httpx.Response(200, text=json.dumps(vector(1)).replace('"metric": {', '"metric": null, "other": {')),
-            SourceUnavailable,
-            "another shape",
-        ),
         (httpx.Response(400, text='{"status": "error", "error": "bad \\ud800"}'), SourceRefused, r"bad \?"),
         (httpx.Response(200, json=vector()), NoDemand, "unknown, not 0"),
         (httpx.Response(200, json=vector(1, 2, 3)), AmbiguousDemand, r"3 series, .*, …; it must return one"),

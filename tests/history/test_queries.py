@@ -1,12 +1,10 @@
 """The texts of queries and how questions are split."""
 
-import itertools
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.history.queries import MOST_POINTS, enclosed, packed, pieces, self_contained, tagged
+from scaler.history.queries import enclosed, packed, self_contained, tagged
 
 
 @pytest.mark.parametrize(
@@ -33,17 +31,6 @@ def test_only_a_query_that_closes_what_it_opens_may_stand_inside_another(query: 
 def test_a_comment_cannot_swallow_the_parenthesis() -> None:
     """The line feed ends it."""
     assert enclosed("up # now").splitlines()[-1] == ")"
-
-
-@given(st.floats(0, 2e9), st.floats(0, 60 * 86400), st.sampled_from([1.0, 15.0, 60.0, 900.0]))
-def test_pieces_cover_every_moment_once(start: float, span: float, step: float) -> None:
-    """No piece has too many points, and together they ask for start, start + step, … <= end."""
-    found = list(pieces(start, start + span, step))
-    counts = [round((last - first) / step) + 1 for first, last in found]
-    assert all(0 < count <= MOST_POINTS for count in counts)
-    assert sum(counts) == int(span / step + 1e-6) + 1 or abs(span / step - round(span / step)) < 1e-6
-    for (_, before), (after, _) in itertools.pairwise(found):
-        assert after - before == pytest.approx(step)
 
 
 @given(st.lists(st.text("xü", max_size=40), max_size=60), st.integers(1, 7), st.integers(100, 400))

@@ -1,0 +1,173 @@
+"""Ranges of history that a server answers piece by piece: a piece that fails is halved, and leaves a gap at worst.
+
+A range can fail for one moment in it (two series, a join that does not match), or because it is longer than the server
+allows. Both show only when it is asked, so a refused piece is asked again by halves.
+"""
+
+import math
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaler.errors import DependencyError
+from scaler.history.answers import BadQuery, Series, TooLarge, TooSlow, ambiguity
+from scaler.series import Floats, Gap
+
+MOST_POINTS = 10_000
+"""moments per range query; Prometheus refuses more than 11,000"""
+LONGEST_RANGE_SECONDS = 7 * 86400.0
+SHORTEST_RANGE_SECONDS = 3600.0
+"""what was learned about a server never makes its pieces shorter than this"""
+MOST_SPLITS = 60
+"""pieces halved in one range: a bad stretch of minutes costs about thirty; a query that always fails does not storm"""
+SLOWEST_SPLITS = 3
+"""times that a piece is halved because it was too slow: each attempt takes the server's whole time limit"""
+
+REFUSED = (BadQuery, TooLarge, TooSlow)
+"""errors that a shorter range may not have"""
+
+Ask: TypeAlias = Callable[[float, float], Awaitable[list[Series]]]
+"""(first, last moment) → the series that a server returns for them"""
+
+
+@dataclass(slots=True)
+class PieceSize:
+    """How much one request may ask for, as far as a server has shown."""
+
+    seconds: float = LONGEST_RANGE_SECONDS
+    points: int = MOST_POINTS
+
+    def learn(self, seconds: float, points: int) -> None:
+        """Ask for no more than this from now on, but for no less than the shortest range."""
+        self.seconds = max(SHORTEST_RANGE_SECONDS, min(self.seconds, seconds))
+        self.points = max(2, min(self.points, points))
+
+
+def newest_piece(start: float, end: float, step_seconds: float, size: PieceSize) -> tuple[float, float]:
+    """(first, last) of the newest of the moments start, start + step, … <= end that one request may ask for."""
+    moments = math.floor((end - start) / step_seconds + 1e-9) + 1
+    count = max(1, min(moments, size.points, math.floor(size.seconds / step_seconds)))
+    return start + (moments - count) * step_seconds, start + (moments - 1) * step_seconds
+
+
+async def read(
+    ask: Ask, start: float, end: float, step_seconds: float, size: PieceSize
+) -> tuple[list[Series], tuple[Gap, ...]]:
+    """The series at start, start + step, … <= end, and the gaps that the server left, with its reasons.
+
+    Raises the server's error where it answers for no moment at all, and every error that may heal by itself.
+    """
+    reading = _Reading(ask, step_seconds, size)
+    while end >= start:
+        first, last = newest_piece(start, end, step_seconds, size)
+        await reading.piece(first, last)
+        end = first - step_seconds
+    if reading.error is not None and not reading.answered:
+        raise reading.error
+    return reading.found, tuple(merged(reading.gaps, step_seconds))
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One range while it is read."""
+
+    ask: Ask
+    step_seconds: float
+    size: PieceSize
+    found: list[Series] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    splits: int = 0
+    answered: bool = False
+    """whether the server has answered for any moment"""
+    error: DependencyError | None = None
+
+    async def piece(self, first: float, last: float, too_slow: int = 0) -> bool:
+        """Whether all of the piece was answered; the rest is a gap."""
+        try:
+            self.found += await self.ask(first, last)
+        except REFUSED as error:
+            self.error = error
+            too_slow += isinstance(error, TooSlow)
+            if self._may_be_halved(first, last, too_slow) and await self._answers_at_an_end(first, last):
+                return await self._halves(first, last, too_slow)
+            self.gaps.append(Gap(first, last, str(error)))
+            return False
+        self.answered = True
+        return True
+
+    def _may_be_halved(self, first: float, last: float, too_slow: int) -> bool:
+        return first < last and self.splits < MOST_SPLITS and too_slow <= SLOWEST_SPLITS
+
+    async def _answers_at_an_end(self, first: float, last: float) -> bool:
+        """Whether the server answers this query at all: a wrong query would be refused at every moment."""
+        for moment in () if self.answered else (last, first):
+            with suppress(*REFUSED):
+                await self.ask(moment, moment)
+                self.answered = True
+                break
+        return self.answered
+
+    async def _halves(self, first: float, last: float, too_slow: int) -> bool:
+        self.splits += 1
+        moments = round((last - first) / self.step_seconds) + 1
+        newer = first + moments // 2 * self.step_seconds
+        complete = [
+            await self.piece(newer, last, too_slow),
+            await self.piece(first, newer - self.step_seconds, too_slow),
+        ]
+        if all(complete):  # no moment in it is at fault: the piece was too long
+            self.size.learn(last - newer, moments - moments // 2)
+        return all(complete)
+
+
+def one_history(found: Sequence[Series], step_seconds: float) -> tuple[NDArray[np.float64], Floats, tuple[Gap, ...]]:
+    """Times and values of the finite samples >= 0, ascending, and the moments at which several series have a sample.
+
+    Several series are one history where they follow each other (a label changed on the way). Where they overlap,
+    neither counts. Raises AmbiguousDemand where that leaves nothing.
+    """
+    if not found:
+        return np.empty(0), np.empty(0, np.float32), ()
+    times = np.concatenate([one.times for one in found])
+    values = np.concatenate([one.values for one in found])
+    moments, first, count = np.unique(times, return_index=True, return_counts=True)
+    unique, twice = count == 1, moments[count > 1]
+    if len(twice) and not unique.any():
+        raise ambiguity([one.labels for one in found])
+    gaps = _gaps_at(twice, step_seconds, str(ambiguity([one.labels for one in found]))) if len(twice) else ()
+    with np.errstate(over="ignore"):
+        short = values[first[unique]].astype(np.float32)
+    known = np.isfinite(short) & (short >= 0)
+    return moments[unique][known], short[known], tuple(gaps)
+
+
+def _gaps_at(moments: NDArray[np.float64], step_seconds: float, why: str) -> Iterator[Gap]:
+    """Neighbouring moments as one gap."""
+    for run in np.split(moments, np.flatnonzero(np.diff(moments) > 1.5 * step_seconds) + 1):
+        yield Gap(float(run[0]), float(run[-1]), why)
+
+
+def merged(gaps: Iterable[Gap], step_seconds: float) -> Iterator[Gap]:
+    """The gaps in order of time; neighbours with one reason are one gap."""
+    current: Gap | None = None
+    for gap in sorted(gaps, key=lambda gap: gap.first):
+        if current is not None and gap.why == current.why and gap.first - current.last <= 1.5 * step_seconds:
+            current = Gap(current.first, max(current.last, gap.last), gap.why)
+            continue
+        if current is not None:
+            yield current
+        current = gap
+    if current is not None:
+        yield current
+
+
+def within(moments: NDArray[np.float64], gaps: Iterable[Gap]) -> NDArray[np.bool_]:
+    """Which of the moments lie in a gap."""
+    inside = np.zeros(len(moments), bool)
+    for gap in gaps:
+        inside |= (moments >= gap.first) & (moments <= gap.last)
+    return inside
