@@ -14,6 +14,7 @@ from scaler.commands import Exit, Usage
 from scaler.commands.numbers import figure, rounded
 from scaler.errors import CommandError
 from scaler.http_client import client_options, environment_proxy, in_words, through, trust_for
+from scaler.series import Gap
 from scaler.trigger.server_address import redact
 
 Record: TypeAlias = Mapping[str, Any]
@@ -21,14 +22,14 @@ Record: TypeAlias = Mapping[str, Any]
 TIMEOUT_SECONDS = 10.0
 
 UNKNOWN = (
-    "A trigger with faults is not watched either: KEDA gets INVALID_ARGUMENT until they are mended. "
+    "A trigger with faults is not watched either: KEDA gets INVALID_ARGUMENT until they are fixed. "
     "`headway check FILE` names them, and so does the event KEDAScalerFailed of the ScaledObject."
 )
 
 UNTIL: Mapping[str, str] = {
-    "FAILED_PRECONDITION": "the query, or the access to its server, is mended: this does not pass by itself",
-    "INVALID_ARGUMENT": "the trigger is mended: this does not pass by itself",
-    "INTERNAL": "Headway is mended: the scaler's log says more",
+    "FAILED_PRECONDITION": "the query, or the access to its server, is fixed: this does not pass by itself",
+    "INVALID_ARGUMENT": "the trigger is fixed: this does not pass by itself",
+    "INTERNAL": "Headway is fixed: see the scaler's log",
     "": "what it names is over; it is asked again at every refresh",
 }
 """gRPC status of the error that KEDA gets → how long that lasts, where the readiness report cannot know"""
@@ -39,8 +40,12 @@ MEANWHILE = (
 )
 
 
+MOST_GAPS = 5
+"""gaps that are printed"""
+
+
 class Unreachable(CommandError):
-    """Nobody, or nobody of ours, answers at the address."""
+    """No scaler answers at the address."""
 
 
 def explain(namespace: str, name: str, address: str, as_json: bool) -> Exit:
@@ -128,16 +133,32 @@ def _summary(record: Record, now: float) -> Iterator[str]:
         yield from _readiness_lines(record, readiness)
     elif plan is not None and record["error"]:
         yield f"[yellow]error:[/] {escape(record['error'])}"
+    if record.get("history") is not None:
+        yield from _history_lines(record["history"], record["error"])
+
+
+def _history_lines(history: Record, shown: str) -> Iterator[str]:
+    """What is missing of the past: forecasts are made without it. An error that is `shown` above is not repeated."""
+    if history["error"] == shown and not history["gaps"]:
+        return
+    yield "[yellow]the past is incomplete[/]"
+    if history["error"] and history["error"] != shown:
+        again = f"; next attempt {_clock(history['retry_at'])}" if history["retry_at"] else ""
+        yield f"  not fetched  {escape(history['error'])}{again}"
+    for gap in history["gaps"][:MOST_GAPS]:
+        yield f"  gap          {escape(str(Gap(gap['first'], gap['last'], gap['why'])))}"
+    if history["gap_count"] > MOST_GAPS:
+        yield f"  and {history['gap_count'] - MOST_GAPS} more gaps: all are in the log"
 
 
 def _readiness_lines(record: Record, readiness: Record) -> Iterator[str]:
-    """What the first forecast lacks. The trouble has been told above, and is not told again with each of them."""
-    has_answer, told = record["plan"] is not None, f": {record['error']}" if record["error"] else ""
+    """What the first forecast needs. The error stands above, and is not repeated with each line."""
+    has_answer, shown = record["plan"] is not None, f": {record['error']}" if record["error"] else ""
     until = readiness["when"] if has_answer else UNTIL.get(record.get("status", ""), readiness["when"])
     meanwhile = readiness["meanwhile"] if has_answer else MEANWHILE
     yield "[yellow]no forecast yet[/]"
     for missing in readiness["missing"]:
-        yield f"  missing    {escape(missing.removesuffix(told))}"
+        yield f"  missing    {escape(missing.removesuffix(shown))}"
     yield f"  until      {escape(until)}"
     yield f"  meanwhile  {escape(meanwhile)}"
 

@@ -22,8 +22,8 @@ MOST_POINTS = 10_000
 LONGEST_RANGE_SECONDS = 7 * 86400.0
 SHORTEST_RANGE_SECONDS = 3600.0
 """what was learned about a server never makes its pieces shorter than this"""
-MOST_SPLITS = 60
-"""pieces halved in one range: a bad stretch of minutes costs about thirty; a query that always fails does not storm"""
+MOST_SPLITS = 120
+"""pieces halved in one range: one bad moment of two weeks costs 15, a bad hour of minutes 75; many more are one gap"""
 SLOWEST_SPLITS = 3
 """times that a piece is halved because it was too slow: each attempt takes the server's whole time limit"""
 
@@ -62,10 +62,7 @@ async def read(
     Raises the server's error where it answers for no moment at all, and every error that may heal by itself.
     """
     reading = _Reading(ask, step_seconds, size)
-    while end >= start:
-        first, last = newest_piece(start, end, step_seconds, size)
-        await reading.piece(first, last)
-        end = first - step_seconds
+    await reading.stretch(start, end)
     if reading.error is not None and not reading.answered:
         raise reading.error
     return reading.found, tuple(merged(reading.gaps, step_seconds))
@@ -85,8 +82,16 @@ class _Reading:
     """whether the server has answered for any moment"""
     error: DependencyError | None = None
 
-    async def piece(self, first: float, last: float, too_slow: int = 0) -> bool:
-        """Whether all of the piece was answered; the rest is a gap."""
+    async def stretch(self, start: float, end: float, too_slow: int = 0) -> bool:
+        """Read start, start + step, … <= end, newest first. Whether all of it was answered; the rest is a gap."""
+        complete = True
+        while end >= start:
+            first, last = newest_piece(start, end, self.step_seconds, self.size)
+            complete &= await self._piece(first, last, too_slow)
+            end = first - self.step_seconds
+        return complete
+
+    async def _piece(self, first: float, last: float, too_slow: int) -> bool:
         try:
             self.found += await self.ask(first, last)
         except REFUSED as error:
@@ -116,8 +121,8 @@ class _Reading:
         moments = round((last - first) / self.step_seconds) + 1
         newer = first + moments // 2 * self.step_seconds
         complete = [
-            await self.piece(newer, last, too_slow),
-            await self.piece(first, newer - self.step_seconds, too_slow),
+            await self.stretch(newer, last, too_slow),
+            await self.stretch(first, newer - self.step_seconds, too_slow),
         ]
         if all(complete):  # no moment in it is at fault: the piece was too long
             self.size.learn(last - newer, moments - moments // 2)
@@ -136,17 +141,20 @@ def one_history(found: Sequence[Series], step_seconds: float) -> tuple[NDArray[n
     values = np.concatenate([one.values for one in found])
     moments, first, count = np.unique(times, return_index=True, return_counts=True)
     unique, twice = count == 1, moments[count > 1]
+    error = ambiguity(list({tuple(sorted(one.labels.items())): one.labels for one in found}.values()))
     if len(twice) and not unique.any():
-        raise ambiguity([one.labels for one in found])
-    gaps = _gaps_at(twice, step_seconds, str(ambiguity([one.labels for one in found]))) if len(twice) else ()
+        raise error
+    gaps = tuple(_gaps_at(twice, step_seconds, str(error)))
     with np.errstate(over="ignore"):
         short = values[first[unique]].astype(np.float32)
     known = np.isfinite(short) & (short >= 0)
-    return moments[unique][known], short[known], tuple(gaps)
+    return moments[unique][known], short[known], gaps
 
 
 def _gaps_at(moments: NDArray[np.float64], step_seconds: float, why: str) -> Iterator[Gap]:
     """Neighbouring moments as one gap."""
+    if not len(moments):
+        return
     for run in np.split(moments, np.flatnonzero(np.diff(moments) > 1.5 * step_seconds) + 1):
         yield Gap(float(run[0]), float(run[-1]), why)
 

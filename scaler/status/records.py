@@ -10,7 +10,7 @@ from scaler.plan.demand import peak_quantile
 from scaler.plan.fallback import window_end
 from scaler.registry import Answer, Registration, Registry
 from scaler.series import Forecast, Observation
-from scaler.status.report import Explain, readiness_report
+from scaler.status.report import Explain, history_record, readiness_report
 from scaler.telemetry.redaction import HIDDEN, redacted
 from scaler.trigger import Trigger
 
@@ -44,11 +44,13 @@ def plan_record(registry: Registry, registration: Registration, now: float) -> R
 
 
 def why_record(registry: Registry, registration: Registration, now: float, explain: Explain) -> Record:
-    """The plan's record with the readiness report."""
-    record = plan_record(registry, registration, now)
+    """The plan's record with the readiness report, and what is missing of the past."""
+    facts = explain(registration.trigger.key)
+    history = None if facts is None else history_record(facts)
+    record = {**plan_record(registry, registration, now), "history": history}
     if registration.current is not None and registration.current.outlook.forecast is not None:
         return {**record, "readiness": None}
-    report = readiness_report(registration.trigger, explain(registration.trigger.key), record["status"])
+    report = readiness_report(registration.trigger, facts, record["status"])
     return {**record, "readiness": {"ready": report.ready, **asdict(report)}}
 
 

@@ -1,16 +1,18 @@
-"""The readiness report: what a trigger lacks for a forecast, when it will be there, what happens meanwhile. Pure."""
+"""The readiness report: what a trigger needs for a forecast, when it will have it, what happens meanwhile. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
 
 from scaler.series import HistoryFacts
+from scaler.telemetry.redaction import redacted
 from scaler.trigger import Mode, Trigger
 
 
 @dataclass(frozen=True, slots=True)
 class ReadinessReport:
-    """Sentences for whoever wonders why there is no forecast yet. `missing` is empty once there is one."""
+    """Sentences on why there is no forecast yet. `missing` is empty once there is one."""
 
     missing: tuple[str, ...]
     when: str
@@ -28,8 +30,11 @@ Explain: TypeAlias = Callable[[str], HistoryFacts | None]
 """trigger key → facts; None where another replica refreshes the trigger and this one only receives its outlooks"""
 
 
+MOST_GAPS = 20
+"""gaps that one record lists"""
+
 LASTING = ("FAILED_PRECONDITION", "INVALID_ARGUMENT")
-"""gRPC statuses of what somebody must mend: it does not pass by itself"""
+"""gRPC statuses of errors that last until somebody fixes them"""
 
 
 def readiness_report(trigger: Trigger, facts: HistoryFacts | None, status: str = "UNAVAILABLE") -> ReadinessReport:
@@ -85,10 +90,12 @@ def _when(trigger: Trigger, facts: HistoryFacts, status: str) -> str:
     if trigger.mode is Mode.REACTIVE:
         return "when the trigger's mode is predictive or shadow"
     if status in LASTING:
-        return "when the query, or the access to its server, is mended: this does not pass by itself"
+        return "once the query, or the access to its server, is fixed: this does not pass by itself"
     lacking = max(0.0, facts.needed_seconds - facts.covered_seconds)
-    if facts.error or facts.backfill_error:
+    if facts.error:
         return _after_recovery(facts, lacking)
+    if facts.backfill_error:
+        return _after_retry(facts, lacking)
     if not facts.is_backfilled:
         return "within seconds: the past is being fetched"
     if lacking:
@@ -102,9 +109,28 @@ def _after_recovery(facts: HistoryFacts, lacking: float) -> str:
         return f"soon after the source answers again; {asked}"
     if facts.is_backfilled:
         return f"{span(lacking)} after the source answers again ({asked}): it has no older samples"
-    return (
-        f"soon after the source answers again ({asked}) if it has {span(lacking)} more of the past, else so much later"
+    return f"soon after the source answers again ({asked}) if it has {span(lacking)} more of the past, else later"
+
+
+def _after_retry(facts: HistoryFacts, lacking: float) -> str:
+    """The source answers now, and refuses the past."""
+    attempt = (
+        "" if facts.retry_at is None else f" (the next is at {datetime.fromtimestamp(facts.retry_at, UTC):%H:%M} UTC)"
     )
+    live = f"otherwise in {span(lacking)}, from live observations" if lacking else "otherwise with the next refresh"
+    return f"after an attempt to fetch the past that succeeds{attempt}; {live}"
+
+
+def history_record(facts: HistoryFacts) -> dict[str, Any] | None:
+    """What is missing of the past, and why; None where nothing is."""
+    if not facts.gaps and not facts.backfill_error:
+        return None
+    return {
+        "error": redacted(facts.backfill_error),
+        "retry_at": facts.retry_at,
+        "gaps": [{"first": gap.first, "last": gap.last, "why": redacted(gap.why)} for gap in facts.gaps[:MOST_GAPS]],
+        "gap_count": len(facts.gaps),
+    }
 
 
 def _meanwhile(facts: HistoryFacts, status: str) -> str:

@@ -137,8 +137,8 @@ async def test_a_trouble_is_told_once(port: Port) -> None:
 @pytest.mark.parametrize(
     ("error", "until"),
     [
-        (SourceRefused, "the query, or the access to its server, is mended"),
-        (TriggerError, "the trigger is mended"),
+        (SourceRefused, "the query, or the access to its server, is fixed"),
+        (TriggerError, "the trigger is fixed"),
         (SourceUnavailable, "soon after the source answers again"),
     ],
 )

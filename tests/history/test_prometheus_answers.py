@@ -114,6 +114,92 @@ async def test_answers_are_told_apart(response: httpx.Response, kind: type[Excep
     assert len(str(answer)) < 250
 
 
+PARTIAL = {"warnings": ["store-1:10901: rpc error: code = Unavailable desc = connection refused"]}
+
+
+@pytest.mark.parametrize(
+    "remarks",
+    [
+        PARTIAL,
+        {"isPartial": True},
+        {"warnings": ["PromQL info: metric might not be a counter", "No StoreAPIs matched for this query"]},
+        {"warnings": "1 of 3 replicas answered"},
+    ],
+)
+async def test_a_partial_answer_is_unknown_not_low(remarks: dict[str, object]) -> None:
+    """A store that did not answer makes the sum too low: no observation, and no history."""
+    partial = httpx.Response(200, json={**vector(1), **remarks})
+    answer = await observe(partial)
+    assert isinstance(answer, SourceUnavailable)
+    assert "may be partial" in str(answer)
+    source = PrometheusSource(limits=QUICK, transport=answering(partial))
+    with pytest.raises(SourceUnavailable, match="may be partial"):
+        await source.samples(TRIGGER, AT - 600, AT, 60)
+    await source.close()
+
+
+@pytest.mark.parametrize(
+    "remarks",
+    [
+        {"infos": ["PromQL info: metric might not be a counter, name does not end in _total"]},
+        {"warnings": ["PromQL warning: quantile value should be between 0 and 1, got 1.5"]},
+        {"warnings": None, "infos": None, "isPartial": False},
+        {"warnings": []},
+    ],
+)
+async def test_remarks_on_the_query_leave_the_answer_whole(remarks: dict[str, object]) -> None:
+    """Annotations are about the query's text: the data is complete."""
+    assert await observe(httpx.Response(200, json={**vector(7), **remarks})) == 7.0
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"status": "success", "data": None},
+        {"status": "success", "data": {"resultType": "vector", "result": None}},
+        {"status": "success", "data": {"resultType": "vector"}},
+    ],
+)
+async def test_null_is_an_empty_answer(document: dict[str, object]) -> None:
+    """Go writes empty lists and maps as null."""
+    answer = await observe(httpx.Response(200, json=document))
+    assert isinstance(answer, NoDemand)
+    source = PrometheusSource(limits=QUICK, transport=answering(httpx.Response(200, json=document)))
+    assert not len((await source.samples(TRIGGER, AT - 600, AT, 60)).times)
+    await source.close()
+
+
+async def test_null_labels_and_values_are_empty_ones() -> None:
+    """A series without labels, and one without samples."""
+    one = {"metric": None, "value": [AT, "3"]}
+    document = {"status": "success", "data": {"resultType": "vector", "result": [one]}}
+    assert await observe(httpx.Response(200, json=document)) == 3.0
+    document = {"status": "success", "data": {"resultType": "matrix", "result": [{"metric": None, "values": None}]}}
+    source = PrometheusSource(limits=QUICK, transport=answering(httpx.Response(200, json=document)))
+    assert not len((await source.samples(TRIGGER, AT - 600, AT, 60)).times)
+    await source.close()
+
+
+async def test_zeros_are_not_put_into_a_gap() -> None:
+    """Where null values count as 0, minutes that the server could not answer do not."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        form = dict(httpx.QueryParams(request.content.decode()))
+        first, last = float(form["start"]), float(form["end"])
+        if first <= AT - 300 <= last:
+            return httpx.Response(422, json={"status": "error", "errorType": "execution", "error": "duplicates"})
+        values = [[at, "5"] for at in (AT - 600, AT) if first <= at <= last]
+        result = [{"metric": {}, "values": values}] if values else []
+        return httpx.Response(200, json={"status": "success", "data": {"resultType": "matrix", "result": result}})
+
+    source = PrometheusSource(limits=QUICK, transport=httpx.MockTransport(handle))
+    samples = await source.samples(replace(TRIGGER, ignore_null_values=True), AT - 600, AT, 60)
+    assert [gap.first for gap in samples.gaps] == [AT - 300]
+    assert AT - 300 not in samples.times
+    assert samples.values.tolist() == [5.0, *[0.0] * 8, 5.0]
+    await source.close()
+
+
 async def test_a_short_trouble_is_tried_again() -> None:
     """A lost connection and a 503 in passing are not noticed."""
     busy = httpx.Response(503, text="busy")

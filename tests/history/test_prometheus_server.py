@@ -33,6 +33,8 @@ def _recording() -> list[Recorded]:
         Recorded("wave", [(t, wave(t)) for t in minutes], {"job": "shop"}),
         Recorded("moved", [(t, 1.0) for t in minutes[-120:-60]], {"pod": "old"}),
         Recorded("moved", [(t, 2.0) for t in minutes[-50:]], {"pod": "new"}),
+        Recorded("replaced", [(t, wave(t)) for t in minutes[: -120 * 60]], {"pod": "old"}),
+        Recorded("replaced", [(t, wave(t)) for t in minutes[-120 * 60 - 2 :]], {"pod": "new"}),
         *flat,
     ]
 
@@ -110,6 +112,28 @@ async def test_blocks_sum_up_the_minutes_that_end_in_them(source, ask) -> None:
         minutes = [wave(blocks.starts[i] + 60 * k) for k in range(1, 16)]
         assert blocks.mean[i] == pytest.approx(sum(minutes) / 15)
         assert blocks.max[i] == pytest.approx(max(minutes))
+
+
+async def test_a_pod_that_was_replaced_costs_the_minutes_in_which_both_count(source, ask) -> None:
+    """Five days ago two series were there for Prometheus's lookback: those minutes are a gap, the weeks arrive."""
+    trigger, then = ask('replaced{job=""}'), NOW - 120 * 3600.0
+    samples = await source.samples(trigger, NOW - 14 * DAY, NOW, 60)
+    (gap,) = samples.gaps
+    assert then - 120 <= gap.first <= gap.last <= then + 360
+    assert "2 series" in gap.why
+    assert len(samples.times) == 14 * 1440 + 1 - round((gap.last - gap.first) / 60 + 1)
+    blocks = await source.blocks(trigger, NOW - 10 * DAY, NOW, 900)
+    assert len(blocks.starts) >= 958
+    assert all(abs(gap.first - then) <= 1800 for gap in blocks.gaps)
+    assert blocks.gaps
+
+
+async def test_a_join_that_fails_at_one_moment_costs_that_moment(source, ask) -> None:
+    """Prometheus refuses the whole range for one moment with duplicates; all other moments are read."""
+    trigger = ask('wave * on() group_right() max by (job) (replaced) or wave * on() replaced{job=""}')
+    samples = await source.samples(trigger, NOW - 7 * DAY, NOW, 60)
+    assert len(samples.times) > 7 * 1440 - 20
+    assert "many-to-many" in samples.gaps[0].why or "duplicate" in samples.gaps[0].why
 
 
 async def test_blocks_of_a_scalar_come_from_a_plain_range_query(source, ask) -> None:

@@ -1,10 +1,12 @@
 """A replica whose lease is held by one that cannot, or does not, tell it anything; answers that cannot be read."""
 
+import pytest
 from structlog.testing import capture_logs
 
-from scaler.errors import CacheUnavailable
+from scaler.errors import CacheUnavailable, SourceRefused, SourceUnavailable
 from scaler.forecast.cache import Memory, MemoryCache
-from scaler.series import Samples
+from scaler.refresh.backfill import retry_seconds
+from scaler.series import Gap, Samples
 from scaler.testing import ManualClock
 from scaler.trigger import Trigger
 from tests.refresh.test_refresh import START, replica, rising
@@ -48,3 +50,58 @@ async def test_a_backfill_that_fails_in_an_unforeseen_way_is_tried_again() -> No
         registration = world.call()
         await world.pass_time(60)
         assert world.plan(registration).rung.value == "forecast_and_observation"
+
+
+@pytest.mark.parametrize(
+    ("attempts", "outage", "refusal"), [(1, 15, 15), (2, 30, 30), (4, 120, 120), (5, 120, 240), (40, 120, 3600)]
+)
+def test_pauses_grow_and_refusals_are_left_alone_longer(attempts: int, outage: float, refusal: float) -> None:
+    """A server that is down may be back soon; a refusal lasts until somebody changes something."""
+    assert (retry_seconds(attempts, False), retry_seconds(attempts, True)) == (outage, refusal)
+
+
+@pytest.mark.parametrize(("error", "most"), [(SourceRefused("limit: 72h"), 20), (SourceUnavailable("away"), 60)])
+async def test_a_past_that_is_refused_is_reported_and_tried_again_seldom(error: Exception, most: int) -> None:
+    """An hour of failures costs few attempts (240 at a pace of 15 s), one line in the log, and there is a reason."""
+    asked = 0
+
+    async def blocks(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+        raise error
+
+    with capture_logs() as lines:
+        async with replica(lambda _, __: 100.0, rising) as world:
+            world.source.blocks = blocks  # type: ignore[assignment,method-assign]
+            registration = world.call()
+            await world.pass_time(30)
+            for _ in range(60):
+                await world.clock.advance(60)
+                world.call()
+            facts = world.refresh.tracking.facts(registration.trigger.key)
+    assert 3 <= asked <= most
+    assert facts is not None
+    assert str(error) in facts.backfill_error
+    assert facts.retry_at is not None
+    assert [line["phase"] for line in lines if line["event"] == "history_missing"].count("coarse") == 1
+
+
+async def test_gaps_of_the_past_are_reported_with_the_forecast() -> None:
+    """They stand in the facts and once in the log, and all other minutes count."""
+    gap = Gap(START - 600, START - 300, "the query returned 2 series")
+    with capture_logs() as lines:
+        async with replica(lambda _, __: 100.0, rising) as world:
+            read = world.source.samples
+
+            async def samples(trigger: Trigger, start: float, end: float, step: float) -> Samples:
+                found = await read(trigger, start, end, step)
+                return Samples(found.times, found.values, (gap,))
+
+            world.source.samples = samples  # type: ignore[method-assign]
+            registration = world.call()
+            await world.pass_time(60)
+            facts = world.refresh.tracking.facts(registration.trigger.key)
+            assert world.plan(registration).rung.value == "forecast_and_observation"
+    assert facts is not None
+    assert (facts.gaps, facts.is_backfilled) == ((gap,), True)
+    assert len([line for line in lines if line["event"] == "history_gaps"]) == 1

@@ -47,7 +47,7 @@ def test_source_in_trouble():
     [
         (True, "45 min after the source answers again (it is asked at every refresh): it has no older samples"),
         (False, "soon after the source answers again (it is asked at every refresh) if it has 45 min more of the past, "
-                "else so much later"),
+                "else later"),
     ],
 )  # fmt: skip
 def test_source_in_trouble_with_too_little_history(is_backfilled, when):
@@ -60,7 +60,7 @@ def test_what_somebody_must_mend_is_not_said_to_pass():
     """The status that KEDA gets is named, and a bad query stays bad."""
     facts = replace(GOOD, forecast_at=None, observed_at=None, error="http://p: parse error")
     report = readiness_report(TRIGGER, facts, "FAILED_PRECONDITION")
-    assert "is mended" in report.when
+    assert "is fixed" in report.when
     assert report.meanwhile.startswith("KEDA gets FAILED_PRECONDITION")
 
 
