@@ -27,9 +27,8 @@ from training.replay.verdict.score import NEGLIGIBLE, local_days
 SCALER_ADDRESS = "dns:///headway.keda.svc.cluster.local:50051"
 """as in the examples"""
 FLOOR = (
-    "Today's trigger, where it is KEDA's own, may stay after it as a floor while Headway answers errors: the HPA follows "
-    "the larger of both. "
-    "Judged was this trigger alone; with a floor of a lower threshold it costs more."
+    "Today's trigger, where it is KEDA's own, may stay after it as a floor while Headway answers errors: the HPA "
+    "follows the larger of both. Judged was this trigger alone; with a floor of a lower threshold it costs more."
 )
 COMPLETE = 0.9
 """of the longest day: a day with less on record is shown only where no day has more"""
