@@ -8,7 +8,6 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +16,7 @@ import httpx
 from scaler.errors import SettingsError
 from scaler.files import reason_of
 from scaler.proxies import Proxy, not_understood, proxy_for
-from scaler.telemetry.redaction import os_error_text
+from scaler.telemetry.redaction import causes, os_error_text
 
 _STATUS = re.compile(r"[1-5]\d\d\b")
 
@@ -58,7 +57,7 @@ def client_options(proxy: Proxy | None) -> dict[str, Any]:
 
 def in_words(error: BaseException) -> str:
     """What went wrong with a request. No text of a library: it may repeat a header, and a token with it."""
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLError | socket.gaierror) or (isinstance(cause, OSError) and cause.errno):
             return os_error_text(cause)
     if isinstance(error, httpx.ProxyError):
@@ -69,20 +68,6 @@ def in_words(error: BaseException) -> str:
         return "the connection was closed before the answer" if is_cut else "the answer is not valid HTTP"
     known = (words for kind, words in _WORDS if isinstance(error, kind))
     return next(known, f"unexpected {type(error).__name__}")
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, what caused it, what caused that, …; of several causes the first.
-
-    httpcore raises its errors `from None`, so the context counts in any case.
-    """
-    cause: BaseException | None = error
-    seen: set[int] = set()
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        yield cause
-        first = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else None
-        cause = first or cause.__cause__ or cause.__context__
 
 
 @lru_cache(maxsize=1)

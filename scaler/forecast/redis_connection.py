@@ -31,8 +31,9 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from scaler.errors import CacheUnavailable, SettingsError
+from scaler.forecast.redis_tls import TlsConnection
 from scaler.settings.urls import Options, read_options, split_url
-from scaler.telemetry.redaction import excerpt, os_error_text
+from scaler.telemetry.redaction import causes, excerpt, os_error_text
 
 T = TypeVar("T")
 
@@ -154,7 +155,7 @@ def reason(error: BaseException) -> str:
             return words
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    for cause in (error, error.__cause__, error.__context__):
+    for cause in causes(error):
         if isinstance(cause, OSError):
             return os_error_text(cause)
     text = excerpt(str(error)) or type(error).__name__
@@ -173,6 +174,8 @@ def _client(url: str, timeout_seconds: float) -> Redis:
             retry=Retry(NoBackoff(), 0),
             protocol=2,
         )
+        if url.startswith("rediss:"):
+            client.connection_pool.connection_class = TlsConnection
         # Some values are read only here.
         client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
     except (ValueError, TypeError, RedisError) as error:

@@ -5,6 +5,7 @@ import re
 import socket
 import ssl
 import traceback
+from collections.abc import Iterator
 
 HIDDEN = "***"
 
@@ -48,3 +49,17 @@ def os_error_text(error: OSError) -> str:
     if error.errno:
         return os.strerror(error.errno)
     return excerpt(str(error)) or type(error).__name__
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, what caused it, what caused that, …; of several causes the first.
+
+    Libraries raise errors `from None` and keep the context, so it counts in any case.
+    """
+    cause: BaseException | None = error
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        first = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else None
+        cause = first or cause.__cause__ or cause.__context__
