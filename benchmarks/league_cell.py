@@ -13,6 +13,8 @@ import numpy as np
 from scaler.plan.hpa import Hpa
 from training.data.load import DAY_SECONDS, Series
 from training.progress import Progress, no_progress
+from training.replay.policies import registry
+from training.replay.policies.headway import trigger_of
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.forecasts import Forecasts
 from training.replay.simulation.scenario import Scenario, Setting, Span
@@ -55,11 +57,11 @@ def setting_of(series: Series, start_up_seconds: float) -> Setting:
 
 def entries_of(setting: Setting, series: Series, rivals: bool = True) -> list[Entry]:
     """All policies: both fronts, the default trigger, the oracle, and the alternatives."""
-    default = candidates.trigger_of(setting, "demand", series.timezone)
+    default = trigger_of(setting, "demand", series.timezone)
     return [
         HeadwayEntry(default, DEFAULT),
         OracleEntry(),
-        *(RivalEntry(name) for name in (candidates.RIVALS if rivals else ())),
+        *(RivalEntry(name) for name in (registry.RIVALS if rivals else ())),
         *candidates.reactive_front(setting),
         *candidates.headway_front(setting, default),
     ]
@@ -100,7 +102,7 @@ def figures_of(points: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
             mine, theirs = (_at_cost(points, begin, score, cost) for begin in ("headway q", "reactive at "))
             found[f"{score} at {name}"] = mine / theirs if theirs > 0 else math.nan
         found[f"gap closed at {name}"] = (1 - found[f"u at {name}"]) / max(1 - oracle["unserved_share"] / loss, 1e-9)
-    for name in (DEFAULT, *(rival for rival in candidates.RIVALS if rival in points)):
+    for name in (DEFAULT, *(rival for rival in registry.RIVALS if rival in points)):
         one = points[name]
         least = max(one["unserved_share"], LEAST_UNSERVED)
         found[f"{name}: unserved at its cost"] = least / reactive.unserved_at(one["replica_hours"])

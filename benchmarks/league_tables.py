@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from league_cell import DEFAULT, LOSSES, median_of
 
-from training.replay.verdict import candidates
+from training.replay.policies import registry
 
 MINUTE = 60
 WORSE = 1.02
@@ -60,7 +60,7 @@ def _table(figures: Sequence[Mapping[str, float]]) -> str:
         "| untuned policy | unserved at equal cost | replica-hours at equal service | events | better / worse |",
     ]
     rows += ["| --- | --- | --- | --- | --- |"]
-    for name in (DEFAULT, *candidates.RIVALS):
+    for name in (DEFAULT, *registry.RIVALS):
         if f"{name}: hours at its service" in figures[0]:
             kinds = ("unserved at its cost", "hours at its service", "scale events")
             cells = [_spread(figures, f"{name}: {kind}") for kind in kinds]

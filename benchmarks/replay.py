@@ -30,10 +30,11 @@ from scaler.plan.hpa import SYNC_SECONDS, Hpa
 from training.data.load import Series
 from training.progress import no_progress
 from training.replay.input.case import open_forecaster
+from training.replay.policies.registry import PolicyInputs
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.scenario import Scenario, Setting, Span
 from training.replay.simulation.start_up import Constant
-from training.replay.verdict.candidates import HeadwayEntry, PolicyInputs, ReactiveEntry, all_in
+from training.replay.verdict.candidates import HeadwayEntry, ReactiveEntry, all_in
 from training.replay.verdict.judge import Case, default_of, forecasts_for, judge, parts
 from training.replay.verdict.score import Price
 

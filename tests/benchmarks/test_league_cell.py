@@ -12,6 +12,7 @@ from scaler.forecast.catalog import SEASONAL
 from scaler.forecast.onnx_forecaster import load_forecaster
 from tests.training.replay.made import series, waves
 from training.data.load import DAY_SECONDS
+from training.replay.policies import registry
 from training.replay.simulation.demand import Demand, Observing
 from training.replay.simulation.forecasts import Issues, forecasts_of
 from training.replay.verdict import candidates
@@ -70,7 +71,7 @@ def test_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     issues = Issues(span, 300, 3600)
     forecasts = forecasts_of(Demand(one), load_forecaster(SEASONAL), Observing(), issues)
     found = replayed(one, 120, forecasts, span)
-    names = {DEFAULT, "oracle", *candidates.RIVALS, "reactive at 100%", "reactive at 60%", "headway q0.9 at 100%"}
+    names = {DEFAULT, "oracle", *registry.RIVALS, "reactive at 100%", "reactive at 60%", "headway q0.9 at 100%"}
     assert set(found["points"]) == names
     assert found["points"]["oracle"]["unserved_share"] == min(one["unserved_share"] for one in found["points"].values())
     assert found["points"][DEFAULT] == found["points"]["headway q0.9 at 100%"]

@@ -24,6 +24,7 @@ from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
 from tests.training.recording import write_values
 from training.replay.input import case as intake
 from training.replay.output.decisions import COLUMNS
+from training.replay.policies import registry
 from training.replay.simulation.scenario import Keda
 from training.replay.simulation.start_up import Bimodal, Constant
 from training.replay.verdict import candidates
@@ -87,7 +88,7 @@ def quick(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(intake, "LEAST_DAYS", 0.1)
     patch.setattr(candidates, "REACTIVE_TARGETS", (1.0, 0.6))
     patch.setattr(candidates, "HEADWAY_FRONT", ((0.9, 1.0),))
-    patch.setattr(candidates, "RIVALS", {"same time last week": candidates.RIVALS["same time last week"]})
+    patch.setattr(registry, "RIVALS", {"same time last week": registry.RIVALS["same time last week"]})
     patch.setattr(candidates, "neighbours", lambda *_: [])
 
 

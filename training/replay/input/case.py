@@ -31,11 +31,11 @@ from training.errors import DataError
 from training.replay.input.demand_checks import Concern, bare, of_names, of_query, of_values
 from training.replay.input.recorded import MOST_TOLD, Source, hours, known_end, some
 from training.replay.input.scaled_object import Scaling
+from training.replay.policies.headway import LONGEST_LEAD_SECONDS
 from training.replay.simulation.demand import Demand, Moments, Observing
 from training.replay.simulation.forecasts import trigger_key
 from training.replay.simulation.scenario import Keda, Setting, Span
 from training.replay.simulation.start_up import StartUp
-from training.replay.verdict.candidates import LONGEST_LEAD_SECONDS
 from training.replay.verdict.judge import Case, parts
 from training.replay.verdict.score import Price
 from training.replay.verdict.slo import Slo

@@ -18,12 +18,13 @@ import numpy as np
 
 from scaler.files import appearing
 from training.progress import Progress, no_progress
+from training.replay.policies.registry import PolicyInputs
 from training.replay.simulation.demand import Moments
 from training.replay.simulation.forecasts import Forecasts
 from training.replay.simulation.loop import replay
 from training.replay.simulation.policy import PolicyAnswer, ReplayPolicy
 from training.replay.simulation.scenario import Scenario
-from training.replay.verdict.candidates import Entry, PolicyInputs
+from training.replay.verdict.candidates import Entry
 
 COLUMNS = (
     "series", "time", "policy", "demand", "observed", "metric", "target",

@@ -17,10 +17,11 @@ from scaler.plan.hpa import SYNC_SECONDS
 from scaler.trigger import TRIGGER_KEYS, Mode, Trigger
 from scaler.trigger.values import printable
 from training.data.load import DAY_SECONDS, local_seconds
+from training.replay.policies.registry import RIVALS
 from training.replay.simulation.demand import Moments
 from training.replay.simulation.loop import Run
 from training.replay.simulation.scenario import Scenario, Span
-from training.replay.verdict.candidates import RIVALS, HeadwayEntry, Ran, ReactiveEntry, kept_of
+from training.replay.verdict.candidates import HeadwayEntry, Ran, ReactiveEntry, kept_of
 from training.replay.verdict.judge import DEFAULT, ORACLE, TODAY, TUNED, Judged, Verdict
 from training.replay.verdict.score import NEGLIGIBLE, local_days
 

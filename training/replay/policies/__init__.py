@@ -1,1 +1,1 @@
-"""The policies of a replay, one file each: who answers KEDA's question. Their protocol: simulation/policy.py."""
+"""The policies of a replay, one file each, listed in registry.py. Their protocol: simulation/policy.py."""

@@ -1,7 +1,8 @@
 """Headway itself: the real `scaler.decide` on the outlook that the refresh would have published."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from scaler.plan.hpa import SYNC_SECONDS
 from scaler.plan.memory import REMEMBERED, Memory, observe
 from scaler.plan.rule import News
 from scaler.series import Forecast, Observation, Outlook
-from scaler.trigger import PolicyName, Trigger
+from scaler.trigger import Mode, PolicyName, Trigger
 from training.replay.simulation.forecasts import Forecasts
 from training.replay.simulation.policy import Metric, PolicyAnswer
-from training.replay.simulation.scenario import Scenario
+from training.replay.simulation.scenario import Scenario, Setting
+
+LONGEST_LEAD_SECONDS = 7200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +104,28 @@ class Headway:
         news = News(self.trigger, now, seen, forecast, answered, SYNC_SECONDS)
         self._memory = observe(self._memory, news, self._shared[k])
         return decide(self.trigger, Outlook(now, seen, forecast, "", self._memory.conclusions), now, SYNC_SECONDS)
+
+
+def lead_seconds(setting: Setting) -> float:
+    """The lead time to ask for: start-up, one sync of the HPA and one spare; see keda.md."""
+    return min(LONGEST_LEAD_SECONDS, math.ceil(setting.start_up.usual + 2 * SYNC_SECONDS))
+
+
+def trigger_of(setting: Setting, query: str, timezone: str, today: Trigger | None = None) -> Trigger:
+    """Today's trigger with its type changed: nothing but the lead time, which the start-up decides, is set. Of one
+    that is Headway's already, quantile and policy are not taken.
+
+    today: whose server, tenant and the like are kept.
+    """
+    plain = Trigger("replay", "replay", query, setting.threshold, server_address="", key="replay/replay/0")
+    return replace(
+        today or plain,
+        quantile=plain.quantile,
+        policy=plain.policy,
+        query=query,
+        threshold=setting.threshold,
+        activation_threshold=setting.keda.activation_threshold,
+        lead_time_seconds=lead_seconds(setting),
+        timezone=timezone,
+        mode=Mode.PREDICTIVE,
+    )

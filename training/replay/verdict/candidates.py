@@ -4,26 +4,20 @@
 """
 
 import gc
-import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Protocol
 
 from joblib import Parallel, delayed
 
-from scaler.plan.hpa import SYNC_SECONDS, milli
-from scaler.trigger import Mode, PolicyName, Trigger
+from scaler.plan.hpa import milli
+from scaler.trigger import PolicyName, Trigger
 from training.progress import Progress, no_progress
-from training.replay.policies.averaged import Averaged
-from training.replay.policies.headway import Headway, TickForecasts, tick_forecasts_of
-from training.replay.policies.hourly import Hourly
-from training.replay.policies.last_week import LastWeek
-from training.replay.policies.offset import Offset
-from training.replay.policies.oracle import Oracle
-from training.replay.policies.phpa import Phpa
+from training.replay.policies import registry
+from training.replay.policies.headway import LONGEST_LEAD_SECONDS, Headway
 from training.replay.policies.reactive import Reactive
+from training.replay.policies.registry import PolicyInputs
 from training.replay.simulation.forecasts import Forecasts
 from training.replay.simulation.loop import Run, replay
 from training.replay.simulation.policy import ReplayPolicy
@@ -37,20 +31,6 @@ HEADWAY_FRONT = (
     *((0.99, 0.9), (0.99, 0.8), (0.99, 0.65)),
 )
 """(quantile, threshold as a share of the capacity), from bold to cautious: first a higher quantile, then headroom"""
-LONGEST_LEAD_SECONDS = 7200.0
-
-
-@dataclass(frozen=True)
-class PolicyInputs:
-    """What policies are made of."""
-
-    scenario: Scenario
-    forecasts: Forecasts
-
-    @cached_property
-    def tick_forecasts(self) -> TickForecasts:
-        """Shared by all triggers of Headway; they take a while."""
-        return tick_forecasts_of(self.scenario, self.forecasts)
 
 
 class Entry(Protocol):
@@ -108,24 +88,12 @@ class OracleEntry:
         return "oracle"
 
     def made(self, inputs: PolicyInputs) -> ReplayPolicy:
-        return Oracle(inputs.scenario)
-
-
-RIVALS: Mapping[str, Callable[[Scenario, Forecasts], ReplayPolicy]] = {
-    "PHPA": lambda scenario, _: Phpa(scenario),
-    "average": lambda scenario, forecasts: Averaged(scenario, forecasts, offset_seconds=lead_seconds(scenario.setting)),
-    "one point ahead": lambda scenario, forecasts: Offset(
-        scenario, forecasts, offset_seconds=lead_seconds(scenario.setting)
-    ),
-    "hourly plan": lambda scenario, _: Hourly(scenario),
-    "same time last week": lambda scenario, _: LastWeek(scenario),
-}
-"""what users might pick instead, at today's threshold; those that forecast are given our forecasts"""
+        return registry.POLICIES["oracle"](inputs)
 
 
 @dataclass(frozen=True, slots=True)
 class RivalEntry:
-    """One of RIVALS."""
+    """A policy of the registry as it is."""
 
     name: str
 
@@ -134,7 +102,7 @@ class RivalEntry:
         return "rival", self.name
 
     def made(self, inputs: PolicyInputs) -> ReplayPolicy:
-        return RIVALS[self.name](inputs.scenario, inputs.forecasts)
+        return registry.POLICIES[self.name](inputs)
 
 
 @dataclass(frozen=True)
@@ -148,31 +116,6 @@ class Ran:
     def by(self, entry: Entry) -> "Ran":
         """The same, of an entry that does the same."""
         return Ran(entry, replace(self.scores, policy=entry.name), replace(self.run, policy=entry.name))
-
-
-def lead_seconds(setting: Setting) -> float:
-    """The lead time to ask for: start-up, one sync of the HPA and one spare; see keda.md."""
-    return min(LONGEST_LEAD_SECONDS, math.ceil(setting.start_up.usual + 2 * SYNC_SECONDS))
-
-
-def trigger_of(setting: Setting, query: str, timezone: str, today: Trigger | None = None) -> Trigger:
-    """Today's trigger with its type changed: nothing but the lead time, which the start-up decides, is set. Of one
-    that is Headway's already, quantile and policy are not taken.
-
-    today: whose server, tenant and the like are kept.
-    """
-    plain = Trigger("replay", "replay", query, setting.threshold, server_address="", key="replay/replay/0")
-    return replace(
-        today or plain,
-        quantile=plain.quantile,
-        policy=plain.policy,
-        query=query,
-        threshold=setting.threshold,
-        activation_threshold=setting.keda.activation_threshold,
-        lead_time_seconds=lead_seconds(setting),
-        timezone=timezone,
-        mode=Mode.PREDICTIVE,
-    )
 
 
 def reactive_front(setting: Setting) -> list[ReactiveEntry]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from scaler.forecast.onnx_forecaster import OnnxForecaster
 from scaler.trigger import Trigger
 from training.progress import Progress, no_progress
+from training.replay.policies import registry
+from training.replay.policies.headway import trigger_of
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
 from training.replay.simulation.scenario import Scenario, Setting, Span
@@ -144,7 +146,7 @@ def judge(case: Case, forecaster: OnnxForecaster, progress: Progress = no_progre
 
 def default_of(case: Case) -> Trigger:
     """Headway with nothing tuned."""
-    return candidates.trigger_of(case.setting, case.query, case.demand.series.timezone, case.today)
+    return trigger_of(case.setting, case.query, case.demand.series.timezone, case.today)
 
 
 def forecasts_for(case: Case, forecaster: OnnxForecaster, progress: Progress = no_progress) -> Forecasts:
@@ -254,7 +256,7 @@ def _all(
         HeadwayEntry(tuned, TUNED),
         ReactiveEntry(tuned_reactive, TUNED_REACTIVE),
         OracleEntry(ORACLE),
-        *(RivalEntry(name) for name in candidates.RIVALS),
+        *(RivalEntry(name) for name in registry.RIVALS),
         *candidates.reactive_front(case.setting),
         *candidates.headway_front(case.setting, default),
     ]

@@ -16,6 +16,7 @@ from scaler.forecast.catalog import SEASONAL
 from scaler.forecast.onnx_forecaster import open_later
 from training.data.load import Series
 from training.replay.output.decisions import COLUMNS, write_decisions
+from training.replay.policies.headway import trigger_of
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
 from training.replay.simulation.policy import Metric, PolicyAnswer, ReplayPolicy
@@ -29,7 +30,6 @@ from training.replay.verdict.candidates import (
     ReactiveEntry,
     RivalEntry,
     run_all,
-    trigger_of,
 )
 from training.replay.verdict.score import Price
 

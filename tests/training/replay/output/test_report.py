@@ -26,12 +26,13 @@ from training.replay.output.figures.days import day_figure
 from training.replay.output.figures.pareto import gap, pareto
 from training.replay.output.report import page, summary, write_report
 from training.replay.output.table import print_judged
+from training.replay.policies.headway import trigger_of
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.forecasts import Issues, forecasts_of
 from training.replay.simulation.loop import Run
 from training.replay.simulation.scenario import Scenario, Setting, Span
 from training.replay.simulation.start_up import Constant
-from training.replay.verdict.candidates import HeadwayEntry, OracleEntry, ReactiveEntry, RivalEntry, run_all, trigger_of
+from training.replay.verdict.candidates import HeadwayEntry, OracleEntry, ReactiveEntry, RivalEntry, run_all
 from training.replay.verdict.judge import (
     DEFAULT,
     ORACLE,

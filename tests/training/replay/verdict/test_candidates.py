@@ -10,6 +10,7 @@ from scaler.bundle import read_bundle
 from scaler.forecast.catalog import SEASONAL
 from scaler.forecast.onnx_forecaster import open_later
 from training.data.load import Series
+from training.replay.policies.headway import trigger_of
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
 from training.replay.simulation.scenario import Scenario, Setting, Span
@@ -22,7 +23,6 @@ from training.replay.verdict.candidates import (
     ReactiveEntry,
     RivalEntry,
     run_all,
-    trigger_of,
 )
 from training.replay.verdict.score import Price
 

@@ -13,6 +13,8 @@ from scaler.plan.hpa import Hpa
 from scaler.trigger import PolicyName, Trigger
 from tests.training.replay.made import scores, series, waves
 from training.data.load import DAY_SECONDS
+from training.replay.policies import registry
+from training.replay.policies.headway import trigger_of
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.loop import Run
 from training.replay.simulation.scenario import Setting, Span
@@ -49,7 +51,7 @@ def _few_policies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Enough of them for a verdict, few enough for a test."""
     monkeypatch.setattr(candidates, "REACTIVE_TARGETS", (1.2, 0.9, 0.5))
     monkeypatch.setattr(candidates, "HEADWAY_FRONT", ((0.75, 1.0), (0.99, 0.8)))
-    monkeypatch.setattr(candidates, "RIVALS", {"same time last week": candidates.RIVALS["same time last week"]})
+    monkeypatch.setattr(registry, "RIVALS", {"same time last week": registry.RIVALS["same time last week"]})
 
 
 def case(values: np.ndarray, days: float = 6, start_up: float = 300.0) -> Case:
@@ -83,7 +85,7 @@ def test_a_steep_morning_is_worth_a_forecast() -> None:
 
 def test_everybody_takes_part() -> None:
     """Today's trigger, ours as it comes and tuned, the tuned reactive one, the oracle and what others offer."""
-    assert set(judged().ran) == {TODAY, DEFAULT, TUNED, TUNED_REACTIVE, ORACLE, *candidates.RIVALS}
+    assert set(judged().ran) == {TODAY, DEFAULT, TUNED, TUNED_REACTIVE, ORACLE, *registry.RIVALS}
     assert judged().ran[ORACLE].scores.unserved_share <= min(
         one.scores.unserved_share for name, one in judged().ran.items() if name != ORACLE
     )
@@ -227,7 +229,7 @@ MUCH = 20_000.0
 
 def entries(default: Scores, tuned: Scores) -> dict[str, Ran]:
     today = replace(scores("today", [100.0], [10.0], MUCH), days=7.0)
-    trigger = candidates.trigger_of(judged().case.setting, "demand", "UTC")
+    trigger = trigger_of(judged().case.setting, "demand", "UTC")
     return {
         TODAY: ran(today),
         DEFAULT: ran(default, HeadwayEntry(trigger, DEFAULT)),
@@ -319,7 +321,7 @@ def test_fronts_are_made_of_targets_that_keda_tells_apart() -> None:
     """Thousandths, each once, none of them 0."""
     tiny = replace(judged().case.setting, capacity=0.001, threshold=0.001)
     assert [one.target for one in candidates.reactive_front(tiny)] == [0.001]
-    default = candidates.trigger_of(tiny, "demand", "UTC")
+    default = trigger_of(tiny, "demand", "UTC")
     assert {one.trigger.threshold for one in candidates.headway_front(tiny, default)} == {0.001}
 
 

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from training.replay.policies.registry import RIVALS
 from training.replay.simulation.demand import Moments
-from training.replay.verdict.candidates import RIVALS
 
 WIDE, NARROW = (1080.0, 400.0), (310.0, 400.0)
 """pixels of the plot of cost and service, within its axes"""

@@ -11,8 +11,9 @@ import plotly.graph_objects as go
 from training.replay.output import wording
 from training.replay.output.figures.labels import NARROW, WIDE, Frame, Point, placed
 from training.replay.output.figures.look import BLUE, COLOURS, GREY, SYMBOLS, VERMILLION, Figure, plain
+from training.replay.policies.registry import RIVALS
 from training.replay.simulation.demand import Moments
-from training.replay.verdict.candidates import RIVALS, Ran
+from training.replay.verdict.candidates import Ran
 from training.replay.verdict.judge import ORACLE, TODAY, TUNED_REACTIVE, Judged
 from training.replay.verdict.pareto import LEAST_UNSERVED, Front, front_of
 

@@ -1,6 +1,10 @@
-"""Nobody but the oracle sees what comes: demand after a moment changes no decision before it."""
+"""The same checks over every policy of the registry: sound answers, the same each time, and no look ahead.
+
+Only the oracle may look ahead: demand after a moment changes no decision of the others before it.
+"""
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import cache
 
 import numpy as np
@@ -8,21 +12,15 @@ import pytest
 
 from scaler.forecast.catalog import open_shipped
 from scaler.forecast.onnx_forecaster import OnnxForecaster
-from scaler.trigger import Trigger
 from training.data.load import Series
-from training.replay.policies.averaged import Averaged
-from training.replay.policies.headway import Headway, tick_forecasts_of
-from training.replay.policies.hourly import Hourly
-from training.replay.policies.last_week import LastWeek
-from training.replay.policies.offset import Offset
 from training.replay.policies.oracle import Oracle
-from training.replay.policies.phpa import Phpa
 from training.replay.policies.reactive import Reactive
+from training.replay.policies.registry import POLICIES, PolicyInputs
 from training.replay.simulation.demand import Demand
 from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
 from training.replay.simulation.loop import Run, replay
 from training.replay.simulation.policy import ReplayPolicy
-from training.replay.simulation.scenario import Scenario, Setting, Span
+from training.replay.simulation.scenario import Refreshed, Scenario, Setting, Span
 from training.replay.simulation.start_up import Constant, Lognormal
 
 START = 1_772_323_200.0
@@ -32,18 +30,8 @@ HOURS = 4
 TURN = MINUTES - 100
 """the first minute that comes differently: within an hour, a block and a window of any length"""
 MOMENT = START + 60 * TURN
-TRIGGER = Trigger("shop", "web", "demand", 10.0, "http://p:9090", lead_time_seconds=150.0, key="shop/web/0")
 
-Making = Callable[[Scenario, Forecasts], ReplayPolicy]
-BLIND: dict[str, Making] = {
-    "reactive": lambda scenario, _: Reactive(scenario),
-    "headway": lambda scenario, forecasts: Headway(scenario, tick_forecasts_of(scenario, forecasts), TRIGGER),
-    "average": Averaged,
-    "one point ahead": Offset,
-    "hourly plan": lambda scenario, _: Hourly(scenario),
-    "same time last week": lambda scenario, _: LastWeek(scenario),
-    "phpa": lambda scenario, _: Phpa(scenario),
-}
+BLIND = [name for name in POLICIES if name != "oracle"]
 FUTURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "thrice as much": lambda values: 3 * values,
     "nothing": np.zeros_like,
@@ -79,7 +67,7 @@ def scenario(future: str = "") -> tuple[Scenario, Forecasts]:
 @cache
 def run(policy: str, future: str = "") -> Run:
     one, forecasts = scenario(future)
-    return replay(one, BLIND[policy](one, forecasts), with_reasons=True)
+    return replay(one, POLICIES[policy](PolicyInputs(one, forecasts)), with_reasons=True)
 
 
 def ticks(until: float) -> int:
@@ -89,6 +77,49 @@ def ticks(until: float) -> int:
 
 def same(one: np.ndarray, other: np.ndarray) -> bool:
     return one.tobytes() == other.tobytes()
+
+
+def made(policy: str) -> ReplayPolicy:
+    return POLICIES[policy](PolicyInputs(*scenario("unknown")))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_tick_has_a_sound_answer(policy: str) -> None:
+    """Also where demand is unknown: a metric at least, none below zero, each with a target; an error is None."""
+    one = made(policy)
+    assert one.name
+    for k in range(len(scenario("unknown")[0])):
+        answer = one.answer(k, 3)
+        assert answer.metrics
+        for value, target in answer.metrics:
+            assert value is None or (np.isfinite(value) and value >= 0)
+            assert np.isfinite(target)
+            assert target > 0
+        assert isinstance(answer.active, bool)
+        assert all(str(reason) for reason in answer.reasons)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_equal_scenarios_give_equal_answers(policy: str) -> None:
+    """From one instance to the next; a tick that is asked about twice has one answer."""
+    one, other = made(policy), made(policy)
+    for k in range(len(scenario("unknown")[0])):
+        first = one.answer(k, 3)
+        assert one.answer(k, 3) == first == other.answer(k, 3)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_policy_leaves_its_scenario_as_it_is(policy: str) -> None:
+    """All policies share one."""
+    one, forecasts = scenario()
+    arrays = [one.demand_K, one.seen_K, forecasts.quantiles_IHQ, *vars_of(one.refreshed)]
+    before = [array.tobytes() for array in arrays]
+    replay(one, POLICIES[policy](PolicyInputs(one, forecasts)))
+    assert [array.tobytes() for array in arrays] == before
+
+
+def vars_of(refreshed: Refreshed) -> list[np.ndarray]:
+    return [getattr(refreshed, field.name) for field in fields(refreshed)]
 
 
 @pytest.mark.parametrize("future", FUTURES)
