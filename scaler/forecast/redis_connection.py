@@ -20,6 +20,7 @@ from redis.exceptions import (
     AuthorizationError,
     BusyLoadingError,
     ClusterDownError,
+    InvalidResponse,
     MovedError,
     NoPermissionError,
     OutOfMemoryError,
@@ -71,6 +72,7 @@ _REASONS: tuple[tuple[type[RedisError], str], ...] = (
     (AuthenticationError, "user or password of the URL is refused, or the server wants one"),
     (AuthorizationError, "the user of the URL is not allowed to connect"),
     (NoPermissionError, "the user of the URL lacks a permission: on keys and channels headway:*, and on the commands"),
+    (InvalidResponse, "the server does not answer as a Redis does"),
     (BusyLoadingError, "the server is still loading its data"),
     (OutOfMemoryError, "the memory of the server is full"),
     (ReadOnlyError, "the server is a read-only replica: the URL must lead to the primary"),
@@ -124,7 +126,7 @@ class RedisConnection:
         try:
             async with asyncio.timeout(limit):
                 yield
-        except (RedisError, OSError, TimeoutError) as error:
+        except Exception as error:  # whatever redis-py raises where the server is no Redis
             # Names are resolved again, and another node may hold the keys by now.
             await self._use(self._first)
             raise CacheUnavailable(f"{self.name}: {doing}: {reason(error)}") from error
@@ -158,6 +160,8 @@ def reason(error: BaseException) -> str:
     for cause in causes(error):
         if isinstance(cause, OSError):
             return os_error_text(cause)
+    if not isinstance(error, RedisError):
+        return f"the server does not answer as a Redis does ({type(error).__name__})"
     text = excerpt(str(error)) or type(error).__name__
     if isinstance(error, ResponseError):
         return next((words for part, words in _RESPONSES.items() if part in text), text)

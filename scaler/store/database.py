@@ -14,7 +14,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
 from sqlalchemy import URL, Connection, event, inspect, text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from scaler.errors import StoreUnavailable
@@ -41,17 +40,10 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 class Database(ABC):
     """Runs work in transactions. Connects, and brings the schema up to date, when first used and after a failure."""
 
-    def __init__(self, name: str, engine: AsyncEngine, more_errors: tuple[type[Exception], ...] = ()) -> None:
+    def __init__(self, name: str, engine: AsyncEngine) -> None:
         self.name = name
         """as people may read it: without user and password"""
         self.engine = engine
-        self._errors: tuple[type[Exception], ...] = (
-            SQLAlchemyError,
-            sqlite3.Error,
-            OSError,
-            StoreUnavailable,
-            *more_errors,
-        )
         self._prepared = False
         self._preparing = asyncio.Lock()
 
@@ -70,12 +62,12 @@ class Database(ABC):
             await self._prepare()
             async with self.engine.begin() as connection:
                 return await work(connection, *args, **kwargs)
-        except self._errors as error:
+        except Exception as error:  # whatever a driver raises where a server or a file is not what it seems
             self._prepared = False
             raise StoreUnavailable(f"{self.name}: {reason(error)}") from error
 
     async def close(self) -> None:
-        with suppress(*self._errors):
+        with suppress(Exception):
             await self.engine.dispose()
 
     async def _prepare(self) -> None:
@@ -124,8 +116,7 @@ class Postgres(Database):
             hide_parameters=True,
             json_deserializer=_json,
         )
-        # asyncpg raises these where the server's answers make no sense; SQLAlchemy does not know them
-        super().__init__(url.name, engine, (asyncpg.InternalClientError,))
+        super().__init__(url.name, engine)
 
     async def lock(self, connection: AsyncConnection) -> None:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": LOCK})

@@ -54,7 +54,7 @@ def paged(blocks: Mapping[str, Blocks], block_seconds: int, keep_since: float) -
 
 def merged(pages: Pages, stored: Mapping[tuple[str, int], bytes]) -> Pages:
     """The pages on top of what is stored: a new block replaces the stored one, the others stay."""
-    found = [row for row, at in enumerate(pages.rows) if len(stored.get(at, b"")) == _PAGE_BYTES]
+    found = [row for row, at in enumerate(pages.rows) if _is_page(stored.get(at))]
     if not found:
         return pages
     before_FB2 = _values([stored[pages.rows[row]] for row in found])
@@ -65,7 +65,7 @@ def merged(pages: Pages, stored: Mapping[tuple[str, int], bytes]) -> Pages:
 
 def unpaged(rows: Sequence[tuple[str, int, bytes]], block_seconds: int, since: float) -> dict[str, Blocks]:
     """The blocks that start at `since` or later, from rows (key, page, packed) ascending by key and page."""
-    rows = [row for row in rows if len(row[2]) == _PAGE_BYTES]
+    rows = [row for row in rows if _is_page(row[2])]
     if not rows:
         return {}
     values_NB2 = _values([packed for _, _, packed in rows])
@@ -82,6 +82,11 @@ def unpaged(rows: Sequence[tuple[str, int, bytes]], block_seconds: int, since: f
             mean, largest = np.ascontiguousarray(values_NB2[start:end][there].T)
             blocks[keys[start]] = Blocks(starts_NB[start:end][there].astype(np.float64), mean, largest)
     return blocks
+
+
+def _is_page(packed: object) -> bool:
+    """Whether it was written by `Pages.packed`; SQLite keeps values of any type in any column."""
+    return isinstance(packed, bytes) and len(packed) == _PAGE_BYTES
 
 
 def _values(packed: Sequence[bytes]) -> Floats:

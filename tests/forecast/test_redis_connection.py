@@ -179,6 +179,32 @@ def sentinel() -> Iterator[int]:
             yield port
 
 
+NOT_REDIS = {
+    "http": b"HTTP/1.1 400 Bad Request\r\nServer: password=s3cret\r\n\r\n",
+    "no number": b":abc\r\n" * 9,
+    "a redirect to nowhere": b"-MOVED nowhere\r\n" * 9,
+    "text": b"s3cret\r\n" * 9,
+}
+
+
+@pytest.mark.parametrize("answer", NOT_REDIS.values(), ids=NOT_REDIS.keys())
+async def test_a_server_that_is_no_redis_is_reported(answer: bytes) -> None:
+    """Whatever answers at the address, each operation fails with CacheUnavailable, and its text is not repeated."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        writer.write(answer)
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with listener, cache_at(f"redis://127.0.0.1:{port}/0") as cache:
+        for operation in (cache.receive(["a"]), cache.lease(["a"], 60), cache.release(["a"]), anext(cache.wakes())):
+            with pytest.raises(CacheUnavailable, match=r"does not answer as a Redis does|closed") as caught:
+                await operation
+            assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.server
 @pytest.mark.parametrize(
     ("user", "reason"),

