@@ -7,7 +7,8 @@ HeadwayError
 │   ├── NotReady                  UNAVAILABLE, the first observation has not arrived yet
 │   ├── SourceUnavailable         UNAVAILABLE, the source did not answer (network, timeout, 5xx, open circuit)
 │   │   ├── TryAgain                  within scaler.history: the request may succeed when it is repeated
-│   │   └── TooSlow                   within scaler.history: a smaller request may be fast enough
+│   │   ├── TooSlow                   within scaler.history: a smaller request may be fast enough
+│   │   └── Partial                   within scaler.history: some data was missing, so the answer counts as none
 │   ├── SourceRefused             FAILED_PRECONDITION, the source answered with an error (bad query, no access)
 │   │   ├── BadQuery                  within scaler.history: one query of a joint request is wrong
 │   │   └── TooLarge                  within scaler.history: a smaller request may be accepted
