@@ -1,18 +1,19 @@
 """Headway, the online service. The tree is the data flow:
 
-    trigger   trigger.py     KEDA's strings → a frozen Trigger, or every fault at once
-    history   history/       demand from Prometheus (or a recording), on the grid a bundle wants
-    forecast  forecast/      quantiles of demand to come, computed in batches; cached here and in Redis
-    plan      plan/          pure rules: the p90 of the coming peak, floors, holds, limits, with reasons
-    metric    metric/        what KEDA talks to: the five RPCs
+    trigger/   KEDA's strings → a frozen Trigger, or every fault at once
+    history/   demand from a metric source, on the grid that a bundle wants
+    forecast/  quantiles of future demand, computed in batches, shared through a cache
+    plan/      pure rules: the quantile of the coming peak, floor, holds, limits, with reasons
+    metric/    what KEDA talks to: the five RPCs
 
-Two paths, and no third:
+There are two paths:
 
-    refresh.py   in the background: history → forecast → plan → memory and cache → wake push streams
-    decide.py    while KEDA waits: this process's memory → plan → reply; no I/O, no model
+    refresh/               in the background: history → forecast → plan → registry and cache
+    registry.py, decide.py while KEDA waits: this process's memory → plan → reply; no I/O, no model
 
-app.py composes the parts, settings.py holds what an operator sets, cli.py is the command line, series.py has the
-values that travel, errors.py the ways to fail, telemetry.py every exported figure, status/ the HTTP port, store/ SQL.
+app/ composes them into a process. bundle/ is the contract with training, store/ SQL, status/ the HTTP port,
+telemetry/ every exported figure and log line, settings/ what an operator sets, cli.py and commands/ the command line.
+series.py holds the values that travel, errors.py the ways to fail. docs/architecture.md has a picture.
 """
 
 import os

@@ -16,17 +16,16 @@ class Tensor:
     dtype: str
     """numpy's name of the type: float32 or int64"""
     axes: tuple[str | int, ...]
-    optional: bool = False
 
 
 HISTORY = Tensor("history", "float32", ("N", "T"))
 LONG_HISTORY = Tensor("long_history", "float32", ("N", "L", 2))
 LOCAL_TIME = Tensor("local_time", "int64", ("N",))
-SERIES = Tensor("series", "int64", ("N",), optional=True)
+SERIES = Tensor("series", "int64", ("N",))
 INPUTS = (HISTORY, LONG_HISTORY, LOCAL_TIME, SERIES)
 
 QUANTILES = Tensor("quantiles", "float32", ("N", "H", "Q"))
-PEAKS = Tensor("peaks", "float32", ("N", "W", "Q"), optional=True)
+PEAKS = Tensor("peaks", "float32", ("N", "W", "Q"))
 OUTPUTS = (QUANTILES, PEAKS)
 
 

@@ -1,6 +1,7 @@
 """Quantiles of demand to come. `Forecaster` computes them, `ForecastCache` shares them between replicas."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from scaler.series import Forecast, Grid, HistoryBatch, Outlook
@@ -28,14 +29,13 @@ class Forecaster(Protocol):
         ...
 
 
-class Choice(Protocol):
-    @property
-    def forecaster(self) -> Forecaster: ...
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The forecaster that serves a trigger."""
 
-    @property
-    def reason(self) -> str:
-        """why the trigger does not get the model it names; empty when it does"""
-        ...
+    forecaster: Forecaster
+    reason: str = ""
+    """why the trigger does not get the model it names; empty when it does"""
 
 
 class Forecasters(Protocol):

@@ -13,20 +13,13 @@ from types import MappingProxyType
 import scaler.bundle
 from scaler.bundle import fetch, find_bundles, read_bundle, shown_url
 from scaler.errors import BundleInvalid
+from scaler.forecast import Choice
 from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster, open_bundle, open_later
 from scaler.trigger import Trigger
 
 SHIPPED = Path(scaler.bundle.__file__).parent / "shipped"
 GENERAL, SEASONAL = SHIPPED / "general", SHIPPED / "seasonal"
 AUTO = "auto"
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The forecaster that serves a trigger. `reason`: why it is not the one asked for; empty when it is."""
-
-    forecaster: OnnxForecaster
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +104,6 @@ class Catalog:
         if named is not None:
             return named
         return next((f for f in self._loaded.bundles.values() if not f.manifest.series), self.shipped.default)
-
-    def forecaster_for(self, trigger: Trigger) -> OnnxForecaster:
-        return self.choice(trigger).forecaster
 
     def choice(self, trigger: Trigger) -> Choice:
         """The trigger's bundle; for `auto`, or with a reason where the named one cannot serve, the champion."""

@@ -22,9 +22,7 @@ class Coverage:
     """How much of a trigger's history is known, in steps and blocks of the grid."""
 
     steps: int
-    steps_wanted: int
     blocks: int
-    blocks_wanted: int
 
 
 class HistoryTable:
@@ -54,11 +52,6 @@ class HistoryTable:
     def bytes_per_trigger(self) -> int:
         """What one trigger adds to the arrays, in bytes."""
         return Page.bytes_per_row(self._slots)
-
-    @property
-    def bytes_held(self) -> int:
-        """All arrays together, free rows included, in bytes."""
-        return sum(page is not None for page in self._pages) * ROWS * self.bytes_per_trigger
 
     def add(self, key: str) -> None:
         """Keep history for `key` from now on; nothing is known of it yet. Adding it again changes nothing."""
@@ -161,7 +154,7 @@ class HistoryTable:
         batch = self.batch([key], np.zeros(1, np.int64))
         steps = int(np.count_nonzero(~np.isnan(batch.history_NT)))
         blocks = int(np.count_nonzero(~np.isnan(batch.long_history_NL2[0, :, 0])))
-        return Coverage(steps, self.grid.steps, blocks, self.grid.coarse_steps)
+        return Coverage(steps, blocks)
 
     def _advance(self, at: float) -> int:
         slot = self._slots.slot_of(at)

@@ -23,7 +23,7 @@ from scaler.refresh.observing import Observer
 from scaler.refresh.ownership import Ownership
 from scaler.refresh.publishing import Publisher
 from scaler.refresh.tracked import Tracked, Tracking
-from scaler.refresh.urgency import choose
+from scaler.refresh.urgency import select
 from scaler.registry import Registration, Registry
 from scaler.store import Store
 from scaler.telemetry.metrics import Telemetry
@@ -100,8 +100,8 @@ class Refresh:
             self._detect_clock_step(at)
             await self._ownership.update(at)
             self.tracking.advance(at)
-            chosen = self._choose_forecasts()
-            await asyncio.gather(*(self._refresh_server(group, chosen, at) for group in _by_server(self.tracking)))
+            selected = self._forecasts_now()
+            await asyncio.gather(*(self._refresh_server(group, selected, at) for group in _by_server(self.tracking)))
         self._telemetry.set("watched_triggers", len(self._registry))
         self._telemetry.set("refreshed_triggers", len(self.tracking))
 
@@ -113,16 +113,16 @@ class Refresh:
             log.warning("clock_set_back", seconds=round(back), consequence="all history is fetched again")
             self.tracking.clear()
 
-    def _choose_forecasts(self) -> frozenset[str]:
+    def _forecasts_now(self) -> frozenset[str]:
         interval, pace = self._settings.interval_seconds, self.runner.seconds_per_forecast
-        choice = choose(candidates(self.tracking), interval, pace)
-        self._telemetry.set("deferred_forecasts", choice.deferred)
-        return choice.keys
+        selected = select(candidates(self.tracking), interval, pace)
+        self._telemetry.set("deferred_forecasts", selected.deferred)
+        return selected.keys
 
-    async def _refresh_server(self, tracked: list[Tracked], chosen: frozenset[str], at: float) -> None:
+    async def _refresh_server(self, tracked: list[Tracked], selected: frozenset[str], at: float) -> None:
         await self._observer.observe(tracked, at)
-        await self._forecast_and_publish([t for t in tracked if t.key in chosen], at)
-        await self._publisher.publish([t for t in tracked if t.key not in chosen])
+        await self._forecast_and_publish([t for t in tracked if t.key in selected], at)
+        await self._publisher.publish([t for t in tracked if t.key not in selected])
 
     async def _forecast_and_publish(self, tracked: Sequence[Tracked], at: float) -> None:
         """Each chunk is published as soon as it is forecast, while the next one is being forecast."""

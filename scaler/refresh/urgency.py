@@ -24,14 +24,14 @@ class Candidate(NamedTuple):
     """when its last forecast was made, in seconds since the epoch; 0 without one"""
 
 
-class Choice(NamedTuple):
+class Selection(NamedTuple):
     """keys: whom to forecast now. deferred: how many candidates wait for a later tick."""
 
     keys: frozenset[str]
     deferred: int
 
 
-def choose(candidates: Iterable[Candidate], interval_seconds: float, seconds_per_forecast: float) -> Choice:
+def select(candidates: Iterable[Candidate], interval_seconds: float, seconds_per_forecast: float) -> Selection:
     """All candidates where that takes at most half the interval; else as many of the most urgent as fit.
 
     Most urgent are those that expect growth; among equals, those with the oldest forecast. seconds_per_forecast: 0
@@ -44,4 +44,4 @@ def choose(candidates: Iterable[Candidate], interval_seconds: float, seconds_per
     room = len(by_urgency)
     if seconds_per_forecast > 0:
         room = max(LEAST, int(SHARE * interval_seconds / seconds_per_forecast))
-    return Choice(frozenset(one.key for one in by_urgency[:room]), max(0, len(by_urgency) - room))
+    return Selection(frozenset(one.key for one in by_urgency[:room]), max(0, len(by_urgency) - room))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scaler.forecast.catalog import Catalog, Choice, open_shipped
+from scaler.forecast import Choice
+from scaler.forecast.catalog import Catalog, open_shipped
 from scaler.trigger import Trigger
 
 GOLDEN = Path(__file__).parents[1] / "bundle" / "golden"
@@ -31,8 +32,8 @@ def spoil(folder: Path) -> None:
 def test_the_shipped_bundle_serves_by_default() -> None:
     """Without a source all get the general bundle, on the default grid; the seasonal one is to be had by name."""
     catalog = Catalog.open()
-    assert catalog.forecaster_for(trigger()).model == "general@1"
-    assert catalog.forecaster_for(trigger("seasonal")).model == "seasonal@1"
+    assert catalog.choice(trigger()).forecaster.model == "general@1"
+    assert catalog.choice(trigger("seasonal")).forecaster.model == "seasonal@1"
     assert (catalog.champion.grid.steps, catalog.champion.grid.coarse_steps) == (1440, 2688)
     assert catalog.refusals == {}
 
@@ -58,8 +59,8 @@ def test_without_a_sound_seasonal_bundle_the_general_one_serves_alone(tmp_path: 
 def test_one_bundle_folder_becomes_the_champion(tmp_path: Path) -> None:
     """`auto` means the operator's bundle; the shipped one stays to be had by name."""
     catalog = Catalog.open(str(put(tmp_path / "mine")))
-    assert catalog.forecaster_for(trigger()).model == "golden@1"
-    assert catalog.forecaster_for(trigger("seasonal")).model == "seasonal@1"
+    assert catalog.choice(trigger()).forecaster.model == "golden@1"
+    assert catalog.choice(trigger("seasonal")).forecaster.model == "seasonal@1"
 
 
 def test_a_folder_of_bundles_serves_each_by_name(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_a_folder_of_bundles_serves_each_by_name(tmp_path: Path) -> None:
     put(tmp_path / "a", name="first")
     put(tmp_path / "b", name="second")
     catalog = Catalog.open(str(tmp_path))
-    assert catalog.forecaster_for(trigger("second")).model == "second@1"
+    assert catalog.choice(trigger("second")).forecaster.model == "second@1"
     assert catalog.champion.model == "first@1"
     assert Catalog.open(str(tmp_path), champion="second").champion.model == "second@1"
 
@@ -90,14 +91,14 @@ def test_a_url_is_a_source(tmp_path: Path) -> None:
     """What fsspec reads serves like a folder."""
     put(tmp_path / "bundles" / "mine")
     catalog = Catalog.open(f"file://{tmp_path / 'bundles'}", cache=tmp_path / "cache")
-    assert catalog.forecaster_for(trigger()).model == "golden@1"
+    assert catalog.choice(trigger()).forecaster.model == "golden@1"
 
 
 @pytest.mark.parametrize("source", ["/nowhere/at/all", "file:///nowhere/at/all"])
 def test_a_source_with_nothing_leaves_the_shipped_bundle(source: str, tmp_path: Path) -> None:
     """A wrong place is remembered as a refusal, and the service goes on."""
     catalog = Catalog.open(source, cache=tmp_path)
-    assert catalog.forecaster_for(trigger()).model == "general@1"
+    assert catalog.choice(trigger()).forecaster.model == "general@1"
     assert list(catalog.refusals) == [source]
 
 

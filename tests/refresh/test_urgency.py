@@ -2,7 +2,7 @@
 
 import pytest
 
-from scaler.refresh.urgency import LEAST, Candidate, choose
+from scaler.refresh.urgency import LEAST, Candidate, select
 
 
 def steady(count: int, forecast_at: float = 0.0) -> list[Candidate]:
@@ -14,16 +14,16 @@ def steady(count: int, forecast_at: float = 0.0) -> list[Candidate]:
 )
 def test_forecasts_take_half_the_interval_at_most(seconds_per_forecast: float, chosen: int) -> None:
     """The rest waits and is counted; a slow machine makes a few forecasts all the same."""
-    choice = choose(steady(600), 15.0, seconds_per_forecast)
-    assert (len(choice.keys), choice.deferred) == (chosen, 600 - chosen)
+    selected = select(steady(600), 15.0, seconds_per_forecast)
+    assert (len(selected.keys), selected.deferred) == (chosen, 600 - chosen)
 
 
 def test_growth_comes_first_and_then_the_oldest_forecast() -> None:
     """A trigger that expects growth is never put off for one that does not."""
     growing = [Candidate(f"growing-{number}", True, 1000.0) for number in range(10)]
-    choice = choose([*reversed(steady(100)), *growing], 15.0, 7.5 / 70)
-    assert choice.keys == {*(one.key for one in growing), *(f"steady-{number}" for number in range(60))}
-    assert choice.deferred == 40
+    selected = select([*reversed(steady(100)), *growing], 15.0, 7.5 / 70)
+    assert selected.keys == {*(one.key for one in growing), *(f"steady-{number}" for number in range(60))}
+    assert selected.deferred == 40
 
 
 def test_nobody_is_put_off_for_ever() -> None:
@@ -32,7 +32,7 @@ def test_nobody_is_put_off_for_ever() -> None:
     reached: set[str] = set()
     for tick in range(1, 5):
         candidates = [Candidate(key, False, at) for key, at in forecast_at.items()]
-        keys = choose(candidates, 15.0, 1.0).keys
+        keys = select(candidates, 15.0, 1.0).keys
         reached |= keys
         forecast_at |= dict.fromkeys(keys, 1000.0 * tick)
     assert len(reached) == 200
@@ -40,4 +40,4 @@ def test_nobody_is_put_off_for_ever() -> None:
 
 def test_without_candidates_nothing_is_put_off() -> None:
     """A tick without triggers is no special case."""
-    assert choose([], 15.0, 0.05) == (frozenset(), 0)
+    assert select([], 15.0, 0.05) == (frozenset(), 0)

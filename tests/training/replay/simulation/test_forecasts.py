@@ -14,6 +14,7 @@ import pytest
 
 from scaler.bundle import Manifest
 from scaler.errors import DependencyError, NoDemand
+from scaler.forecast import Choice
 from scaler.forecast.cache import MemoryCache
 from scaler.plan import Plan, Rung
 from scaler.refresh.loop import Refresh, RefreshSettings
@@ -83,10 +84,9 @@ class Chosen:
     """A catalog with one forecaster."""
 
     forecaster: Recorder
-    reason: str = ""
 
-    def choice(self, trigger: Trigger) -> "Chosen":
-        return self
+    def choice(self, trigger: Trigger) -> Choice:
+        return Choice(self.forecaster)
 
 
 class Recorded(FixedSource):
