@@ -140,6 +140,8 @@ SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("a ScaledJob", lambda d: d.update(kind="ScaledJob"), "warning scaled-job"),
     ("metricType Value", trigger(metricType="Value"), "error metric-type"),
     ("metricType AverageValue", trigger(metricType="AverageValue"), ""),
+    ("a blank metricType", trigger(metricType=""), ""),
+    ("no metricType at all", trigger(metricType=None), ""),
     ("no other trigger", beside(), "warning reactive-floor"),
     ("cron is not reactive", beside("cron"), "warning reactive-floor"),
     ("nor is another external scaler", beside("predictkube"), "warning reactive-floor"),

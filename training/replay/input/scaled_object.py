@@ -124,10 +124,16 @@ class _Reader:
             keda=Keda(float(polling), float(cooldown), trigger.activation_threshold),
             scales_to_zero=idle == 0,
             silence_is_zero=entry.given.get("ignoreNullValues") == "true",
-            by_value=self._one_of((*entry.path, "metricType"), MetricType, MetricType.AVERAGE) is MetricType.VALUE,
+            by_value=self._metric_type(entry) is MetricType.VALUE,
             notes=tuple(self._left_out(entry)),
             scaler_address=next((one.given.get("scalerAddress", "") for one in self._scaled.our_triggers), ""),
         )
+
+    def _metric_type(self, entry: TriggerEntry) -> MetricType:
+        """AverageValue where it is blank, as in KEDA."""
+        if not entry.fields.get("metricType"):
+            return MetricType.AVERAGE
+        return self._one_of((*entry.path, "metricType"), MetricType)
 
     def _chosen(self) -> TriggerEntry:
         """The trigger that scales today: KEDA's own; ours where there is no other, or where it asks the same."""

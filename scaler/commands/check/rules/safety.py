@@ -29,7 +29,7 @@ def scaled_job(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
 
 def metric_type(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
     for entry in scaled.our_triggers:
-        written = entry.fields.get("metricType", "AverageValue")
+        written = entry.fields.get("metricType") or "AverageValue"
         if written == "AverageValue":
             continue
         text = {

@@ -1,5 +1,6 @@
 """A ScaledObject as a replay takes it: which trigger, which target, and what KEDA and the HPA are set to."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,22 @@ def test_what_keda_is_told(tmp_path: Path) -> None:
     assert (found.hpa, found.keda) == (Hpa(2, 40), Keda(15.0, 60.0, 3.0))
     assert (found.scales_to_zero, found.silence_is_zero, found.by_value) == (False, True, True)
     assert read(tmp_path, KEDAS, spec + "  idleReplicaCount: 0\n").scales_to_zero
+
+
+def test_blank_values_are_absent(tmp_path: Path) -> None:
+    """As KEDA reads them, in its own trigger and in ours; keys that KEDA once had are ignored."""
+    blanks = 'activationThreshold: "", namespace: " ", timeout: "", ignoreNullValues: "", metricName: x'
+    for trigger, threshold in ((KEDAS, '"10"'), (OURS, '"12"')):
+        pasted = trigger.replace(threshold, f"{threshold}, {blanks}") + '      metricType: ""\n'
+        (found, plain) = (read(tmp_path, one) for one in (pasted, trigger))
+        assert replace(found, trigger=plain.trigger) == plain
+        assert replace(found.trigger, key="") == replace(plain.trigger, key="")
+
+
+@pytest.mark.parametrize(("text", "most"), [("1e2", 100), ("0o17", 15), ("1_0", 10)])
+def test_numbers_as_kubernetes_reads_them(tmp_path: Path, text: str, most: int) -> None:
+    """The same reading as that of kubectl."""
+    assert read(tmp_path, KEDAS, f"  maxReplicaCount: {text}\n").hpa.max_replicas == most
 
 
 def test_a_behavior(tmp_path: Path) -> None:
