@@ -117,7 +117,8 @@ def print_record(record: Record, now: float, console: Console) -> None:
 def _asked_for(record: Record) -> str:
     return (
         f"threshold {figure(record['threshold'])} · lead time {figure(record['lead_time_seconds'])} s · "
-        f"quantile {figure(record['quantile'])} · mode {record['mode']} · policy {record['policy']}"
+        f"quantile {figure(record['quantile'])} · mode {record['mode']} · policy {record['policy']} · "
+        f"model {record['model']}"
     )
 
 
@@ -129,10 +130,10 @@ def _summary(record: Record, now: float) -> Iterator[str]:
         status = record.get("status") or "an error"
         yield f"[bold red]no answer: KEDA gets {status}[/], {escape(record['error'])}"
     yield from _input_lines(record, now)
+    if plan is not None and record["error"]:
+        yield f"[yellow]error:[/] {escape(record['error'])}"
     if readiness is not None and not readiness["ready"]:
         yield from _readiness_lines(record, readiness)
-    elif plan is not None and record["error"]:
-        yield f"[yellow]error:[/] {escape(record['error'])}"
     if record.get("history") is not None:
         yield from _history_lines(record["history"], record["error"])
 

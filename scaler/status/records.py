@@ -1,6 +1,7 @@
 """A watched trigger as a JSON record: the same one behind `headway why`, the API and the page."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
@@ -117,19 +118,24 @@ def _observation(observation: Observation | None) -> Record | None:
 
 
 def _forecast(forecast: Forecast | None, now: float, until: float) -> Record | None:
-    """When it was issued, how far it reaches, and by quantile level the peak over the lead window and its largest."""
+    """When it was issued, how far it reaches, and by quantile level its peak over the lead window and until the end."""
     if forecast is None:
         return None
-    largest = forecast.quantiles_HQ.max(axis=0).tolist()
+    peak = [peak_quantile(forecast, level, now, until) for level in forecast.levels]
+    beyond = [peak_quantile(forecast, level, now, forecast.end) for level in forecast.levels]
     return {
         "model": forecast.model,
         "start": forecast.start,
         "end": forecast.end,
         "step_seconds": forecast.step_seconds,
         "window_seconds": until - now,
-        "peak": {f"{level:g}": number(peak_quantile(forecast, level, now, until)) for level in forecast.levels},
-        "largest": {f"{level:g}": number(value) for level, value in zip(forecast.levels, largest, strict=True)},
+        "peak": _by_level(forecast, peak),
+        "largest": _by_level(forecast, map(max, peak, beyond)),
     }
+
+
+def _by_level(forecast: Forecast, values: Iterable[float]) -> Record:
+    return {f"{level:g}": number(value) for level, value in zip(forecast.levels, values, strict=True)}
 
 
 def number(value: float | None) -> float | None:

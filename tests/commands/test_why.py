@@ -114,6 +114,21 @@ async def test_before_the_first_forecast_it_says_what_is_missing(port: Port) -> 
     assert "meanwhile  the newest observation is answered" in result.stdout
 
 
+@pytest.mark.parametrize("made", [None, "seasonal@1"], ids=["before the first forecast", "with a forecast"])
+async def test_a_model_that_is_not_there_is_shown(port: Port, made: str | None) -> None:
+    """A trigger that names an unknown bundle is served by another one, and that is not kept quiet."""
+    registration = port.watch(model="shopp")
+    note = "no bundle 'shopp' (known: general, seasonal); seasonal@1 serves"
+    found = None if made is None else forecast(420.0)
+    port.registry.receive(
+        registration.trigger.key, Outlook(NOW, Observation(NOW, 120.0, 130.0, 200.0), found, note), NOW
+    )
+    text = (await port.why()).stdout
+    assert "model shopp" in text
+    assert text.count(note) == 1
+    assert made is None or "seasonal@1 made the forecast instead" in " ".join(text.split())
+
+
 async def test_before_the_first_observation_there_is_no_answer(port: Port) -> None:
     """Nothing known yet is exit 1, with the words that KEDA gets."""
     port.watch()

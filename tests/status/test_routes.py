@@ -1,14 +1,17 @@
 """The HTTP port's answers."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
+import numpy as np
 import pytest
 
-from scaler.series import HistoryFacts
+from scaler.series import HistoryFacts, Observation, Outlook
+from scaler.status.records import plan_record
 from scaler.status.routes import RequestIds, StatusRoutes
 from scaler.telemetry.metrics import Telemetry
-from tests.status.registry import NOW, filled_desk
+from tests.status.registry import NOW, filled_desk, forecast
 
 FACTS = HistoryFacts("seasonal@1", NOW - 5, None, 600.0, 3600.0, 86400.0, is_backfilled=True)
 
@@ -101,6 +104,20 @@ async def test_why_shows_the_plan(port):
     assert record["forecast"]["window_seconds"] == 120 + 15 + 300
     assert record["forecast"]["peak"]["0.9"] == record["plan"]["need"]
     assert record["forecast"]["model"] == "seasonal@1"
+
+
+@pytest.mark.parametrize("excess", [0.0, 0.5, 40.0])
+def test_the_largest_demand_is_never_below_the_peak(excess: float):
+    """A bundle's peaks lie above its steps: what is largest until the end includes the peak over the lead window."""
+    made = forecast(start=NOW)
+    made.quantiles_HQ[30:] *= 0.5
+    peaks = np.stack([made.quantiles_HQ[0], made.quantiles_HQ[0] + np.float32(excess)])
+    registry = filled_desk()
+    web = next(one for one in registry if one.trigger.name == "web")
+    outlook = Outlook(NOW + 15, Observation(NOW, 1.0, 1.0, 1.0), replace(made, peak_steps=(5, 10), peaks_WQ=peaks))
+    registry.receive(web.trigger.key, outlook, NOW + 15)
+    found = plan_record(registry, web, NOW + 15)["forecast"]
+    assert all(found["largest"][level] >= found["peak"][level] > 0 for level in found["peak"])
 
 
 async def test_why_shows_what_is_missing(port):
