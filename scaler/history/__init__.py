@@ -1,7 +1,7 @@
 """Demand as a source returned it. One protocol; `prometheus.py` and `recorded.py` implement it; `table.py` keeps it.
 
 sources.py      the door: opens a source of the kind that the settings name
-prometheus.py   many triggers per request  ←  queries.py (texts), connection.py (one server), answers.py (told apart)
+prometheus.py   many triggers per request  ←  queries.py (texts), connection.py (one server), answers.py (their parts)
 credentials.py  what the operator shows to a server
 recorded.py     a recording instead        ←  traces.py (CSV, Parquet)
 table.py        history of all triggers    ←  page.py (rings of float32), grid.py (slots, steps, blocks); pure
@@ -48,7 +48,7 @@ class MetricSource(Protocol):
 
 
 def open_source(settings: "Settings") -> MetricSource:
-    """Where the settings say that demand is read. Asks nobody yet. Raises SettingsError."""
+    """Where the settings say that demand is read. No server is asked yet. Raises SettingsError."""
     from scaler.history.sources import access_of, limits_of, source_for  # with it comes the HTTP client
 
     return source_for(access_of(settings), limits_of(settings))

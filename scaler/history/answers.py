@@ -158,7 +158,8 @@ def _items(answer: Answer) -> list[dict[str, Any]]:
 
 
 def _is_item(item: Any) -> bool:
-    return isinstance(item, dict) and isinstance(item.get("metric") or {}, dict)
+    labels = item.get("metric") or {} if isinstance(item, dict) else None
+    return isinstance(labels, dict) and all(isinstance(value, str) for value in labels.values())
 
 
 def _plain(item: Mapping[str, Any], key: str) -> Any:

@@ -35,7 +35,7 @@ REFUSES_POST = (403, 405, 501)
 REFUSES_GET = (401, 403, 404, 405)
 """answers to that GET which do not show that the server takes it"""
 
-# stamina would log every retry; the refresh tells of an outage once
+# stamina would log every retry; the refresh logs an outage once
 stamina.instrumentation.set_on_retry_hooks([])
 
 log = structlog.get_logger(__name__)

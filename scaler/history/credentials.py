@@ -92,8 +92,8 @@ class Credentials(httpx.Auth):
 
     def __init__(self, access: ServerAccess) -> None:
         self._access = access
-        self._password = secret_file(access.password_file, "password", any_letter=True)
-        self._token = secret_file(access.bearer_token_file, "token", any_letter=False)
+        self._password = access.password_file and secret_file(access.password_file, "password", any_letter=True)
+        self._token = access.bearer_token_file and secret_file(access.bearer_token_file, "token")
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """The request with its credentials. Raises SourceUnavailable, naming the file and never its content."""
@@ -131,14 +131,13 @@ def _context(access: ServerAccess, paths: Sequence[Path]) -> ssl.SSLContext:
     return own
 
 
-def secret_file(path: Path | None, what: str, *, any_letter: bool) -> FollowedFiles[str] | None:
-    """The token or password in a file, one line, read again when it changes; None without a file.
+def secret_file(path: Path, what: str, *, any_letter: bool = False) -> FollowedFiles[str]:
+    """The token or password in a file, one line, read again when it changes. `any_letter`: not only ASCII.
 
     Reading it raises SourceUnavailable, naming the file and never its content, while it cannot be sent.
     """
 
     def read() -> str:
-        assert path is not None
         try:
             text = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeError) as error:
@@ -147,4 +146,4 @@ def secret_file(path: Path | None, what: str, *, any_letter: bool) -> FollowedFi
             raise SourceUnavailable(f"credentials file {path} holds no {what}: {fault}")
         return text
 
-    return None if path is None else FollowedFiles([path], read)
+    return FollowedFiles([path], read)

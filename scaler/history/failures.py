@@ -9,7 +9,7 @@ log = structlog.get_logger(__name__)
 
 
 class Failures:
-    """Turns exceptions that nobody expected into errors of a source; the log has each kind once, with its stack."""
+    """Turns unexpected exceptions into errors of a source; the log shows each kind once, with its stack."""
 
     def __init__(self) -> None:
         self._logged: set[tuple[str, str]] = set()

@@ -20,8 +20,7 @@ TRIGGER = Trigger("shop", "web", "web", 10.0, "https://api.vendor.example", key=
 def open_vendor(options: SourceOptions) -> FixedSource:
     """A kind as a package would bring it: it reads its own credentials, and answers with the key's length."""
     (access,) = options.access
-    key = secret_file(Path(access.options["key-file"]), "key", any_letter=False)
-    assert key is not None
+    key = secret_file(Path(access.options["key-file"]), "key")
     return FixedSource(lambda trigger, at: float(len(key.current())))
 
 

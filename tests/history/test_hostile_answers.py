@@ -1,0 +1,72 @@
+"""Whatever JSON a server answers, a trigger gets its demand or an error in words; nothing else is raised."""
+
+import asyncio
+import json
+import math
+from typing import Any
+
+import httpx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from scaler.errors import DependencyError
+from scaler.history.connection import Limits
+from scaler.history.prometheus import PrometheusSource
+from scaler.history.queries import TAG
+from scaler.series import Blocks, Samples
+from scaler.trigger import Trigger
+
+AT = 1_700_000_000.0
+TRIGGERS = [Trigger("shop", name, f"sum({name})", 10.0, "http://prometheus:9090", key=name) for name in "abc"]
+
+plain = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.sampled_from([0, -1, 1e308, 10**400, AT, "", "1", "-5", "NaN", "+Inf", "x", "0", "vector", "matrix"]),
+)
+sample = st.tuples(st.sampled_from([AT, AT + 60, AT + 60.5, "x", None]), plain).map(list)
+anything = st.recursive(plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner))
+labels = st.dictionaries(st.sampled_from([TAG, "app"]), st.sampled_from(["0", "1", "a"]) | anything, max_size=2)
+series = st.fixed_dictionaries(
+    {},
+    optional={
+        "metric": labels | anything,
+        "value": sample | anything,
+        "values": st.lists(sample, max_size=3) | anything,
+        "histogram": anything,
+    },
+)
+data = st.fixed_dictionaries(
+    {},
+    optional={
+        "resultType": st.sampled_from(["vector", "matrix", "scalar", "string"]) | anything,
+        "result": st.lists(series, max_size=3) | sample | anything,
+    },
+)
+documents = st.fixed_dictionaries(
+    {"status": st.just("success"), "data": data | anything},
+    optional={"warnings": anything, "infos": anything, "isPartial": anything},
+)
+
+
+@given(documents)
+@settings(max_examples=300, deadline=None)
+def test_every_answer_is_demand_or_an_error_in_words(document: dict[str, Any]) -> None:
+    """For one trigger and several that share a request, for samples and blocks; no fault of ours is logged."""
+    with capture_logs() as logged:
+        found = asyncio.run(_ask_everything(json.dumps(document)))
+    for answer in found:
+        assert isinstance(answer, DependencyError | Samples | Blocks) or (math.isfinite(answer) and answer >= 0)
+    assert [line for line in logged if line["event"] == "source_failed"] == []
+
+
+async def _ask_everything(body: str) -> list[Any]:
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, content=body))
+    source = PrometheusSource(limits=Limits(attempts=1, failures_to_open=10**9), transport=transport)
+    try:
+        asked = (source.samples(TRIGGERS[0], AT, AT + 600, 60), source.blocks(TRIGGERS[0], AT - 7200, AT, 900))
+        history = await asyncio.gather(*asked, return_exceptions=True)
+        return [*await source.observe(TRIGGERS, AT), *await source.observe(TRIGGERS[:1], AT), *history]
+    finally:
+        await source.close()
