@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import httpx
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -50,7 +50,11 @@ documents = st.fixed_dictionaries(
 )
 
 
+TWICE = [{"metric": {"app": [label]}, "values": [[AT, "1"], [AT + 60, "2"]]} for label in "ab"]
+
+
 @given(documents)
+@example({"status": "success", "data": {"resultType": "matrix", "result": TWICE}})
 @settings(max_examples=300, deadline=None)
 def test_every_answer_is_demand_or_an_error_in_words(document: dict[str, Any]) -> None:
     """For one trigger and several that share a request, for samples and blocks; no fault of ours is logged."""
