@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+import structlog
+
 from scaler.clock import Clock
 from scaler.forecast import Choice, Forecaster, Forecasters
 from scaler.history.table import HistoryTable
@@ -11,6 +13,8 @@ from scaler.plan.memory import Memory, resume
 from scaler.registry import Registration
 from scaler.series import FURTHEST_AHEAD_SECONDS, Forecast, Gap, Grid, HistoryFacts, Observation
 from scaler.trigger import Mode, Trigger
+
+log = structlog.get_logger(__name__)
 
 
 class Phase(IntEnum):
@@ -91,6 +95,9 @@ class Tracking:
         fresh = []
         for one in registration:
             known, choice = self._tracked.get(one.trigger.key), self._catalog.choice(one.trigger)
+            if choice.reason and (known is None or known.advice != choice.reason):
+                name, namespace = one.trigger.name, one.trigger.namespace
+                log.warning("model_not_used", namespace=namespace, name=name, why=choice.reason)
             if known is not None and known.table is self._table(choice.forecaster.grid):
                 known.forecaster, known.advice = choice.forecaster, choice.reason
                 continue

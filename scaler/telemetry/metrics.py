@@ -261,6 +261,11 @@ EVENTS: tuple[Event, ...] = (
         "A trigger in the database breaks the current rules and is not restored; KEDA's next call registers it again",
     ),
     Event(
+        "model_not_used", "warning", ("namespace", "name", "why"),
+        "A trigger names a `model` that the scaler does not have, or that was not fitted for it; another bundle "
+        "forecasts. Once per trigger and reason",
+    ),
+    Event(
         "observation_failed", "warning", ("kind", "triggers", "namespace", "name", "error"),
         "The source returned no demand for `triggers` triggers. `namespace` and `name` are one of them, `error` is "
         "its error. Once per change",

@@ -33,7 +33,7 @@ class Chosen:
     forecaster: ScriptedForecaster
 
     def choice(self, trigger: Trigger) -> Choice:
-        return Choice(self.forecaster)
+        return Choice(self.forecaster, "" if trigger.model == "auto" else f"no bundle {trigger.model!r}")
 
 
 @dataclass
@@ -111,6 +111,19 @@ def steady(_: Trigger, __: float) -> float:
 
 def rising(_: str, end: float, __: object) -> Forecast:
     return flat_forecast(end, [150.0] * 30)
+
+
+async def test_a_model_that_is_not_there_is_logged_once() -> None:
+    """A warning names the trigger and why; what is refreshed again is not logged again."""
+    with capture_logs() as lines:
+        async with replica(steady, rising) as world:
+            registration = world.call(model="nonsense")
+            world.call("api")
+            await world.pass_time(40)
+            assert "no bundle 'nonsense'" in world.registry.answer(registration, world.clock.now()).outlook.error
+    assert [(one["name"], one["why"]) for one in lines if one["event"] == "model_not_used"] == [
+        ("web", "no bundle 'nonsense'")
+    ]
 
 
 async def test_first_call_is_answered_from_an_observation_and_then_from_a_forecast() -> None:
