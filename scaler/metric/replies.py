@@ -4,6 +4,7 @@ import functools
 import math
 
 from scaler.metric.wire import externalscaler_pb2 as wire
+from scaler.trigger import DEMAND_LIMIT
 
 METRIC_NAME = "headway"
 """One name for every trigger, for ever: KEDA tells triggers apart by their index, and a changed name breaks the HPA."""
@@ -11,8 +12,6 @@ METRIC_NAME = "headway"
 PLACEHOLDER_TARGET = 1.0
 """target of a trigger whose own cannot be read; its metric is refused, so no replica count ever follows from it"""
 
-_LARGEST = 9.2e15
-"""the HPA counts in int64 thousandths; KEDA turns what does not fit into rubbish"""
 _INT64_MAX = 2**63 - 1
 
 ACTIVE = wire.IsActiveResponse(result=True).SerializeToString()
@@ -32,7 +31,7 @@ def value_reply(value: float | None) -> bytes:
 
     Raises ValueError for what must never leave (KEDA reads +Inf as 0): nothing, NaN, ±Inf, negative, too large.
     """
-    if value is None or not 0 <= value < _LARGEST:
+    if value is None or not 0 <= value < DEMAND_LIMIT:
         raise ValueError(f"a plan asked for a metric of {value}")
     metric = wire.MetricValue(metricName=METRIC_NAME, metricValue=math.ceil(value), metricValueFloat=value)
     return wire.GetMetricsResponse(metricValues=[metric]).SerializeToString()

@@ -8,10 +8,7 @@ from scaler.plan import Rung
 from scaler.plan.demand import peak_quantile
 from scaler.plan.policies import POLICIES, Policy
 from scaler.series import Forecast, Observation, Outlook
-from scaler.trigger import Mode, Trigger
-
-LARGEST_DEMAND = 9.19e15
-"""just below 9.2e15, where the HPA's milli-units overflow its int64"""
+from scaler.trigger import LARGEST_DEMAND, Mode, Trigger
 
 ENOUGH_COVERED = 0.9
 """share of the window that a forecast must cover to count for all of it.

@@ -1,7 +1,8 @@
 """What bounds a plan: the policy's step limits, what is absurd, and the HPA's dead band."""
 
-from scaler.plan.fallback import LARGEST_DEMAND, Situation
+from scaler.plan.fallback import Situation
 from scaler.plan.hpa_estimate import HPA_ESTIMATE
+from scaler.trigger import LARGEST_DEMAND
 
 MATTERS = 1.03
 """times the replicas there are: a smaller lack is left alone, lifting it would only add scale events"""

@@ -38,7 +38,7 @@ MOST_WAITING = 1000
 WAIT_SECONDS = 10.0
 """how long a request waits for its turn"""
 
-RECORDS_AT_A_TIME = 4
+RECORDS_AT_A_TIME = 3
 """made before the event loop may answer KEDA: about half a millisecond's work"""
 
 PATHS = {

@@ -6,6 +6,8 @@ server_address.py  which metrics server a trigger may name
 """
 
 from scaler.trigger.schema import (
+    DEMAND_LIMIT,
+    LARGEST_DEMAND,
     TRIGGER_KEYS,
     Mode,
     PolicyName,
@@ -14,4 +16,13 @@ from scaler.trigger.schema import (
     parse_trigger,
 )
 
-__all__ = ["TRIGGER_KEYS", "Mode", "PolicyName", "Trigger", "TriggerRules", "parse_trigger"]
+__all__ = [
+    "DEMAND_LIMIT",
+    "LARGEST_DEMAND",
+    "TRIGGER_KEYS",
+    "Mode",
+    "PolicyName",
+    "Trigger",
+    "TriggerRules",
+    "parse_trigger",
+]

@@ -95,8 +95,12 @@ class TriggerKey:
     """the part of a faulty value that a message shows"""
 
 
-LARGEST_DEMAND = 9.2e15
-"""above this the HPA's milli-units no longer fit its int64"""
+DEMAND_LIMIT = 9.2e15
+"""demand, targets and metrics lie below this: the HPA counts in int64 thousandths, and KEDA turns what does not fit
+into another number"""
+
+LARGEST_DEMAND = 0.999 * DEMAND_LIMIT
+"""the largest number that is accepted and answered"""
 
 TRIGGER_KEYS: tuple[TriggerKey, ...] = (
     TriggerKey(
@@ -107,12 +111,12 @@ TRIGGER_KEYS: tuple[TriggerKey, ...] = (
         "threshold", "threshold", "", "demand that one replica carries; becomes the HPA target (AverageValue)",
         "a plain number of at least 0.001 and less than 9.2e15; KEDA rounds it to thousandths, which must change it "
         "by 1 % at most",
-        value.target(0.001, LARGEST_DEMAND * 0.999), required=True,
+        value.target(0.001, LARGEST_DEMAND), required=True,
     ),
     TriggerKey(
         "activationThreshold", "activation_threshold", "0",
         "active while the expected demand in the lead window is above this",
-        "a plain number of at least 0 and less than 9.2e15", value.number(0, LARGEST_DEMAND * 0.999),
+        "a plain number of at least 0 and less than 9.2e15", value.number(0, LARGEST_DEMAND),
     ),
     TriggerKey(
         "serverAddress", "server_address", "",

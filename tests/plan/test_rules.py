@@ -14,7 +14,7 @@ from scaler.plan.hpa import Hpa, replicas_for
 from scaler.plan.policies import POLICIES
 from scaler.plan.rules import RULES, plan
 from scaler.series import Forecast, Observation, Outlook
-from scaler.trigger import Mode, PolicyName, Trigger
+from scaler.trigger import DEMAND_LIMIT, Mode, PolicyName, Trigger
 
 pytestmark = pytest.mark.filterwarnings("ignore:(invalid value|overflow) encountered")
 
@@ -79,7 +79,7 @@ def test_what_leaves_is_a_number_the_hpa_can_carry(trigger: Trigger, outlook: Ou
     """Not a number, negative or absurd input never reaches KEDA."""
     made = planned(trigger, outlook)
     for number in (made.metric, made.planned):
-        assert number is None or 0 <= number < 9.2e15
+        assert number is None or 0 <= number < DEMAND_LIMIT
 
 
 @given(triggers, wild_outlooks)

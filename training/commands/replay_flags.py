@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from scaler.commands import Usage
+from scaler.trigger import DEMAND_LIMIT
 
 HIGHEST_PRICE = 1e9
 
@@ -144,8 +145,8 @@ def _zone(name: str) -> str:
 
 
 def _positive(flag: str, value: float | None) -> float | None:
-    if value is not None and not 0.001 <= value < 9.2e15:
-        raise Usage(f"{flag} {value:g}: must be at least 0.001 and below 9.2e15")
+    if value is not None and not 0.001 <= value < DEMAND_LIMIT:
+        raise Usage(f"{flag} {value:g}: must be at least 0.001 and below {DEMAND_LIMIT:g}")
     return value
 
 

@@ -23,6 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scaler.series import Floats
+from scaler.trigger import DEMAND_LIMIT
 from training.errors import DataError
 
 COLUMNS = ("series", "timestamp", "value")
@@ -33,8 +34,6 @@ GAP_RULE = "a gap is empty, NaN, NA, N/A, null or None"
 SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
 """what some programs write between columns instead of commas"""
 _SHORT = reprlib.Repr()
-LARGEST = 9.2e15
-"""the arithmetic of the HPA ends there, in milli-units"""
 JITTER = 0.1
 """how far from its place on the regular step a timestamp may lie, as a share of the step"""
 MOST_BINS_PER_ROW = 100
@@ -359,11 +358,11 @@ def _regular(rows: _Rows) -> str:
 
 
 def _in_range(rows: _Rows) -> str:
-    bad = (rows.values < 0) | (rows.values > LARGEST)
+    bad = (rows.values < 0) | (rows.values >= DEMAND_LIMIT)
     if not bad.any():
         return ""
     first = _first(bad)
-    return f"{rows.at(first)}: value {rows.values[first]:g}: demand must be from 0 to {LARGEST:g}"
+    return f"{rows.at(first)}: value {rows.values[first]:g}: demand must be from 0 to {DEMAND_LIMIT:g}"
 
 
 def _known(rows: _Rows) -> str:

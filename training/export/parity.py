@@ -12,7 +12,7 @@ from scaler.bundle.signature import PEAKS, QUANTILES, SERIES
 from scaler.errors import CommandError
 from scaler.forecast.onnx_forecaster import open_graph, run
 from scaler.series import Floats
-from training.data.load import LARGEST
+from scaler.trigger import LARGEST_DEMAND
 from training.data.windows import Past
 from training.models import Model
 
@@ -82,7 +82,7 @@ def damaged(past: Past, seed: int) -> dict[str, Past]:
             long_history_NL2=np.full_like(past.long_history_NL2, np.nan),
         ),
         "near zero": scaled(1e-9),
-        "huge": scaled(min(HUGE_FACTOR, LARGEST / max(1.0, float(np.nanmax(past.history_NT, initial=0.0))))),
+        "huge": scaled(min(HUGE_FACTOR, LARGEST_DEMAND / max(1.0, float(np.nanmax(past.history_NT, initial=0.0))))),
     }
 
 

@@ -17,6 +17,7 @@ from scaler.http_client import environment_proxy, through
 from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.metric.wire.externalscaler_pb2_grpc import ExternalScalerStub
 from scaler.proxies import Proxy
+from scaler.trigger import DEMAND_LIMIT
 
 _Reply = TypeVar("_Reply")
 _Answered: TypeAlias = tuple[str, str, float | None]
@@ -28,7 +29,6 @@ SPEC_FAILED = (
 METRIC_FAILED = "this metric alone fails: other triggers may still scale up, nothing scales down; fallback counts it"
 NO_VALUE = "the HPA holds, the fallback counter is reset, and no event reports it"
 STREAM_FAILED = "KEDA tries again after 2 s, 4 s … 60 s; waking from zero waits for the poll"
-LARGEST_VALUE = 9.2e15
 
 _NO_CONNECTION = (
     "failed to connect to all addresses",
@@ -242,7 +242,7 @@ def _read_values(reply: wire.GetMetricsResponse) -> _Answered:
     fault = ""
     if len(reply.metricValues) > 1:
         fault = "several values: the HPA adds them up"
-    elif not math.isfinite(value.metricValueFloat) or not 0 <= number < LARGEST_VALUE:
+    elif not math.isfinite(value.metricValueFloat) or not 0 <= number < DEMAND_LIMIT:
         fault = f"{value.metricValueFloat} is no demand"
     return figure(number), fault, number
 

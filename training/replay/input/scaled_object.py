@@ -18,7 +18,17 @@ from scaler.commands.check.rules.keys import strangers
 from scaler.commands.check.rules.metadata import KEDA_READS
 from scaler.errors import TriggerInvalid
 from scaler.manifest import FieldPath, ManifestError, ScaledObject, TriggerEntry, dotted_path, read_manifest
-from scaler.plan.hpa import DEFAULT_DOWN, DEFAULT_UP, Behavior, Direction, Hpa, PolicyType, RatePolicy, Select
+from scaler.plan.hpa import (
+    DEFAULT_DOWN,
+    DEFAULT_UP,
+    Behavior,
+    Direction,
+    Hpa,
+    MetricType,
+    PolicyType,
+    RatePolicy,
+    Select,
+)
 from scaler.trigger import Trigger, TriggerRules, parse_trigger
 from training.replay.simulation.scenario import Keda
 
@@ -32,13 +42,6 @@ LONGEST_WINDOW_SECONDS = 3600
 SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = 80
 Kind = TypeVar("Kind", bound=StrEnum)
-
-
-class MetricType(StrEnum):
-    """What KEDA lets the HPA make of a trigger's metric."""
-
-    AVERAGE = "AverageValue"
-    VALUE = "Value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ class _Reader:
     def _metric_type(self, entry: TriggerEntry) -> MetricType:
         """AverageValue where it is blank, as in KEDA."""
         if not entry.fields.get("metricType"):
-            return MetricType.AVERAGE
+            return MetricType.AVERAGE_VALUE
         return self._one_of((*entry.path, "metricType"), MetricType)
 
     def _chosen(self) -> TriggerEntry:
