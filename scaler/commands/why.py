@@ -27,8 +27,8 @@ UNKNOWN = (
 )
 
 UNTIL: Mapping[str, str] = {
-    "FAILED_PRECONDITION": "the query, or the access to its server, is fixed: this does not pass by itself",
-    "INVALID_ARGUMENT": "the trigger is fixed: this does not pass by itself",
+    "FAILED_PRECONDITION": "the query or the access to its server is fixed; a retry alone does not help",
+    "INVALID_ARGUMENT": "the trigger is fixed; a retry alone does not help",
     "INTERNAL": "Headway is fixed: see the scaler's log",
     "": "what it names is over; it is asked again at every refresh",
 }
@@ -105,8 +105,8 @@ def print_record(record: Record, now: float, console: Console) -> None:
     )
     console.print(f"  {escape(record['query'])}  at {escape(record['server'])}", soft_wrap=True)
     console.print(f"  {escape(_asked_for(record))}", soft_wrap=True)
-    listed = "listed in the settings: nobody asks by gRPC"
-    console.print(f"  {listed if record['listed'] else 'last asked ' + _ago(record['last_called'], now)}")
+    listed = "listed in the settings; KEDA does not call for it"
+    console.print(f"  {listed if record['listed'] else 'last call ' + _ago(record['last_called'], now)}")
     for line in _summary(record, now):
         console.print(f"  {line}", soft_wrap=True)
     if record["plan"] is not None:
@@ -142,7 +142,7 @@ def _history_lines(history: Record, shown: str) -> Iterator[str]:
     """What is missing of the past: forecasts are made without it. An error that is `shown` above is not repeated."""
     if history["error"] == shown and not history["gaps"]:
         return
-    yield "[yellow]the past is incomplete[/]"
+    yield "[yellow]the history is incomplete[/]"
     if history["error"] and history["error"] != shown:
         again = f"; next attempt {_clock(history['retry_at'])}" if history["retry_at"] else ""
         yield f"  not fetched  {escape(history['error'])}{again}"
@@ -171,7 +171,7 @@ def _plan_lines(plan: Record, now: float) -> Iterator[str]:
     if plan["planned"] is not None and plan["planned"] != plan["metric"]:
         yield f"predictive mode would answer {_number(plan['planned'])}"
     if plan["replicas"] is not None:
-        yield f"→ {plan['replicas']} replicas by the HPA's arithmetic, before its tolerance, limits and stabilisation"
+        yield f"→ {plan['replicas']} replicas (metric / threshold), before the HPA's tolerance and limits"
 
 
 def _input_lines(record: Record, now: float) -> Iterator[str]:
@@ -183,7 +183,7 @@ def _input_lines(record: Record, now: float) -> Iterator[str]:
         yield f"forecast of {escape(forecast['model'])}, issued {issued}, reaches until {until}"
         levels = ((100 * float(level), value) for level, value in forecast["peak"].items())
         window, lead = forecast["window_seconds"], record["lead_time_seconds"]
-        beyond = f"one refresh and what the {record['policy']} policy looks beyond, {window - lead:.0f} s"
+        beyond = f"one refresh and the look-ahead of policy {record['policy']}, {window - lead:.0f} s"
         yield f"  peak over the next {window:.0f} s (lead time {lead:.0f} s + {beyond}):"
         yield "    " + " · ".join(f"p{level:g} {_number(value)}" for level, value in levels)
 
@@ -205,7 +205,7 @@ def _number(value: float | None) -> str:
 
 def _ago(at: float, now: float) -> str:
     age = now - at
-    return f"{age:.0f} s ago" if age >= 0 else f"counts in {-age:.0f} s"
+    return f"{age:.0f} s ago" if age >= 0 else f"counts from {-age:.0f} s on"
 
 
 def _clock(at: float) -> str:

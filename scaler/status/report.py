@@ -12,7 +12,7 @@ from scaler.trigger import Mode, Trigger
 
 @dataclass(frozen=True, slots=True)
 class ReadinessReport:
-    """Sentences on why there is no forecast yet. `missing` is empty once there is one."""
+    """Why there is no forecast yet, as sentences. `missing` is empty once there is one."""
 
     missing: tuple[str, ...]
     when: str
@@ -34,7 +34,7 @@ MOST_GAPS = 20
 """gaps that one record lists"""
 
 LASTING = ("FAILED_PRECONDITION", "INVALID_ARGUMENT")
-"""gRPC statuses of errors that last until somebody fixes them"""
+"""gRPC statuses of errors that need a fix by a person"""
 
 
 def readiness_report(trigger: Trigger, facts: HistoryFacts | None, status: str = "UNAVAILABLE") -> ReadinessReport:
@@ -63,8 +63,8 @@ def span(seconds: float) -> str:
 
 
 def _elsewhere() -> ReadinessReport:
-    missing = ("this process has not received an outlook: another replica refreshes the trigger",)
-    when = "within a refresh interval, or when this replica takes over after the other one's lease has run out"
+    missing = ("another replica refreshes this trigger; its outlook has not arrived here yet",)
+    when = "within one refresh interval, or when the other replica's lease expires and this one takes over"
     return ReadinessReport(missing, when, "KEDA gets UNAVAILABLE from this replica", 0.0, 0.0, 0.0)
 
 
@@ -77,7 +77,7 @@ def _missing(trigger: Trigger, facts: HistoryFacts) -> list[str]:
     if facts.observed_at is None:
         missing.append(f"no observation yet{_because(facts.error)}")
     if not facts.is_backfilled:
-        missing.append(f"the past has not been fetched yet{_because(facts.backfill_error)}")
+        missing.append(f"the history has not been fetched yet{_because(facts.backfill_error)}")
     if facts.covered_seconds < facts.needed_seconds:
         missing.append(
             f"{span(facts.covered_seconds)} of history are there, at least {span(facts.needed_seconds)} needed "
@@ -90,21 +90,21 @@ def _when(trigger: Trigger, facts: HistoryFacts, status: str) -> str:
     if trigger.mode is Mode.REACTIVE:
         return "when the trigger's mode is predictive or shadow"
     if status in LASTING:
-        return "once the query, or the access to its server, is fixed: this does not pass by itself"
+        return "once the query or the access to its server is fixed; a retry alone does not help"
     lacking = max(0.0, facts.needed_seconds - facts.covered_seconds)
     if facts.error:
         return _after_recovery(facts, lacking)
     if facts.backfill_error:
         return _after_retry(facts, lacking)
     if not facts.is_backfilled:
-        return "within seconds: the past is being fetched"
+        return "within seconds: the history is being fetched"
     if lacking:
-        return f"in {span(lacking)}, if a sample arrives in every step: the source has no older ones"
+        return f"in {span(lacking)}, if every step gets a sample; the source has no older samples"
     return "with the next refresh"
 
 
 def _after_recovery(facts: HistoryFacts, lacking: float) -> str:
-    asked = "it is asked at every refresh"
+    asked = "Headway retries at every refresh"
     if not lacking:
         return f"soon after the source answers again; {asked}"
     if facts.is_backfilled:
@@ -118,7 +118,7 @@ def _after_retry(facts: HistoryFacts, lacking: float) -> str:
         "" if facts.retry_at is None else f" (the next is at {datetime.fromtimestamp(facts.retry_at, UTC):%H:%M} UTC)"
     )
     live = f"otherwise in {span(lacking)}, from live observations" if lacking else "otherwise with the next refresh"
-    return f"after an attempt to fetch the past that succeeds{attempt}; {live}"
+    return f"after a successful attempt to fetch the history{attempt}; {live}"
 
 
 def history_record(facts: HistoryFacts) -> dict[str, Any] | None:
@@ -135,7 +135,7 @@ def history_record(facts: HistoryFacts) -> dict[str, Any] | None:
 
 def _meanwhile(facts: HistoryFacts, status: str) -> str:
     if facts.observed_at is not None:
-        return "the newest observation is answered, as a reactive trigger would"
+        return "KEDA gets the newest observation, as from a reactive trigger"
     return (
         f"KEDA gets {status} with this reason: the workload is not scaled down, other triggers may scale it up, "
         "and the ScaledObject's fallback acts where it has one"

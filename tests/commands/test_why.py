@@ -75,10 +75,10 @@ async def test_reasons_and_replicas_are_shown(port: Port) -> None:
     need = next(line for line in result.stdout.splitlines() if line.split()[:1] == ["need"])
     assert "420  the peak over" in need
     assert "sum(up[1m])" in result.stdout
-    assert "last asked 0 s ago" in result.stdout
+    assert "last call 0 s ago" in result.stdout
     assert "issued 0 s ago" in result.stdout
     assert (
-        "peak over the next 435 s (lead time 120 s + one refresh and what the balanced policy looks beyond, 315 s):"
+        "peak over the next 435 s (lead time 120 s + one refresh and the look-ahead of policy balanced, 315 s):"
         in result.stdout
     )
     assert "p50 420 · p90 420" in result.stdout
@@ -111,7 +111,7 @@ async def test_before_the_first_forecast_it_says_what_is_missing(port: Port) -> 
     assert result.exit_code == 1
     assert "10 min of history are there, at least 1 h needed by seasonal@1" in result.stdout
     assert "until      in 50 min" in result.stdout
-    assert "meanwhile  the newest observation is answered" in result.stdout
+    assert "meanwhile  KEDA gets the newest observation" in result.stdout
 
 
 @pytest.mark.parametrize("made", [None, "seasonal@1"], ids=["before the first forecast", "with a forecast"])
@@ -146,13 +146,13 @@ async def test_a_trouble_is_told_once(port: Port) -> None:
     assert result.stdout.count("parse error") == 1
     assert "KEDA gets FAILED_PRECONDITION" in result.stdout
     assert "missing    no observation yet\n" in result.stdout
-    assert "missing    the past has not been fetched yet\n" in result.stdout
+    assert "missing    the history has not been fetched yet\n" in result.stdout
 
 
 @pytest.mark.parametrize(
     ("error", "until"),
     [
-        (SourceRefused, "the query, or the access to its server, is fixed"),
+        (SourceRefused, "the query or the access to its server is fixed"),
         (TriggerError, "the trigger is fixed"),
         (SourceUnavailable, "soon after the source answers again"),
     ],

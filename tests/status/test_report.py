@@ -23,14 +23,14 @@ def test_too_little_history():
     report = readiness_report(TRIGGER, replace(GOOD, forecast_at=None, covered_seconds=600.0))
     assert report.missing == ("10 min of history are there, at least 1 h needed by seasonal@1",)
     assert report.when.startswith("in 50 min")
-    assert report.meanwhile == "the newest observation is answered, as a reactive trigger would"
+    assert report.meanwhile == "KEDA gets the newest observation, as from a reactive trigger"
 
 
 def test_backfill_under_way():
-    """While the past is being fetched nothing is predicted from what is there so far."""
+    """While the history is being fetched nothing is predicted from what is there so far."""
     report = readiness_report(TRIGGER, replace(GOOD, forecast_at=None, is_backfilled=False, covered_seconds=0.0))
-    assert report.missing[0] == "the past has not been fetched yet"
-    assert report.when == "within seconds: the past is being fetched"
+    assert report.missing[0] == "the history has not been fetched yet"
+    assert report.when == "within seconds: the history is being fetched"
 
 
 def test_source_in_trouble():
@@ -45,8 +45,8 @@ def test_source_in_trouble():
 @pytest.mark.parametrize(
     ("is_backfilled", "when"),
     [
-        (True, "45 min after the source answers again (it is asked at every refresh): it has no older samples"),
-        (False, "soon after the source answers again (it is asked at every refresh) if it has 45 min more of the past, "
+        (True, "45 min after the source answers again (Headway retries at every refresh): it has no older samples"),
+        (False, "soon after the source answers again (Headway retries at every refresh) if it has 45 min more of the past, "
                 "else later"),
     ],
 )  # fmt: skip
