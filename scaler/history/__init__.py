@@ -29,7 +29,10 @@ class MetricSource(Protocol):
         ...
 
     async def samples(self, trigger: Trigger, start: float, end: float, step_seconds: float) -> Samples:
-        """Demand at start, start + step, … <= end; missing moments are left out. Raises DependencyError."""
+        """Demand at start, start + step, … <= end; missing moments are left out. `start` is a multiple of the step.
+
+        Raises DependencyError.
+        """
         ...
 
     async def blocks(self, trigger: Trigger, start: float, end: float, block_seconds: float) -> Blocks:

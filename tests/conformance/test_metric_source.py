@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from scaler.history.traces import Trace
 from scaler.series import Blocks, Samples
 from scaler.testing import FixedSource
 from scaler.trigger import Trigger
-from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
+from tests.servers.prometheus import Recorded, prometheus
+from tests.servers.victoria import victoria
 
 END = 1_700_006_400.0
 """the last moment that is known; a multiple of 15 minutes"""
@@ -61,29 +63,30 @@ class Place:
         return await self.source.blocks(self.trigger(name), start, end, block)
 
 
-def in_prometheus(url: str) -> Place:
-    return Place(source_for([]), url)
+def at_server(fixture: str, request: pytest.FixtureRequest) -> Place:
+    return Place(source_for([]), request.getfixturevalue(fixture))
 
 
-def in_a_recording(_: str) -> Place:
+def in_a_recording(_: pytest.FixtureRequest) -> Place:
     values = {name: np.array([demand(name, moment) for moment in MINUTES], np.float32) for name in NAMES}
     # a bin is known when it is over
     traces = {name: Trace(name, "", START - 60.0, 60.0, values[name]) for name in NAMES}
     return Place(RecordedSource(traces, loop=False), "http://recorded")
 
 
-def in_memory(_: str) -> Place:
+def in_memory(_: pytest.FixtureRequest) -> Place:
     return Place(FixedSource(lambda trigger, at: demand(trigger.query, at)), "http://fixed")
 
 
-def behind_the_door(url: str) -> Place:
+def behind_the_door(request: pytest.FixtureRequest) -> Place:
     """Two kinds at once: the recording answers for one server, Prometheus for every other."""
-    sources = {"prometheus": guarded(in_prometheus(url).source), "recorded": guarded(in_a_recording(url).source)}
+    sources = {"prometheus": guarded(source_for([])), "recorded": guarded(in_a_recording(request).source)}
     return Place(Routed([ServerAccess("http://recorded", kind="recorded")], sources), "http://recorded")
 
 
-PLACES: dict[str, Callable[[str], Place]] = {
-    "prometheus": in_prometheus,
+PLACES: dict[str, Callable[[pytest.FixtureRequest], Place]] = {
+    "prometheus": partial(at_server, "prometheus_url"),
+    "victoria": partial(at_server, "victoria_url"),
     "recorded": in_a_recording,
     "fixed": in_memory,
     "routed": behind_the_door,
@@ -91,17 +94,26 @@ PLACES: dict[str, Callable[[str], Place]] = {
 """a new source is one line here"""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServer]:
+def series() -> list[Recorded]:
     known = [(name, [(t, demand(name, t)) for t in MINUTES if not math.isnan(demand(name, t))]) for name in NAMES]
-    series = [Recorded(name, samples) for name, samples in known]
-    with prometheus(tmp_path_factory.mktemp("prometheus"), series) as running:
-        yield running
+    return [Recorded(name, samples) for name, samples in known]
+
+
+@pytest.fixture(scope="module")
+def prometheus_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with prometheus(tmp_path_factory.mktemp("prometheus"), series()) as running:
+        yield running.url
+
+
+@pytest.fixture(scope="module")
+def victoria_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with victoria(tmp_path_factory.mktemp("victoria"), series()) as url:
+        yield url
 
 
 @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.server) for name in PLACES])
-async def place(request: pytest.FixtureRequest, server: PrometheusServer) -> AsyncIterator[Place]:
-    made = PLACES[request.param](server.url)
+async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+    made = PLACES[request.param](request)
     yield made
     await made.source.close()
 
@@ -134,12 +146,12 @@ async def test_no_demand_is_unknown_and_not_zero(place: Place) -> None:
 async def test_samples_are_what_observing_would_have_seen(place: Place, step: float) -> None:
     """At start, start + step, … <= end, ascending; what is missing is left out."""
     for name in ("wave", "gap"):
-        found = await place.samples(name, START + 60.0, END, step)
-        steps = (found.times - START - 60.0) / step
+        found = await place.samples(name, START + 300.0, END, step)
+        steps = (found.times - START) / step
         assert np.all(np.diff(found.times) > 0)
         np.testing.assert_allclose(steps, np.round(steps), atol=1e-6)
         assert found.values.dtype == np.float32
-        asked = np.arange(START + 60.0, END + 1.0, step)
+        asked = np.arange(START + 300.0, END + 1.0, step)
         outside = [t for t in asked if not HOLE[0] < t < HOLE[1]]
         assert [t for t in found.times if not HOLE[0] < t < HOLE[1]] == outside
         seen = [(await place.observe(name, at=float(t)))[0] for t in found.times[::40]]

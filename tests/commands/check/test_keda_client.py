@@ -173,3 +173,15 @@ def test_a_scaler_behind_a_proxy(monkeypatch: pytest.MonkeyPatch, address: str) 
     assert call.unreachable
     assert "(through the proxy http://127.0.0.1:1, from https_proxy)" in call.error
     assert "s3cret" not in call.error
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "socks5://127.0.0.1:1"])
+@pytest.mark.parametrize("prefix", ["", "dns:///", "dns:"])
+def test_a_scaler_on_this_machine_is_never_called_through_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, prefix: str
+) -> None:
+    """A port forward, say."""
+    for variable in ("grpc_proxy", "https_proxy", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(variable, proxy)
+    with serving(Scripted([SPEC], [VALUE])) as address, KedaClient(f"{prefix}{address}") as client:
+        assert client.metric_spec(OurTrigger(0, "shop", "web", {}), "poll").answer == "demand target 10"
