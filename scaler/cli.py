@@ -1,4 +1,4 @@
-"""The command line: `headway serve · demo · why · check`, and what the offline package adds.
+"""The command line: `headway serve · demo · why · check`, and what the training package adds.
 
 Each command imports what it needs when it runs, so that `serve` starts fast and `--help` answers at once.
 """
@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from scaler import __version__
 from scaler.commands import Exit, Usage
 from scaler.commands.plain_help import PlainHelp
-from scaler.commands.plugins import add_offline_commands
+from scaler.commands.plugins import add_plugin_commands
 from scaler.commands.server_flags import on_command_line, with_server_flags
 from scaler.errors import SettingsError
 from scaler.settings import Settings, with_settings_options
@@ -28,7 +28,7 @@ SERVE_EXIT_TEXT = (
     "that another process uses."
 )
 WHY_EXIT_TEXT = (
-    "Exit status: 0 fine, there is a forecast (or mode reactive wants none) · 1 the trigger is unknown, KEDA gets an "
+    "Exit status: 0 fine, there is a forecast (or mode is reactive) · 1 the trigger is unknown, KEDA gets an "
     "error, or there is no forecast yet · 2 wrong flags · 3 the scaler could not be reached."
 )
 CHECK_EXIT_TEXT = (
@@ -81,7 +81,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def headway(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """A KEDA external scaler that forecasts.
@@ -94,11 +94,11 @@ def headway(
 @app.command(cls=PlainHelp, epilog=SERVE_EXIT_TEXT)
 @with_settings_options
 def serve(settings: Settings) -> None:
-    """Run the scaler: the gRPC port for KEDA, the HTTP port for people and probes.
+    """Run the scaler: the gRPC port for KEDA, the HTTP port for health, telemetry and the API.
 
     Every option is also an environment variable (--refresh-interval is HEADWAY_REFRESH_INTERVAL) and a line of the
-    YAML file given with --config. A flag wins over the environment, the environment over the file. What a flag takes
-    several times is one comma separated list in the environment. What was set is logged at the start.
+    YAML file given with --config. A flag wins over the environment, the environment over the file. In the environment,
+    a repeatable flag is one comma-separated list. The log shows all settings at the start.
     """
     from scaler.commands.serve import serve as run_serve
 
@@ -108,19 +108,21 @@ def serve(settings: Settings) -> None:
 @app.command(epilog=EXIT_TEXT)
 def demo(
     speed: Annotated[float, typer.Option(min=1, max=600, help="Recorded seconds per real second.")] = 60,
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="Leave after so many real seconds.")] = None,
-    once: Annotated[bool, typer.Option("--once", help="Leave as soon as every workload has a forecast.")] = False,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="Exit after this many real seconds.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Exit as soon as every workload has a forecast.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per workload and line instead of a table.")
     ] = False,
-    grpc_address: Annotated[str, typer.Option(help="Where the scaler listens for KEDA.")] = "127.0.0.1:50051",
-    http_address: Annotated[str, typer.Option(help="Health, telemetry, plans.")] = "127.0.0.1:8080",
+    grpc_address: Annotated[str, typer.Option(help="Address of the gRPC port for KEDA.")] = "127.0.0.1:50051",
+    http_address: Annotated[
+        str, typer.Option(help="Address of the HTTP port: health, telemetry, API.")
+    ] = "127.0.0.1:8080",
 ) -> None:
-    """Watch Headway plan three recorded workloads at accelerated speed. Nothing else is needed.
+    """Show Headway on three recorded workloads at accelerated speed. It needs no other server.
 
     For each workload the table shows the demand now, the forecast (need), the metric that KEDA would read, and the
-    replicas that follow by the HPA's arithmetic, next to what a reactive trigger would do. A minute is short when more
-    is asked than the ready replicas carry. The gRPC port is live: try headway check --scaler against it.
+    replicas that follow by the HPA's arithmetic, next to what a reactive trigger would do. A minute is short when
+    demand exceeds what the ready replicas carry. The gRPC port is open: try headway check --scaler against it.
 
     --json keys: at, workload, demand, need, metric, active, rung, replicas, ready, short_minutes, replica_hours,
     reactive_replicas, reactive_ready, reactive_short_minutes, reactive_replica_hours, error. Null before the first
@@ -138,9 +140,9 @@ def why(
     address: Annotated[
         str, typer.Option(envvar="HEADWAY_ADDRESS", help="HTTP address of a running scaler.")
     ] = "http://localhost:8080",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the scaler's own answer as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer of the scaler as JSON.")] = False,
 ) -> None:
-    """Say why a workload gets the metric it gets; or, before its first forecast, what is missing and until when.
+    """Show why a workload gets its metric; or, before its first forecast, what is missing and until when.
 
     Reads /api/v1/why/NAMESPACE/NAME of a running scaler; port-forward its HTTP port where it runs in a cluster.
     Exit status 1 where the trigger is unknown or has no answer yet.
@@ -163,20 +165,20 @@ def check(
             help="Make KEDA's calls in KEDA's order against this scaler, which then watches the file's triggers.",
         ),
     ] = "",
-    keda_version: Annotated[str, typer.Option(metavar="X.Y.Z", help="The KEDA that will read the file.")] = "2.20.2",
-    namespace: Annotated[str, typer.Option("--namespace", "-n", help="For objects that name none.")] = "default",
+    keda_version: Annotated[str, typer.Option(metavar="X.Y.Z", help="Version of KEDA that reads the file.")] = "2.20.2",
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Namespace of objects without one.")] = "default",
     allow_server_address: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATTERN", help="What the scaler allows as serverAddress; default: anything."),
+        typer.Option(metavar="PATTERN", help="Patterns that the scaler allows as serverAddress; default: any address."),
     ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Look at the file only; send no request.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Check only the file; send no request.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable report.")] = False,
-    tls: Annotated[bool, typer.Option("--tls", help="Speak TLS to the scaler, trusting the system's CAs.")] = False,
+    tls: Annotated[bool, typer.Option("--tls", help="Use TLS to the scaler, with the system's CAs.")] = False,
     ca_cert: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="PEM of the CA to trust; switches TLS on.")
     ] = None,
     client_cert: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="PEM certificate shown to the scaler.")
+        Path | None, typer.Option(exists=True, dir_okay=False, help="PEM certificate for the scaler.")
     ] = None,
     client_key: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Its PEM key.")] = None,
 ) -> None:
@@ -188,15 +190,15 @@ def check(
     --prometheus), with the replicas that would follow. TriggerAuthentications in the file are read for their
     parameters; other documents are skipped.
 
-    How to reach Prometheus is given as for headway serve: by these flags, their environment variables, or --config.
-    --prometheus on the command line counts instead of every serverAddress (a port forward); from the environment or the
-    file it counts for triggers that name none.
+    Access to Prometheus is configured as for headway serve: by flags, environment variables, or --config. --prometheus
+    on the command line replaces every serverAddress (for a port forward); from the environment or the file it applies
+    to triggers without one.
 
-    --scaler asks as KEDA does, so the running scaler takes the file's triggers up: it fetches their past and forecasts
-    them until no call has come for trigger-expiry (1h by default). Nothing in the cluster changes.
+    --scaler calls the scaler as KEDA does. The scaler then watches the file's triggers: it fetches their history and
+    forecasts them until no call has come for trigger-expiry (1h by default). Nothing in the cluster changes.
 
-    error: it does not work, or does something else than the file says. warning: it works today and causes harm in an
-    outage or at a peak.
+    error: it does not work, or does not do what the file says. warning: it works, and causes harm in an outage or at a
+    peak.
 
     --json keys: file, keda_version, errors, warnings, objects[kind, namespace, name, findings[level, rule, line, field,
     text, fix], queries[trigger, server, query, tried, demand, replicas, error], calls[phase, rpc, trigger,
@@ -222,7 +224,7 @@ def check(
     raise typer.Exit(run_check(options))
 
 
-add_offline_commands(app)
+add_plugin_commands(app)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Commands of the offline package: shown where it is installed, absent elsewhere."""
+"""Commands of other installed packages, such as `headway train` of the training package."""
 
 import contextlib
 from importlib.metadata import entry_points
@@ -9,10 +9,10 @@ GROUP = "headway.commands"
 """entry points of this group are functions that take the Typer application and add commands to it"""
 
 
-def add_offline_commands(app: typer.Typer) -> None:
+def add_plugin_commands(app: typer.Typer) -> None:
     """Let every installed package with entry points in GROUP add its commands (train, replay, models …).
 
-    A package that is registered but was left out of an image adds none.
+    A package that is registered but missing (in a slim image) adds none.
     """
     for entry in entry_points(group=GROUP):
         with contextlib.suppress(ModuleNotFoundError):

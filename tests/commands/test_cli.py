@@ -214,7 +214,7 @@ def test_offline_commands_come_from_installed_packages(monkeypatch: pytest.Monke
     trained = typer.Typer()
     entry = SimpleNamespace(load=lambda: lambda target: target.command("train")(lambda: typer.echo("trained")))
     monkeypatch.setattr(plugins, "entry_points", lambda group: [entry] if group == plugins.GROUP else [])
-    plugins.add_offline_commands(trained)
+    plugins.add_plugin_commands(trained)
     assert CliRunner().invoke(trained, []).stdout == "trained\n"
 
 
@@ -227,7 +227,7 @@ def test_offline_commands_of_a_package_left_out_are_absent(monkeypatch: pytest.M
     monkeypatch.setattr(plugins, "entry_points", lambda group: [SimpleNamespace(load=gone)])
     bare = typer.Typer()
     bare.command("serve")(lambda: typer.echo("serving"))
-    plugins.add_offline_commands(bare)
+    plugins.add_plugin_commands(bare)
     assert CliRunner().invoke(bare, []).stdout == "serving\n"
 
 

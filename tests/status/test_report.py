@@ -46,8 +46,8 @@ def test_source_in_trouble():
     ("is_backfilled", "when"),
     [
         (True, "45 min after the source answers again (Headway retries at every refresh): it has no older samples"),
-        (False, "soon after the source answers again (Headway retries at every refresh) if it has 45 min more of the past, "
-                "else later"),
+        (False, "soon after the source answers again (Headway retries at every refresh) "
+                "if it has 45 min more of the past, else later"),
     ],
 )  # fmt: skip
 def test_source_in_trouble_with_too_little_history(is_backfilled, when):
