@@ -49,10 +49,17 @@ def fault_of(detail: ErrorDetails, model: type[BaseModel]) -> Fault:
         return Fault(field, HIDDEN, _unknown(field.rpartition(".")[2], model))
     if detail["type"] == "missing":
         return Fault(field, "", "is required")
-    hidden = not {"metadata", "options"}.isdisjoint(detail["loc"]) or (
-        _is_secret(detail, model) and "://" not in str(detail["input"])
+    hidden = (
+        not {"metadata", "options"}.isdisjoint(detail["loc"])
+        or (_is_secret(detail, model) and "://" not in str(detail["input"]))
+        or _may_be_the_secret(field, str(detail["input"]))
     )
     return Fault(field, HIDDEN if hidden else _shown(detail["input"]), _rule(detail))
+
+
+def _may_be_the_secret(field: str, value: str) -> bool:
+    """A token or password where the file that holds it is meant: what does not begin as a path may be one."""
+    return field.endswith(("password-file", "token-file")) and not value.startswith(("/", "./", "../"))
 
 
 def _is_secret(detail: ErrorDetails, model: type[BaseModel]) -> bool:

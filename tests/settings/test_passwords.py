@@ -26,3 +26,12 @@ def test_a_database_without_slashes_is_refused_unseen() -> None:
         load_settings({"database": "postgresql:hunter2"})
     assert "must begin with postgresql://" in str(refusal.value)
     assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("setting", ["prometheus_bearer_token_file", "prometheus_password_file"])
+def test_a_secret_in_place_of_its_file_is_not_shown(setting: str) -> None:
+    """What does not begin as a path may be the secret itself; a path is shown, so that it can be corrected."""
+    for value, is_shown in (("hunter2.hunter2", False), ("/nowhere/hunter2", True), ("./hunter2", True)):
+        with pytest.raises(SettingsInvalid, match="must be a readable file") as refusal:
+            load_settings({"prometheus": "http://p:9090", setting: value})
+        assert ("hunter2" in str(refusal.value)) == is_shown
