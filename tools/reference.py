@@ -105,7 +105,7 @@ ALERTS_TEXT = """\
   pace of the calls shows the loss. An HPA reads a metric four times a minute, and KEDA's poll loop twice with the
   default `pollingInterval` of 30 s.
 * `HeadwayNoAnswer`: KEDA gets errors for a trigger from all replicas.
-* `HeadwaySlowAnswers`: 1 % of the calls take more than a second."""
+* `HeadwaySlowAnswers`: 1 % of the calls wait more than half a second before the event loop takes them up."""
 
 EVENTS_TEXT = """\
 The log is one JSON object per line on stderr (`--log-format console` for people). Each has `event`, `level`,

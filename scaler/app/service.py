@@ -84,6 +84,10 @@ class Service:
         self.telemetry.follow("stale_files", lambda: {(): float(stale_files())})
         self.telemetry.follow("rpc_calls", lambda: {key: float(count) for key, count in self._servicer.calls.items()})
         self.telemetry.follow_distribution("rpc_duration", self._servicer.timing.distributions)
+        self.telemetry.follow_distribution("loop_delay", self._servicer.timing.loop_delays)
+        watching = BackgroundTasks(self.telemetry)
+        self._opened.push_async_callback(watching.stop)
+        watching.keep_running("loop_delay", self._servicer.timing.watch_loop)
         log.info(
             "listening",
             grpc_address=_at(self.settings.grpc_address, self.grpc_port),

@@ -33,15 +33,16 @@ class FirstAnswers:
         self._now = now
         self._worth_waiting = worth_waiting
         self._free_places = most_waiting
-        self._opened_at: float | None = 0.0
+        self._begins = 0.0
+        """when the time of triggers begins that were registered before"""
 
     def opening(self) -> None:
         """The process has begun to open what answers are made from."""
-        self._opened_at = None
+        self._begins = self._now() + OPENING_SECONDS
 
     def opened(self) -> None:
-        """All is open: from now on the time of waiting calls runs."""
-        self._opened_at = self._now()
+        """All is open: the time of calls begins now."""
+        self._begins = min(self._begins, self._now())
 
     async def wait(self, registration: Registration) -> None:
         """Return when the first answer is there, or the time is over."""
@@ -60,7 +61,5 @@ class FirstAnswers:
     def _seconds_left(self, registration: Registration) -> float:
         if self._seconds <= 0:
             return 0.0
-        if self._opened_at is None:
-            return OPENING_SECONDS + self._seconds
-        begun = max(registration.first_called, self._opened_at)
-        return min(self._seconds, begun + self._seconds - self._now())
+        ends = max(registration.first_called, self._begins) + self._seconds
+        return min(ends - self._now(), OPENING_SECONDS + self._seconds)

@@ -221,6 +221,10 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
         "First calls that wait for their answer are included; streams are not", RPC_BUCKETS,
     ),
     Figure(
+        "loop_delay", "headway_event_loop_delay_seconds", Kind.HISTOGRAM, (), Unit.SECONDS,
+        "How long the event loop keeps a call waiting before it takes it up, sampled four times a second", RPC_BUCKETS,
+    ),
+    Figure(
         "cold_start", "headway_cold_starts_total", Kind.COUNTER, (), Unit.NUMBER,
         "Triggers registered without a shared outlook; their first answer had to wait for an observation",
     ),

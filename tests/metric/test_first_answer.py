@@ -149,6 +149,18 @@ async def test_the_time_begins_when_the_process_is_open() -> None:
         assert await call == 5
 
 
+async def test_an_opening_that_does_not_end_keeps_no_call_waiting() -> None:
+    """The longer wait of the start is bounded, too: later calls get their error at once."""
+    async with served(first_answer_wait=1) as it:
+        it.servicer.first_answers.opening()
+        it.clock.moment += OPENING_SECONDS + 1
+        ref = scaled_object()
+        it.registry.register(ref.namespace, ref.name, ref.scalerMetadata, it.clock.now() - 1)
+        error = await refusal(asyncio.wait_for(it.metrics(ref), 0.5))
+
+    assert error.code() == grpc.StatusCode.UNAVAILABLE
+
+
 async def test_a_bounded_number_waits_at_the_same_time() -> None:
     """Beyond the bound a first call is answered at once instead of queueing up."""
     async with served(first_answer_wait=3600, most_waiting=1) as it:

@@ -1,5 +1,7 @@
 """Calls are counted by how long they took and how they ended."""
 
+import asyncio
+import time
 from bisect import bisect_left
 
 import pytest
@@ -49,3 +51,18 @@ async def test_calls_are_timed_by_outcome() -> None:
     waited = found["GetMetrics", "UNAVAILABLE"]
     assert waited.total >= 0.1
     assert waited.counts.index(1) >= bisect_left(RPC_BUCKETS, 0.1)
+
+
+async def test_a_blocked_event_loop_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call cannot be timed while nothing takes it up; the samples of the loop can."""
+    monkeypatch.setattr(timing, "LOOP_CHECK_SECONDS", 0.01)
+    times = Timing()
+    watching = asyncio.create_task(times.watch_loop())
+    await asyncio.sleep(0)
+    time.sleep(0.1)  # noqa: ASYNC251 - what is tested is a block
+    await asyncio.sleep(0.05)
+    watching.cancel()
+    [found] = times.loop_delays().values()
+
+    assert sum(found.counts[bisect_left(RPC_BUCKETS, 0.05) :]) == 1
+    assert sum(found.counts) > 1
