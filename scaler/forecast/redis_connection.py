@@ -5,7 +5,6 @@ leads to names that node in its answer (MOVED), which is then asked directly.
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -33,39 +32,13 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from scaler.errors import CacheUnavailable, SettingsError
 from scaler.forecast.redis_tls import TlsConnection
-from scaler.settings.urls import Options, read_options, split_url
+from scaler.settings.redis_url import check_redis_url, server_name
 from scaler.telemetry.redaction import causes, excerpt, os_error_text
 
 T = TypeVar("T")
 
 CONNECT_SECONDS = 1.0
 MOST_REDIRECTS = 3
-
-_BOOLEANS = frozenset({"true", "false", "True", "False", "yes", "no", "1", "0"})
-_KNOWN: Options = {
-    "db": None,
-    "username": None,
-    "password": None,
-    "client_name": None,
-    "socket_timeout": None,
-    "socket_connect_timeout": None,
-    "socket_keepalive": _BOOLEANS,
-    "health_check_interval": None,
-    "ssl_cert_reqs": frozenset({"required", "optional", "none"}),
-    "ssl_ca_certs": None,
-    "ssl_ca_path": None,
-    "ssl_certfile": None,
-    "ssl_keyfile": None,
-    "ssl_password": None,
-    "ssl_check_hostname": _BOOLEANS,
-}
-_HINTS = {
-    "ssl": "For TLS the URL begins with rediss://",
-    "tls": "For TLS the URL begins with rediss://",
-    "cluster": "A cluster is noticed without an option",
-    "protocol": "Headway chooses it",
-    "decode_responses": "Headway stores bytes",
-}
 
 _REASONS: tuple[tuple[type[RedisError], str], ...] = (
     (RedisTimeout, "no answer in time"),
@@ -98,9 +71,9 @@ class RedisConnection:
     """
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
-        self.name = server_name(url)
         self.timeout_seconds = timeout_seconds
         self._first = _client(url, timeout_seconds)
+        self.name = server_name(url)
         self._node = self._first
 
     async def ask(self, question: Callable[[Redis], Awaitable[T]]) -> T:
@@ -144,12 +117,6 @@ class RedisConnection:
             await last.connection_pool.disconnect(inuse_connections=False)
 
 
-def server_name(url: str) -> str:
-    """The server as people may read it. Raises SettingsError where the password cannot be separated from the rest."""
-    parts = split_url("redis", url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 def reason(error: BaseException) -> str:
     """Why the server did not do what was asked, in words that may be shown."""
     for kind, words in _REASONS:
@@ -169,8 +136,8 @@ def reason(error: BaseException) -> str:
 
 
 def _client(url: str, timeout_seconds: float) -> Redis:
-    _check(url)
     try:
+        check_redis_url(url)
         client = Redis.from_url(
             url,
             socket_timeout=timeout_seconds,
@@ -183,24 +150,8 @@ def _client(url: str, timeout_seconds: float) -> Redis:
         # Some values are read only here.
         client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
     except (ValueError, TypeError, RedisError) as error:
-        raise SettingsError(f"redis: the URL cannot be used: {excerpt(str(error))}") from error
+        raise SettingsError(f"redis: {excerpt(str(error), 600)}") from error
     return client
-
-
-def _check(url: str) -> None:
-    parts = split_url("redis", url)
-    if parts.scheme not in ("redis", "rediss", "unix"):
-        raise SettingsError("redis: a URL begins with redis://, rediss:// or unix://")
-    try:
-        _ = parts.port
-    except ValueError as error:
-        raise SettingsError("redis: the port in the URL is a number") from error
-    if parts.scheme != "unix" and not re.fullmatch(r"/?\d*", parts.path):
-        raise SettingsError("redis: the path of the URL is the number of a database, as in redis://host:6379/0")
-    options = read_options("redis", parts.query, _KNOWN, _HINTS)
-    needs_tls = [name for name in options if name.startswith("ssl_")]
-    if needs_tls and parts.scheme != "rediss":
-        raise SettingsError(f"redis: {needs_tls[0]} in the URL: only a rediss:// URL has TLS")
 
 
 def _node_at(known: Redis, host: str, port: int) -> Redis:

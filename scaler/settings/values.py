@@ -8,6 +8,8 @@ import durationpy
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from scaler.headers import header_fault, is_header_name
+from scaler.settings.database_url import parse_database_url
+from scaler.settings.redis_url import check_redis_url
 from scaler.trigger.server_address import is_pattern, parse_server_address
 
 
@@ -73,13 +75,14 @@ def _server(value: str) -> str:
     return value.rstrip("/")
 
 
-def _scheme(*allowed: str) -> AfterValidator:
-    def check(value: SecretStr | None) -> SecretStr | None:
-        if value is not None and value.get_secret_value().partition("://")[0] not in allowed:
-            raise ValueError("must begin with " + " or ".join(f"{scheme}://" for scheme in allowed))
-        return value
+def _redis(value: SecretStr) -> SecretStr:
+    check_redis_url(value.get_secret_value())
+    return value
 
-    return AfterValidator(check)
+
+def _database(value: SecretStr) -> SecretStr:
+    parse_database_url(value.get_secret_value())
+    return value
 
 
 def _header_text(value: str) -> str:
@@ -120,5 +123,5 @@ File: TypeAlias = Annotated[Path, AfterValidator(_readable)]
 UserName: TypeAlias = Annotated[str, AfterValidator(_user_name)]
 HeaderText: TypeAlias = Annotated[str, AfterValidator(_header_text)]
 HeaderName: TypeAlias = Annotated[str, AfterValidator(_header_name)]
-RedisUrl: TypeAlias = Annotated[SecretStr, _scheme("redis", "rediss", "unix")]
-DatabaseUrl: TypeAlias = Annotated[SecretStr, _scheme("postgresql", "postgres", "sqlite")]
+RedisUrl: TypeAlias = Annotated[SecretStr, AfterValidator(_redis)]
+DatabaseUrl: TypeAlias = Annotated[SecretStr, AfterValidator(_database)]

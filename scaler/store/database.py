@@ -17,8 +17,8 @@ from sqlalchemy import URL, Connection, event, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from scaler.errors import StoreUnavailable
+from scaler.settings.database_url import PostgresUrl
 from scaler.store.database_errors import driver_error, reason
-from scaler.store.postgres_url import PostgresUrl
 from scaler.store.schema import HEAD
 from scaler.telemetry.redaction import os_error_text
 

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from math import isfinite
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import structlog
 from sqlalchemy import Executable, Table, case, delete, select
@@ -16,11 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scaler.chunks import chunks
 from scaler.errors import SettingsError, StoreUnavailable
 from scaler.series import Blocks
+from scaler.settings.database_url import parse_database_url
 from scaler.store import Store, WatchedRecord
 from scaler.store.database import TIMEOUT_SECONDS, Database, Postgres, Sqlite
 from scaler.store.null import NullStore
 from scaler.store.pages import PAGE_BLOCKS, Pages, merged, page_of, paged, unpaged
-from scaler.store.postgres_url import parse_postgres_url
 from scaler.store.schema import long_history, watched
 from scaler.telemetry.redaction import excerpt
 
@@ -158,18 +157,11 @@ class SqlStore:
 
 
 def _database(url: str) -> Database:
-    scheme, separator, rest = url.partition("://")
-    dialect = scheme.partition("+")[0] if separator else ""
-    if dialect in ("postgresql", "postgres"):
-        return Postgres(parse_postgres_url(f"postgresql://{rest}"))
-    path = unquote(rest)
-    if dialect == "sqlite" and "?" in rest:
-        raise SettingsError("database: a SQLite URL has no options (a ? in the name of the file is %3F)")
-    if dialect == "sqlite" and path.startswith("/") and path != "/":
-        return Sqlite(Path(path[1:]))
-    if dialect == "sqlite":
-        raise SettingsError("database: a SQLite URL names a file: sqlite:///relative/path or sqlite:////absolute/path")
-    raise SettingsError(f"database: a URL starts with postgresql:// or sqlite:///, this one with {dialect!r}")
+    try:
+        place = parse_database_url(url)
+    except ValueError as error:
+        raise SettingsError(f"database: {error}") from error
+    return Sqlite(place) if isinstance(place, Path) else Postgres(place)
 
 
 async def _fetch(connection: AsyncConnection, query: Executable) -> Sequence[Any]:

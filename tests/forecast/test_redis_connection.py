@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 
 from scaler.errors import CacheUnavailable, SettingsError
 from scaler.forecast.redis_cache import PREFIX, RedisCache
-from scaler.forecast.redis_connection import server_name
 from scaler.series import Observation, Outlook
+from scaler.settings.redis_url import server_name
 from tests.servers.process import free_port, running, wait_until
 from tests.servers.redis import redis_server, server_binary
 from tests.servers.redis_cluster import RedisCluster, redis_cluster
@@ -47,10 +47,10 @@ def test_the_name_of_a_server_holds_no_secret(url: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("url", "rule"),
     [
-        ("http://cache:6379", "begins with redis://, rediss:// or unix://"),
-        ("redis+sentinel://cache:26379", "begins with redis://"),
-        ("cache:6379", "begins with redis://"),
-        ("", "begins with redis://"),
+        ("http://cache:6379", "begin with redis://, rediss:// or unix://"),
+        ("redis+sentinel://cache:26379", "begin with redis://"),
+        ("cache:6379", "begin with redis://"),
+        ("", "begin with redis://"),
         ("redis://cache:port/0", "the port in the URL is a number"),
         ("redis://cache:6379,other:6379/0", "the port in the URL is a number"),
         ("redis://cache/headway", "the number of a database"),

@@ -7,12 +7,22 @@ from scaler.trigger.server_address import redact
 
 
 @pytest.mark.parametrize("mark", "/?#@")
-def test_a_password_with_marks_is_hidden_whole(mark: str) -> None:
-    """What was meant as a password is hidden up to the last @, in the settings that are logged and in messages."""
-    url = f"postgresql://user:a{mark}hunter2@host/db"
+@pytest.mark.parametrize("setting", ["database", "redis"])
+def test_a_password_with_marks_is_refused_and_hidden_whole(setting: str, mark: str) -> None:
+    """What was meant as a password is hidden up to the last @, and the fault says how to write it."""
+    url = f"{'postgresql' if setting == 'database' else 'redis'}://user:a{mark}hunter2@host/0"
 
-    assert "hunter2" not in str(in_force(Settings(database=url)))
+    with pytest.raises(SettingsInvalid, match="percent-encoded") as refusal:
+        load_settings({setting: url})
+    assert "hunter2" not in str(refusal.value)
     assert "hunter2" not in redact(url)
+
+
+def test_a_password_is_hidden_in_the_settings_in_force() -> None:
+    """The log of the settings names the server, and neither user nor password."""
+    shown = str(in_force(Settings(database="postgresql://user:a%40hunter2@host/db?password=hunter2")))
+    assert "host/db" in shown
+    assert "hunter2" not in shown
 
 
 def test_a_signed_url_is_shown_without_its_signature() -> None:

@@ -175,6 +175,27 @@ def test_secrets_are_never_shown(yaml):
     assert "geheim" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("setting", "url", "rule"),
+    [
+        ("redis", "redis://:geheim@r/0?decode_responses=true", "unknown option 'decode_responses' in the URL"),
+        ("redis", "redis://:geheim@r/0?ssl_ca_certs=/ca.pem", "only a rediss:// URL has TLS"),
+        ("redis", "redis://r/0?password=geheim#more", "percent-encoded"),
+        ("database", "postgresql://u:geheim@d/h?channel_binding=require", "unknown option 'channel_binding'"),
+        ("database", "postgresql://d/h?sslpassword=geheim&sslmode=blue", "must be one of allow, disable"),
+        ("database", "postgresql://u:geheim@d:port/h", "the port in the URL is a number"),
+        ("database", "sqlite:///headway.db?mode=ro", "no options"),
+    ],
+)
+def test_a_url_of_a_store_is_checked_with_its_options(setting: str, url: str, rule: str) -> None:
+    """An option that no driver would take, or take amiss, is one of the faults, without the password."""
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings({setting: url, "log_level": "loud"})
+    assert {fault.field for fault in caught.value.faults} == {setting, "log-level"}
+    assert rule in str(caught.value)
+    assert "geheim" not in str(caught.value)
+
+
 def test_settings_cannot_be_changed_afterwards():
     """Settings are a value: what a part was given stays."""
     settings = load_settings()

@@ -56,9 +56,9 @@ def test_neither_keeps_nothing() -> None:
 @pytest.mark.parametrize(
     ("url", "rule"),
     [
-        ("mysql://user:s3cret@db/headway", "starts with postgresql:// or sqlite:///, this one with 'mysql'"),
-        ("user:s3cret@db/headway", "starts with postgresql:// or sqlite:///, this one with ''"),
-        ("", "starts with postgresql:// or sqlite:///"),
+        ("mysql://user:s3cret@db/headway", "must begin with postgresql:// or sqlite:///"),
+        ("user:s3cret@db/headway", "must begin with postgresql:// or sqlite:///"),
+        ("", "must begin with postgresql:// or sqlite:///"),
         ("sqlite://", "names a file"),
         ("sqlite:///", "names a file"),
         ("sqlite://headway.db", "names a file"),

@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from scaler.errors import StoreUnavailable
+from scaler.settings.database_url import parse_postgres_url
 from scaler.store import WatchedRecord
 from scaler.store.database import Postgres
-from scaler.store.postgres_url import parse_postgres_url
 from scaler.store.sql_store import SqlStore
 from tests.servers.postgres import PostgresServer, postgres_server
 

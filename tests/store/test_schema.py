@@ -35,8 +35,8 @@ def test_migrations_lead_to_the_schema(tmp_path: Path) -> None:
 @pytest.mark.server
 async def test_migrations_lead_to_the_schema_on_postgresql() -> None:
     """The same on PostgreSQL, where types and comments are compared as well."""
+    from scaler.settings.database_url import parse_postgres_url
     from scaler.store.database import Postgres
-    from scaler.store.postgres_url import parse_postgres_url
 
     with postgres_server() as server:
         database = Postgres(parse_postgres_url(server.fresh_database()))

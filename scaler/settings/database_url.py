@@ -1,10 +1,10 @@
-"""The URL of a PostgreSQL: which options it may have, and what of it reaches the driver."""
+"""The setting `database`: a URL of PostgreSQL with options that are known, or of a SQLite file."""
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from pathlib import Path
+from urllib.parse import unquote, urlencode
 
-from scaler.errors import SettingsError
 from scaler.settings.urls import Options, read_options, split_url
 
 _TLS_VERSIONS = frozenset({"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"})
@@ -61,14 +61,30 @@ class PostgresUrl:
     name: str
 
 
+def parse_database_url(url: str) -> PostgresUrl | Path:
+    """What the setting names: a PostgreSQL, or the path of a SQLite file. Raises ValueError with the rule."""
+    scheme, separator, rest = url.partition("://")
+    dialect = scheme.partition("+")[0] if separator else ""
+    if dialect in ("postgresql", "postgres"):
+        return parse_postgres_url(f"postgresql://{rest}")
+    if dialect != "sqlite":
+        raise ValueError("must begin with postgresql:// or sqlite:///")
+    if "?" in rest:
+        raise ValueError("a SQLite URL has no options (a ? in the name of the file is %3F)")
+    path = unquote(rest)
+    if not path.startswith("/") or path == "/":
+        raise ValueError("a SQLite URL names a file: sqlite:///relative/path or sqlite:////absolute/path")
+    return Path(path[1:])
+
+
 def parse_postgres_url(url: str) -> PostgresUrl:
-    """Read a postgresql:// URL. Raises SettingsError, naming the option and the rule, for one that cannot be used."""
-    parts = split_url("database", url)
+    """Read a postgresql:// URL. Raises ValueError, naming the option and the rule, for one that cannot be used."""
+    parts = split_url(url)
     hosts = parts.netloc.rpartition("@")[2]
-    options = read_options("database", parts.query, _KNOWN, _HINTS)
+    options = read_options(parts.query, _KNOWN, _HINTS)
     ports = re.findall(r":([^:,\]]*)(?:,|$)", hosts) + options.get("port", "").split(",")
     if not all(re.fullmatch(r"\d{0,5}", port) for port in ports):
-        raise SettingsError("database: the port in the URL is a number")
+        raise ValueError("the port in the URL is a number")
     options.setdefault("application_name", "headway")
     passed_on = {name: value for name, value in options.items() if name not in _POOLER}
     dsn = f"postgresql://{parts.netloc}{parts.path}?{urlencode(passed_on)}"
