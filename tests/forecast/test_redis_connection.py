@@ -142,7 +142,7 @@ async def test_only_database_0_of_a_cluster(cluster: RedisCluster) -> None:
 @pytest.mark.server
 async def test_a_cluster_without_all_slots_is_reported() -> None:
     """A cluster that is not complete yet is unavailable, in words."""
-    with redis_server(["--cluster-enabled", "yes"]) as server:
+    with redis_server(["--cluster-enabled", "yes", "--cluster-port", str(free_port())]) as server:
         async with cache_at(server.url) as cache:
             with pytest.raises(CacheUnavailable, match="does not serve every slot"):
                 await cache.receive(["a"])

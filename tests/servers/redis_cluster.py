@@ -1,7 +1,7 @@
 """A real cluster of Redis-compatible servers, each with its share of the 16384 slots."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,10 +17,23 @@ SLOTS = 16384
 class RedisCluster:
     """Nodes that can be stopped together and started again with their slots. A client's URL leads to the first one."""
 
-    def __init__(self, nodes: Sequence[RedisServer], bus_ports: Sequence[int]) -> None:
-        self.nodes = nodes
-        self._bus_ports = bus_ports
-        self.url = nodes[0].url
+    def __init__(self) -> None:
+        self.nodes: list[RedisServer] = []
+        self._bus_ports: list[int] = []
+
+    @property
+    def url(self) -> str:
+        return self.nodes[0].url
+
+    def add(self, binary: Path, folder: Path) -> None:
+        """Start one more node, which knows no other yet."""
+        folder.mkdir()
+        bus_port = free_port()
+        options = ("--cluster-enabled", "yes", "--cluster-port", str(bus_port), "--cluster-node-timeout", "2000")
+        node = RedisServer(binary, folder, options)
+        self.nodes.append(node)
+        self._bus_ports.append(bus_port)
+        node.start()
 
     def start(self) -> None:
         """Return when every node knows who serves each slot. What they held before is gone."""
@@ -77,24 +90,10 @@ def redis_cluster(size: int) -> Iterator[RedisCluster]:
     if binary is None:
         pytest.skip(HOW_TO_INSTALL)
     with tempfile.TemporaryDirectory(prefix="headway-redis-cluster-") as folder:
-        nodes = []
-        bus_ports = [free_port() for _ in range(size)]
-        for number in range(size):
-            home = Path(folder) / str(number)
-            home.mkdir()
-            options = (
-                "--cluster-enabled",
-                "yes",
-                "--cluster-port",
-                str(bus_ports[number]),
-                "--cluster-node-timeout",
-                "2000",
-            )
-            nodes.append(RedisServer(binary, home, options))
-        cluster = RedisCluster(nodes, bus_ports)
+        cluster = RedisCluster()
         try:
-            for node in nodes:
-                node.start()
+            for number in range(size):
+                cluster.add(binary, Path(folder) / str(number))
             cluster.form()
             yield cluster
         finally:
