@@ -1,8 +1,9 @@
-"""What this process asks of the schedulers, the operating system's and Python's, so that answers come first.
+"""What this process asks of Python and the operating system: that answers come first, and that freed memory goes back.
 
 Measured in docs/decisions/0002-server-kind.md.
 """
 
+import ctypes
 import gc
 import os
 import sys
@@ -23,3 +24,10 @@ def prefer_answers() -> None:
     gc.set_threshold(1_000, 20, 1_000)
     if hasattr(os, "SCHED_BATCH"):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def release_memory() -> None:
+    """Give what was freed while opening (2 MB) back to the system, which glibc does only when it is asked."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

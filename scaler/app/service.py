@@ -15,7 +15,7 @@ import structlog
 from scaler.app.backends import open_backends, open_cache
 from scaler.app.early import EarlyRegistrations
 from scaler.app.engine import Engine
-from scaler.app.scheduling import prefer_answers
+from scaler.app.scheduling import prefer_answers, release_memory
 from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock, SystemClock
 from scaler.files import stale_files
@@ -63,6 +63,7 @@ class Service:
         self._servicer.first_answers.opening()
         await self._open_ports()
         await self._open_engine()
+        release_memory()
 
     async def stop(self) -> None:
         """NOT_SERVING, drain, end the streams; then close the engine and the HTTP port."""

@@ -1,9 +1,9 @@
 """The tables, for SQLite and PostgreSQL alike. A change here needs a migration, and `HEAD` names the newest one."""
 
-from sqlalchemy import JSON, Column, Float, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import JSON, Column, Float, Integer, LargeBinary, MetaData, PrimaryKeyConstraint, String, Table
 
 HEAD = "0001"
-"""revision of the newest migration: a database that is there already is used without loading Alembic"""
+"""revision of the newest migration: a database that is empty, or has it already, is used without loading Alembic"""
 
 metadata = MetaData()
 
@@ -25,3 +25,11 @@ long_history = Table(
     Column("page", Integer, primary_key=True, autoincrement=False, comment="blocks since the epoch, by 96"),
     Column("blocks", LargeBinary, nullable=False, comment="96 x (mean, max), float32 little-endian, NaN where missing"),
 )
+
+alembic_version = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""the table in which Alembic keeps the revision, as Alembic creates it"""

@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import Executable, Table, case, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scaler.chunks import chunks
@@ -22,6 +21,9 @@ from scaler.store.null import NullStore
 from scaler.store.pages import PAGE_BLOCKS, Pages, merged, page_of, paged, unpaged
 from scaler.store.schema import long_history, watched
 from scaler.telemetry.redaction import excerpt
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 log = structlog.get_logger()
 
@@ -142,9 +144,14 @@ class SqlStore:
             ],
         )
 
-    def _insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
+    def _insert(self, table: Table) -> "postgresql.Insert | sqlite.Insert":
+        """The INSERT of the dialect in use; the other one is not loaded."""
         if self.database.dialect == "postgresql":
+            from sqlalchemy.dialects import postgresql
+
             return postgresql.insert(table)
+        from sqlalchemy.dialects import sqlite
+
         return sqlite.insert(table)
 
     @asynccontextmanager
