@@ -25,19 +25,19 @@ def pull(
         Path | None, typer.Option(metavar="FILE.yaml", help="ScaledObjects whose triggers are pulled.")
     ] = None,
     scaler: Annotated[
-        str, typer.Option(metavar="URL", help="HTTP address of a running scaler: all that it watches is pulled.")
+        str, typer.Option(metavar="URL", help="HTTP address of a running scaler; pulls the demand of all its triggers.")
     ] = "",
     since: Annotated[str, typer.Option(metavar="DURATION", help="How far back, as 14d or 36h.")] = "14d",
-    step: Annotated[str, typer.Option(metavar="DURATION", help="Distance of the values.")] = "60s",
+    step: Annotated[str, typer.Option(metavar="DURATION", help="Step between the values.")] = "60s",
     unit: Annotated[str, typer.Option(help="Unit of the values, kept in the file.")] = "",
 ) -> None:
     """Pull recorded demand from Prometheus into a file to train on.
 
-    At least one of --query, --triggers and --scaler says what. A series is named namespace/name, as its trigger is,
-    so that a model fitted to it serves that trigger; name those of --query alike. A pull that was interrupted goes on
-    where it was when it is asked for again.
+    At least one of --query, --triggers and --scaler is required. A series is named namespace/name, like its trigger,
+    so that a model fitted to it serves that trigger. Name the series of --query in the same way. To continue a pull
+    that was interrupted, run the same command again.
 
-    How to get into Prometheus is said as for headway serve: by these flags, their environment variables, or --config.
+    Access to Prometheus is configured as for headway serve: by these flags, their environment variables, or --config.
     """
     with command_errors("what arrived is kept: the same command goes on from there"):
         from scaler.telemetry.logs import configure_logs
@@ -73,13 +73,13 @@ def pull(
 
 
 def _wanted(settings: Any, queries: list[str], triggers: Path | None, scaler: str) -> tuple[list[Any], list[Any]]:
-    """(what to pull, what cannot be pulled). Raises Usage, or exits where the scaler cannot be reached."""
+    """(what to pull, what cannot be pulled). Raises Usage; exits when the scaler cannot be reached."""
     from training.data.pull import watched
     from training.data.pull_targets import of_manifest, of_queries
     from training.errors import DataError
 
     if not (queries or triggers or scaler):
-        raise Usage("what is to be pulled? give --query NAME=PROMQL, --triggers FILE.yaml or --scaler URL")
+        raise Usage("nothing to pull: give --query NAME=PROMQL, --triggers FILE.yaml or --scaler URL")
     wanted = of_queries(queries)
     faulty: list[Any] = []
     if triggers:
@@ -94,7 +94,7 @@ def _wanted(settings: Any, queries: list[str], triggers: Path | None, scaler: st
     if not wanted:
         for refused in faulty:
             typer.echo(f"left out: {refused}", err=True)
-        fail("nothing is left to pull" if faulty else "the scaler watches nothing yet", Exit.FAULTS)
+        fail("nothing is left to pull" if faulty else "the scaler has no triggers yet", Exit.FAULTS)
     if not settings.prometheus and (without := [one.name for one in wanted if not one.server]):
-        raise Usage(f"{without[0]}: from which server? give --prometheus URL")
+        raise Usage(f"{without[0]}: no server is given; use --prometheus URL")
     return wanted, faulty

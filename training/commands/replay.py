@@ -1,4 +1,4 @@
-"""`headway replay`: from flags to a verdict. The flags are in replay_flags.py, all about the input in replay/input/."""
+"""`headway replay`: from flags to a verdict. Flags are in replay_flags.py, checks of the input in replay/input/."""
 
 import json
 import os
@@ -27,18 +27,18 @@ SOURCES = "--data FILE, --query PROMQL (with --prometheus URL) or --scaledobject
 
 @with_flags(ReplayFlags)
 def replay(settings: Any, context: typer.Context, flags: ReplayFlags) -> None:
-    """Prove it on your own history: what forecasting would have done to service and cost, before it is switched on.
+    """Replay past demand: what forecasting would have done to service and cost, before you enable it.
 
-    The demand of past days is run against a simulated HPA and cluster: under today's trigger, under Headway, and under
-    what else one might pick. Settings are searched on the first half of the days and judged on the second. The verdict
-    is enable, enable with these settings, or do not enable, and why.
+    The demand of past days runs against a simulated HPA and cluster: under today's trigger, under Headway, and under
+    other ways to scale. Settings are searched on the first half of the days and judged on the second. The verdict is
+    enable, enable with these settings, or do not enable, with the reasons.
 
     Demand comes from exactly one source: --data, --query or --scaledobject. A file has the columns series, timestamp,
-    value, as headway data pull writes it. A ScaledObject's own prometheus or external trigger tells query and
-    threshold; flags win over what it says.
+    value, as headway data pull writes it. A ScaledObject provides query and threshold by its prometheus or external
+    trigger; flags override them.
 
-    How to get into Prometheus is said as for headway serve: by these flags, their environment variables, or --config;
-    --prometheus wins over the serverAddress of a ScaledObject. All else is in docs/replay.md.
+    Access to Prometheus is configured as for headway serve: by these flags, their environment variables, or --config.
+    --prometheus overrides the serverAddress of a ScaledObject. More in docs/replay.md.
     """
     with command_errors("nothing is left half-written"):
         from scaler.telemetry.logs import configure_logs
@@ -79,9 +79,9 @@ def _require_one_source(flags: ReplayFlags, prometheus_typed: bool) -> None:
     sources = {"--data": flags.data, "--query": flags.query, "--scaledobject": flags.scaledobject}
     given = [flag for flag, value in sources.items() if value]
     if len(given) != 1:
-        raise Usage(f"what is to be replayed? give {SOURCES}" + (f", not {' and '.join(given)}" if given else ""))
+        raise Usage(f"nothing to replay: give {SOURCES}" + (f", not {' and '.join(given)}" if given else ""))
     if flags.data and prometheus_typed:
-        raise Usage(f"--data and --prometheus: demand comes from one of them; give {SOURCES}")
+        raise Usage(f"--data and --prometheus: use one of them: {SOURCES}")
 
 
 def _require_places(flags: ReplayFlags, parameters: Mapping[str, Any]) -> None:
@@ -161,7 +161,7 @@ def _print(judged: Any, flags: ReplayFlags) -> None:
 
 
 def _files_read(parameters: Mapping[str, Any]) -> dict[str, Path]:
-    """Every file that a flag names and that is there; of a bundle all that it holds."""
+    """Every existing file that a flag names, and the files of a bundle."""
     found = {
         f"--{name.replace('_', '-')}": Path(one) for name, one in parameters.items() if isinstance(one, str | Path)
     }
@@ -179,12 +179,12 @@ def _is_file(path: Path) -> bool:
 
 
 def _require_apart(read: dict[str, Path], written: dict[str, Path | None]) -> None:
-    """Nothing is written over what is read, or twice, or where another file must have its folder."""
+    """Nothing is written over what is read, or twice, or where another file needs a folder."""
     seen = {os.path.realpath(path): flag for flag, path in read.items()}
     for flag, path in written.items():
         other = seen.setdefault(os.path.realpath(path), flag) if path else flag
         if other != flag:
-            raise Usage(f"{flag}: {path} is the file of {other}, too")
+            raise Usage(f"{flag}: {path} is also the file of {other}")
     for flag, path in written.items():
         above = {os.path.realpath(one): name for name, path in written.items() if path for one in path.parents}
         if path and (other := above.get(os.path.realpath(path), flag)) != flag:

@@ -15,16 +15,21 @@ HIGHEST_PRICE = 1e9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayFlags:
-    """As they were typed."""
+    """The flags as typed."""
 
-    data: Annotated[Path | None, typer.Option(metavar="FILE", help="Recorded demand, as of headway data pull.")] = None
+    data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Recorded demand, as headway data pull writes it.")
+    ] = None
     series: Annotated[
-        str, typer.Option(metavar="NAME", help="Which series of --data, or which ScaledObject; where there is one: it.")
+        str,
+        typer.Option(
+            metavar="NAME", help="Which series of --data, or which ScaledObject; not needed if there is only one."
+        ),
     ] = ""
     query: Annotated[str, typer.Option(metavar="PROMQL", help="Demand from Prometheus.")] = ""
     scaledobject: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.yaml", help="Demand, threshold, replicas and behavior as this ScaledObject says."),
+        typer.Option(metavar="FILE.yaml", help="Take demand, threshold, replicas and behavior from this ScaledObject."),
     ] = None
     threshold: Annotated[
         float | None, typer.Option(help="Demand per replica that today's trigger aims at. Default: the ScaledObject's.")
@@ -32,7 +37,9 @@ class ReplayFlags:
     capacity: Annotated[float | None, typer.Option(help="Demand that one replica carries. Default: the threshold.")] = (
         None
     )
-    days: Annotated[int, typer.Option(min=2, max=365, help="How many at the end of the history are replayed.")] = 14
+    days: Annotated[int, typer.Option(min=2, max=365, help="How many days at the end of the history are replayed.")] = (
+        14
+    )
     start_up: Annotated[
         str, typer.Option(help="How long pods take: 90s, lognormal:90s,0.4 or bimodal:40s,240s,0.2.")
     ] = "90s"
@@ -71,13 +78,13 @@ class ReplayFlags:
     ] = False
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder for report.html, with pictures.")] = None
     decisions: Annotated[
-        Path | None, typer.Option(metavar="FILE.csv", help="Every decision of every policy; .csv.gz is packed.")
+        Path | None, typer.Option(metavar="FILE.csv", help="Every decision of every policy; .csv.gz is compressed.")
     ] = None
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False
 
 
 def options_of(flags: ReplayFlags) -> Any:
-    """The flags that describe the workload and the replay, each checked by itself, as `ReplayOptions`. Raises Usage."""
+    """The checked `ReplayOptions`. Raises Usage that names the flag."""
     from training.replay.input.case import ReplayOptions
 
     return ReplayOptions(
@@ -100,7 +107,7 @@ def options_of(flags: ReplayFlags) -> Any:
 
 
 def _cache(folder: Path | None, off: bool) -> Path | None:
-    """The folder for forecasts; none, and told, where there is none to write to and nobody asked for it."""
+    """The folder for forecasts; None, with a note, if the default one cannot be written."""
     from training.files import why_not
     from training.replay.input.case import default_cache
 
@@ -156,7 +163,7 @@ def _price(value: float | None, per_node: int) -> Any:
     if value is not None and not 0 < value <= HIGHEST_PRICE:
         raise Usage(f"--price {value:g}: must be above 0" + (f" and at most {HIGHEST_PRICE:g}" if value > 0 else ""))
     if value is None and per_node > 1:
-        raise Usage(f"--replicas-per-node {per_node}: says how --price is paid, which is not given")
+        raise Usage(f"--replicas-per-node {per_node}: needs --price")
     return replace(Price(per_node=per_node), per_replica_hour=value or 0.0)
 
 

@@ -66,7 +66,7 @@ def seconds_of(flag: str, text: str) -> int:
     except durationpy.DurationError as error:
         raise Usage(f"{flag} {text!r}: must be a duration such as 60s or 5m") from error
     if seconds < 1 or seconds != int(seconds):
-        raise Usage(f"{flag} {text!r}: must be whole seconds, at least one")
+        raise Usage(f"{flag} {text!r}: must be whole seconds and at least 1s")
     return int(seconds)
 
 
@@ -122,7 +122,7 @@ def _not_installed(error: ImportError) -> str:
 
 @contextmanager
 def _interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM, as `timeout` and CI send it, ends a command as an interrupt does: with nothing left half-written."""
+    """SIGTERM, as `timeout` and CI send it, ends a command like an interrupt: no file is left half-written."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

@@ -23,13 +23,13 @@ from training.commands.training_options import (
 )
 
 EXIT_TEXT = (
-    "Exit status: 0 fine · 1 a recipe failed (the report tells of the others), or no place for the report · 2 wrong "
+    "Exit status: 0 fine · 1 a recipe failed (the report has the others), or no place for the report · 2 wrong "
     "flags, or data that cannot be used · 130 interrupted, nothing written."
 )
 
 
 class By(StrEnum):
-    """What the judged windows are new in."""
+    """How the judged windows differ from those learned from."""
 
     TIME = "time"
     SYSTEM = "system"
@@ -42,19 +42,21 @@ def compare(
     step: Step = None,
     folds: Annotated[
         int | None,
-        typer.Option(min=1, help="How often to fit and judge. Default: once by time, else each system once."),
+        typer.Option(min=1, help="Number of folds. Default: one by time; by system, as many as there are systems."),
     ] = None,
-    by: Annotated[By, typer.Option(help="Judge on later windows, or on systems (files) never seen.")] = By.TIME,
+    by: Annotated[
+        By, typer.Option(help="Judge on later windows, or on systems (files) that were not learned from.")
+    ] = By.TIME,
     windows: TrainingWindows = None,
     seed: Seed = 0,
     threads: Threads = 1,
     timezone: Zone = "UTC",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Fit several recipes and judge them, and both naive models, on the same windows.
+    """Fit several recipes and compare them with both naive models on the same windows.
 
-    By time each fold judges a tenth of the record, after all that was learned from. Models fitted to each series by
-    itself (prophet, hybrid) can be judged by time alone.
+    By time, each fold judges a tenth of the record that follows the training data. Models fitted to single series
+    (prophet, hybrid) can only be judged by time.
 
     --json keys: judged_windows, series, not_judged, systems, models[model, verdict, peak_loss, median_ratio, low, high,
     p, better, …, fit_seconds, inference_seconds (for 10,000 windows), size_bytes], failed, left_out, report.
@@ -103,7 +105,7 @@ def _print_compared(out: Path, compared: Any, as_json: bool) -> None:
     print_findings(compared.cleaned, f"all are in {out / RECORD}")
     _print_ranking(comparison)
     if others := count_unjudged(comparison, compared.refused):
-        typer.echo(f"series that are not judged: {others}")
+        typer.echo(f"series not judged: {others}")
     for model in comparison.summary["model"]:
         typer.echo(f"{model}: {verdicts[model]}")
     for name, reason in compared.failed.items():

@@ -29,7 +29,7 @@ EXIT_TEXT = (
 def run(
     recipe: Annotated[str, typer.Argument(help="Which model: see `headway train recipes`.")],
     data: Data,
-    out: Annotated[Path, typer.Option(help="Folder of the bundle; a bundle that is there is replaced at the end.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle; an existing bundle is replaced at the end.")],
     step: Step = None,
     seed: Seed = 0,
     threads: Threads = 1,
@@ -37,18 +37,20 @@ def run(
     windows: TrainingWindows = None,
     search: Annotated[
         float | None,
-        typer.Option(min=0.01, metavar="MINUTES", help="Look so long for better choices than the recipe's."),
+        typer.Option(
+            min=0.01, metavar="MINUTES", help="Search this long for better hyperparameters than the recipe's."
+        ),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the bundle. Default: the recipe.")] = "",
     licence: Annotated[str, typer.Option(help="Terms of the data, kept in the bundle.")] = "",
     int8: Annotated[
-        bool, typer.Option("--int8", help="Keep learned weights as int8, and tell what that costs.")
+        bool, typer.Option("--int8", help="Keep learned weights as int8, and print what that costs.")
     ] = False,
 ) -> None:
-    """Train a model, judge it on the newest tenth of the record, and export it as a bundle.
+    """Train a model, evaluate it on the newest tenth of the record, and export it as a bundle.
 
-    Ctrl-C during the fit ends the fit: the best so far is judged and exported. Again, or at any other time, it ends the
-    run, and what was in the folder is still there.
+    Ctrl-C during the fit ends the fit; the best model so far is evaluated and exported. A second Ctrl-C, or one at any
+    other time, ends the run and leaves the folder unchanged.
     """
     with command_errors("nothing was written"):
         from training.experiment.train import Order
@@ -60,7 +62,9 @@ def run(
         )
         with progress_bar() as (progress, print_line):
             outcome = carry_out(
-                order, progress, lambda: print_line("the best so far is kept; Ctrl-C again ends at once")
+                order,
+                progress,
+                lambda: print_line("the fit ends with its best so far; Ctrl-C again ends the command at once"),
             )
         print_notes(outcome.notes)
         _print_outcome(order, outcome)
@@ -106,12 +110,12 @@ def _print_outcome(order: Any, outcome: Any) -> None:
 
 
 def _warnings(summary: Any, model: str) -> Iterator[str]:
-    """Why the model should not be served: another one has a smaller loss."""
+    """Reasons not to serve the model: others have a smaller loss."""
     loss = summary.set_index("model")["median_ratio"]
     if loss[model] > 1:
-        yield f"warning: {model} loses {loss[model]:.2f} times what the better naive model loses: do not serve it"
+        yield f"warning: {model} has {loss[model]:.2f} times the loss of the better naive model: do not serve it"
     elif "general" in loss.index and loss[model] > loss["general"]:
-        yield f"warning: the general bundle, which ships, loses less than {model}; train on more, or serve that"
+        yield f"warning: the shipped general bundle has a smaller loss than {model}: train on more data, or serve it"
 
 
 def _brief(value: object) -> str:

@@ -27,7 +27,7 @@ def require_recipes(recipes: Any) -> None:
     from training.recipes import RECIPES
 
     if not recipes:
-        raise Usage("--recipes: must name one at least")
+        raise Usage("--recipes: must name at least one")
     for recipe in recipes:
         if recipe not in RECIPES:
             raise Usage(f"recipe {recipe!r}: must be one of {', '.join(RECIPES)}")
@@ -38,7 +38,7 @@ def step_of(text: str | None) -> int | None:
 
 
 def print_findings(cleaned: Iterable[Any], where: str) -> None:
-    """A line for each series in which cleaning found something: how often what, and the first; a count at the end."""
+    """A line for each series with findings of cleaning: counts by kind and the first finding; a total at the end."""
     found = [one for one in cleaned if one.report]
     for one in found[:MOST_FINDINGS]:
         kinds = Counter(finding.kind for finding in one.report)
@@ -50,6 +50,6 @@ def print_findings(cleaned: Iterable[Any], where: str) -> None:
 
 
 def count_unjudged(comparison: Any, refused: Iterable[Any]) -> int:
-    """How many series of the data have no score."""
+    """How many series have no score."""
     others = {f"{one.system}/{one.name}" for one in refused} - set(comparison.scores["series"])
     return len(others) + len(comparison.left_out)

@@ -304,10 +304,10 @@ class Frozen:
 @pytest.mark.parametrize(
     ("arguments", "status", "told"),
     [
-        ([], 2, "what is to be pulled? give --query NAME=PROMQL, --triggers FILE.yaml or --scaler URL"),
+        ([], 2, "nothing to pull: give --query NAME=PROMQL, --triggers FILE.yaml or --scaler URL"),
         (["--query", "sum(rate(x{a='b'}[1m]))"], 2, "must be NAME=PROMQL"),
         (["--query", "web="], 2, "must be NAME=PROMQL"),
-        (["--query", "web=up"], 2, "web: from which server? give --prometheus URL"),
+        (["--query", "web=up"], 2, "web: no server is given; use --prometheus URL"),
         (["--query", "web=up", "--prometheus", "ftp://x"], 2, "prometheus='ftp://x'"),
         (["--query", "web=up", "--prometheus", "http://x", "--since", "soon"], 2, "--since 'soon': must be a duration"),
         (["--query", "web=up", "--prometheus", "http://x", "--step", "0s"], 2, "--step '0s': must be whole seconds"),

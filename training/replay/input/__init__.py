@@ -1,4 +1,4 @@
-"""What a replay is given.
+"""The input of a replay.
 
 recorded.py       demand from a file or from Prometheus
 scaled_object.py  the workload's settings from YAML

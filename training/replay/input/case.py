@@ -1,8 +1,7 @@
-"""From recorded demand, and what is known of the workload, to a `Case`: which part of it, under which setting, and what
-whoever reads the verdict should know. Everything wrong with it is told.
+"""From recorded demand and options to a `Case`: the span to replay, the workload's setting, and notes for the reader.
 
-What can be replayed is replayed: stretches without a record are excluded and listed. What cannot raises `DataError` or
-`Usage` with field, value and rule.
+Stretches without a record are excluded and listed. Input that cannot be replayed raises `DataError` or `Usage` with
+field, value and rule.
 """
 
 import math
@@ -41,21 +40,21 @@ from training.replay.verdict.score import Price
 from training.replay.verdict.slo import Slo
 
 LEAST_DAYS = 2.0
-"""on record: one for each of the two parts"""
+"""of recorded demand: one to search on, one to judge on"""
 ENOUGH_BEFORE_DAYS = 7
-"""of history before the replayed days: forecasts know weeks from then on"""
+"""of history before the replayed days: with a week, forecasts know the weekly season from the start"""
 COARSEST_SECONDS = 900
-"""what a replay judges happens within minutes"""
+"""a replay judges what happens within minutes"""
 MOST_REPLICAS = 1000
-"""that a threshold may lead to where nobody names a bound"""
+"""that a threshold may lead to without --max"""
 UNBOUNDED = 100_000
 COARSE = 0.1
-"""a target below is a few of the thousandths in which KEDA and the HPA have it"""
+"""KEDA and the HPA round targets to thousandths: below this, targets differ coarsely"""
 CAPPED_SHARE = 0.01
-"""of the time may demand need more replicas than are allowed"""
+"""of the time, at most, may demand need more replicas than allowed"""
 DEMAND_RULE = (
-    "demand must not depend on how many replicas there are (requests, messages, busy cores, all summed up), or adding "
-    "replicas lowers what they are added for; if it is demand all the same, give --accept-as-demand"
+    "demand must not depend on the number of replicas (total requests, messages, busy cores); a metric per replica "
+    "falls when replicas are added. If it is demand, give --accept-as-demand"
 )
 
 
@@ -81,7 +80,7 @@ class ReplayOptions:
 
 
 def open_forecaster(folder: Path | None) -> OnnxForecaster:
-    """The bundle in `folder`, or the general one. Raises Usage where it is none."""
+    """The bundle in `folder`, or the general one. Raises Usage if the folder is not a bundle."""
     otherwise = open_later(read_bundle(SEASONAL), str(SEASONAL))
     if folder is None:
         return load_forecaster(GENERAL, fallback=otherwise)
@@ -92,27 +91,27 @@ def open_forecaster(folder: Path | None) -> OnnxForecaster:
 
 
 def require_served(forecaster: OnnxForecaster, series: Series) -> None:
-    """Raises Usage where the bundle was fitted for other series."""
+    """Raises Usage if the bundle was fitted to other series."""
     if not forecaster.serves(trigger_key(series)):
         raise Usage(
-            f"--bundle: {forecaster.model} was fitted for {some(forecaster.manifest.series)}, "
-            f"not for {trigger_key(series).removesuffix('/replay')!r}"
+            f"--bundle: {forecaster.model} was fitted to {some(forecaster.manifest.series)}, "
+            f"not to {trigger_key(series).removesuffix('/replay')!r}"
         )
 
 
 def case_of(source: Source, options: ReplayOptions, forecaster: OnnxForecaster) -> Case:
-    """What is to be judged. Raises DataError or Usage where it cannot be."""
+    """The case to judge. Raises DataError or Usage if it cannot be replayed."""
     series, demand = source.series, Demand(source.series)
     if series.step_seconds > COARSEST_SECONDS:
         rule = f"its step of {series.step_seconds} s is coarser than {COARSEST_SECONDS} s"
-        raise _faulty(series, f"{rule}: what a replay judges happens within minutes")
+        raise _faulty(series, f"{rule}: a replay judges what happens within minutes")
     setting = setting_of(source.scaling, source.query, options)
     _reaches(options.start_up, forecaster)
     span = span_of(series, options.days, forecaster.needed_seconds)
     minute_M, known_M = _minutes(demand, span)
     excluded = gaps(span, known_M)
-    _enough(series, span, known_M)
-    _varies(series, span, minute_M, excluded)
+    _require_days(series, span, known_M)
+    _require_variation(series, span, minute_M, excluded)
     came = minute_M[known_M].astype(np.float32)
     notes = (
         *source.notes,
@@ -129,7 +128,7 @@ def case_of(source: Source, options: ReplayOptions, forecaster: OnnxForecaster) 
         demand=demand,
         setting=setting,
         span=span,
-        query=source.query or f"<fill in: the query that gives {series.name}, in the unit of threshold>",
+        query=source.query or f"<fill in: the query that returns {series.name}, in the unit of threshold>",
         slo=options.slo,
         price=options.price,
         forecast_interval_seconds=options.forecast_interval_seconds,
@@ -144,11 +143,11 @@ def case_of(source: Source, options: ReplayOptions, forecaster: OnnxForecaster) 
 
 def _about_model(series: Series, forecaster: OnnxForecaster) -> Iterator[str]:
     if series.system in re.split(r"[,;] ?", str(forecaster.manifest.trained.get("data", ""))):
-        yield f"{forecaster.model} has learned from {series.system}, so what it does on this record flatters it"
+        yield f"{forecaster.model} was trained on {series.system}: its results on this record are optimistic"
 
 
 def _today(source: Source, threshold: float) -> Trigger | None:
-    """What asks for the demand today, where that is known."""
+    """Today's trigger, if known."""
     if source.scaling:
         return source.scaling.trigger
     if source.query:
@@ -157,7 +156,7 @@ def _today(source: Source, threshold: float) -> Trigger | None:
 
 
 def require_replayable(query: str, scaling: Scaling | None, options: ReplayOptions, forecaster: OnnxForecaster) -> None:
-    """Raises Usage or DataError where no demand could make this a replay: told before a server is asked for it."""
+    """Raises Usage or DataError for errors that are known before demand is fetched."""
     setting_of(scaling, query, options)
     _reaches(options.start_up, forecaster)
     for concern in _concerns(query, scaling):
@@ -174,7 +173,7 @@ def setting_of(scaling: Scaling | None, query: str, options: ReplayOptions) -> S
     least = options.least if options.least is not None else hpa.min_replicas
     most = options.most if options.most is not None else hpa.max_replicas
     if most < max(1, least) and options.most is None:
-        raise Usage(f"--min {least}: must not be above the most replicas there may be, {most}")
+        raise Usage(f"--min {least}: must not be above the maximum number of replicas, {most}")
     if most < max(1, least):
         raise Usage(f"--max {most}: must not be below --min {least}, and not below 1")
     if most == least:
@@ -194,17 +193,17 @@ def setting_of(scaling: Scaling | None, query: str, options: ReplayOptions) -> S
 
 
 def window_seconds(query: str) -> float:
-    """What the query's range selectors span, as the `[2m]` of a rate(): the longest; one minute without any."""
+    """The longest range selector of the query, such as the `[2m]` of a rate(); one minute without any."""
     found = re.findall(r"\[\s*((?:[0-9]+(?:ms|[smhdwy]))+|[0-9.]+)\s*(?::[^\]]*)?\]", bare(query))
     return max(map(_window, found), default=Observing().window_seconds)
 
 
 def _window(text: str) -> float:
-    """As 2m or 1h30m; plain numbers are seconds."""
+    """Seconds of 2m or 1h30m; plain numbers are seconds."""
     try:
         return float(durationpy.from_str(text if text[-1].isalpha() else f"{text}s").total_seconds())
     except (ValueError, OverflowError):
-        raise Usage(f"--query: [{text}] is no duration that can be") from None
+        raise Usage(f"--query: [{text}] is not a duration") from None
 
 
 def _reaches(start_up: StartUp, forecaster: OnnxForecaster) -> None:
@@ -212,13 +211,13 @@ def _reaches(start_up: StartUp, forecaster: OnnxForecaster) -> None:
     lead = math.ceil(start_up.usual + 2 * SYNC_SECONDS)
     if lead > horizon:
         raise Usage(
-            f"--start-up {start_up}: with two syncs of the HPA that is a lead time of {lead} s; the forecasts of "
+            f"--start-up {start_up}: with two syncs of the HPA this is a lead time of {lead} s; the forecasts of "
             f"{forecaster.model} reach {horizon:g} s"
         )
 
 
 def span_of(series: Series, days: int, needed_seconds: float) -> Span:
-    """The newest `days` of the record, whole minutes; less where forecasts have no history before. Raises DataError."""
+    """The newest `days` of the record in whole minutes, less the history that forecasts need. Raises DataError."""
     known = np.flatnonzero(~np.isnan(series.values))
     first = series.start + series.step_seconds * float(known[0])
     end = known_end(series) // 60 * 60
@@ -226,7 +225,7 @@ def span_of(series: Series, days: int, needed_seconds: float) -> Span:
     if end - begin < LEAST_DAYS * DAY_SECONDS:
         raise _faulty(
             series,
-            f"has {_down((end - first) / DAY_SECONDS)} days of history; 2 days to search on and to judge on are "
+            f"has {_down((end - first) / DAY_SECONDS)} days of history; 2 days to search and judge on are "
             f"needed, and {hours(needed_seconds)} before them to forecast from",
         )
     return Span(begin, end)
@@ -245,27 +244,27 @@ def gaps(span: Span, known_M: NDArray[np.bool_]) -> tuple[Span, ...]:
     return tuple(Span(span.begin + 60.0 * first, span.begin + 60.0 * end) for first, end in edges.reshape(-1, 2))
 
 
-def _enough(series: Series, span: Span, known_M: NDArray[np.bool_]) -> None:
+def _require_days(series: Series, span: Span, known_M: NDArray[np.bool_]) -> None:
     days = float(known_M.sum()) * 60 / DAY_SECONDS
     if days < LEAST_DAYS:
         raise _faulty(
             series,
-            f"of the days to replay, {_from_to(span)}, {_down(days)} are on record; one to search on and one to judge "
-            "on are needed",
+            f"of the days to replay, {_from_to(span)}, {_down(days)} are on record; one to search and one to judge on "
+            "are needed",
         )
 
 
-def _varies(series: Series, span: Span, minute_M: Moments, excluded: Sequence[Span]) -> None:
+def _require_variation(series: Series, span: Span, minute_M: Moments, excluded: Sequence[Span]) -> None:
     if np.nanmin(minute_M) == np.nanmax(minute_M):
         raise _faulty(series, f"is constant at {np.nanmax(minute_M):g} in the replayed days: there is nothing to scale")
     for part, use in zip(parts(span, excluded), ("search", "judge"), strict=True):
         first, end = (round((moment - span.begin) / 60) for moment in (part.begin, part.end))
         if not np.nanmax(minute_M[first:end]) > 0:
-            raise _faulty(series, f"is 0 in all of the part to {use} on, {_from_to(part)}: there is nothing to scale")
+            raise _faulty(series, f"is 0 throughout the part to {use} on, {_from_to(part)}: there is nothing to scale")
 
 
 def _about_demand(source: Source, came: NDArray[np.float32], threshold: float, right: bool) -> Iterator[str]:
-    """What speaks against this being demand. Raises DataError where that is enough, unless it is said to be right."""
+    """Notes on why this may not be demand. Raises DataError for a certain concern, unless it is accepted as demand."""
     concerns = (
         *of_names(source.series.name if not source.query else "", source.series.unit),
         *_concerns(source.query, source.scaling),
@@ -274,39 +273,39 @@ def _about_demand(source: Source, came: NDArray[np.float32], threshold: float, r
     for concern in concerns:
         if concern.sure and not right:
             raise _faulty(source.series, _not_demand(concern))
-        yield f"this may not be demand, which must not depend on how many replicas there are: {concern.words}"
+        yield f"this may not be demand, which must not depend on the number of replicas: {concern.words}"
 
 
 def _concerns(query: str, scaling: Scaling | None) -> Iterator[Concern]:
     yield from of_query(query)
     if scaling and scaling.by_value:
         yield Concern(
-            "metricType=Value: the HPA takes the metric for what each replica has; here it is replayed as AverageValue",
+            "metricType=Value: the HPA takes the metric as a value per replica; it is replayed as AverageValue",
             sure=True,
         )
 
 
 def _not_demand(concern: Concern) -> str:
-    return f"is hardly demand: {concern.words}: {DEMAND_RULE}"
+    return f"does not look like demand: {concern.words}: {DEMAND_RULE}"
 
 
 def _about_size(came: NDArray[np.float32], setting: Setting, bounded: bool) -> Iterator[str]:
-    """Whether the threshold leads to replicas that can be told apart. Raises DataError where it does not."""
+    """Notes on the number of replicas that the threshold leads to. Raises DataError if there is nothing to scale."""
     threshold, peak, most = setting.threshold, float(came.max()), setting.hpa.max_replicas
     wanted = math.ceil(peak / threshold - 1e-9)
     named = f"threshold={threshold:g}"
     needs = f"the largest demand of the replayed days, {peak:.4g}, needs {wanted} replicas"
     if wanted <= 1:
         raise DataError(
-            f"{named}: is not below the largest demand of the replayed days, {peak:.4g}: one replica would always do, "
-            "there is nothing to scale"
+            f"{named}: is not below the largest demand of the replayed days, {peak:.4g}: one replica would always "
+            "be enough, there is nothing to scale"
         )
     if not bounded and wanted > MOST_REPLICAS:
-        raise DataError(f"{named}: {needs}; more than {MOST_REPLICAS} are believed only with --max")
+        raise DataError(f"{named}: {needs}; more than {MOST_REPLICAS} need --max")
     beyond = float((came > threshold * most).mean())
     if beyond > CAPPED_SHARE:
         raise DataError(
-            f"{named}: {needs}, and for {beyond:.1%} of the time demand needs more than the {most} that are allowed: "
+            f"{named}: {needs}, and for {beyond:.1%} of the time demand needs more than the {most} allowed: "
             "no trigger can serve that; raise --max"
         )
     carried = math.ceil(peak / setting.capacity - 1e-9)
@@ -318,17 +317,17 @@ def _about_size(came: NDArray[np.float32], setting: Setting, bounded: bool) -> I
     if not bounded and carried > MOST_REPLICAS:
         raise DataError(
             f"capacity={setting.capacity:g}: the largest demand of the replayed days, {peak:.4g}, needs {carried} "
-            f"replicas to be served; more than {MOST_REPLICAS} are believed only with --max"
+            f"replicas to be served; more than {MOST_REPLICAS} need --max"
         )
     if min(threshold, setting.capacity) < COARSE:
         yield (
-            f"KEDA rounds targets to thousandths: below {COARSE:g} few can be told apart; let the query count in "
+            f"KEDA rounds targets to thousandths: below {COARSE:g} few are distinct; let the query count in "
             "smaller units"
         )
     if beyond:
-        yield f"{needs}, more than the {most} that are allowed"
+        yield f"{needs}, more than the {most} allowed"
     if wanted <= setting.hpa.min_replicas and not setting.scales_to_zero:
-        yield f"the largest demand needs {wanted} replicas, and {setting.hpa.min_replicas} are always there"
+        yield f"the largest demand needs {wanted} replicas, and {setting.hpa.min_replicas} always run"
     if threshold > setting.capacity:
         yield f"today's threshold, {threshold:g}, is above what a replica carries, {setting.capacity:g}"
 
@@ -336,8 +335,8 @@ def _about_size(came: NDArray[np.float32], setting: Setting, bounded: bool) -> I
 def _about_capacity(setting: Setting, options: ReplayOptions) -> Iterator[str]:
     if options.capacity is None:
         yield (
-            f"one replica is taken to carry no more than the threshold, {setting.threshold:g}, so whoever runs with "
-            "headroom below it counts as short: give --capacity where it carries more"
+            f"one replica is assumed to carry no more than the threshold, {setting.threshold:g}, so headroom below the "
+            "real capacity counts as shortage: give --capacity if a replica carries more"
         )
 
 
@@ -345,13 +344,13 @@ def _about_span(series: Series, span: Span, days: int) -> Iterator[str]:
     if series.step_seconds > 60:
         yield f"the record has a step of {series.step_seconds} s: what happens within it is not replayed"
     if span.days < days - 0.05:
-        yield f"{span.days:.1f} days are replayed: the record has no more than these of the {days} asked for"
+        yield f"{span.days:.1f} days are replayed: the record has no more of the {days} requested"
     before = span.begin - series.start
     if before < ENOUGH_BEFORE_DAYS * DAY_SECONDS:
         length = hours(before) if before < DAY_SECONDS else f"{_down(before / DAY_SECONDS):.1f} days"
         yield (
-            f"{length} of history lie before the replayed days; with {ENOUGH_BEFORE_DAYS} days and more, forecasts "
-            "know the week from the beginning"
+            f"{length} of history precede the replayed days; with {ENOUGH_BEFORE_DAYS} days or more, forecasts "
+            "know the week from the start"
         )
 
 
@@ -360,7 +359,7 @@ def _about_gaps(series: Series, span: Span, known_M: NDArray[np.bool_], excluded
         return
     noun = "stretch" if len(excluded) == 1 else "stretches"
     total = hours(sum(one.end - one.begin for one in excluded))
-    yield f"{total} of the replayed days are not on record and count for nothing, in {len(excluded)} {noun}"
+    yield f"{total} of the replayed days are not on record and do not count, in {len(excluded)} {noun}"
     day_M = local_seconds(np.arange(span.begin, span.end, 60.0), series.timezone) // DAY_SECONDS
     missing = [day for day in np.unique(day_M) if not known_M[day_M == day].any()]
     if missing:
@@ -370,7 +369,7 @@ def _about_gaps(series: Series, span: Span, known_M: NDArray[np.bool_], excluded
 
 
 def _about_findings(series: Series, span: Span) -> Iterator[str]:
-    """What of the replayed days is unlike the others: it is replayed all the same."""
+    """Unusual demand in the replayed days; it is replayed as recorded."""
     found = [
         one
         for one in clean(series).report
@@ -378,7 +377,7 @@ def _about_findings(series: Series, span: Span) -> Iterator[str]:
     ]
     if found:
         counts = ", ".join(f"{count} × {kind}" for kind, count in Counter(one.kind for one in found).items())
-        yield f"the replayed days hold what is unusual ({counts}; the first: {found[0]}): it counts like all else"
+        yield f"the replayed days have unusual demand ({counts}; the first: {found[0]}); it counts like any other"
 
 
 def default_cache() -> Path:
@@ -396,5 +395,5 @@ def _from_to(span: Span) -> str:
 
 
 def _down(days: float) -> float:
-    """Tenths, rounded down: who lacks a little must not read that he has enough."""
+    """Rounded down to tenths: slightly too little must not read as sufficient."""
     return math.floor(days * 10 + 1e-6) / 10

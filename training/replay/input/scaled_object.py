@@ -1,6 +1,6 @@
-"""A ScaledObject as a replay takes it: what its trigger asks and aims at, and how KEDA and the HPA are set.
+"""A ScaledObject as a replay uses it: query and threshold of its trigger, and the settings of KEDA and the HPA.
 
-Defaults are KEDA's; what a `behavior` leaves out has Kubernetes's (`GenerateHPAScaleUpRules` and
+Defaults are KEDA's; those of `behavior` are Kubernetes's (`GenerateHPAScaleUpRules` and
 `GenerateHPAScaleDownRules` in pkg/apis/autoscaling/v2/defaults.go).
 """
 
@@ -33,10 +33,10 @@ from scaler.trigger import Trigger, TriggerRules, parse_trigger
 from training.replay.simulation.scenario import Keda
 
 NO_SERVER = "http://no-server"
-"""stands where neither the trigger nor anybody else names one"""
+"""used when no server address is given"""
 BEHAVIOR: FieldPath = ("spec", "advanced", "horizontalPodAutoscalerConfig", "behavior")
 MOST_WHOLE = 2**31 - 1
-"""Kubernetes has its numbers in 32 bits"""
+"""Kubernetes uses 32-bit integers"""
 LONGEST_PERIOD_SECONDS = 1800
 LONGEST_WINDOW_SECONDS = 3600
 SHORT = reprlib.Repr()
@@ -56,11 +56,11 @@ class Scaling:
     silence_is_zero: bool
     """the trigger itself sets ignoreNullValues"""
     by_value: bool
-    """metricType Value: the metric is divided by nothing, it should say how much each replica has"""
+    """metricType Value: the HPA does not divide the metric by the replicas"""
     notes: tuple[str, ...]
-    """what of the ScaledObject is not replayed"""
+    """parts of the ScaledObject that are not replayed"""
     scaler_address: str = ""
-    """of the trigger of Headway that is there already"""
+    """of an existing trigger of Headway"""
 
     @property
     def name(self) -> str:
@@ -68,9 +68,9 @@ class Scaling:
 
 
 def read_scaling(path: Path, name: str, threshold: float | None) -> Scaling:
-    """The ScaledObject `name` (namespace/name, or empty where there is one) of a file. Raises Usage.
+    """The ScaledObject `name` (namespace/name; empty if there is only one) of a file. Raises Usage.
 
-    threshold: counts instead of the trigger's. A trigger that names no server has an empty one.
+    threshold: overrides the trigger's. A trigger without a server address has an empty one.
     """
     try:
         manifest = read_manifest(path.read_text(encoding="utf-8"))
@@ -84,19 +84,23 @@ def read_scaling(path: Path, name: str, threshold: float | None) -> Scaling:
 
 
 class _Wrong(Exception):
-    """What in the file cannot be replayed; the text names the field, its value and the rule."""
+    """A part of the file that cannot be replayed; the text names the field, its value and the rule."""
 
 
 def _named(objects: Sequence[ScaledObject], name: str) -> ScaledObject:
     found = [one for one in objects if one.kind == "ScaledObject"]
     if not found:
-        raise _Wrong("there is no ScaledObject in it")
+        raise _Wrong("it contains no ScaledObject")
     if name:
         found = [one for one in found if name in (f"{one.namespace}/{one.name}", one.name)]
     if len(found) == 1:
         return found[0]
     there = ", ".join(f"{one.namespace}/{one.name}" for one in objects if one.kind == "ScaledObject")
-    raise _Wrong(f"--series {name!r}: must be one of {there}" if name else f"which one? give --series, one of {there}")
+    raise _Wrong(
+        f"--series {name!r}: must be one of {there}"
+        if name
+        else f"several ScaledObjects: give --series, one of {there}"
+    )
 
 
 def _ask_the_same(one: TriggerEntry, other: TriggerEntry) -> bool:
@@ -112,15 +116,15 @@ class _Reader:
     def scaling(self, threshold: float | None) -> Scaling:
         entry = self._chosen()
         trigger = self._trigger(entry, threshold)
-        least = self._whole(("spec", "minReplicaCount"), 0, 0)
-        most = self._whole(("spec", "maxReplicaCount"), 100, 1)
+        least = self._integer(("spec", "minReplicaCount"), 0, 0)
+        most = self._integer(("spec", "maxReplicaCount"), 100, 1)
         if most < max(1, least):
             raise self._wrong(("spec", "maxReplicaCount"), most, f"must not be below minReplicaCount, {least}")
-        idle = self._whole(("spec", "idleReplicaCount"), least, 0)
+        idle = self._integer(("spec", "idleReplicaCount"), least, 0)
         if idle and "idleReplicaCount" in self._scaled.spec:
             raise self._wrong(("spec", "idleReplicaCount"), idle, "KEDA has only 0")
-        polling = self._whole(("spec", "pollingInterval"), 30, 1)
-        cooldown = self._whole(("spec", "cooldownPeriod"), 300, 0)
+        polling = self._integer(("spec", "pollingInterval"), 30, 1)
+        cooldown = self._integer(("spec", "cooldownPeriod"), 300, 0)
         return Scaling(
             trigger=trigger,
             hpa=self._hpa(max(1, least), most),
@@ -139,7 +143,7 @@ class _Reader:
         return self._one_of((*entry.path, "metricType"), MetricType)
 
     def _chosen(self) -> TriggerEntry:
-        """The trigger that scales today: KEDA's own; ours where there is no other, or where it asks the same."""
+        """Today's trigger: KEDA's own; Headway's if there is no other, or if KEDA's own has the same query."""
         ours = self._scaled.our_triggers
         found = [one for one in self._scaled.prometheus_triggers if not one.reads_plan]
         if ours:
@@ -148,15 +152,15 @@ class _Reader:
             return found[0]
         if found:
             queries = "; ".join(f"trigger {one.index}: {one.given.get('query', '')}" for one in found)
-            raise _Wrong(f"{len(found)} triggers ask Prometheus, a replay judges one: leave the others out ({queries})")
+            raise _Wrong(f"{len(found)} triggers query Prometheus, a replay judges one: remove the others ({queries})")
         if self._scaled.plan_readers:
-            raise _Wrong("its trigger reads what Headway plans, which is no demand: give --query instead")
+            raise _Wrong("its trigger reads Headway's plan, which is not demand: give --query instead")
         raise self._wrong(
-            ("spec", "triggers"), [one.kind for one in self._scaled.triggers], "no trigger in it asks Prometheus"
+            ("spec", "triggers"), [one.kind for one in self._scaled.triggers], "none of its triggers queries Prometheus"
         )
 
     def _trigger(self, entry: TriggerEntry, threshold: float | None) -> Trigger:
-        """As KEDA (or, of ours, the scaler) reads it."""
+        """The trigger as KEDA reads it, or the scaler for a trigger of Headway."""
         known = (*KEDA_READS, "activationThreshold")
         given = {key: text for key, text in entry.given.items() if entry.ours or key in known}
         if threshold is not None:
@@ -175,26 +179,28 @@ class _Reader:
     def _left_out(self, chosen: TriggerEntry) -> list[str]:
         notes = []
         if chosen.ours:
-            notes.append("its trigger is Headway's already: today is a reactive trigger with its query and threshold")
+            notes.append(
+                "its trigger is already Headway's: it is replaced by a reactive one with its query and threshold"
+            )
         others = [one for one in self._scaled.triggers if one is not chosen and not _ask_the_same(one, chosen)]
         if others:
             kinds = ", ".join(sorted({one.kind for one in others}))
-            notes.append(f"its other triggers ({kinds}) are not replayed: the HPA follows the largest of all")
+            notes.append(f"its other triggers ({kinds}) are not replayed: the HPA follows the largest metric")
         if self._scaled.section("advanced", "scalingModifiers"):
-            notes.append("its scalingModifiers are not replayed: the trigger is taken as if it stood alone")
+            notes.append("its scalingModifiers are not replayed: the trigger is replayed alone")
         if chosen.fields.get("useCachedMetrics") is True:
-            notes.append("useCachedMetrics is not replayed: what the HPA sees is up to pollingInterval older")
+            notes.append("useCachedMetrics is not replayed: the HPA would see values up to pollingInterval older")
         return [*notes, *self._strangers()]
 
     def _strangers(self) -> Iterator[str]:
-        """Keys that a slip of the pen may have made: what they were meant to set has its default.
+        """Notes on unknown keys, which may be typos: the setting they were meant for has its default.
 
-        In `behavior` that would be another HPA than the one in the file, which is refused.
+        In `behavior` they are an error: the HPA would differ from the one in the file.
         """
         for one in strangers(self._scaled):
             if one.path[: len(BEHAVIOR)] == BEHAVIOR:
                 raise self._wrong(one.path, one.value, f"Kubernetes knows only {', '.join(sorted(one.known))}")
-            yield f"{self._told(one.path, one.value)}: is not replayed, KEDA knows no such key"
+            yield f"{self._located(one.path, one.value)}: is not replayed; KEDA does not know this key"
 
     def _hpa(self, least: int, most: int) -> Hpa:
         path = BEHAVIOR
@@ -214,25 +220,25 @@ class _Reader:
 
     def _direction(self, path: FieldPath, default: Direction) -> Direction:
         section = self._section(path)
-        window = self._whole(
+        window = self._integer(
             (*path, "stabilizationWindowSeconds"), int(default.stabilization_seconds), 0, LONGEST_WINDOW_SECONDS
         )
         found = section.get("policies")
         policies = default.policies
         if found is not None:
             if not isinstance(found, list) or not found:
-                raise self._wrong((*path, "policies"), found, "must be a list of policies, at least one")
+                raise self._wrong((*path, "policies"), found, "must be a list of at least one policy")
             policies = tuple(self._policy((*path, "policies", index)) for index in range(len(found)))
         return Direction(float(window), policies, self._one_of((*path, "selectPolicy"), Select, default.select))
 
     def _policy(self, path: FieldPath) -> RatePolicy:
         return RatePolicy(
             self._one_of((*path, "type"), PolicyType),
-            self._whole((*path, "value"), None, 1),
-            float(self._whole((*path, "periodSeconds"), None, 1, LONGEST_PERIOD_SECONDS)),
+            self._integer((*path, "value"), None, 1),
+            float(self._integer((*path, "periodSeconds"), None, 1, LONGEST_PERIOD_SECONDS)),
         )
 
-    def _whole(self, path: FieldPath, default: int | None, least: int, most: int = MOST_WHOLE) -> int:
+    def _integer(self, path: FieldPath, default: int | None, least: int, most: int = MOST_WHOLE) -> int:
         found = self._at(path)
         if found is None and default is not None:
             return default
@@ -268,7 +274,7 @@ class _Reader:
         return found
 
     def _at(self, path: FieldPath) -> Any:
-        """What stands there; None for nothing."""
+        """The value there; None if there is none."""
         here: Any = {"spec": self._scaled.spec}
         for depth, step in enumerate(path):
             if isinstance(step, int):
@@ -282,10 +288,10 @@ class _Reader:
         return here
 
     def _wrong(self, path: FieldPath, found: object, rule: str) -> _Wrong:
-        return _Wrong(f"{self._told(path, found)}: {rule}")
+        return _Wrong(f"{self._located(path, found)}: {rule}")
 
-    def _told(self, path: FieldPath, found: object) -> str:
-        """Line, field and value; nothing in it that moves a terminal's cursor."""
+    def _located(self, path: FieldPath, found: object) -> str:
+        """Line, field and value, without control characters."""
         name = dotted_path(path)
         field = name if name.isprintable() else repr(name)
         return f"line {self._scaled.line(path)}: {field}={SHORT.repr(found)}"

@@ -1,9 +1,9 @@
 """Every decision of every policy at every sync of the HPA on the judged days, as CSV.
 
-Enough to compute the scores again with another simulator, or by hand from `capacity`: a sync's unserved demand is what
-`demand` exceeds `capacity` by, times 15 s; its replica-hours are `replicas_asked` / 240.
+It suffices to recompute the scores with another simulator, or by hand: a sync's unserved demand is the excess of
+`demand` over `capacity` times 15 s; its replica-hours are `replicas_asked` / 240.
 
-The file appears when it is complete; the same replay gives the same bytes.
+The file appears when it is complete. The same replay gives the same bytes.
 """
 
 import csv
@@ -34,7 +34,7 @@ DIGITS = 10
 
 
 class _Recorder:
-    """A policy whose answers are kept."""
+    """Records the answers of a policy."""
 
     def __init__(self, policy: ReplayPolicy) -> None:
         self.name = policy.name
@@ -42,7 +42,7 @@ class _Recorder:
         self._policy = policy
 
     def answer(self, k: int, replicas: int) -> PolicyAnswer:
-        """The policy's own; of a tick that is asked about again, the last counts."""
+        """The policy's answer; if a tick is asked again, the last answer counts."""
         answer = self._policy.answer(k, replicas)
         del self.answers[k:]
         self.answers.append(answer)
@@ -52,12 +52,12 @@ class _Recorder:
 def write_decisions(
     scenario: Scenario, entries: Iterable[Entry], forecasts: Forecasts, path: Path, progress: Progress = no_progress
 ) -> None:
-    """The CSV at `path`, packed where its name ends in `.gz`. One policy after the other is run, and then forgotten.
+    """Write the CSV to `path`, compressed if its name ends in `.gz`. Policies run one after the other.
 
-    Columns: `time` of the sync (ISO 8601, UTC), `demand` in the mean from then until the next sync (empty where it is
-    not on record: such syncs count for nothing), `observed`: what a metric server says then, `metric` and `target` as
-    the policy gave them to the HPA (joined by `;` where there are several, empty for an error), replicas asked for at
-    the sync, replicas ready and mean `capacity` of those until the next sync, and the reasons, joined by ` | `.
+    Columns: `time` of the sync (ISO 8601, UTC); mean `demand` until the next sync (empty if not recorded: such a sync
+    does not count); `observed`, the value of a metric server; `metric` and `target` of the policy (joined by `;` if
+    there are several, empty for an error); replicas ordered at the sync; ready replicas and their mean `capacity` until
+    the next sync; and the reasons, joined by ` | `.
     """
     every = list(entries)
     inputs = PolicyInputs(scenario, forecasts)
@@ -96,13 +96,13 @@ def _texts(values: Moments) -> list[str]:
 
 
 def _text(value: float) -> str:
-    """Empty for what is not known."""
+    """Empty if unknown."""
     return f"{value:.{DIGITS}g}" if value == value else ""
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[TextIO]:
-    """The file to write, packed where its name says so."""
+    """The file to write, compressed if its name ends in `.gz`."""
     with appearing(path) as draft, draft.open("wb") as raw:
         if not path.name.endswith(".gz"):
             with io.TextIOWrapper(raw, encoding="utf-8", newline="") as plain:

@@ -1,6 +1,6 @@
-"""A replay as one page that needs no network, and as figures for machines.
+"""A replay as one page that needs no network, and as JSON.
 
-The page: the verdict first, then what it would have changed, real days, every policy's cost and service, and the
+The page: the verdict first, then what it would have changed, real days, cost and service of every policy, and the
 trigger to paste.
 """
 
@@ -33,19 +33,19 @@ FIELDS = (
     "replica_hours", "money", "short_minutes_per_week", "unserved_share", "lost_share", "delay_p95", "delay_p99",
     "scale_events", "wrong_size_share", "largest",
 )  # fmt: skip
-"""of scores, as JSON has them"""
+"""of scores, in JSON"""
 SAME = 0.02
-"""a change of less is neither better nor worse"""
+"""a smaller change is neither better nor worse"""
 
 
 def write_report(judged: Judged, path: Path) -> None:
-    """Write the page. A reader sees the old file or the new one; the same replay gives the same bytes."""
+    """Write the page, in whole or not at all. The same replay gives the same bytes."""
     with appearing(path) as draft:
         draft.write_text(page(judged), encoding="utf-8")
 
 
 def page(judged: Judged) -> str:
-    """The whole page as HTML, scripts and pictures included."""
+    """The page as HTML, scripts and pictures included."""
     here = FileSystemLoader(Path(__file__).parent)
     environment = Environment(
         loader=here, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -90,7 +90,7 @@ def page(judged: Judged) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A big number: of the recommended trigger, next to today's. bars: both, in percent of the larger."""
+    """A figure of the recommended trigger next to today's. bars: both, in percent of the larger."""
 
     name: str
     value: str
@@ -134,7 +134,7 @@ def _shown(judged: Judged, day: wording.Day) -> dict[str, Any]:
 
 
 def equal(judged: Judged) -> list[tuple[str, list[str]]]:
-    """What the comparisons at equal service and at equal cost say of each candidate, in sentences."""
+    """The comparisons at equal service and at equal cost, as sentences, for each candidate."""
     found = []
     for name, held in judged.against.items():
         found.append((name, [_saved(held.saved), _unserved(held.unserved)]))
@@ -143,13 +143,13 @@ def equal(judged: Judged) -> list[tuple[str, list[str]]]:
 
 def _saved(interval: Interval) -> str:
     if not is_known(interval):
-        return "At equal service: cannot be said, no reactive trigger that was tried serves alike."
+        return "At equal service: unknown, as none of the reactive triggers tried serves equally well."
     return f"At equal service: {saved_text(interval)} than a reactive trigger{_interval(signed_up(interval))}."
 
 
 def _unserved(interval: Interval) -> str:
     if not is_known(interval):
-        return "At equal cost: cannot be said, no reactive trigger costs as much, or a cheaper one leaves nothing."
+        return "At equal cost: unknown, as no reactive trigger costs as much, or a cheaper one leaves nothing unserved."
     return f"At equal cost: {interval.value:.0%} of what a reactive trigger leaves unserved{_interval(interval)}."
 
 
@@ -164,7 +164,7 @@ def _signed(value: float) -> str:
 
 
 def assumed(judged: Judged) -> list[tuple[str, str]]:
-    """What the replay took for granted, as pairs of a name and a value."""
+    """The assumptions of the replay, as pairs of name and value."""
     case, setting = judged.case, judged.case.setting
     unit = f" {case.demand.series.unit}" if case.demand.series.unit else ""
     hpa, keda, price, observing = setting.hpa, setting.keda, case.price, setting.observing
@@ -175,7 +175,7 @@ def assumed(judged: Judged) -> list[tuple[str, str]]:
         ("threshold today", f"{wording.number(setting.threshold)}{unit} per pod"),
         ("capacity of a pod", f"{wording.number(setting.capacity)}{unit}"),
         ("start-up of a pod", str(setting.start_up)),
-        ("patience", f"demand waits {setting.max_queue_wait_seconds:g} s at most, then it goes away"),
+        ("maximum wait", f"demand waits {setting.max_queue_wait_seconds:g} s at most, then it goes away"),
         ("metric", f"scraped every {observing.scrape_seconds:g} s, rate over {observing.window_seconds:g} s"),
         ("replicas", _replicas(setting)),
         ("HPA", f"every 15 s, tolerance {hpa.tolerance_up:.0%} up and {hpa.tolerance_down:.0%} down"),
@@ -189,13 +189,13 @@ def assumed(judged: Judged) -> list[tuple[str, str]]:
         rows.append(("price", f"{price.per_replica_hour:g} per replica-hour{nodes}"))
     if case.slo is not None:
         rows.append(("SLO", str(case.slo)))
-    rows.append(("forecasts", f"one every {case.forecast_interval_seconds:g} s, of what was known then"))
+    rows.append(("forecasts", f"one every {case.forecast_interval_seconds:g} s, from what was known then"))
     return [*rows, ("seed", str(setting.seed))]
 
 
 def _replicas(setting: Setting) -> str:
     hpa = setting.hpa
-    most = f"to {hpa.max_replicas:,}" if hpa.max_replicas < UNBOUNDED else "and more, without a bound"
+    most = f"to {hpa.max_replicas:,}" if hpa.max_replicas < UNBOUNDED else "without an upper bound"
     return f"{'0, or ' if setting.scales_to_zero else ''}{hpa.min_replicas:,} {most}"
 
 
@@ -304,7 +304,7 @@ def _slug(name: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it: numpy's numbers as Python's, what is not finite as None."""
+    """For JSON: numpy's numbers as Python's, non-finite values as None."""
     if isinstance(value, Mapping):
         return {str(name): _plain(one) for name, one in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

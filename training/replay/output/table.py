@@ -1,4 +1,4 @@
-"""A replay in the terminal: verdict, why, every policy, the trigger to paste."""
+"""A replay in the terminal: verdict, reasons, all policies, the trigger to paste."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ HEADS: Mapping[str, str] = {
     "delay p99": "delay\np99",
     "scale events": "scale\nevents",
 }
-"""the columns that a terminal has room for, in two lines"""
+"""the columns that fit into a terminal, in two lines"""
 MOST_EXCLUDED = 5
 """stretches named one by one"""
 STYLES: Mapping[Verdict, str] = {
@@ -31,7 +31,7 @@ STYLES: Mapping[Verdict, str] = {
 
 
 def print_judged(judged: Judged, console: Console, report: Path | None = None) -> None:
-    """Print the answer; where standard output is no terminal, as plain text. report: where the page is."""
+    """Print the result; as plain text if standard output is no terminal. report: path of the page."""
     zone = judged.case.demand.series.timezone
     series = escape(wording.title(judged))
     console.print(f"\n[{STYLES[judged.verdict]}]{judged.verdict.value.upper()}[/]  {series}")
@@ -45,10 +45,10 @@ def print_judged(judged: Judged, console: Console, report: Path | None = None) -
     for name in (TUNED, TUNED_REACTIVE):
         console.print(_indented(f"[dim]{name}: {wording.settings_of(judged.ran[name])}[/]"))
     if judged.verdict is Verdict.DO_NOT:
-        console.print("\nNothing to switch on. To watch it on live demand without letting it act:\n")
+        console.print("\nNothing to enable. To watch its plans on live demand without acting on them:\n")
     else:
         console.print(
-            "\nThe trigger to paste below `triggers:` of the ScaledObject, as far to the right as what is there:\n"
+            "\nThe trigger to paste below `triggers:` of the ScaledObject, with the indentation of the list:\n"
         )
     console.print(escape(wording.trigger_yaml(judged)), soft_wrap=True)
     if judged.verdict is not Verdict.DO_NOT:
@@ -65,7 +65,7 @@ def print_judged(judged: Judged, console: Console, report: Path | None = None) -
 
 
 def table(judged: Judged) -> Table:
-    """Every policy with the figures that matter most; an arrow at the recommended one, the best of a column bold."""
+    """All policies with the main figures; an arrow marks the recommended one, bold the best of a column."""
     columns = wording.columns(judged)
     shown = [i for i, column in enumerate(columns) if column.head in HEADS]
     found = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -1,4 +1,4 @@
-"""What page, terminal and JSON say alike: which policy is recommended, its trigger to paste, the days worth a look.
+"""Shared by page, terminal and JSON: the recommended policy, its trigger to paste, the days to show, formatted numbers.
 
 Axes: K ticks, D days, R runs of ticks.
 """
@@ -29,23 +29,23 @@ SCALER_ADDRESS = "dns:///headway.keda.svc.cluster.local:50051"
 """as in the examples"""
 FLOOR = (
     "Today's trigger, where it is KEDA's own, may stay after it as a floor while Headway answers errors: the HPA "
-    "follows the larger of both. Judged was this trigger alone; with a floor of a lower threshold it costs more."
+    "follows the larger of both. The verdict is for this trigger alone; a floor with a lower threshold adds cost."
 )
 COMPLETE = 0.9
-"""of the longest day: a day with less on record is shown only where no day has more"""
+"""of the longest day: a day with less recorded time is shown only if no day has more"""
 CLOSER_SECONDS = 5400.0
-"""how long the closer look at a day is"""
+"""length of the detail view of a day"""
 _DEFAULTS: Mapping[str, object] = {field.name: field.default for field in fields(Trigger)}
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 def recommended(judged: Judged) -> str:
-    """Name of the policy that the verdict is about: the tuned one where the verdict names it, else the default."""
+    """Name of the recommended policy: the tuned one if the verdict names it, else the default."""
     return TUNED if judged.verdict is Verdict.WITH_SETTINGS else DEFAULT
 
 
 def title(judged: Judged) -> str:
-    """The name of the series as it is shown, without what would move a terminal's cursor."""
+    """The displayed name of the series, without control characters."""
     return printable(judged.case.demand.series.name)
 
 
@@ -55,7 +55,7 @@ def reasons(judged: Judged) -> list[str]:
 
 
 def settings_of(ran: Ran) -> str:
-    """What a policy was set to, where it has settings."""
+    """The settings of a policy, if it has any."""
     if isinstance(ran.entry, ReactiveEntry):
         return f"threshold {number(ran.entry.target)}"
     if isinstance(ran.entry, HeadwayEntry):
@@ -68,8 +68,8 @@ def settings_of(ran: Ran) -> str:
 
 
 def trigger_yaml(judged: Judged) -> str:
-    """The block to paste below `triggers:` of a ScaledObject; where the verdict is no, in shadow mode."""
-    # what cannot be seen is escaped: YAML allows little of it
+    """The block to paste below `triggers:` of a ScaledObject; in shadow mode if the verdict is no."""
+    # unprintable characters are escaped: YAML forbids most of them
     lines = [
         f"    {key}: {json.dumps(value, ensure_ascii=not value.isprintable())}".replace("\x7f", "\\u007f")
         for key, value in trigger_metadata(judged).items()
@@ -78,9 +78,9 @@ def trigger_yaml(judged: Judged) -> str:
 
 
 def trigger_metadata(judged: Judged) -> dict[str, str]:
-    """The metadata as KEDA wants it: strings, and of the keys of a trigger only those that differ from the default.
+    """The metadata for KEDA: strings, and only the keys that differ from the default.
 
-    A `serverAddress` is there where the case knows one.
+    With `serverAddress` if the case has one.
     """
     trigger = judged.trigger
     if judged.verdict is Verdict.DO_NOT:
@@ -115,19 +115,19 @@ def number(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """In the largest unit that divides it, as triggers have it: 90s, 3m, 14d."""
+    """In the largest unit that divides it: 90s, 3m, 14d."""
     size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= size and seconds % size == 0), (1, "s"))
     return f"{number(seconds / size)}{unit}"
 
 
 def letters() -> dict[str, str]:
-    """How the plot names the rivals: a, b, c, …"""
+    """Letters of the rivals in the plot: a, b, c, …"""
     return {name: chr(ord("a") + i) for i, name in enumerate(RIVALS)}
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One figure of one policy as it is read. best: none is better (the oracle, which cannot be had, aside)."""
+    """One formatted figure of one policy. best: no policy but the oracle is better."""
 
     text: str
     best: bool
@@ -139,7 +139,7 @@ class Row:
 
     name: str
     letter: str
-    """under which the plot shows a rival"""
+    """letter of a rival in the plot"""
     settings: str
     picked: bool
     cells: tuple[Cell, ...]
@@ -155,7 +155,7 @@ class Column:
 
 
 def columns(judged: Judged) -> list[Column]:
-    """Of the table of policies; the cost only at a price."""
+    """Columns of the table of policies; the cost only if there is a price."""
     money = [Column("cost", "money", count)] if judged.case.price.per_replica_hour > 0 else []
     return [
         Column("replica-hours", "replica_hours", count),
@@ -172,7 +172,7 @@ def columns(judged: Judged) -> list[Column]:
 
 
 def rows(judged: Judged) -> list[Row]:
-    """All policies in the order in which they ran; of each column's best value all are marked."""
+    """All policies in the order in which they ran; the best values of each column are marked."""
     named, shown = letters(), columns(judged)
     others = [one.scores for name, one in judged.ran.items() if name != ORACLE]
     least = {column.field: min(getattr(scores, column.field) for scores in others) for column in shown}
@@ -195,7 +195,7 @@ def rows(judged: Judged) -> list[Row]:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A judged day. kind: best, typical or worst. begin, end: its ticks. closer: those of the closer look."""
+    """A judged day. kind: best, typical or worst. begin, end: its ticks. closer: those of the detail view."""
 
     kind: str
     index: int
@@ -207,8 +207,8 @@ class Day:
 def days(judged: Judged) -> tuple[Day, ...]:
     """The best, a typical and the worst day, by how much less the recommended trigger left unserved than today's.
 
-    In shares of the day's demand; the typical one is the median. With two days there is no typical one, with one no
-    other.
+    As shares of the day's demand; the typical day is the median. Two days have no typical one, a single day is the only
+    one.
     """
     scenario = judged.scenario
     today, mine = (judged.ran[name] for name in (TODAY, recommended(judged)))
@@ -226,7 +226,7 @@ def days(judged: Judged) -> tuple[Day, ...]:
 
 
 def judged_share(judged: Judged) -> Moments:
-    """How much of each day was judged, over the day of which most was: the first and the last may be short. [D]"""
+    """The judged time of each day over that of the longest day: the first and the last may be short. [D]"""
     scenario = judged.scenario
     known_D = np.bincount(local_days(scenario), weights=~np.isnan(scenario.demand_K))
     return np.asarray(known_D / max(known_D.max(), 1e-9))
@@ -244,7 +244,7 @@ def _day(kind: str, index: int, day_K: NDArray[np.int64], scenario: Scenario, ru
 
 
 def date_of(scenario: Scenario, index: int) -> np.datetime64:
-    """Of a day of the span, by the clocks of the series."""
+    """Date of a day of the span, in the series' time zone."""
     first = local_seconds(scenario.sync_K[:1], scenario.demand.series.timezone)[0] // DAY_SECONDS
     return np.datetime64(int(first) + index, "D")
 
@@ -255,7 +255,7 @@ def day_text(scenario: Scenario, index: int) -> str:
 
 
 def period(span: Span, timezone: str, by_clock: bool = False) -> str:
-    """From when to when, by the clocks of the series."""
+    """Begin and end, in the series' time zone."""
     begin, end = clock(span.begin, timezone), clock(span.end, timezone)
     if by_clock:
         return f"{begin:%a %d %b %Y %H:%M} to {end:%a %d %b %Y %H:%M}"
@@ -263,7 +263,7 @@ def period(span: Span, timezone: str, by_clock: bool = False) -> str:
 
 
 def stretch(judged: Judged, span: Span) -> str:
-    """`period` of one half, with what of it is on record."""
+    """`period` of one half, with its recorded days."""
     text = period(span, judged.case.demand.series.timezone)
     missing = sum(max(0.0, min(span.end, gap.end) - max(span.begin, gap.begin)) for gap in judged.case.excluded)
     return f"{text}, {span.days - missing / DAY_SECONDS:.3g} of them on record" if missing else text
@@ -274,7 +274,7 @@ def clock(moment: float, timezone: str) -> pd.Timestamp:
 
 
 def short_K(scenario: Scenario, run: Run) -> NDArray[np.bool_]:
-    """Where more came than could be carried, as the scores count it. [K]"""
+    """Where demand exceeds capacity, as the scores count it. [K]"""
     demand_K = np.nan_to_num(scenario.demand_K) * SYNC_SECONDS
     return np.asarray(run.unserved_K > NEGLIGIBLE * demand_K)
 
@@ -286,7 +286,7 @@ def runs_of(true_K: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def changes(values_K: Moments) -> NDArray[np.int64]:
-    """Ticks at which a step line needs a point, so that nothing of it is lost: wherever the value is another."""
+    """Ticks at which a step line needs a point: where the value changes."""
     with np.errstate(invalid="ignore"):
         same_K = (values_K[1:] == values_K[:-1]) | (np.isnan(values_K[1:]) & np.isnan(values_K[:-1]))
     return np.flatnonzero(np.concatenate([[True], ~same_K]))
@@ -303,7 +303,7 @@ def share(value: float) -> str:
 
 
 def count(value: float) -> str:
-    """An amount as it is read: 4,116, 70, 2.5."""
+    """A formatted amount: 4,116, 70, 2.5."""
     if math.isnan(value):
         return "–"
     return f"{value:,.0f}" if abs(value) >= 10 or value == round(value) else f"{value:.2g}"
@@ -314,7 +314,7 @@ def seconds(value: float) -> str:
 
 
 def change(now: float, before: float) -> str:
-    """Of `now` from `before`: −12%; a dash where there is nothing to compare with. What leaves some is no −100%."""
+    """Change from `before` to `now`: −12%; a dash without a base. Only a value of 0 is −100%."""
     if math.isnan(now) or math.isnan(before) or (before <= 0 < now):
         return "–"
     ratio = max(now / before - 1, -0.999 if now > 0 else -1.0) if before > 0 else 0.0

@@ -3,8 +3,8 @@
 Source: Kedify's predictive scaler (https://docs.kedify.io/scalers/predictive-scaler). Its example joins a measured and
 a predicted trigger by KEDA's `scalingModifiers` with the formula `(0.7 * measured) + (0.3 * predicted)`, predicted ten
 minutes ahead, with one target per replica (https://github.com/kedify/examples, samples/otel-scaler-with-predictor). The
-plain mean, half and half, is what others say of it. Its model is fitted per workload (Prophet); here the prediction is
-the median of the same bundle that Headway uses, so that only the decision differs.
+plain mean, half and half, is how others describe it. Its model is fitted per workload (Prophet). Here the prediction is
+the median of the bundle that Headway uses, so that only the decision differs.
 
 Axes: K ticks.
 """
@@ -18,8 +18,8 @@ from training.replay.simulation.scenario import Scenario
 class Averaged:
     """share: weight of the prediction, from 0 to 1. offset_seconds: how far ahead it looks. target: as in `Reactive`.
 
-    Where either value is missing, so is the composite: the trigger answers an error. Raises ValueError for a share
-    out of range, and as `expected`.
+    If either value is missing, the trigger answers an error. Raises ValueError for a share out of range, and as
+    `expected`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Headway itself: the real `scaler.decide` on the outlook that the refresh would have published."""
+"""Headway: the real `scaler.decide` on the outlook that the refresh would have published."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ class TickForecasts:
     observations: tuple[Observation | None, ...]
     forecasts: tuple[Forecast | None, ...]
     issued: tuple[bool, ...]
-    """whether a forecast was asked for"""
+    """whether a forecast was issued"""
     _shared: dict[tuple[float, PolicyName], tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
 
     def shared_states(self, trigger: Trigger, refresh_K: Sequence[float]) -> tuple[Mapping[str, Any], ...]:
@@ -60,8 +60,8 @@ def tick_forecasts_of(scenario: Scenario, forecasts: Forecasts) -> TickForecasts
 class Headway:
     """One trigger of Headway.
 
-    Planned anew at every tick at which a forecast was asked for, and where demand has risen above the plan: in between
-    the refresh lets the floor rise.
+    A new plan is made at every tick with a new forecast, and when demand has risen above the plan: in between, the
+    refresh raises the floor.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Headway:
         self._answer = PolicyAnswer((), active=False)
 
     def answer(self, k: int, replicas: int) -> PolicyAnswer:
-        """The newest plan's, whatever the replicas are: nobody tells the scaler."""
+        """The answer of the newest plan. The scaler does not know `replicas`."""
         if k > self._asked:
             self._asked = k
             if self._plan is None or self._is_news(k, self._plan):
@@ -107,15 +107,14 @@ class Headway:
 
 
 def lead_seconds(setting: Setting) -> float:
-    """The lead time to ask for: start-up, one sync of the HPA and one spare; see keda.md."""
+    """The lead time to set: start-up, one sync of the HPA and one spare; see keda.md."""
     return min(LONGEST_LEAD_SECONDS, math.ceil(setting.start_up.usual + 2 * SYNC_SECONDS))
 
 
 def trigger_of(setting: Setting, query: str, timezone: str, today: Trigger | None = None) -> Trigger:
-    """Today's trigger with its type changed: nothing but the lead time, which the start-up decides, is set. Of one
-    that is Headway's already, quantile and policy are not taken.
+    """Today's trigger as a trigger of Headway with default settings; only the lead time is set, from the start-up.
 
-    today: whose server, tenant and the like are kept.
+    today: a trigger whose server, tenant and the like are kept; its quantile and policy are not.
     """
     plain = Trigger("replay", "replay", query, setting.threshold, server_address="", key="replay/replay/0")
     return replace(

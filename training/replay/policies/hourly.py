@@ -1,13 +1,13 @@
-"""A plan by the hour next to the reactive trigger, as the predictive scaling of clouds has it.
+"""A plan per hour next to the reactive trigger, like the predictive scaling of cloud providers.
 
 Source: Amazon EC2 Auto Scaling, "How predictive scaling works"
 (https://docs.aws.amazon.com/autoscaling/ec2/userguide/predictive-scaling-policy-overview.html) and the API's
-`PredictiveScalingConfiguration`: from up to 14 days of history, at least 24 hours, a forecast for each hour, made anew
+`PredictiveScalingConfiguration`: from up to 14 days of history, at least 24 hours, a forecast for each hour, renewed
 every 6 hours; capacity is raised at the start of the hour, or `SchedulingBufferTime` (300 s) before; it never takes
 capacity away, which dynamic scaling does. How Amazon forecasts an hour is not public. Here it is the mean of the same
-hour on the same weekday, where any is on record, else on all days on record; of each hour counts its largest demand
-over five minutes, which is kinder than the hour's mean. As the newest such hour ends long before a plan is made,
-planning anew matters only while history is short. Hours and days are UTC.
+hour on the same weekday, where any is on record, else on all days on record; each hour counts by its largest demand
+over five minutes, which serves better than the hour's mean. As the newest such hour ends long before a plan is made,
+replanning matters only while history is short. Hours and days are UTC.
 
 Axes: K ticks, D days back, N hours on record.
 """
@@ -30,7 +30,7 @@ PERIOD_SECONDS = 300
 
 
 class Hourly:
-    """buffer_seconds: how long before an hour its capacity is there to be started. target: as in `Reactive`.
+    """buffer_seconds: how long before an hour its capacity is requested. target: as in `Reactive`.
 
     Raises ValueError for a buffer that is not shorter than an hour.
     """
@@ -56,7 +56,7 @@ class _Plan:
         self._peak_N = np.fmax.reduce(means, axis=1)
 
     def of(self, at_K: Moments, ahead_seconds: float) -> Moments:
-        """What the plan in force at each moment says of the hour so far ahead; NaN where there is no plan."""
+        """The planned demand, by the plan in force at each moment, of the hour this far ahead; NaN without a plan."""
         hour_K = np.floor((at_K + ahead_seconds) / HOUR).astype(np.int64)
         made_K = np.floor(at_K / HOUR / REPLAN_HOURS).astype(np.int64) * REPLAN_HOURS
         pairs, inverse_K = np.unique(np.stack([hour_K, made_K]), axis=1, return_inverse=True)
@@ -64,7 +64,7 @@ class _Plan:
         return planned[inverse_K.ravel()]
 
     def _planned(self, hour_K: NDArray[np.int64], made_K: NDArray[np.int64]) -> Moments:
-        """Hours since the epoch: the one planned for, and the one at whose start the plan was made."""
+        """hour_K, made_K: hours since the epoch, the one planned for and the one at whose start the plan was made."""
         past_KD = hour_K[:, None] - 24 * np.arange(1, DAYS + 1)
         enough_K = made_K - self._first >= LEAST_HOURS
         there_KD = enough_K[:, None] & (past_KD >= self._first) & (past_KD - self._first < len(self._peak_N))
@@ -76,6 +76,6 @@ class _Plan:
 
 
 def _mean(values_KD: Moments) -> Moments:
-    """Of the known ones; NaN where none is."""
+    """Mean of the known values; NaN if there are none."""
     known_K = (~np.isnan(values_KD)).sum(axis=1)
     return np.where(known_K > 0, np.nansum(values_KD, axis=1) / np.maximum(known_K, 1), np.nan)

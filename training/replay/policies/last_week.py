@@ -1,8 +1,8 @@
 """The largest demand around this time last week, as one more Prometheus trigger next to the reactive one.
 
 Source: Grafana Mimir's `predictive scaling` of queriers (https://github.com/grafana/mimir/pull/7775), a trigger on
-`max_over_time(query[30m] offset 6d23h30m)`: what was seen from this time last week until half an hour later. The HPA
-takes the larger of the two triggers, so this one only ever adds replicas.
+`max_over_time(query[30m] offset 6d23h30m)`: the maximum from this time last week until half an hour later. The HPA
+takes the larger of the two triggers, so this one only adds replicas.
 
 Axes: K ticks.
 """
@@ -32,7 +32,7 @@ class LastWeek:
 
 
 def _largest(scenario: Scenario) -> Moments:
-    """Of what a server saw at every scrape in the lookback before the offset; NaN where it saw nothing. [K]"""
+    """The maximum of all scrapes in the lookback before the offset; NaN without a value. [K]"""
     samples = round(LOOKBACK_SECONDS / SYNC_SECONDS)
     first = scenario.sync_K[0] - OFFSET_SECONDS - SYNC_SECONDS * (samples - 1)
     at = first + SYNC_SECONDS * np.arange(len(scenario) + samples - 1)

@@ -3,8 +3,8 @@
 Sources: KEDA's `elastic-forecast` scaler (https://github.com/kedacore/keda/issues/7494, `lookAhead`, 10 minutes by
 default: the predicted value of the bucket that covers now + lookAhead, 0 while there is none) and its `predictkube`
 scaler (https://keda.sh/docs/latest/scalers/predictkube/, `predictHorizon`: the last of the points predicted until
-then). Their models are not public or not free; here the point is the median of the same bundle that Headway uses, so
-that only the decision differs.
+then). Their models are not public or not free; here the point is the median of the bundle that Headway uses, so that
+only the decision differs.
 
 Axes: K ticks, I issues, H steps, Q levels.
 """
@@ -23,9 +23,9 @@ LOOK_AHEAD_SECONDS = 600.0
 
 
 class Offset:
-    """One point as the only trigger; with `beside`, next to the reactive one, as the proposal of the former advises.
+    """One point as the only trigger; with `beside`, next to the reactive one, as elastic-forecast's proposal advises.
 
-    offset_seconds: within what the forecasts kept. target: as in `Reactive`.
+    offset_seconds: at most the horizon of the forecasts. target: as in `Reactive`.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class Offset:
 
 
 def expected(scenario: Scenario, forecasts: Forecasts, offset_seconds: float) -> Moments:
-    """Median demand expected so long after each tick, by the newest forecast then; NaN where none reaches it. [K]
+    """Median demand `offset_seconds` after each tick, by the newest forecast; NaN if none covers it. [K]
 
-    Raises ValueError where no forecast can reach it, or has a median.
+    Raises ValueError if the offset is beyond the horizon, or the forecasts have no median.
     """
     steps = forecasts.quantiles_IHQ.shape[1]
     kept_seconds = steps * forecasts.step_seconds

@@ -1,4 +1,4 @@
-"""Perfect foresight: the true peak of the time until a pod ordered now serves."""
+"""Perfect foresight: the true peak until a pod ordered now serves."""
 
 import math
 
@@ -11,7 +11,7 @@ from training.replay.simulation.scenario import Scenario
 
 
 class Oracle:
-    """headroom: the capacity asked for is so many times what will be needed."""
+    """headroom: the ratio of requested to needed capacity."""
 
     def __init__(self, scenario: Scenario, headroom: float = 1.0) -> None:
         self.name = "oracle" if headroom == 1 else f"oracle x {headroom:g}"
@@ -23,7 +23,7 @@ class Oracle:
 
     def answer(self, k: int, replicas: int) -> PolicyAnswer:
         peak = self._peak_K[k]
-        # within the tolerance of the HPA nothing would happen: an oracle steps over it
+        # within the HPA's tolerance nothing would happen: step over it
         needed = math.ceil(peak / self._target - 1e-9)
         value = peak if needed <= replicas else max(peak, 1.101 * replicas * self._target)
         return PolicyAnswer((Metric(value, self._target),), peak > 0)

@@ -1,15 +1,15 @@
 """The Predictive Horizontal Pod Autoscaler: Holt-Winters on the replicas that the HPA computed, and the larger of both.
 
 Source: https://github.com/jthomperoo/predictive-horizontal-pod-autoscaler, docs/user-guide/models.md. At every
-`syncPeriod` it computes replicas from the metrics as the HPA does and remembers them; from the last `storedSeasons`
-seasons of `seasonalPeriods` values, at least two, Holt-Winters foretells the next value, rounded up; `decisionType:
-maximum` takes the larger of computed and foretold. Its smoothing factors "require tweaking": by default the best of a
+`syncPeriod` it computes replicas from the metrics as the HPA does and stores them; from the last `storedSeasons`
+seasons of `seasonalPeriods` values, at least two, Holt-Winters predicts the next value, rounded up; `decisionType:
+maximum` takes the larger of computed and predicted. Its smoothing factors "require tweaking": by default the best of a
 grid on the replicas before the span are taken, by squared error. (It also offers linear regression, whose horizon is
 seconds and which needs no history.)
 
-What differs: its period here is 5 minutes, so that a day's season is 288 values, but the computed replicas are followed
-at every sync, which is kinder; computed replicas are remembered without the tolerance, which depends on what ran; and
-the HPA's tolerance also holds for the foretold replicas, which come in as a second metric.
+Differences: its period here is 5 minutes, so that a day's season is 288 values, but computed replicas apply at every
+sync, which serves better; computed replicas are stored without the tolerance, which depends on the current replicas;
+and the HPA's tolerance also applies to the predicted replicas, which are a second metric.
 
 Axes: T periods, N series or settings side by side, K ticks, I periods in which the span lies.
 """
@@ -28,9 +28,9 @@ from training.replay.simulation.policy import PolicyAnswer
 from training.replay.simulation.scenario import Scenario
 
 TUNING_SEASONS = 14
-"""how much of the history before the span the smoothing factors are chosen on, at most"""
+"""the most history before the span on which smoothing factors are chosen"""
 MOST = 1e6
-"""replicas; factors that do not suit a series let the recursion grow without bounds"""
+"""replicas; with unsuitable factors the recursion grows without bounds"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Seasons:
 
 
 class Phpa:
-    """target: as in `Reactive`. tuning: chosen on the history before the span where it is not given."""
+    """target: as in `Reactive`. tuning: by default chosen on the history before the span."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Phpa:
 def holt_winters(
     values_TN: Moments, periods: int, alpha: float | Moments, beta: float | Moments, gamma: float | Moments
 ) -> Moments:
-    """Additive Holt-Winters: row t is what is expected of t + 1 after t. [T, N], with T at least two seasons.
+    """Additive Holt-Winters: row t is the prediction of t + 1 after t. [T, N], with T at least two seasons.
 
     Holt (1957), Winters (1960), in the form of Hyndman and Athanasopoulos, "Forecasting: Principles and Practice",
     8.3. It starts from the first season's mean and shape, and the slope to the second season's mean. The factors are
@@ -110,7 +110,7 @@ def holt_winters(
 
 
 def chosen(replicas_T: Moments, periods: int) -> Tuning:
-    """Of the grid the factors with the least squared error one period ahead; with less than three seasons, the
+    """The factors of the grid with the least squared error one period ahead; with less than three seasons, the
     documented ones.
     """
     if len(replicas_T) < 3 * periods:
@@ -124,7 +124,7 @@ def chosen(replicas_T: Moments, periods: int) -> Tuning:
 
 
 def _computed(scenario: Scenario, target: float, seasons: Seasons) -> tuple[Moments, Moments]:
-    """At each of its syncs the replicas it computed; where nothing was seen, the last ones before. [T] each"""
+    """Time and computed replicas of each of its syncs; without a value, the last ones before. [T] each"""
     step = seasons.sync_seconds
     reach = max(TUNING_SEASONS, seasons.stored) * seasons.periods * step
     first = math.ceil(max(scenario.demand.start, scenario.span.begin - reach) / step)
@@ -136,7 +136,7 @@ def _computed(scenario: Scenario, target: float, seasons: Seasons) -> tuple[Mome
 
 
 def _foretold(replicas_T: Moments, period_I: NDArray[np.int64], tuning: Tuning, seasons: Seasons) -> Moments:
-    """After each of these periods the replicas of the next; 0 before two seasons are stored. [I]"""
+    """The predicted replicas of the period after each of these; 0 before two seasons are stored. [I]"""
     foretold_I = np.zeros(len(period_I))
     stored_I = np.minimum((period_I + 1) // seasons.periods, seasons.stored)
     for stored in range(2, seasons.stored + 1):

@@ -8,7 +8,7 @@ from training.replay.simulation.scenario import Scenario
 
 
 class Reactive:
-    """target: demand per replica that the trigger aims at; today's threshold where it is not given."""
+    """target: demand per replica; by default today's threshold."""
 
     def __init__(self, scenario: Scenario, target: float | None = None) -> None:
         self.target = scenario.setting.threshold if target is None else target
@@ -26,9 +26,9 @@ class Reactive:
 
 
 def beside_reactive(scenario: Scenario, target: float | None, value_K: Moments) -> list[PolicyAnswer]:
-    """At each tick the answer of the reactive trigger and, as a second metric, a trigger that says `value_K`.
+    """The answer of the reactive trigger at each tick, with a second trigger that returns `value_K`.
 
-    NaN counts as 0: KEDA's `prometheus` scaler says so of an empty result unless `ignoreNullValues` is false.
+    NaN counts as 0: KEDA's `prometheus` scaler returns 0 for an empty result unless `ignoreNullValues` is false.
     """
     reactive = Reactive(scenario, target)
     activation = scenario.setting.keda.activation_threshold

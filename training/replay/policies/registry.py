@@ -23,14 +23,14 @@ from training.replay.simulation.scenario import Scenario
 
 @dataclass(frozen=True)
 class PolicyInputs:
-    """What policies are made of."""
+    """What policies are made from."""
 
     scenario: Scenario
     forecasts: Forecasts
 
     @cached_property
     def tick_forecasts(self) -> TickForecasts:
-        """Shared by all triggers of Headway; they take a while."""
+        """Shared by all triggers of Headway, as they are expensive to make."""
         return tick_forecasts_of(self.scenario, self.forecasts)
 
 

@@ -1,8 +1,8 @@
 """A Deployment, simulated: pods that take time to start, the demand they carry, and what waits or goes away.
 
-Demand is a fluid. What comes beyond the capacity waits in a queue; what would wait longer than its patience goes away.
-Scaling down takes pods that are still starting first, then the youngest, and none of them finishes slowly: as
-Kubernetes chooses (ReplicaSet controller, `ActivePodsWithRanks`), without surge.
+Demand is a fluid. Demand beyond the capacity waits in a queue; what would wait longer than the maximum goes away.
+Scaling down removes pods that are still starting first, then the youngest, at once, in the order of Kubernetes
+(ReplicaSet controller, `ActivePodsWithRanks`).
 
 Axes: K ticks.
 """
@@ -18,20 +18,20 @@ from training.replay.simulation.start_up import StartUp
 
 @dataclass(slots=True)
 class Cluster:
-    """Pods: those that serve, and those that will."""
+    """Ready pods and starting pods."""
 
     start_up: StartUp
     random: np.random.Generator
     ready: int = 0
     _starting: list[float] = field(default_factory=list)
-    """when each pod that is not ready yet will be: a heap"""
+    """when each starting pod will be ready: a heap"""
 
     @property
     def replicas(self) -> int:
         return self.ready + len(self._starting)
 
     def scale(self, replicas: int, now: float) -> None:
-        """Order or give back pods so that there are `replicas`."""
+        """Start or remove pods so that there are `replicas`."""
         for _ in range(replicas - self.replicas):
             heapq.heappush(self._starting, now + self.start_up.draw(self.random))
         surplus = self.replicas - replicas
@@ -43,7 +43,7 @@ class Cluster:
             self.ready -= surplus
 
     def run(self, now: float, seconds: float) -> float:
-        """Let so much time pass. Gives the pod-seconds of those that served meanwhile."""
+        """Advance the time. Returns the pod-seconds of ready pods meanwhile."""
         served = self.ready * seconds
         end = now + seconds
         while self._starting and self._starting[0] < end:
@@ -54,23 +54,23 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What became of demand, tick by tick; amounts in units of demand times seconds. All [K]."""
+    """What happened to demand at each tick; amounts in units of demand times seconds. All [K]."""
 
     unserved_K: Moments
-    """came beyond the capacity: it waited, or went away"""
+    """demand beyond the capacity: it waited, or went away"""
     lost_K: Moments
-    """went away, because it would have waited longer than its patience"""
+    """went away, because it would have waited longer than the maximum"""
     delay_K: Moments
-    """seconds that who came last waits"""
+    """seconds that the last demand of the tick waits"""
     queue_K: Moments
-    """what waits when the tick is over"""
+    """demand that waits at the end of the tick"""
 
 
 def flow(came_K: Moments, able_K: Moments, speed_K: Moments, max_queue_wait_seconds: float) -> Flow:
     """Demand meets capacity.
 
-    came_K: NaN where nobody knows what came: nothing waits nor is counted there. able_K: what could be served.
-    speed_K: what can be served per second from the end of the tick on.
+    came_K: NaN if unknown; nothing waits or counts then. able_K: what could be served. speed_K: what can be served per
+    second from the end of the tick on.
     """
     unserved_K = np.maximum(np.nan_to_num(came_K - able_K, nan=0.0), 0.0)
     waiting_K, queue_K = np.zeros(len(came_K)), np.zeros(len(came_K))

@@ -1,7 +1,7 @@
-"""What really came, moment by moment, and what a metric server had said of it at any moment.
+"""Recorded demand at any moment, and what a metric server reported at that moment.
 
-A recorded bin says how much came in all of it; when within it is unknown, so demand is taken to be even there. What is
-observed is what `rate(...[window])` tells: the mean of the window before the last scrape, always a little late.
+Demand is assumed constant within a recorded bin. The server reports what `rate(...[window])` returns: the mean over the
+window before the last scrape, always a little late.
 
 Axes: K moments.
 """
@@ -16,7 +16,7 @@ from training.data.load import Series
 
 Moments: TypeAlias = NDArray[np.float64]
 LEAST_KNOWN = 0.5
-"""share of a stretch that must be on record for its mean to be known"""
+"""recorded share of a stretch that its mean requires"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Observing:
 
 
 class Demand:
-    """One recorded series as a function of time, NaN where nothing is on record."""
+    """One recorded series as a function of time, NaN where it is not recorded."""
 
     def __init__(self, series: Series) -> None:
         self.series = series
@@ -57,6 +57,6 @@ class Demand:
         return np.asarray(np.where(enough, np.maximum(amount, 0) / np.maximum(known, 1e-9), np.nan))
 
     def observed(self, at_K: Moments, observing: Observing) -> Moments:
-        """What a metric server answers at each moment; NaN where it has nothing."""
+        """What a metric server returns at each moment; NaN if it has no value."""
         seen = np.asarray(at_K) - observing.scrape_seconds
         return self.mean(seen - observing.window_seconds, seen)

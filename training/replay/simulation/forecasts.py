@@ -1,8 +1,7 @@
-"""What the scaler would have forecast at any moment of the past: from what was observed before it, and nothing else.
+"""What the scaler would have forecast at any moment of the past, from what it could have observed by then.
 
-The windows are those of the refresh (tests hold them against the real one): fine samples back from the moment of issue
-for an hour and on the clock before that, complete clock-aligned blocks. They are made and forecast in batches, and kept
-in a cache.
+Windows are those of the refresh (tests compare them with the real ones): fine samples back from the moment of issue for
+an hour, clock-aligned before that, and complete clock-aligned blocks. Forecasts are made in batches and cached.
 
 Axes: S slots (ticks of the refresh), N windows, T fine past steps, L coarse past blocks; I issues, H steps, W window
 lengths, Q levels.
@@ -34,18 +33,18 @@ from training.replay.simulation.scenario import Span
 BATCH = 1024
 """issues forecast at once: 30 MB of history"""
 VERSION = 2
-"""of what is kept in a cache"""
+"""of the cache format"""
 MOST_KEPT_BYTES = 2 * 2**30
 """in the user's cache folder: the forecasts of 30 days, one a minute, are 90 MB"""
 
 
 @dataclass(frozen=True)
 class Forecasts:
-    """Forecasts issued at `issued_I` (ascending), as far ahead as they were kept."""
+    """Forecasts issued at `issued_I` (ascending), truncated to the horizon that a replay needs."""
 
     issued_I: Moments
     newest_I: NDArray[np.int64]
-    """which forecast counts at each issue: its own, or the newest sound one before; -1 where there is none"""
+    """index of the forecast in force at each issue: its own, or the newest valid one before; -1 if there is none"""
     quantiles_IHQ: Floats
     peaks_IWQ: Floats | None
     step_seconds: float
@@ -77,7 +76,7 @@ class Forecasts:
 
 @dataclass(frozen=True, slots=True)
 class Issues:
-    """Which forecasts a replay needs: one every `forecast_interval_seconds` over the span, kept so far ahead."""
+    """The forecasts that a replay needs: one every `forecast_interval_seconds`, up to `ahead_seconds` ahead."""
 
     span: Span
     forecast_interval_seconds: float
@@ -93,7 +92,7 @@ def forecasts_of(
     cache: Path | None = None,
     progress: Progress = no_progress,
 ) -> Forecasts:
-    """What `forecaster` says of one series. With `cache`, a folder, asked once; another bundle is another question."""
+    """Forecasts of one series by `forecaster`, cached in the folder `cache` by series, bundle and settings."""
     issued_I = _moments(issues)
     if cache is None:
         return _made(demand, forecaster, observing, issued_I, issues, progress)
@@ -106,10 +105,10 @@ def forecasts_of(
 
 
 def forget_oldest(cache: Path, most_bytes: int = MOST_KEPT_BYTES) -> None:
-    """Remove the forecasts that were made longest ago until the others take no more than this."""
+    """Remove the oldest forecasts until the others take at most `most_bytes`."""
     found = []
     for path in cache.glob("*.npz"):
-        with suppress(OSError):  # somebody else was faster
+        with suppress(OSError):  # another process removed it
             about = path.stat()
             found.append((about.st_mtime, about.st_size, path))
     total = 0
@@ -121,7 +120,7 @@ def forget_oldest(cache: Path, most_bytes: int = MOST_KEPT_BYTES) -> None:
 
 
 def _moments(issues: Issues) -> Moments:
-    """From the last one at or before the span's begin."""
+    """From the last issue at or before the begin of the span."""
     first = math.floor(issues.span.begin / issues.forecast_interval_seconds) * issues.forecast_interval_seconds
     count = math.ceil((issues.span.end - first) / issues.forecast_interval_seconds)
     return np.asarray(first + issues.forecast_interval_seconds * np.arange(count), np.float64)
@@ -185,10 +184,10 @@ def _forecasts(
 
 
 class _History:
-    """History as the refresh hands it to a forecaster, at any of its ticks; see `scaler.history.table`.
+    """History as the refresh passes it to a forecaster, at any of its ticks; see `scaler.history.table`.
 
-    One thing differs: the first step of a gap is unknown here, while a refresh that has fetched what it missed holds
-    the last sample over it.
+    One difference: the first step of a gap is unknown here, while a refresh that has fetched missing samples holds the
+    last one over it.
     """
 
     def __init__(self, demand: Demand, forecaster: OnnxForecaster, observing: Observing) -> None:
@@ -197,7 +196,7 @@ class _History:
         self._timezone = demand.series.timezone
         self._key = trigger_key(demand.series)
         self._before = self._slots.per_step * (self._grid.steps + 1)
-        """how many slots before the first block of the record are kept, unknown, so that no window begins earlier"""
+        """number of unknown slots before the first block, so that every window fits"""
         self._origin = math.floor(demand.start / self._grid.coarse_seconds) * self._grid.coarse_seconds
         self._ends_S = self._known_of_steps(demand, observing)
         steps = self._ends_S[self._before + self._slots.per_step :: self._slots.per_step]
@@ -206,7 +205,7 @@ class _History:
         )
 
     def _known_of_steps(self, demand: Demand, observing: Observing) -> Floats:
-        """Of the step that ends at each slot, the newest demand that was seen within it; NaN where none was."""
+        """The newest demand observed within the step that ends at each slot; NaN if there is none."""
         latest = demand.end + observing.scrape_seconds + observing.window_seconds
         first = -self._before - self._slots.per_step + 1
         slot_S = np.arange(first, math.ceil((latest - self._origin) / SYNC_SECONDS) + 1, dtype=np.float64)
@@ -214,7 +213,7 @@ class _History:
         return last_known(np.lib.stride_tricks.sliding_window_view(seen_S, self._slots.per_step))
 
     def batch(self, moments_N: Moments) -> HistoryBatch:
-        """All windows of these moments; `end` is the first, and means nothing."""
+        """The windows of these moments; `end` is the first moment and has no meaning."""
         slot_N = np.rint((moments_N - self._origin) / SYNC_SECONDS).astype(np.int64)
         per_step = self._slots.per_step
         back_T = np.arange(self._grid.steps - 1, -1, -1)
@@ -227,7 +226,7 @@ class _History:
 
 
 def trigger_key(series: Series) -> str:
-    """What a bundle knows the series by, as `scaler.trigger.Trigger.key`."""
+    """The key of the series in a bundle, as `scaler.trigger.Trigger.key`."""
     name = series.name if "/" in series.name else f"{series.system}/{series.name}"
     return f"{name}/replay"
 
@@ -241,7 +240,7 @@ def _key(series: Series, forecaster: OnnxForecaster, observing: Observing, issue
 
 
 def _kept(path: Path, forecaster: OnnxForecaster, issued_I: Moments, steps: int) -> Forecasts | None:
-    """What lies in the cache; None where nothing does, or nothing that can be read: it is made anew then."""
+    """The cached forecasts; None if there are none or they cannot be read."""
     manifest = forecaster.manifest
     try:
         with np.load(path) as kept:
@@ -263,7 +262,7 @@ def _fits(found: NDArray[Any], shape: tuple[int, ...], kind: type[np.generic]) -
 
 
 def _keep(path: Path, made: Forecasts) -> tuple[str, ...]:
-    """The whole file or nothing: others may look for it at the same time. Returns a note where there is no place."""
+    """Write the whole file or nothing, as other processes may read it. Returns a note if it cannot be written."""
     arrays = {"sound": made.newest_I == np.arange(len(made.newest_I)), "quantiles": made.quantiles_IHQ}
     if made.peaks_IWQ is not None:
         arrays["peaks"] = made.peaks_IWQ

@@ -1,4 +1,4 @@
-"""The loop: policy → KEDA and HPA → cluster, at every sync. What happened is kept; `score.py` judges it.
+"""The loop: policy → KEDA and HPA → cluster, at every sync. `score.py` evaluates the result.
 
 Axes: K ticks.
 """
@@ -25,7 +25,7 @@ class Run:
     asked_K: NDArray[np.int64]
     """replicas in the Deployment after the sync"""
     ready_K: NDArray[np.int64]
-    """of them, those that serve when the sync is over"""
+    """of them, those ready at the end of the sync"""
     capacity_K: Moments
     unserved_K: Moments
     """units of demand x seconds until the next sync, as is `lost_K`"""
@@ -33,12 +33,12 @@ class Run:
     delay_K: Moments
     """seconds"""
     reasons: tuple[tuple[str, ...], ...] = ()
-    """of each decision, where they were asked for"""
+    """of each decision, if requested"""
 
 
 @dataclass(frozen=True, slots=True)
 class Calm:
-    """An HPA that has settled at `replicas`: while its largest metric stays within [low, high], nothing changes."""
+    """A settled HPA at `replicas`: nothing changes while its largest metric stays within [low, high]."""
 
     replicas: int
     target: float
@@ -70,7 +70,7 @@ class Scaler:
     _active_at: float = -1e18
 
     def replicas(self, answer: PolicyAnswer, current: int, now: float) -> int:
-        """What the Deployment has after this sync."""
+        """The replicas of the Deployment after this sync."""
         if self.setting.scales_to_zero:
             current = self._activated(answer, current, now)
         if current == self._calm.replicas and self._calm.covers(answer.metrics):
@@ -79,7 +79,7 @@ class Scaler:
         return self._synced(answer, current, now)
 
     def _synced(self, answer: PolicyAnswer, current: int, now: float) -> int:
-        """By the HPA's arithmetic, the calm syncs before made up for: all that it kept of them is the newest."""
+        """By the HPA's arithmetic, after restoring the newest recommendation of the skipped calm syncs."""
         if self._calm_at is not None:
             newest = (Stamped(self._calm_at, self._calm.replicas),)
             self.state, self._calm_at = self.state._replace(recommendations=newest), None
@@ -95,9 +95,9 @@ class Scaler:
         return result.replicas
 
     def _activated(self, answer: PolicyAnswer, current: int, now: float) -> int:
-        """From zero when a poll finds it active, to zero when it has not been active for the cooldown.
+        """From zero when a poll finds it active; to zero when it was inactive for the cooldown.
 
-        With an error among its metrics it neither goes to zero nor counts as active, unless it is at zero.
+        With an error among the metrics it neither scales to zero nor counts as active, unless it is at zero.
         """
         keda = self.setting.keda
         if now - self._polled_at < keda.polling_seconds:
@@ -112,7 +112,7 @@ class Scaler:
 
 
 def calm_at(replicas: int, target: float, hpa: Hpa) -> Calm:
-    """Where the tolerance of the HPA surely holds at so many replicas, whatever the rounding to milli-units does."""
+    """The range in which the HPA's tolerance holds at this number of replicas, despite rounding to milli-units."""
     there, margin = target * replicas, 0.001 * (replicas + 1)
     return Calm(
         replicas,
@@ -123,7 +123,7 @@ def calm_at(replicas: int, target: float, hpa: Hpa) -> Calm:
 
 
 def replay(scenario: Scenario, policy: ReplayPolicy, with_reasons: bool = False) -> Run:
-    """Run a policy through a scenario. The setting's seed decides all chance.
+    """Run a policy through a scenario. Deterministic for the setting's seed.
 
     with_reasons: keep the reasons of every decision.
     """
@@ -160,7 +160,7 @@ def replay(scenario: Scenario, policy: ReplayPolicy, with_reasons: bool = False)
 
 
 def _at_first(scenario: Scenario, policy: ReplayPolicy) -> int:
-    """Enough ready pods for what the policy asks for first, or for the newest demand known: as if it had been there."""
+    """Ready pods for the policy's first metric, or for the newest known demand: as if the workload had been running."""
     hpa = scenario.setting.hpa
     metrics = [one for one in policy.answer(0, 0).metrics if one.value is not None]
     if not metrics:

@@ -4,16 +4,16 @@ from typing import NamedTuple, Protocol
 
 
 class Metric(NamedTuple):
-    """One metric of the HPA: its value now (None where the trigger answers an error), and the target per replica."""
+    """One metric of the HPA: its value (None if the trigger answers an error) and the target per replica."""
 
     value: float | None
     target: float
 
 
 class PolicyAnswer(NamedTuple):
-    """What KEDA is told at one sync: the metrics (the HPA follows the largest), and whether the workload is active.
+    """The answer to KEDA at one sync: the metrics (the HPA follows the largest), and whether the workload is active.
 
-    reasons: made to sentences by whoever wants to read them.
+    reasons: objects whose `str` is a sentence.
     """
 
     metrics: tuple[Metric, ...]
@@ -27,5 +27,5 @@ class ReplayPolicy(Protocol):
     name: str
 
     def answer(self, k: int, replicas: int) -> PolicyAnswer:
-        """At tick `k`, when the Deployment has so many replicas. Asked once per tick, in order."""
+        """The answer at tick `k` with `replicas` in the Deployment. Called in the order of ticks."""
         ...

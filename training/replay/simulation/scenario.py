@@ -1,7 +1,7 @@
 """One period of one series with its cluster: what all policies of a replay share.
 
-Time goes in ticks of the HPA's sync period. At `refresh_K` the scaler looks and answers, half a tick later the HPA asks
-(nobody aligns the two; half a tick is the mean), and from then on demand comes until the next sync.
+Time advances in ticks of the HPA's sync period. At `refresh_K` the scaler observes demand and plans. Half a tick later,
+the mean offset of two unaligned clocks, the HPA syncs at `sync_K`; demand then arrives until the next sync.
 
 Axes: K ticks.
 """
@@ -21,7 +21,7 @@ from training.replay.simulation.start_up import Constant, StartUp
 
 @dataclass(frozen=True, slots=True)
 class Keda:
-    """What KEDA does besides the HPA: it scales from zero when it polls, and to zero after the cooldown."""
+    """KEDA's own part: it scales from zero when it polls, and to zero after the cooldown."""
 
     polling_seconds: float = 30.0
     cooldown_seconds: float = 300.0
@@ -30,10 +30,10 @@ class Keda:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The workload: what it needs, and how it is scaled today."""
+    """The workload: its capacity and start-up, and how it is scaled today."""
 
     threshold: float
-    """demand per replica that today's trigger aims at"""
+    """demand per replica, today's target"""
     capacity: float
     """demand that one replica carries"""
     start_up: StartUp = Constant(90.0)  # noqa: RUF009  frozen
@@ -69,19 +69,19 @@ class Scenario:
         self.refresh_K: Moments = span.begin + SYNC_SECONDS * np.arange(count, dtype=np.float64)
         self.sync_K: Moments = self.refresh_K + SYNC_SECONDS / 2
         self.demand_K = demand.mean(self.sync_K, self.sync_K + SYNC_SECONDS)
-        """what comes from each sync until the next; NaN where that is not on record"""
+        """mean demand from each sync until the next; NaN if not recorded"""
 
     def __len__(self) -> int:
         return len(self.sync_K)
 
     @cached_property
     def seen_K(self) -> Moments:
-        """What a metric server answers at each sync; NaN where it has nothing."""
+        """What a metric server returns at each sync; NaN if it has no value."""
         return self.demand.observed(self.sync_K, self.setting.observing)
 
     @cached_property
     def refreshed(self) -> "Refreshed":
-        """What the scaler knew of the demand at each refresh."""
+        """The demand that the scaler knew at each refresh."""
         back = np.arange(math.ceil((self.span.begin - self.demand.start) / SYNC_SECONDS) + 1, 0, -1)
         before = self.span.begin - SYNC_SECONDS * back
         at = np.concatenate([before, self.refresh_K])

@@ -1,4 +1,4 @@
-"""How long a pod takes until it serves: constant, lognormal, or one of two (a warm or a new node)."""
+"""The time from ordering a pod until it serves: constant, lognormal, or one of two values (warm or new node)."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ FORMS = "must be as 90s, lognormal:90s,0.4 or bimodal:40s,240s,0.2"
 
 
 class StartUp(Protocol):
-    """`draw`: seconds of the next pod. `usual`: what nearly all pods need at most, for who must choose a lead time."""
+    """`draw`: seconds of the next pod. `usual`: the most that nearly all pods need, for choosing a lead time."""
 
     @property
     def usual(self) -> float: ...
@@ -21,7 +21,7 @@ class StartUp(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """Every pod takes as many seconds."""
+    """Every pod takes the same time."""
 
     seconds: float
 
@@ -75,7 +75,7 @@ class Bimodal:
 
 
 def start_up(text: str) -> StartUp:
-    """`90s`, `lognormal:90s,0.4` or `bimodal:40s,240s,0.2`. Raises ValueError that says what was expected."""
+    """`90s`, `lognormal:90s,0.4` or `bimodal:40s,240s,0.2`. Raises ValueError with the rule."""
     kind, _, values = text.partition(":") if ":" in text else ("constant", "", text)
     parts = [part.strip() for part in values.split(",")]
     try:

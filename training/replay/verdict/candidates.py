@@ -1,6 +1,6 @@
-"""Which policies run in a scenario, and running them: on several cores, each scenario's forecasts made once.
+"""The policies to run in a scenario, and running them on several cores with shared forecasts.
 
-`Entry` names a policy and its settings; whoever runs it makes it anew in each scenario.
+`Entry` is a policy with its settings; it makes a new policy for each scenario.
 """
 
 import gc
@@ -25,12 +25,12 @@ from training.replay.simulation.scenario import Scenario, Setting
 from training.replay.verdict.score import Price, Scores, score
 
 REACTIVE_TARGETS = (1.3, 1.15, 1.05, 1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
-"""of the capacity: from too tight to generous, and dense where most are: between far points a front is flattered"""
+"""of the capacity: from too tight to generous, and dense where most are: interpolation flatters a sparse front"""
 HEADWAY_FRONT = (
     *((0.51, 1.1), (0.75, 1.05), (0.75, 1.0), (0.9, 1.0), (0.95, 1.0), (0.99, 1.0)),
     *((0.99, 0.9), (0.99, 0.8), (0.99, 0.65)),
 )
-"""(quantile, threshold as a share of the capacity), from bold to cautious: first a higher quantile, then headroom"""
+"""(quantile, threshold as a share of the capacity), from bold to cautious: first higher quantiles, then headroom"""
 
 
 class Entry(Protocol):
@@ -41,7 +41,7 @@ class Entry(Protocol):
 
     @property
     def does(self) -> Hashable:
-        """Equal for those that do the same under different names, and are run once."""
+        """Equal for entries that behave alike under different names; these run once."""
         ...
 
     def made(self, inputs: PolicyInputs) -> ReplayPolicy: ...
@@ -114,12 +114,12 @@ class Ran:
     run: Run
 
     def by(self, entry: Entry) -> "Ran":
-        """The same, of an entry that does the same."""
+        """The same run under the name of an equal entry."""
         return Ran(entry, replace(self.scores, policy=entry.name), replace(self.run, policy=entry.name))
 
 
 def reactive_front(setting: Setting) -> list[ReactiveEntry]:
-    """Today's trigger at every target worth a look."""
+    """Today's trigger at many targets."""
     targets = {kept_of(setting.capacity * share): share for share in REACTIVE_TARGETS}
     return [ReactiveEntry(target, f"reactive at {share:.0%}") for target, share in targets.items() if target]
 
@@ -135,12 +135,12 @@ def headway_front(setting: Setting, default: Trigger) -> list[HeadwayEntry]:
 
 
 def kept_of(threshold: float) -> float:
-    """What is left of a threshold in thousandths, as KEDA has it."""
+    """A threshold rounded to thousandths, as KEDA does."""
     return milli(threshold) / 1000
 
 
 def neighbours(setting: Setting, trigger: Trigger) -> list[HeadwayEntry]:
-    """The same caution with other policies and a longer lead time; a shorter one than pods take makes no sense."""
+    """The trigger with other policies, and with a longer lead time; a shorter one than pods need makes no sense."""
     longer = min(LONGEST_LEAD_SECONDS, 2 * trigger.lead_time_seconds)
     changed = [
         *(replace(trigger, policy=policy) for policy in PolicyName if policy is not trigger.policy),
@@ -160,7 +160,7 @@ def run_all(
     progress: Progress = no_progress,
     doing: str = "replaying",
 ) -> list[Ran]:
-    """Every entry in this scenario, in order; on so many cores (joblib: its other backends serve, too)."""
+    """Every entry in this scenario, in order, on `jobs` cores (any joblib backend works)."""
     apart: dict[Hashable, Entry] = {}
     for entry in entries:
         apart.setdefault(entry.does, entry)
@@ -175,7 +175,7 @@ def run_all(
 
 
 def _batches(entries: Iterable[Entry], count: int) -> Iterator[list[Entry]]:
-    """The entries of each job: those that share `tick_forecasts`, which take a while to make, and then the others."""
+    """The entries of each job: first those that share `tick_forecasts`, which are expensive, then the others."""
     kinds: tuple[list[Entry], list[Entry]] = ([], [])
     for entry in entries:
         kinds[not isinstance(entry, HeadwayEntry)].append(entry)
@@ -184,9 +184,9 @@ def _batches(entries: Iterable[Entry], count: int) -> Iterator[list[Entry]]:
 
 
 def all_in(inputs: PolicyInputs, entries: Sequence[Entry], price: Price, progress: Progress) -> list[Ran]:
-    """Every entry in turn, in this process."""
+    """Every entry one after the other, in this process."""
     found = []
-    with _uncollected():
+    with _without_gc():
         for done, entry in enumerate(entries):
             progress(f"replaying {entry.name}", done / len(entries))
             run = replay(inputs.scenario, entry.made(inputs))
@@ -195,8 +195,8 @@ def all_in(inputs: PolicyInputs, entries: Sequence[Entry], price: Price, progres
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """No search for cycles of garbage: a replay makes none, and its many answers would be searched again and again."""
+def _without_gc() -> Iterator[None]:
+    """Without garbage collection: a replay makes no cycles, and its many objects would be searched repeatedly."""
     was_on = gc.isenabled()
     gc.disable()
     try:

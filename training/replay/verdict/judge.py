@@ -1,7 +1,7 @@
-"""Would switching it on have paid? Settings are searched on the first part of the history, and judged on the rest.
+"""Would enabling it have paid? Settings are searched on the first part of the history and judged on the rest.
 
-The toughest rival is a reactive trigger with a lower target, so everything is held against the front of those, at equal
-service and at equal cost, with paired bootstrap intervals over days.
+The strongest alternative is a reactive trigger with a lower target. So candidates are compared with the front of
+reactive triggers, at equal service and at equal cost, with paired bootstrap intervals over days.
 """
 
 import math
@@ -29,19 +29,19 @@ SEARCHED = 0.5
 TODAY, DEFAULT, TUNED, TUNED_REACTIVE, ORACLE = "today", "headway", "headway, tuned", "reactive, tuned", "oracle"
 KEPT_AHEAD_SECONDS = 3600.0
 FEWEST_DAYS = 3.0
-"""judged: with fewer, an interval over days says nothing"""
+"""judged: with fewer, an interval over days means nothing"""
 DEARER = 1.02
-"""so many times the cost of a reactive trigger of equal service is no gain and no loss"""
+"""this ratio to the cost of a reactive trigger of equal service is neither gain nor loss"""
 WELL_SERVED = 1e-3
-"""unserved: who leaves more than this today needs better service more than a smaller bill"""
+"""unserved share: above this, better service matters more than lower cost"""
 GOOD_ENOUGH = 1e-4
-"""unserved: without an SLO, who leaves less than this is chosen by cost"""
+"""unserved share: below this, and without an SLO, settings are chosen by cost"""
 NOISE = 1e-6
 """of a ratio: rounding"""
 SHOWN = 1e-3
 """of a share: the first digit that is written"""
 MOSTLY_KNOWN = 0.5
-"""of the draws of days: where fewer can be compared, an interval over them says nothing"""
+"""of the draws of days: if fewer can be compared, an interval over them means nothing"""
 
 
 class Verdict(StrEnum):
@@ -52,8 +52,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Case:
-    """What is to be judged. jobs: cores. forecast_interval_seconds: how often a forecast is made,
-    and a plan; in between where demand rises above the plan."""
+    """What is to be judged. jobs: number of cores.
+
+    forecast_interval_seconds: how often forecast and plan are made; in between, a plan is made when demand rises above
+    the last one.
+    """
 
     demand: Demand
     setting: Setting
@@ -65,21 +68,21 @@ class Case:
     jobs: int = 1
     cache: Path | None = None
     excluded: tuple[Span, ...] = ()
-    """stretches without a record: nothing is counted there"""
+    """stretches without a record: they do not count"""
     scaler_address: str = ""
-    """of the trigger of Headway that is there already; empty where there is none"""
+    """of an existing trigger of Headway; else empty"""
     today: Trigger | None = None
-    """today's trigger, where there is one: its server, tenant and the like are kept"""
+    """today's trigger, if there is one: its server, tenant and the like are kept"""
     notes: tuple[str, ...] = ()
-    """what whoever reads the verdict should know of the data"""
+    """what the reader of the verdict should know of the data"""
 
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """A candidate against the front of reactive triggers on the judged days.
+    """A candidate compared with the front of reactive triggers on the judged days.
 
-    saved: share of the replica-hours of a reactive trigger of equal service that it does without. unserved: over that
-    of a reactive trigger of equal cost. NaN where the front does not reach.
+    saved: share of replica-hours saved over a reactive trigger of equal service. unserved: ratio of its unserved demand
+    to that of a reactive trigger of equal cost. NaN outside the front.
     """
 
     saved: Interval
@@ -87,7 +90,7 @@ class Against:
 
     @property
     def wins(self) -> bool:
-        """It is better beyond doubt in one of them, and worse in none."""
+        """It is significantly better in one of them, and worse in none."""
         better = (is_known(self.saved) and self.saved.low > NOISE) or (
             is_known(self.unserved) and self.unserved.high < 1 - NOISE
         )
@@ -101,13 +104,13 @@ class Against:
 
 
 def is_known(found: Interval) -> bool:
-    """Whether the front reaches, on these days and on most draws of them."""
+    """Whether the front covers it, on these days and on most draws of them."""
     return math.isfinite(found.value) and found.known >= MOSTLY_KNOWN
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What came of a case."""
+    """The result of a case."""
 
     case: Case
     scenario: Scenario
@@ -117,9 +120,9 @@ class Judged:
     verdict: Verdict
     why: tuple[str, ...]
     trigger: Trigger
-    """what to switch on, if anything: the tuned one where the verdict names it, else the default"""
+    """what to enable, if anything: the tuned trigger if the verdict names it, else the default"""
     ran: dict[str, Ran]
-    """on the judged days, by name: today, headway (as it comes and tuned), reactive tuned, oracle, rivals"""
+    """on the judged days, by name: today, headway (default and tuned), reactive tuned, oracle, rivals"""
     reactive_front: tuple[Ran, ...]
     headway_front: tuple[Ran, ...]
     against: dict[str, Against]
@@ -131,7 +134,7 @@ class Judged:
 
 
 def judge(case: Case, forecaster: OnnxForecaster, progress: Progress = no_progress) -> Judged:
-    """Search, judge, and say it in words. The same case gives the same result."""
+    """Search, judge and explain. The same case gives the same result."""
     first, rest = parts(case.span, case.excluded)
     default = default_of(case)
     forecasts = forecasts_for(case, forecaster, progress)
@@ -145,18 +148,18 @@ def judge(case: Case, forecaster: OnnxForecaster, progress: Progress = no_progre
 
 
 def default_of(case: Case) -> Trigger:
-    """Headway with nothing tuned."""
+    """Headway with default settings."""
     return trigger_of(case.setting, case.query, case.demand.series.timezone, case.today)
 
 
 def forecasts_for(case: Case, forecaster: OnnxForecaster, progress: Progress = no_progress) -> Forecasts:
-    """What the case is judged with: out of its cache, or made."""
+    """The forecasts of a case, from its cache or newly made."""
     issues = Issues(case.span, case.forecast_interval_seconds, _ahead(default_of(case)), case.jobs)
     return forecasts_of(case.demand, forecaster, case.setting.observing, issues, case.cache, progress)
 
 
 def parts(span: Span, excluded: Sequence[Span] = ()) -> tuple[Span, Span]:
-    """(to search on, to judge on): halves of what is on record, cut at a whole minute. excluded: in order."""
+    """(to search on, to judge on): halves of the recorded time, split at a whole minute. excluded: in order."""
     recorded = span.end - span.begin - sum(gap.end - gap.begin for gap in excluded)
     middle = span.begin + recorded * SEARCHED // 60 * 60
     for gap in excluded:
@@ -166,7 +169,7 @@ def parts(span: Span, excluded: Sequence[Span] = ()) -> tuple[Span, Span]:
 
 
 def _ahead(trigger: Trigger) -> float:
-    """How far forecasts are kept: the longest lead that is tried, and the longest hold after it."""
+    """How far ahead forecasts are kept: the longest lead tried, plus the longest hold."""
     return max(KEPT_AHEAD_SECONDS, 2 * trigger.lead_time_seconds + 2 * 1800.0)
 
 
@@ -197,19 +200,19 @@ def _searched(
 
 
 def _about_search(best: Ran, reactive: Ran, wanted: Slo | None) -> list[str]:
-    """What the searched days say of the SLO."""
+    """Whether the settings found hold the SLO, by the searched days."""
     if wanted is None:
         return []
     return [f"{name}: {wanted.about_search(ran.scores)}" for name, ran in ((TUNED, best), (TUNED_REACTIVE, reactive))]
 
 
 def cheapest(ran: Sequence[Ran], today: Scores, wanted: Slo | None) -> Ran:
-    """The cheapest that serves as it must.
+    """The cheapest run with sufficient service.
 
-    The SLO must be likely to hold on other days like these; where it is for none, it must hold on these. Without one
-    it is to serve no worse than today's trigger for no more than that costs, and of those that do the best service
-    counts first, down to a share that is good enough. Where none does, the cheapest that serves no worse, and at last
-    the one that is short, or without an SLO leaves demand unserved, least.
+    With an SLO: one that is likely to hold it on other days like these, else one that holds it on these days. Without:
+    one that serves no worse than today's trigger at no higher cost; among these the best service wins, down to
+    GOOD_ENOUGH. If there is none, the cheapest that serves no worse. At last the one with the least short time (with an
+    SLO) or the least unserved demand.
     """
 
     def cost(one: Ran) -> tuple[float, float]:
@@ -227,7 +230,7 @@ def cheapest(ran: Sequence[Ran], today: Scores, wanted: Slo | None) -> Ran:
 
 
 def bill(scores: Scores) -> float:
-    """What it costs: by whole nodes where these are paid for, else by replica-hours."""
+    """Its cost: money if a price is given, else replica-hours."""
     return scores.money or scores.replica_hours
 
 
@@ -292,7 +295,7 @@ def _judged(
 
 
 def held_against(candidate: Scores, reactive: Sequence[Scores], seed: int = 0) -> Against:
-    """The candidate against the front of these reactive triggers, on the same days."""
+    """The candidate compared with the front of these reactive triggers on the same days."""
     saved = over_days(
         lambda mine, theirs: 1 - mine.cost_P[0] / theirs.cost_at(mine.unserved_P[0]), [candidate], reactive, seed
     )
@@ -305,8 +308,7 @@ def held_against(candidate: Scores, reactive: Sequence[Scores], seed: int = 0) -
 def gap_closed(unserved: Interval, candidate: Scores, oracle: Scores) -> float:
     """Share of the way from a reactive trigger of the candidate's cost to perfect foresight, in unserved demand.
 
-    unserved: the candidate's, over that of the reactive trigger. NaN where no such trigger is known, or there is no
-    gap.
+    unserved: the candidate's over that of the reactive trigger. NaN without such a trigger, or without a gap.
     """
     mine, least = (max(one.unserved_share, LEAST_UNSERVED) for one in (candidate, oracle))
     reactive = mine / unserved.value
@@ -316,13 +318,13 @@ def gap_closed(unserved: Interval, candidate: Scores, oracle: Scores) -> float:
 def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict, and a sentence for each reason.
 
-    The default is recommended where it wins for no more than today's cost, or, without an SLO, at any cost where
-    today's trigger serves badly; then the tuned trigger where it wins and is another one; then the default at any cost.
-    With an SLO nothing is recommended that costs more than a reactive trigger that holds it. The reasons tell the cost.
+    The default is recommended first, if it wins at no more than today's cost, or at any cost if there is no SLO and
+    today's trigger serves badly. Then the tuned trigger, if it wins and differs. Then the default at any cost. With an
+    SLO, nothing is recommended that costs more than a reactive trigger that holds it. The reasons state the cost.
     """
     today = ran[TODAY].scores
     if round(today.days, 1) < FEWEST_DAYS:
-        few = f"only {today.days:.1f} days are judged, {FEWEST_DAYS:g} are needed: what they show may be chance"
+        few = f"only {today.days:.1f} days are judged, {FEWEST_DAYS:g} are needed: the result may be chance"
         return Verdict.DO_NOT, (few, *_why_not(ran, against, case))
     is_bad = case.slo is None and today.unserved_share > WELL_SERVED
     most = math.inf if is_bad else DEARER * bill(today)
@@ -345,7 +347,7 @@ def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> 
 
 
 def _most_for_the_slo(ran: dict[str, Ran], case: Case) -> float:
-    """What holding the SLO may cost: no more than with today's trigger or the tuned reactive one, where these do."""
+    """The most that holding the SLO may cost: the cost of today's or the tuned reactive trigger, if these hold it."""
     if case.slo is None:
         return math.inf
     bills = [bill(ran[name].scores) for name in (TODAY, TUNED_REACTIVE) if case.slo.holds(ran[name].scores)]
@@ -353,7 +355,7 @@ def _most_for_the_slo(ran: dict[str, Ran], case: Case) -> float:
 
 
 def _found_the_default(ran: dict[str, Ran]) -> bool:
-    """Whether the search ended where it began."""
+    """Whether the search chose the default."""
     default, tuned = (ran[name].entry for name in (DEFAULT, TUNED))
     return isinstance(default, HeadwayEntry) and isinstance(tuned, HeadwayEntry) and default.trigger == tuned.trigger
 
@@ -391,7 +393,7 @@ def _equal(against: Against, found: Scores) -> list[str]:
         )
     if not is_known(against.saved) and not is_known(against.unserved):
         reasons.append(
-            "no reactive trigger that was tried costs as much or serves alike, or a cheaper one leaves nothing"
+            "none of the reactive triggers tried has equal cost or service, or a cheaper one leaves nothing unserved"
         )
     return reasons
 
@@ -402,7 +404,7 @@ def saved_text(saved: Interval) -> str:
 
 
 def signed_up(saved: Interval) -> Interval:
-    """The interval of what `saved_text` says: what is lost counts upwards where more is lost than saved."""
+    """The interval with the sign of `saved_text`: positive for a loss if more is lost than saved."""
     return saved if saved.value >= 0 else replace(saved, value=-saved.value, low=-saved.high, high=-saved.low)
 
 
@@ -430,20 +432,18 @@ def _why_not(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tu
     for name in (DEFAULT, TUNED):
         found, held = ran[name].scores, against[name]
         if held.loses:
-            reasons.append(
-                f"{name}: a reactive trigger does better at equal cost or service; {_compared(found, today)}"
-            )
+            reasons.append(f"{name}: a reactive trigger is better at equal cost or service; {_compared(found, today)}")
         elif not is_known(held.saved) and not is_known(held.unserved):
-            reasons.append(f"{name}: cannot be held against reactive triggers; {_compared(found, today)}")
+            reasons.append(f"{name}: cannot be compared with reactive triggers; {_compared(found, today)}")
         elif not held.wins:
             reasons.append(
-                f"{name}: not told apart from a reactive trigger of another target; {_compared(found, today)}"
+                f"{name}: no clear difference from a reactive trigger with another target; {_compared(found, today)}"
             )
         else:
-            enough = "" if _serves(found, today, case.slo) else ", but does not serve enough"
-            if not enough and bill(found) > _most_for_the_slo(ran, case):
-                enough = ", but a cheaper one holds the SLO, too"
-            reasons.append(f"{name}: beats reactive triggers of equal cost{enough}; {_compared(found, today)}")
+            caveat = "" if _serves(found, today, case.slo) else ", but its service is not sufficient"
+            if not caveat and bill(found) > _most_for_the_slo(ran, case):
+                caveat = ", but a cheaper one also holds the SLO"
+            reasons.append(f"{name}: beats reactive triggers of equal cost{caveat}; {_compared(found, today)}")
         reasons.extend(f"{name}: {one}" for one in (*_equal(held, found), *_about_slo(found, case.slo)))
     if case.slo:
         for name in (TODAY, TUNED_REACTIVE):

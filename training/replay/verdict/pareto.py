@@ -1,7 +1,7 @@
 """Comparisons at equal cost and at equal service: fronts of runs that differ in how cautious they are.
 
-A front says how much of the demand a way of scaling leaves unserved, as a function of the replica-hours it is given.
-Between two runs of it the logarithm of the unserved share is interpolated over cost; outside of them nothing is said.
+A front is the unserved share of demand as a function of replica-hours, for one way to scale. Between two runs the
+logarithm of the unserved share is interpolated over cost. Outside the runs it is unknown.
 
 Axes: P points of a front, D days, B draws of the bootstrap.
 """
@@ -16,7 +16,7 @@ from training.replay.simulation.demand import Moments
 from training.replay.verdict.score import Scores
 
 LEAST_UNSERVED = 1e-6
-"""shares below count as this: so little is nothing"""
+"""smaller shares count as this: the difference is negligible"""
 ROUNDING = 1 + 1e-9
 DRAWS = 1000
 LEVEL = 0.9
@@ -25,19 +25,19 @@ LEVEL = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """Cost (ascending) and unserved share (descending) of the runs that no other of them beats in both. [P] each"""
+    """Cost (ascending) and unserved share (descending) of the runs that no other run beats in both. [P] each"""
 
     cost_P: Moments
     unserved_P: Moments
 
     def unserved_at(self, cost: float) -> float:
-        """NaN outside of the costs of the front."""
+        """NaN outside the costs of the front."""
         if not len(self.cost_P) or not self.cost_P[0] <= cost <= self.cost_P[-1]:
             return math.nan
         return float(np.exp(np.interp(cost, self.cost_P, np.log(self.unserved_P))))
 
     def cost_at(self, unserved: float) -> float:
-        """NaN outside of what is unserved along the front."""
+        """NaN outside the unserved shares of the front."""
         unserved = max(unserved, LEAST_UNSERVED)
         if not len(self.cost_P) or not self.unserved_P[-1] <= unserved * ROUNDING <= self.unserved_P[0] * ROUNDING**2:
             return math.nan
@@ -60,9 +60,9 @@ def front_of(scores: Sequence[Scores]) -> Front:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure with the interval in which it lies for so many of the bootstrap's draws; NaN where nothing can be said.
+    """A figure with its bootstrap interval; NaN if it cannot be computed.
 
-    known: the share of the draws in which it could be said.
+    known: the share of the draws in which it could be computed.
     """
 
     value: float
@@ -72,12 +72,12 @@ class Interval:
 
 
 def unserved_ratio(mine: Front, theirs: Front, at_unserved: float) -> float:
-    """Unserved demand of `mine` over that of `theirs`, at the cost at which `theirs` leaves so much unserved."""
+    """Unserved demand of `mine` over that of `theirs`, at the cost at which `theirs` leaves this share unserved."""
     return mine.unserved_at(theirs.cost_at(at_unserved)) / at_unserved
 
 
 def cost_ratio(mine: Front, theirs: Front, at_unserved: float) -> float:
-    """Replica-hours of `mine` over those of `theirs`, where both leave so much unserved."""
+    """Replica-hours of `mine` over those of `theirs`, where both leave this share unserved."""
     return mine.cost_at(at_unserved) / theirs.cost_at(at_unserved)
 
 
@@ -101,7 +101,7 @@ def over_days(
 
 
 def draws(days: int, seed: int = 0) -> Moments:
-    """How often each day comes in each draw of as many days as there are. [B, D]"""
+    """How often each draw (with replacement, of all days) holds each day. [B, D]"""
     return np.random.default_rng(seed).multinomial(days, np.full(days, 1 / days), DRAWS).astype(np.float64)
 
 

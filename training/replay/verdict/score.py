@@ -1,4 +1,4 @@
-"""What a run cost and what it served, in all and day by day. Ticks whose demand is not on record count for nothing.
+"""What a run cost and what it served, in total and by day. Ticks without recorded demand do not count.
 
 Axes: K ticks, D days.
 """
@@ -16,14 +16,14 @@ from training.replay.simulation.loop import Run
 from training.replay.simulation.scenario import Scenario
 
 NEGLIGIBLE = 1e-6
-"""of the demand: less than that is not short, it is rounding"""
+"""of the demand: a smaller shortage is rounding"""
 WRONG_SIZE = 0.1
-"""of the replicas that would just do: further off (and by more than one) is the wrong size"""
+"""of the replicas needed: further off (and by more than one) is the wrong size"""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """per_replica_hour: in any currency. per_node: so many replicas are paid for together."""
+    """per_replica_hour: in any currency. per_node: replicas on a node, which is paid as one."""
 
     per_replica_hour: float = 0.0
     per_node: int = 1
@@ -36,19 +36,19 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """Sums of each local day: what bootstraps draw. All [D]."""
+    """Sums of each local day, the unit of bootstraps. All [D]."""
 
     replica_hours_D: Moments
     unserved_D: Moments
     demand_D: Moments
     short_minutes_D: Moments
     recorded_D: Moments
-    """how much of the day is on record, in days"""
+    """recorded part of the day, in days"""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """One policy on one span. Shares are of all demand that came."""
+    """One policy on one span. Shares are of all demand."""
 
     policy: str
     days: float
@@ -56,17 +56,17 @@ class Scores:
     replica_hours: float
     money: float
     short_minutes: float
-    """time in which more came than all ready pods could carry"""
+    """time in which demand exceeded what all ready pods could carry"""
     unserved_share: float
-    """came when capacity was used up: it had to wait, or went away"""
+    """arrived when capacity was used up: it waited, or went away"""
     lost_share: float
-    """of it, what went away because it would have waited longer than its patience"""
+    """of it, what went away because it would have waited longer than `max_queue_wait_seconds`"""
     delay_p95: float
     delay_p99: float
-    """seconds that demand waited: of 95 and 99 % of the demand at most so long"""
+    """seconds: 95 and 99 % of the demand waited at most this long"""
     scale_events: int
     wrong_size_share: float
-    """of the time: ready pods were more than 10 % (and more than one) off what would just have done"""
+    """of the time: ready pods were more than 10 % (and more than one) off the number needed"""
     largest: int
     """replicas"""
     by_day: Days
@@ -117,16 +117,16 @@ def _by_day(
 
 
 def local_days(scenario: Scenario) -> NDArray[np.int64]:
-    """Which day of the span each tick belongs to, by the clocks of the series. [K]
+    """Which day of the span each tick belongs to, in the series' time zone. [K]
 
-    Where clocks go back over midnight the hour belongs to the day that has begun.
+    Where clocks go back over midnight, the hour belongs to the new day.
     """
     local_K = local_seconds(scenario.sync_K, scenario.demand.series.timezone) // DAY_SECONDS
     return np.asarray(np.maximum.accumulate(local_K) - local_K[0], np.int64)
 
 
 def weighted_quantiles(values: Moments, weights: Moments, shares: tuple[float, ...]) -> list[float]:
-    """The smallest value that so large a share of the weight does not exceed; 0 where there is no weight."""
+    """The weighted quantile: the smallest value that this share of the weight does not exceed; 0 without weight."""
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(weights[order])
     if not len(reached) or reached[-1] <= 0:

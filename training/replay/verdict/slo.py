@@ -1,4 +1,4 @@
-"""The service level that must hold: so many short minutes per week."""
+"""The service level objective: a maximum of short minutes per week."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MINUTES_OF_A_WEEK = 10_080
 
 @dataclass(frozen=True, slots=True)
 class Slo:
-    """short minutes per week that are allowed."""
+    """The maximum of short minutes per week."""
 
     short_minutes_per_week: float
 
@@ -22,26 +22,26 @@ class Slo:
         return scores.short_minutes_per_week <= self.short_minutes_per_week
 
     def is_likely(self, scores: Scores) -> bool:
-        """It holds on nine of ten draws of these days, with repetition: so it should on others like them."""
+        """It holds on nine of ten bootstrap draws of these days, so it should on others like them."""
         days = scores.by_day
         draws_BD = draws(len(days.recorded_D))
         allowed_B = self.short_minutes_per_week / 7 * (draws_BD @ days.recorded_D)
         return bool(np.mean(draws_BD @ days.short_minutes_D <= allowed_B * ROUNDING) >= LEVEL)
 
     def about_search(self, scores: Scores) -> str:
-        """What the days on which settings were searched say of those that were chosen, with these scores there."""
+        """How well the chosen settings, with these scores, held it on the searched days."""
         if not self.holds(scores):
-            return "short least on the days searched, where nothing that was tried held the SLO"
+            return "fewest short minutes on the days searched; nothing tried held the SLO there"
         if not self.is_likely(scores):
-            return "held the SLO on the days searched, by too little to be likely on others"
-        return "likely to hold the SLO on other days, by those searched"
+            return "held the SLO on the days searched, but too narrowly to be likely on others"
+        return "likely to hold the SLO on other days, judging by those searched"
 
     def __str__(self) -> str:
         return f"short minutes per week ≤ {self.short_minutes_per_week:g}"
 
 
 def slo(text: str) -> Slo:
-    """`short minutes per week ≤ 5` (or <=). Raises ValueError that says what was expected."""
+    """`short minutes per week ≤ 5` (or <=). Raises ValueError with the rule."""
     found = re.fullmatch(r"\s*short minutes per week\s*(?:≤|<=)\s*([0-9]+(?:\.[0-9]+)?)\s*", text)
     if not found or float(found[1]) >= MINUTES_OF_A_WEEK:
         rule = f"a plain number from 0, below the {MINUTES_OF_A_WEEK} minutes of a week"

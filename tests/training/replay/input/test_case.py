@@ -69,7 +69,7 @@ def test_a_model_that_knows_the_record_is_told() -> None:
     known = replace(known, series=replace(known.series, system="clarknet_http_requests_1min"))
     flattered = case_of(known, options(days=4, capacity=120.0), open_forecaster(None))
     assert told(flattered) == (
-        "general@1 has learned from clarknet_http_requests_1min, so what it does on this record flatters it"
+        "general@1 was trained on clarknet_http_requests_1min: its results on this record are optimistic"
     )
     assert told(case_of(source(wave(12)), options(days=4, capacity=120.0), open_forecaster(None))) == ""
 
@@ -84,15 +84,15 @@ def test_the_newest_days_are_replayed() -> None:
 
 def test_an_assumed_capacity_is_told() -> None:
     """It decides what counts as short."""
-    assert "one replica is taken to carry no more than the threshold, 100" in told(case(source(wave(12))))
+    assert "one replica is assumed to carry no more than the threshold, 100" in told(case(source(wave(12))))
 
 
 def test_a_short_record_is_replayed_from_where_forecasts_can_begin() -> None:
     """An hour of history comes first, and both shortages are told."""
     one = case(source(wave(3)))
     assert one.span == Span(MONDAY + SEASONAL_NEEDS, MONDAY + 3 * DAY_SECONDS)
-    assert "3.0 days are replayed: the record has no more than these of the 14 asked for" in told(one)
-    assert "1.0 h of history lie before the replayed days" in told(one)
+    assert "3.0 days are replayed: the record has no more of the 14 requested" in told(one)
+    assert "1.0 h of history precede the replayed days" in told(one)
 
 
 @pytest.mark.parametrize("days", [0.5, 2.0])
@@ -115,7 +115,7 @@ def test_what_the_record_lacks_is_excluded_and_listed() -> None:
     one = case(source(values), options(days=4))
     tuesday, thursday = MONDAY + 9 * DAY_SECONDS, MONDAY + 11 * DAY_SECONDS + 720 * 60
     assert one.excluded == (Span(tuesday, tuesday + DAY_SECONDS), Span(thursday, thursday + 180 * 60))
-    assert "27.0 h of the replayed days are not on record and count for nothing, in 2 stretches" in told(one)
+    assert "27.0 h of the replayed days are not on record and do not count, in 2 stretches" in told(one)
     assert "whole days without a record: 2026-01-14" in told(one)
 
 
@@ -147,9 +147,13 @@ def test_a_dead_end_of_the_record_is_no_part_of_it() -> None:
 @pytest.mark.parametrize(
     ("threshold", "others", "words"),
     [
-        (2000.0, {}, r"threshold=2000: is not below the largest demand .*, 15\d\d: one replica would always do"),
-        (0.5, {}, r"threshold=0.5: the largest demand .* needs 3\d\d\d replicas; more than 1000 are believed only"),
-        (10.0, {"most": 100}, r"threshold=10: .* needs 1\d\d replicas, and for \d+\.\d% of the time .* the 100 that"),
+        (2000.0, {}, r"threshold=2000: is not below the largest demand .*, 15\d\d: one replica would always be enough"),
+        (0.5, {}, r"threshold=0.5: the largest demand .* needs 3\d\d\d replicas; more than 1000 need --max"),
+        (
+            10.0,
+            {"most": 100},
+            r"threshold=10: .* needs 1\d\d replicas, and for \d+\.\d% of the time .* the 100 allowed",
+        ),
         (None, {}, "--threshold: is required"),
         (100.0, {"least": 5, "most": 3}, "--max 3: must not be below --min 5"),
         (100.0, {"least": 5, "most": 5}, "--max 5: with --min 5 there is nothing to scale"),
@@ -177,13 +181,13 @@ def test_a_rare_peak_beyond_the_allowed_replicas_is_told() -> None:
     values = wave(12)
     values[-100:-90] = 3000
     one = case(source(values), options(100.0, most=20))
-    assert "needs 30 replicas, more than the 20 that are allowed" in told(one)
+    assert "needs 30 replicas, more than the 20 allowed" in told(one)
     assert "anomaly" in told(one)
 
 
 def test_replicas_that_are_always_there_are_told() -> None:
     """Nothing can be gained where the minimum carries the peak."""
-    assert "and 30 are always there" in told(case(source(wave(3)), options(100.0, least=30, most=40)))
+    assert "and 30 always run" in told(case(source(wave(3)), options(100.0, least=30, most=40)))
 
 
 def test_demand_that_never_changes_in_the_replayed_days() -> None:
@@ -203,7 +207,7 @@ def test_a_step_too_coarse_to_judge() -> None:
 def test_pods_slower_than_forecasts_reach(text: str) -> None:
     """What nearly all pods need and two syncs must lie within the horizon."""
     with pytest.raises(
-        Usage, match=r"--start-up .*: with two syncs of the HPA that is a lead time of 7\d\d\d s; .* reach 7200"
+        Usage, match=r"--start-up .*: with two syncs of the HPA this is a lead time of 7\d\d\d s; .* reach 7200"
     ):
         case(source(wave(3)), options(starts=start_up(text)))
     assert case(source(wave(3)), options(starts=Constant(7170.0))).setting.start_up.usual == 7170
@@ -247,7 +251,7 @@ DEMAND = (
 def test_queries_that_are_no_demand(query: str) -> None:
     """Each is refused with the word that gives it away, what the rule is, and the flag that insists."""
     with pytest.raises(
-        DataError, match=r"hardly demand: .*must not depend on how many replicas.*--accept-as-demand"
+        DataError, match=r"does not look like demand: .*must not depend on the number of replicas.*--accept-as-demand"
     ) as no:
         case(source(wave(3), query=query))
     assert NOT_DEMAND[query] in str(no.value)
@@ -285,7 +289,7 @@ def pressing(bound: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("values", "threshold", "words"),
     [
-        (held(60.0), 60.0, "no value is above 100 and the threshold is 60, .* something holds it near the threshold"),
+        (held(60.0), 60.0, "no value is above 100 and the threshold is 60, .* it is held near the threshold"),
         (held(60.0) / 100, 0.6, "no value is above 1 and the threshold is 0.6"),
         (pressing(100.0), 70.0, "of the time it is at its limit"),
     ],
@@ -308,33 +312,33 @@ def test_a_half_without_demand() -> None:
     """Nothing can be searched on it, or judged."""
     values = wave(4)
     values[2 * MINUTES :] = 0
-    with pytest.raises(DataError, match="'web': is 0 in all of the part to judge on, 2026-01-07 00:30 to "):
+    with pytest.raises(DataError, match="'web': is 0 throughout the part to judge on, 2026-01-07 00:30 to "):
         case(source(values))
 
 
 def test_windows_that_cannot_be() -> None:
-    with pytest.raises(Usage, match=r"--query: \[99999999999999999y\] is no duration that can be"):
+    with pytest.raises(Usage, match=r"--query: \[99999999999999999y\] is not a duration"):
         window_seconds("rate(x[99999999999999999y])")
 
 
 def test_names_of_a_utilisation() -> None:
     """A file has no query; the series and its unit speak."""
-    with pytest.raises(DataError, match=r"series='ec2_cpu_utilization_1': 'utilization' is said of a share"):
+    with pytest.raises(DataError, match=r"series='ec2_cpu_utilization_1': 'utilization' names a share"):
         case(source(wave(3), name="ec2_cpu_utilization_1"))
-    with pytest.raises(DataError, match=r"unit='%': '%' is said of a share"):
+    with pytest.raises(DataError, match=r"unit='%': '%' names a share"):
         case(source(wave(3), unit="%"))
-    with pytest.raises(DataError, match=r"unit='ms': so is told how long something takes"):
+    with pytest.raises(DataError, match=r"unit='ms': is a unit of time"):
         case(source(wave(3), unit="ms"))
     with pytest.raises(DataError, match=r"unit='pods': 'pods' counts the replicas themselves"):
         case(source(wave(3), unit="pods"))
-    assert "'latency' is said of how long" in told(case(source(wave(3), name="http_latency")))
+    assert "'latency' names a duration" in told(case(source(wave(3), name="http_latency")))
 
 
 def test_a_utilisation_beyond_its_bound() -> None:
     """Relative to requests it goes beyond 100; what is held near the threshold is told."""
     values = np.append(held(60.0), 130.0)
     notes = told(case(source(values), options(60.0)))
-    assert "% of the time it is near the threshold, as a utilisation is held" in notes
+    assert "% of the time it is near the threshold, like a utilisation that an autoscaler controls" in notes
 
 
 @pytest.mark.parametrize(
@@ -426,7 +430,7 @@ def test_a_bundle_that_was_fitted_to_other_series() -> None:
     other = open_later(
         replace(bundle, manifest=bundle.manifest.model_copy(update={"series": ("north/shop",)})), "other"
     )
-    with pytest.raises(Usage, match=r"--bundle: .* was fitted for 'north/shop', not for '.*/web'"):
+    with pytest.raises(Usage, match=r"--bundle: .* was fitted to 'north/shop', not to '.*/web'"):
         require_served(other, source(wave(3)).series)
 
 

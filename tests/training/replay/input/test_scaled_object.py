@@ -121,7 +121,7 @@ def test_next_to_ours_kedas_trigger_is_what_scales_today(tmp_path: Path) -> None
     """Its threshold counts, our time zone too; others are told."""
     found = read(tmp_path, OURS + KEDAS + CPU)
     assert (found.trigger.threshold, found.trigger.timezone) == (10.0, "Europe/Berlin")
-    assert found.notes == ("its other triggers (cpu) are not replayed: the HPA follows the largest of all",)
+    assert found.notes == ("its other triggers (cpu) are not replayed: the HPA follows the largest metric",)
 
 
 def test_a_key_that_keda_does_not_know_is_told(tmp_path: Path) -> None:
@@ -130,10 +130,11 @@ def test_a_key_that_keda_does_not_know_is_told(tmp_path: Path) -> None:
     found = read(tmp_path, spec='  minReplicas: 4\n  "\\e[2J": 1\n' + config)
     assert found.hpa.min_replicas == 1
     assert found.notes == (
-        "line 6: spec.minReplicas=4: is not replayed, KEDA knows no such key",
-        "line 7: 'spec.\\x1b[2J'=1: is not replayed, KEDA knows no such key",
-        "line 10: spec.advanced.behavior={}: is not replayed, KEDA knows no such key",
-        "line 9: spec.advanced.horizontalPodAutoscalerConfig.behaviour={}: is not replayed, KEDA knows no such key",
+        "line 6: spec.minReplicas=4: is not replayed; KEDA does not know this key",
+        "line 7: 'spec.\\x1b[2J'=1: is not replayed; KEDA does not know this key",
+        "line 10: spec.advanced.behavior={}: is not replayed; KEDA does not know this key",
+        "line 9: spec.advanced.horizontalPodAutoscalerConfig.behaviour={}: "
+        "is not replayed; KEDA does not know this key",
     )
 
 
@@ -153,7 +154,7 @@ def test_ours_alone(tmp_path: Path) -> None:
     assert (found.server_address, found.threshold, found.timezone) == ("", 12.0, "Europe/Berlin")
     assert scaling.scaler_address == "headway:50051"
     assert scaling.notes == (
-        "its trigger is Headway's already: today is a reactive trigger with its query and threshold",
+        "its trigger is already Headway's: it is replaced by a reactive one with its query and threshold",
     )
     assert read(tmp_path, KEDAS).scaler_address == ""
 
@@ -171,7 +172,10 @@ def test_one_of_several_objects(tmp_path: Path) -> None:
     path.write_text("---\n".join(texts))
     assert read_scaling(path, "api", None).name == "shop/api"
     assert read_scaling(path, "shop/web", None).name == "shop/web"
-    for name, told in (("", "which one? give --series, one of shop/web, shop/api"), ("x", "--series 'x': must be one")):
+    for name, told in (
+        ("", "several ScaledObjects: give --series, one of shop/web, shop/api"),
+        ("x", "--series 'x': must be one"),
+    ):
         with pytest.raises(Usage, match=told.replace("?", r"\?")):
             read_scaling(path, name, None)
 
@@ -179,9 +183,9 @@ def test_one_of_several_objects(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("triggers", "told"),
     [
-        (CPU, "line 6: spec.triggers=['cpu']: no trigger in it asks Prometheus"),
-        (READER, "its trigger reads what Headway plans, which is no demand: give --query instead"),
-        (KEDAS + KEDAS.replace("(a", "(b"), "2 triggers ask Prometheus, a replay judges one: leave the others out"),
+        (CPU, "line 6: spec.triggers=['cpu']: none of its triggers queries Prometheus"),
+        (READER, "its trigger reads Headway's plan, which is not demand: give --query instead"),
+        (KEDAS + KEDAS.replace("(a", "(b"), "2 triggers query Prometheus, a replay judges one: remove the others"),
         (KEDAS.replace('"10"', "soon"), "trigger 0: threshold='soon': must be a plain number"),
         (KEDAS.replace('query: "sum(rate(a[2m]))", ', ""), "trigger 0: query='': is required"),
         (
@@ -204,7 +208,7 @@ def test_triggers_that_cannot_be_replayed(tmp_path: Path, triggers: str, told: s
         ("  minReplicaCount: 9\n  maxReplicaCount: 4\n", "maxReplicaCount=4: must not be below minReplicaCount, 9"),
         (f"  pollingInterval: 1{'0' * 400}\n", "000: must be a whole number from 1 to 2147483647"),
         ("  pollingInterval: 0\n", "spec.pollingInterval=0: must be a whole number from 1"),
-        (BEHAVIOR + "        scaleUp: {policies: []}\n", "scaleUp.policies=[]: must be a list of policies"),
+        (BEHAVIOR + "        scaleUp: {policies: []}\n", "scaleUp.policies=[]: must be a list of at least one policy"),
         (BEHAVIOR + "        scaleUp: {tolerance: some}\n", "tolerance='some': must be a quantity as 0.05 or 50m"),
         (
             BEHAVIOR + "        scaleDown: {selectPolicy: Most}\n",

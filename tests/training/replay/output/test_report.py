@@ -356,7 +356,7 @@ def test_labels_of_neighbours_stand_apart(judged: Judged) -> None:
 
 
 def test_json_has_every_figure_and_no_nan(judged: Judged) -> None:
-    """What cannot be said is null; the rest are the figures of the scores."""
+    """What unknown, as is null; the rest are the figures of the scores."""
     unknown = replace(judged, gap_closed=math.nan, against={DEFAULT: Against(UNKNOWN, UNKNOWN)})
     told = json.loads(json.dumps(summary(unknown), allow_nan=False))
     assert told["gap_closed"] is None
@@ -398,7 +398,7 @@ def test_the_page_stands_where_nothing_can_be_compared(judged: Judged) -> None:
         one.ran[name] = replace(ran, scores=perfect)
     one = replace(one, gap_closed=math.nan, against={name: Against(UNKNOWN, UNKNOWN) for name in (DEFAULT, TUNED)})
     text = page(one)
-    assert text.count("cannot be said") == 4
+    assert text.count("unknown, as") == 4
     assert "to perfect foresight" not in text
     assert "to perfect foresight" in page(judged)
 
@@ -474,5 +474,5 @@ def test_no_bound_is_no_number(judged: Judged) -> None:
     """What stands for no bound is not shown as one."""
     setting = judged.case.setting
     free = replace(judged, case=replace(judged.case, setting=replace(setting, hpa=Hpa(max_replicas=UNBOUNDED))))
-    assert "1 and more, without a bound" in page(free)
+    assert "1 without an upper bound" in page(free)
     assert f"1 to {setting.hpa.max_replicas:,}" in page(judged)

@@ -127,7 +127,7 @@ def test_whoever_asks_today_is_asked_tomorrow() -> None:
     assert default_of(made).server_address == ""
 
 
-@pytest.mark.parametrize(("allowed", "told"), [(0.0, "short least"), (10_000.0, "likely to hold the SLO")])
+@pytest.mark.parametrize(("allowed", "told"), [(0.0, "fewest short minutes"), (10_000.0, "likely to hold the SLO")])
 def test_the_reasons_say_what_the_search_found(allowed: float, told: str) -> None:
     """Of Headway and of a reactive trigger: a day with a step of the size of the fleet is short whoever scales."""
     values = waves(8)
@@ -347,7 +347,7 @@ def test_an_slo_is_not_paid_for_twice() -> None:
     found[TODAY] = ran(replace(held_today.scores, short_minutes=99.0))
     verdict, why = verdict_of(found, wins, wanted)
     assert verdict is Verdict.DO_NOT
-    assert why[0].startswith("headway: beats reactive triggers of equal cost, but a cheaper one holds the SLO, too; ")
+    assert why[0].startswith("headway: beats reactive triggers of equal cost, but a cheaper one also holds the SLO; ")
     assert verdict_of(found, wins, replace(wanted, slo=None))[0] is not Verdict.DO_NOT
     found[TUNED] = ran(replace(DEAR, replica_hours=152.0), found[TUNED].entry)
     assert verdict_of(found, wins, wanted)[0] is Verdict.WITH_SETTINGS
@@ -377,10 +377,10 @@ def test_what_most_days_cannot_tell_is_no_win() -> None:
     assert not Against(UNKNOWN, Interval(1.5, 1.2, 1.9, 0.25)).loses
     verdict, why = verdict_of(entries(GOOD, GOOD), {DEFAULT: dear, TUNED: dear}, judged().case)
     assert verdict is Verdict.DO_NOT
-    assert why[0].startswith("headway: cannot be held against reactive triggers")
+    assert why[0].startswith("headway: cannot be compared with reactive triggers")
     assert (
-        "headway: no reactive trigger that was tried costs as much or serves alike, or a cheaper one leaves nothing"
-        in why
+        "headway: none of the reactive triggers tried has equal cost or service, or a cheaper one leaves"
+        " nothing unserved" in why
     )
 
 

@@ -59,10 +59,10 @@ def test_one_bad_day_may_come_three_times() -> None:
 @pytest.mark.parametrize(
     ("allowed", "told"),
     [
-        (8.0, "likely to hold the SLO on other days, by those searched"),
-        (7.9, "held the SLO on the days searched, by too little to be likely on others"),
-        (4.0, "held the SLO on the days searched, by too little to be likely on others"),
-        (3.9, "short least on the days searched, where nothing that was tried held the SLO"),
+        (8.0, "likely to hold the SLO on other days, judging by those searched"),
+        (7.9, "held the SLO on the days searched, but too narrowly to be likely on others"),
+        (4.0, "held the SLO on the days searched, but too narrowly to be likely on others"),
+        (3.9, "fewest short minutes on the days searched; nothing tried held the SLO there"),
     ],
 )
 def test_what_a_search_found_is_told(allowed: float, told: str) -> None:

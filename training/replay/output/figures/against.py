@@ -13,9 +13,9 @@ from training.replay.verdict.pareto import Interval
 
 
 def against(judged: Judged, equal: str) -> Figure:
-    """Each candidate against the front of reactive triggers, with intervals.
+    """Each candidate compared with the front of reactive triggers, with intervals.
 
-    At equal service the replica-hours saved, at equal cost the unserved demand in shares of theirs.
+    At equal service the replica-hours saved, at equal cost the ratio of unserved demand.
     """
     what, nothing = {"service": ("saved", 0.0), "cost": ("unserved", 1.0)}[equal]
     names = list(reversed(judged.against))

@@ -1,7 +1,7 @@
 """Demand and capacity from tick to tick of a day, and the unserved share of each day.
 
-Nothing is thinned: a step line keeps every point at which it changes, and each shortage is a shape with an outline of
-its own, so that even one of 15 s in a day is a pixel wide.
+Nothing is thinned out: a step line keeps every change, and each shortage is a shape with its own outline, so that even
+15 s in a day are a pixel wide.
 
 Axes: K ticks, D days, R runs of ticks.
 """
@@ -24,17 +24,17 @@ from training.replay.simulation.scenario import Scenario
 from training.replay.verdict.judge import ORACLE, TODAY, Judged
 
 OPACITY = (0.9, 0.6)
-"""of the filled shortages: of the recommended trigger, which lies above, and of today's"""
+"""colours of the filled shortages: the recommended trigger's, drawn on top, and today's"""
 EVERY = 4
-"""ticks between two places of a whole day that tell their figures"""
+"""ticks between two hover texts in the plot of a day"""
 SLIVER = 0.25
-"""of a day: one of which less was judged has no bar, its share would be that of a few hours"""
+"""of a day: a day with less judged time has no bar, as its share would be that of a few hours"""
 
 
 def day_figure(judged: Judged, ticks: tuple[int, int], every: int) -> Figure:
-    """Demand and what could be carried from tick to tick, shortages filled; below it when each trigger was short.
+    """Demand and capacity at each tick, with shortages filled; below, when each trigger was short.
 
-    Traces have their role as `meta`. every: at every so-many-th tick the hover tells figures.
+    Traces have their role as `meta`. every: number of ticks between hover texts.
     """
     scenario, mine = judged.scenario, wording.recommended(judged)
     cut = slice(*ticks)
@@ -87,7 +87,7 @@ def _role(name: str, mine: str) -> str:
 def _local(scenario: Scenario, ticks: tuple[int, int]) -> Moments:
     """When each of these ticks begins, and the last one ends, in milliseconds as clocks showed it at the first. [K+1]
 
-    Should clocks change within, the time goes on as it was.
+    If clocks change within, the time continues unchanged.
     """
     begin, end = ticks
     first = scenario.sync_K[begin]
@@ -133,7 +133,7 @@ def _filled(parts: Sequence[NDArray[np.float64]], role: str, colour: str, opacit
 
 
 def _told(judged: Judged, ticks: tuple[int, int], time_K: Moments, every: int) -> Any:
-    """What the hover says."""
+    """The hover text."""
     cut = slice(ticks[0], ticks[1], every)
     names = {"today": TODAY, "headway": wording.recommended(judged), "oracle": ORACLE}
     pods = np.stack([judged.ran[name].run.ready_K[cut] for name in names.values()], axis=1)
@@ -151,7 +151,7 @@ def _told(judged: Judged, ticks: tuple[int, int], time_K: Moments, every: int) -
 
 
 def daily(judged: Judged) -> Figure:
-    """Unserved share of each judged day, today's trigger next to the recommended one; days shown closer are named."""
+    """Unserved share of each judged day, today's trigger next to the recommended one, with the days shown in detail."""
     scenario, figure = judged.scenario, go.Figure()
     pairs = {"today": judged.ran[TODAY], "headway": judged.ran[wording.recommended(judged)]}
     days = [ran.scores.by_day for ran in pairs.values()]

@@ -1,4 +1,4 @@
-"""Where the labels of a plot stand so that they cover nothing."""
+"""Places for the labels of a plot, so that they cover nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _SIDES = tuple(
 LETTER = 7.0
 """pixels of one in a label, on average"""
 CROSSING = 0.3
-"""a pixel of a line covered is so bad as one of a label"""
+"""a covered pixel of a line is as bad as one of a label"""
 Box: TypeAlias = tuple[float, float, float, float]
 
 
@@ -37,7 +37,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the axes span (y: powers of ten), and in how many pixels."""
+    """The range of the axes (y: powers of ten) and their size in pixels."""
 
     x_range: tuple[float, float]
     y_range: tuple[float, float]
@@ -51,7 +51,7 @@ class Frame:
 
 
 def placed(points: Sequence[Point], lines: Sequence[tuple[Moments, Moments]], frame: Frame) -> dict[str, str]:
-    """Each label in turn at the side where it covers least of points, lines, earlier labels, and of the edge."""
+    """Each label in turn on the side where it covers the least of points, lines, earlier labels and the edge."""
     marks = {one.label: _box(frame.at(one.x, one.y), 20, "middle center") for one in points if one.name != "gap"}
     crossed = [_box(at, 8, "middle center") for line in lines for at in _along(*frame.at(*line))]
     taken: list[Box] = []
@@ -84,7 +84,7 @@ def _box(at: tuple[float, float], width: float, side: str) -> Box:
 
 
 def _covered(box: Box, others: Sequence[Box]) -> float:
-    """Pixels shared with others."""
+    """Overlap with others in pixels."""
     return sum(
         max(0.0, min(box[2], one[2]) - max(box[0], one[0])) * max(0.0, min(box[3], one[3]) - max(box[1], one[1]))
         for one in others
@@ -92,5 +92,5 @@ def _covered(box: Box, others: Sequence[Box]) -> float:
 
 
 def _beyond(box: Box, size: tuple[float, float]) -> float:
-    """How far it reaches over the edges."""
+    """Pixels beyond the edges."""
     return max(0.0, -box[0]) + max(0.0, box[2] - size[0]) + max(0.0, -box[1]) + max(0.0, box[3] - size[1])

@@ -1,4 +1,4 @@
-"""Replica-hours against what is left unserved: both fronts, every policy, and the gap between."""
+"""Replica-hours against the unserved share: both fronts, all policies, and the gap between."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -19,9 +19,9 @@ from training.replay.verdict.pareto import LEAST_UNSERVED, Front, front_of
 
 
 def pareto(judged: Judged) -> Figure:
-    """Replica-hours against what is left unserved: both fronts, every policy, and the gap of the recommended one.
+    """Replica-hours against the unserved share: both fronts, all policies, and the gap of the recommended one.
 
-    Labels stand where they cover nothing, on a wide screen; for a narrow one their places are in `meta`.
+    Labels are placed for a wide screen; their places on a narrow one are in `meta`.
     """
     named = list(judged.ran.values())
     least = _least([*named, *_reactive(judged), *judged.headway_front])
@@ -52,18 +52,18 @@ def pareto(judged: Judged) -> Figure:
 
 
 def _reactive(judged: Judged) -> tuple[Ran, ...]:
-    """All reactive triggers that the verdict is held against."""
+    """All reactive triggers that the verdict compares with."""
     return (*judged.reactive_front, judged.ran[TODAY], judged.ran[TUNED_REACTIVE])
 
 
 def _least(ran: Sequence[Ran]) -> float:
-    """Of the axis: a power of ten below every share that is not nothing."""
+    """Lower end of the axis: a power of ten below every positive share."""
     some = [one.scores.unserved_share for one in ran if one.scores.unserved_share > LEAST_UNSERVED]
     return max(LEAST_UNSERVED, 10.0 ** math.floor(math.log10(min(some)) - 0.15)) if some else LEAST_UNSERVED
 
 
 def _points(ran: Sequence[Ran], least: float) -> list[Point]:
-    """One for each rival, then one for each of the others; of those that came out alike one, with all their names."""
+    """A mark for each rival, then for each other policy; those with equal results share one, with all their names."""
     rivals = [_point(one, wording.letters()[one.entry.name], least) for one in ran if one.entry.name in RIVALS]
     alike: dict[tuple[float, float], Point] = {}
     for one in (one for one in ran if one.entry.name not in RIVALS):
@@ -125,10 +125,7 @@ def _front_line(front: Front, role: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """From the recommended trigger to the reactive front: where that costs as much, and where it serves as well.
-
-    NaN where the front does not reach.
-    """
+    """From the recommended trigger to the reactive front, at equal cost and at equal service. NaN outside the front."""
 
     cost: float
     unserved: float
@@ -145,7 +142,7 @@ def gap(judged: Judged) -> Gap:
 
 @dataclass(frozen=True, slots=True)
 class GapLine:
-    """x, y: its ends. middle: bears what is gained."""
+    """x, y: its ends. middle: carries the label of the gain."""
 
     equal: str
     x: Moments
@@ -154,7 +151,7 @@ class GapLine:
 
 
 def _gaps(found: Gap, least: float) -> list[GapLine]:
-    """At equal cost and at equal service, where either can be told."""
+    """At equal cost and at equal service, where these are known."""
     ends = {
         "cost": ((found.cost, found.cost), (found.unserved, found.front_unserved), " unserved"),
         "service": ((found.cost, found.front_cost), (found.unserved, found.unserved), " hours"),
@@ -179,7 +176,7 @@ def _gap_traces(line: GapLine) -> Iterator[Any]:
 
 
 def _decades(y_range: tuple[float, float], least: float) -> dict[str, Any]:
-    """Ticks at powers of ten; the lowest stands for all that is less."""
+    """Ticks at powers of ten; the lowest stands for all smaller values."""
     powers = range(math.ceil(y_range[0]), math.floor(y_range[1]) + 1)
     steps = [10.0**power * many for power in powers for many in ((1, 3) if len(powers) < 4 else (1,))]
     text = [f"{'≤ ' if abs(one / least - 1) < 1e-6 else ''}{wording.share(one)}" for one in steps]
