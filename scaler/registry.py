@@ -1,4 +1,4 @@
-"""This process's memory of triggers: which ones KEDA asks about, and the answer that counts now for each. No I/O."""
+"""This process's memory of triggers: which ones KEDA calls for, and the answer that counts now for each. No I/O."""
 
 import asyncio
 import itertools
@@ -16,7 +16,7 @@ from scaler.trigger import Trigger, TriggerRules, parse_trigger
 
 @dataclass(slots=True)
 class Answer:
-    """A plan with the time in which it counts. `wire` is the door's own serialised form, made once per answer."""
+    """A plan with the time in which it counts. `wire` is its serialised form for KEDA, made once per answer."""
 
     outlook: Outlook
     plan: Plan
@@ -26,7 +26,7 @@ class Answer:
 
 
 class Registration:
-    """One trigger that KEDA asks about, with the answer that counts now and the one that will count next."""
+    """One trigger that KEDA calls for, with the answer that counts now and the one that will count next."""
 
     __slots__ = (
         "current",
@@ -55,11 +55,11 @@ class Registration:
         self.current: Answer | None = None
         self.upcoming: Answer | None = None
         self.settled_until = 0.0
-        """until then `current` is the answer, and nothing else need be looked at"""
+        """until then `current` is the answer, without looking at anything else"""
         self.error: HeadwayError | None = None
         """why there is no answer yet: the last failure of observing"""
         self.forgotten = False
-        """no longer watched; whoever still holds this must have the trigger registered anew"""
+        """no longer watched; the trigger must be registered again"""
         self.listed = False
         """whether it is watched because the settings list it"""
         self.ready = asyncio.Event()
@@ -97,7 +97,7 @@ class KeyIndex:
         self._names = [(name, key) for name, key in self._names if key in keys]
 
     def after(self, key: str, namespace: str | None = None, name: str | None = None) -> Iterator[str]:
-        """The keys after `key`, as far as they begin with the namespace, or have the name, that is asked for."""
+        """The keys after `key`, of one namespace or one name where these are set."""
         if namespace is None and name is not None:
             yield from self._of_name(key, name)
             return
@@ -221,7 +221,7 @@ class Registry:
         return current
 
     def forget_silent(self, now: float, silence_seconds: float) -> list[Registration]:
-        """Drop and return the triggers nobody has asked about for `silence_seconds`: KEDA never says goodbye."""
+        """Drop and return the triggers without a call for `silence_seconds`: KEDA does not report deletions."""
         silent = [w for w in self._registrations.values() if now - w.last_called > silence_seconds]
         for registration in silent:
             del self._registrations[registration.trigger.key]

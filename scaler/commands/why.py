@@ -30,7 +30,7 @@ UNTIL: Mapping[str, str] = {
     "FAILED_PRECONDITION": "the query or the access to its server is fixed; a retry alone does not help",
     "INVALID_ARGUMENT": "the trigger is fixed; a retry alone does not help",
     "INTERNAL": "Headway is fixed: see the scaler's log",
-    "": "what it names is over; it is asked again at every refresh",
+    "": "its cause is over; Headway retries at every refresh",
 }
 """gRPC status of the error that KEDA gets → how long that lasts, where the readiness report cannot know"""
 
@@ -104,7 +104,7 @@ def print_record(record: Record, now: float, console: Console) -> None:
         f"[bold]{escape(record['namespace'])}/{escape(record['name'])}[/]  trigger {escape(record['trigger'])}"
     )
     console.print(f"  {escape(record['query'])}  at {escape(record['server'])}", soft_wrap=True)
-    console.print(f"  {escape(_asked_for(record))}", soft_wrap=True)
+    console.print(f"  {escape(_settings(record))}", soft_wrap=True)
     listed = "listed in the settings; KEDA does not call for it"
     console.print(f"  {listed if record['listed'] else 'last call ' + _ago(record['last_called'], now)}")
     for line in _summary(record, now):
@@ -114,7 +114,7 @@ def print_record(record: Record, now: float, console: Console) -> None:
     console.print()
 
 
-def _asked_for(record: Record) -> str:
+def _settings(record: Record) -> str:
     return (
         f"threshold {figure(record['threshold'])} · lead time {figure(record['lead_time_seconds'])} s · "
         f"quantile {figure(record['quantile'])} · mode {record['mode']} · policy {record['policy']} · "

@@ -1,6 +1,6 @@
-"""What KEDA talks to. `Servicer` answers the five RPCs from memory; `MetricServer` is the port it stands behind."""
+"""The gRPC side. `Servicer` answers KEDA's five RPCs from memory; `MetricServer` is its port."""
 
 import os
 
-# gRPC's own lines on stderr are for its developers; what concerns a user is told in ours. Read when it is imported.
+# gRPC's own lines on stderr are for its developers; our log has what concerns users. gRPC reads this when imported.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

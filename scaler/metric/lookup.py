@@ -1,4 +1,4 @@
-"""Request bytes → the watched trigger they ask about."""
+"""Request bytes → the registration of their trigger."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from scaler.registry import Registration, Registry
 
 
 def scaled_object(request: bytes) -> wire.ScaledObjectRef:
-    """The object that IsActive, GetMetricSpec and both streams speak of. Raises TriggerError for other bytes."""
+    """The object in a request of IsActive, GetMetricSpec and both streams. Raises TriggerError for other bytes."""
     try:
         return wire.ScaledObjectRef.FromString(request)
     except DecodeError as error:
@@ -19,10 +19,9 @@ def scaled_object(request: bytes) -> wire.ScaledObjectRef:
 
 
 def measured_object(request: bytes) -> wire.ScaledObjectRef:
-    """The object that GetMetrics speaks of. Raises TriggerError for other bytes.
+    """The object in a request of GetMetrics. Raises TriggerError for other bytes.
 
-    The metric's name is not looked at: there is one value per trigger, and an HPA that still asks for a name of
-    yesterday is better served with it than held.
+    The metric's name is ignored: there is one value per trigger, and an HPA that still uses an old name gets it, too.
     """
     try:
         return wire.GetMetricsRequest.FromString(request).scaledObjectRef
@@ -31,9 +30,9 @@ def measured_object(request: bytes) -> wire.ScaledObjectRef:
 
 
 class Lookup:
-    """Finds the watched trigger of a request, by its bytes alone where they were seen before.
+    """Finds the registration of a request, by its bytes alone where they were seen before.
 
-    What the registry has forgotten is registered anew.
+    A trigger that has expired is registered again.
     """
 
     def __init__(self, registry: Registry, reference: Callable[[bytes], wire.ScaledObjectRef]) -> None:

@@ -1,4 +1,4 @@
-"""What a request was found to mean, remembered under the request's own bytes, so that most calls parse nothing.
+"""What requests mean, remembered by their bytes, so that most calls parse nothing.
 
 KEDA writes the metadata map in Go's random order, which for small maps is a rotation: a trigger of six keys arrives
 in six spellings, again and again.
@@ -15,7 +15,7 @@ class Memo(Generic[V]):
 
     It keeps hashes, not requests: under 100 bytes an entry, however long the metadata is. They are Python's own 64-bit
     ones (SipHash under a random key, PEP 456): among all entries two agree by chance once in a billion processes, and
-    nobody can make a request that agrees with another's. When full, the oldest eighth goes.
+    no client can craft a request that agrees with another's. When full, the oldest eighth is dropped.
     """
 
     def __init__(self, entries: int = 160_000) -> None:

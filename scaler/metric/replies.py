@@ -7,7 +7,7 @@ from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.trigger import DEMAND_LIMIT
 
 METRIC_NAME = "headway"
-"""One name for every trigger, for ever: KEDA tells triggers apart by their index, and a changed name breaks the HPA."""
+"""One name for every trigger, for ever: KEDA prefixes their index, and an HPA does not survive a change of the name."""
 
 PLACEHOLDER_TARGET = 1.0
 """target of a trigger whose own cannot be read; its metric is refused, so no replica count ever follows from it"""
@@ -32,6 +32,6 @@ def value_reply(value: float | None) -> bytes:
     Raises ValueError for what must never leave (KEDA reads +Inf as 0): nothing, NaN, ±Inf, negative, too large.
     """
     if value is None or not 0 <= value < DEMAND_LIMIT:
-        raise ValueError(f"a plan asked for a metric of {value}")
+        raise ValueError(f"a plan has a metric of {value}")
     metric = wire.MetricValue(metricName=METRIC_NAME, metricValue=math.ceil(value), metricValueFloat=value)
     return wire.GetMetricsResponse(metricValues=[metric]).SerializeToString()

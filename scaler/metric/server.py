@@ -16,7 +16,7 @@ from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.telemetry.redaction import os_error_text
 
 MOST_PENDING = 50_000
-"""calls that wait for the event loop; what is beyond is cancelled by gRPC"""
+"""calls that wait for the event loop; gRPC cancels those beyond"""
 
 SERVICE = wire.DESCRIPTOR.services_by_name["ExternalScaler"]
 
@@ -34,7 +34,7 @@ class ServerOptions:
     """between NOT_SERVING and the end of the first stream on drain"""
     max_request_bytes: int = 1 << 20
     reuse_port: bool = False
-    """share the port with other processes; off, so that a second process is told instead of getting half the calls"""
+    """share the port with other processes; off, so that a second process fails instead of getting half the calls"""
 
 
 class MetricServer:
@@ -51,7 +51,7 @@ class MetricServer:
         self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
-        """Open the port and return its number. Raises SettingsError when it cannot be had, with the reason."""
+        """Open the port and return its number. Raises SettingsError with the reason where that fails."""
         port = self._bind()
         for service in ("", SERVICE.full_name):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -96,7 +96,7 @@ def _register(server: grpc.aio.Server, servicer: Servicer) -> None:
 
 
 def _channel_options(options: ServerOptions, stream_seconds: float) -> list[tuple[str, Any]]:
-    # a stream may be opened just before its connection is told to go, and shall still end by itself, with OK
+    # a stream may be opened just before its connection ends, and must still end by itself, with OK
     connection_grace_seconds = stream_seconds + 10
     return [
         ("grpc.so_reuseport", int(options.reuse_port)),
@@ -106,17 +106,17 @@ def _channel_options(options: ServerOptions, stream_seconds: float) -> list[tupl
         ("grpc.max_receive_message_length", options.max_request_bytes),
         ("grpc.max_connection_age_ms", int(options.max_connection_age_seconds * 1000)),
         ("grpc.max_connection_age_grace_ms", int(connection_grace_seconds * 1000)),
-        # a peer that vanished without a word is noticed, and its streams end
+        # a peer that is gone without closing is noticed, and its streams end
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
-        # clients may ask whether we are there, also between calls; grpc's default is to cut them off for it
+        # clients may ping, also between calls; gRPC's default is to end their connection for it
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ]
 
 
 def _why_not(address: str) -> str:
-    """The operating system's reason for not giving us the address; gRPC does not pass it on."""
+    """The operating system's reason why the address cannot be bound; gRPC does not pass it on."""
     host, _, port = address.rpartition(":")
     try:
         found = socket.getaddrinfo(

@@ -1,4 +1,4 @@
-"""KEDA's five questions, each answered from this process's memory: read the request, decide, reply.
+"""KEDA's five RPCs, each answered from this process's memory: read the request, decide, reply.
 
 Requests and replies are bytes here. Nine of ten calls parse nothing and make nothing: what the request means is in a
 `Memo`, and the reply was made when its answer began to count.
@@ -72,7 +72,7 @@ class Servicer:
         return reply
 
     async def GetMetrics(self, request: bytes, context: Context) -> bytes:
-        """The planned metric: exactly one value, under our one name whatever name was asked for."""
+        """The planned metric: exactly one value, under our one name, whatever name the request has."""
         started = perf_counter_ns()
         try:
             now = self._now()
@@ -112,7 +112,7 @@ class Servicer:
         await self._stream("StreamIsActive", self.streams.messages(lambda: self._activity(request), follow), context)
 
     async def StreamMetricSpec(self, request: bytes, context: Context) -> None:
-        """The spec, once: it never changes for the same metadata. The stream is held, or KEDA would ask again."""
+        """The spec, once: it never changes for the same metadata. The stream stays open: KEDA would open it again."""
         await self._stream("StreamMetricSpec", self.streams.messages(lambda: self._spec(request)), context)
 
     def _spec(self, request: bytes) -> bytes:

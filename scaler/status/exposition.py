@@ -1,5 +1,5 @@
-"""Telemetry in Prometheus's text form. Ten thousand triggers are a hundred thousand lines: written by hand, a few
-triggers at a time, so that answers to KEDA never wait for a scrape.
+"""Telemetry in Prometheus's text form. Ten thousand triggers are 120,000 lines: written a few triggers at a time,
+so that answers to KEDA never wait for a scrape.
 
 Why not a collector of prometheus_client: it builds an object per line and cannot pause, and in a thread it would
 hold the interpreter's lock against the event loop.
@@ -22,14 +22,14 @@ from scaler.telemetry.metrics import FORECAST_LEVELS, TRIGGER_FIGURES, TRIGGERS_
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 TRIGGERS_AT_A_TIME = 32
-"""written before the event loop may answer somebody: about half a millisecond's work"""
+"""written before the event loop may answer KEDA: about half a millisecond's work"""
 
-ASKED_SECONDS = 600.0
-"""a trigger nobody asked about for so long is not exported, though it is kept: after an edit of a ScaledObject the old
-trigger must not stand in `max(headway_planned_demand)` for as long as `trigger-expiry`"""
+CALLED_SECONDS = 600.0
+"""a trigger without a call for this long is kept, but not exported: after an edit of a ScaledObject, its old trigger
+must not count in `max(headway_planned_demand)` until `trigger-expiry`"""
 
 LINES_AT_A_TIME = 500
-"""sent in one piece: some 50 kB"""
+"""sent in one piece: about 50 kB"""
 
 NAMES = {figure.called: figure.name for figure in TRIGGER_FIGURES}
 
@@ -41,8 +41,8 @@ async def exposition(telemetry: Telemetry, registry: Registry, now: float) -> As
     yield generate_latest(telemetry.registry)
     lines: dict[str, list[str]] = {figure.called: [] for figure in TRIGGER_FIGURES}
     rungs: Counter[Rung] = Counter()
-    asked = (registration for registration in registry if now - registration.last_called <= ASKED_SECONDS)
-    for position, registration in enumerate(asked):
+    called = (registration for registration in registry if now - registration.last_called <= CALLED_SECONDS)
+    for position, registration in enumerate(called):
         rungs[_write(lines, registry, registration, now)] += 1
         if position % TRIGGERS_AT_A_TIME == 0:
             await asyncio.sleep(0)
@@ -57,7 +57,7 @@ async def exposition(telemetry: Telemetry, registry: Registry, now: float) -> As
 
 
 def _write(lines: dict[str, list[str]], registry: Registry, registration: Registration, now: float) -> Rung:
-    """Add one line per figure of `watched`; returns the rung on which its answer stands."""
+    """Add one line per figure of the trigger; returns the rung of its answer."""
     trigger = registration.trigger
     labels = (
         f'{{namespace="{_escaped(trigger.namespace)}",name="{_escaped(trigger.name)}",trigger="{trigger.short_key}"'

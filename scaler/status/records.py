@@ -1,4 +1,4 @@
-"""A watched trigger as a JSON record: the same one behind `headway why`, the API and the page."""
+"""A trigger as a JSON record: the same for `headway why` and the API."""
 
 import math
 from collections.abc import Iterable
@@ -56,7 +56,7 @@ def why_record(registry: Registry, registration: Registration, now: float, expla
 
 
 def trigger_record(registration: Registration) -> Record:
-    """Who it is and what was asked for."""
+    """Which trigger it is, and its settings."""
     trigger = registration.trigger
     return {
         "namespace": trigger.namespace,
@@ -139,7 +139,7 @@ def _by_level(forecast: Forecast, values: Iterable[float]) -> Record:
 
 
 def number(value: float | None) -> float | None:
-    """The number, or null for what JSON cannot hold."""
+    """The number, or null where JSON has no such number."""
     return value if value is not None and math.isfinite(value) else None
 
 

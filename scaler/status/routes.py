@@ -30,7 +30,7 @@ Missing: TypeAlias = Callable[[], Mapping[str, str]]
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 500
 MOST_REQUESTS = 64
-"""answered at the same time; what they hold must not eat the memory that answers to KEDA need"""
+"""answered at the same time, so that their memory stays bounded"""
 
 MOST_WAITING = 1000
 """requests that wait for their turn"""
@@ -122,7 +122,7 @@ class StatusRoutes:
         namespace, name = request.path_params["namespace"], request.path_params["name"]
         found = self._registry.page(LARGEST_LIMIT, namespace=namespace, name=name)
         if not found:
-            rule = "no trigger of this name is watched here: KEDA has not asked about it, or not for a long time"
+            rule = "no trigger of this name is watched here: KEDA has not called for it, or not for a long time"
             return _faulty([Fault("namespace/name", f"{namespace}/{name}", rule)], HTTPStatus.NOT_FOUND)
         now = self._now()
         records = _in_turns(found, lambda registration: why_record(self._registry, registration, now, self._explain))
@@ -170,7 +170,7 @@ class Bounded:
 
 
 class RequestIds:
-    """Gives every request an id that stands on its log lines and in the answer's X-Request-ID."""
+    """Gives every request an id, which its log lines and the X-Request-ID of its response show."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -194,18 +194,18 @@ def _links() -> list[tuple[str, str]]:
     return [(path, text) for path, text in PATHS.items() if path != "/" and "{" not in path]
 
 
-def _limit(given: str | None, faults: list[Fault]) -> int:
-    if given is None:
+def _limit(text: str | None, faults: list[Fault]) -> int:
+    if text is None:
         return DEFAULT_LIMIT
-    if re.fullmatch(r"[0-9]{1,9}", given) and 1 <= int(given) <= LARGEST_LIMIT:
-        return int(given)
-    faults.append(Fault("limit", given, f"must be a whole number from 1 to {LARGEST_LIMIT}"))
+    if re.fullmatch(r"[0-9]{1,9}", text) and 1 <= int(text) <= LARGEST_LIMIT:
+        return int(text)
+    faults.append(Fault("limit", text, f"must be a whole number from 1 to {LARGEST_LIMIT}"))
     return DEFAULT_LIMIT
 
 
-def _unknown(given: Mapping[str, str], known: tuple[str, ...]) -> list[Fault]:
+def _unknown(query: Mapping[str, str], known: tuple[str, ...]) -> list[Fault]:
     allowed = f"known are {', '.join(known)}" if known else "this path takes no parameters"
-    return [Fault(name, value, f"unknown parameter; {allowed}") for name, value in given.items() if name not in known]
+    return [Fault(name, value, f"unknown parameter; {allowed}") for name, value in query.items() if name not in known]
 
 
 def _faulty(faults: list[Fault], status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> Response:

@@ -28,7 +28,7 @@ GOODBYE_SECONDS = 1.0
 
 
 class StatusServer:
-    """The HTTP port. `start` opens it, `stop` closes it; signals are the business of app.py."""
+    """The HTTP port. `start` opens it, `stop` closes it; it handles no signals."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class StatusServer:
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
-        """Open the port and return its number. Raises SettingsError when it cannot be had, with the reason."""
+        """Open the port and return its number. Raises SettingsError with the reason where that fails."""
         listening = _listening(self._address)
         self._server = _Server(
             uvicorn.Config(
@@ -70,7 +70,7 @@ class StatusServer:
 
 
 class _Connection(H11Protocol):
-    """Ends connections on which no request arrives whole; uvicorn itself waits for ever."""
+    """Ends connections on which no complete request arrives; uvicorn itself waits for ever."""
 
     _late: asyncio.TimerHandle | None = None
 

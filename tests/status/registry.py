@@ -16,7 +16,7 @@ def forecast(start: float = NOW - 60) -> Forecast:
     return Forecast(start, 60.0, LEVELS, quantiles, (), None, "seasonal@1")
 
 
-def filled_desk() -> Registry:
+def filled_registry() -> Registry:
     """shop/web has observation and forecast, shop/new an observation, shop/dead nothing but its source's error."""
     from scaler.errors import SourceUnavailable
 

@@ -12,7 +12,7 @@ from scaler.status.exposition import exposition
 from scaler.telemetry.metrics import TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Telemetry
 from scaler.trigger import TriggerRules
 from tests.servers.programs import program
-from tests.status.registry import NOW, filled_desk, forecast
+from tests.status.registry import NOW, filled_registry, forecast
 
 
 async def text(registry: Registry) -> str:
@@ -33,20 +33,20 @@ async def figures(registry: Registry) -> dict[tuple[str, ...], float]:
 
 async def test_planned_demand_is_what_keda_would_be_told():
     """The second way to connect reads the same number as the first."""
-    registry = filled_desk()
+    registry = filled_registry()
     web = next(registration for registration in registry if registration.trigger.name == "web")
     assert (await figures(registry))["headway_planned_demand", "web"] == registry.answer(web, NOW).plan.metric
 
 
 async def test_every_trigger_figure_of_the_table_is_written():
     """What is documented is exported, and nothing else."""
-    written = {name for name, *_ in await figures(filled_desk())}
+    written = {name for name, *_ in await figures(filled_registry())}
     assert {figure.name for figure in (*TRIGGER_FIGURES, TRIGGERS_BY_RUNG)} <= written
 
 
 async def test_what_is_unknown_is_absent():
     """Without forecast or observation there is no line, never a made-up 0."""
-    found = await figures(filled_desk())
+    found = await figures(filled_registry())
     assert ("headway_needed_demand", "new") not in found
     assert ("headway_planned_demand", "dead") not in found
     assert found["headway_plan_rung", "dead"] == 0
@@ -98,6 +98,6 @@ async def test_answers_are_not_held_up_by_a_scrape():
 @pytest.mark.server
 def test_promtool_has_nothing_to_say():
     """Prometheus's own linter accepts names, types and help of all that is exported."""
-    written = asyncio.run(text(filled_desk())).encode()
+    written = asyncio.run(text(filled_registry())).encode()
     result = subprocess.run([program("promtool"), "check", "metrics"], input=written, capture_output=True, check=False)
     assert (result.returncode, result.stderr.decode()) == (0, "")

@@ -11,7 +11,7 @@ from scaler.series import HistoryFacts, Observation, Outlook
 from scaler.status.records import plan_record
 from scaler.status.routes import RequestIds, StatusRoutes
 from scaler.telemetry.metrics import Telemetry
-from tests.status.registry import NOW, filled_desk, forecast
+from tests.status.registry import NOW, filled_registry, forecast
 
 FACTS = HistoryFacts("seasonal@1", NOW - 5, None, 600.0, 3600.0, 86400.0, is_backfilled=True)
 
@@ -20,7 +20,7 @@ class Port:
     """The app on a registry, without a socket."""
 
     def __init__(self) -> None:
-        self.registry = filled_desk()
+        self.registry = filled_registry()
         self.missing: dict[str, str] = {}
         routes = StatusRoutes(self.registry, Telemetry(), lambda: self.missing, lambda key: FACTS, lambda: NOW)
         transport = httpx.ASGITransport(RequestIds(routes.app()), raise_app_exceptions=False)
@@ -112,7 +112,7 @@ def test_the_largest_demand_is_never_below_the_peak(excess: float):
     made = forecast(start=NOW)
     made.quantiles_HQ[30:] *= 0.5
     peaks = np.stack([made.quantiles_HQ[0], made.quantiles_HQ[0] + np.float32(excess)])
-    registry = filled_desk()
+    registry = filled_registry()
     web = next(one for one in registry if one.trigger.name == "web")
     outlook = Outlook(NOW + 15, Observation(NOW, 1.0, 1.0, 1.0), replace(made, peak_steps=(5, 10), peaks_WQ=peaks))
     registry.receive(web.trigger.key, outlook, NOW + 15)

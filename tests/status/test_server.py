@@ -10,12 +10,12 @@ from scaler.errors import SettingsError
 from scaler.settings import load_settings
 from scaler.status.server import StatusServer
 from scaler.telemetry.metrics import Telemetry
-from tests.status.registry import filled_desk
+from tests.status.registry import filled_registry
 
 
 def server(address: str) -> StatusServer:
     settings = load_settings({"http_address": address})
-    return StatusServer(settings, filled_desk(), Telemetry(), dict, lambda key: None)
+    return StatusServer(settings, filled_registry(), Telemetry(), dict, lambda key: None)
 
 
 async def test_starts_answers_and_stops():
