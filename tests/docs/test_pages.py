@@ -116,4 +116,5 @@ def test_commands_in_pages_exist(path):
 def test_files_that_pages_name_exist(path):
     """A page that names a source file names one that exists: moves take the pages along."""
     named = re.findall(r"(?<![\w/.-])(?:scaler|training|tests|benchmarks|tools|deploy)/[\w/]+\.\w+", path.read_text())
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    files = [name for name in named if "NAME" not in name]  # a place for the reader to fill in
+    assert [name for name in files if not (ROOT / name).exists()] == []

@@ -255,8 +255,8 @@ async def test_calls_are_counted_by_how_they_ended() -> None:
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), -1.0, 9.3e15])
 def test_no_absurd_value_leaves(value: float | None) -> None:
-    """What KEDA would misread is refused here, whatever the plan said."""
-    with pytest.raises(ValueError, match="a plan asked for"):
+    """What KEDA would misread is refused here, whatever the plan is."""
+    with pytest.raises(ValueError, match="a plan has a metric of"):
         value_reply(value)
 
 
