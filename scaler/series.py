@@ -44,6 +44,8 @@ class Gap:
     first: float
     last: float
     why: str
+    may_close: bool = False
+    """whether the source may have the answer later, as after an outage of one of its stores"""
 
     def __str__(self) -> str:
         begin, end = (datetime.fromtimestamp(moment, UTC) for moment in (self.first, self.last))

@@ -149,7 +149,7 @@ def _history_lines(history: Record, shown: str) -> Iterator[str]:
     for gap in history["gaps"][:MOST_GAPS]:
         yield f"  gap          {escape(str(Gap(gap['first'], gap['last'], gap['why'])))}"
     if history["gap_count"] > MOST_GAPS:
-        yield f"  and {history['gap_count'] - MOST_GAPS} more gaps: all are in the log"
+        yield f"  and {history['gap_count'] - MOST_GAPS} more gaps"
 
 
 def _readiness_lines(record: Record, readiness: Record) -> Iterator[str]:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaler.errors import AmbiguousDemand, NoDemand, SourceRefused, SourceUnavailable
+from scaler.telemetry.redaction import excerpt
 from scaler.trigger import Trigger
 
 
@@ -27,7 +28,7 @@ class TryAgain(SourceUnavailable):
 
 
 class Partial(SourceUnavailable):
-    pass
+    """The server answered without some of its data; the demand is unknown, not low."""
 
 
 class TooSlow(SourceUnavailable):
@@ -73,6 +74,8 @@ class Answer:
     kind: str
     """Prometheus's `resultType`: vector, scalar, matrix, string"""
     result: Any
+    partial: str = ""
+    """why data may be missing from it; empty where it is complete"""
 
 
 def decode(server: str, status: int, body: bytes) -> Answer:
@@ -83,11 +86,11 @@ def decode(server: str, status: int, body: bytes) -> Answer:
         document = None
     if status >= 300 or not isinstance(document, dict) or document.get("status") != "success":
         raise _failure(server, status, document, body)
-    if missing := _missing(document):
-        raise Partial(f"{server} reports: {shortened(missing, 400)}; the answer may be partial")
+    missing = _missing(document)
+    partial = f"{server} reports: {shortened(missing, 400)}; the answer may be partial" if missing else ""
     try:
         data = document["data"] or {"resultType": "vector"}
-        return Answer(str(data["resultType"]), data.get("result") or [])
+        return Answer(str(data["resultType"] or "vector"), data.get("result") or [], partial)
     except (KeyError, TypeError, AttributeError):
         raise SourceUnavailable(f"{server} answered with JSON of another shape: {shortened(body)}") from None
 
@@ -104,7 +107,7 @@ def _missing(document: Mapping[str, Any]) -> str:
     warnings = document.get("warnings") or []
     if not isinstance(warnings, list):
         return shortened(str(warnings))
-    texts = [str(one) for one in warnings if not str(one).startswith(ANNOTATIONS)]
+    texts = list(dict.fromkeys(str(one) for one in warnings if not str(one).startswith(ANNOTATIONS)))
     if document.get("isPartial") is True:
         texts.append("isPartial: some storage nodes did not answer")
     return "; ".join(texts[:3]) + (f" and {len(texts) - 3} more" if len(texts) > 3 else "")
@@ -127,15 +130,16 @@ def _failure(server: str, status: int, document: Any, body: bytes) -> SourceUnav
 
 
 def shortened(text: str | bytes, most: int = 80) -> str:
-    """At most `most` characters of a foreign text, on one line."""
+    """At most `most` characters of a foreign text, on one line and without secrets."""
     if isinstance(text, bytes):
         text = text[: 4 * most].decode(errors="replace")
-    line = " ".join(text.encode(errors="replace").decode().split())
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return excerpt(text.encode(errors="replace").decode(), most)
 
 
 def elements(answer: Answer) -> list[Element]:
-    """Elements of an instant answer. Raises AmbiguousDemand for a string, a range or a histogram."""
+    """Elements of an instant answer. Raises AmbiguousDemand for a string, a range or a histogram, and Partial."""
+    if answer.partial:
+        raise Partial(answer.partial)
     if answer.kind == "scalar":
         return [Element({}, _number(answer.result))]
     if answer.kind != "vector":
@@ -143,8 +147,17 @@ def elements(answer: Answer) -> list[Element]:
     return [Element(item.get("metric") or {}, _number(_plain(item, "value"))) for item in _items(answer)]
 
 
+NO_STORE = "No StoreAPIs matched for this query"
+"""what Thanos warns for a time before all of its data"""
+
+
 def series(answer: Answer) -> list[Series]:
-    """Series of a range answer. Raises AmbiguousDemand for histograms."""
+    """Series of a range answer. Raises AmbiguousDemand for histograms, and Partial.
+
+    An empty answer for a time that no store of Thanos covers is complete: nothing was there.
+    """
+    if answer.partial and (answer.result or NO_STORE not in answer.partial):
+        raise Partial(answer.partial)
     return [_series(item) for item in _items(answer)]
 
 
@@ -163,7 +176,7 @@ def _is_item(item: Any) -> bool:
 
 
 def _plain(item: Mapping[str, Any], key: str) -> Any:
-    if key not in item and ("histogram" in item or "histograms" in item):
+    if not item.get(key) and (item.get("histogram") or item.get("histograms")):
         raise AmbiguousDemand(
             "the query returns a native histogram; take one number of it, as with histogram_quantile()"
         )

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import httpx
 import numpy as np
@@ -11,7 +12,7 @@ import structlog
 from numpy.typing import NDArray
 
 from scaler.errors import AmbiguousDemand, DependencyError, SourceRefused, SourceUnavailable
-from scaler.history.answers import BadQuery, Element, Series, TooLarge, TooSlow, demand, elements, series
+from scaler.history.answers import BadQuery, Element, Partial, Series, TooLarge, TooSlow, demand, elements, series
 from scaler.history.connection import Limits, Pairs, Server
 from scaler.history.credentials import ServerAccess, access_for
 from scaler.history.queries import (
@@ -30,7 +31,7 @@ from scaler.trigger import Trigger
 
 log = structlog.get_logger(__name__)
 
-Seen = float | DependencyError
+Observed: TypeAlias = float | DependencyError
 BLOCK_STEP_SECONDS = 60.0
 """how often demand is sampled within a coarse block where the trigger has no step of its own"""
 AT_A_TIME = 500
@@ -39,6 +40,9 @@ FEW = 2
 """slow requests per observe() up to which a query among them is blamed, not the server"""
 MOST_SPLITS = 300
 """requests split in one observe(); a bad query costs six, and a server that refuses everything is not stormed"""
+MOST_PARTIAL_SPLITS = 8
+"""requests with a partial answer that are split in one observe(): enough to find one query; an outage of a store is not
+multiplied"""
 MOST_REMEMBERED = 20_000
 """queries known to spoil a request; beyond that all are forgotten and found anew"""
 
@@ -57,7 +61,7 @@ class PrometheusSource:
         self._transport = transport
         self._servers: dict[str, Server] = {}
 
-    async def observe(self, triggers: Sequence[Trigger], at: float) -> list[Seen]:
+    async def observe(self, triggers: Sequence[Trigger], at: float) -> list[Observed]:
         """Demand of each trigger at `at`, or its error, in the triggers' order."""
         groups: dict[tuple[str, Pairs, float], list[int]] = defaultdict(list)
         for position, trigger in enumerate(triggers):
@@ -70,7 +74,7 @@ class PrometheusSource:
             await asyncio.sleep(0)
         members = [[triggers[position] for position in positions] for positions in groups.values()]
         answers = await asyncio.gather(*(one.observe(who) for one, who in zip(rounds, members, strict=True)))
-        seen: list[Seen] = [0.0] * len(triggers)
+        seen: list[Observed] = [0.0] * len(triggers)
         for positions, answered in zip(groups.values(), answers, strict=True):
             for position, value in zip(positions, answered, strict=True):
                 seen[position] = value
@@ -158,9 +162,9 @@ class _Round:
         self._seconds = seconds
         self._at = at
         self._slow: list[list[Trigger]] = []
-        self._splits = 0
+        self._splits = self._partial_splits = 0
 
-    async def observe(self, triggers: Sequence[Trigger]) -> list[Seen]:
+    async def observe(self, triggers: Sequence[Trigger]) -> list[Observed]:
         """Demand or error of each, in order."""
         requests = self._requests(triggers)
         tasks = []
@@ -169,7 +173,7 @@ class _Round:
             await asyncio.sleep(0)
         answers = await asyncio.gather(*tasks)
         self._learn()
-        seen: dict[int, Seen] = {}
+        seen: dict[int, Observed] = {}
         for request, answered in zip(requests, answers, strict=True):
             seen.update(zip(request, answered, strict=True))
         return [seen[i] for i in range(len(triggers))]
@@ -182,20 +186,25 @@ class _Round:
         groups = packed(queries, self._server.most_together, self._server.most_bytes)
         return [[i] for i in alone] + [[together[k] for k in group] for group in groups]
 
-    async def _ask(self, triggers: list[Trigger]) -> list[Seen]:
+    async def _ask(self, triggers: list[Trigger]) -> list[Observed]:
         if len(triggers) == 1:
             return [await self._ask_alone(triggers[0])]
         try:
             return await self._ask_together(triggers)
         except (BadQuery, TooLarge):
             return await self._ask_halves(triggers)
+        except Partial as error:
+            if self._partial_splits >= MOST_PARTIAL_SPLITS:
+                return _each(error, triggers)
+            self._partial_splits += 1
+            return await self._ask_both_halves(triggers)
         except TooSlow as error:
             self._slow.append(triggers)
             return _each(error, triggers)
         except DependencyError as error:
             return _each(error, triggers)
 
-    async def _ask_together(self, triggers: list[Trigger]) -> list[Seen]:
+    async def _ask_together(self, triggers: list[Trigger]) -> list[Observed]:
         query = joined(tagged(trigger.query, str(tag)) for tag, trigger in enumerate(triggers))
         answer = await self._server.instant(query, self._at, self._parameters, self._seconds)
         found: dict[str, list[Element]] = defaultdict(list)
@@ -204,22 +213,26 @@ class _Round:
             found[labels.pop(TAG, "")].append(Element(labels, element.value))
         return [_demand_or_error(found[str(tag)], trigger) for tag, trigger in enumerate(triggers)]
 
-    async def _ask_halves(self, triggers: list[Trigger]) -> list[Seen]:
+    async def _ask_halves(self, triggers: list[Trigger]) -> list[Observed]:
         """Ask again by halves, until what spoils the request stands alone; where nothing does, it was too long."""
         self._splits += 1
         if self._splits > MOST_SPLITS:
             return _each(SourceUnavailable("asked together with queries that the server refuses"), triggers)
-        half = len(triggers) // 2
         known_before = len(self._server.alone)
-        left, right = await asyncio.gather(self._ask(triggers[:half]), self._ask(triggers[half:]))
+        answers = await self._ask_both_halves(triggers)
         if len(self._server.alone) == known_before:
-            self._server.most_together = max(1, min(self._server.most_together, half))
+            self._server.most_together = max(1, min(self._server.most_together, len(triggers) // 2))
+        return answers
+
+    async def _ask_both_halves(self, triggers: list[Trigger]) -> list[Observed]:
+        half = len(triggers) // 2
+        left, right = await asyncio.gather(self._ask(triggers[:half]), self._ask(triggers[half:]))
         return left + right
 
-    async def _ask_alone(self, trigger: Trigger) -> Seen:
+    async def _ask_alone(self, trigger: Trigger) -> Observed:
         try:
             answer = await self._server.instant(trigger.query, self._at, self._parameters, self._seconds)
-            if answer.kind == "vector":
+            if answer.kind == "vector" and not answer.partial:
                 self._server.alone.discard(trigger.query)
             else:
                 self._server.alone.add(trigger.query)
@@ -250,14 +263,14 @@ def _parameters(trigger: Trigger) -> Pairs:
     return (*tenant, *trigger.query_parameters)
 
 
-def _demand_or_error(found: list[Element], trigger: Trigger) -> Seen:
+def _demand_or_error(found: list[Element], trigger: Trigger) -> Observed:
     try:
         return demand(found, trigger)
     except DependencyError as error:
         return error
 
 
-def _each(error: DependencyError, triggers: Iterable[Trigger]) -> list[Seen]:
+def _each(error: DependencyError, triggers: Iterable[Trigger]) -> list[Observed]:
     """An error of its own for each: one instance raised again and again would collect tracebacks."""
     plain = SourceUnavailable if isinstance(error, SourceUnavailable) else type(error)
     return [plain(str(error)) for _ in triggers]

@@ -7,27 +7,30 @@ allows. Both show only when it is asked, so a refused piece is asked again by ha
 import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaler.errors import DependencyError
-from scaler.history.answers import BadQuery, Series, TooLarge, TooSlow, ambiguity
+from scaler.errors import DependencyError, SourceUnavailable
+from scaler.history.answers import BadQuery, Partial, Series, TooLarge, TooSlow, ambiguity
 from scaler.series import Floats, Gap
 
 MOST_POINTS = 10_000
 """moments per range query; Prometheus refuses more than 11,000"""
 LONGEST_RANGE_SECONDS = 7 * 86400.0
 SHORTEST_RANGE_SECONDS = 3600.0
-"""what was learned about a server never makes its pieces shorter than this"""
+FEWEST_POINTS = 100
+"""what was learned about a server never makes its pieces shorter than both"""
 MOST_SPLITS = 120
 """pieces halved in one range: one bad moment of two weeks costs 15, a bad hour of minutes 75; many more are one gap"""
 SLOWEST_SPLITS = 3
-"""times that a piece is halved because it was too slow: each attempt takes the server's whole time limit"""
+"""times that a piece is halved because it was too slow or partial: each attempt takes long, and it may pass"""
+MOST_FAILURES = 2
+"""pieces in a row that fail for a reason that may pass, after which the rest is left for later"""
 
-REFUSED = (BadQuery, TooLarge, TooSlow)
+REFUSED = (BadQuery, TooLarge, TooSlow, Partial)
 """errors that a shorter range may not have"""
 
 Ask: TypeAlias = Callable[[float, float], Awaitable[list[Series]]]
@@ -38,19 +41,24 @@ Ask: TypeAlias = Callable[[float, float], Awaitable[list[Series]]]
 class PieceSize:
     """How much one request may ask for, as far as a server has shown."""
 
-    seconds: float = LONGEST_RANGE_SECONDS
-    points: int = MOST_POINTS
+    learned: dict[float, int] = field(default_factory=dict)
+    """step in seconds → moments"""
 
-    def learn(self, seconds: float, points: int) -> None:
+    def moments(self, step_seconds: float) -> int:
+        """The most moments of this step."""
+        longest = math.floor(LONGEST_RANGE_SECONDS / step_seconds)
+        return max(1, min(MOST_POINTS, longest, self.learned.get(step_seconds, MOST_POINTS)))
+
+    def learn(self, step_seconds: float, moments: int) -> None:
         """Ask for no more than this from now on, but for no less than the shortest range."""
-        self.seconds = max(SHORTEST_RANGE_SECONDS, min(self.seconds, seconds))
-        self.points = max(2, min(self.points, points))
+        fewest = max(2, min(FEWEST_POINTS, math.floor(SHORTEST_RANGE_SECONDS / step_seconds)))
+        self.learned[step_seconds] = max(fewest, min(self.moments(step_seconds), moments))
 
 
 def newest_piece(start: float, end: float, step_seconds: float, size: PieceSize) -> tuple[float, float]:
     """(first, last) of the newest of the moments start, start + step, … <= end that one request may ask for."""
     moments = math.floor((end - start) / step_seconds + 1e-9) + 1
-    count = max(1, min(moments, size.points, math.floor(size.seconds / step_seconds)))
+    count = min(moments, size.moments(step_seconds))
     return start + (moments - count) * step_seconds, start + (moments - 1) * step_seconds
 
 
@@ -59,7 +67,7 @@ async def read(
 ) -> tuple[list[Series], tuple[Gap, ...]]:
     """The series at start, start + step, … <= end, and the gaps that the server left, with its reasons.
 
-    Raises the server's error where it answers for no moment at all, and every error that may heal by itself.
+    Raises the server's error where it answers for no moment at all.
     """
     reading = _Reading(ask, step_seconds, size)
     await reading.stretch(start, end)
@@ -81,6 +89,8 @@ class _Reading:
     answered: bool = False
     """whether the server has answered for any moment"""
     error: DependencyError | None = None
+    failures: int = 0
+    """pieces in a row that failed for a reason that may pass"""
 
     async def stretch(self, start: float, end: float, too_slow: int = 0) -> bool:
         """Read start, start + step, … <= end, newest first. Whether all of it was answered; the rest is a gap."""
@@ -92,17 +102,29 @@ class _Reading:
         return complete
 
     async def _piece(self, first: float, last: float, too_slow: int) -> bool:
+        if self.error is not None and self.failures >= MOST_FAILURES:
+            return self._leave(first, last, self.error)
         try:
             self.found += await self.ask(first, last)
         except REFUSED as error:
             self.error = error
-            too_slow += isinstance(error, TooSlow)
+            too_slow += isinstance(error, TooSlow | Partial)
             if self._may_be_halved(first, last, too_slow) and await self._answers_at_an_end(first, last):
-                return await self._halves(first, last, too_slow)
-            self.gaps.append(Gap(first, last, str(error)))
-            return False
+                return await self._halves(first, last, too_slow, learn=not isinstance(error, Partial))
+            return self._leave(first, last, error)
+        except SourceUnavailable as error:
+            if not self.answered:
+                raise
+            self.error = error
+            self.failures += 1
+            return self._leave(first, last, error)
         self.answered = True
+        self.failures = 0
         return True
+
+    def _leave(self, first: float, last: float, error: DependencyError) -> bool:
+        self.gaps.append(Gap(first, last, str(error), may_close=isinstance(error, SourceUnavailable)))
+        return False
 
     def _may_be_halved(self, first: float, last: float, too_slow: int) -> bool:
         return first < last and self.splits < MOST_SPLITS and too_slow <= SLOWEST_SPLITS
@@ -116,7 +138,7 @@ class _Reading:
                 break
         return self.answered
 
-    async def _halves(self, first: float, last: float, too_slow: int) -> bool:
+    async def _halves(self, first: float, last: float, too_slow: int, learn: bool) -> bool:
         self.splits += 1
         moments = round((last - first) / self.step_seconds) + 1
         newer = first + moments // 2 * self.step_seconds
@@ -124,8 +146,8 @@ class _Reading:
             await self.stretch(newer, last, too_slow),
             await self.stretch(first, newer - self.step_seconds, too_slow),
         ]
-        if all(complete):  # no moment in it is at fault: the piece was too long
-            self.size.learn(last - newer, moments - moments // 2)
+        if learn and all(complete):  # no moment in it is at fault: the piece was too long
+            self.size.learn(self.step_seconds, moments - moments // 2)
         return all(complete)
 
 
@@ -164,7 +186,7 @@ def merged(gaps: Iterable[Gap], step_seconds: float) -> Iterator[Gap]:
     current: Gap | None = None
     for gap in sorted(gaps, key=lambda gap: gap.first):
         if current is not None and gap.why == current.why and gap.first - current.last <= 1.5 * step_seconds:
-            current = Gap(current.first, max(current.last, gap.last), gap.why)
+            current = replace(current, last=max(current.last, gap.last))
             continue
         if current is not None:
             yield current

@@ -105,6 +105,8 @@ class Backfill:
         tracked.backfill_errors.pop(job.phase, None)
         tracked.retry_at.pop(job.phase, None)
         self._on_filled(tracked)
+        if any(gap.may_close for gap in tracked.gaps.get(job.phase, ())):
+            self._again_later(job, is_refusal=True)
 
     def _note_failure(self, job: _Job, error: str, is_refusal: bool) -> None:
         tracked = job.tracked
@@ -112,10 +114,13 @@ class Backfill:
         if tracked.backfill_errors.get(job.phase) != error:
             _log_missing(job, error)
         tracked.backfill_errors[job.phase] = error
+        self._again_later(job, is_refusal)
+
+    def _again_later(self, job: _Job, is_refusal: bool) -> None:
         job.attempts += 1
         pause = retry_seconds(job.attempts, is_refusal) * random.uniform(1.0, 1.1)
-        tracked.retry_at[job.phase] = self._clock.now() + pause
-        self._again_at(tracked.retry_at[job.phase], job)
+        job.tracked.retry_at[job.phase] = self._clock.now() + pause
+        self._again_at(job.tracked.retry_at[job.phase], job)
 
     def _again_at(self, moment: float, job: _Job) -> None:
         async def wait() -> None:
@@ -129,21 +134,22 @@ class Backfill:
     async def _fill(self, job: _Job) -> None:
         tracked, now = job.tracked, self._clock.now()
         if job.phase is Phase.FINE:
-            await self._fill_fine(tracked, now - tracked.forecaster.grid.fine_span_seconds, now)
+            gaps = await self._fill_fine(tracked, now - tracked.forecaster.grid.fine_span_seconds, now)
         elif job.phase is Phase.COARSE:
-            await self._fill_coarse(tracked, now)
+            gaps = await self._fill_coarse(tracked, now)
         else:
-            await self._fill_hole(tracked, job.since, now)
+            gaps = await self._fill_hole(tracked, job.since, now)
+        _note_gaps(tracked, job.phase, gaps)
 
-    async def _fill_fine(self, tracked: Tracked, start: float, end: float) -> None:
+    async def _fill_fine(self, tracked: Tracked, start: float, end: float) -> tuple[Gap, ...]:
         step = tracked.query_step_seconds
         aligned_start = (start // step) * step
         samples = await self._source.samples(tracked.trigger, aligned_start, end, step)
         if tracked.key in tracked.table:
             tracked.table.backfill(tracked.key, samples, hold_seconds=step)
-        _note_gaps(tracked, Phase.FINE, samples.gaps)
+        return samples.gaps
 
-    async def _fill_coarse(self, tracked: Tracked, now: float) -> None:
+    async def _fill_coarse(self, tracked: Tracked, now: float) -> tuple[Gap, ...]:
         """Stored blocks first, then those the source still has and the store has not."""
         block = tracked.forecaster.grid.coarse_seconds
         stored = await self._stored(tracked, now - tracked.forecaster.grid.coarse_span_seconds)
@@ -151,18 +157,20 @@ class Backfill:
         if stored is not None and len(stored.starts):
             tracked.table.backfill_blocks(tracked.key, stored)
             since = max(since, _first_hole(stored, since, now, block))
-        fetched = await self._source.blocks(tracked.trigger, since, now, block)
+        return await self._fill_blocks(tracked, since, now)
+
+    async def _fill_hole(self, tracked: Tracked, since: float, now: float) -> tuple[Gap, ...]:
+        grid = tracked.forecaster.grid
+        gaps = await self._fill_fine(tracked, max(since, now - grid.fine_span_seconds), now)
+        if now - since > grid.coarse_seconds:
+            gaps += await self._fill_blocks(tracked, since - grid.coarse_seconds, now)
+        return gaps
+
+    async def _fill_blocks(self, tracked: Tracked, since: float, now: float) -> tuple[Gap, ...]:
+        fetched = await self._source.blocks(tracked.trigger, since, now, tracked.forecaster.grid.coarse_seconds)
         if tracked.key in tracked.table:
             tracked.table.backfill_blocks(tracked.key, fetched)
-        _note_gaps(tracked, Phase.COARSE, fetched.gaps)
-
-    async def _fill_hole(self, tracked: Tracked, since: float, now: float) -> None:
-        grid = tracked.forecaster.grid
-        await self._fill_fine(tracked, max(since, now - grid.fine_span_seconds), now)
-        if now - since > grid.coarse_seconds:
-            blocks = await self._source.blocks(tracked.trigger, since - grid.coarse_seconds, now, grid.coarse_seconds)
-            if tracked.key in tracked.table:
-                tracked.table.backfill_blocks(tracked.key, blocks)
+        return fetched.gaps
 
     async def _stored(self, tracked: Tracked, since: float) -> Blocks | None:
         try:
@@ -184,8 +192,8 @@ def retry_seconds(attempts: int, is_refusal: bool) -> float:
 
 
 def _note_gaps(tracked: Tracked, phase: Phase, gaps: tuple[Gap, ...]) -> None:
-    """Remember what the source could not answer; the log has it once."""
-    if gaps and tracked.gaps.get(phase) != gaps:
+    """Remember what the source could not answer; the log shows each reason once."""
+    if {gap.why for gap in gaps} - {gap.why for gap in tracked.gaps.get(phase, ())}:
         log.warning(
             "history_gaps",
             namespace=tracked.trigger.namespace,

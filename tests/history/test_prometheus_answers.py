@@ -180,6 +180,57 @@ async def test_null_labels_and_values_are_empty_ones() -> None:
     await source.close()
 
 
+async def test_a_histogram_beside_null_values_is_still_one() -> None:
+    """A null float list is no reason to read a histogram as nothing."""
+    one = {"metric": {}, "values": None, "histograms": [[AT, {}]]}
+    document = {"status": "success", "data": {"resultType": "matrix", "result": [one]}}
+    source = PrometheusSource(limits=QUICK, transport=answering(httpx.Response(200, json=document)))
+    with pytest.raises(AmbiguousDemand, match="histogram"):
+        await source.samples(TRIGGER, AT - 600, AT, 60)
+    await source.close()
+
+
+async def test_a_time_before_all_stores_is_empty() -> None:
+    """Thanos warns there; a workload younger than its history window is no outage."""
+    nothing = {"status": "success", "data": {"resultType": "matrix", "result": []}}
+    answer = httpx.Response(200, json={**nothing, "warnings": 2 * ["No StoreAPIs matched for this query"]})
+    source = PrometheusSource(limits=QUICK, transport=answering(answer))
+    samples = await source.samples(TRIGGER, AT - 600, AT, 60)
+    assert (len(samples.times), samples.gaps) == (0, ())
+    await source.close()
+
+
+async def test_a_query_with_a_partial_answer_does_not_disturb_the_others() -> None:
+    """It is found by halves and asked alone; where all answers are partial the server is not stormed."""
+    asked: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        query = parse_qs(request.content.decode())["query"][0]
+        asked.append(query)
+        warnings = ["store-1 is away"] if spoiled in query else []
+        return httpx.Response(200, json={**vector(*range(max(1, query.count(TAG)))), "warnings": warnings})
+
+    source = PrometheusSource(limits=QUICK, transport=httpx.MockTransport(handle))
+    triggers = [replace(TRIGGER, query=f"app_{i}_") for i in range(50)]
+    spoiled = "app_17_"
+    for _ in range(2):
+        asked.clear()
+        answers = await source.observe(triggers, AT)
+        assert [i for i, answer in enumerate(answers) if isinstance(answer, SourceUnavailable)] == [17]
+    assert len(asked) == 2
+    spoiled = "app_"
+    for _ in range(10):
+        asked.clear()
+        assert all("may be partial" in str(answer) for answer in await source.observe(triggers, AT))
+        assert len(asked) < 70
+    assert source.reachable(TRIGGER), "a server that answers is asked on"
+    spoiled = "none"
+    for _ in range(2):
+        asked.clear()
+        assert not any(isinstance(answer, SourceUnavailable) for answer in await source.observe(triggers, AT))
+    assert len(asked) < 5
+
+
 async def test_zeros_are_not_put_into_a_gap() -> None:
     """Where null values count as 0, minutes that the server could not answer do not."""
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.errors import AmbiguousDemand, SourceUnavailable
-from scaler.history.answers import BadQuery, Series, TooSlow
+from scaler.history.answers import BadQuery, Partial, Series, TooSlow
 from scaler.history.ranges import MOST_POINTS, PieceSize, merged, newest_piece, one_history, read
 from scaler.series import Gap
 
@@ -130,6 +130,36 @@ async def test_what_may_heal_is_raised() -> None:
     """A server that is down says nothing about a range: the caller tries again later."""
     with pytest.raises(SourceUnavailable):
         await read(Server(lambda first, last: SourceUnavailable("down")), 0.0, WEEKS, 60.0, PieceSize())
+
+
+@pytest.mark.parametrize("error", [SourceUnavailable, Partial])
+async def test_an_old_piece_that_a_store_cannot_give_is_left_for_later(error: type[Exception]) -> None:
+    """The rest is used; the gap may close, so that it is asked for again. Nothing is learned about the length."""
+    size = PieceSize()
+    found, gaps = await read(Server(within(86400.0, 90000.0, error)), 0.0, WEEKS, 60.0, size)
+    assert [gap.may_close for gap in gaps] == [True]
+    assert gaps[0].first <= 86400.0
+    assert gaps[0].last >= 90000.0
+    assert (min(moments(found)), max(moments(found))) == (0.0, WEEKS)
+    assert size == PieceSize()
+
+
+async def test_a_server_that_goes_away_half_way_is_not_asked_on() -> None:
+    """What arrived counts; the rest is one gap after two failed requests."""
+    server = Server(lambda first, last: SourceUnavailable("down") if first < WEEKS else None)
+    found, gaps = await read(server, 0.0, 4 * WEEKS, 60.0, PieceSize())
+    assert max(moments(found)) == 4 * WEEKS
+    assert (gaps[0].first, gaps[0].may_close, len(gaps)) == (0.0, True, 1)
+    assert len(server.asked) == 8
+
+
+async def test_what_is_learned_is_about_one_step() -> None:
+    """A limit on hours, met with blocks of 15 minutes, leaves a day of minutes in one piece."""
+    size = PieceSize()
+    await read(Server(longer_than(72 * 3600), step=900.0), 0.0, 2 * WEEKS, 900.0, size)
+    server = Server(longer_than(72 * 3600))
+    await read(server, 0.0, 86400.0, 60.0, size)
+    assert len(server.asked) == 1
 
 
 def test_overlapping_series_leave_a_gap_at_the_overlap_alone() -> None:

@@ -1,12 +1,15 @@
 """A replica whose lease is held by one that cannot, or does not, tell it anything; answers that cannot be read."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
 from scaler.errors import CacheUnavailable, SourceRefused, SourceUnavailable
 from scaler.forecast.cache import Memory, MemoryCache
 from scaler.refresh.backfill import retry_seconds
-from scaler.series import Gap, Samples
+from scaler.series import Blocks, Gap, Samples
 from scaler.testing import ManualClock
 from scaler.trigger import Trigger
 from tests.refresh.test_refresh import START, replica, rising
@@ -105,3 +108,36 @@ async def test_gaps_of_the_past_are_reported_with_the_forecast() -> None:
     assert facts is not None
     assert (facts.gaps, facts.is_backfilled) == ((gap,), True)
     assert len([line for line in lines if line["event"] == "history_gaps"]) == 1
+
+
+async def test_a_gap_that_may_close_is_asked_for_again_at_growing_pauses() -> None:
+    """A store of the source was away: what it has is fetched when it is back, and the gap is no longer reported."""
+    asked: list[float] = []
+
+    async with replica(lambda _, __: 100.0, rising) as world:
+        read = world.source.blocks
+
+        async def blocks(trigger: Trigger, start: float, end: float, seconds: float) -> Blocks:
+            found = await read(trigger, start, end, seconds)
+            if end - start < 40_000:
+                return found
+            asked.append(end)
+            gap = Gap(start + 900, start + 3600, f"store {len(asked)} is away", may_close=True)
+            return replace(found, gaps=(gap,) if len(asked) < 4 else ())
+
+        world.source.blocks = blocks  # type: ignore[method-assign]
+        registration = world.call()
+        await world.pass_time(20)
+        facts = world.refresh.tracking.facts(registration.trigger.key)
+        assert facts is not None
+        assert facts.is_backfilled
+        assert len(facts.gaps) == 1
+        assert facts.retry_at is not None
+        for _ in range(20):
+            await world.clock.advance(15)
+            world.call()
+        facts = world.refresh.tracking.facts(registration.trigger.key)
+    assert facts is not None
+    assert (len(asked), facts.gaps, facts.retry_at) == (4, (), None)
+    pauses = np.diff(asked)
+    assert pauses[0] < pauses[1] < pauses[2]
