@@ -179,7 +179,7 @@ class Registry:
         if known is not None and outlook.counts_from < known.outlook.counts_from <= furthest:
             return  # what is known from further ahead comes from before a clock was set back
         answer = self._answer(registration.trigger, outlook, max(now, outlook.counts_from))
-        if outlook.counts_from > now and registration.current is not None:
+        if outlook.counts_from > now and registration.current is not None and registration.first_answer.is_set():
             self._promote(registration, now)
             registration.upcoming = answer
         else:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 from scaler.registry import Registration
 from scaler.trigger import Trigger
@@ -52,9 +51,10 @@ class FirstAnswers:
         elif self._free_places > 0 and self._worth_waiting(registration.trigger):
             self._free_places -= 1
             try:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(left):
-                        await registration.first_answer.wait()
+                async with asyncio.timeout(left):
+                    await registration.first_answer.wait()
+            except TimeoutError:
+                registration.first_answer.set()
             finally:
                 self._free_places += 1
 

@@ -85,6 +85,18 @@ def test_the_first_outlook_answers_at_once():
     assert on.answer(one, NOW).plan.metric == 60
 
 
+def test_a_first_forecast_that_is_waited_for_answers_at_once():
+    """Until the first answer has been given there is none to switch from; a bare observation before it is not one."""
+    on = registry()
+    one = registration(on)
+    one.forecast_coming = True
+    on.receive(one.trigger.key, outlook(60, NOW + 1), NOW)
+    on.receive(one.trigger.key, outlook(60, NOW + 2, flat_forecast(NOW, [80.0] * 30)), NOW + 1)
+    assert on.answer(one, NOW + 1).plan.metric >= 80
+    on.receive(one.trigger.key, outlook(200, NOW + 16), NOW + 15)
+    assert on.answer(one, NOW + 15).plan.rung is Rung.BOTH
+
+
 def test_plans_are_made_anew_when_refreshes_stay_away():
     """As time passes the window moves on, at ticks that all replicas share."""
     on = registry()
