@@ -1,4 +1,4 @@
-"""The one question behind RPCs, page, CLI and replay: (trigger, now) → Plan. Pure: no I/O, no model, no clock."""
+"""The one question behind RPCs, HTTP API, CLI and replay: (trigger, now) → Plan. Pure: no I/O, no model, no clock."""
 
 import math
 

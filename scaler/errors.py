@@ -49,7 +49,7 @@ MOST_SPELLED_OUT = 20
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong in what somebody wrote: where, what was found, what the rule is."""
+    """One fault in an input: the field, its value, and the rule that it breaks."""
 
     field: str
     value: str

@@ -68,7 +68,7 @@ def _store(settings: Settings) -> Store:
 
 
 def _make(data_dir: Path) -> None:
-    """A folder that was asked for must be possible; the default one may be missing (a read-only container)."""
+    """A configured folder must be writable; the default one may be missing (a read-only container)."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Triggers that KEDA asks about before the engine is open."""
+"""Triggers that are registered before the engine is open."""
 
 import asyncio
 from contextlib import suppress
@@ -10,8 +10,8 @@ from scaler.registry import Registration, Registry
 
 
 class EarlyRegistrations:
-    """Keeps them for the engine. Until it is open, what another replica has published is their answer: a model takes
-    longer to load than a cache to ask."""
+    """Keeps them for the engine. Until it is open, outlooks that other replicas published are their answers: loading a
+    model takes longer than reading a cache."""
 
     def __init__(self, registry: Registry, clock: Clock) -> None:
         self.all: list[Registration] = []
@@ -26,12 +26,12 @@ class EarlyRegistrations:
 
     async def receive_from(self, cache: ForecastCache) -> None:
         """Take the outlooks of early registrations from the shared cache, until cancelled."""
-        asked = 0
+        received = 0
         while True:
             await self._added.wait()
             self._added.clear()
-            keys = [registration.trigger.key for registration in self.all[asked:]]
-            asked += len(keys)
+            keys = [registration.trigger.key for registration in self.all[received:]]
+            received += len(keys)
             with suppress(CacheUnavailable):
                 for key, outlook in (await cache.receive(keys)).items():
                     self._registry.receive(key, outlook, self._clock.now())

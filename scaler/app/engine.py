@@ -26,7 +26,7 @@ RELOAD_SECONDS = 60.0
 """how often the place of the bundles is looked at for new versions"""
 
 LISTED_SECONDS = 60.0
-"""how often listed triggers are registered anew; the telemetry of calls expects a call a minute"""
+"""how often listed triggers are registered again, as if KEDA had called"""
 
 
 class Engine:

@@ -1,4 +1,4 @@
-"""What this process asks of Python and the operating system: that answers come first, and that freed memory goes back.
+"""Requests to Python and the operating system: answers come first, and freed memory is returned.
 
 Measured in docs/decisions/0002-server-kind.md.
 """

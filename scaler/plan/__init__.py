@@ -15,7 +15,7 @@ class Rung(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a rule did (or did not) change the value. `text` is a sentence for whoever is woken at night."""
+    """Why a rule did (or did not) change the value. `text` is a sentence for the person on call."""
 
     rule: str
     text: str

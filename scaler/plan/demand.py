@@ -77,7 +77,7 @@ def _between(lengths: tuple[int, ...], wanted: float) -> tuple[int, float]:
 def _bracket(levels: tuple[float, ...], level: float) -> tuple[int, float]:
     """The index of the level below, and the share of the next one. Outside the levels, the outermost one.
 
-    Not extrapolated: a quantile beyond what a model was trained for is a guess, and a dear one.
+    Not extrapolated: a quantile beyond what a model was trained for is a guess, and an expensive one.
     """
     above = next((index for index, known in enumerate(levels) if known >= level - 1e-6), None)
     if above is None:

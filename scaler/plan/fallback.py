@@ -22,7 +22,7 @@ ENOUGH_COVERED = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that the rules look at. Times are seconds since the epoch, demand is in the units of the trigger's query."""
+    """What the rules read. Times are seconds since the epoch, demand is in the units of the trigger's query."""
 
     trigger: Trigger
     policy: Policy

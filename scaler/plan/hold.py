@@ -1,4 +1,4 @@
-"""Capacity that the forecast needs again soon is not given back: fewer scale events at no cost in service."""
+"""Capacity that the forecast needs again soon is kept: fewer scale events at no cost in service."""
 
 from scaler.plan.demand import largest_quantile
 from scaler.plan.fallback import Situation
@@ -21,4 +21,4 @@ def hold(situation: Situation, value: float) -> tuple[float, str] | None:
     held = min(again, last.recent_peak)
     if not held > value:
         return None
-    return held, f"{held:.4g} is not given back: needed again within {policy.hold_seconds:.0f} s (p{100 * level:g})"
+    return held, f"{held:.4g} is kept: needed again within {policy.hold_seconds:.0f} s (p{100 * level:g})"

@@ -15,7 +15,7 @@ MOST_REPLICAS = 2**31 - 1
 """replica counts are int32 and saturate"""
 MOST_MILLI = 2**63 - 1
 CLEAR, MOST_EXACT = 0.499, 2**40
-"""of an amount in milli-units: so near to a whole number, and so small, that no rounding can be in doubt"""
+"""an amount in milli-units this near to a whole number, and this small, rounds the same way everywhere"""
 SYNC_SECONDS = 15.0
 """how often the HPA looks: `--horizontal-pod-autoscaler-sync-period`"""
 
@@ -38,7 +38,7 @@ class Select(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RatePolicy:
-    """At most so many pods, or so many percent, within a period."""
+    """At most `value` pods, or percent, within a period."""
 
     type: PolicyType
     value: int
@@ -182,7 +182,7 @@ def replicas_for(
 
 
 def is_settled(hpa: Hpa, state: HpaState, current: int) -> bool:
-    """Whether nothing remembered can change what is recommended now: most syncs, and worth to be told early."""
+    """Whether nothing remembered can change the recommendation now. True for most syncs, so it saves work."""
     past = state.recommendations
     return hpa.behavior is None and past is not None and len(past) == 1 and past[0].replicas <= current
 

@@ -1,7 +1,8 @@
 """How many replicas a workload has by now, if its HPA followed our answers. Pure.
 
-KEDA does not tell a scaler, but the HPA's arithmetic is known. Where the guess is wrong (another trigger, a limit, a
-hand on the Deployment), the first answer beyond the HPA's tolerance puts both at the same number again.
+KEDA does not pass the number to a scaler, but the HPA's arithmetic is known. Where the estimate is wrong (another
+trigger, a limit, a person who scaled the Deployment), the first answer beyond the HPA's tolerance puts both at the
+same number again.
 """
 
 import math

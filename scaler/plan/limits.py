@@ -28,7 +28,7 @@ def step(situation: Situation, value: float) -> tuple[float, str] | None:
 
 
 def absurd(situation: Situation, value: float) -> tuple[float, str] | None:
-    """At most so many times what was ever observed, and never what KEDA or the HPA cannot carry."""
+    """At most a multiple of the largest demand ever observed, and never more than KEDA and the HPA can represent."""
     last, factor = situation.last, situation.policy.absurd_factor
     if last is not None and 0 < last.history_peak < LARGEST_DEMAND / factor:
         limit = max(factor * last.history_peak, situation.trigger.threshold, situation.observed or 0.0)

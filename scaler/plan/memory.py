@@ -1,7 +1,7 @@
 """What the planner remembers of one trigger, as one frozen value. Pure.
 
-Whoever refreshes a trigger keeps its `Memory` and observes all news; an outlook carries the conclusions, so that
-every replica plans alike. What is remembered is up to the rules: see `Rule.remembers` in rules.py.
+The replica that refreshes a trigger keeps its `Memory` and observes all news; an outlook carries the conclusions, so
+all replicas plan alike. The rules define what is remembered: see `Rule.remembers` in rules.py.
 """
 
 from collections.abc import Mapping

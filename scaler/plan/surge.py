@@ -3,7 +3,7 @@ every forecast says a little more than there is now, and is too late. Pure.
 
 Demand has outgrown its forecasts where for two minutes it lay above the 0.9 quantile of the peak that was forecast a
 lead time before, and it has risen from minute to minute for three. Then its growth is taken to go on for one and a half
-lead times, to twice as much at most. What that did, and what else was tried, is told in docs/decisions/0012.
+lead times, to twice as much at most. docs/decisions/0012 has the results, and what else was tried.
 """
 
 import math
@@ -16,11 +16,11 @@ from scaler.plan.rule import News, Remembered
 
 LEVEL = 0.9
 BETWEEN_SECONDS = 60.0
-"""one observation in so much time is looked at"""
+"""observations are sampled at this interval"""
 LASTS_SECONDS = 120.0
-"""above the forecasts for so long is no chance"""
+"""how long demand must lie above its forecasts; shorter may be chance"""
 RISES_SECONDS = 180.0
-"""risen for so long is growth; what jumps and stays, as where a source knows a new number every five minutes, is not"""
+"""how long demand must rise; a jump that stays is no growth (a source may have a new number every five minutes)"""
 GOES_ON = 1.5
 """lead times that growth is taken to go on"""
 MOST = 2.0

@@ -23,7 +23,7 @@ CHUNK = 256
 
 
 class Checkpoint:
-    """Keeps the store up to date. A failing store is told once and tried again; nothing waits for it."""
+    """Keeps the store up to date. A failing store is logged once and tried again; nothing waits for it."""
 
     def __init__(
         self,
@@ -79,8 +79,8 @@ class Checkpoint:
         return True
 
     async def _write_watched(self) -> None:
-        asked = (w for w in self._registry if not w.listed)  # what the settings list returns with them, or not at all
-        due = [w for w in asked if w.last_called - self._written.get(w.trigger.key, 0.0) > TOUCH_SECONDS]
+        called = (w for w in self._registry if not w.listed)  # listed triggers come back with the settings
+        due = [w for w in called if w.last_called - self._written.get(w.trigger.key, 0.0) > TOUCH_SECONDS]
         for chunk in chunks(due, CHUNK):
             if not await self._done(self._store.watch([_record(w) for w in chunk])):
                 return
@@ -127,7 +127,7 @@ class Checkpoint:
                 self._saved_until.pop(key, None)
 
     async def _done(self, doing: Awaitable[None]) -> bool:
-        """Whether the store did it; what it failed with is told once."""
+        """Whether the store did it. Its first failure is logged."""
         try:
             await doing
         except StoreUnavailable as error:

@@ -75,7 +75,7 @@ class Replicas:
 
     async def wakes(self) -> AsyncIterator[list[str]]:
         """Keys that others published, as they come; no keys once when subscribed. Ends when the cache is lost."""
-        with suppress(CacheUnavailable):  # the lease at the next tick tells of it
+        with suppress(CacheUnavailable):  # the lease at the next tick logs it
             async for keys in self._cache.wakes():
                 yield keys
 

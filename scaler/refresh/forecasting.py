@@ -20,7 +20,7 @@ from scaler.trigger import Mode
 log = structlog.get_logger()
 
 RISING = 1.05
-"""a plan that asks for more than this many times the observation expects growth"""
+"""a plan whose need is above this multiple of the observation expects growth"""
 
 
 class ForecastRunner:

@@ -1,6 +1,6 @@
 """The background path: history → forecast → plan → memory and cache. It never blocks an answer.
 
-`tick` is the table of contents. Ticks are multiples of the refresh interval since the epoch, so all replicas ask
+`tick` is the table of contents. Ticks are multiples of the refresh interval since the epoch, so all replicas query
 the sources for the same moments. Forecasts are computed in a worker thread, in chunks; plans are made on the event
 loop, a few at a time.
 """
@@ -40,7 +40,7 @@ class RefreshSettings:
     publish_grace_seconds: float = 0.0
     """how long after its issue an outlook counts; > 0 where replicas share a cache"""
     silence_seconds: float = 3600.0
-    """a trigger that nobody asked about for this long is forgotten"""
+    """a trigger without a call for this long is forgotten"""
     chunk: int = 256
     """series forecast in one run of a graph"""
     backfill_concurrency: int = 8

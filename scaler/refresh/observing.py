@@ -17,10 +17,10 @@ from scaler.telemetry.metrics import Telemetry
 log = structlog.get_logger()
 
 HOLE_INTERVALS = 2.5
-"""after so many refreshes without an answer, what was missed is fetched"""
+"""refresh intervals without an observation, after which the missing history is fetched"""
 
 AT_A_TIME = 256
-"""observations recorded before the event loop may answer somebody"""
+"""observations recorded before other work of the event loop gets its turn"""
 
 
 class Observer:
@@ -55,7 +55,7 @@ class Observer:
         observed = []
         for tracked, result in results:
             if tracked.key not in tracked.table:
-                continue  # dropped while the source was asked
+                continue  # dropped while the source was queried
             if isinstance(result, DependencyError):
                 self._record_error(tracked, result)
             else:

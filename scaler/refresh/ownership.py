@@ -1,4 +1,4 @@
-"""Which triggers this replica refreshes: those whose lease it holds, and those that nobody else refreshes."""
+"""Which triggers this replica refreshes: those whose lease it holds, and those that no other replica refreshes."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -15,10 +15,10 @@ from scaler.telemetry.metrics import Telemetry
 log = structlog.get_logger()
 
 ORPHANED_INTERVALS = 2.5
-"""after so many refreshes without news of a trigger whose lease another holds, this replica refreshes it, too"""
+"""refresh intervals without an outlook from the holder of the lease, after which this replica refreshes, too"""
 
 AT_A_TIME = 256
-"""triggers looked at before the event loop may answer somebody"""
+"""triggers adopted before other work of the event loop gets its turn"""
 
 
 class Ownership:
@@ -42,7 +42,7 @@ class Ownership:
         self._orphaned_seconds = ORPHANED_INTERVALS * interval_seconds
         self._silence_seconds = silence_seconds
         self._orphaned: set[str] = set()
-        """refreshed here, whoever holds the lease, until another replica publishes them again"""
+        """refreshed here, although another replica holds the lease, until it publishes them again"""
 
     async def update(self, at: float) -> None:
         """Forget silent triggers, renew the leases, and track this replica's triggers and no others."""

@@ -1,4 +1,4 @@
-"""Triggers listed in the settings. KEDA never asks about them, so Headway does: their plans are read from telemetry."""
+"""Triggers listed in the settings. KEDA does not call for them: their plans are read from telemetry."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from scaler.settings import ListedTrigger
 async def keep_watching(
     registry: Registry, listed: Sequence[ListedTrigger], clock: Clock, every_seconds: float
 ) -> None:
-    """Ask about every listed trigger for ever, often enough that none falls silent."""
+    """Register every listed trigger again and again, often enough that none expires."""
     while True:
         now = clock.now()
         for trigger in listed:

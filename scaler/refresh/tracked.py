@@ -33,7 +33,7 @@ class Tracked:
     forecaster: Forecaster
     table: HistoryTable
     advice: str = ""
-    """why its forecaster is not the one it asked for"""
+    """why its forecaster is not the model that the trigger names; empty when it is"""
     observation: Observation | None = None
     memory: Memory = field(default_factory=Memory)
     """what the planner remembers of it"""
@@ -64,7 +64,7 @@ class Tracked:
 
     @property
     def note(self) -> str:
-        """What whoever reads the plan should know besides it."""
+        """What a reader of the plan should know in addition: an error, a model that is not the one named."""
         return "; ".join(filter(None, (self.error, self.advice)))
 
 
@@ -91,7 +91,7 @@ class Tracking:
         return self._tracked.get(key)
 
     def adopt(self, registration: Iterable[Registration]) -> list[Tracked]:
-        """Track what is not tracked yet, and what another bundle serves by now; returns those that need their past."""
+        """Track what is not tracked yet, or is served by another bundle now; returns those whose history is missing."""
         fresh = []
         for one in registration:
             known, choice = self._tracked.get(one.trigger.key), self._catalog.choice(one.trigger)

@@ -19,7 +19,7 @@ class Candidate(NamedTuple):
 
     key: str
     expects_growth: bool
-    """whether its plan asks for more than its demand is now"""
+    """whether its plan needs more than the demand now"""
     forecast_at: float
     """when its last forecast was made, in seconds since the epoch; 0 without one"""
 
