@@ -4,7 +4,7 @@ Axes: N series, T fine past steps, L coarse past blocks, H future steps, W windo
 Times are seconds since the epoch (float, UTC). Demand is float32 in the units of the trigger's query; NaN is "missing".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -53,6 +53,14 @@ class Gap:
             return f"{begin:%d %b %Y %H:%M} UTC: {self.why}"
         same_day = begin.date() == end.date()
         return f"{begin:%d %b %Y %H:%M} to {end:{'%H:%M' if same_day else '%d %b %Y %H:%M'}} UTC: {self.why}"
+
+
+def within(moments: NDArray[np.float64], gaps: Iterable[Gap]) -> NDArray[np.bool_]:
+    """Which of the moments lie in a gap."""
+    inside = np.zeros(len(moments), bool)
+    for gap in gaps:
+        inside |= (moments >= gap.first) & (moments <= gap.last)
+    return inside
 
 
 @dataclass(frozen=True, slots=True)

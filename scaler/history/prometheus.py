@@ -24,9 +24,9 @@ from scaler.history.queries import (
     self_contained,
     tagged,
 )
-from scaler.history.ranges import merged, one_history, read, within
+from scaler.history.ranges import merged, one_history, read
 from scaler.history.sources import SourceOptions
-from scaler.series import Blocks, Floats, Gap, Samples
+from scaler.series import Blocks, Floats, Gap, Samples, within
 from scaler.trigger import Trigger
 
 log = structlog.get_logger(__name__)

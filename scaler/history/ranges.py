@@ -193,11 +193,3 @@ def merged(gaps: Iterable[Gap], step_seconds: float) -> Iterator[Gap]:
         current = gap
     if current is not None:
         yield current
-
-
-def within(moments: NDArray[np.float64], gaps: Iterable[Gap]) -> NDArray[np.bool_]:
-    """Which of the moments lie in a gap."""
-    inside = np.zeros(len(moments), bool)
-    for gap in gaps:
-        inside |= (moments >= gap.first) & (moments <= gap.last)
-    return inside

@@ -64,6 +64,8 @@ def pull(
             )
     for refused in (*faulty, *pulled.refused):
         typer.echo(f"left out: {refused}", err=True)
+    for note in pulled.notes:
+        typer.echo(f"note: {note}", err=True)
     if pulled.series:
         typer.echo(f"{len(pulled.series)} series in {out}")
     else:

@@ -6,15 +6,13 @@ every series has arrived.
 """
 
 import asyncio
-import hashlib
-import json
 import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,24 +22,26 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 import stamina
-from numpy.typing import NDArray
 
 from scaler.errors import CommandError, DependencyError, SourceUnavailable
 from scaler.files import appearing
 from scaler.history.answers import TooSlow
 from scaler.history.connection import Limits, Pairs
 from scaler.history.credentials import ServerAccess
+from scaler.history.ranges import merged
 from scaler.history.sources import source_for
 from scaler.http_client import client_options, environment_proxy, in_words, through, trust_for
-from scaler.series import Floats, Samples
+from scaler.series import Gap, Samples, within
 from scaler.telemetry.redaction import HIDDEN, os_error_text, redacted
 from scaler.trigger import Trigger
 from scaler.trigger.server_address import parse_server_address
 from training.data.load import Refused, system_of
+from training.data.pull_parts import Part, parts_of
 from training.errors import DataError
 
-STEPS_PER_PART = 1440
 PAGE = 500
+MOST_NOTES = 5
+"""gaps of one series that are spelled out"""
 TIMEOUT_SECONDS = 10.0
 SCHEMA = pa.schema(
     [
@@ -77,6 +77,13 @@ class Pulled:
     path: Path
     series: tuple[str, ...]
     refused: tuple[Refused, ...]
+    gaps: Mapping[str, tuple[Gap, ...]] = field(default_factory=dict)
+    """by series: what the server could not answer; the file has no value there"""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The gaps as sentences, a few for each series."""
+        return tuple(f"{name}: {note}" for name, gaps in self.gaps.items() for note in gap_notes(gaps))
 
 
 def pull(
@@ -100,8 +107,8 @@ def pull(
     has no value; where null values are ignored it is 0, to the end of the span. A timestamp is the start of a bin,
     whose value the server gave for the bin's end. `at_once` range queries are under way at a time; one that fails for
     no fault of its own is repeated for `patience_seconds`, and a server that answers nobody for as long is given up.
-    `progress` is told the series and the share of all that is there. Whatever is wrong with one series, the others go
-    on.
+    `progress` gets the series and the share of all that is there. A stretch that the server refuses is a gap with its
+    reason; a series of which nothing arrives is refused, and the others are not disturbed.
 
     Raises DataError for a span, step, name or address that cannot be, NotWritten for a file that cannot be written:
     it stays as it was, and the next pull goes on with the parts that are there. Not to be called where an event loop
@@ -110,23 +117,37 @@ def pull(
     wanted = _checked(triggers, server)
     bins = _bins(since, until, step_seconds)
     folder = target.with_name(f".{target.name}.parts")
-    parts = {one.name: _parts(one, folder, step_seconds, bins) for one in wanted}
+    parts = {one.name: parts_of(_identity(one), folder, step_seconds, bins) for one in wanted}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         work = _Pull(access, at_once, patience_seconds, progress, transport, sum(map(len, parts.values())))
-        troubles = asyncio.run(work.all(wanted, parts, step_seconds))
-        arrived = [one.name for one in wanted if one.name not in troubles]
-        tables = (_table(one, parts[one.name], step_seconds, unit) for one in wanted if one.name not in troubles)
+        arrivals = asyncio.run(work.all(wanted, parts))
+        errors = {name: one.error for name, one in arrivals.items() if one.error}
+        arrived = [one for one in wanted if one.name not in errors]
+        gaps = {one.name: arrivals[one.name].gaps for one in arrived if arrivals[one.name].gaps}
+        tables = (_table(one, parts[one.name], gaps.get(one.name, ()), unit) for one in arrived)
         empty = _write(target, tables)
-        if not troubles:
+        if not errors:
             shutil.rmtree(folder)
     except OSError as error:
         raise NotWritten(
             f"{target}: cannot be written: {os_error_text(error)}; what arrived is kept, a rerun goes on from there"
         ) from None
-    troubles |= dict.fromkeys(empty, "the query returned no demand (a finite value from 0 on) in the whole span")
-    refused = tuple(Refused(system_of(target), one.name, troubles[one.name]) for one in wanted if one.name in troubles)
-    return Pulled(target, tuple(name for name in arrived if name not in troubles), refused)
+    errors |= {name: _why_empty(gaps.get(name, ())) for name in empty}
+    refused = tuple(Refused(system_of(target), one.name, errors[one.name]) for one in wanted if one.name in errors)
+    series = tuple(one.name for one in arrived if one.name not in errors)
+    return Pulled(target, series, refused, {name: gaps[name] for name in series if name in gaps})
+
+
+def gap_notes(gaps: Sequence[Gap]) -> list[str]:
+    """The first gaps with their reasons, and how many more there are."""
+    more = [f"and {len(gaps) - MOST_NOTES} more gaps"] if len(gaps) > MOST_NOTES else []
+    return [*map(str, gaps[:MOST_NOTES]), *more]
+
+
+def _why_empty(gaps: Sequence[Gap]) -> str:
+    rule = "the query returned no demand (a finite value from 0 on) in the whole span"
+    return "; ".join([rule, *gap_notes(gaps)])
 
 
 def watched(
@@ -149,7 +170,7 @@ def watched(
                 found = client.get(f"{address.rstrip('/')}/api/v1/plans", params={"limit": PAGE, "after": after})
                 found.raise_for_status()
                 page = found.json()
-                records += page["plans"]
+                records += page["plans"] or []
                 after = page["next"]
         names = [f"{record['namespace']}/{record['name']}" for record in records]
         several = {name for name, count in Counter(names).items() if count > 1}
@@ -174,9 +195,9 @@ def _asked_by(name: str, record: dict[str, Any], server: str) -> Wanted:
         name,
         record["query"],
         server if server and redacted(server.rstrip("/")) == shown.rstrip("/") else shown,
-        record.get("ignore_null_values", False),
-        record.get("tenant", ""),
-        tuple((key, value) for key, value in record.get("query_parameters", ())),
+        bool(record.get("ignore_null_values")),
+        record.get("tenant") or "",
+        tuple((key, value) for key, value in record.get("query_parameters") or ()),
     )
 
 
@@ -220,33 +241,17 @@ def _bins(since: float, until: float, step_seconds: int) -> range:
     return bins
 
 
+def _identity(one: Wanted) -> list[Any]:
+    """What decides the answers of a server, besides the time."""
+    return [one.server, one.query, one.tenant, one.query_parameters]
+
+
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """Bins [first, end) of one query: two arrays, the numbers of the known bins and their demand."""
+class _Arrival:
+    """What became of one series: gaps of what arrived, or why nothing did."""
 
-    path: Path
-    first: int
-    end: int
-
-    def save(self, samples: Samples, step_seconds: int) -> None:
-        bins = np.rint(samples.times / step_seconds).astype(np.int64) - 1
-        with appearing(self.path) as draft, draft.open("wb") as file:
-            np.savez(file, bins=bins, values=samples.values)
-
-    def load(self) -> tuple[NDArray[np.int64], Floats]:
-        with np.load(self.path) as stored:
-            return stored["bins"], stored["values"]
-
-
-def _parts(one: Wanted, folder: Path, step_seconds: int, bins: range) -> list[_Part]:
-    """Parts begin at multiples of their size, so that a later pull of a longer span finds them again."""
-    asked = [one.server, one.query, one.tenant, one.query_parameters, step_seconds]
-    key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
-    borders = [bins.start, *range((bins.start // STEPS_PER_PART + 1) * STEPS_PER_PART, bins.stop, STEPS_PER_PART)]
-    return [
-        _Part(folder / f"{key}-{first}-{end}.npz", first, end)
-        for first, end in zip(borders, [*borders[1:], bins.stop], strict=True)
-    ]
+    gaps: tuple[Gap, ...] = ()
+    error: str = ""
 
 
 class _Pull:
@@ -271,18 +276,21 @@ class _Pull:
         self._over = 0
         self._answered: dict[str, float] = {}
         """when each server last answered, by the monotonic clock"""
+        self._failing: set[str] = set()
+        """servers that answered before, and did not for the last part"""
         self._lost: dict[str, str] = {}
         """servers given up, and why"""
 
-    async def all(self, wanted: Sequence[Wanted], parts: dict[str, list[_Part]], step_seconds: int) -> dict[str, str]:
-        """Fetches what is missing. Returns what went wrong, by name."""
+    async def all(self, wanted: Sequence[Wanted], parts: Mapping[str, Sequence[Part]]) -> dict[str, _Arrival]:
+        """Fetches what is missing. Returns what became of each series, by name."""
         try:
-            troubles = await asyncio.gather(*(self._series(one, parts[one.name], step_seconds) for one in wanted))
+            arrivals = await asyncio.gather(*(self._series(one, parts[one.name]) for one in wanted))
         finally:
             await self._source.close()
-        return {one.name: trouble for one, trouble in zip(wanted, troubles, strict=True) if trouble}
+        return {one.name: arrival for one, arrival in zip(wanted, arrivals, strict=True)}
 
-    async def _series(self, one: Wanted, parts: list[_Part], step_seconds: int) -> str:
+    async def _series(self, one: Wanted, parts: Sequence[Part]) -> _Arrival:
+        """A part that is refused is a gap; a server that is given up, or refuses every part, is an error."""
         trigger = Trigger(
             namespace="",
             name=one.name,
@@ -293,22 +301,30 @@ class _Pull:
             query_parameters=one.query_parameters,
             key=one.name,
         )
+        gaps: list[Gap] = []
+        error = ""
         async with self._at_once:
             for number, part in enumerate(parts):
                 try:
-                    if not part.path.exists():
-                        part.save(await self._samples(trigger, part, step_seconds), step_seconds)
-                except DependencyError as error:
-                    self._tell(one.name, len(parts) - number)
-                    return str(error)
-                self._tell(one.name, 1)
-        return ""
+                    if not part.is_complete:
+                        part.save(await self._samples(trigger, part))
+                    gaps += part.load().gaps
+                except DependencyError as failure:
+                    if one.server in self._lost:
+                        self._report(one.name, len(parts) - number)
+                        return _Arrival(error=str(failure))
+                    error = str(failure)
+                    gaps.append(Gap(*part.span, error, may_close=isinstance(failure, SourceUnavailable)))
+                self._report(one.name, 1)
+        if error and not any(part.path.exists() for part in parts):
+            return _Arrival(error=error)
+        return _Arrival(tuple(merged(gaps, parts[0].step_seconds)))
 
-    def _tell(self, name: str, parts: int) -> None:
+    def _report(self, name: str, parts: int) -> None:
         self._over += parts
         self._progress(name, self._over / self._parts)
 
-    async def _samples(self, trigger: Trigger, part: _Part, step_seconds: int) -> Samples:
+    async def _samples(self, trigger: Trigger, part: Part) -> Samples:
         """What the server says at the end of each bin; repeated while it may get better."""
         server, began = trigger.server_address, time.monotonic()
         retries = stamina.retry_context(
@@ -320,15 +336,23 @@ class _Pull:
                 with attempt:
                     if server in self._lost:
                         raise _GivenUp(self._lost[server])
-                    first, last = (part.first + 1) * step_seconds, part.end * step_seconds
-                    samples = await self._source.samples(trigger, first, last, step_seconds)
+                    samples = await self._source.samples(trigger, *part.span, part.step_seconds)
                     self._answered[server] = time.monotonic()
+                    self._failing.discard(server)
                     return samples
         except SourceUnavailable as error:
-            if self._answered.get(server, -math.inf) < began and not isinstance(error, TooSlow):
-                self._lost[server] = str(error)
+            self._note_failure(server, began, error)
             raise
         raise AssertionError("stamina returns or raises")
+
+    def _note_failure(self, server: str, began: float, error: SourceUnavailable) -> None:
+        """Give the server up where it answered nobody since `began`; it may fail so for one part, not for two."""
+        if isinstance(error, TooSlow) or self._answered.get(server, -math.inf) >= began:
+            return
+        if server in self._answered and server not in self._failing:
+            self._failing.add(server)
+        else:
+            self._lost[server] = str(error)
 
 
 class _GivenUp(SourceUnavailable):
@@ -355,18 +379,20 @@ class _NothingToWrite(Exception):
     pass
 
 
-def _table(one: Wanted, parts: list[_Part], step_seconds: int, unit: str) -> tuple[str, pa.Table]:
+def _table(one: Wanted, parts: Sequence[Part], gaps: Sequence[Gap], unit: str) -> tuple[str, pa.Table]:
     """The name, and the rows from the first known bin to the last, without a value where nothing is known.
 
-    Where null values are ignored: the rows to the end of the span, 0 where nothing is known.
+    Where null values are ignored: the rows to the end of the span, 0 where nothing is known, but not within a gap.
     """
+    step_seconds = parts[0].step_seconds
     loaded = [part.load() for part in parts]
-    bins, values = (np.concatenate(column) for column in zip(*loaded, strict=True))
+    bins = np.concatenate([part.bins for part in loaded])
     every = bins
     if len(bins):
         every = np.arange(bins[0], parts[-1].end if one.ignore_null_values else bins[-1] + 1)
     demand = np.full(len(every), 0.0 if one.ignore_null_values else np.nan, np.float32)
-    demand[bins - every[:1]] = values
+    demand[within((every + 1.0) * step_seconds, gaps)] = np.nan
+    demand[bins - every[:1]] = np.concatenate([part.values for part in loaded])
     return one.name, pa.table(
         [
             pa.array([one.name] * len(every), pa.string()),

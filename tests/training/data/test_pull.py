@@ -44,6 +44,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServe
         Recorded("wave", [(t, wave(t)) for t in minutes], {"job": "shop"}),
         Recorded("young", [(t, wave(t)) for t in minutes[-600:] if not 100 <= (MIDNIGHT - t) / 60 < 130]),
         *(Recorded("apps", [(t, 1.0) for t in minutes], {"app": app}) for app in "ab"),
+        Recorded("replaced", [(t, wave(t)) for t in minutes[:-2000]], {"pod": "old"}),
+        Recorded("replaced", [(t, wave(t)) for t in minutes[-2002:]], {"pod": "new"}),
     ]
     with prometheus(tmp_path_factory.mktemp("prometheus"), recording) as running:
         yield running
@@ -93,6 +95,20 @@ def test_the_file_is_a_recording_for_the_scaler_as_well(server, tmp_path) -> Non
     theirs = read_traces(target)["young"]
     assert (theirs.start, theirs.step_seconds) == (ours.start, 300)
     np.testing.assert_array_equal(theirs.values, ours.values)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(("query", "reason"), [("replaced", "2 series"), ("replaced * on() wave", "multiple matches")])
+def test_moments_with_two_series_are_a_gap(server, tmp_path, query, reason) -> None:
+    """A pod was replaced a day ago: the minutes of the overlap have no value and are named; all others arrive."""
+    found = pull(triggers=[("shop/web", query)], server=server.url, target=tmp_path / "shop.parquet", **SPAN)
+    assert (found.series, found.refused) == (("shop/web",), ())
+    (one,) = load([found.path]).series
+    assert len(one.values) == 3 * 1440
+    assert 5 <= np.isnan(one.values).sum() <= 8
+    (note,) = found.notes
+    assert note.startswith("shop/web: 13 Nov 2023 14:39 to 14:4")
+    assert reason in note
 
 
 class Prometheus:
@@ -371,3 +387,70 @@ def test_pulled_gaps_are_rows_without_a_value(tmp_path) -> None:
     assert frame["value"].isna().sum() == 1440
     assert len(frame) == 3 * 1440
     assert list(frame.columns) == ["series", "timestamp", "value", "unit"]
+
+
+def second_day(first: float, last: float) -> bool:
+    return last > MIDNIGHT - 2 * DAY and first <= MIDNIGHT - DAY
+
+
+REFUSALS = [
+    httpx.Response(422, json={"status": "error", "errorType": "execution", "error": "found duplicate series"}),
+    httpx.Response(503, json={"status": "error", "errorType": "timeout", "error": "query timed out"}),
+    httpx.Response(500, text="corrupt block"),
+    httpx.Response(
+        200,
+        json={
+            "status": "success",
+            "warnings": ["store-1 is away"],
+            "data": {"resultType": "matrix", "result": [{"metric": {}, "values": [[MIDNIGHT - DAY, "1"]]}]},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=["execution", "timeout", "500", "partial"])
+@pytest.mark.parametrize("ignore", [False, True])
+def test_a_day_that_the_server_cannot_give_is_a_gap(tmp_path, refusal, ignore) -> None:
+    """The other days arrive; the gap has its reason and no value, also where null values are 0."""
+    asking = Prometheus()
+    asking._fail = lambda query, count: refusal if second_day(*asking.asked[-1][1:]) else None
+    found = pulled(asking, tmp_path / "a.parquet", Wanted("a", "sum(x)", ignore_null_values=ignore))
+    assert (found.series, found.refused) == (("a",), ())
+    assert len(found.notes) == 1
+    (one,) = load([found.path]).series
+    assert (one.start, one.end) == (SPAN["since"], MIDNIGHT)
+    assert np.isnan(one.values).sum() == 1440
+    assert np.isnan(one.values[1440:2880]).all()
+
+
+def test_a_rerun_reports_the_gaps_again_and_asks_for_those_that_may_close(tmp_path) -> None:
+    """Another series keeps the parts: a lasting gap is not asked for again, that of an outage is."""
+    broken = httpx.Response(401)
+
+    def answers(asking: Prometheus, refusal: httpx.Response) -> Callable[[str, int], httpx.Response | None]:
+        def fail(query: str, count: int) -> httpx.Response | None:
+            first, last = asking.asked[-1][1:]
+            if "broken" in query:
+                return broken
+            return refusal if first <= MIDNIGHT - 1.5 * DAY <= last else None
+
+        return fail
+
+    for refusal, more in ((REFUSALS[0], 0), (REFUSALS[1], 1)):
+        asking, target = Prometheus(), tmp_path / f"{more}.parquet"
+        asking._fail = answers(asking, refusal)
+        first = pulled(asking, target, "a", "broken")
+        asking.asked.clear()
+        again = pulled(asking, target, "a", "broken")
+        assert again.notes == first.notes
+        assert len(first.notes) == 1
+        assert any(query == "sum(a)" for query, _, _ in asking.asked) is bool(more)
+
+
+@pytest.mark.parametrize("page", [{"plans": None, "next": None}, {"plans": [], "next": None}])
+def test_a_scaler_that_watches_nothing(page) -> None:
+    """Null is an empty list."""
+    assert watched("http://headway:8080", transport=httpx.MockTransport(lambda _: httpx.Response(200, json=page))) == (
+        [],
+        [],
+    )

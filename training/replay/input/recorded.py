@@ -12,9 +12,10 @@ import numpy as np
 from scaler.commands import Usage
 from scaler.errors import CommandError
 from scaler.history.credentials import ServerAccess
+from scaler.series import Gap, within
 from training.data.clean import without_counters
 from training.data.load import DAY_SECONDS, Loaded, Series, load
-from training.data.pull import Wanted, pull
+from training.data.pull import Wanted, gap_notes, pull
 from training.errors import DataError
 from training.progress import Progress, no_progress
 from training.replay.input.scaled_object import Scaling
@@ -91,7 +92,9 @@ def of_server(
     if loaded.refused:
         raise DataError(str(loaded.refused[0]))
     (series,) = loaded.series
-    return _silent_filled(Source(series, wanted.query, wanted.server, scaling, tuple(_aged(series, now))))
+    gaps = pulled.gaps.get(wanted.name, ())
+    notes = (*_aged(series, now), *(f"no demand is known: {note}" for note in gap_notes(gaps)))
+    return _silent_filled(Source(series, wanted.query, wanted.server, scaling, notes), gaps)
 
 
 def _aged(series: Series, now: float) -> Iterator[str]:
@@ -100,16 +103,18 @@ def _aged(series: Series, now: float) -> Iterator[str]:
         yield f"the newest value on record is {hours(age)} old"
 
 
-def _silent_filled(source: Source) -> Source:
-    """With 0 for the moments without an answer, where the trigger says that an empty answer means 0."""
+def _silent_filled(source: Source, gaps: Sequence[Gap]) -> Source:
+    """With 0 for the moments without an answer, where the trigger says that an empty answer means 0; not in gaps."""
     if source.scaling is None or not source.scaling.silence_is_zero:
         return source
-    empty = np.isnan(source.series.values)
+    series = source.series
+    ends = series.start + series.step_seconds * np.arange(1.0, len(series.values) + 1)
+    empty = np.isnan(series.values) & ~within(ends, gaps)
     if not empty.any():
         return source
-    told = f"{hours(empty.sum() * source.series.step_seconds)} without an answer count as 0, as ignoreNullValues says"
+    note = f"{hours(empty.sum() * source.series.step_seconds)} without an answer count as 0, as ignoreNullValues says"
     values = np.where(empty, np.float32(0), source.series.values)
-    return replace(source, series=replace(source.series, values=values), notes=(*source.notes, told))
+    return replace(source, series=replace(source.series, values=values), notes=(*source.notes, note))
 
 
 def known_end(series: Series) -> float:
