@@ -30,11 +30,11 @@ class Port:
 
     registry: Registry
     address: str = ""
-    trouble: str = ""
+    error: str = ""
 
     def explain(self, key: str) -> HistoryFacts:
-        if self.trouble:
-            away = (self.trouble, self.trouble)
+        if self.error:
+            away = (self.error, self.error)
             return HistoryFacts("seasonal@1", None, None, 0.0, 3600.0, 86400.0, False, *away)
         return HistoryFacts("seasonal@1", NOW, None, 600.0, 3600.0, 86400.0, True)
 
@@ -89,9 +89,9 @@ async def test_quantiles_are_of_the_window_that_need_is_about(port: Port) -> Non
     late = forecast(420.0)
     late.quantiles_HQ[60:] = 900.0
     port.receive(port.watch(), late)
-    told = (await port.why()).stdout
-    assert "p90 420" in told
-    assert "900" not in told
+    text = (await port.why()).stdout
+    assert "p90 420" in text
+    assert "900" not in text
 
 
 async def test_a_listed_trigger_was_not_asked_about(port: Port) -> None:
@@ -99,9 +99,9 @@ async def test_a_listed_trigger_was_not_asked_about(port: Port) -> None:
     registration = port.watch()
     registration.listed = True
     port.receive(registration, forecast(420.0))
-    told = (await port.why()).stdout
-    assert "listed in the settings" in told
-    assert "last asked" not in told
+    text = (await port.why()).stdout
+    assert "listed in the settings" in text
+    assert "last call" not in text
 
 
 async def test_before_the_first_forecast_it_says_what_is_missing(port: Port) -> None:
@@ -137,10 +137,10 @@ async def test_before_the_first_observation_there_is_no_answer(port: Port) -> No
     assert "no answer: KEDA gets" in result.stdout
 
 
-async def test_a_trouble_is_told_once(port: Port) -> None:
+async def test_an_error_is_shown_once(port: Port) -> None:
     """What keeps observation and past away stands once in the text, not with each of them."""
-    port.trouble = "http://prometheus: parse error"
-    port.registry.fail(port.watch().trigger.key, SourceRefused(port.trouble))
+    port.error = "http://prometheus: parse error"
+    port.registry.fail(port.watch().trigger.key, SourceRefused(port.error))
     result = await port.why()
     assert result.exit_code == 1
     assert result.stdout.count("parse error") == 1
@@ -161,13 +161,13 @@ async def test_the_status_and_how_long_it_lasts(
     port: Port, error: type[HeadwayError], until: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The gRPC status that KEDA gets is named, and what does not pass by itself is not said to."""
-    port.trouble = "http://prometheus: away"
-    port.registry.fail(port.watch().trigger.key, error(port.trouble))
+    port.error = "http://prometheus: away"
+    port.registry.fail(port.watch().trigger.key, error(port.error))
     (record,) = json.loads((await port.why("--json")).stdout)["triggers"]
     print_record({**record, "status": error.status}, NOW, Console(width=200))
-    told = capsys.readouterr().out
-    assert f"KEDA gets {error.status}, http://prometheus: away" in told
-    assert f"until      {until}" in told
+    text = capsys.readouterr().out
+    assert f"KEDA gets {error.status}, http://prometheus: away" in text
+    assert f"until      {until}" in text
 
 
 async def test_reactive_triggers_are_fine_without_forecast(port: Port) -> None:
@@ -185,7 +185,7 @@ async def test_json_is_the_scalers_own_record(port: Port) -> None:
 
 
 async def test_unknown_workload_exits_1_with_the_reason(port: Port) -> None:
-    """A name nobody asked about is told apart from a scaler that is not there."""
+    """An unknown name and an absent scaler are different errors."""
     result = await port.why()
     assert result.exit_code == 1
     assert "shop/web: no trigger of this name is watched here" in result.stderr

@@ -36,7 +36,7 @@ def test_without_outlook_the_answer_is_an_error():
         on.answer(registration(on), NOW)
 
 
-def test_the_sources_own_error_is_told_until_something_arrives():
+def test_the_sources_own_error_is_raised_until_something_arrives():
     """A trigger that never had an observation is refused with the reason, and answered once there is one."""
     on = registry()
     one = registration(on)
@@ -153,7 +153,7 @@ def test_a_faulty_trigger_leaves_no_trace():
 
 
 def test_silent_triggers_are_forgotten():
-    """Only those that nobody asked about for so long."""
+    """Only those without a call for that long."""
     on = registry()
     quiet, busy = registration(on, "quiet"), registration(on, "busy")
     busy.last_called = NOW + 100
@@ -186,7 +186,7 @@ def test_what_was_known_before_the_clock_was_set_back_is_replaced():
     assert on.answer(one, NOW - 600).plan.metric == 60
 
 
-def test_a_wrong_clock_keeps_nobody_out():
+def test_a_wrong_clock_keeps_nothing_out():
     """An outlook that would count far in the future is not taken: later ones must not wait for it."""
     on = registry()
     one = registration(on)

@@ -31,7 +31,7 @@ async def test_one_cycle_tells_spec_value_and_activity() -> None:
 
 
 async def test_zero_is_zero_in_both_fields_and_inactive() -> None:
-    """No demand is told as a plain zero and as "inactive", not as an error."""
+    """No demand is a plain zero and "inactive", not an error."""
     async with served() as it:
         ref = scaled_object()
         await registered(it, ref)
@@ -43,7 +43,7 @@ async def test_zero_is_zero_in_both_fields_and_inactive() -> None:
 
 
 async def test_spec_needs_nothing_but_metadata() -> None:
-    """GetMetricSpec answers for a trigger nobody watches, and does not make it watched."""
+    """GetMetricSpec answers for a trigger that is not watched, and does not register it."""
     async with served() as it:
         spec = await it.stub.GetMetricSpec(scaled_object(threshold="0.001"))
         registration = len(it.registry)
@@ -51,7 +51,7 @@ async def test_spec_needs_nothing_but_metadata() -> None:
     assert (spec.metricSpecs[0].targetSize, spec.metricSpecs[0].targetSizeFloat, registration) == (1, 0.001, 0)
 
 
-async def test_faults_are_told_by_the_value_not_by_the_spec() -> None:
+async def test_the_value_reports_faults_and_the_spec_does_not() -> None:
     """A faulty trigger with a readable threshold gets its spec; GetMetrics and IsActive list every fault."""
     async with served() as it:
         ref = scaled_object(quantile="2", leedTime="3m")
@@ -123,9 +123,9 @@ async def test_the_source_speaks_for_itself(error: Exception, status: grpc.Statu
         ref = scaled_object()
         registration = await registered(it, ref)
         it.registry.fail(registration, error)  # type: ignore[arg-type]
-        told = await refusal(it.metrics(ref))
+        refused = await refusal(it.metrics(ref))
 
-    assert (told.code(), told.details()) == (status, str(error))
+    assert (refused.code(), refused.details()) == (status, str(error))
 
 
 async def test_an_old_metric_name_still_gets_the_value() -> None:
@@ -140,7 +140,7 @@ async def test_an_old_metric_name_still_gets_the_value() -> None:
 
 
 async def test_two_triggers_of_one_object_are_apart() -> None:
-    """Triggers are told apart by their metadata, not by the object's name."""
+    """Triggers differ by their metadata, not by the name of the object."""
     async with served() as it:
         first, second = scaled_object(), scaled_object(query="sum(queue_length)")
         one, two = await registered(it, first), await registered(it, second)
@@ -194,17 +194,17 @@ async def test_every_kind_of_call_keeps_a_trigger_alive() -> None:
 
 
 async def test_the_value_moves_with_the_plan() -> None:
-    """A reply is remembered for its answer alone: the next outlook is told at once."""
+    """A reply is remembered for its answer alone: the next outlook is answered at once."""
     async with served() as it:
         ref = scaled_object()
         await registered(it, ref)
-        told = []
+        answers = []
         for demand in (5, 8):
             it.observe(demand)
-            told.append((await it.metrics(ref)).metricValues[0].metricValueFloat)
+            answers.append((await it.metrics(ref)).metricValues[0].metricValueFloat)
             it.clock.moment += 15
 
-    assert told == [5, 8]
+    assert answers == [5, 8]
 
 
 async def test_many_calls_at_once_are_all_answered() -> None:

@@ -13,7 +13,7 @@ from tests.metric.port import METADATA, Served, refusal, registered, scaled_obje
 @pytest.mark.parametrize("rpc", ["GetMetricSpec", "GetMetrics", "IsActive"])
 @pytest.mark.parametrize("garbage", [b"\xff\xff\xff\xff", b"\x0a\x7fshort", b"\x0a\x02\xc3\x28"])
 async def test_garbage_is_a_clean_error(rpc: str, garbage: bytes) -> None:
-    """Bytes that are no message of the proto are told apart from everything else."""
+    """Bytes that are no message of the proto get an error of their own."""
     async with served() as it:
         error = await refusal(raw(it, rpc)(garbage))
 

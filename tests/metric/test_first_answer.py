@@ -60,7 +60,7 @@ async def test_a_call_for_a_restored_trigger_waits() -> None:
 
 
 async def test_a_first_failure_ends_the_wait() -> None:
-    """The error of the source is the first answer; nobody waits for the end of the time."""
+    """The error of the source is the first answer; no call waits for the end of the time."""
     async with served(first_answer_wait=30) as it:
         call = asyncio.create_task(value(it))
         await until(lambda: len(it.registry) == 1)
@@ -113,7 +113,7 @@ async def test_the_wait_ends() -> None:
     assert took < 0.3
 
 
-async def test_nobody_waits_for_an_unreachable_source() -> None:
+async def test_no_call_waits_for_an_unreachable_source() -> None:
     """Where the source is known to be away, the first call is an error at once."""
     asked: list[str] = []
 
@@ -127,7 +127,7 @@ async def test_nobody_waits_for_an_unreachable_source() -> None:
     assert asked == ["shop"]
 
 
-async def test_nobody_waits_where_waiting_is_switched_off() -> None:
+async def test_no_call_waits_where_waiting_is_switched_off() -> None:
     """A wait of 0 holds also while the process opens."""
     async with served(first_answer_wait=0) as it:
         it.servicer.first_answers.opening()

@@ -12,15 +12,15 @@ from scaler.registry import Answer, Registration
 from tests.metric.port import Served, observed, refusal, registered, scaled_object, served, until
 
 
-async def test_activity_is_told_now_and_at_edges_only() -> None:
+async def test_activity_is_sent_now_and_at_edges_only() -> None:
     """Many outlooks with the same activity are one message; each change is one more."""
     async with served() as it:
         ref = scaled_object()
         await registered(it, ref)
         it.observe(5)
-        told: list[bool] = []
-        reading = asyncio.create_task(read(it.stub.StreamIsActive(ref), told))
-        await until(lambda: bool(told))
+        sent: list[bool] = []
+        reading = asyncio.create_task(read(it.stub.StreamIsActive(ref), sent))
+        await until(lambda: bool(sent))
         for demand in (6, 7, 0, 0, 3, 4):
             it.clock.moment += 15
             it.observe(demand)
@@ -28,7 +28,7 @@ async def test_activity_is_told_now_and_at_edges_only() -> None:
         it.servicer.streams.drain()
         await reading
 
-    assert told == [True, False, True]
+    assert sent == [True, False, True]
 
 
 async def test_an_outlook_wakes_the_streams_of_its_trigger_alone() -> None:
@@ -91,7 +91,7 @@ async def test_a_stream_that_has_ended_is_not_woken() -> None:
         assert it.registry._followers == {}
 
 
-async def test_a_cold_stream_is_silent_until_something_is_known() -> None:
+async def test_a_cold_stream_sends_nothing_until_something_is_known() -> None:
     """A stream opened for an unknown trigger registers it, and speaks with the first outlook."""
     async with served() as it:
         call = it.stub.StreamIsActive(scaled_object())
@@ -126,10 +126,10 @@ async def test_streams_end_with_ok_before_their_connection_does() -> None:
         await registered(it, ref)
         it.observe(5)
         call = it.stub.StreamIsActive(ref)
-        told = [message.result async for message in call]
+        sent = [message.result async for message in call]
         code = await call.code()
 
-    assert (told, code) == ([True], grpc.StatusCode.OK)
+    assert (sent, code) == ([True], grpc.StatusCode.OK)
 
 
 async def test_drain_ends_streams_with_ok() -> None:
@@ -147,7 +147,7 @@ async def test_drain_ends_streams_with_ok() -> None:
     assert codes == [grpc.StatusCode.OK, grpc.StatusCode.OK]
 
 
-async def test_specs_are_told_once_and_held() -> None:
+async def test_specs_are_sent_once_and_held() -> None:
     """StreamMetricSpec sends the spec that GetMetricSpec sends, at once, and stays open without repeating it."""
     async with served() as it:
         ref = scaled_object()
@@ -224,9 +224,9 @@ async def test_what_a_look_raises_the_stream_raises() -> None:
     looking.cancel()
 
 
-async def read(call: AsyncIterator[object], told: list[bool]) -> None:
+async def read(call: AsyncIterator[object], sent: list[bool]) -> None:
     async for message in call:
-        told += [message.result]  # type: ignore[attr-defined]
+        sent += [message.result]  # type: ignore[attr-defined]
 
 
 def key_of(it: Served, name: str) -> str:

@@ -31,7 +31,7 @@ async def figures(registry: Registry) -> dict[tuple[str, ...], float]:
     }
 
 
-async def test_planned_demand_is_what_keda_would_be_told():
+async def test_planned_demand_is_what_keda_would_get():
     """The second way to connect reads the same number as the first."""
     registry = filled_registry()
     web = next(registration for registration in registry if registration.trigger.name == "web")
@@ -67,7 +67,7 @@ async def test_forecast_is_read_at_the_end_of_the_lead_time():
     assert levels == {"0.1": 99.0, "0.5": 99.0, "0.9": 99.0}
 
 
-async def test_two_triggers_of_one_object_are_told_apart():
+async def test_two_triggers_of_one_object_are_distinguished():
     """The hash label keeps their lines distinct."""
     registry = Registry(TriggerRules("http://p"), 15.0)
     for query in ("a", "b"):

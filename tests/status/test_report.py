@@ -1,4 +1,4 @@
-"""The readiness report: sentences for whoever wonders why there is no forecast yet."""
+"""The readiness report: why there is no forecast yet, in sentences."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ def test_backfill_under_way():
 
 
 def test_source_in_trouble():
-    """The source's own words are repeated, and KEDA's side of it is told."""
+    """The error of the source is repeated, and what KEDA gets is named."""
     facts = replace(GOOD, forecast_at=None, observed_at=None, error="http://p: connection refused")
     report = readiness_report(TRIGGER, facts)
     assert report.missing == ("no observation yet: http://p: connection refused",)
@@ -51,7 +51,7 @@ def test_source_in_trouble():
     ],
 )  # fmt: skip
 def test_source_in_trouble_with_too_little_history(is_backfilled, when):
-    """An answer alone does not bring the forecast: the history that is lacking then is told too."""
+    """An answer alone does not bring the forecast: the history that is then missing is reported, too."""
     facts = replace(GOOD, forecast_at=None, covered_seconds=900.0, is_backfilled=is_backfilled, error="http://p: away")
     assert readiness_report(TRIGGER, facts).when == when
 
@@ -65,7 +65,7 @@ def test_what_somebody_must_mend_is_not_said_to_pass():
 
 
 def test_reactive_mode_never_has_a_forecast():
-    """A reactive trigger is told that it asked for none."""
+    """For a reactive trigger the report says that it wants none."""
     report = readiness_report(replace(TRIGGER, mode=Mode.REACTIVE), GOOD)
     assert report.missing == ("mode is reactive: no forecast is made for this trigger",)
 
@@ -81,6 +81,6 @@ def test_trigger_of_another_replica():
     ("seconds", "text"),
     [(0, "0 s"), (59.6, "1 min"), (90, "1 min 30 s"), (3600, "1 h"), (12_000, "3 h 20 min"), (90_000, "1 d 1 h")],
 )
-def test_spans_are_told_in_two_units(seconds, text):
+def test_spans_have_two_units(seconds, text):
     """A span of time as one would say it."""
     assert span(seconds) == text

@@ -84,7 +84,7 @@ async def test_plans_of_one_namespace_or_name(port):
 
 
 async def test_wrong_parameters_are_all_named(port):
-    """Each wrong parameter is told with field, value and rule."""
+    """Each wrong parameter is an error with field, value and rule."""
     answer = await port.get("/api/v1/plans?limit=0&nmae=web")
     assert answer.status_code == 400
     assert {error["field"]: error["value"] for error in answer.json()["errors"]} == {"limit": "0", "nmae": "web"}
@@ -128,7 +128,7 @@ async def test_why_shows_what_is_missing(port):
     assert record["readiness"]["ready"] is False
 
 
-async def test_why_of_somebody_unknown(port):
+async def test_why_of_an_unknown_object(port):
     """404 with the name that is not watched."""
     answer = await port.get("/api/v1/why/shop/nobody")
     assert answer.status_code == 404
@@ -136,7 +136,7 @@ async def test_why_of_somebody_unknown(port):
 
 
 async def test_unknown_path_and_method(port):
-    """Both are told as JSON, with the nearest path."""
+    """Both are errors in JSON, with the nearest path."""
     answer = await port.get("/api/v1/plan")
     assert answer.status_code == 404
     assert "did you mean /api/v1/plans?" in answer.json()["errors"][0]["rule"]
@@ -145,7 +145,7 @@ async def test_unknown_path_and_method(port):
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (405, "method")
 
 
-async def test_fault_of_our_own_is_told_without_its_text(port, monkeypatch):
+async def test_an_internal_error_is_reported_without_its_text(port, monkeypatch):
     """The caller gets an id to look for in the log, not the exception."""
     monkeypatch.setattr("scaler.registry.Registry.page", lambda *_, **__: 1 / 0)
     answer = await port.get("/api/v1/plans")

@@ -33,7 +33,7 @@ async def test_starts_answers_and_stops():
 
 
 async def test_port_that_is_taken():
-    """A port that somebody else has is told with the setting's name and the reason."""
+    """A port that is in use is an error with the name of the setting and the reason."""
     status = server("127.0.0.1:0")
     port = await status.start()
     with pytest.raises(SettingsError, match=rf"http-address='127.0.0.1:{port}': cannot listen: Address already in use"):

@@ -22,7 +22,7 @@ from scaler.telemetry.redaction import excerpt, os_error_text, redacted
     ],
 )
 def test_secrets_are_hidden_and_the_rest_stays(text, shown):
-    """Credentials in URLs and after telling names are replaced; nothing else changes."""
+    """Credentials in URLs and after names that reveal them are replaced; nothing else changes."""
     assert redacted(text) == shown
 
 

@@ -61,7 +61,7 @@ def test_a_failing_step_is_timed_too():
 
 
 def test_followed_figures_are_read_at_the_scrape():
-    """`follow` reads the values when somebody asks, not before."""
+    """`follow` reads the values at the scrape, not before."""
     telemetry = Telemetry()
     calls = {("GetMetrics", "OK"): 1.0}
     telemetry.follow("rpc_calls", lambda: calls)
@@ -94,7 +94,7 @@ def test_followed_histograms_are_exported_with_cumulated_buckets():
     ],
 )
 def test_names_that_are_not_in_the_table_are_errors(wrong):
-    """A typo in a name, a label, a kind or a step is told where it is made."""
+    """A typo in a name, a label, a kind or a step is an error where it is made."""
     with pytest.raises(ValueError):
         wrong(Telemetry())
 
