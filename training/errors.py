@@ -12,15 +12,15 @@ class ModelError(CommandError, ValueError):
 
 
 class OrderRefused(CommandError):
-    """What was asked for cannot be; names the field and the rule."""
+    """Options that cannot be used; names the field and the rule."""
 
 
 class RunFailed(CommandError):
-    """The data can be used and the order carried out, but no bundle came of it; says at which step, and why."""
+    """A run on usable data that yields no bundle; names the step and the reason."""
 
 
 def reason_of(error: Exception) -> str:
-    """Why something failed, for the user: our own words, or which library failed. A library's text is not shown."""
+    """The reason of a failure for the user: our own text, or which library failed, without the library's text."""
     if isinstance(error, HeadwayError):
         return " ".join(str(error).split())
     frame, package = error.__traceback__, ""

@@ -1,4 +1,4 @@
-"""Whether a file can be written, asked before the work that it would hold."""
+"""Whether a file can be written, checked before the work starts."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ LONGEST_NAME = 220
 
 
 def why_not(path: Path) -> str:
-    """Why a file cannot be written at `path`; empty where it can, as far as one can know before."""
+    """Why a file cannot be written at `path`; empty if it can, as far as can be known in advance."""
     try:
         if path.is_dir():
             return "is a folder"
@@ -19,7 +19,7 @@ def why_not(path: Path) -> str:
     if len(os.fsencode(path.name)) > LONGEST_NAME:
         return f"its name is longer than {LONGEST_NAME} bytes"
     if path.exists() and not path.is_file():
-        return "is no regular file, and would be replaced by one"
+        return "is not a regular file and would be replaced by one"
     path = link_target(path)
     folder = nearest_folder(path.parent)
     if not folder.is_dir():

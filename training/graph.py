@@ -1,6 +1,6 @@
 """NaN-aware building blocks as ONNX nodes. Axes: N series; the last axis is time unless a function says otherwise.
 
-ONNX has no nanmean and no nanquantile, and comparisons with NaN are false. So a tensor with gaps travels as `Masked`:
+ONNX has no nanmean and no nanquantile, and comparisons with NaN are false. So a tensor with gaps is passed as `Masked`:
 its values with 0 in the gaps, and a float mask with 1 where there is a value.
 """
 
@@ -23,7 +23,7 @@ HUGE = 3e38
 """stands for "missing" where values are sorted or compared; near the largest float32"""
 TINY = 1e-30
 FURTHEST_ABOVE = 4.0
-"""times the largest demand on record: no quantile is above; a step up on an hour of history is no reason for more"""
+"""times the largest recorded demand: upper bound of quantiles, as a step in a short history suggests no more"""
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def over(op: Any, value: Any, valid: Any) -> Masked:
 
 
 def mean(op: Any, tensor: Masked, axis: int = 1) -> Any:
-    """Mean of what is there along `axis`, which stays with size 1; 0 where nothing is."""
+    """Mean of the known values along `axis`, which stays with size 1; 0 without any."""
     return op.ReduceSum(tensor.value, [axis]) / op.Max(op.ReduceSum(tensor.valid, [axis]), 1.0)
 
 
@@ -106,14 +106,14 @@ def at(op: Any, tensor: Any, positions: Any) -> Any:
 def everywhere(op: Any, tensor: Any, positions: Any) -> Any:
     """The same positions for every series: indices [N, n] for GatherElements along axis 1 of a tensor [N, T].
 
-    In onnxruntime several times as fast as Gather, where the indices serve more than one tensor.
+    In onnxruntime several times as fast as Gather if the indices serve several tensors.
     """
     flat = np.asarray(positions, np.int64).reshape(1, -1)
     return op.Expand(constant(op, flat), op.Concat(op.Shape(tensor, start=0, end=1), [flat.size], axis=0))
 
 
 def trailing_mean(op: Any, tensor: Masked, steps: int) -> Masked:
-    """Mean over each step and the `steps - 1` before it, of what is there. [N, T] → [N, T]."""
+    """Mean over each step and the `steps - 1` before it, of the known values. [N, T] → [N, T]."""
     if steps == 1:
         return tensor
     count = _trailing_sum(op, tensor.valid, steps)
@@ -135,9 +135,9 @@ def _convolved(op: Any, tensor: Any, count: int, apart: int) -> Any:
 
 
 def asinh(op: Any, tensor: Any) -> Any:
-    """Linear around 0, logarithmic far out: jumps a thousandfold stay numbers one can learn from.
+    """Linear around 0, logarithmic far out: a thousandfold jump stays learnable.
 
-    In onnxruntime four times as fast as Asinh, and 1e-7 off it; what lies beyond 1e18 is taken for 1e18.
+    In onnxruntime four times as fast as Asinh, with an error of 1e-7; values beyond 1e18 count as 1e18.
     """
     size = op.Min(op.Abs(tensor), 1e18)
     grown = op.Log(size + op.Sqrt(size * size + 1.0))
@@ -163,10 +163,10 @@ def running_max(op: Any, tensor: Any, axis: int, size: int) -> Any:
 
 
 def quantiles(op: Any, tensor: Masked, size: int, levels: Sequence[float]) -> tuple[Any, Any]:
-    """(quantiles [..., Q], count [..., 1]) of what is there along the last axis, which has `size` entries.
+    """(quantiles [..., Q], count [..., 1]) of the known values along the last axis, which has `size` entries.
 
-    Level p of n values is read at rank p (n + 1), as split conformal prediction does: a small sample answers with its
-    extremes. Where nothing is there the quantiles are `HUGE`. What `value` holds in the gaps does not matter.
+    Level p of n values is read at rank p (n + 1), as split conformal prediction does: a small sample yields its
+    extremes. Without known values the quantiles are `HUGE`. The content of `value` in gaps does not matter.
     """
     everything = op.Where(op.Greater(tensor.valid, 0.0), tensor.value, HUGE)
     ascending = op.Reshape(_ascending(op, op.Reshape(everything, [-1, size]), size), op.Shape(everything))
@@ -251,7 +251,7 @@ def _type(tensor: Tensor) -> ir.DataType:
     return {"float32": ir.DataType.FLOAT, "int64": ir.DataType.INT64}[tensor.dtype]
 
 
-def enough(op: Any, demand: Masked, steps: int, minimum: int, recent: int) -> Any:
+def has_history(op: Any, demand: Masked, steps: int, minimum: int, recent: int) -> Any:
     """Whether a history [N, T] of `steps` has `minimum` samples, and one of its newest `recent`. [N, 1]."""
     many = op.GreaterOrEqual(op.ReduceSum(demand.valid, [1]), float(minimum))
     return op.And(many, op.Greater(op.ReduceMax(part(op, demand.valid, steps - recent, steps), [1]), 0.0))
@@ -263,5 +263,5 @@ def rows(op: Any, table: Any, positions_N: Any) -> Any:
 
 
 def missing(op: Any) -> Any:
-    """NaN as a node; a plain float("nan") can be used but once in a graph."""
+    """NaN as a node; a plain float("nan") can be used only once in a graph."""
     return constant(op, np.float32(np.nan))

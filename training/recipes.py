@@ -1,4 +1,4 @@
-"""Each experiment is a function that returns its whole configuration; `RECIPES` lists them by name.
+"""A recipe is a function that returns the configuration of a model; `RECIPES` lists them by name.
 
 Heavy packages are imported by the recipe that needs them.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A model for a task, and how many windows of each series it learns from, and is held out on.
+    """A model for a task, and the number of training and held-out windows of each series.
 
     per_series: the model serves only the series it was fitted to, see `training.models.Model.series`.
     """
@@ -29,7 +29,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """What a run may take."""
+    """The resources of a run."""
 
     threads: int = 1
     """threads of one fit, and series fitted at the same time"""
@@ -43,14 +43,14 @@ def naive(effort: Effort) -> Recipe:
 
 
 def prophet(effort: Effort) -> Recipe:
-    """Prophet for each series by itself, moved by its newest misses; serves only the series it was fitted to."""
+    """Prophet for each series, corrected by its newest errors; serves only the series it was fitted to."""
     from training.models.prophet import Prophet
 
     return Recipe(lambda _: Prophet(jobs=effort.threads), per_series=True)
 
 
 def hybrid(effort: Effort) -> Recipe:
-    """Prophet for each series, and boosted trees on what it leaves over; serves only the series it was fitted to."""
+    """Prophet for each series, and boosted trees on its residuals; serves only the series it was fitted to."""
     from training.models.hybrid import Hybrid
     from training.models.xgboost import Boosting, XgboostCore
 
@@ -102,7 +102,7 @@ def ensemble(effort: Effort) -> Recipe:
 
 
 def blend(effort: Effort) -> Recipe:
-    """An ensemble with the general bundle among its members: for the grid of one minute."""
+    """An ensemble that includes the general bundle; only on the grid of one minute."""
     from training.models.pretrained import PretrainedCore
 
     return Recipe(lambda task: _weighted("blend", task, effort, PretrainedCore(task)))

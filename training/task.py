@@ -1,4 +1,4 @@
-"""What every model of a run must answer, and what it answers with.
+"""The task of all models of a run, and the form of their predictions.
 
 Axes: N windows, H future steps, W window lengths, Q quantile levels.
 """
@@ -16,12 +16,12 @@ LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 PEAK_STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60, 90, 120)
 STEP_LEADS = (1, 2, 3, 5, 10, 15, 30, 60, 120, 240)
 HOURS_AHEAD = {60: 2, 300: 2, 900: 24, 1800: 24, 3600: 168}
-"""how far the usual grids look ahead, by step in seconds"""
+"""horizons of the default grids, by step in seconds"""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The grid that a model reads, and the leads and levels that it gives."""
+    """The grid that a model reads, and the leads and levels that it predicts."""
 
     grid: Grid = field(default_factory=Grid)
     horizon_steps: int = 120
@@ -59,7 +59,7 @@ class Task:
 
 
 def task_for(step_seconds: int) -> Task:
-    """The usual task on a step: a day of fine steps, four weeks of blocks, two hours ahead (a day where it is coarse).
+    """The default task on a step: a day of fine steps, four weeks of blocks, two hours ahead (a day if it is coarse).
 
     Raises ModelError for a step that does not divide the quarter of an hour, or is not whole hours of a day.
     """
@@ -74,13 +74,13 @@ def task_for(step_seconds: int) -> Task:
 
 
 def step_leads(task: Task) -> tuple[int, ...]:
-    """Leads at which learned models learn demand itself, the last step among them; between them they interpolate."""
+    """Leads at which learned models learn demand, the last step included; between them they interpolate."""
     return (*(lead for lead in STEP_LEADS if lead < task.horizon_steps), task.horizon_steps)
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model says of N windows: quantiles_NHQ of each step, peaks_NWQ of the running maximum.
+    """Predictions for N windows: quantiles_NHQ of each step, peaks_NWQ of the running maximum.
 
     Ascending along Q, not negative, peaks ascending along W; NaN for a window whose history is too short.
     """

@@ -1,15 +1,15 @@
-"""What of a record is not demand as it usually is: found, said in words, and kept out of training; never altered.
+"""Findings in recorded demand that models must not learn from: described, masked in training, never altered.
 
-Values stay as they were recorded, and gaps stay NaN. Marked is what a model must not learn as something to expect:
+Values stay as recorded, and gaps stay NaN. These are marked:
 
 counter   the whole series only rises, and falls back to about 0 at times: a raw counter, whose query lacks `rate()`
-outage    demand falls to about 0, stays there and comes back, at a time at which it usually is far from 0
-anomaly   demand is outside of everything usual at this time: a robust residual test against the same time of the
-          days and weeks around (median and median absolute deviation: Iglewicz and Hoaglin, "How to detect and handle
-          outliers", 1993), both brought to one level, so that growth, level shifts and regular peaks are usual; what
-          came about then on a few other days as well is no anomaly, however far from most days it is
+outage    demand falls to about 0, stays there and recovers, at a time at which it usually is far from 0
+anomaly   demand is outside everything usual at this time: a robust residual test against the same time of the days
+          and weeks around (median and median absolute deviation: Iglewicz and Hoaglin, "How to detect and handle
+          outliers", 1993), brought to one level, so that growth, level shifts and regular peaks are usual; demand
+          that also occurred at this time on a few other days is no anomaly, however far from most days it is
 
-A series whose bursts are frequent is made of bursts: nothing of it is marked, and the report says so.
+In a series with frequent bursts, bursts are normal: nothing is marked, and the report states it.
 """
 
 import itertools
@@ -32,47 +32,47 @@ Marks: TypeAlias = NDArray[np.bool_]
 DAYS_AROUND = 7
 WEEKS_AROUND = 4
 FEWEST_DAYS = 3
-"""of a series shorter than this nobody knows what is usual"""
+"""with less, usual demand is unknown"""
 LEVEL_MINUTES = 360
-"""the level of demand is its median over so long"""
+"""the level of demand is its median over this time"""
 SHIFT_MINUTES = 10
-"""so much earlier or later than on other days may demand rise or fall"""
+"""demand may rise or fall this much earlier or later than on other days"""
 
 NEAR_ZERO = 0.05
 """of the usual demand"""
 MOST_OFTEN_ZERO = 0.15
-"""where demand is near zero at this time on more of the other days, that is usual"""
+"""if more of the other days are near zero at this time, that is usual"""
 SUDDEN = 0.3
-"""an outage begins and ends beside demand of at least this share of the usual; a holiday does not"""
+"""an outage begins and ends next to demand of at least this share of the usual; a holiday does not"""
 OUTAGE_MINUTES = (3, 3 * 1440)
-"""shortest and longest outage; what is gone for longer was switched off"""
+"""shortest and longest outage; a longer one means that the workload was switched off"""
 MOST = 0.9
-"""share that stands for all"""
+"""share that counts as all"""
 
 ODD = 8.0
 """robust standard deviations beyond all that is usual at this time, from which a moment is an anomaly"""
 ODDER_THAN_MOST = 3.0
-"""an anomaly is also so many times as odd as all but one in 200 moments of its series"""
+"""an anomaly also deviates this many times as much as all but one in 200 moments of its series"""
 AT_ITS_EDGES = 4.0
 """robust standard deviations, from which the moments next to an anomaly belong to it"""
 RECURS_DAYS = 2
-"""demand that went as far on so many other days around this time recurs: it is something to expect"""
+"""demand that deviated as far on this many other days around this time recurs: it is to be expected"""
 RECURS_MINUTES = 30
-"""so much earlier or later than on those days"""
+"""this much earlier or later than on those days"""
 AS_FAR = 0.5
-"""of the distance from the usual counts as as far"""
+"""this share of the deviation counts as equally far"""
 SMOOTH_MINUTES = 30
-"""over so much earlier and later the spread is averaged"""
+"""the spread is averaged over this time in both directions"""
 SMALLEST_SPREAD = 0.05
-"""of the level: demand varies by as much everywhere"""
+"""of the level: any demand varies by this much"""
 
 COMMON: Mapping[Kind, tuple[float, float]] = {"outage": (1 / 3, 0.15), "anomaly": (2.0, 0.01)}
-"""how many a day and which share of the record at most: more of them are the series' nature, and none is marked"""
+"""most per day, and largest share of the record: with more, they are normal for the series, and none is marked"""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found in a series. [since, until) in seconds since the epoch."""
+    """One finding in a series. [since, until) in seconds since the epoch."""
 
     kind: Kind
     since: float
@@ -81,7 +81,7 @@ class Finding:
 
     @property
     def record(self) -> dict[str, str]:
-        """For a file of what went into a run."""
+        """For the record of a run."""
         since, until = (f"{moment_text(moment)}Z" for moment in (self.since, self.until))
         return {"kind": self.kind, "since": since, "until": until, "words": self.words}
 
@@ -91,7 +91,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """A series as it was recorded, and which of its bins training must not learn from. mask_S: True for those."""
+    """A series as recorded, and the bins that training must not learn from. mask_S: True for those."""
 
     series: Series
     mask_S: Marks
@@ -108,19 +108,19 @@ class Cleaned:
 
 
 def without_counters(loaded: Loaded) -> Loaded:
-    """What is no raw counter; each counter joins the refused, with how it is told."""
+    """The series without raw counters; these join the refused, with the reason."""
     found = [(one, _counter(one.values)) for one in loaded.series]
     refused = tuple(Refused(one.system, one.name, words) for one, words in found if words)
     return Loaded(tuple(one for one, words in found if not words), loaded.refused + refused)
 
 
 def clean(series: Series) -> Cleaned:
-    """What must be kept out of training, and why. Looks at the whole record, what came later included."""
+    """The mask for training and its reasons, from the whole record, later values included."""
     nothing = np.zeros(len(series.values), np.bool_)
     if words := _counter(series.values):
         return Cleaned(series, ~nothing, (Finding("counter", series.start, series.end, words),))
     if len(series.values) * series.step_seconds < FEWEST_DAYS * DAY_SECONDS or DAY_SECONDS % series.step_seconds:
-        words = f"fewer than {FEWEST_DAYS} days, or no whole number of steps a day: nobody knows what is usual"
+        words = f"fewer than {FEWEST_DAYS} days, or no whole number of steps a day: usual demand is unknown"
         return Cleaned(series, nothing, (Finding("unchecked", series.start, series.end, words),))
     if not (series.values > 0).any():
         return Cleaned(series, nothing, ())
@@ -134,13 +134,13 @@ def clean(series: Series) -> Cleaned:
 
 
 def _judged(kind: Kind, series: Series, found: Iterable[slice], usual_S: Floats) -> tuple[Marks, list[Finding]]:
-    """What to mark of the runs that were found, and what to say of them. Marks: [S]"""
+    """Which of the runs to mark, and the findings. Marks: [S]"""
     runs = list(found)
     marks_S = _marks(series, runs)
     a_day, of_record = COMMON[kind]
     if marks_S.mean() > of_record or len(runs) > max(FEWEST_DAYS, a_day * (series.end - series.start) / DAY_SECONDS):
         times = f"{len(runs)} times like an {kind}, {marks_S.mean():.1%} of the record"
-        words = f"{times}: that is its nature, nothing is marked"
+        words = f"{times}: normal for this series, nothing is marked"
         return np.zeros_like(marks_S), [Finding("restless", series.start, series.end, words)]
     if kind == "anomaly":
         above_S = series.values - usual_S
@@ -149,7 +149,7 @@ def _judged(kind: Kind, series: Series, found: Iterable[slice], usual_S: Floats)
 
 
 def _furthest(above_S: Floats, run: slice) -> int:
-    """Where in the run demand was furthest from the usual; its begin, where neither is known together."""
+    """Where in the run demand was furthest from the usual; its begin if that is unknown."""
     above = np.nan_to_num(np.abs(above_S[run]), nan=-1.0)
     return int(run.start) + int(np.argmax(above))
 
@@ -169,7 +169,7 @@ def _finding(kind: Kind, series: Series, run: slice, usual_S: Floats) -> Finding
 
 
 def without_marked(windows: Windows, cleaned: Sequence[Cleaned]) -> Windows:
-    """The same windows with a truth that is unknown (NaN) where it is marked; the past stays as a forecaster sees it.
+    """The same windows with unknown truth (NaN) where it is marked; the past stays as a forecaster sees it.
 
     `cleaned` in the order of `windows.names`.
     """
@@ -183,7 +183,7 @@ def without_marked(windows: Windows, cleaned: Sequence[Cleaned]) -> Windows:
 
 
 def _counter(values: Floats) -> str:
-    """Why these are the readings of a counter; empty where they are not."""
+    """Why these are the readings of a counter; empty if they are not."""
     known = values[~np.isnan(values)].astype(np.float64)
     moves = np.diff(known)
     rises, falls = int((moves > 0).sum()), np.flatnonzero(moves < 0)
@@ -203,9 +203,9 @@ def _lags(series: Series) -> tuple[list[int], list[int]]:
 
 
 def _expected(series: Series) -> tuple[Floats, Marks]:
-    """Median demand at this time on other days, and where it hardly ever was near zero then. Both [S].
+    """Median demand at this time on other days, and where it was hardly ever near zero then. Both [S].
 
-    The same weekday alone is asked where there are enough: others may be closed.
+    Only the same weekday counts if there are enough of them: others may be closed.
     """
     days, weeks = (_at_this_time(series.values, lags) for lags in _lags(series))
     enough_S = weeks[2] >= FEWEST_DAYS
@@ -236,14 +236,14 @@ def _outages(series: Series, expected_S: Floats, busy_S: Marks) -> Iterator[slic
 
 
 def _longest_by_chance(no_progress: Marks) -> int:
-    """The longest run of silent steps that turns up once in 100 such series, if each is silent by chance."""
+    """The longest run of zero steps that occurs once in 100 such series, if each step is zero by chance."""
     count = max(len(no_progress), 2)
     share = np.clip(no_progress.mean() if len(no_progress) else 0.0, 1 / count, 0.99)
     return int(np.log(0.01 / count) / np.log(share))
 
 
 def _is_sudden(values: Floats, expected: Floats, run: slice, reach: int) -> bool:
-    """Whether demand was usual shortly before the run and shortly after it."""
+    """Whether demand was usual shortly before and shortly after the run."""
     before, after = values[max(0, run.start - reach) : run.start], values[run.stop : run.stop + reach]
     first, last = expected[max(0, run.start - 1) : run.start + 1], expected[run.stop - 1 : run.stop + 1]
     if not len(before) or not len(after):
@@ -252,10 +252,10 @@ def _is_sudden(values: Floats, expected: Floats, run: slice, reach: int) -> bool
 
 
 def _odd(series: Series) -> tuple[Floats, Floats]:
-    """How many robust standard deviations demand is beyond all that is usual at this time (0 within), and the usual.
+    """How many robust standard deviations demand is outside the usual range at this time (0 within), and the usual.
 
-    Both [S]. Other days are brought to the level of this one first. The days around and the same weekdays are both
-    asked; the milder judgement counts.
+    Both [S]. Other days are first brought to the level of this one. Of the days around and the same weekdays, the
+    smaller deviation counts.
     """
     values = series.values
     hours = _steps(series, LEVEL_MINUTES) // 2 * 2 + 1
@@ -270,7 +270,7 @@ def _odd(series: Series) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class _Usual:
-    """Demand at the same time of other days, brought to the level of this. All [S]; NaN where no other is on record."""
+    """Demand at the same time of other days, brought to the level of this one. All [S]; NaN if no other is recorded."""
 
     middle_S: Floats
     """median"""
@@ -279,10 +279,10 @@ class _Usual:
     high_S: Floats
     """median of the largest"""
     spread_S: Floats
-    """robust standard deviation, at least what chance alone makes of counts"""
+    """robust standard deviation, at least that of Poisson counts"""
 
     def beyond(self, values: Floats) -> Floats:
-        """How far demand is above or below all that is usual; 0 within it."""
+        """How far demand is above or below the usual range; 0 within it."""
         beyond: Floats = np.maximum(np.maximum(values - self.high_S, self.low_S - values), 0)
         return beyond
 
@@ -302,7 +302,7 @@ def _usual(series: Series, level_S: Floats, lags: Sequence[int]) -> _Usual:
 
 
 def _grain(values: Floats) -> float:
-    """What demand is counted in, so that chance (Poisson) alone is worth sqrt(grain * mean); 0 where it is not seen."""
+    """The unit in which demand is counted: Poisson noise has the deviation sqrt(grain * mean); 0 if unknown."""
     known = values[values > 0].astype(np.float64)
     grain = float(known.min())
     return grain if (np.abs(known / grain - np.rint(known / grain)) < 1e-3).mean() > MOST else 0.0
@@ -313,7 +313,7 @@ def _smooth(values: Floats, steps: int) -> Floats:
 
 
 def _lagged(values: Floats, lags: Sequence[int]) -> Floats:
-    """`values` so many steps later (negative: earlier), NaN beyond the record. [K, S]"""
+    """`values` shifted by steps (negative: earlier), NaN beyond the record. [K, S]"""
     rows_KS = np.full((len(lags), len(values)), np.nan, np.float32)
     for row, lag in zip(rows_KS, lags, strict=True):
         if 0 < lag < len(values):
@@ -324,7 +324,7 @@ def _lagged(values: Floats, lags: Sequence[int]) -> Floats:
 
 
 def _median(rows_KS: Floats) -> Floats:
-    """Of what is known in each column; NaN where nothing is. (np.nanmedian, ten times as fast.)"""
+    """Median of the known values of each column; NaN without any. (np.nanmedian, ten times as fast.)"""
     ascending = np.sort(rows_KS, axis=0)
     known = (~np.isnan(rows_KS)).sum(axis=0)
     low, high = (np.take_along_axis(ascending, np.maximum(at, 0)[None], 0)[0] for at in ((known - 1) // 2, known // 2))
@@ -332,7 +332,7 @@ def _median(rows_KS: Floats) -> Floats:
 
 
 def _extreme(values: Floats, reach: int, sign: int) -> Floats:
-    """Largest (sign 1) or smallest (-1) demand within `reach` steps of each; NaN where nothing is known."""
+    """Largest (sign 1) or smallest (-1) demand within `reach` steps of each; NaN if none is known."""
     gaps = np.isnan(values)
     widest = ndimage.maximum_filter1d(np.where(gaps, -np.inf, sign * values), 2 * reach + 1, mode="nearest")
     return np.where(np.isfinite(widest), sign * widest, np.nan).astype(np.float32)
@@ -343,7 +343,7 @@ def _without(values: Floats, marks: Marks) -> Floats:
 
 
 def _anomalies(series: Series, odd_S: Floats) -> Iterator[slice]:
-    """Runs that are odd, each with the less odd moments on both sides of it. Slices of bins."""
+    """Anomalous runs, each with the less anomalous moments on both sides. Slices of bins."""
     limit = max(ODD, ODDER_THAN_MOST * float(np.quantile(odd_S, 0.995)))
     for run in _runs(odd_S > AT_ITS_EDGES / ODD * limit, _steps(series, SHIFT_MINUTES)):
         if odd_S[run].max() > limit:
@@ -351,7 +351,7 @@ def _anomalies(series: Series, odd_S: Floats) -> Iterator[slice]:
 
 
 def _recurs(series: Series, above_S: Floats, run: slice) -> bool:
-    """Whether demand went as far beyond the usual on other days around the time of the run."""
+    """Whether demand deviated as far on other days around the time of the run."""
     far = above_S[_furthest(above_S, run)]
     as_far_S = above_S * np.sign(far) >= AS_FAR * abs(far)
     reach = _steps(series, RECURS_MINUTES, least=0)
@@ -361,7 +361,7 @@ def _recurs(series: Series, above_S: Floats, run: slice) -> bool:
 
 
 def _runs(marks: Marks, apart: int) -> list[slice]:
-    """Where `marks` are set, runs that lie at most so many steps apart as one."""
+    """Runs where `marks` are set; runs at most this many steps apart are joined."""
     places = np.flatnonzero(marks)
     if not len(places):
         return []

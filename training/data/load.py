@@ -1,8 +1,8 @@
 """Recorded demand from CSV or Parquet: the series that can be used, and why each other one cannot.
 
 One row per series and moment, columns `series,timestamp,value` and optionally `unit`. A value that is empty or one of
-`GAPS` is a gap, and so is a missing row. Every other text is what it says: a series may be called NA. What is wrong
-with one series never keeps the others out.
+`GAPS` is a gap, and so is a missing row. Any other text is taken literally: a series may be called NA. An error in one
+series does not affect the others.
 """
 
 import lzma
@@ -29,15 +29,15 @@ from training.errors import DataError
 COLUMNS = ("series", "timestamp", "value")
 AS_TEXT = {"series": str, "timestamp": str, "unit": str}
 GAPS = ("nan", "na", "n/a", "null", "none")
-"""words in `value` that mean a gap, in small or capital letters; nothing at all means one, too"""
+"""words in `value` that mean a gap, in any case; an empty value is a gap, too"""
 GAP_RULE = "a gap is empty, NaN, NA, N/A, null or None"
 SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
 """what some programs write between columns instead of commas"""
 _SHORT = reprlib.Repr()
 JITTER = 0.1
-"""how far from its place on the regular step a timestamp may lie, as a share of the step"""
+"""allowed distance of a timestamp from its regular step, as a share of the step"""
 MOST_BINS_PER_ROW = 100
-"""a series with fewer rows for its span is hardly one; it also keeps one wrong year from filling the memory"""
+"""a series with fewer rows for its span is refused: one wrong year would fill the memory"""
 DAY_SECONDS = 86_400
 ZONE_RULE = "must be an IANA name such as Europe/Berlin"
 _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
@@ -48,7 +48,7 @@ class Series:
     """Demand of one series of one system on a regular step. values [S], NaN for a gap.
 
     Bin i covers [start + i step, + step). start: seconds since the epoch; step_seconds: whole. timezone: the IANA name
-    of the zone whose days and weeks the demand follows, as a trigger says it.
+    of the zone whose days and weeks the demand follows, as in a trigger.
     """
 
     system: str
@@ -97,10 +97,10 @@ def is_zone(name: str) -> bool:
 
 
 def load(paths: Iterable[Path], timezone: str = "UTC") -> Loaded:
-    """All series of all files, each in `timezone`. Raises DataError for a file that is none of ours.
+    """All series of all files, each in `timezone`. Raises DataError for a file that cannot be read.
 
-    Where timestamps jitter, they are taken for the moment of the regular step next to them, a tenth of it away at most.
-    A series that two files of one name hold is taken from the first.
+    Timestamps that jitter are moved to the nearest regular step, at most a tenth of a step away. A series in two files
+    of the same name is taken from the first.
     """
     if not is_zone(timezone):
         raise DataError(f"timezone={timezone!r}: {ZONE_RULE}")
@@ -117,18 +117,18 @@ def load(paths: Iterable[Path], timezone: str = "UTC") -> Loaded:
 
 
 def system_of(path: Path) -> str:
-    """What a file's series have in common: its name without what tells the format."""
+    """The system of a file's series: its name without the suffixes."""
     return Path(path.name.removesuffix(".gz")).stem
 
 
 def local_seconds(moments: NDArray[np.float64], timezone: str) -> NDArray[np.int64]:
-    """Seconds since the epoch, shifted to what the clocks in `timezone` show at each moment."""
+    """Local time at each moment, as seconds since the epoch of the local clock."""
     clocks = pd.DatetimeIndex(np.asarray(moments).astype("datetime64[s]"), tz="UTC").tz_convert(timezone)
     return np.asarray(clocks.tz_localize(None).asi8, np.int64)
 
 
 def moment_text(seconds: float) -> str:
-    """How a message names a moment: 2026-01-05 00:00, in UTC."""
+    """A moment in messages: 2026-01-05 00:00, in UTC."""
     return f"{pd.Timestamp(seconds, unit='s'):%Y-%m-%d %H:%M}"
 
 
@@ -168,7 +168,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """Every column as text, except `value` where all of it are numbers or nothing."""
+    """Every column as text, except `value` if it has only numbers and empty fields."""
     header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
     columns = [str(column).strip() for column in header.iloc[0]]
     _require_columns(path, columns)
@@ -200,7 +200,7 @@ def _require_columns(path: Path, columns: Sequence[str]) -> None:
 
 
 def _why_unreadable(path: Path, error: BaseException) -> str:
-    """In words of ours: what a library says of a file is not for its users."""
+    """Own wording, as texts of libraries are not for users."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, UnicodeDecodeError):
@@ -245,7 +245,7 @@ def _rows(rows: pd.DataFrame) -> "_Rows":
 
 @dataclass(frozen=True)
 class _Rows:
-    """One series as it was written. What is worked out of `times` holds where the rules before have been kept."""
+    """One series as written. The properties are valid if the rules before theirs hold."""
 
     times: NDArray[np.float64]
     values: NDArray[np.float64]
@@ -254,9 +254,9 @@ class _Rows:
 
     @cached_property
     def step(self) -> float:
-        """Seconds: the smallest usual distance; where distances differ by some seconds, the part of a day next to it.
+        """Seconds: the smallest usual distance; if distances differ by some seconds, the nearest divisor of a day.
 
-        Distances that one row in ten has at most (two exports that overlap, a wrong clock) do not count as usual.
+        Distances of at most one row in ten (overlapping exports, a wrong clock) are not usual.
         """
         distances = np.diff(self.times)
         smallest = float(np.quantile(distances, 0.1, method="lower"))
@@ -267,7 +267,7 @@ class _Rows:
 
     @cached_property
     def origin(self) -> float:
-        """A moment on the regular step: the clock's where most rows are near it, else one amid the rows."""
+        """A moment on the regular step: aligned to the clock if most rows are near that, else to the rows."""
         turns = self.times / self.step % 1
         if np.mean(np.abs(turns - np.rint(turns)) <= JITTER) > MOST:
             return 0.0
@@ -282,13 +282,13 @@ class _Rows:
         return np.asarray(places - places[0], np.int64)
 
     def at(self, row: int) -> str:
-        """How a message names a row."""
+        """A row in messages."""
         moment = pd.Timestamp(self.times[row], unit="s").round("ms") if np.isfinite(self.times[row]) else None
         return f"row {row + 1} of the series" + (f" ({moment.isoformat()}Z)" if moment is not None else "")
 
 
 MOST = 0.8
-"""share of the rows that settles a doubt"""
+"""share of rows that counts as most"""
 _PARTS_OF_A_DAY = np.array([seconds for seconds in range(1, DAY_SECONDS + 1) if DAY_SECONDS % seconds == 0])
 
 
@@ -312,7 +312,7 @@ def _numbers(rows: _Rows) -> str:
 
 
 def _several(rows: _Rows) -> str:
-    return "has one row: two at least tell its step" if len(rows.times) < 2 else ""
+    return "has one row; the step needs at least two" if len(rows.times) < 2 else ""
 
 
 def _ascending(rows: _Rows) -> str:
@@ -335,7 +335,7 @@ def _filled(rows: _Rows) -> str:
     widest = int(np.argmax(distances))
     return (
         f"has {len(rows.times)} rows at a step of {rows.step:g} s but spans {_span(rows.times[-1] - rows.times[0])}, "
-        f"{_span(distances[widest])} of it before {rows.at(widest + 1)}: is that moment right?"
+        f"{_span(distances[widest])} of it before {rows.at(widest + 1)}: check that timestamp"
     )
 
 
@@ -387,4 +387,4 @@ RULES: tuple[_Rule, ...] = (
     _known,
     _varied,
 )
-"""each says what is broken, or nothing; a later one may rely on those before it"""
+"""each returns the broken rule or an empty text, and may rely on those before it"""

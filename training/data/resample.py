@@ -18,7 +18,7 @@ def usual_step(series: Iterable[Series]) -> int:
 
 
 def on_step(loaded: Loaded, step_seconds: int) -> Loaded:
-    """All series on the step; what cannot be brought to it joins the refused."""
+    """All series on the step; those that cannot be resampled join the refused."""
     found = [_on_step(one, step_seconds) for one in loaded.series]
     refused = tuple(one for one in found if isinstance(one, Refused))
     return Loaded(tuple(one for one in found if isinstance(one, Series)), loaded.refused + refused)
@@ -28,16 +28,16 @@ def _on_step(series: Series, step_seconds: int) -> Series | Refused:
     if series.step_seconds == step_seconds:
         return series
     if series.step_seconds > step_seconds:
-        rule = f"its step of {series.step_seconds} s is coarser than {step_seconds} s: it says nothing between"
+        rule = f"its step of {series.step_seconds} s is coarser than {step_seconds} s: values in between are unknown"
         return Refused(series.system, series.name, rule)
     if step_seconds % series.step_seconds:
-        rule = f"{step_seconds} s is no multiple of its step of {series.step_seconds} s"
+        rule = f"{step_seconds} s is not a multiple of its step of {series.step_seconds} s"
         return Refused(series.system, series.name, rule)
     return _averaged(series, step_seconds)
 
 
 def _averaged(series: Series, step_seconds: int) -> Series | Refused:
-    """Means over bins aligned to the clock, NaN where less than half is known."""
+    """Means over bins aligned to the clock, NaN if less than half is known."""
     per = step_seconds // series.step_seconds
     start = np.ceil(series.start / step_seconds) * step_seconds
     skipped = round((start - series.start) / series.step_seconds)

@@ -1,4 +1,4 @@
-"""Cutting series at moments: what was known then, what the calendar tells, and what came, kept apart.
+"""Windows cut from series at given moments: past, known future and truth, kept apart.
 
 Axes as in scaler.series: N windows, T fine past steps, L coarse past blocks, H future steps.
 """
@@ -25,7 +25,7 @@ Rows: TypeAlias = NDArray[np.int64] | NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What a forecaster may know: the bundle's inputs. series_N: whose window it is, a position in `Windows.names`."""
+    """What a forecaster may know: the bundle's inputs. series_N: the window's series, a position in `Windows.names`."""
 
     history_NT: Floats
     long_history_NL2: Floats
@@ -50,19 +50,19 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class KnownFuture:
-    """What is known ahead: the local time of each future step, in seconds. [N, H]"""
+    """What is known in advance: the local time of each future step, in seconds. [N, H]"""
 
     local_time_NH: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What came. NaN where nobody recorded it. [N, H]"""
+    """The recorded demand; NaN if not recorded. [N, H]"""
 
     demand_NH: Floats
 
     def peaks(self, steps: Sequence[int]) -> Floats:
-        """The largest demand over the first w steps, for each w; NaN where a step within is unknown. [N, W]"""
+        """The largest demand over the first w steps, for each w; NaN if a step of these is unknown. [N, W]"""
         running = np.maximum.accumulate(self.demand_NH, axis=1)
         return running[:, np.asarray(steps) - 1]
 
@@ -112,7 +112,7 @@ def cutoffs(series: Series, count: int, horizon: int, since: float, until: float
 
 
 def fair_share(counts: Sequence[int], limit: int) -> int:
-    """How many each may have, of those it has, so that all together have at most `limit`; but one at least."""
+    """The largest share for each, so that all together have at most `limit`; at least one."""
     most = max(counts, default=0)
     within = bisect_right(range(1, most + 1), limit, key=lambda share: int(np.minimum(counts, share).sum()))
     return max(1, within)

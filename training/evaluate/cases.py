@@ -1,8 +1,8 @@
-"""What is judged: windows that every model answers, series by series, and what decides.
+"""The windows to evaluate: those that every model answers, by series; and the deciding score.
 
 Axes: N windows, H future steps, W window lengths, Q levels, L coarse past blocks.
 
-What the scaler would refuse (not finite, negative, not ascending) is no answer.
+A forecast that the scaler would refuse (not finite, negative, not ascending) is no answer.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,12 +19,12 @@ from training.task import DAY_SECONDS, Prediction, Task
 
 NAIVE = ("persistence", "seasonal-naive")
 Predictions = Mapping[str, Prediction]
-"""what each model (by name) said of the same windows"""
+"""predictions of each model (by name) for the same windows"""
 
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """What decides: the peak in the first `lead_seconds`; `level` is the quantile that is also shown by itself."""
+    """The deciding score: of the peak in the first `lead_seconds`; `level` is the quantile that is also shown alone."""
 
     lead_seconds: int = 300
     level: float = 0.9
@@ -35,14 +35,14 @@ BY_DEFAULT = Judging()
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The task, with the places of what decides."""
+    """The task, with the positions of the deciding window and level."""
 
     task: Task
     judging: Judging
 
     @property
     def level(self) -> int:
-        """Position along Q of the level shown by itself."""
+        """Position along Q of the level shown alone."""
         if self.judging.level not in self.task.levels:
             raise ModelError(f"level {self.judging.level}: must be one of {self.task.levels}")
         return self.task.levels.index(self.judging.level)
@@ -64,7 +64,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The judged windows of one series, and what its scores are measured in."""
+    """The judged windows of one series, and the units of its scores."""
 
     name: str
     rows: NDArray[np.int64]
@@ -127,7 +127,7 @@ def cases_of(windows: Windows, rows: NDArray[np.bool_], evaluation: Evaluation) 
 
 
 def each(cases: Iterable[Case], predictions: Predictions) -> Iterator[tuple[str, Case, Prediction]]:
-    """Each model on each series: what it said of the judged windows."""
+    """The predictions of each model for the judged windows of each series."""
     for case in cases:
         for model, prediction in predictions.items():
             yield model, case, Prediction(prediction.quantiles_NHQ[case.rows], prediction.peaks_NWQ[case.rows])

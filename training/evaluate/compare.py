@@ -1,4 +1,4 @@
-"""Models on the same windows: tables of scores, skill against the naive ones, and what is more than chance.
+"""Models on the same windows: tables of scores, skill against the naive models, and significance.
 
 A window is judged where every model answers it: the same windows for all.
 
@@ -39,7 +39,7 @@ STRONGLY_SEASONAL = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a model takes: seconds to fit, seconds to answer all the windows compared, bytes of its bundle."""
+    """The cost of a model: seconds to fit, seconds to answer all compared windows, bytes of its bundle."""
 
     fit_seconds: float = nan
     inference_seconds: float = nan
@@ -48,11 +48,11 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One judged window as it came and as each model saw it. Times are local seconds since the epoch."""
+    """One judged window: recorded demand and each model's forecast. Times are local seconds since the epoch."""
 
     series: str
     place: float
-    """how hard it was: the share of judged windows that were easier for the better naive model"""
+    """its difficulty: the share of judged windows that were easier for the better naive model"""
     past_time_T: NDArray[np.int64]
     past_T: Floats
     time_H: NDArray[np.int64]
@@ -63,7 +63,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that a report shows. Frames: see the function of the same name."""
+    """The content of a report. Frames: see the function of the same name."""
 
     task: Task
     judging: Judging
@@ -97,7 +97,7 @@ class Comparison:
 
     @property
     def deciding_seconds(self) -> int:
-        """Length of the window whose peak decides: at least the lead asked for."""
+        """Length of the window whose peak decides: at least the requested lead."""
         evaluation = Evaluation(self.task, self.judging)
         return int(evaluation.window_seconds[evaluation.window])
 
@@ -111,7 +111,7 @@ class Comparison:
 
     @property
     def summary(self) -> pd.DataFrame:
-        """A row per model, best first: medians over the series of the main scores, and what it takes."""
+        """A row per model, best first: medians over the series of the main scores, and its cost."""
         return summary(self)
 
 
@@ -124,7 +124,7 @@ def compare(
     examples: int = 6,
     seed: int = 0,
 ) -> Comparison:
-    """All tables for what the models (by name) said of the same windows.
+    """All tables for the predictions of the models (by name) for the same windows.
 
     Raises ModelError where no naive model is among them, shapes or levels do not fit the task, or no window is
     answered by every model.
@@ -169,7 +169,7 @@ def compare(
 
 
 def summary(comparison: Comparison) -> pd.DataFrame:
-    """A row per model, best first by peak loss against the better naive one: medians over series, and what it takes.
+    """A row per model, best first by peak loss against the better naive one: medians over series, and its cost.
 
     ratio, low, high, p, better: as `Paired`, against the better naive model. coverage, peak_coverage: means.
     inference_seconds: for 10,000 windows.
@@ -192,10 +192,10 @@ def summary(comparison: Comparison) -> pd.DataFrame:
 
 
 def _without_score(scores: pd.DataFrame) -> dict[str, str]:
-    """The series on which nothing can be said of any model, and why."""
+    """The series without a score of any model, and why."""
     unknown = scores[scores[DECISIVE].isna()].drop_duplicates("series")
-    idle = "no demand in any window: nothing to relate a loss to"
-    gaps = "a gap in each first peak: no truth to compare with"
+    idle = "no demand in any window: relative losses are undefined"
+    gaps = "a gap in each first peak: the truth is unknown"
     return {row.series: gaps if row.mean_demand > 0 else idle for row in unknown.itertuples()}
 
 
@@ -210,8 +210,8 @@ def _unjudged(windows: Windows, rows: NDArray[np.bool_]) -> dict[str, str]:
 def _examples(
     windows: Windows, cases: Sequence[Case], predictions: Predictions, evaluation: Evaluation, count: int
 ) -> Iterator[Example]:
-    """Windows spread evenly from easy to hard for the better naive model, each of another series where there are
-    enough, without a gap in the truth."""
+    """Windows spread evenly from easy to hard for the better naive model, without a gap in the truth, and each from
+    another series if there are enough."""
     rows = np.concatenate([case.rows for case in cases])
     loss = np.full(len(rows), inf)
     for naive in (predictions[name] for name in NAIVE if name in predictions):

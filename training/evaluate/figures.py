@@ -25,7 +25,7 @@ ROW_PIXELS = 300
 BAND_OPACITY = 0.16
 TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 240)
 LOWEST_SKILL = -1.0
-"""skill below it is drawn there: how much worse than twice the naive loss does not matter"""
+"""lower skill is drawn here: how much worse than twice the naive loss does not matter"""
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -74,7 +74,7 @@ def fans(comparison: Comparison) -> Figure:
 
 
 def _recorded(comparison: Comparison, example: Example) -> Iterator[Any]:
-    """What came before the window was cut, and what came then, which is drawn stronger."""
+    """Demand before the cutoff, and after it in a stronger line."""
     step = comparison.task.grid.step_seconds
     style = {"name": "recorded", "legendgroup": "recorded", "mode": "lines"}
     past, came = {"color": NAIVE_GREY, "width": 1}, {"color": NAIVE_GREY, "width": 2}
@@ -107,7 +107,7 @@ def _fan(comparison: Comparison, example: Example, model: str, colour: str) -> I
 
 
 def skill(comparison: Comparison) -> Figure:
-    """How much less each model loses than the better naive one: a dot per series, a box over them."""
+    """Relative reduction of loss against the better naive model: a dot per series, a box over them."""
     figure, colours = go.Figure(), _colours(comparison)
     for model in _ordered(comparison):
         mine = comparison.skill[comparison.skill["model"] == model]
@@ -134,7 +134,7 @@ def skill(comparison: Comparison) -> Figure:
 
 
 def coverage(comparison: Comparison) -> Figure:
-    """Promised and realised: of each step, of the peak, and of the one level by lead."""
+    """Nominal and realised coverage: of each step, of the peak, and of the one level by lead."""
     level, colours = comparison.judging.level, _colours(comparison)
     unit, unit_name = _unit(comparison)
     titles = ("each step", f"the peak in {span(comparison.deciding_seconds)}", f"the {level:.0%} quantile by lead")
@@ -218,7 +218,7 @@ def calendar(comparison: Comparison) -> Figure:
 
 
 def costs(comparison: Comparison) -> Figure:
-    """Peak loss against what a model takes: time to fit, time to answer, size."""
+    """Peak loss against the cost of a model: time to fit, time to answer, size."""
     table = comparison.summary
     panels = (
         ("fit_seconds", "seconds to fit"),
@@ -261,7 +261,7 @@ def span(seconds: float) -> str:
 
 
 def _unit(comparison: Comparison) -> tuple[int, str]:
-    """What leads are shown in: its seconds and its name."""
+    """The unit in which leads are shown: its seconds and its name."""
     horizon = comparison.task.horizon_steps * comparison.task.grid.step_seconds
     return (60, "minutes") if horizon <= 6 * 3600 else (3600, "hours")
 
@@ -338,7 +338,7 @@ def _faded(colour: str) -> str:
 
 
 def _bands(levels: tuple[float, ...]) -> list[tuple[int, int]]:
-    """Positions of levels that lie alike about the median, the widest first."""
+    """Positions of levels that are symmetric about the median, the widest first."""
     pairs = [(i, j) for i, low in enumerate(levels) for j, high in enumerate(levels) if abs(low + high - 1) < 1e-9]
     return [(i, j) for i, j in pairs if i < j]
 

@@ -1,10 +1,9 @@
-"""Which part of the record a model learns from, which it is calibrated on, and which it is judged by.
+"""Splits of the record: which part a model learns from, which it is calibrated on, and which it is judged by.
 
-Two ways: later than what was seen (`by_time`, expanding windows), and on systems never seen (`by_system`). Times are
-set for each system by itself, alike for all its series that were recorded at the same time: what one of them saw is no
-news for the others. Split at its own last tenth, a series that ended early would be judged on days that a model shared
-by all has learned from the series that went on, with every shock that they have in common. Between systems, and between
-records of one system that lie apart, time says nothing.
+Two ways: by time (`by_time`, expanding windows) and by system (`by_system`, systems that were not learned from).
+Borders are set per system, alike for all its series that were recorded at the same time, because these share their
+shocks. If a series that ended early were split at its own last tenth, it would be judged on days that a shared model
+has learned from the other series. Systems, and records of one system that do not overlap, are independent.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +29,7 @@ LEARNED = "; it is learned from"
 
 
 class NoSeries(ModelError):
-    """A fold in which nothing is left to learn from, to hold out or to judge by; `left_out` says of each series why."""
+    """A fold with nothing to learn from, to hold out or to judge by; `left_out` has the reason of each series."""
 
     def __init__(self, fold: str, left_out: Sequence[Refused]) -> None:
         reasons = "; ".join(map(str, left_out[:3])) or "there are none"
@@ -40,7 +39,7 @@ class NoSeries(ModelError):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of one series: windows are cut from `since` on, and their truth is over by `until`."""
+    """A stretch of one series: windows are cut from `since` on, and their truth ends by `until`."""
 
     series: Series
     since: float
@@ -68,7 +67,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class _Roles:
-    """A series as it is judged and as it is learned from (train and held-out part), and why it cannot be."""
+    """A series as judged and as learned from (train and held-out part), and why it cannot be."""
 
     series: Series
     tested: Part
@@ -82,12 +81,11 @@ def by_time(
 ) -> tuple[Fold, ...]:
     """Expanding windows: the last `folds` stretches of each system are tested, each after all that came before it.
 
-    Shares are of all samples of the system's overlapping series together, and the held-out part lies just before the
-    tested one: where series end at different times, the border is not where only those that last longest are left. A
-    series that ended too early to be judged, or has no window to judge by, is learned from, and its test part is empty;
-    one without room for a window in each part, or without a window to learn from, is no part of the fold. All are named
-    in `left_out`, with the rule. Raises ModelError where the shares leave nothing to train on, and NoSeries where
-    nothing is left to learn from, to hold out or to judge by.
+    Shares are of all samples of the system's overlapping series together, so that series that end at different times
+    have a common border. The held-out part lies just before the tested one. A series that ended too early to be judged,
+    or has no window to judge, is learned from, and its test part is empty. One without room for a window in each part,
+    or without a window to learn from, is not in the fold. All are in `left_out`, with the rule. Raises ModelError if
+    the shares leave nothing to train on, and NoSeries if nothing is left to learn from, to hold out or to judge.
     """
     if folds < 1 or min(test_share, held_out_share) <= 0 or folds * test_share + held_out_share >= 1:
         raise ModelError(
@@ -128,10 +126,10 @@ def by_system(
 ) -> tuple[Fold, ...]:
     """Systems left out: each fold tests some on the last `test_share` of their span, and learns from all others.
 
-    The last `held_out_share` of the others is held out. `folds` None: one system at a time; else the systems are
-    dealt out, those with most series first. `group` says what counts as one system, where several files are of the
+    The last `held_out_share` of the others is held out. `folds` None: one system at a time; else systems are
+    distributed over the folds, those with most series first. `group` maps series to systems if several files are of the
     same one. A series that can be neither judged nor learned from does not count. Raises ModelError below two systems,
-    and NoSeries where a fold has no series left.
+    and NoSeries if a fold has no series left.
     """
     if not (0 < test_share <= 1 and 0 < held_out_share < 1):
         raise ModelError(
@@ -170,7 +168,7 @@ def by_system(
 def windows_of(parts: Iterable[Part], task: Task, count: int, most: int = MOST_JUDGED) -> Windows:
     """At most `count` windows of each part, in order, spread over the part and over the hours of the day.
 
-    Where they would be more than `most` together, each part has equally many, as far as it has them: see `limit_note`.
+    If they would be more than `most` together, each part gets an equal share: see `limit_note`.
     """
     found = [(part.series, _cutoffs_of(part, task)) for part in parts]
     share = fair_share([min(len(moments), count) for _, moments in found], most)
@@ -178,7 +176,7 @@ def windows_of(parts: Iterable[Part], task: Task, count: int, most: int = MOST_J
 
 
 def limit_note(parts: Iterable[Part], task: Task, count: int, most: int = MOST_JUDGED) -> tuple[str, ...]:
-    """A sentence where `windows_of` cuts fewer windows of a part than `count` because there are too many together."""
+    """A note if `windows_of` cuts fewer than `count` windows of a part because there are too many together."""
     available = [min(len(_cutoffs_of(part, task)), count) for part in parts]
     share = fair_share(available, most)
     if share >= max(available, default=0):
@@ -194,8 +192,8 @@ def _cutoffs_of(part: Part, task: Task) -> NDArray[np.float64]:
 def _spread(moments: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """One of each of `count` equal stretches, at another place in each.
 
-    Equal distances would meet the same hours again and again where they are near a whole day. The places are the
-    multiples of the golden ratio, modulo 1: they come near no cycle (Weyl, 1916).
+    Equal distances near a whole day would always meet the same hours. The places are multiples of the golden ratio,
+    modulo 1, which are near no cycle (Weyl, 1916).
     """
     if len(moments) <= count:
         return moments
@@ -204,7 +202,7 @@ def _spread(moments: NDArray[np.float64], count: int) -> NDArray[np.float64]:
 
 
 def training_of(fold: Fold, task: Task, count: int, held_out_count: int, seed: int = 0) -> Training:
-    """What a fit gets of a fold, with at most so many windows of each series, and MOST_LEARNED together."""
+    """The training data of a fold: at most `count` windows of each series, and MOST_LEARNED together."""
     train = windows_of(fold.train, task, count, MOST_LEARNED)
     held_out = windows_of(fold.held_out, task, held_out_count)
     notes = (*limit_note(fold.train, task, count, MOST_LEARNED), *limit_note(fold.held_out, task, held_out_count))
@@ -217,7 +215,7 @@ def _parts(series: Series, borders: Sequence[float]) -> tuple[Part, ...]:
 
 
 def _placed(row: tuple[Part, ...], end: float, task: Task) -> tuple[tuple[Part, ...], str]:
-    """(train, held-out and test part of a series as they go into a fold, none where it is left out; why not judged)"""
+    """(train, held-out and test part of a series in a fold, empty if it is left out; why it is not judged)"""
     train, held_out, test = row
     if rule := _useless("train", train, task):
         return (), rule
@@ -230,14 +228,14 @@ def _placed(row: tuple[Part, ...], end: float, task: Task) -> tuple[tuple[Part, 
 
 
 def _too_short(name: str, part: Part, task: Task) -> str:
-    """What keeps every window out of a part, or nothing."""
+    """Why no window fits into a part; empty if one does."""
     if len(cutoffs(part.series, 1, task.horizon_steps, part.since, part.until)):
         return ""
     return f"its {name} part has no room for a window of {task.horizon_steps} steps ahead"
 
 
 def _useless(name: str, part: Part, task: Task) -> str:
-    """Why no window of a part can be learned from (train, held-out) or judged by (test); empty where one can."""
+    """Why no window of a part can be learned from (train, held-out) or judged (test); empty if one can."""
     if rule := _too_short(name, part, task):
         return rule
     values, first = part.series.values, max(0, round((part.since - part.series.start) / part.series.step_seconds))
@@ -261,7 +259,7 @@ def _useless(name: str, part: Part, task: Task) -> str:
 
 
 def _usable(part: Part, task: Task, decisive: int) -> NDArray[np.bool_]:
-    """At which of its cutoffs the past can be answered, and some truth is known: all of the `decisive` first steps."""
+    """Cutoffs at which the past can be answered and the truth is known: all of the `decisive` first steps, if any."""
     series, horizon = part.series, task.horizon_steps
     moments = cutoffs(series, len(series.values), horizon, part.since, part.until)
     at = np.rint((moments - series.start) / series.step_seconds).astype(np.int64)
@@ -277,7 +275,7 @@ def _usable(part: Part, task: Task, decisive: int) -> NDArray[np.bool_]:
 
 
 def _running(marks: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How many are set before each place, and in all. [S + 1]"""
+    """The number set before each place, and in total. [S + 1]"""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(marks)])
 
 
@@ -324,7 +322,7 @@ def _dealt(systems: Sequence[str], folds: int | None, refused: Sequence[Refused]
     by_size = sorted(set(systems), key=lambda name: (-systems.count(name), name))
     if len(by_size) < 2:
         reasons = "; ".join([f"there is {', '.join(by_size) or 'none'}", *map(str, refused[:3])])
-        raise ModelError(f"leaving systems out takes two of them; {reasons}")
+        raise ModelError(f"leaving systems out needs at least two; {reasons}")
     hands = len(by_size) if folds is None else folds
     if not 2 <= hands <= len(by_size):
         raise ModelError(f"{folds} folds: must be between 2 and the {len(by_size)} systems")

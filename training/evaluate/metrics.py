@@ -2,7 +2,7 @@
 
 Axes: N windows, T past steps, H future steps, W window lengths, Q quantile levels; "..." stands for any axes.
 Truth that is NaN is ignored; a forecast that is NaN where the truth is known makes the score NaN, and so does having
-no known truth at all. Scores are computed in float64, in the units of the truth unless something else is said.
+no known truth at all. Scores are computed in float64, in the units of the truth unless stated otherwise.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ Scores: TypeAlias = NDArray[np.float64]
 
 
 def mean_known(values: Numbers, truth: Numbers, axis: int | tuple[int, ...] | None = None) -> Scores:
-    """Mean of `values` over `axis` (all, unless named) where `truth` is known; NaN where nothing is.
+    """Mean of `values` over `axis` (all, unless named) where `truth` is known; NaN if none is.
 
     `values` has the axes of `truth`, or those and one more at the end, which stays.
     """
@@ -33,7 +33,7 @@ def mean_known(values: Numbers, truth: Numbers, axis: int | tuple[int, ...] | No
 
 
 def pinball(truth: Numbers, quantiles: Numbers, levels: Sequence[float]) -> Scores:
-    """Loss of each quantile of each truth [..., Q]: level times what it fell short, 1 - level times what it exceeded.
+    """Loss of each quantile of each truth [..., Q]: level times the shortfall, 1 - level times the excess.
 
     Koenker and Bassett, "Regression Quantiles", 1978.
     """
@@ -72,7 +72,7 @@ def coverage(truth: Numbers, quantiles: Numbers, axis: int | tuple[int, ...] | N
 
 
 def median_of(quantiles: Numbers, levels: Sequence[float]) -> Scores:
-    """The forecast as one number: the quantile at 0.5, between its neighbours where 0.5 is no level. [...]
+    """The forecast as one number: the quantile at 0.5, interpolated if 0.5 is not a level. [...]
 
     Raises ModelError where the levels do not enclose 0.5.
     """

@@ -1,6 +1,6 @@
 """A comparison as one page that needs no network, and as a table of figures per series.
 
-The page: a verdict on each model first, then forecasts of real days, promises kept, and where the loss comes from.
+The page: a verdict on each model first, then forecasts of real days, coverage, and where the loss comes from.
 """
 
 import json
@@ -30,7 +30,7 @@ SCORES = ("WQL", "MASE", "RMSE", "MAPE", "R²", "mean rank")
 
 
 def write_report(comparison: Comparison, path_html: Path, path_csv: Path) -> None:
-    """Write the page, and the scores of each model on each series as CSV. A reader sees the old file or the new one.
+    """Write the page, and the scores of each model on each series as CSV, each in whole or not at all.
 
     The same comparison gives the same bytes.
     """
@@ -39,7 +39,7 @@ def write_report(comparison: Comparison, path_html: Path, path_csv: Path) -> Non
 
 
 def page(comparison: Comparison) -> str:
-    """The whole page as HTML, scripts and pictures included."""
+    """The page as HTML, scripts and pictures included."""
     here = FileSystemLoader(Path(__file__).parent)
     environment = Environment(
         loader=here, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -75,23 +75,23 @@ def csv(comparison: Comparison) -> str:
 
 
 def verdict(pair: Paired) -> str:
-    """What the figures against the better naive model say of a model, in a sentence."""
+    """The verdict on a model against the better naive model, as a sentence."""
     if pair.model in NAIVE:
         return "A baseline: one of the two that the others must beat."
     if not pair.series:
-        return "No series tells it from the naive models."
+        return "No series has a score of it and of the naive models."
     interval = "" if isnan(pair.low) else f" (95% interval {_change(pair.low)} to {_change(pair.high)})"
     found = f"{_change(pair.median_ratio)} peak loss in the median{interval}"
     counted = f"better on {pair.better} of {pair.series} series, in {pair.systems_better} of {pair.systems} systems"
     if pair.series < FEWEST_SERIES:
-        return f"Too few series to tell: {found}, {counted}."
-    opening = {"better": "Beats", "worse": "Loses to", "unclear": "Not told apart from"}[_outcome(pair)]
+        return f"Too few series for a verdict: {found}, {counted}."
+    opening = {"better": "Beats", "worse": "Loses to", "unclear": "No clear difference from"}[_outcome(pair)]
     return f"{opening} the better naive model: {found}, {counted}, {_p(pair.p)}."
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One model in the summary, as it is read."""
+    """One model in the summary, formatted."""
 
     model: str
     outcome: str
@@ -138,7 +138,7 @@ def _rows(comparison: Comparison) -> Iterator[Row]:
 
 
 def _broken_promise(realised: float, level: float) -> str:
-    """A sentence where the quantile of the peak holds clearly more or less often than it says."""
+    """A sentence if the realised coverage of the peak clearly differs from the nominal one."""
     if isnan(realised) or abs(realised - level) <= COVERAGE_TOLERANCE:
         return ""
     judgement = "too bold" if realised < level else "too careful"
@@ -152,7 +152,7 @@ def _outcome(pair: Paired) -> str:
 
 
 def _told_apart(pair: Paired) -> str:
-    """better or worse, where both the test and the interval say so; else unclear."""
+    """better or worse if both the test and the interval agree; else unclear."""
     if pair.series < FEWEST_SERIES or pair.p >= SIGNIFICANT or pair.low <= 1 <= pair.high:
         return "unclear"
     return "better" if pair.median_ratio < 1 else "worse"
@@ -174,7 +174,7 @@ def _cell(pair: Paired | None) -> tuple[str, str, str]:
 
 
 def _answers(comparison: Comparison) -> list[str]:
-    """Who answers how many of the windows, where not all do."""
+    """The share of windows that models answer, for those that do not answer all."""
     by_share: dict[str, list[str]] = {}
     for model, share in comparison.answered.items():
         if share < 1:

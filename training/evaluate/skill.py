@@ -1,4 +1,4 @@
-"""Models against each other over many series: skill, ranks, and what is more than chance.
+"""Models against each other over many series: skill, ranks and significance.
 
 Axes: S series.
 """
@@ -14,7 +14,7 @@ from training.evaluate import metrics
 from training.evaluate.cases import NAIVE, system_of
 
 BETTER_NAIVE = "better naive"
-"""the better of the naive models present, for each series and score by itself: a judge that no single model equals"""
+"""the better of the naive models, for each series and score separately"""
 DECISIVE = "peak_loss"
 RESAMPLES = 4000
 CONFIDENCE = 0.95
@@ -22,7 +22,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """One model against another over the series: the median ratio of their scores, and whether it is chance.
+    """One model against another over the series: the median ratio of their scores, and its significance.
 
     Below 1 `model` is better. low, high: 95 % bootstrap interval of the median; p: Wilcoxon's signed rank test of the
     log ratios, two-sided. Both take the series as independent; systems_better says in how many systems the median

@@ -1,7 +1,7 @@
 """Tables of scores: a row per model and series, lead, window length, hour or level; pandas frames in the long form.
 
-Losses are relative: divided by the mean demand of the series in its windows, so that series compare. What joins series
-is their median, except coverage, which is their mean. Hours and weekdays are local.
+Losses are relative: divided by the mean demand of the series in its windows, so that series compare. Series are
+aggregated by median, coverage by mean. Hours and weekdays are local.
 
 Axes: N windows, H future steps, W window lengths, Q levels.
 """
@@ -110,7 +110,7 @@ def calendar(cases: Iterable[Case], predictions: Predictions, evaluation: Evalua
 
 
 def coverage(cases: Iterable[Case], predictions: Predictions, evaluation: Evaluation) -> pd.DataFrame:
-    """A row per model, kind ("step", or "peak" of the deciding window) and level promised.
+    """A row per model, kind ("step", or "peak" of the deciding window) and nominal level.
 
     realised: share of truths at or below, mean over series; lowest, highest: of any series.
     """
@@ -129,7 +129,7 @@ def coverage(cases: Iterable[Case], predictions: Predictions, evaluation: Evalua
 
 
 def coverage_by_lead(cases: Iterable[Case], predictions: Predictions, evaluation: Evaluation) -> pd.DataFrame:
-    """A row per model, lead and level promised; realised: share of truths at or below, mean over series."""
+    """A row per model, lead and nominal level; realised: share of truths at or below, mean over series."""
     levels, leads = evaluation.task.levels, evaluation.lead_seconds
     found = []
     for model in predictions:
@@ -149,7 +149,7 @@ def _relative(loss: float, case: Case) -> float:
 
 
 def _mean_by(values: metrics.Scores, group: NDArray[np.int64], count: int) -> metrics.Scores:
-    """Mean of what is known in each group; NaN for one without."""
+    """Mean of the known values of each group; NaN without any."""
     known = ~np.isnan(values)
     total = np.bincount(group[known], values[known], minlength=count)
     members = np.bincount(group[known], minlength=count)

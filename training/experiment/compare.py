@@ -1,7 +1,7 @@
-"""`headway train compare`: recipes fitted on the same folds, judged on the same windows, as a page and a table.
+"""`headway train compare`: recipes fitted on the same folds and judged on the same windows, as a page and a table.
 
-The two naive models always take part, and the bundle that ships where it reads the grid. What each says comes from its
-exported graph, run as the scaler runs it. A recipe that fails leaves the comparison, with the reason; the others go on.
+The two naive models always take part, and the shipped bundle if it has the same grid. Predictions come from exported
+graphs, run as the scaler runs them. A recipe that fails leaves the comparison, with the reason; the others continue.
 """
 
 import json
@@ -50,12 +50,12 @@ from training.task import Prediction, Task
 REPORT, SCORES, RECORD = "report.html", "scores.csv", "compare.json"
 TEST_WINDOWS = 150
 BASELINES = {"persistence": Recipe(lambda _: Persistence()), "seasonal-naive": Recipe(lambda _: SeasonalNaive())}
-ONLY_BY_TIME = "serves only the series it was fitted to, so it cannot be judged on systems that it has not seen"
+ONLY_BY_TIME = "serves only the series it was fitted to, so it cannot be judged on other systems"
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRequest:
-    """Which recipes are compared, on what."""
+    """A comparison to make."""
 
     recipes: tuple[str, ...]
     data: tuple[Path, ...]
@@ -66,7 +66,7 @@ class ComparisonRequest:
     """None: one by time; by system as many as there are systems"""
     by: Literal["time", "system"] = "time"
     windows: int | None = None
-    """of each series to learn from; None: as each recipe says"""
+    """of each series to learn from; None: the recipes' own"""
     seed: int = 0
     threads: int = 1
     timezone: str = "UTC"
@@ -74,7 +74,7 @@ class ComparisonRequest:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What came of it. `failed`: why a recipe is not in the comparison."""
+    """The result. `failed`: why a recipe is not in the comparison."""
 
     comparison: Comparison
     failed: Mapping[str, str]
@@ -86,14 +86,14 @@ class Compared:
 
 
 class NotJudged(ModelError):
-    """A recipe that cannot take part; says why."""
+    """A recipe that cannot take part, with the reason."""
 
 
 def compare_recipes(request: ComparisonRequest, progress: Progress = no_progress) -> Compared:
-    """Fit, judge and write the report, the scores and a record into `request.out`; there they replace older ones alone.
+    """Fit, judge and write the report, the scores and a record into `request.out`, in place of older ones.
 
-    Nothing is written before all is known. Raises DataError or OrderRefused for data and orders that cannot be,
-    RunFailed where no recipe is left to compare, OSError where there is no place for the report.
+    Nothing is written before the end. Raises DataError or OrderRefused for unusable data or options, RunFailed if no
+    recipe is left to compare, OSError if the report cannot be written.
     """
     if request.out.exists() and not request.out.is_dir():
         raise OrderRefused(f"out {str(request.out)!r}: must be a folder")
@@ -105,8 +105,8 @@ def compare_recipes(request: ComparisonRequest, progress: Progress = no_progress
     ensure_writable(request.out / REPORT if request.out.is_dir() else request.out)
     candidates = _Candidates(request, task, progress, loaded, amount)
     for fold in folds:
-        candidates.hold(fold, last=fold is folds[-1])
-    comparison = candidates.decided()
+        candidates.fit_fold(fold, last=fold is folds[-1])
+    comparison = candidates.result()
     cleaned = tuple(candidates.cleaned.values())
     refused = (*loaded.refused, *dict.fromkeys(one for fold in folds for one in fold.left_out))
     record = {
@@ -139,7 +139,7 @@ def _amount(request: ComparisonRequest, task: Task) -> Amount:
 
 @dataclass
 class _Candidates:
-    """Who is still in it, and what everybody said so far."""
+    """The recipes still in the comparison, and their predictions so far."""
 
     request: ComparisonRequest
     task: Task
@@ -162,8 +162,8 @@ class _Candidates:
             per_series = [name for name, recipe in self._recipes.items() if recipe.per_series]
             self._leave_out(dict.fromkeys(per_series, ONLY_BY_TIME))
 
-    def hold(self, fold: Fold, last: bool) -> None:
-        """Fit everybody to a fold, and ask for its test windows. Raises DataError where it is too little."""
+    def fit_fold(self, fold: Fold, last: bool) -> None:
+        """Fit all recipes to a fold and predict its test windows. Raises DataError if the fold has too little data."""
         test = windows_of(fold.test, self.task, TEST_WINDOWS)
         self.notes |= dict.fromkeys(limit_note(fold.test, self.task, TEST_WINDOWS))
         cleaned = cleaned_of(fold, self.progress)
@@ -186,8 +186,8 @@ class _Candidates:
                 self._spent[name] = _sum(self._spent.get(name), cost)
         self._pieces.append((test, predictions))
 
-    def decided(self) -> Comparison:
-        """All folds as one test. Raises RunFailed where there is nothing to compare."""
+    def result(self) -> Comparison:
+        """All folds as one test. Raises RunFailed if there is nothing to compare."""
         if missing := [f"{name}: {self.failed[name]}" for name in NAIVE if name in self.failed]:
             raise RunFailed(f"no baseline to compare with: {'; '.join(missing)}")
         if not set(self.request.recipes) - set(self.failed):
@@ -204,12 +204,12 @@ class _Candidates:
         try:
             return compare(windows, predictions, self.task, costs, seed=self.request.seed)
         except ValueError as error:
-            raise RunFailed(f"nothing can be said of the models: {reason_of(error)}") from error
+            raise RunFailed(f"the models cannot be compared: {reason_of(error)}") from error
 
     def _answer(
         self, name: str, recipe: Recipe, training: Training, test: Windows, progress: Progress, measured: bool
     ) -> tuple[Prediction, Cost]:
-        """What a freshly fitted model's graph says of the test windows, and what that took; its size, where request."""
+        """Predictions of a freshly fitted model's graph for the test windows, and the cost; its size if `measured`."""
         model = recipe.make(self.task)
         began = time.perf_counter()
         model.fit(training, progress)
@@ -219,7 +219,7 @@ class _Candidates:
         graph = model.to_onnx()
         prediction, seconds = answers_of(graph, name, test.past, bool(model.series))
         if not answered(prediction).any():
-            raise NotJudged("answers none of the windows that it is judged on")
+            raise NotJudged("answers none of the judged windows")
         return prediction, Cost(fitted, seconds, _size(self.task, model, graph) if measured else 0.0)
 
     def _leave_out(self, reasons: Mapping[str, str]) -> None:
@@ -228,7 +228,7 @@ class _Candidates:
 
 
 def answers_of(graph: bytes, name: str, past: Past, per_series: bool) -> tuple[Prediction, float]:
-    """What the graph says of the windows, and the seconds it took on one core, as many at a time as the scaler asks."""
+    """Predictions of the graph and the seconds on one core, in batches as large as the scaler's."""
     session = open_graph(graph, name)
     inputs = {key: values for key, values in past.inputs().items() if per_series or key != SERIES.name}
     starts = range(0, len(past), CHUNK)
@@ -245,7 +245,7 @@ def answers_of(graph: bytes, name: str, past: Past, per_series: bool) -> tuple[P
 
 
 def _size(task: Task, model: Model, graph: bytes) -> float:
-    """Bytes of the model's bundle, which is made and read back on the way."""
+    """Bytes of the model's bundle, which is made and read back."""
     graph, series = served(graph, model.series)
     manifest = task.manifest("measured", "0", series=series)
     with tempfile.TemporaryDirectory() as temporary:
@@ -271,7 +271,7 @@ def _told(failed: Mapping[str, str]) -> str:
 
 
 def _write(out: Path, comparison: Comparison, record: Mapping[str, object]) -> None:
-    """All files or none of them, in `out`."""
+    """All files or none, in `out`."""
     out.mkdir(exist_ok=True)
     with ExitStack() as files:
         report, scores, details = (files.enter_context(appearing(out / name)) for name in (REPORT, SCORES, RECORD))

@@ -1,9 +1,9 @@
-"""What may be chosen for a recipe, and the best that a budget of minutes finds.
+"""Hyperparameters of the recipes, and the best of them within a budget of minutes.
 
-Trials are judged by the loss on the held-out windows alone; what the model is judged by later is never looked at. The
-first trial is the recipe as it is: on the held-out windows a search never ends worse than that.
+Trials are judged by the loss on the held-out windows; the test windows are never used. The first trial is the recipe
+itself, so that on the held-out windows a search never ends worse than that.
 
-A further recipe takes part with an entry in `SPACES`.
+Recipes with hyperparameters have an entry in `SPACES`.
 """
 
 import time
@@ -28,7 +28,7 @@ Choices: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What may be chosen, by name; what the recipe chooses; and the core that follows from choices."""
+    """Hyperparameters by name, the recipe's defaults, and the core made from choices."""
 
     distributions: Mapping[str, BaseDistribution]
     defaults: Choices
@@ -42,14 +42,14 @@ class Found:
     choices: Choices
     loss: float
     default_loss: float
-    """of the recipe as it is; NaN where it had none"""
+    """of the recipe's defaults; NaN if unknown"""
     trials: int
     make: Callable[[Task], Model] | None = None
     """a model with these choices"""
 
     @property
     def record(self) -> dict[str, object]:
-        """What a run writes down."""
+        """For the record of a run."""
         return {
             "choices": self.choices,
             "held_out_loss": self.loss,
@@ -61,10 +61,10 @@ class Found:
 def search(
     recipe: str, training: Training, minutes: float, threads: int = 1, progress: Progress = no_progress
 ) -> Found:
-    """The best choices found in so many minutes, the recipe's own among them.
+    """The best choices found within `minutes`, the recipe's defaults included.
 
-    The trial under way when the time is over is ended early, and counts with what it learned by then. An interrupt
-    ends the search in the same way. How far it gets depends on the machine, so a rerun may find something else.
+    The trial that runs at the end of the time is stopped early and counts with what it has learned. An interrupt ends
+    the search in the same way. The number of trials depends on the machine, so a rerun may find other choices.
     """
     space = SPACES[recipe](threads)
     caught = _Caught()
@@ -87,9 +87,9 @@ def best_of(
 ) -> Found:
     """Trials until the time is over, the defaults first (optuna's TPE sampler: Bergstra et al. 2011).
 
-    `loss_of` may take longer than there is time: its progress then raises KeyboardInterrupt, once, and so may `loss_of`
-    where it has learned nothing by then. Raises ModelError where no trial had a finite loss, KeyboardInterrupt where
-    that is because whoever watches ended the search.
+    When the time is over, the progress of `loss_of` raises KeyboardInterrupt once; `loss_of` may raise it too if it has
+    learned nothing by then. Raises ModelError if no trial had a finite loss, KeyboardInterrupt if the user ended the
+    search before that.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
@@ -107,7 +107,7 @@ def best_of(
         known = isfinite(loss)
         study.tell(trial, loss if known else None, None if known else optuna.trial.TrialState.FAIL)
     if not isfinite(_best(study)):
-        raise ModelError("the search found nothing: no trial had a loss on the held-out windows by the end of its time")
+        raise ModelError("the search found nothing: no trial had a loss on the held-out windows in time")
     default = study.trials[0].value
     return Found(dict(study.best_params), _best(study), nan if default is None else default, len(study.trials))
 
@@ -118,7 +118,7 @@ def _best(study: optuna.Study) -> float:
 
 @dataclass(slots=True)
 class _Watch:
-    """Progress of a trial as the share of the time that is over; ends a fit once, when the time is."""
+    """Progress of a trial as the elapsed share of the time; interrupts the fit once, at the end of the time."""
 
     progress: Progress
     deadline: float
@@ -126,7 +126,7 @@ class _Watch:
     clock: Callable[[], float]
     doing: str = ""
     over: bool = False
-    """the fit was told to end"""
+    """the fit was interrupted"""
     late: bool = False
     """because the time is over"""
 
@@ -145,7 +145,7 @@ class _Watch:
 
 
 class _Caught:
-    """A core that keeps what it is given to learn from, for others to learn from."""
+    """A core that only stores its training data, for other cores to fit to."""
 
     name = "search"
 
@@ -210,13 +210,13 @@ def _trees(threads: int) -> Space:
 
 
 def _of(distributions: Mapping[str, BaseDistribution], *settings: Any) -> Choices:
-    """What the settings say of each."""
+    """The value of each in the settings."""
     values = {name: value for one in settings for name, value in _named(one).items()}
     return {name: values[name] for name in distributions}
 
 
 def _with(settings: Any, choices: Choices) -> Any:
-    """The settings with those choices that they know."""
+    """The settings with the choices that apply to them."""
     return replace(settings, **{name: choices[name] for name in _named(settings) if name in choices})
 
 
@@ -230,4 +230,4 @@ SPACES: dict[str, Callable[[int], Space]] = {
     "transformer": lambda threads: _network("transformer", threads, {"layers": IntDistribution(1, 4)}),
     "xgboost": _trees,
 }
-"""recipe → (threads → what may be chosen)"""
+"""recipe → (threads → hyperparameters)"""

@@ -1,4 +1,4 @@
-"""The bundle that ships with the scaler, as a model: whoever trains wants to know whether that beats it."""
+"""The bundle that ships with the scaler as a model, to compare new models with."""
 
 from collections.abc import Mapping
 
@@ -28,11 +28,11 @@ class BundleModel:
         self._inputs = [value.name for value in self._session.get_inputs()]
 
     def fit(self, training: Training, progress: Progress = no_progress) -> Mapping[str, float]:
-        """It has learned already."""
+        """Nothing: it is fitted already."""
         return {}
 
     def predict_quantiles(self, past: Past) -> Prediction:
-        """What its graph says."""
+        """The predictions of its graph."""
         inputs = {name: past.inputs()[name] for name in self._inputs}
         parts = [
             run(self._session, {name: values[i : i + CHUNK] for name, values in inputs.items()}, self.name)
@@ -47,7 +47,7 @@ class BundleModel:
 
 
 def shipped_for(task: Task) -> BundleModel | None:
-    """The general bundle, where it answers this task; it reads the minute grid alone."""
+    """The general bundle if it has this task's grid, else None; it only reads the minute grid."""
     bundle = read_bundle(GENERAL)
     manifest = bundle.manifest
     same = task.manifest(manifest.name, manifest.version)

@@ -1,7 +1,7 @@
-"""Whether recorded demand is enough to learn from and to judge by, and what to say where it is not.
+"""Whether there is enough recorded demand to learn from and to judge, and the error if not.
 
-What is needed is not written down anywhere: it is the shortest record without a gap that can be split as the data is,
-and from which the naive models, which every other one is judged against, find their errors.
+The required amount follows from the code: it is the shortest record without a gap that can be split like the data, and
+to which the naive models can be fitted, which all others are judged against.
 """
 
 from bisect import bisect_left
@@ -22,7 +22,7 @@ from training.task import Task
 MOST_TOLD = 5
 """series in one message"""
 LONGEST_DAYS = 3650
-"""nobody is asked for more"""
+"""the most that a message requires"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Amount:
     systems: int = 1
 
     def needed_days(self) -> float:
-        """The shortest record, alone and without a gap, that is enough, in tenths of a day."""
+        """The shortest sufficient record, single and without a gap, in tenths of a day."""
         tenths = 1
-        while tenths < 10 * LONGEST_DAYS and not self._is_enough(tenths):
+        while tenths < 10 * LONGEST_DAYS and not self._is_sufficient(tenths):
             tenths *= 2
-        return bisect_left(range(tenths), True, lo=tenths // 2, key=self._is_enough) / 10
+        return bisect_left(range(tenths), True, lo=tenths // 2, key=self._is_sufficient) / 10
 
-    def _is_enough(self, tenths: int) -> bool:
+    def _is_sufficient(self, tenths: int) -> bool:
         step = self.task.grid.step_seconds
         values = np.float32(1.0) + np.arange(tenths * DAY_SECONDS // (10 * step), dtype=np.float32) % 2
         series = [Series(str(i), "", "", 0.0, step, values) for i in range(self.systems)]
@@ -54,7 +54,7 @@ class Amount:
 
 
 def split(loaded: Loaded, amount: Amount) -> tuple[Fold, ...]:
-    """The folds. Raises DataError where nothing is left of one: it names the series, the rules and what is needed."""
+    """The folds. Raises DataError if one has no series left; it names the series, the rules and the required days."""
     try:
         return amount.split(loaded.series)
     except NoSeries as error:
@@ -65,14 +65,14 @@ def split(loaded: Loaded, amount: Amount) -> tuple[Fold, ...]:
 
 
 def naive_models(training: Training) -> list[Model]:
-    """What every model is judged against, fitted. Raises ModelError where the windows are too few for that.
+    """The fitted models that all others are judged against. Raises ModelError for too few windows.
 
-    The naive models do without held-out windows; most others do not.
+    Naive models need no held-out windows, but most others do.
     """
     held_out = training.held_out
     known_N = answerable(training.task, held_out.past) & ~np.isnan(held_out.truth.demand_NH).all(axis=1)
     if not known_N.any():
-        raise ModelError("no held-out window has both a history and what came")
+        raise ModelError("no held-out window has both a history and a recorded future")
     models: list[Model] = [Persistence(), SeasonalNaive()]
     for model in models:
         model.fit(training)
@@ -80,9 +80,9 @@ def naive_models(training: Training) -> list[Model]:
 
 
 def too_little(fold: Fold, cleaned: Sequence[Cleaned], why: str, loaded: Loaded, amount: Amount) -> DataError:
-    """What to raise where the naive models cannot be fitted to a fold, and said why."""
+    """The error for naive models that cannot be fitted to a fold, with their reason."""
     masked = {one.name: one.report[0].words for one in cleaned if one.report and one.mask_S.all()}
-    rule = f"every model is judged against one that repeats yesterday's demand: {why}"
+    rule = f"every model is compared with one that repeats yesterday's demand: {why}"
     seen = [Refused(one.system, one.name, masked.get(f"{one.system}/{one.name}", rule)) for one in fold.seen]
     among = {(one.system, one.name) for one in seen}
     others = [one for one in fold.left_out if (one.system, one.name) not in among]
@@ -96,7 +96,7 @@ def _nothing(refused: Iterable[Refused], loaded: Loaded, amount: Amount) -> Data
 
 
 def _with_history(refused: Iterable[Refused], series: Sequence[Series], amount: Amount) -> list[str]:
-    """Each with its rule; where its history is shorter than what is needed, with how long both are."""
+    """Each with its rule; if the history is too short, with its length and the required one."""
     known = {(one.system, one.name): one.history_seconds / DAY_SECONDS for one in series}
     step, needed = amount.task.grid.step_seconds, amount.needed_days()
     reasons = []

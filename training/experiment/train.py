@@ -1,4 +1,4 @@
-"""`headway train run`: data → windows → fit → scores → export → a bundle. `run` is the table of contents.
+"""`headway train run`: data → windows → fit → scores → export → a bundle.
 
 The same data, seed, code and packages give the same folder, byte for byte, on the same machine.
 """
@@ -46,7 +46,7 @@ TEST_WINDOWS = 150
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a run is asked for."""
+    """A training run to make."""
 
     recipe: str
     data: tuple[Path, ...]
@@ -55,21 +55,21 @@ class Order:
     """None: the step that most of the series have"""
     seed: int = 0
     windows: int | None = None
-    """of each series to learn from; None: as the recipe says"""
+    """of each series to learn from; None: the recipe's own"""
     threads: int = 1
     timezone: str = "UTC"
     name: str = ""
-    """of the bundle; empty: the recipe's"""
+    """of the bundle; empty: the recipe's name"""
     licence: str = ""
     search_minutes: float | None = None
-    """None: the recipe as it is"""
+    """None: the recipe's defaults"""
     int8: bool = False
     """whether learned weights are kept as int8"""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a run."""
+    """The result of a run."""
 
     bundle: Bundle
     comparison: Comparison
@@ -79,25 +79,25 @@ class Outcome:
     cleaned: tuple[Cleaned, ...]
     fold: Fold
     interrupted: bool = False
-    """the fit was ended early: the best until then was judged and exported"""
+    """the fit was ended early: the best so far was judged and exported"""
     found: Found | None = None
-    """by the search, where one was asked for"""
+    """by the search, if requested"""
     model: str = ""
     """its name in the comparison"""
     failed: Mapping[str, str] = field(default_factory=dict)
     """series that it has no forecast for, and why"""
     forms: tuple[Form, ...] = ()
-    """the graph as it was learned and as int8, where that was asked for"""
+    """the graph as float32 and as int8, if requested"""
     notes: tuple[str, ...] = ()
     """what the user should know of the run"""
 
 
 def run(order: Order, progress: Progress = no_progress, on_interrupt: Callable[[], None] = ignore_interrupt) -> Outcome:
-    """Train, judge and export; the bundle lies in `order.out` when this returns, or nothing there has changed.
+    """Train, judge and export. The bundle is in `order.out` on return; after an error nothing there has changed.
 
-    A first SIGINT during the fit or the search ends that with the best so far, after `on_interrupt` was called; any
-    other raises KeyboardInterrupt. Raises OrderRefused before any work, DataError where no series can be used, and
-    RunFailed, ParityBroken, BundleInvalid or OSError where there is nothing to export, or no place for it.
+    The first SIGINT during the fit or the search calls `on_interrupt` and ends that step with the best so far; any
+    other raises KeyboardInterrupt. Raises OrderRefused before any work, DataError if no series can be used, and
+    RunFailed, ParityBroken, BundleInvalid or OSError if there is nothing to export, or it cannot be written.
     """
     recipe = RECIPES[order.recipe](Effort(order.threads))
     _refuse(order)
@@ -145,7 +145,7 @@ class _Prepared:
 
 
 def _prepared(order: Order, recipe: Recipe, progress: Progress) -> _Prepared:
-    """Read, split and clean the data, and cut the windows. Raises DataError where that is too little."""
+    """Read, split and clean the data, and cut the windows. Raises DataError if there is too little."""
     progress("reading", 0.0)
     data = hashes(order.data)
     loaded, task = read(order.data, order.timezone, order.step_seconds)
@@ -171,7 +171,7 @@ class _Exported:
 
 
 def _exported(order: Order, prepared: _Prepared, model: Model, naive: Mapping[str, Prediction]) -> _Exported:
-    """The model as a graph that answers as the model does; as int8 where that was asked for."""
+    """The model as a graph, checked against the model; as int8 if requested."""
     graph, test = model.to_onnx(), prepared.test
     some = np.arange(0, len(test), max(1, len(test) // PARITY_WINDOWS))
     parity = checked(model, graph, test.take(some).past, order.seed)
@@ -182,7 +182,7 @@ def _exported(order: Order, prepared: _Prepared, model: Model, naive: Mapping[st
 
 
 def _record(order: Order, prepared: _Prepared, outcome: Outcome) -> dict[str, object]:
-    """What went into the run and what came of it, as JSON."""
+    """Input and result of the run, for JSON."""
     comparison = outcome.comparison
     left_out = (*prepared.loaded.refused, *prepared.fold.left_out, *comparison.left_out)
     return {
@@ -202,9 +202,9 @@ def _record(order: Order, prepared: _Prepared, outcome: Outcome) -> dict[str, ob
 
 
 def read(data: Sequence[Path], timezone: str, step_seconds: int | None) -> tuple[Loaded, Task]:
-    """The series that can be used, on one step, and the task on it.
+    """The usable series on one step, and the task for it.
 
-    Raises DataError, or OrderRefused for a step that no task has.
+    Raises DataError, or OrderRefused for a step without a task.
     """
     loaded = without_counters(load(data, timezone))
     if not loaded.series:
@@ -217,7 +217,7 @@ def read(data: Sequence[Path], timezone: str, step_seconds: int | None) -> tuple
 
 
 def cleaned_of(fold: Fold, progress: Progress) -> tuple[Cleaned, ...]:
-    """What a fit may see of each series of the fold, without what a fit must not learn."""
+    """Each series of the fold as a fit may see it, cleaned."""
     found = []
     for place, series in enumerate(fold.seen):
         progress("cleaning", place / len(fold.seen))
@@ -226,14 +226,14 @@ def cleaned_of(fold: Fold, progress: Progress) -> tuple[Cleaned, ...]:
 
 
 def findings_of(cleaned: Sequence[Cleaned]) -> dict[str, list[dict[str, str]]]:
-    """What cleaning found, as a record keeps it: by series, in the order of time."""
+    """The findings of cleaning for the record: by series, in order of time."""
     return {one.name: [finding.record for finding in one.report] for one in cleaned if one.report}
 
 
 def training_without_marked(
     fold: Fold, task: Task, cleaned: Sequence[Cleaned], windows: int, held_out: int, seed: int
 ) -> Training:
-    """`training_of` the fold, without the windows that hold what cleaning marked."""
+    """`training_of` the fold, without the parts of windows that cleaning marked."""
     raw = training_of(fold, task, windows, held_out, seed)
     kept = [without_marked(part, cleaned) for part in (raw.windows, raw.held_out)]
     return Training(task, tuple(one.kept for one in cleaned), kept[0], kept[1], seed, raw.notes)
@@ -250,7 +250,7 @@ def hashes(paths: Sequence[Path]) -> dict[Path, str]:
 def record_of(
     paths: Sequence[Path], data: Mapping[Path, str], timezone: str, threads: int, seed: int, task: Task, fold: Fold
 ) -> dict[str, object]:
-    """What went into a run."""
+    """The input of a run."""
     return {
         "data": {path.name: data[path] for path in paths},
         "step_seconds": task.grid.step_seconds,
@@ -265,7 +265,7 @@ def record_of(
 
 
 def ensure_writable(folder: Path) -> None:
-    """Make the folder that `folder` will lie in, and see that it can be written to. Raises OSError."""
+    """Make the parent of `folder` and check that it can be written to. Raises OSError."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent):
         pass
@@ -279,9 +279,9 @@ def _version(package: str) -> str:
 
 
 def _refuse(order: Order) -> None:
-    """What is known to be wrong before hours are spent."""
+    """Raise OrderRefused for errors that are known before the work starts."""
     if order.search_minutes is not None and order.recipe not in SPACES:
-        raise OrderRefused(f"recipe {order.recipe!r} has nothing to search for; {', '.join(SPACES)} have")
+        raise OrderRefused(f"recipe {order.recipe!r} has no hyperparameters to search; these have: {', '.join(SPACES)}")
     name = order.name or order.recipe
     try:
         Task().manifest(name, "0")
@@ -291,23 +291,23 @@ def _refuse(order: Order) -> None:
     if order.out.is_symlink():
         raise OrderRefused(f"out {str(order.out)!r}: is a symbolic link; name the folder that it points to")
     if order.out.exists() and not _ours(order.out):
-        raise OrderRefused(f"out {str(order.out)!r}: holds other things than a bundle, which would be lost")
+        raise OrderRefused(f"out {str(order.out)!r}: contains other files than a bundle, which would be lost")
 
 
 def _ours(folder: Path) -> bool:
-    """Nothing in it but what a run writes."""
+    """It contains only files of a run."""
     return folder.is_dir() and {path.name for path in folder.iterdir()} <= {*FILES, RECORD}
 
 
 def _refuse_namesakes(fold: Fold, data: Sequence[Path]) -> None:
-    """Raises OrderRefused where two series would have the same trigger: what a bundle knows its series by."""
+    """Raises OrderRefused if two series would have the same trigger, which identifies a series of a bundle."""
     systems: dict[str, list[str]] = {}
     for one in fold.seen:
         systems.setdefault(_trigger(f"{one.system}/{one.name}"), []).append(one.system)
     for trigger, among in systems.items():
         if len(among) > 1:
             files = ", ".join(path.name for path in data if system_of(path) in among)
-            rule = "its name alone tells a model made for certain series which it is; leave it out of all but one"
+            rule = "a model fitted to single series identifies them by name; remove it from all files but one"
             raise OrderRefused(f"series {trigger!r}: is in {files}: {rule}")
 
 
@@ -318,7 +318,7 @@ def _found(order: Order, training: Training, progress: Progress, on_interrupt: C
         with interruptible(progress, on_interrupt) as (progress, _):
             return search(order.recipe, training, order.search_minutes, order.threads, progress)
     except (ValueError, RuntimeError) as error:
-        raise RunFailed(f"{order.recipe}: cannot be searched for: {reason_of(error)}") from error
+        raise RunFailed(f"{order.recipe}: the search failed: {reason_of(error)}") from error
 
 
 def _fitted(
@@ -336,7 +336,7 @@ def _fitted(
 def _judged(
     model: Model, naive_ones: Sequence[Model], training: Training, test: Windows
 ) -> tuple[Comparison, Mapping[str, Prediction]]:
-    """(the comparison with the naive models and, where it reads the grid, the bundle that ships; what these say)"""
+    """(the comparison with the naive models and, if it has the grid, the shipped bundle; their predictions)"""
     judges = [*naive_ones, *filter(None, [shipped_for(training.task)])]
     try:
         naive = {one.name: one.predict_quantiles(test.past) for one in judges}
@@ -355,7 +355,7 @@ def _quantized(
 
 
 def _bundle(order: Order, prepared: _Prepared, model: Model, graph: bytes, comparison: Comparison) -> Bundle:
-    """Its version is the graph's checksum: what answers alike is called alike."""
+    """The bundle; its version is the graph's checksum, so that equal graphs have equal names."""
     origin = {
         "method": order.recipe,
         "data": ", ".join(f"{path.name} {digest[:12]}" for path, digest in prepared.data.items()),
@@ -379,13 +379,13 @@ def _bundle(order: Order, prepared: _Prepared, model: Model, graph: bytes, compa
 
 
 def _trigger(name: str) -> str:
-    """system/series → namespace/name of the trigger: the series' own name where that has both."""
+    """system/series → namespace/name of the trigger: the series' own name if that has both."""
     series = name.partition("/")[2]
     return series if "/" in series else name
 
 
 def _scores(comparison: Comparison, model: str) -> dict[str, float]:
-    """Those that are known."""
+    """The known scores."""
     row = comparison.summary.set_index("model").loc[model]
     wanted = ("peak_loss", "peak_loss_at_level", "wql", "peak_coverage", "coverage")
     scores = {**{name: float(row[name]) for name in wanted}, "peak_loss_over_better_naive": float(row["median_ratio"])}

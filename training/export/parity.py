@@ -1,4 +1,4 @@
-"""Does the exported graph say what the model says? Asked on real windows, and on the same ones damaged.
+"""Does the exported graph answer like the model? Checked on real windows, and on damaged copies of them.
 
 Axes: N windows.
 """
@@ -20,7 +20,7 @@ HUGE_FACTOR = 1e9
 TOLERANCE = 1e-3
 """largest difference, relative to the window's largest quantile"""
 LEAST_SIZE = 0.01
-"""of the series' largest demand: a model of certain series computes in units of that, and rounds there"""
+"""of the series' largest demand: a model of single series computes and rounds in units of that"""
 CHUNK = 256
 
 
@@ -33,14 +33,14 @@ class Difference:
 
 
 class ParityBroken(CommandError):
-    """The exported graph does not say what the model says."""
+    """The exported graph does not answer like the model."""
 
 
 def checked(model: Model, graph: bytes, past: Past, seed: int = 0) -> Difference:
     """The largest difference on these windows, as they are and damaged. Raises ParityBroken beyond the tolerance.
 
-    A model of certain series may answer a demand near zero as the difference of two large numbers. Its differences are
-    relative to a share of the series' largest demand at least.
+    A model of single series may compute a demand near zero as the difference of two large numbers. Its differences are
+    relative to at least a share of the series' largest demand.
     """
     session = open_graph(graph, model.name)
     least_N = least_sizes(past) if model.series else np.zeros(len(past), np.float32)
@@ -55,7 +55,7 @@ def checked(model: Model, graph: bytes, past: Past, seed: int = 0) -> Difference
 
 
 def least_sizes(past: Past) -> Floats:
-    """What differences in each window are relative to at least: a share of its series' largest demand. [N]"""
+    """The least size that differences are relative to: a share of the largest demand of the window's series. [N]"""
     largest_N = np.nanmax(past.history_NT, axis=1, initial=0.0)
     largest_S = np.zeros(int(past.series_N.max(initial=-1)) + 1, np.float32)
     np.maximum.at(largest_S, past.series_N, largest_N)
@@ -63,7 +63,7 @@ def least_sizes(past: Past) -> Floats:
 
 
 def damaged(past: Past, seed: int) -> dict[str, Past]:
-    """The windows as they are, with gaps, near zero, short, and as huge as demand may be."""
+    """The windows as recorded, with gaps, near zero, short, and as large as demand may be."""
     rng = np.random.default_rng(seed)
     holes = rng.random(past.history_NT.shape) < 0.2
     steps = past.history_NT.shape[1]
@@ -99,7 +99,7 @@ def _difference(model: Model, session: InferenceSession, kind: str, past: Past, 
 
 
 def answer(graph: bytes, model: Model, past: Past) -> dict[str, Floats]:
-    """What the graph says of the windows, by output."""
+    """Outputs of the graph for the windows, by name."""
     return answered_by(open_graph(graph, model.name), model, past)
 
 
@@ -115,7 +115,7 @@ def answered_by(session: InferenceSession, model: Model, past: Past) -> dict[str
 def _relative(wanted: Floats, found: Floats, least_N: Floats) -> Floats:
     """The largest difference of each window relative to its largest value, and to `least_N` where that is larger. [N]
 
-    Infinite where only one of both is NaN.
+    Infinite if only one of both is NaN.
     """
     both_missing = np.isnan(wanted) & np.isnan(found)
     size = np.nanmax(np.abs(np.where(both_missing, 0, wanted)), axis=(1, 2), initial=0.0)

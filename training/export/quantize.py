@@ -1,4 +1,4 @@
-"""A learned graph with int8 weights, and what that costs: size, seconds and loss before and after. Axes: N windows."""
+"""A learned graph with int8 weights, and its size, speed and loss before and after. Axes: N windows."""
 
 import time
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from training.models import Model
 from training.task import Prediction, Task
 
 LEARNED = "core/"
-"""what the names of learned weights begin with in a joined graph"""
+"""prefix of the names of learned weights in a joined graph"""
 FORMS = ("float32", "int8")
 WINDOWS_TIMED = 10_000
 
@@ -35,9 +35,9 @@ class Form:
 def quantized(
     model: Model, graph: bytes, test: Windows, task: Task, naive: Mapping[str, Prediction]
 ) -> tuple[bytes, tuple[Form, ...]]:
-    """(the graph with int8 weights, both forms on the test windows). `naive`: what the naive models say of those.
+    """(the graph with int8 weights, both forms on the test windows). `naive`: predictions of the naive models.
 
-    Raises ModelError where the graph has no learned weights.
+    Raises ModelError if the graph has no learned weights.
     """
     from training.models.torch_model.export import with_int8_weights
 

@@ -1,4 +1,4 @@
-"""Reference cases: histories that a bundle must answer as it did when it was exported.
+"""Reference cases: histories that a bundle must answer as it did at export.
 
 Axes: N cases, T fine past steps, L coarse past blocks.
 """
@@ -11,14 +11,14 @@ from scaler.bundle.folder import Arrays
 from scaler.bundle.signature import HISTORY, LOCAL_TIME, LONG_HISTORY, SERIES
 
 END = 1_750_003_380
-"""seconds: a Sunday, not on the border of a block"""
+"""seconds: on a Sunday, not at the border of a block"""
 _Values = NDArray[np.float64]
 
 
 def reference_cases(manifest: Manifest, end: int = END) -> Arrays:
     """Inputs of the graph: plain days, gaps, too little, nothing, zeros, tiny and huge demand, and sudden changes.
 
-    `end` is the moment of the cases in seconds of local time. A bundle made for certain series gets them in turn.
+    `end` is the moment of the cases in seconds of local time. A bundle of single series gets them in turn.
     """
     times = end + np.arange(1 - manifest.steps, 1) * manifest.step_seconds
     last_block = end // manifest.coarse_seconds * manifest.coarse_seconds - manifest.coarse_seconds

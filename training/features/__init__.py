@@ -1,1 +1,1 @@
-"""What learned models see, as graph nodes: written once, run while training, exported with the model."""
+"""Inputs of learned models as graph nodes: written once, run in training, exported with the model."""

@@ -1,4 +1,4 @@
-"""Columns that the clock alone tells, from integer local time. Known for any moment, ahead as well."""
+"""Columns from integer local time alone, known for any moment, future ones included."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The feature graph: from a bundle's inputs to what a learned model sees; run while training, exported with the model.
+"""The feature graph: from a bundle's inputs to those of a learned model; run in training, exported with the model.
 
 Axes: N windows, T past steps, F features, P patches, C channels, K targets, Q levels.
 """
@@ -35,7 +35,7 @@ KNOWN, CEILING = "known", "ceiling"
 
 @dataclass(frozen=True)
 class CoreInputs:
-    """What a learned model is told of N windows, all finite: columns, the last day in patches, oldest first.
+    """Inputs of a learned model for N windows, all finite: columns, the last day in patches, oldest first.
 
     seasonal_NKQ: the quantiles of the seasonal model, in the units of a core; for those that read them.
     """
@@ -54,9 +54,9 @@ class CoreInputs:
 
 @dataclass(frozen=True)
 class Extracted:
-    """`seen`, and what turns the units of a core into demand (training.models.learned says how).
+    """`seen`, and the conversion from a core's units to demand (see training.models.learned).
 
-    `known_N`: whether there is enough history to say anything; `ceiling_N`: the most that may be said.
+    `known_N`: whether there is enough history for a forecast; `ceiling_N`: upper bound of the forecast.
     """
 
     seen: CoreInputs
@@ -87,7 +87,7 @@ def one_after_another(parts: Sequence[Extracted]) -> Extracted:
 
 @dataclass(frozen=True)
 class Units:
-    """Nodes of what turns the units of a core into demand: what is expected of each target, and a usual miss. [N, K]"""
+    """Nodes that convert a core's units to demand: expected value and usual error of each target. [N, K]"""
 
     middle: Any
     unit: Any
@@ -95,10 +95,10 @@ class Units:
 
 @dataclass(frozen=True)
 class Addition:
-    """What a model adds to the features: inputs of its own by name, with their shapes, and what it makes of them.
+    """Additional features of a model: its own inputs by name, with shapes, and the function that adds columns.
 
-    `add` is given the columns so far, the past, its inputs, and the usual units; it may add columns, and returns the
-    units that count.
+    `add` gets the columns so far, the past, its inputs, and the default units; it may add columns, and returns the
+    units to use.
     """
 
     inputs: Mapping[str, tuple[int | str, ...]]
@@ -114,7 +114,7 @@ class Extractor:
         self._session: onnxruntime.InferenceSession = open_graph(self.graph, "features", threads)
 
     def __call__(self, past: Past) -> Extracted:
-        """What a model sees of each window."""
+        """The inputs of a model for each window."""
         inputs = {wanted.name: past.inputs()[wanted.name] for wanted in self._session.get_inputs()}
         parts = [
             run(self._session, {name: values[start : start + CHUNK] for name, values in inputs.items()}, "features")

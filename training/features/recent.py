@@ -1,4 +1,4 @@
-"""Columns about the last day as it was: lags, rolling statistics, slopes, the same time an hour and a day ago.
+"""Columns about the last day: lags, rolling statistics, slopes, the same time an hour and a day ago.
 
 Known at the moment of the forecast: all of it is `history`. Axes: N windows, T past steps.
 """
@@ -37,10 +37,10 @@ class Day:
     task: Task
     demand: Masked
     ranges: Sequence[Range]
-    """over which means are asked for: they are made in one multiplication"""
+    """ranges of the means, which are computed in one multiplication"""
 
     def count(self, ranges: Sequence[Range]) -> Any:
-        """How many steps are known."""
+        """The number of known steps."""
         return self._of(ranges, self._sums.valid)
 
     def mean(self, ranges: Sequence[Range]) -> Masked:
@@ -59,7 +59,7 @@ class Day:
         )
 
     def deviation(self, ranges: Sequence[Range]) -> Any:
-        """Standard deviation of what is there."""
+        """Standard deviation of the known values."""
         op, squares = self.op, []
         for wanted in ranges:
             part = graph.cut(op, self.demand, *self._steps(wanted))
@@ -159,7 +159,7 @@ def _ago(task: Task, hours: int) -> int:
 
 
 def _after(task: Task, hours: int) -> list[Range]:
-    """What followed the same moment so many hours ago, between two marks each."""
+    """Demand after the same moment some hours ago, between two marks each."""
     ago = _ago(task, hours)
     marks = [m for m in steps_at(task, AHEAD_MINUTES) if m <= ago]
     return [(ago - start, ago - end) for start, end in pairwise(marks)]
@@ -188,7 +188,7 @@ def _again(columns: Columns, task: Task, past: Scaled, day: Day) -> None:
 
 
 def _character(columns: Columns, task: Task, past: Scaled) -> None:
-    """What kind of series it is: how large its changes are, and whether it rests at nothing."""
+    """The kind of series: the size of its changes, and whether it rests at zero."""
     op = columns.op
     columns.add("restless", op.Log(past.restless + 1e-4))
     columns.add("restless_day", op.Log(past.restless_day + 1e-4))

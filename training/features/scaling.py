@@ -1,7 +1,7 @@
-"""What a learned model measures demand in, and back again. Axes: N windows, T past steps.
+"""The units in which a learned model measures demand, and back. Axes: N windows, T past steps.
 
-A change is measured in units of the changes that this series makes: then a smooth series and a bursty one, of ten or of
-ten million requests, look alike, and an error counts the same in each.
+A change is measured in units of the usual changes of the series. So smooth and bursty series, of ten or of ten million
+requests, look alike, and an error counts the same in each.
 """
 
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from training.graph import Masked
 from training.task import Task
 
 LEVEL_SECONDS = 180
-"""the level is the mean of the newest so many seconds"""
+"""the level is the mean of the newest demand over this time"""
 REACH_SECONDS = 900
-"""nothing newer than that: there is no level, and the model answers NaN"""
+"""without demand newer than that there is no level, and the model answers NaN"""
 CHANGE_SECONDS = 300
 RESTLESS_SECONDS = 6 * 3600
 SHARE_OF_WEEKS = 0.1
-"""of the mean demand of the weeks before: a day without demand does not make the series a small one"""
+"""of the mean demand of previous weeks: a day without demand does not make a series small"""
 LEAST_CHANGE = 0.01
-"""of the mean demand: what counts as a change in a series that hardly moves"""
+"""of the mean demand: the least change, for series that hardly move"""
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """`demand` as it came; `level` and `scale` [N, 1] turn demand into units of change; `known` [N, 1]: 1.0 or 0.0."""
+    """`demand` as recorded; `level` and `scale` [N, 1] turn demand into units of change; `known` [N, 1]: 1.0 or 0.0."""
 
     demand: Masked
     weeks: tuple[Masked, Masked]

@@ -1,4 +1,4 @@
-"""Columns that say what the seasonal model expects: a learned model starts from its quantiles and corrects them."""
+"""Columns of the seasonal model's forecast: a learned model starts from its quantiles and corrects them."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ LEAST_UNIT = 0.1
 
 
 def seasonal_model(task: Task) -> SeasonalModel:
-    """The seasonal model on the task's grid: its usual choices, in as many steps as they are on the usual grid."""
+    """The seasonal model on the task's grid: its default choices, in as many steps as on the default grid."""
     usual, step = SeasonalModel(), task.grid.step_seconds
     if step == usual.step_seconds and task.sizes == usual.sizes:
         return usual
@@ -50,7 +50,7 @@ def seasonal_model(task: Task) -> SeasonalModel:
 
 
 def seasonal_base(op: Any, task: Task, past: Scaled, local_time: Any) -> Any:
-    """The seasonal model's peaks, then its steps at the leads that are learned; the level where it says nothing.
+    """The seasonal model's peaks, then its steps at the learned leads; the level where it has no forecast.
 
     [N, Q, K], in demand
     """
@@ -60,22 +60,22 @@ def seasonal_base(op: Any, task: Task, past: Scaled, local_time: Any) -> Any:
 
 
 def middle_and_unit(op: Any, task: Task, past: Scaled, base: Any) -> tuple[Any, Any]:
-    """(median, half the distance of the 0.9 from the 0.1 quantile) of what `base` says of each target. [N, K] each
+    """(median, half the distance of the 0.9 from the 0.1 quantile) of `base` for each target. [N, K] each
 
-    The unit is 0 where there has never been any demand: then nothing is forecast but nothing.
+    The unit is 0 if there has never been any demand: then the forecast is 0.
     """
     low, median, high = (graph.row(op, base, _nearest(task, level)) for level in (0.1, 0.5, 0.9))
     return median, op.Max((high - low) * 0.5, past.scale * LEAST_UNIT) * past.alive
 
 
 def in_units(op: Any, base: Any, middle: Any, unit: Any) -> Any:
-    """What `base` says, in the units of a core: asinh((demand - middle) / unit). [N, Q, K] → [N, K, Q]"""
+    """`base` in the units of a core: asinh((demand - middle) / unit). [N, Q, K] → [N, K, Q]"""
     above = (base - op.Unsqueeze(middle, [1])) / op.Max(op.Unsqueeze(unit, [1]), graph.TINY)
     return op.Transpose(op.Clip(graph.asinh(op, above), -FURTHEST, FURTHEST), perm=[0, 2, 1])
 
 
 def add_seasonal(columns: Columns, task: Task, past: Scaled, base: Any) -> None:
-    """Some of what `base` says, as columns: asinh of scales above the level."""
+    """Some quantiles of `base` as columns: asinh of scales above the level."""
     op, sizes = columns.op, task.sizes
     windows = [w for w, length in enumerate(task.peak_steps) if length in PEAKS_SEEN or w == sizes.W - 1]
     leads = [k for k, lead in enumerate(step_leads(task)) if lead in PEAKS_SEEN]

@@ -12,7 +12,7 @@ from training.task import Prediction, Task
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """All that a fit may see. Every window, its truth included, ends within `series`, which end where training ends."""
+    """The data of a fit. Every window, its truth included, ends within `series`, which end where training ends."""
 
     task: Task
     series: tuple[Series, ...]
@@ -33,18 +33,18 @@ class Model(Protocol):
 
     @property
     def series(self) -> tuple[str, ...]:
-        """The series it was fitted to, one by one (as in `Windows.names`); empty: it serves anybody.
+        """The series it was fitted to (as in `Windows.names`); empty: it serves any series.
 
-        An empty name stands in the place of a series that it has no forecast for.
+        An empty name stands for a series without a forecast.
         """
         ...
 
     def fit(self, training: Training, progress: Progress = no_progress) -> Mapping[str, float]:
-        """Learn. Returns figures of the fit worth keeping. An interrupted fit keeps the best so far and returns."""
+        """Fit the model. Returns figures for the record. An interrupted fit keeps the best so far and returns."""
         ...
 
     def predict_quantiles(self, past: Past) -> Prediction:
-        """What the model says without its graph; `to_onnx` must answer the same to 1e-3."""
+        """Predictions without the graph; those of `to_onnx` must agree to 1e-3."""
         ...
 
     def to_onnx(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Quantiles read off a rule's own errors, and answers made of them, in numpy.
+"""Quantiles of a rule's own errors, and predictions made from them, in numpy.
 
 A level p of n errors is read at rank p (n + 1), as split conformal prediction does (Vovk, Gammerman, Shafer,
 "Algorithmic Learning in a Random World", 2005). Axes: N windows, K leads (steps or window lengths), T past steps,
@@ -20,13 +20,13 @@ Values: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
 RECENT_STEPS = 5
-"""with none of the newest so many steps known there is no forecast"""
+"""if none of the newest steps is known there is no forecast"""
 NEIGHBOURS = 0.1
-"""leads that differ by no more than this share lend each other their errors"""
+"""leads that differ by at most this share pool their errors"""
 FEWEST_ERRORS = 8
-"""a lead with fewer borrows those of the nearest lead that has them"""
+"""a lead with fewer uses those of the nearest lead that has enough"""
 BATCH = 2000
-"""windows worked on at once: more cost memory and are no faster"""
+"""windows per batch: more cost memory and are no faster"""
 
 
 def answerable(task: Task, past: Past) -> Mask:
@@ -44,7 +44,7 @@ def batches(past: Past) -> Iterator[Past]:
 
 
 def trailing_mean(values_NT: Values, steps: int) -> Values:
-    """Mean of what is known of the newest `steps`; NaN where nothing is. [N]"""
+    """Mean of the known values of the newest `steps`; NaN without any. [N]"""
     newest = values_NT[:, -steps:]
     known = ~np.isnan(newest)
     return over(np.where(known, newest, 0.0).sum(axis=1), known.sum(axis=1))
@@ -58,7 +58,7 @@ def over(total: Values, count: Values | NDArray[np.int64]) -> Values:
 def error_quantiles(errors_NK: Values, leads: Sequence[int], levels: Sequence[float]) -> Values:
     """Quantiles of the errors of all windows at each lead and those next to it. NaN does not count. [K, Q]
 
-    Raises ModelError where no lead has errors enough to speak of.
+    Raises ModelError if no lead has FEWEST_ERRORS errors.
     """
     leads_K = np.asarray(leads)
     rows = [_known(errors_NK[:, np.abs(leads_K - lead) <= NEIGHBOURS * lead]) for lead in leads]
@@ -77,13 +77,13 @@ def _known(errors: Values) -> Values:
 
 
 def pinball(truth_NK: Values | Floats, quantiles_NKQ: Values | Floats, levels: Sequence[float]) -> Values:
-    """Pinball loss, mean over the levels; NaN where either is. [N, K]"""
+    """Pinball loss, mean over the levels; NaN if either is. [N, K]"""
     miss = truth_NK[:, :, None] - quantiles_NKQ
     return np.asarray(np.maximum(np.asarray(levels) * miss, (np.asarray(levels) - 1) * miss).mean(axis=2))
 
 
 def prediction(answerable_N: Mask, steps_NHQ: Values, peaks_NWQ: Values) -> Prediction:
-    """The answer that keeps the promises: not negative, ascending, NaN where there is no forecast."""
+    """A valid prediction: not negative, ascending, NaN without a forecast."""
     steps = np.maximum.accumulate(np.maximum(steps_NHQ, 0.0), axis=2)
     peaks = np.maximum.accumulate(np.maximum.accumulate(np.maximum(peaks_NWQ, 0.0), axis=2), axis=1)
     steps[~answerable_N], peaks[~answerable_N] = np.nan, np.nan

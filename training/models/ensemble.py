@@ -1,6 +1,6 @@
 """Several cores, averaged quantile by quantile, with weights per lead bucket that are learned on held-out windows.
 
-Averaging quantiles (Vincent, 1912) keeps the shape of what is averaged, where averaging distributions would widen it.
+Averaging quantiles (Vincent, 1912) keeps the shape of the distributions; averaging distributions would widen it.
 
 Axes: N windows, K targets, Q levels, M members.
 """
@@ -28,13 +28,13 @@ PARTS = 10
 
 
 class Ensemble:
-    """Its members as one core, see `training.models.learned.Core`.
+    """Several members as one core, see `training.models.learned.Core`.
 
-    shares: the members' weights; None: learned on the held-out windows. Those come from series that the members know: a
-    model for strangers wants shares that were chosen on strangers.
+    shares: the members' weights; None: learned on the held-out windows. These are of series that the members
+    know: a model for unknown series needs shares chosen on unknown series.
 
-    Interrupted, it is the members fitted by then, the best so far of the one under way among them; the others are left
-    out, with weight 0.
+    After an interrupt it consists of the members fitted so far, the current one with its best so far; the others have
+    weight 0.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Ensemble:
     ) -> Mapping[str, float]:
         """Fit every member, then the weights; figures are prefixed with the member's name.
 
-        Raises KeyboardInterrupt where it is interrupted before any member has something to keep.
+        Raises KeyboardInterrupt if interrupted before any member has learned anything.
         """
         figures: dict[str, float] = {}
         fitted: list[Core] = []
@@ -135,7 +135,7 @@ class Ensemble:
 
 
 class _MemberProgress:
-    """Progress of one member after another, which remembers whether that one was interrupted."""
+    """Progress of one member, which records whether it was interrupted."""
 
     def __init__(self, progress: Progress, place: int, members: int) -> None:
         self._progress, self._place, self._members = progress, place, members
@@ -169,13 +169,13 @@ def best_weights(
 
 
 def simplex(members: int) -> list[tuple[float, ...]]:
-    """All weights of so many members in tenths that add up to 1."""
+    """All weights in tenths that add up to 1."""
     found = [parts for parts in product(range(PARTS + 1), repeat=members) if sum(parts) == PARTS]
     return [tuple(part / PARTS for part in parts) for parts in found]
 
 
 def _loss(quantile_NKQ: Floats, target_NK: Floats, levels: tuple[float, ...]) -> float:
-    """Mean pinball loss over what is known."""
+    """Mean pinball loss over the known values."""
     error = target_NK[:, :, None] - quantile_NKQ
     level = np.asarray(levels)
     return float(np.nanmean(np.maximum(level * error, (level - 1) * error)))

@@ -1,14 +1,14 @@
-"""Prophet per series, and a core that learns over all series at once what Prophet leaves over.
+"""Prophet per series, and a core that learns Prophet's residuals over all series at once.
 
-Prophet with its newest misses taken back says where demand goes and how far off it tends to be: middle and unit of the
-core's targets (see training.models.learned) are Prophet's, not the seasonal model's. Among the columns are what each of
-them says, Prophet's own path, and its misses over the last day.
+Prophet with level correction provides the expected demand and its usual error: middle and unit of the core's targets
+(see training.models.learned) are Prophet's, not the seasonal model's. The columns include the forecasts of both,
+Prophet's path, and its residuals over the last day.
 
-What Prophet leaves over of a record that it was fitted to is too little: a core that learned on that would trust it too
-much. So each training window is told by a Prophet that ends before it (expanding blocks, as in the cross-fitting of
-Chernozhukov et al., "Double/debiased machine learning", 2018, but forwards in time only), and whose shares and
-quantiles, too, are of windows before it. A block is about as long as what the finished model has to reach. Training
-windows before the first block teach nothing.
+Residuals within the record that Prophet was fitted to are too small: a core that learned from them would trust Prophet
+too much. So each training window gets the forecast of a Prophet that was fitted and calibrated on data before it
+(expanding blocks, as in the cross-fitting of Chernozhukov et al., "Double/debiased machine learning", 2018, but only
+forwards in time). A block is about as long as the horizon of the finished model. Training windows before the first
+block are not used.
 
 Axes: N windows, S series, B blocks.
 """
@@ -34,15 +34,15 @@ from training.task import Prediction, Task
 
 BLOCKS = (0.2, 0.4, 0.6, 0.8)
 JUDGED = 0.2
-"""the last share of what a block's Prophet sees: what it is calibrated on"""
+"""the last share of the data of a block's Prophet, for calibration"""
 PROPHETS = 0.5
-"""share of the progress until the core learns"""
+"""share of the progress before the core is fitted"""
 
 
 class Hybrid:
-    """Prophet and what a core makes of its misses, as one model. `failed`: why a series has no Prophet.
+    """Prophet and a core for its residuals, as one model. `failed`: why a series has no Prophet.
 
-    A series in `failed` is answered by the core, told by the seasonal model instead. choices, jobs: see `Prophet`.
+    For a series in `failed` the core uses the seasonal model instead. choices, jobs: see `Prophet`.
     shares: where blocks begin, as shares of each series' record before its held-out windows, which are the last block.
     """
 
@@ -69,11 +69,11 @@ class Hybrid:
         return self._series
 
     def fit(self, training: Training, progress: Progress = no_progress) -> Mapping[str, float]:
-        """Fit Prophet block by block and at last to everything, then the core.
+        """Fit Prophet block by block and then to everything, and then the core.
 
         Returns the core's figures, how many series Prophet failed on, and how many windows the core learned from.
-        Raises ModelError where the record is too short for Prophet. An interrupt before the core learns ends the fit
-        with KeyboardInterrupt, for there is nothing to keep; after that the core keeps its best.
+        Raises ModelError if the record is too short for Prophet. An interrupt before the fit of the core raises
+        KeyboardInterrupt, as there is nothing to keep; after that the core keeps its best.
         """
         borders_BS, share = borders(training, self._shares), PROPHETS / (len(self._shares) + 1)
         blocks = [
@@ -98,7 +98,7 @@ class Hybrid:
         return self._learned.to_onnx()
 
     def _until(self, training: Training, border_S: Values, progress: Progress) -> Extractor | ModelError:
-        """The features as told by a Prophet that has seen nothing from the borders on, or why there is none."""
+        """The features with a Prophet that has seen nothing from the borders on, or the error of its fit."""
         try:
             return self._extractor(self._prophet(before(training, border_S), progress))
         except ModelError as error:
@@ -129,12 +129,12 @@ class Hybrid:
 
 @lru_cache(maxsize=4)
 def _features_of(task: Task) -> tuple[bytes, tuple[str, ...]]:
-    """Made once: that takes two seconds."""
+    """Cached: it takes two seconds."""
     return feature_graph(task, addition(task))
 
 
 def borders(training: Training, shares: Sequence[float]) -> Values:
-    """The moments by which these shares are over of each series' record before its held-out windows. [B, S]"""
+    """The moments at which these shares of each series' record before its held-out windows end. [B, S]"""
     held_out = training.held_out
     starts, ends = [], []
     for s, one in enumerate(training.series):
@@ -151,9 +151,9 @@ def block_of(windows: Windows, borders_BS: Values) -> NDArray[np.int64]:
 
 
 def before(training: Training, border_S: Values) -> Training:
-    """What was known at the borders. Held out, and learned from, is the last part of each series.
+    """The data before the borders. The last part of each series is both held out and learned from.
 
-    Raises ModelError where no series has a window there.
+    Raises ModelError if no series has a window there.
     """
     task = training.task
     known = [ended(one, moment) for one, moment in zip(training.series, border_S, strict=True)]
@@ -168,13 +168,13 @@ def before(training: Training, border_S: Values) -> Training:
 def _told(
     windows: Windows, block_N: NDArray[np.int64], blocks: Sequence[Extractor | ModelError]
 ) -> tuple[NDArray[np.int64], Extracted]:
-    """(rows, features) of the windows in blocks that have a Prophet. Raises ModelError where there are none."""
+    """(rows, features) of the windows in blocks that have a Prophet. Raises ModelError if there are none."""
     rows = [np.flatnonzero((block_N == b) & isinstance(block, Extractor)) for b, block in enumerate(blocks)]
     some = [b for b, mine in enumerate(rows) if len(mine)]
     if not some:
         _extractor_of(blocks[-1])
         names = ", ".join(map(repr, windows.names[:3]))
-        raise ModelError(f"series {names}: too short: no window has two days and more before it for Prophet")
+        raise ModelError(f"series {names}: too short: no window has the two days before it that Prophet needs")
     seen = one_after_another([_extractor_of(blocks[b])(windows.past.take(rows[b])) for b in some])
     return np.concatenate(rows), seen
 

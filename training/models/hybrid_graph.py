@@ -1,4 +1,4 @@
-"""What Prophet says becomes columns, centre and spread of the features; its graph is put in front of theirs.
+"""Prophet's forecast as columns, centre and spread of the features; its graph comes before theirs.
 
 Axes: N windows, M moments of Prophet's path, P patches of the last day, K targets, Q levels.
 """
@@ -26,13 +26,13 @@ LEAST_UNIT = 0.1
 """of the changes that the series usually makes"""
 PATCH_SECONDS = 900
 SPANS = (1, 2, 4, 12, 24)
-"""newest patches over which misses are averaged; and over all of them"""
+"""newest patches over which residuals are averaged, besides all of them"""
 AGAIN = 9
-"""patches from the same time yesterday on whose misses are told one by one"""
+"""patches from the same time yesterday on whose residuals are single columns"""
 
 
 def addition(task: Task) -> Addition:
-    """Prophet's answers and its path as inputs; its median and the distance of its 0.1 and 0.9 quantiles count."""
+    """Prophet's forecast and path as inputs; its median and the distance of its 0.1 and 0.9 quantiles are the units."""
     sizes = task.sizes
     inputs: dict[str, tuple[int | str, ...]] = {
         BASE_QUANTILES: shape_of(QUANTILES, sizes),
@@ -43,7 +43,7 @@ def addition(task: Task) -> Addition:
 
 
 def prophet_first(features: bytes, prophet: bytes, path: bytes) -> bytes:
-    """One graph in which Prophet's two are asked first and the features are told what they say."""
+    """One graph: Prophet's two graphs first, whose outputs are inputs of the features."""
     asked = {"prophet/": onnx.load_from_string(prophet), "path/": onnx.load_from_string(path)}
     last = onnx.load_from_string(features)
     inputs = {value.name: value for part in (last, *asked.values()) for value in part.graph.input}
@@ -78,7 +78,7 @@ def path_graph(task: Task, components: Components) -> bytes:
 
 
 def at_level(op: Any, task: Task, quantiles: Any, level: float) -> Any:
-    """At the level of the task that is nearest. [N, K, Q] → [N, K]"""
+    """At the nearest level of the task. [N, K, Q] → [N, K]"""
     nearest = min(range(len(task.levels)), key=lambda q: abs(task.levels[q] - level))
     return op.Squeeze(graph.part(op, quantiles, nearest, nearest + 1, axis=2), [2])
 
@@ -132,7 +132,7 @@ def _targets_seen(task: Task) -> list[int]:
 
 
 def _add_path(columns: Columns, task: Task, past: Scaled, path: Any) -> None:
-    """How Prophet's path goes on from here, and how far demand was from it over the last day."""
+    """The further course of Prophet's path, and the residuals over the last day."""
     op, (patches, _) = columns.op, _patches(task)
     path = graph.masked(op, path)
     now = graph.part(op, path.value, patches, patches + 1)

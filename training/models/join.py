@@ -1,4 +1,4 @@
-"""Feature graph, core and head become one graph of the bundle contract."""
+"""Joins feature graph, core and head to one graph of the bundle contract."""
 
 import onnx
 from onnx import compose
@@ -8,11 +8,11 @@ from training import graph
 from training.features.extract import CEILING, KNOWN, MIDDLE, UNIT
 
 CORE_OUTPUT = "core/scaled"
-"""what the core says, within the whole graph"""
+"""the core's output within the joined graph"""
 
 
 def joined(features: bytes, core: bytes, head: bytes) -> bytes:
-    """The three graphs in a row. The core's inputs may be any of the features' outputs."""
+    """The three graphs in sequence. The core's inputs may be any outputs of the features."""
     first, second, third = (_plain(onnx.load_from_string(part)) for part in (features, core, head))
     second, third = compose.add_prefix(second, "core/"), compose.add_prefix(third, "head/")
     taken = [value.name.removeprefix("core/") for value in second.graph.input]
@@ -28,7 +28,7 @@ def joined(features: bytes, core: bytes, head: bytes) -> bytes:
 
 
 def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without what exporters leave behind, and with one version of each operator set."""
+    """Without metadata of exporters, and with one version of each operator set."""
     del model.graph.value_info[:]
     del model.metadata_props[:]
     for node in model.graph.node:

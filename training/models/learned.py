@@ -2,9 +2,9 @@
 
 A core learns quantiles of K targets: the peaks of the W window lengths, then the demand at some leads. A target is
 asinh((demand - middle) / unit): the seasonal model's median is the middle, half the distance between its 0.9 and 0.1
-quantiles the unit. So a core learns where that model is wrong, and by nature knows the seasons. A usual miss counts as
-it is, a wild one as its logarithm: what nobody could know does not decide what is learned. Quantiles pass through such
-maps unharmed.
+quantiles the unit. So a core learns the errors of that model, and knows the seasons from the start. Usual errors count
+linearly, extreme ones by their logarithm, so that unpredictable events do not dominate. Monotonic maps preserve
+quantiles.
 
 Axes: N windows, F features, P patches, C channels, K targets, W window lengths, H steps, Q levels.
 """
@@ -31,7 +31,7 @@ from training.task import Prediction, Task, step_leads
 
 CHUNK = 4096
 FURTHEST = 10.0
-"""in asinh: misses of more than ten thousand units are learned, and told, as if they were that large"""
+"""in asinh: errors are clipped at about ten thousand units"""
 
 
 class Core(Protocol):
@@ -49,11 +49,11 @@ class Core(Protocol):
         seed: int,
         progress: Progress,
     ) -> Mapping[str, float]:
-        """Learn; targets are NaN where unknown. Returns figures worth keeping."""
+        """Fit; targets are NaN where unknown. Returns figures for the record."""
         ...
 
     def predict(self, seen: CoreInputs) -> Floats:
-        """[N, K, Q]; what does not ascend along Q is mended later."""
+        """[N, K, Q]; the head makes them ascend along Q."""
         ...
 
     def to_onnx(self) -> bytes:
@@ -72,9 +72,9 @@ def targets_of(task: Task, windows: Windows, extracted: Extracted) -> Floats:
 
 
 class Learned:
-    """A model made of a core. Fitting extracts features once and hands them to the core.
+    """A model with a core. Fitting extracts the features once and passes them to the core.
 
-    extract: where not given, the features of the task.
+    extract: by default the features of the task.
     """
 
     def __init__(self, core: Core, task: Task, threads: int = 1, extract: Extractor | None = None) -> None:
@@ -93,7 +93,7 @@ class Learned:
     def learn(
         self, training: Training, seen: Extracted, held: Extracted, progress: Progress = no_progress
     ) -> Mapping[str, float]:
-        """Fit to what has been extracted, by whatever extractor, of the training windows and of those held out."""
+        """Fit to the extracted features of the training and of the held-out windows."""
         target, held_target = (
             targets_of(self._task, part, extracted)
             for part, extracted in ((training.windows, seen), (training.held_out, held))
@@ -132,7 +132,7 @@ class Learned:
 
 @lru_cache(maxsize=4)
 def _extractor(task: Task, threads: int) -> Extractor:
-    """Made once: that takes a second, and every model of a task has the same."""
+    """Cached: it takes a second, and all models of a task share it."""
     return Extractor(task, threads)
 
 
@@ -168,7 +168,7 @@ def head_graph(task: Task) -> bytes:
 
 
 def _steps(op: Any, task: Task, at_leads: Any, peaks: Any) -> Any:
-    """Every step from those at the leads, none above the peak of the shortest window that holds it. [N, H, Q]"""
+    """All steps, interpolated between leads, none above the peak of the shortest window that contains it. [N, H, Q]"""
     every = np.arange(1, task.horizon_steps + 1)
     steps = op.MatMul(graph.constant(op, graph.between(step_leads(task), every.tolist())), at_leads)
     covered = every[every <= task.peak_steps[-1]]

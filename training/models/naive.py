@@ -1,8 +1,8 @@
-"""What every other model must beat: demand stays where it is, or does what it did yesterday.
+"""Baselines for all other models: demand stays where it is, or repeats yesterday.
 
     persistence     the newest known value, or the mean of the newest five steps, whichever erred less in training
-    seasonal-naive  the value at the same time yesterday, or a week ago where that erred less in training; a peak is
-                    the largest value of the same window yesterday. Where that day is not known: persistence
+    seasonal-naive  the value at the same time yesterday, or a week ago if that erred less in training; a peak is the
+                    largest value of the same window yesterday. If that day is unknown: persistence
     naive           per range of leads the better of the two on held-out windows
 
 Their spread is the rule's own errors in training, pooled over all series in units of each window: for persistence the
@@ -43,9 +43,9 @@ from training.progress import Progress, no_progress
 from training.task import DAY_SECONDS, WEEK_SECONDS, Prediction, Task
 
 ANCHORS = (1, 2, 5, 15, 30, 60, 120)
-"""leads, in steps, over which change is measured; between them it is interpolated"""
+"""leads, in steps, at which change is measured; in between it is interpolated"""
 LEAST_CHANGE = 0.01
-"""of the mean demand: what counts as a change in a series that hardly moves"""
+"""of the mean demand: the least change, for series that hardly move"""
 FEWEST_PAIRS = 4
 """with fewer changes over a lead, those over the lead before it grow with the square root of the lead"""
 BUCKETS_SECONDS = (300, 900, 1800, 3600)
@@ -54,7 +54,7 @@ BUCKETS_SECONDS = (300, 900, 1800, 3600)
 
 @dataclass(frozen=True)
 class RuleForecast:
-    """A rule's centre and unit of each step and peak; numpy arrays, or nodes of a graph. NaN: the rule cannot say."""
+    """A rule's centre and unit of each step and peak; numpy arrays, or nodes of a graph. NaN: unknown."""
 
     steps_NH: Any
     peaks_NW: Any
@@ -72,7 +72,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class NaiveParameters:
-    """All that a fit finds out: the variant of each rule, their spreads, and which leads the season speaks for."""
+    """The parameters: the variant of each rule, their spreads, and the leads for which the season is used."""
 
     mean_level: bool
     weekly: bool
@@ -93,7 +93,7 @@ class _NaiveModel:
         """Measure both rules' errors and choose between their variants.
 
         Returns `weekly` and `mean_level` (whether that variant was chosen) and `seasonal_share` of the leads. Raises
-        ModelError where the history does not span a day, or too few windows have both a history and what came.
+        ModelError if the history does not span a day, or too few windows have both a history and a recorded future.
         """
         task, windows = training.task, training.windows
         if task.grid.fine_span_seconds < DAY_SECONDS:
@@ -113,11 +113,11 @@ class _NaiveModel:
         return {"weekly": float(weekly), "mean_level": float(mean_level), "seasonal_share": share}
 
     def _choose(self, training: Training, fitted: NaiveParameters) -> tuple[Mask, Mask]:
-        """Which steps and which window lengths the season speaks for."""
+        """The steps and the window lengths for which the season is used."""
         raise NotImplementedError
 
     def predict_quantiles(self, past: Past) -> Prediction:
-        """See `Model`. A window with too little history, or none of late, answers NaN."""
+        """See `Model`. NaN for a window with too little or no recent history."""
         return joined([_predict(self._task, self._fitted, batch) for batch in batches(past)])
 
     def to_onnx(self) -> bytes:
@@ -135,7 +135,7 @@ class Persistence(_NaiveModel):
 
 
 class SeasonalNaive(_NaiveModel):
-    """Demand does what it did at the same time yesterday, or a week ago."""
+    """Demand repeats the same time yesterday, or a week ago."""
 
     name = "seasonal-naive"
 
@@ -175,7 +175,7 @@ def _losses(task: Task, windows: Windows, fitted: NaiveParameters) -> tuple[Valu
 
 
 def _better(task: Task, leads: Sequence[int], stays_NK: Values, repeats_NK: Values) -> Mask:
-    """Where the second loss is smaller, decided for each range of leads as one; persistence where nobody can tell."""
+    """Where the second loss is smaller, decided per range of leads; False if unknown."""
     bucket_K = np.searchsorted(BUCKETS_SECONDS, np.asarray(leads) * task.grid.step_seconds)
     both = np.isfinite(stays_NK) & np.isfinite(repeats_NK)
     gain_K = np.where(both, stays_NK - repeats_NK, 0.0).sum(axis=0)
@@ -183,7 +183,7 @@ def _better(task: Task, leads: Sequence[int], stays_NK: Values, repeats_NK: Valu
 
 
 def _variants(task: Task, windows: Windows) -> tuple[bool, bool]:
-    """Whether the mean level, and whether the weekly season, erred less on the windows where both variants speak."""
+    """Whether the mean level, and the weekly season, erred less on the windows where both variants are known."""
     by_newest, by_mean, daily, weekly = (
         _in_batches(windows.past, rule)
         for rule in (
@@ -226,7 +226,7 @@ def _relative(error: Values, unit: Values, known_N1: Mask) -> Values:
 
 
 def persistence(task: Task, past: Past, mean_level: bool) -> RuleForecast:
-    """Demand stays at its level, and is off by about the change over the lead."""
+    """Demand stays at its level; the unit is the change over the lead."""
     newest = past.history_NT[:, -RECENT_STEPS:].astype(np.float64)
     last = RECENT_STEPS - 1 - np.argmax(~np.isnan(newest[:, ::-1]), axis=1)
     level_N = trailing_mean(newest, RECENT_STEPS) if mean_level else newest[np.arange(len(newest)), last]
@@ -236,7 +236,7 @@ def persistence(task: Task, past: Past, mean_level: bool) -> RuleForecast:
 
 
 def season(task: Task, past: Past, weekly: bool) -> RuleForecast:
-    """Demand does what it did yesterday (a week ago); off by about the change since. NaN where that is not known."""
+    """Demand repeats yesterday (last week); the unit is the change since. NaN if that is unknown."""
     yesterday_NH = past.history_NT[:, _yesterday(task)].astype(np.float64)
     steps_NH, unit_N1 = yesterday_NH, _change_since(task, past, DAY_SECONDS)
     if weekly:
@@ -258,7 +258,7 @@ def _steps(task: Task) -> range:
 
 
 def _yesterday(task: Task) -> list[int]:
-    """Where in the history each step ahead was a day before; beyond a day ahead, the newest day again."""
+    """Position in the history of each step ahead, a day before; beyond a day ahead, the newest day again."""
     day = DAY_SECONDS // task.grid.step_seconds
     return [task.grid.steps - day + (step - 1) % day for step in _steps(task)]
 
@@ -286,7 +286,7 @@ def _least(task: Task, demand_NT: Values) -> Values:
 
 
 def _mean_change(now: Values, before: Values) -> Values:
-    """Mean absolute difference of what is known of both; NaN where that is too little. [N]"""
+    """Mean absolute difference where both are known; NaN if there are too few. [N]"""
     change = np.abs(now - before)
     known = ~np.isnan(change)
     count = known.sum(axis=1)
@@ -294,7 +294,7 @@ def _mean_change(now: Values, before: Values) -> Values:
 
 
 def _change_since(task: Task, past: Past, seconds: int) -> Values:
-    """Mean absolute change of the last day's blocks since `seconds` before; NaN where too few are known. [N, 1]"""
+    """Mean absolute change of the last day's blocks since `seconds` before; NaN if too few are known. [N, 1]"""
     blocks = past.long_history_NL2[:, :, 0].astype(np.float64)
     now, before = _blocks_since(task, seconds)
     least_N = _least(task, past.history_NT.astype(np.float64))
@@ -302,7 +302,7 @@ def _change_since(task: Task, past: Past, seconds: int) -> Values:
 
 
 def _blocks_since(task: Task, seconds: int) -> tuple[slice, slice]:
-    """The last day's blocks, as many as have one `seconds` before them, and those."""
+    """The last day's blocks that have one `seconds` before them, and those."""
     grid = task.grid
     since = seconds // grid.coarse_seconds
     first = max(grid.coarse_steps - DAY_SECONDS // grid.coarse_seconds, since)
@@ -322,9 +322,9 @@ def _week_ago(task: Task, past: Past) -> Values:
 
 
 def _half_seconds(task: Task) -> Any:
-    """Half seconds from the first block's centre to the middle of each step a week before, were a block just over. [H]
+    """Half seconds from the first block's centre to the middle of each step a week before, at the end of a block. [H]
 
-    Whole numbers, so that every machine finds the same blocks.
+    Integers, so that every machine finds the same blocks.
     """
     grid = task.grid
     middles = (2 * np.arange(1, task.horizon_steps + 1, dtype=np.int64) - 1) * grid.step_seconds
@@ -373,7 +373,9 @@ def _graph(task: Task, fitted: NaiveParameters, name: str) -> bytes:
                     strict=True,
                 )
             )
-        known = op.Unsqueeze(graph.enough(op, demand, task.grid.steps, task.minimum_history_steps, RECENT_STEPS), [2])
+        known = op.Unsqueeze(
+            graph.has_history(op, demand, task.grid.steps, task.minimum_history_steps, RECENT_STEPS), [2]
+        )
         steps, peaks = (op.Where(known, answer, graph.missing(op)) for answer in answers)
         graph.give(builder, op, task.sizes, steps, peaks)
         return graph.serialised(builder, "headway")
@@ -451,7 +453,7 @@ def _or_nan(op: Any, tensor: Masked) -> Any:
 
 
 def _highest_nodes(op: Any, task: Task, then: Masked) -> Any:
-    """Largest value of each window, NaN where less than half of it is known. [N, H] → [N, W]."""
+    """Largest value of each window, NaN if less than half of it is known. [N, H] → [N, W]."""
     leads = np.asarray(task.peak_steps)
     value = op.Where(op.Greater(then.valid, 0.0), then.value, -graph.HUGE)
     pieces = [op.ReduceMax(graph.part(op, value, *piece), [1]) for piece in pairwise((0, *task.peak_steps))]

@@ -1,4 +1,4 @@
-"""The learned part of the general bundle as a core that needs no fit, to stand in an ensemble beside one's own.
+"""The learned part of the general bundle as a core that needs no fit, as a member of an ensemble.
 
 Axes: N windows, K targets, Q levels.
 """
@@ -24,9 +24,8 @@ from training.task import Task
 
 
 class PretrainedCore:
-    """What the bundle in `folder` has learned, see `training.models.learned.Core`; it must read the task's grid.
-
-    Raises DataError where it reads another.
+    """The core of the bundle in `folder`, see `training.models.learned.Core`. Raises DataError if the bundle has
+    another task.
     """
 
     def __init__(self, task: Task, folder: Path = GENERAL) -> None:
@@ -46,7 +45,7 @@ class PretrainedCore:
         seed: int,
         progress: Progress,
     ) -> Mapping[str, float]:
-        """It has learned before."""
+        """Nothing: it is fitted already."""
         return {}
 
     def predict(self, seen: CoreInputs) -> Floats:
@@ -61,7 +60,7 @@ class PretrainedCore:
         return np.asarray(run(self._open, inputs_used, self.name)["scaled"], np.float32)
 
     def to_onnx(self) -> bytes:
-        """As it lies in the bundle."""
+        """The core's graph, as in the bundle."""
         return self._graph
 
 
@@ -72,12 +71,12 @@ def _same_task(manifest: Manifest, task: Task) -> None:
         if mine != theirs:
             raise DataError(
                 f"the bundle {manifest.name} was made for {field} = {theirs}, here it is {mine}: a blend needs both "
-                "equal; take the recipe ensemble"
+                "equal; use the recipe ensemble"
             )
 
 
 def _core_of(whole: bytes) -> bytes:
-    """The nodes between features and head of a graph that `training.models.join` has made."""
+    """The nodes between features and head of a graph made by `training.models.join`."""
     model = onnx.shape_inference.infer_shapes(onnx.load_from_string(whole))
     core = Extractor(model).extract_model([FEATURES, SEQUENCE, SEASONAL], [CORE_OUTPUT])
     for node in core.graph.node:

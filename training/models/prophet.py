@@ -1,14 +1,13 @@
-"""Prophet per series, moved by its newest misses, with quantiles of its own errors on held-out windows.
+"""Prophet per series, corrected by its newest residuals, with quantiles of its own errors on held-out windows.
 
-What Prophet says is a calendar: it never looks at what demand just did. So each step ahead is moved by a share of the
-newest residuals (the mean of the last 1, 5 and 15 minutes of what came less what Prophet says for then), and of the way
-that Prophet's path goes until then; how large they are at which lead is a ridge regression on the held-out span, per
-series, drawn towards that of all series.
-Without it (`level_correction=False`, then named "prophet") the model is Prophet alone.
+Prophet alone is a calendar: it ignores recent demand. So each step ahead is corrected by shares of the newest residuals
+(means of the last 1, 5 and 15 minutes of demand less Prophet's path) and of the path's drift until then. The shares per
+lead come from ridge regression on the held-out span, per series, shrunk towards that of all series. Without correction
+(`level_correction=False`, then named "prophet") the model is Prophet alone.
 
-Spread: quantiles of the errors on the held-out span, which a first fit has not seen, in units of how restless the
-residuals were during the last hour; per series, drawn towards those of all series. Errors of peaks are those of the
-largest value of the moved path. Then Prophet is fitted again, to everything.
+Spread: quantiles of the errors on the held-out span, which a first fit has not seen, in units of the unrest of the
+residuals during the last hour; per series, shrunk towards those of all series. Errors of peaks are those of the largest
+value of the corrected path. Then Prophet is fitted again, to everything.
 
 Axes: N windows, T past steps, H future steps, W window lengths, S series, A anchor leads, R residuals, Q levels, and
 those of prophet_graph.py.
@@ -43,38 +42,37 @@ from training.progress import Progress, no_progress
 from training.task import Prediction, Task
 
 RESIDUAL_SECONDS = (60, 300, 900)
-"""over which newest spans residuals are averaged"""
+"""newest spans over which residuals are averaged"""
 UNREST_SECONDS = 3600
 UNREST_LAG_SECONDS = 300
 LEAST_UNREST = 0.1
 """of Prophet's own noise"""
 UNREST_POWER = 0.5
 ANCHORS = (1, 2, 3, 5, 10, 15, 30, 60, 90, 120)
-"""leads, in steps, at which shares and quantiles are learned; between them they are interpolated"""
+"""leads, in steps, at which shares and quantiles are fitted; in between they are interpolated"""
 MOST_WINDOWS, MOST_WINDOWS_PER_SERIES, FEWEST_WINDOWS_PER_SERIES = 40_000, 1000, 50
 """to calibrate on"""
 SHRINK_SHARES = 20.0
 SHRINK_QUANTILES = 50.0
-"""how many windows of its own make a series count as much as all the others"""
+"""with this many own windows a series counts as much as all others"""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is left of the newest residuals at each lead, and quantiles of the errors, in units of unrest."""
+    """Shares of the newest residuals at each lead, and quantiles of the errors, in units of unrest."""
 
     share_SAR: Values
-    """the last R is the share of the path's own drift that is taken back: with 1 and -1 it is persistence"""
+    """the last R is the share of the path's drift: with shares 1 and -1 the result is persistence"""
     steps_SAQ: Values
     peaks_SWQ: Values
 
 
 class Prophet:
-    """Prophet per series; "prophet-level" where the newest residuals move it, "prophet" where it is left alone.
+    """Prophet per series; "prophet-level" with correction by the newest residuals, "prophet" without.
 
-    choices: where not given, Prophet's own, but the trend is flat where the level is corrected: then a trend only adds
-    what it gets wrong beyond the record (15-20 % of RMSE at two hours). jobs: how many series are fitted at once; the
-    backend is joblib's, so `joblib.parallel_config` takes the fits to other machines. `failed`: why a series has no
-    forecast (its windows are answered NaN).
+    choices: by default Prophet's own, but with correction the trend is flat: a trend would only add its extrapolation
+    error (15-20 % of RMSE at two hours). jobs: number of series fitted in parallel by joblib; `joblib.parallel_config`
+    can distribute the fits. `failed`: why a series has no forecast (its windows are NaN).
     """
 
     def __init__(self, choices: Choices | None = None, level_correction: bool = True, jobs: int = 1) -> None:
@@ -96,11 +94,11 @@ class Prophet:
         return self._components
 
     def fit(self, training: Training, progress: Progress = no_progress) -> Mapping[str, float]:
-        """Fit twice: up to the held-out windows to learn from the misses there, then to everything.
+        """Fit twice: up to the held-out windows for calibration on these, then to everything.
 
-        Returns how many series were fitted and how many failed. Raises ModelError where none could be fitted, or the
-        held-out windows are too few to calibrate. Interrupted in the first fits, it serves the series reached by then;
-        in the second, all, as they were fitted first.
+        Returns the numbers of fitted and failed series. Raises ModelError if none could be fitted, or there are too few
+        held-out windows to calibrate. After an interrupt of the first fits it serves the series fitted so far; of the
+        second, all series with their first fit.
         """
         task, series = training.task, training.series
         self._task, self._series = task, training.windows.names
@@ -115,7 +113,7 @@ class Prophet:
         return {"series": float(len(series) - len(self.failed)), "failed": float(len(self.failed))}
 
     def predict_quantiles(self, past: Past) -> Prediction:
-        """See `Model`. NaN for a series in `failed`, and where there is too little history or none of late."""
+        """See `Model`. NaN for a series in `failed`, and with too little or no recent history."""
         return joined([_predict(self._task, self._components, self._calibration, one) for one in batches(past)])
 
     def to_onnx(self) -> bytes:
@@ -132,7 +130,7 @@ def _part(progress: Progress, start: float, end: float) -> Progress:
 
 
 def _dense(task: Task, training: Training) -> tuple[Task, Windows]:
-    """(task, windows): the spans that held-out windows come from, cut more often, with just the history looked at."""
+    """(task, windows): more windows of the held-out spans, with only the history that is used."""
     looked, grid, held_out = _looked_back(task), task.grid, training.held_out
     most = min(MOST_WINDOWS_PER_SERIES, max(FEWEST_WINDOWS_PER_SERIES, MOST_WINDOWS // len(training.series)))
     chosen = []
@@ -151,7 +149,7 @@ def _first_cutoff(windows: Windows, series: int, otherwise: float) -> float:
     return float(moments.min()) if len(moments) else otherwise
 
 
-# --- what is seen of a window, in numpy
+# --- state of a window, in numpy
 
 
 @dataclass(frozen=True)
@@ -160,15 +158,15 @@ class PathState:
 
     ahead_NH: Values
     drift_NH: Values
-    """how far the path goes from where it is now"""
+    """drift of the path from now on"""
     residual_NR: Values
-    """means of the newest residuals; 0 where none is known"""
+    """means of the newest residuals; 0 if none is known"""
     unrest_N: Values
     scale_N: Values
 
 
 def path_state(task: Task, components: Components, past: Past) -> PathState:
-    """Prophet's path ahead, and how it has missed of late. NaN for series that could not be fitted."""
+    """Prophet's path ahead and its recent residuals. NaN for series that could not be fitted."""
     rows, looked = past.series_N, _looked_back(task)
     ahead_NH = path(components, rows, past.local_time_N, _ahead(task))
     scale_N = np.where(components.fitted_S[rows], components.scale_S[rows], np.nan)
@@ -221,13 +219,13 @@ def _between(task: Task) -> Values:
     return np.asarray(graph.between(_anchors(task), range(1, task.horizon_steps + 1)), np.float64)
 
 
-# --- what is learned of the misses
+# --- calibration on residuals
 
 
 def calibrate(task: Task, components: Components, windows: Windows, level_correction: bool) -> Calibration:
-    """Shares of the newest residuals, then quantiles of what they leave, both from `windows`.
+    """Shares of the newest residuals, then quantiles of the remaining errors, both from `windows`.
 
-    Prophet should not have seen them. Raises ModelError where they are too few.
+    Prophet should not have seen these. Raises ModelError if there are too few.
     """
     rows = np.flatnonzero(answerable(task, windows.past) & components.fitted_S[windows.series_N])
     windows = windows.take(rows)
@@ -254,9 +252,9 @@ def calibrate(task: Task, components: Components, windows: Windows, level_correc
 
 
 def _shares(missed_NA: Values, known_NAR: Values, series_N: Integers, count: int) -> Values:
-    """Ridge regression of what will be missed on what is told, per series, drawn towards all series'. [S, A, R]
+    """Ridge regression of future residuals on known ones, per series, shrunk towards that of all series. [S, A, R]
 
-    Windows count less the more there is to explain: one outage must not decide.
+    Windows with large known residuals have less weight, so that one outage does not dominate.
     """
     share_SAR = np.zeros((count, missed_NA.shape[1], known_NAR.shape[2]))
     known_NA = np.isfinite(missed_NA)
@@ -303,7 +301,7 @@ def _quantiles(
 
 
 def _moved(task: Task, state: PathState, share_SAR: Values, series_N: Integers) -> Values:
-    """Prophet's path ahead and what is left of its newest misses, in demand. [N, H]"""
+    """Prophet's path ahead, corrected by its newest residuals, in demand. [N, H]"""
     left_NA = np.einsum("nar,nr->na", share_SAR[series_N, :, :-1], state.residual_NR)
     taken_NA = share_SAR[series_N, :, -1]
     change = left_NA @ _between(task).T + (taken_NA @ _between(task).T) * state.drift_NH
@@ -350,7 +348,7 @@ def _graph(task: Task, components: Components, calibration: Calibration, name: s
             pieces = [op.ReduceMax(graph.part(op, moved, *piece), [1]) for piece in pairwise((0, *task.peak_steps))]
             reached = graph.running_max(op, op.Concat(*pieces, axis=1), 1, len(pieces))
             peaks = op.Unsqueeze(reached, [2]) + unit * graph.rows(op, graph.floats(calibration.peaks_SWQ), series)
-        known = graph.enough(op, demand, total, task.minimum_history_steps, RECENT_STEPS)
+        known = graph.has_history(op, demand, total, task.minimum_history_steps, RECENT_STEPS)
         size = op.Unsqueeze(op.Where(known, scale, graph.missing(op)), [2])
         graph.give(builder, op, task.sizes, steps * size, None if peaks is None else peaks * size)
         return graph.serialised(builder, "headway")

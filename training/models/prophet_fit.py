@@ -1,4 +1,4 @@
-"""Prophet fitted to series one by one, and its parameters taken out. Axes: see prophet_graph.py."""
+"""Prophet fitted to single series, and its parameters. Axes: see prophet_graph.py."""
 
 import logging
 import signal
@@ -20,20 +20,20 @@ from training.progress import Progress
 from training.task import DAY_SECONDS, WEEK_SECONDS
 
 YEAR_SECONDS = 31_557_600
-"""as Prophet has it: 365.25 days"""
+"""like Prophet's: 365.25 days"""
 PERIODS = {"daily": DAY_SECONDS, "weekly": WEEK_SECONDS, "yearly": YEAR_SECONDS}
 INTERRUPTED = "the fit was interrupted before its turn"
 LEAST_NOISE = 1e-3
-"""of the scale: also what looks like no noise at all moves some day"""
+"""of the scale: the least noise, also of a series that never moved"""
 FEWEST_DAYS = 2
 FEWEST_ROWS = 96
 DELIMITER = "_delim_"
-"""between what a column of Prophet's belongs to and its number"""
+"""separates the name of a season from the number of a column, in Prophet"""
 
 
 @dataclass(frozen=True)
 class Choices:
-    """How Prophet is fitted. Prophet's own defaults where not named."""
+    """Options of Prophet's fit; otherwise Prophet's defaults."""
 
     fit_seconds: int = 900
     """demand is averaged to this step first: a fit at 5 minutes takes six times as long and is no better"""
@@ -50,7 +50,7 @@ class Choices:
     changepoint_range: float = 0.8
     """trends may change in this first share of the record"""
     country: str = ""
-    """ISO code: its public holidays count; none where empty"""
+    """ISO code of the public holidays; none if empty"""
     days_around: tuple[int, int] = (0, 0)
     """days before and after a holiday that have effects of their own"""
     years_ahead: int = 5
@@ -82,10 +82,10 @@ class Fit:
 def fit_components(
     series: Sequence[Series], until: Sequence[float], choices: Choices, seed: int, jobs: int, progress: Progress
 ) -> tuple[Components, dict[str, str]]:
-    """(components, why a series has none by system/name). Of each series only what lies before its `until` is seen.
+    """(components, why a series has none by system/name). Each series is used up to its `until`.
 
-    An interrupt begins no further fit, and keeps what is fitted by then and what is under way; KeyboardInterrupt where
-    that is nothing. Raises ModelError where no series could be fitted, or the country's holidays are not known.
+    After an interrupt no further fit starts; finished and running fits are kept, KeyboardInterrupt is raised if there
+    are none. Raises ModelError if no series could be fitted, or the country's holidays are unknown.
     """
     calendar = holidays_of(series, choices)
     fits: list[Fit | str] = []
@@ -97,7 +97,7 @@ def fit_components(
                 return
             yield joblib.delayed(_fit_or_reason)(one, end, choices, calendar, seed)
 
-    resource_tracker.ensure_running()  # otherwise joblib begins it, and in Python 3.11 that lets Ctrl-C through again
+    resource_tracker.ensure_running()  # otherwise joblib starts it, which in Python 3.11 unblocks Ctrl-C
     with _no_ctrl_c():
         results = iter(joblib.Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="n_jobs")(work()))
     while (fit := _next(results)) is not None:
@@ -125,9 +125,9 @@ def _next(results: Iterator[Fit | str]) -> Fit | str | None:
 
 @contextmanager
 def _no_ctrl_c() -> Iterator[None]:
-    """Ctrl-C waits, here and in the processes begun within: a terminal sends it to them all.
+    """Blocks Ctrl-C here and in processes started within, as a terminal sends it to all of them.
 
-    Prophet's optimiser is such a process. Killed, it would pass for a fit that failed, and be tried again more slowly.
+    Prophet's optimiser is such a process. If killed, it would count as a failed fit and be retried more slowly.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -137,7 +137,7 @@ def _no_ctrl_c() -> Iterator[None]:
 
 
 def frame_of(series: Series, until: float, choices: Choices) -> pd.DataFrame:
-    """What Prophet sees: local times `ds` and demand `y` averaged over `fit_seconds`, without gaps."""
+    """The data for Prophet: local times `ds` and demand `y` averaged over `fit_seconds`, without gaps."""
     per = max(1, choices.fit_seconds // series.step_seconds)
     seen = min(len(series.values), max(0, int((until - series.start) // series.step_seconds)))
     groups = seen // per
@@ -182,7 +182,7 @@ def _fit_or_reason(series: Series, until: float, choices: Choices, calendar: Any
 def fitted_prophet(rows: pd.DataFrame, choices: Choices, calendar: Any, seed: int) -> Any:
     """A prophet.Prophet fitted to `rows` (ds, y)."""
     for name in ("cmdstanpy", "prophet", "prophet.models"):
-        logging.getLogger(name).disabled = True  # a fit that fails says so by raising
+        logging.getLogger(name).disabled = True  # a failed fit raises
     from prophet import Prophet
 
     days = (rows["ds"].iloc[-1] - rows["ds"].iloc[0]).total_seconds() / DAY_SECONDS
@@ -202,7 +202,7 @@ def fitted_prophet(rows: pd.DataFrame, choices: Choices, calendar: Any, seed: in
 
 
 def _within(calendar: pd.DataFrame | None, rows: pd.DataFrame) -> pd.DataFrame | None:
-    """The kinds of holidays that the record has seen; of no other could anything be learned."""
+    """The kinds of holidays within the record; for others nothing can be learned."""
     if calendar is None:
         return None
     first, last = rows["ds"].iloc[0].normalize(), rows["ds"].iloc[-1].normalize()

@@ -4,9 +4,9 @@
     trend = piecewise linear in the time since the series began
     season = daily, weekly, yearly Fourier terms, and holidays as effects on whole local days
 
-Waves a few steps away follow from those at one moment by angle addition, so that a window needs one sine per wave.
-Times are local: seconds since the epoch, shifted to what the clock shows. A moment is `local_time` plus some steps;
-a change of the clock within a window is not seen.
+Waves at later steps follow from those at one moment by angle addition, so that a window needs one sine per wave.
+Times are local: seconds since the epoch of the local clock. A moment is `local_time` plus some steps; a change of the
+clock within a window is ignored.
 
 Axes: N windows, K moments of a window, S series, C changepoints, F waves, E holiday days, J local days of a window,
 O kinds of holiday.
@@ -29,7 +29,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Holidays:
-    """When holidays are: on the local day `day_E` (days since the epoch) the effect number `kind_E`."""
+    """Holidays: the local day `day_E` (days since the epoch) has the effect number `kind_E`."""
 
     day_E: Integers
     kind_E: Integers
@@ -66,7 +66,7 @@ class Components:
     multiplicative_S: Values
     """1.0 or 0.0"""
     noise_S: Values
-    """standard deviation of what Prophet leaves unexplained, relative to the scale"""
+    """standard deviation of Prophet's residuals, relative to the scale"""
 
     @property
     def angle_F(self) -> Values:
@@ -75,7 +75,7 @@ class Components:
 
 
 def path(components: Components, series_N: Integers, local_time_N: Integers, ahead_K: Sequence[int]) -> Values:
-    """What Prophet's `predict` says `ahead_K` seconds after each local time (negative: before), in demand. [N, K]
+    """Prophet's `predict` at `ahead_K` seconds after each local time (negative: before), in demand. [N, K]
 
     NaN for a series that could not be fitted.
     """

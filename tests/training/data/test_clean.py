@@ -190,12 +190,12 @@ def test_frequent_bursts_are_the_nature_of_a_series() -> None:
             frequent = altered(frequent, slice(day * DAY + place, day * DAY + place + 1), 9)
     cleaned = clean(frequent)
     assert kinds(cleaned) == ["restless"]
-    assert "that is its nature, nothing is marked" in cleaned.report[0].words
+    assert "normal for this series, nothing is marked" in cleaned.report[0].words
     assert not cleaned.mask_S.any()
 
 
 def test_too_short_to_know_what_is_usual() -> None:
-    """Of two days nobody knows what is usual: the report says that nothing was looked for."""
+    """Of two days usual demand is unknown: the report says that nothing was looked for."""
     cleaned = clean(altered(demand(clock=Clock(2)), slice(700, 706), 20))
     assert kinds(cleaned) == ["unchecked"]
     assert not cleaned.mask_S.any()

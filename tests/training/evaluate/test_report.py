@@ -136,8 +136,8 @@ def test_the_csv_has_a_row_per_model_and_series(comparison):
     [
         (PAIR, "Beats the better naive model: 20% less peak loss"),
         (replace(PAIR, median_ratio=1.2, low=1.1, high=1.3, better=2), "Loses to the better naive model: 20% more"),
-        (replace(PAIR, p=0.2), "Not told apart"),
-        (replace(PAIR, high=1.01), "Not told apart"),
+        (replace(PAIR, p=0.2), "No clear difference"),
+        (replace(PAIR, high=1.01), "No clear difference"),
         (replace(PAIR, series=5), "Too few series"),
         (replace(PAIR, series=0, median_ratio=np.nan), "No series"),
         (replace(PAIR, model="persistence"), "A baseline"),

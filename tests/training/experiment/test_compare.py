@@ -70,7 +70,7 @@ def test_a_comparison_by_time(sites: list[Path], tmp_path: Path) -> None:
     assert (out / "report.html").read_text().startswith("<!DOCTYPE html>")
     for model in models:
         assert f"\n{model}: " in result.stdout
-    assert "naive: Too few series to tell" in result.stdout
+    assert "naive: Too few series for a verdict" in result.stdout
     assert "north: series 'still': is constant" in result.stderr
     record = record_in(out)
     assert record["folds"] == ["time 1 of 2", "time 2 of 2"]
@@ -186,9 +186,7 @@ def test_an_answer_to_nothing_is_a_failure(sites: list[Path], tmp_path: Path, mo
     monkeypatch.setattr("training.experiment.compare.answers_of", silenced("quiet"))
     stand_in(monkeypatch, "quiet", Around(fine))
     result = compared(sites, tmp_path / "compared", "quiet,naive")
-    assert record_in(tmp_path / "compared")["failed"] == {
-        "quiet": "time 1 of 1: answers none of the windows that it is judged on"
-    }
+    assert record_in(tmp_path / "compared")["failed"] == {"quiet": "time 1 of 1: answers none of the judged windows"}
     assert result.exit_code == 1
 
 
@@ -208,7 +206,7 @@ def silenced(who: str) -> object:
     ("arguments", "status", "told"),
     [
         (["wizard"], 2, "recipe 'wizard': must be one of naive"),
-        ([","], 2, "--recipes: must name one at least"),
+        ([","], 2, "--recipes: must name at least one"),
         (["naive", "--folds", "9"], 2, "9 folds of 0.1 and 0.1 held out: must leave a share to train on"),
         (["naive", "--by", "system", "--folds", "3"], 2, "3 folds: must be between 2 and the 2 systems"),
         (["naive", "--by", "moon"], 2, "'moon' is not one of"),

@@ -127,7 +127,7 @@ def test_a_trial_that_learned_nothing_by_the_end_counts_for_nothing() -> None:
 
     found = best_of(SPACE, loss_of, 0, minutes=1.0, clock=clock)
     assert (found.trials, found.loss) == (2, 1.0)
-    with pytest.raises(ValueError, match="no trial had a loss on the held-out windows by the end"):
+    with pytest.raises(ValueError, match="no trial had a loss on the held-out windows in time"):
         best_of(SPACE, loss_of, 0, minutes=0.5, clock=clock)
     with pytest.raises(KeyboardInterrupt):
         best_of(SPACE, loss_of, 0, minutes=10.0, progress=watcher, clock=clock)

@@ -61,5 +61,5 @@ def test_without_anything_held_out_nothing_is_enough() -> None:
     training = training_of(by_time([recorded(6, task)], task, folds=1)[0], task, 30, 30)
     assert naive_models(training)
     training.held_out.truth.demand_NH[:] = np.nan
-    with pytest.raises(ValueError, match="no held-out window has both a history and what came"):
+    with pytest.raises(ValueError, match="no held-out window has both a history and a recorded future"):
         naive_models(training)

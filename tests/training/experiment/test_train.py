@@ -188,7 +188,7 @@ def test_a_search_decides_what_is_fitted(recorded: Path, tmp_path: Path, monkeyp
     [
         (["wizard"], "recipe 'wizard': must be one of naive"),
         (["naive", "--step", "soon"], "--step 'soon': must be a duration"),
-        (["naive", "--step", "-5m"], "--step '-5m': must be whole seconds, at least one"),
+        (["naive", "--step", "-5m"], "--step '-5m': must be whole seconds and at least 1s"),
         (["naive", "--step", "7m"], "a step of 420 s: must divide 900 s"),
         (["naive", "--step", "1m"], "series 'shop': its step of 300 s is coarser than 60 s"),
         (["naive", "--data", "absent.csv"], "absent.csv: cannot be read: No such file"),
@@ -202,7 +202,10 @@ def test_a_search_decides_what_is_fitted(recorded: Path, tmp_path: Path, monkeyp
         (["naive", "--timezone", "Middle/Earth"], "timezone='Middle/Earth': must be an IANA name"),
         (["naive", "--windows", "-3"], "should be greater than or equal to 10"),
         (["naive", "--seed", "-3"], "should be greater than or equal to 0"),
-        (["naive", "--search", "1"], "recipe 'naive' has nothing to search for; mlp, lstm, transformer, xgboost have"),
+        (
+            ["naive", "--search", "1"],
+            "recipe 'naive' has no hyperparameters to search; these have: mlp, lstm, transformer, xgboost",
+        ),
         (["naive", "--name", "My Model"], "name 'My Model': must be at most 63 of a-z"),
     ],
 )
@@ -230,7 +233,7 @@ def test_a_folder_with_other_things_is_not_replaced(recorded: Path, tmp_path: Pa
     precious.write_text("ten years of work")
     result = asked("naive", recorded, tmp_path)
     assert result.exit_code == 2
-    assert "holds other things than a bundle" in result.stderr
+    assert "contains other files than a bundle" in result.stderr
     assert precious.read_text() == "ten years of work"
     old_bundle(tmp_path / "made")
     trained("naive", recorded, tmp_path / "made", "--name", "second")
@@ -266,7 +269,7 @@ def test_two_series_of_one_name_are_told_before_a_fit(tmp_path: Path, monkeypatc
     north, south = (write_recording(tmp_path / f"{name}.csv", **{"web/shop": 100, name: 50}) for name in ("no", "so"))
     result = asked("prophet", north, tmp_path / "made", "--data", str(south))
     assert result.exit_code == 2, result.output
-    assert "series 'web/shop': is in no.csv, so.csv: its name alone tells" in " ".join(result.stderr.split())
+    assert "series 'web/shop': is in no.csv, so.csv: a model fitted to single series" in " ".join(result.stderr.split())
     assert not (tmp_path / "made").exists()
 
 
@@ -340,7 +343,7 @@ def test_ctrl_c_during_the_fit_keeps_the_best_so_far(
     monkeypatch.setitem(recipes.RECIPES, "naive", pressing(0.5))
     handler = signal.getsignal(signal.SIGINT)
     told = trained("naive", recorded, tmp_path / "made")
-    assert "the best so far is kept; Ctrl-C again ends at once" in told
+    assert "the fit ends with its best so far; Ctrl-C again ends the command at once" in told
     assert "the fit was ended early" in told
     assert record_in(tmp_path / "made")["interrupted"] is True
     assert open_bundle(read_bundle(tmp_path / "made"), "made")
@@ -427,4 +430,4 @@ def test_a_model_that_loses_is_told(recorded: Path, tmp_path: Path, monkeypatch:
 
     monkeypatch.setitem(recipes.RECIPES, "naive", recipe_of(lambda: Wild(lambda _: None)))
     monkeypatch.setattr("training.experiment.train.checked", lambda *_: Difference(0.0, ""))
-    assert "times what the better naive model loses: do not serve it" in trained("naive", recorded, tmp_path / "wild")
+    assert "times the loss of the better naive model: do not serve it" in trained("naive", recorded, tmp_path / "wild")

@@ -48,6 +48,6 @@ def test_a_blend_with_it_is_one_graph(training: Training) -> None:
 
 def test_another_grid_is_refused() -> None:
     """The field, both values, and what to do instead."""
-    rule = "bundle general was made for step_seconds = 60, here it is 300: .*; take the recipe ensemble"
+    rule = "bundle general was made for step_seconds = 60, here it is 300: .*; use the recipe ensemble"
     with pytest.raises(DataError, match=rule):
         PretrainedCore(task_for(300))

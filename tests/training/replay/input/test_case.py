@@ -474,7 +474,7 @@ def test_places_where_no_file_can_be(tmp_path: Path) -> None:
     assert why_not(tmp_path / "file" / "one.csv") == f"{tmp_path / 'file'} is not a folder"
     assert why_not(tmp_path) == "is a folder"
     os.mkfifo(tmp_path / "pipe")
-    assert why_not(tmp_path / "pipe") == "is no regular file, and would be replaced by one"
+    assert why_not(tmp_path / "pipe") == "is not a regular file and would be replaced by one"
 
 
 def test_a_link_stays_one(tmp_path: Path) -> None:
