@@ -62,8 +62,8 @@ class Registration:
         """no longer watched; the trigger must be registered again"""
         self.listed = False
         """whether it is watched because the settings list it"""
-        self.ready = asyncio.Event()
-        """set when the first outlook, or the first failure to get one, has arrived"""
+        self.ready = False
+        """whether the first outlook, or the first failure to get one, has arrived"""
         self.first_answer = asyncio.Event()
         """set when no call need wait: the first answer is as good as it soon gets, or has failed, or is overdue"""
         self.forecast_coming = False
@@ -186,7 +186,7 @@ class Registry:
             registration.current, registration.upcoming = answer, None
         _settle(registration)
         registration.error = None
-        registration.ready.set()
+        registration.ready = True
         if outlook.forecast is not None or not registration.forecast_coming:
             registration.first_answer.set()
         for wake in tuple(self._followers.get(key, ())):
@@ -197,7 +197,7 @@ class Registry:
         registration = self._registrations.get(key)
         if registration is not None:
             registration.error = error
-            registration.ready.set()
+            registration.ready = True
             registration.first_answer.set()
 
     def answer(self, registration: Registration, now: float) -> Answer:

@@ -128,7 +128,7 @@ class Service:
             missing["backends"] = "bundle, cache and store are being opened"
         elif not self._engine.restored.is_set():
             missing["watched"] = "the triggers watched before the restart are being read"
-        elif behind := [w for w in self.registry if not w.ready.is_set()]:
+        elif behind := [w for w in self.registry if not w.ready]:
             missing["outlooks"] = f"{len(behind)} of {len(self.registry)} watched triggers have not been looked at yet"
         return missing
 

@@ -224,7 +224,7 @@ async def test_an_exception_of_the_source_is_an_error_of_its_triggers_alone(rais
         await world.pass_time(20)
         assert isinstance(bad.error, SourceUnavailable)
         assert str(bad.error).startswith(f"http://p:9090: unexpected {type(raised).__name__}")
-        assert bad.ready.is_set()
+        assert bad.ready
         assert world.plan(good).rung is Rung.BOTH
 
 
