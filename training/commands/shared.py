@@ -111,7 +111,7 @@ def command_errors(after_interrupt: str = "") -> Iterator[None]:
 
 
 def _not_installed(error: ImportError) -> str:
-    """What to say of a training package that is missing or broken; empty for any other failed import."""
+    """The error text for a missing or broken training package; empty for any other failed import."""
     name = (error.name or "").partition(".")[0]
     if name not in PACKAGES:
         return ""

@@ -1,16 +1,16 @@
-"""Demand that nobody recorded: ingredients that are put together, and a varied population of them.
+"""Synthetic demand: ingredients that are combined, and a varied population of series.
 
 An ingredient takes expected demand per step and returns it changed; a recipe is a list of them, applied in order:
 
     series("shop", [daily(), weekly(), spikes(per_day=2), counted(), gaps()], Clock(days=28), volume=300, seed=7)
 
-Each ingredient draws from its own stream of random numbers, so adding one at the end changes nothing before it, and
+Each ingredient draws from its own stream of random numbers, so adding one at the end does not change the others, and
 the same seed gives the same series bit for bit.
 
-shape      daily, weekly, opening_hours, holidays      what returns, by the clocks of the zone (which may change)
+shape      daily, weekly, opening_hours, holidays      what recurs, by the clocks of the zone (which may change)
 drift      trend, level_shift, fluctuation             what does not
 events     spikes, batch, on_off, outage               what comes and goes
-record     counted, measured, gaps                     how it was seen: the last ones of a recipe
+record     counted, measured, gaps                     how it was recorded: the last ones of a recipe
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ MONDAY = 1_704_067_200.0
 """2024-01-01T00:00:00Z"""
 
 Demand: TypeAlias = NDArray[np.float64]
-"""expected demand per step [S]; NaN where nobody looked"""
+"""expected demand per step [S]; NaN if not recorded"""
 Random: TypeAlias = np.random.Generator
 
 
@@ -47,7 +47,7 @@ class Clock:
         return round(self.days * DAY_SECONDS / self.step_seconds)
 
     def steps(self, minutes: float) -> float:
-        """How many steps so many minutes are; not rounded."""
+        """The number of steps in some minutes, not rounded."""
         return minutes * 60 / self.step_seconds
 
     @cached_property
@@ -77,7 +77,7 @@ Ingredient: TypeAlias = Callable[[Demand, Clock, Random], Demand]
 def series(
     name: str, ingredients: Sequence[Ingredient], clock: Clock, *, volume: float = 100.0, seed: int = 0, unit: str = ""
 ) -> Series:
-    """The demand that `ingredients` make, in their order, of a steady `volume` per step."""
+    """The demand that `ingredients` make, in this order, from a constant `volume` per step."""
     demand = np.full(len(clock), float(volume))
     for position, ingredient in enumerate(ingredients):
         demand = ingredient(demand, clock, np.random.default_rng([seed, position]))
@@ -144,12 +144,12 @@ def trend(per_week: float = 0.1) -> Ingredient:
 
 
 def level_shift(at_day: float = 14.0, factor: float = 2.0) -> Ingredient:
-    """From one moment on demand is another: a customer came, a cluster was switched off."""
+    """From one moment on demand has another level: a new customer, a cluster switched off."""
     return lambda demand, clock, random: demand * np.where(_days(clock) < at_day, 1.0, factor)
 
 
 def fluctuation(size: float = 0.1, minutes: float = 30.0) -> Ingredient:
-    """Restlessness with a memory: the logarithm wanders with standard deviation `size`, and returns within `minutes`.
+    """Autocorrelated noise: the logarithm has standard deviation `size` and reverts to the mean within `minutes`.
 
     An Ornstein-Uhlenbeck process (Uhlenbeck and Ornstein, "On the theory of the Brownian motion", 1930).
     """
@@ -161,7 +161,7 @@ def fluctuation(size: float = 0.1, minutes: float = 30.0) -> Ingredient:
 
 
 def spikes(per_day: float = 2.0, height: float = 3.0, minutes: float = 10.0, rise_minutes: float = 1.0) -> Ingredient:
-    """Bursts at random moments: about `height` times the demand more (heavy-tailed), decaying within `minutes`."""
+    """Random bursts: about `height` times the demand in addition (heavy-tailed), decaying within `minutes`."""
 
     def apply(demand: Demand, clock: Clock, random: Random) -> Demand:
         kicks = np.zeros(len(clock))
@@ -180,7 +180,7 @@ def crowds(
 ) -> Ingredient:
     """Crowds at random moments: demand grows by about `height` times itself, each minute by the same share, and stays.
 
-    They take half as long again to go. Height and times of each lie between half and twice the usual ones.
+    Their decay takes half as long again. Height and times of each lie between half and twice the usual ones.
     """
 
     def apply(demand: Demand, clock: Clock, random: Random) -> Demand:
@@ -204,7 +204,7 @@ def crowds(
 def batch(
     every_minutes: float = 60.0, at_minute: float = 0.0, lasts_minutes: float = 5.0, height: float = 2.0
 ) -> Ingredient:
-    """Jobs of a crontab: every so many minutes of the local day, `height` times the mean demand more for a while."""
+    """Cron jobs: at regular minutes of the local day, `height` times the mean demand in addition for a while."""
 
     def apply(demand: Demand, clock: Clock, random: Random) -> Demand:
         since = (clock.local_S % DAY_SECONDS / 60 - at_minute) % every_minutes
@@ -216,7 +216,7 @@ def batch(
 
 
 def on_off(on_minutes: float = 60.0, off_minutes: float = 120.0, off: float = 0.0) -> Ingredient:
-    """Work that is there or not, for exponentially distributed spells; `off` of the demand in between."""
+    """Work that is on or off for exponentially distributed times; `off` of the demand in between."""
 
     def apply(demand: Demand, clock: Clock, random: Random) -> Demand:
         pairs = int(len(clock) / max(clock.steps(on_minutes + off_minutes), 1.0)) + 10
@@ -230,7 +230,7 @@ def on_off(on_minutes: float = 60.0, off_minutes: float = 120.0, off: float = 0.
 def outage(
     at_day: float = 10.5, minutes: float = 30.0, left: float = 0.0, storm: float = 3.0, storm_minutes: float = 15.0
 ) -> Ingredient:
-    """Nobody gets through for a while (`left` of the demand), then all try again: up to `storm` times it, decaying."""
+    """An outage (`left` of the demand) after which all clients retry: up to `storm` times it, decaying."""
 
     def apply(demand: Demand, clock: Clock, random: Random) -> Demand:
         since = (_days(clock) - at_day) * 1440
@@ -242,7 +242,7 @@ def outage(
 
 
 def counted(dispersion: float = 0.0) -> Ingredient:
-    """Whole numbers as independent arrivals give them (Poisson); `dispersion` adds to the variance that share of the
+    """Counts of independent arrivals (Poisson); `dispersion` adds to the variance that share of the
     mean squared (negative binomial)."""
 
     def apply(demand: Demand, clock: Clock, random: Random) -> Demand:
@@ -298,7 +298,7 @@ VOLUMES = (0.1, 1e5)
 
 
 def population(count: int, days: float, step_seconds: int = 60, seed: int = 0) -> tuple[Series, ...]:
-    """`count` series of all kinds and volumes, to train a model that meets strangers.
+    """`count` series of all kinds and volumes, to train a model for unknown series.
 
     Each begins on its own day between 2019 and 2024, so that clock changes and holidays fall anywhere, and about one in
     five is a gauge instead of a count. The first n of a larger population are the population of n.

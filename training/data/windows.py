@@ -150,15 +150,15 @@ def cut(chosen: Iterable[tuple[Series, NDArray[np.float64]]], grid: Grid, horizo
 
 def _places(series: Series, moments: NDArray[np.float64], grid: Grid, horizon: int) -> NDArray[np.int64]:
     """How many bins lie before each moment."""
-    who = f"{series.system}: series {series.name!r}"
+    name = f"{series.system}: series {series.name!r}"
     if series.step_seconds != grid.step_seconds:
-        raise ModelError(f"{who}: has a step of {series.step_seconds} s, the windows one of {grid.step_seconds} s")
+        raise ModelError(f"{name}: has a step of {series.step_seconds} s, the windows one of {grid.step_seconds} s")
     exact = (np.asarray(moments, np.float64) - series.start) / series.step_seconds
     places = np.asarray(np.rint(exact), np.int64)
     if (np.abs(exact - places) > 1e-6).any():
-        raise ModelError(f"{who}: a cutoff must lie between two of its bins")
+        raise ModelError(f"{name}: a cutoff must lie between two of its bins")
     if (places < 0).any() or (places + horizon > len(series.values)).any():
-        raise ModelError(f"{who}: a cutoff must have {horizon} steps of record after it, and none may lie before it")
+        raise ModelError(f"{name}: a cutoff must have {horizon} steps of record after it, and none may lie before it")
     return places
 
 

@@ -12,7 +12,7 @@ from training.task import DAY_SECONDS, WEEK_SECONDS
 HARMONICS = {"hour": (3600, 2), "day": (DAY_SECONDS, 3), "week": (WEEK_SECONDS, 2)}
 """period in seconds, and how many waves of it"""
 MONDAY = 4 * DAY_SECONDS
-"""the epoch began on a Thursday: the first Monday was so many seconds later"""
+"""the epoch began on a Thursday; seconds until the first Monday"""
 
 
 def add_calendar(columns: Columns, local_time: Any) -> None:

@@ -92,6 +92,6 @@ def steps_of(task: Task, seconds: int) -> int:
 
 
 def last(op: Any, task: Task, demand: Masked, seconds: int) -> Masked:
-    """The newest so many seconds of a tensor [N, T]."""
+    """The newest `seconds` of a tensor [N, T]."""
     steps = min(task.grid.steps, steps_of(task, seconds))
     return graph.cut(op, demand, task.grid.steps - steps, task.grid.steps)

@@ -23,7 +23,7 @@ GROUPS: dict[str, tuple[int, ...]] = {
     "month": tuple(range(1, 28)),
     "weekdays": (7, 14, 21),
 }
-"""which days are taken together: so many days ago"""
+"""groups of days, as numbers of days ago"""
 
 
 def add_weeks(columns: Columns, task: Task, past: Scaled, local_time: Any) -> None:

@@ -59,7 +59,7 @@ def prophet_first(features: bytes, prophet: bytes, path: bytes) -> bytes:
     nodes += [helper.make_node("Identity", [quantiles], [name]) for name, quantiles in answers.items()]
     outside = [value for name, value in inputs.items() if name not in answers]
     made = helper.make_graph(
-        [*nodes, *last.graph.node], "told", outside, last.graph.output, [*initializers, *last.graph.initializer]
+        [*nodes, *last.graph.node], "with_prophet", outside, last.graph.output, [*initializers, *last.graph.initializer]
     )
     opsets = {o.domain: o for part in (*asked.values(), last) for o in part.opset_import}
     model = helper.make_model(made, opset_imports=list(opsets.values()), ir_version=graph.IR_VERSION)

@@ -1,4 +1,4 @@
-"""The seasonal model as a core: it learns nothing, and steadies those that do. Axes: see training.models.learned."""
+"""The seasonal model as a core: it learns nothing, and stabilises an ensemble. Axes: see training.models.learned."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from training.task import Task, step_leads
 
 
 class SeasonalCore:
-    """What the seasonal model says, see `training.models.learned.Core`."""
+    """The forecast of the seasonal model, see `training.models.learned.Core`."""
 
     name = "seasonal"
 
@@ -30,13 +30,13 @@ class SeasonalCore:
         seed: int,
         progress: Progress,
     ) -> Mapping[str, float]:
-        """There is nothing to fit."""
+        """Nothing to fit."""
         return {}
 
     def predict(self, seen: CoreInputs) -> Floats:
-        """[N, K, Q]. Raises ModelError where the features did not come with it."""
+        """[N, K, Q]. Raises ModelError if the inputs lack it."""
         if seen.seasonal_NKQ is None:
-            raise ModelError("seasonal: the features must come with what the seasonal model says")
+            raise ModelError("seasonal: the inputs must include the forecast of the seasonal model")
         return seen.seasonal_NKQ
 
     def to_onnx(self) -> bytes:

@@ -1,6 +1,6 @@
-"""Boosted trees on the features: for some targets, one tree per level and round; what lies between is interpolated.
+"""Boosted trees on the features: for some targets, one tree per level and round; other targets are interpolated.
 
-Trees in onnxruntime cost by the row, so there is one row per window, never one per lead.
+The cost of trees in onnxruntime is per row, so there is one row per window, not one per lead.
 
 Axes: N windows, F features, K targets, M targets that have trees of their own, Q levels.
 """
@@ -29,10 +29,10 @@ ML_OPSET = 3
 
 @dataclass(frozen=True, slots=True)
 class Boosting:
-    """How the trees are grown."""
+    """Options of the boosting."""
 
     rounds: int = 200
-    """at most; fewer where the held-out loss no longer falls"""
+    """at most; fewer if the held-out loss no longer falls"""
     patience: int = 15
     depth: int = 5
     learning_rate: float = 0.1
@@ -41,9 +41,9 @@ class Boosting:
     columns: float = 0.3
     """share of the features that a tree sees"""
     least_weight: float = 30.0
-    """windows in a leaf, about"""
+    """least number of windows in a leaf, about"""
     least_share: float = 0.1
-    """of all windows, that a leaf need not hold more than: from 30 in a leaf 60 windows have nothing to learn"""
+    """of all windows: upper bound of that number, so that few windows can be learned from"""
     bins: int = 64
     threads: int = 1
 
@@ -69,7 +69,7 @@ class XgboostCore:
         seed: int,
         progress: Progress,
     ) -> Mapping[str, float]:
-        """Learn target by target. Interrupted, the trees grown so far are kept, and targets not reached copy others."""
+        """Fit target by target. After an interrupt the trees so far are kept, and targets not reached copy others."""
         self._levels = levels
         self._boosters, losses, interrupted = [], [], False
         for place, k in enumerate(self._learned):
@@ -138,7 +138,7 @@ class XgboostCore:
 def learned_targets(task: Task) -> tuple[list[int], Floats]:
     """(positions in K that have trees of their own, weights [K, M] that interpolate all K between them).
 
-    Between two window lengths, or two leads, the way is linear in their logarithm.
+    Between two window lengths, or two leads, interpolation is linear in their logarithm.
     """
     peaks = _chosen(task.peak_steps, PEAKS_LEARNED)
     leads = step_leads(task)
@@ -151,7 +151,7 @@ def learned_targets(task: Task) -> tuple[list[int], Floats]:
 
 
 def _chosen(marks: Sequence[int], wanted: Sequence[int]) -> list[int]:
-    """Places of the marks that are wanted, the last one always."""
+    """Positions of the wanted marks; the last one is always included."""
     return [place for place, mark in enumerate(marks) if mark in wanted or place == len(marks) - 1]
 
 
@@ -166,7 +166,7 @@ def _matrix(seen: CoreInputs, target_N: Floats) -> Any:
 
 
 class _Watch(xgboost.callback.TrainingCallback):
-    """Tells of the rounds; an interruption ends this target, and gives those that follow a single round."""
+    """Reports the rounds; an interrupt ends this target, and limits the following ones to a single round."""
 
     def __init__(self, progress: Progress, place: int, places: int, rounds: int, interrupted: bool) -> None:
         super().__init__()
@@ -214,7 +214,7 @@ def _base_scores(learner: Mapping[str, Any], levels: int) -> list[float]:
 def _add_tree(
     nodes: dict[str, list[Any]], leaves: dict[str, list[Any]], tree: Mapping[str, Any], number: int, target: int
 ) -> None:
-    """A node with left child goes there where feature < value; a leaf's value is where others have their split."""
+    """A node with a left child goes there if feature < value; a leaf has its value in place of the split."""
     for node, left in enumerate(tree["left_children"]):
         leaf = left == -1
         nodes["treeids"].append(number)

@@ -1,11 +1,11 @@
-"""Replay: a past period run again against a simulated HPA and cluster, to judge whether forecasting would have paid.
+"""Replay of a past period against a simulated HPA and cluster, to judge whether forecasting would have paid.
 
-    input/       what a replay is given: demand, a ScaledObject, flags → a case
-    simulation/  the past, run again: demand, forecasts, HPA, cluster
-    policies/    who answers KEDA's question: reactive, Headway, an oracle, and what users might pick instead
+    input/       demand, a ScaledObject and options → a case
+    simulation/  the simulated past: demand, forecasts, HPA, cluster
+    policies/    what answers KEDA: reactive, Headway, an oracle, and alternatives
     verdict/     scores, comparisons at equal cost, search, verdict
     output/      terminal, page, JSON, CSV
 
-Nothing of the planner or of the HPA is written here: `scaler.decide` and `scaler.plan.hpa` run as they do in service.
+Planner and HPA are not reimplemented: `scaler.decide` and `scaler.plan.hpa` run as in service.
 The command is in training/commands/replay.py.
 """

@@ -1,8 +1,8 @@
 """What the general model learns from: recorded systems whose terms allow it, mixtures of them, and synthetic demand.
 
 Few systems are recorded by the minute under permissive terms. Mixtures of recorded series (after TSMixup of Ansari et
-al., "Chronos", 2024) and synthetic ones make strangers less strange; shortened histories, since a workload that was
-deployed an hour ago is a stranger too. Axes: N windows, T past steps, L coarse past blocks.
+al., "Chronos", 2024) and synthetic ones cover more kinds of series; shortened histories cover new deployments. Axes: N
+windows, T past steps, L coarse past blocks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ SOURCES: Mapping[str, RecordedSystem] = {
 }
 """by the name of the trace file"""
 JUDGED_ONLY = ("anotransfer_kpi_1min", "twitter_anomalydetection_1min")
-"""trace files that no licence lets us learn from"""
+"""trace files whose licence does not allow training"""
 STEP_SECONDS = 60
 WARM_UP = 0.04
 """share of a record before its first window"""
@@ -48,7 +48,7 @@ HELD_OUT = 0.15
 SYNTHETIC, SYNTHETIC_DAYS, SYNTHETIC_WINDOWS = 160, 28, 120
 MIXTURES, MIXTURE_WINDOWS = 60, 200
 CROWDED = 0.5
-"""share of the mixtures that crowds come to"""
+"""share of the mixtures with crowds"""
 SHORTENED = 0.2
 """share of the training windows whose history is cut"""
 SHORTEST_SECONDS, LONGEST_SECONDS = 3600, 7 * DAY_SECONDS
@@ -56,7 +56,7 @@ SEED = 7
 
 
 def training_windows(series: Sequence[Series], task: Task, seed: int = SEED) -> tuple[Windows, Windows]:
-    """(to learn from, held out) of these recorded series, with mixtures and synthetic demand to learn from."""
+    """(training, held-out windows) of these recorded series, with mixtures and synthetic demand to learn from."""
     learn, held = [], []
     for one in series:
         source = SOURCES[one.system]
@@ -71,7 +71,7 @@ def training_windows(series: Sequence[Series], task: Task, seed: int = SEED) -> 
 def mixtures(series: Sequence[Series], count: int, seed: int) -> tuple[Series, ...]:
     """Sums of two or three series, each at its own size, share and offset of whole days; gaps of any are gaps.
 
-    As long as the shortest of its parts. Those of one system may be mixed. Crowds come to half of them.
+    As long as the shortest of its parts. Those of one system may be mixed. Half of them have crowds.
     """
     random = np.random.default_rng([seed, 1997])
     return tuple(_mixture(series, number, random) for number in range(count))
@@ -97,7 +97,7 @@ def _mixture(series: Sequence[Series], number: int, random: np.random.Generator)
 
 
 def shortened(past: Past, seconds_N: Values, task: Task) -> Past:
-    """The same windows as if the record had begun so many seconds before each."""
+    """The same windows as if the record had begun this many seconds before each."""
     grid = task.grid
     age_T = grid.step_seconds * np.arange(grid.steps, 0, -1)
     age_L = grid.coarse_seconds * np.arange(grid.coarse_steps, 0, -1)

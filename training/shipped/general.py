@@ -1,7 +1,7 @@
 """Makes the general bundle that ships with the scaler: `make default-bundle TRACES=FOLDER`.
 
-Learns anew for each system that is left out, to be judged on it; then from all of them, and that one ships. Its scores
-are in its manifest: those of systems left out, and those of systems that no licence lets it learn from.
+It is trained without each system in turn, to be judged on it; then on all of them, and this bundle ships. Its manifest
+has the scores on systems left out, and on systems whose licence does not allow training.
 """
 
 import argparse
@@ -34,7 +34,7 @@ SHARES = (0.7, 0.3)
 
 
 def core(task: Task, threads: int) -> Model:
-    """The model before it has learned anything."""
+    """The model before the fit."""
     from training.models.ensemble import Ensemble
     from training.models.learned import Learned
     from training.models.seasonal import SeasonalCore
@@ -46,7 +46,7 @@ def core(task: Task, threads: int) -> Model:
 
 
 def fitted(series: Sequence[Series], task: Task, threads: int) -> tuple[Model, Past]:
-    """(the model, some of what it has learned from)"""
+    """(the model, some of its training data)"""
     windows, held_out = training_windows(series, task)
     model = core(task, threads)
     model.fit(Training(task, tuple(series), windows, held_out, SEED))
@@ -71,12 +71,12 @@ def without(system: str) -> str:
 
 
 def recorded(traces: Path, names: Iterable[str]) -> tuple[Series, ...]:
-    """The series of these trace files. Raises DataError where one is missing or cannot be read."""
+    """The series of these trace files. Raises DataError if one is missing or cannot be read."""
     return load([traces / f"{name}.csv.gz" for name in names]).series
 
 
 def made(traces: Path, task: Task, threads: int, unseen_scores: Iterable[Score]) -> Bundle:
-    """The bundle that has learned from all systems it may; `unseen_scores`: scores of models that have not."""
+    """The bundle trained on all systems; `unseen_scores`: scores on systems that a model was not trained on."""
     model, past = fitted(recorded(traces, SOURCES), task, threads)
     graph = model.to_onnx()
     checked(model, graph, past.take(np.arange(0, len(past), max(1, len(past) // 100))))

@@ -1,4 +1,4 @@
-"""How the general model does on systems that it has not seen, next to the seasonal model that ships with it.
+"""Scores of the general model on systems that it has not seen, relative to the shipped seasonal model.
 
 Axes: N windows, W window lengths, Q levels.
 """
@@ -29,7 +29,7 @@ class Score:
 
     system: str
     history: str
-    """how much of it the models were given"""
+    """length of the history given to the models"""
     minutes: int
     ratio: float
     covered: float
@@ -55,7 +55,7 @@ def scores(
 
 
 def summary(found: Iterable[Score]) -> dict[str, float]:
-    """What a manifest keeps: by history and window length over all series, and each system's median at five minutes."""
+    """Scores for a manifest: by history and window length over all series, and each system's median at five minutes."""
     everything = list(found)
     figures: dict[str, float] = {}
     for history in HISTORIES:

@@ -1,7 +1,7 @@
 """Makes the seasonal bundle that ships with the scaler, and the tiny golden one of the tests.
 
 python -m training.shipped.seasonal            write both
-python -m training.shipped.seasonal --check    exit with 1 and say what differs when one is not up to date
+python -m training.shipped.seasonal --check    exit with 1 and print the differences if one is not up to date
 """
 
 import argparse

@@ -265,7 +265,7 @@ def test_equal_fits_give_equal_graphs(learn: Made, judge: Made):
     ("spoil", "rule"),
     [
         (lambda one: replace(one, target_NK=one.target_NK * np.nan), "training rows: no target is known"),
-        (lambda one: replace(one, target_NK=one.target_NK[1:]), "training rows: .*equally many"),
+        (lambda one: replace(one, target_NK=one.target_NK[1:]), "training rows: .*equal lengths"),
         (
             lambda one: replace(one, seen=replace(one.seen, features_NF=one.seen.features_NF / np.float32(0))),
             "training rows: features must be finite",

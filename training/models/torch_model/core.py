@@ -18,13 +18,13 @@ from training.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class NetworkRecipe:
-    """Everything that decides what a core becomes, data and seed apart."""
+    """All that determines a core besides data and seed."""
 
     name: str
     built: Architecture
     fitting: Fitting
     members: int = 1
-    """networks, fitted one by one from seeds next to each other, whose quantiles are averaged"""
+    """number of networks, fitted one by one from consecutive seeds; their quantiles are averaged"""
 
 
 def mlp(fitting: Fitting | None = None, members: int = 1) -> "TorchCore":
@@ -34,13 +34,13 @@ def mlp(fitting: Fitting | None = None, members: int = 1) -> "TorchCore":
 
 
 def lstm(fitting: Fitting | None = None, members: int = 1) -> "TorchCore":
-    """Reads the last day patch by patch, beginning with the features in mind."""
+    """Reads the last day patch by patch; the features are the initial state."""
     built = Architecture("lstm", width=64, blocks=1, layers=1, patches_per_token=2, dropout=0.1)
     return TorchCore(NetworkRecipe("lstm", built, fitting or Fitting(), members))
 
 
 def transformer(fitting: Fitting | None = None, members: int = 1) -> "TorchCore":
-    """Looks at all patches of the last day at once; the features are one more token."""
+    """Reads all patches of the last day at once; the features are one more token."""
     built = Architecture("transformer", width=64, blocks=1, layers=2, patches_per_token=4, dropout=0.1)
     return TorchCore(NetworkRecipe("transformer", built, fitting or Fitting(), members))
 
@@ -64,11 +64,11 @@ class TorchCore:
         seed: int,
         progress: Progress,
     ) -> Mapping[str, float]:
-        """Learn; NaN in the targets says nothing. Interrupted, it keeps the best so far and returns.
+        """Fit; NaN in the targets is ignored. An interrupted fit keeps the best so far and returns.
 
-        Returns the pinball loss on the held-out rows next to that of constant quantiles, and how the fit went.
-        Raises ModelError where no target is known, or where arrays do not fit each other, and KeyboardInterrupt where
-        it is interrupted before any epoch was better than constant quantiles: there is nothing to keep.
+        Returns the pinball loss on the held-out rows next to that of constant quantiles, and figures of the fit.
+        Raises ModelError if no target is known, or arrays do not match, and KeyboardInterrupt if interrupted before any
+        epoch was better than constant quantiles: there is nothing to keep.
         """
         rows, judged = _rows("training", seen, target_NK), _rows("held-out", held_out, held_out_target_NK)
         if not levels or list(levels) != sorted(set(levels)):
@@ -119,7 +119,7 @@ class TorchCore:
 
     def _fitted(self) -> tuple[nn.Module, Sizes]:
         if self._network is None or self._sizes is None:
-            raise ModelError(f"{self.name}: must be fitted before it is asked")
+            raise ModelError(f"{self.name}: must be fitted before it predicts")
         return self._network, self._sizes
 
 
@@ -148,12 +148,12 @@ def _rows(which: str, seen: CoreInputs, target_NK: Floats) -> Rows:
     rows = Rows(*_tensors(seen), _tensor(target_NK))
     lengths = {len(rows.features_NF), len(rows.sequence_NPC), len(rows.target_NK)}
     if len(lengths) > 1:
-        raise ModelError(f"{which} rows: features, sequence and targets must be equally many; they are {lengths}")
+        raise ModelError(f"{which} rows: features, sequence and targets must have equal lengths; they are {lengths}")
     for name, inputs in (("features", rows.features_NF), ("sequence", rows.sequence_NPC)):
         if not bool(inputs.isfinite().all()):
             raise ModelError(f"{which} rows: {name} must be finite")
     if not bool(rows.target_NK.isfinite().any()):
-        raise ModelError(f"{which} rows: no target is known, so nothing can be learned or judged")
+        raise ModelError(f"{which} rows: no target is known")
     return rows
 
 

@@ -1,4 +1,4 @@
-"""A network becomes ONNX, and ONNX becomes int8. Axes: see the package."""
+"""Converts networks to ONNX, and ONNX to int8. Axes: see the package."""
 
 import logging
 import warnings
@@ -20,7 +20,7 @@ from training.models.torch_model.network import Sizes
 
 FEATURES, SEQUENCE, SCALED = "features", "sequence", "scaled"
 LARGEST_FOLDED = 1_000_000
-"""numbers of a tensor that is computed at export instead of at load"""
+"""largest size of a tensor that is computed at export instead of at load"""
 
 
 def to_onnx(network: nn.Module, sizes: Sizes) -> bytes:
@@ -40,14 +40,14 @@ def to_onnx(network: nn.Module, sizes: Sizes) -> bytes:
             verbose=False,
         )
     assert program is not None
-    # what is made of weights alone, an LSTM's gates in ONNX's order above all, becomes weights
+    # fold what depends on weights only, such as an LSTM's gates in ONNX's order
     optimizer.optimize_ir(program.model, input_size_limit=LARGEST_FOLDED, output_size_limit=LARGEST_FOLDED)
     return _plain(program.model_proto)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporter says of packages that nothing here needs, and of its own deprecated calls."""
+    """Without the exporter's messages about unneeded packages and its own deprecated calls."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)
@@ -60,11 +60,11 @@ def _quiet() -> Iterator[None]:
 
 
 def with_int8_weights(model_bytes: bytes, prefix: str = "") -> bytes:
-    """The same graph with int8 weights, a scale per output; it computes in float32, so a batch changes no answer.
+    """The graph with int8 weights, a scale per output; it computes in float32, so results do not depend on the batch.
 
-    prefix: what the names of the weights begin with; others stay as they are. The same bytes where there are none.
+    prefix: of the names of the weights; others are unchanged. The same bytes if there are none.
 
-    (Dynamic quantisation scales what flows by the largest of the whole batch: a row would depend on its neighbours.)
+    (Dynamic quantisation scales activations by the largest of the batch: a row would depend on its neighbours.)
     """
     model = onnx.load_from_string(model_bytes)
     floats = (one for one in model.graph.initializer if one.data_type == TensorProto.FLOAT)
@@ -87,7 +87,7 @@ def with_int8_weights(model_bytes: bytes, prefix: str = "") -> bytes:
 
 
 def _weights(node: onnx.NodeProto) -> list[tuple[str, int]]:
-    """The names of what may be weights of a node, each with the axis of its outputs."""
+    """The names of possible weights of a node, each with the axis of its outputs."""
     if node.op_type == "MatMul":
         return [(node.input[1], 1)]
     if node.op_type == "Gemm":
@@ -104,7 +104,7 @@ def _int8(weights: Floats, axis: int) -> tuple[NDArray[np.int8], Floats]:
 
 
 def _plain(model: onnx.ModelProto) -> bytes:
-    """Without what tells where and how the graph was made."""
+    """Without metadata on how the graph was made."""
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version, model.doc_string = "headway", "", ""
     del model.graph.value_info[:], model.metadata_props[:], model.graph.metadata_props[:]

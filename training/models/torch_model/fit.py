@@ -1,4 +1,4 @@
-"""How a network is learned: AdamW on the pinball loss, the best on held-out rows is kept. Axes: see the package."""
+"""Training of a network: AdamW on the pinball loss; the best on held-out rows is kept. Axes: see the package."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -14,14 +14,14 @@ from training.progress import Progress
 
 State: TypeAlias = Mapping[str, Tensor]
 EVALUATED_ROWS = 2048
-"""rows that go through a network at once where nothing is learned"""
+"""rows per batch for inference"""
 FILLS = "fill_uninitialized_memory"
-"""a setting of torch that its type stubs do not know"""
+"""a setting of torch that its type stubs lack"""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """How to learn."""
+    """Options of the training."""
 
     epochs: int = 40
     """at most"""
@@ -35,12 +35,12 @@ class Fitting:
     """epochs without a better held-out loss after which the fit ends"""
     largest_gradient: float = 1.0
     threads: int = 2
-    """sums are added in another order with another number: part of what makes a fit repeatable"""
+    """another number changes the order of sums, so it is part of what makes a fit repeatable"""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What is read, and what came: NaN (or infinite) where nobody knows."""
+    """Inputs and targets; targets are NaN (or infinite) if unknown."""
 
     features_NF: Tensor
     sequence_NPC: Tensor
@@ -55,9 +55,9 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """loss: on the held-out rows; constant_loss: of quantiles that never change, the same rows.
+    """loss: on the held-out rows; constant_loss: of constant quantiles, on the same rows.
 
-    epoch: of the best; 0 where none was better than those.
+    epoch: of the best; 0 if none was better than those.
     """
 
     loss: float
@@ -78,8 +78,8 @@ def fit(
 ) -> FitResult:
     """Leaves the weights in `network` that were best on `held_out`.
 
-    `network` must start out with constant answers: they are the first best. KeyboardInterrupt, whoever raises it, ends
-    the fit early. Wants `repeatable` around it.
+    `network` must start with constant outputs, the first best. Any KeyboardInterrupt ends the fit early. Call it within
+    `repeatable`.
     """
     best = _copied(network)
     best_loss = constant_loss = loss_of(network, held_out, levels)
@@ -147,7 +147,7 @@ def _learn(
 
 
 def pinball(quantiles_NKQ: Tensor, target_NK: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
-    """(sum over what is known of the mean over levels, how many are known): Koenker & Bassett 1978."""
+    """(sum over known targets of the mean over levels, number of known targets): Koenker & Bassett 1978."""
     known = target_NK.isfinite()
     miss = torch.where(known, target_NK, 0.0).unsqueeze(-1) - quantiles_NKQ
     loss = torch.maximum(levels * miss, (levels - 1.0) * miss).mean(dim=-1)
@@ -155,7 +155,7 @@ def pinball(quantiles_NKQ: Tensor, target_NK: Tensor, levels: Tensor) -> tuple[T
 
 
 def answers(network: nn.Module, features_NF: Tensor, sequence_NPC: Tensor) -> Iterator[Tensor]:
-    """What the network says, some thousand rows at a time."""
+    """Outputs of the network, some thousand rows at a time."""
     network.eval()
     with torch.inference_mode():
         for first in range(0, len(features_NF), EVALUATED_ROWS):
@@ -164,7 +164,7 @@ def answers(network: nn.Module, features_NF: Tensor, sequence_NPC: Tensor) -> It
 
 
 def loss_of(network: nn.Module, rows: Rows, levels: Tensor) -> float:
-    """Mean pinball loss over what is known of the targets, and over the levels."""
+    """Mean pinball loss over the known targets and the levels."""
     targets = torch.split(rows.target_NK, EVALUATED_ROWS)
     quantiles = answers(network, rows.features_NF, rows.sequence_NPC)
     losses = [pinball(quantiles, target, levels) for quantiles, target in zip(quantiles, targets, strict=True)]
@@ -177,7 +177,7 @@ def _copied(network: nn.Module) -> State:
 
 @contextmanager
 def repeatable(seed: int, threads: int) -> Iterator[None]:
-    """Within, the same work gives the same bits; afterwards the settings of torch are what they were."""
+    """Within, equal work gives equal bits; afterwards the settings of torch are restored."""
     threads_before = torch.get_num_threads()
     strict_before = torch.are_deterministic_algorithms_enabled()
     filled_before = getattr(deterministic, FILLS)
@@ -185,7 +185,9 @@ def repeatable(seed: int, threads: int) -> Iterator[None]:
         torch.manual_seed(seed)
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(True)
-        setattr(deterministic, FILLS, False)  # half the time of an LSTM, and nothing here reads what it did not write
+        setattr(
+            deterministic, FILLS, False
+        )  # filling takes half the time of an LSTM, and no uninitialised memory is read here
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""What is computed. No network here knows how it is fitted or where it is kept. Axes: see the package."""
+"""The architecture of the networks, independent of training and storage. Axes: see the package."""
 
 import math
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from torch.nn import functional
 from scaler.series import Floats
 
 WILDEST = 1e6
-"""spreads from the centre beyond which an input says nothing more"""
+"""inputs are clipped at this many spreads from the centre"""
 MEASURED_ROWS = 200_000
-"""rows from which centre and spread of inputs are taken; of more, every second, third, …"""
+"""at most this many evenly spaced rows determine centre and spread of inputs"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +30,25 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """How a network is built."""
+    """The architecture of a network."""
 
     reads: Literal["features", "lstm", "transformer"]
-    """what takes in the sequence: nothing at all, or one of two encoders"""
+    """what reads the sequence: nothing, or one of two encoders"""
     width: int
     """D"""
     blocks: int
     """residual blocks before the quantiles"""
     layers: int = 0
-    """of the encoder, 1 at least"""
+    """of the encoder, at least 1"""
     heads: int = 4
     """of each attention: a divisor of the width"""
     patches_per_token: int = 1
-    """neighbouring patches that an encoder reads as one; what lacks before the oldest counts as average"""
+    """neighbouring patches that an encoder reads as one; missing ones before the oldest count as average"""
     dropout: float = 0.0
 
 
 class Standardised(nn.Module):
-    """asinh((x - centre) / spread) along the last axis: about unit size, and the wild stay within a few units."""
+    """asinh((x - centre) / spread) along the last axis: about unit size, extreme values within a few units."""
 
     centre: Tensor
     spread: Tensor
@@ -71,7 +71,7 @@ class Standardised(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         scaled = ((inputs - self.centre) / self.spread).clamp(-WILDEST, WILDEST)
         size = scaled.abs()
-        return scaled.sign() * (size + (size * size + 1.0).sqrt()).log()  # in onnxruntime thrice as fast as Asinh
+        return scaled.sign() * (size + (size * size + 1.0).sqrt()).log()  # in onnxruntime three times as fast as Asinh
 
 
 class Residual(nn.Module):
@@ -90,7 +90,7 @@ class Residual(nn.Module):
 
 
 class Attention(nn.Module):
-    """x + what each asking token reads from all tokens (Vaswani et al. 2017)."""
+    """x + attention of the querying tokens to all tokens (Vaswani et al. 2017)."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class Attention(nn.Module):
 class Patched(nn.Module):
     """Transformer over patches as tokens (Nie et al. 2023). The summary is one more token.
 
-    In the last layer only the summary reads (Touvron et al. 2021): nobody asks what the others would become.
+    In the last layer only the summary attends (Touvron et al. 2021), as the other outputs are not used.
     """
 
     def __init__(self, tokens: int, channels: int, built: Architecture) -> None:
@@ -137,7 +137,7 @@ class Patched(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """LSTM over the patches (Hochreiter & Schmidhuber 1997) that begins with the summary in mind."""
+    """LSTM over the patches (Hochreiter & Schmidhuber 1997) with the summary as initial state."""
 
     def __init__(self, channels: int, built: Architecture) -> None:
         super().__init__()
@@ -188,7 +188,7 @@ class Quantiles(nn.Module):
 
     @torch.no_grad()
     def begin_at(self, quantiles_KQ: Tensor) -> None:
-        """Answers these, whatever it is asked, until it is fitted."""
+        """Sets these constant outputs until it is fitted."""
         steps = quantiles_KQ.diff(dim=1)
         spread = steps.mean(dim=1, keepdim=True)
         self.centre.copy_(quantiles_KQ[:, self.middle, None])
@@ -219,7 +219,7 @@ class Network(nn.Module):
         self.quantiles = Quantiles(built.width, sizes.targets, sizes.levels)
 
     def begin_at(self, features_NF: Tensor, sequence_NPC: Tensor, quantiles_KQ: Tensor) -> None:
-        """Takes the scales of its inputs from training data, and answers `quantiles_KQ` until it is fitted."""
+        """Takes the scales of its inputs from training data; outputs `quantiles_KQ` until it is fitted."""
         self.features.measure(features_NF)
         if self.sequence is not None:
             self.sequence.standardised.measure(sequence_NPC)
@@ -234,7 +234,7 @@ class Network(nn.Module):
 
 
 class Average(nn.Module):
-    """The mean of what several networks of equal sizes say, level by level (Vincent 1912)."""
+    """The mean of several networks of equal sizes, level by level (Vincent 1912)."""
 
     def __init__(self, members: list[Network]) -> None:
         super().__init__()
@@ -245,7 +245,7 @@ class Average(nn.Module):
 
 
 def constant_quantiles(target_NK: Floats, levels: tuple[float, ...]) -> Floats:
-    """The quantiles of each target, of what is known of it; 0 where nothing is. [K, Q]"""
+    """The quantiles of the known values of each target; 0 without any. [K, Q]"""
     answer = np.zeros((target_NK.shape[1], len(levels)), np.float32)
     for k, column in enumerate(target_NK.T):
         known = column[np.isfinite(column)]
