@@ -57,6 +57,8 @@ class Service:
         self._server = MetricServer(self._servicer, _server_options(settings))
         self._opened = AsyncExitStack()
         self._draining = False
+        self._warm = False
+        """whether all triggers that were watched before the start have been looked at; it stays so"""
 
     async def start(self) -> None:
         """Open the ports, then the engine, and begin to refresh. Raises SettingsError for a setting that is wrong."""
@@ -128,8 +130,11 @@ class Service:
             missing["backends"] = "bundle, cache and store are being opened"
         elif not self._engine.restored.is_set():
             missing["watched"] = "the triggers watched before the restart are being read"
-        elif behind := [w for w in self.registry if not w.ready]:
-            missing["outlooks"] = f"{len(behind)} of {len(self.registry)} watched triggers have not been looked at yet"
+        elif not self._warm:
+            behind = sum(not registration.ready for registration in self.registry)
+            if behind:
+                missing["outlooks"] = f"{behind} of {len(self.registry)} watched triggers have not been looked at yet"
+            self._warm = not behind
         return missing
 
 

@@ -2,19 +2,23 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
+import httpx
 import pytest
 
 from scaler.app import service as app
 from scaler.app.backends import Backends
+from scaler.errors import DependencyError
 from scaler.forecast.redis_cache import RedisCache
 from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.metric.wire.externalscaler_pb2_grpc import ExternalScalerStub
-from scaler.series import Observation, Outlook
+from scaler.series import Observation, Outlook, Samples
 from scaler.settings import Settings
-from scaler.trigger import TriggerRules, parse_trigger
+from scaler.testing import FixedSource
+from scaler.trigger import Trigger, TriggerRules, parse_trigger
 from tests.servers.redis import redis_server
 
 METADATA = {"query": "demand", "threshold": "10"}
@@ -56,3 +60,40 @@ async def test_what_another_replica_published_is_answered_before_the_engine_is_o
         starting.cancel()
         await service.stop()
     assert [value.metricValueFloat for value in reply.metricValues] == [70.0]
+
+
+class Hanging(FixedSource):
+    """A source that does not answer while `hangs`."""
+
+    hangs = False
+
+    async def observe(self, triggers: Sequence[Trigger], at: float) -> list[float | DependencyError]:
+        if self.hangs:
+            await asyncio.Event().wait()
+        return await super().observe(triggers, at)
+
+    async def samples(self, trigger: Trigger, start: float, end: float, step_seconds: float) -> Samples:
+        if self.hangs:
+            await asyncio.Event().wait()
+        return await super().samples(trigger, start, end, step_seconds)
+
+
+async def test_a_process_that_is_ready_stays_ready(tmp_path: Path) -> None:
+    """A trigger that nothing is known about yet is no reason to take a warm replica out of its Service."""
+    source = Hanging(lambda *_: 70.0)
+    settings = Settings(prometheus=SERVER, data_dir=tmp_path, grpc_address="127.0.0.1:0", http_address="127.0.0.1:0")
+    service = app.Service(settings, source)
+    await service.start()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.http_port}") as client:
+        async with asyncio.timeout(20):
+            while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - seen from outside only
+                await asyncio.sleep(0.05)
+        source.hangs = True
+        registration = service.registry.register("shop", "new", METADATA, time.time())
+        await asyncio.sleep(0.1)
+        answer = await client.get("/readyz")
+        is_known = registration.ready
+    await service.stop()
+
+    assert not is_known
+    assert answer.json() == {"ready": True, "missing": {}}
