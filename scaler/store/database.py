@@ -118,6 +118,14 @@ class Postgres(Database):
         )
         super().__init__(url.name, engine)
 
+    async def run(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await super().run(work, *args, **kwargs)
+        except StoreUnavailable:
+            # After a failover, the name of the server leads to another one, and this one refuses to write.
+            await self.engine.dispose()
+            raise
+
     async def lock(self, connection: AsyncConnection) -> None:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": LOCK})
 

@@ -8,6 +8,7 @@ from scaler.telemetry.redaction import excerpt, os_error_text
 _HINTS = {
     "transaction blocks not allowed": "the pooler is in statement mode, which has no transactions: "
     "use transaction or session mode",
+    "read-only transaction": "the server only reads, as a replica does: the URL must lead to the primary",
     "unsupported startup parameter": "the pooler does not let this option of the URL through: leave it out, "
     "or add it to the pooler's ignore_startup_parameters",
     "prepared statement": "something between Headway and PostgreSQL mixes up connections within a transaction: "

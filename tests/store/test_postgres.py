@@ -158,6 +158,22 @@ async def test_a_server_without_the_wanted_role_is_reported(server: PostgresServ
         await admin.close()
 
 
+async def test_a_server_that_only_reads_is_left_for_another(server: PostgresServer) -> None:
+    """After a failover the name leads to another server: a connection that refuses to write is not used again."""
+    url = server.fresh_database()
+    admin = await asyncpg.connect(url)
+    async with store_at(url) as store:
+        await works(store)
+    await admin.execute("ALTER ROLE headway SET default_transaction_read_only = on")
+    async with store_at(url) as store:
+        with pytest.raises(StoreUnavailable, match=r"the URL must lead to the primary"):
+            await store.watch([APP])
+        await admin.execute("SET default_transaction_read_only = off")
+        await admin.execute("ALTER ROLE headway RESET default_transaction_read_only")
+        await works(store)
+    await admin.close()
+
+
 async def test_options_reach_the_server(server: PostgresServer) -> None:
     """`application_name` and `search_path` of the URL hold for the session; the name is headway by default."""
     url = server.fresh_database()
