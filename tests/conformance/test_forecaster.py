@@ -135,7 +135,7 @@ def test_without_history_there_is_no_forecast(forecaster: Forecaster) -> None:
 
 @pytest.mark.parametrize("wild", [np.inf, -1.0, 3e38])
 def test_no_history_breaks_a_forecaster(forecaster: Forecaster, wild: float) -> None:
-    """Whatever is given is sound, or None; the neighbours keep theirs."""
+    """A forecast is sound, or None; the neighbours keep theirs."""
     batch = histories(forecaster.grid, 2)
     batch.history_NT[0, -5:] = wild
     first, second = forecaster.forecast(batch)

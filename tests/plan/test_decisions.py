@@ -27,17 +27,17 @@ def observation_of(row: dict[str, Any]) -> Observation | None:
 
 
 def forecast_of(row: dict[str, Any]) -> Forecast | None:
-    given = row.get("forecast")
-    if given is None:
+    row_forecast = row.get("forecast")
+    if row_forecast is None:
         return None
-    steps = given.get("minutes", 120)
-    p90_H = np.resize(given["p90"], steps).astype(np.float32)
-    p90_H[len(given["p90"]) :] = given["p90"][-1]
-    p50 = given.get("p50", [value / 2 for value in given["p90"]])
+    steps = row_forecast.get("minutes", 120)
+    p90_H = np.resize(row_forecast["p90"], steps).astype(np.float32)
+    p90_H[len(row_forecast["p90"]) :] = row_forecast["p90"][-1]
+    p50 = row_forecast.get("p50", [value / 2 for value in row_forecast["p90"]])
     p50_H = np.full(steps, p50[-1], np.float32)
     p50_H[: len(p50)] = p50[:steps]
     return Forecast(
-        NOW - given.get("issued_ago", 15), 60.0, (0.5, 0.9), np.stack([p50_H, p90_H], axis=1), (), None, "test@1"
+        NOW - row_forecast.get("issued_ago", 15), 60.0, (0.5, 0.9), np.stack([p50_H, p90_H], axis=1), (), None, "test@1"
     )
 
 

@@ -20,7 +20,7 @@ def hpa_estimate(given_answers: list[float | None], before: HpaEstimate | None =
 
 
 def test_nothing_is_known_before_the_first_answer() -> None:
-    """An error tells nothing; the first number tells what it asks for, one replica at least."""
+    """An error gives no estimate; the first number gives the replicas that it asks for, at least one."""
     assert estimate_replicas(None, None, 10.0, NOW) is None
     assert estimate_replicas(None, 101.0, 10.0, NOW) == HpaEstimate(NOW, 11)
     assert estimate_replicas(None, 0.0, 10.0, NOW) == HpaEstimate(NOW, 1)
@@ -40,7 +40,7 @@ def test_it_is_the_hpa(metrics: list[float | None], first: int) -> None:
 
 
 @given(st.integers(1, 300), st.integers(1, 300))
-def test_a_wrong_guess_is_mended_by_the_next_answer_beyond_the_tolerance(one: int, other: int) -> None:
+def test_a_wrong_guess_is_corrected_by_the_next_answer_beyond_the_tolerance(one: int, other: int) -> None:
     """Ten minutes after an answer that is far above both, both are where it puts them."""
     metric = 10.0 * 1.2 * max(one, other)
     ends = {
@@ -64,7 +64,7 @@ def test_a_clock_that_is_set_back_changes_nothing() -> None:
 
 
 def test_it_knows_no_limits_of_the_object() -> None:
-    """They are not told to a scaler; beyond them the HPA stops by itself."""
+    """A scaler does not know them; beyond them the HPA stops by itself."""
     assert UNLIMITED.max_replicas > Hpa().max_replicas
     found = estimate_replicas(HpaEstimate(NOW, 4000), 100_000.0, 10.0, NOW + 600)
     assert found is not None

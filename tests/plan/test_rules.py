@@ -159,9 +159,9 @@ def test_the_list_of_rules_is_the_policy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "told"), [("auto", False), ("test", False), ("test@1", False), ("test@2", True), ("nonsense", True)]
+    ("model", "is_named"), [("auto", False), ("test", False), ("test@1", False), ("test@2", True), ("nonsense", True)]
 )
-def test_a_forecast_of_another_model_is_a_reason(model: str, told: bool) -> None:
+def test_a_forecast_of_another_model_is_a_reason(model: str, is_named: bool) -> None:
     """A plan says when the model that the trigger names did not make the forecast, and which one did."""
     trigger = Trigger("shop", "web", "demand", 10.0, "http://prometheus", model=model)
     row = np.full((120, len(LEVELS)), 50, np.float32)
@@ -169,4 +169,4 @@ def test_a_forecast_of_another_model_is_a_reason(model: str, told: bool) -> None
     made = plan(trigger, outlook, NOW, 15)
     texts = [reason.text for reason in made.reasons]
     assert made.rung is Rung.BOTH
-    assert (f"the trigger names model {model}; test@1 made the forecast instead" in texts) is told
+    assert (f"the trigger names model {model}; test@1 made the forecast instead" in texts) is is_named

@@ -72,7 +72,7 @@ def test_a_longer_lead_time_lets_it_grow_for_longer() -> None:
 
 
 def test_it_takes_a_lead_time_and_two_minutes_to_say_anything() -> None:
-    """Nothing is known of what was forecast before; then the growth is told."""
+    """Earlier forecasts are not known before that; then there is a growth."""
     values = (110, 120, 132, 145, 160)
     assert [watched(values[: i + 1]).growth for i in range(4)] == [1.0] * 4
     assert watched(values).growth == pytest.approx((160 / 132) ** 1.5, abs=5e-4)

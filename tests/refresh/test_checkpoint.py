@@ -75,7 +75,7 @@ async def test_a_store_that_was_read_is_up(tmp_path: Path) -> None:
 
 
 async def test_what_fell_silent_does_not_return(tmp_path: Path) -> None:
-    """A trigger that nobody has asked about for longer than the expiry is not watched again."""
+    """A trigger without a call for longer than the expiry is not watched again."""
     clock = ManualClock(START)
     store = open_store(None, tmp_path)
     registry, remember = idle_replica(store, clock, RULES)

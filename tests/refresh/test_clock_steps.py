@@ -7,7 +7,7 @@ from tests.refresh.test_refresh import START, replica, rising
 
 
 async def test_a_clock_that_is_set_back_stops_nothing() -> None:
-    """Demand is followed on at the moments that the clock shows now, and the step is told once."""
+    """Demand is followed on at the moments that the clock shows now, and the step is logged once."""
     demand = [100.0]
     clock = ManualClock(START)
     with capture_logs() as note:

@@ -1,4 +1,4 @@
-"""A replica whose lease is held by one that cannot, or does not, tell it anything; answers that cannot be read."""
+"""A replica whose triggers are leased by one that cannot publish; answers that cannot be read."""
 
 from dataclasses import replace
 
@@ -15,8 +15,8 @@ from scaler.trigger import Trigger
 from tests.refresh.test_refresh import START, replica, rising
 
 
-async def test_a_replica_that_is_told_nothing_refreshes_itself() -> None:
-    """Leases work, publishing is refused (a Redis user without channels): both replicas follow demand, told once."""
+async def test_a_replica_that_receives_nothing_refreshes_itself() -> None:
+    """Leases work, publishing is refused (a Redis user without channels): both replicas follow demand, logged once."""
 
     class Mute(MemoryCache):
         async def publish(self, outlooks: object, seconds: float) -> None:
@@ -59,7 +59,7 @@ async def test_a_backfill_that_fails_in_an_unforeseen_way_is_tried_again() -> No
     ("attempts", "outage", "refusal"), [(1, 15, 15), (2, 30, 30), (4, 120, 120), (5, 120, 240), (40, 120, 3600)]
 )
 def test_pauses_grow_and_refusals_are_left_alone_longer(attempts: int, outage: float, refusal: float) -> None:
-    """A server that is down may be back soon; a refusal lasts until somebody changes something."""
+    """A server that is down may be back soon; a refusal lasts until a person changes something."""
     assert (retry_seconds(attempts, False), retry_seconds(attempts, True)) == (outage, refusal)
 
 

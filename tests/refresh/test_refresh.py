@@ -1,4 +1,4 @@
-"""The refresh, on a clock that does what it is told, with scripted demand and forecasts."""
+"""The refresh, on a manual clock, with scripted demand and forecasts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -72,10 +72,10 @@ async def replica(
     source, telemetry = FixedSource(demand), Telemetry()
     on_new: list[Callable[[Registration], None]] = []
 
-    def greet(registration: Registration) -> None:
+    def added(registration: Registration) -> None:
         on_new[0](registration)
 
-    registry = Registry(TriggerRules("http://p:9090", allowed_servers=("*",)), 15.0, on_new=greet)
+    registry = Registry(TriggerRules("http://p:9090", allowed_servers=("*",)), 15.0, on_new=added)
     refresh = Refresh(
         registry,
         source,
@@ -189,7 +189,7 @@ async def test_a_dead_source_leaves_the_forecast() -> None:
         assert "connection refused" in registration.current.outlook.error
 
 
-async def test_a_source_that_never_answered_is_told_as_it_was() -> None:
+async def test_the_error_of_a_source_that_never_answered_is_reported() -> None:
     """Without any observation the caller gets the source's error, not a made-up number."""
     async with replica(lambda _, __: SourceUnavailable("no route"), lambda *_: None) as world:
         registration = world.call()
@@ -245,7 +245,7 @@ async def test_a_hole_is_filled_when_the_source_is_back() -> None:
 
 
 async def test_silent_triggers_are_forgotten() -> None:
-    """Memory is given back when nobody has asked for so long; KEDA never says goodbye."""
+    """Triggers without calls expire, and their memory is freed; KEDA never says goodbye."""
     async with replica(steady, rising, silence_seconds=60) as world:
         world.call()
         await world.pass_time(90)
@@ -347,7 +347,7 @@ def test_offsets_follow_daylight_saving() -> None:
     assert utc_offset_seconds("Europe/Berlin", 1_719_792_000) == 7200
 
 
-async def test_an_outage_is_told_once_per_kind() -> None:
+async def test_an_outage_is_logged_once_per_kind() -> None:
     """However many triggers a server has, its outage is one line in the log, and its return another."""
 
     def demand(_: Trigger, at: float) -> float | DependencyError:
