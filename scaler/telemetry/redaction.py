@@ -31,9 +31,11 @@ def frames(error: BaseException) -> str:
 def excerpt(text: str, longest: int = 200) -> str:
     """One line of a foreign text (an error of a library or a server), fit to be quoted in a message of ours.
 
-    Redacted, without line breaks and control characters, and cut to `longest` characters.
+    Redacted, without line breaks and control characters, and cut to `longest` characters. A long text is cut first:
+    what looks at it takes time that grows with its length.
     """
-    line = " ".join("".join(c if c.isprintable() else " " for c in redacted(text)).split())
+    text = redacted(text[: 4 * longest])
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 

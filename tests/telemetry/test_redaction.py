@@ -54,3 +54,12 @@ def test_foreign_text_becomes_one_short_line(text: str, shown: str) -> None:
 def test_an_error_of_the_system_has_no_names_of_a_library(error: OSError, shown: str) -> None:
     """The system's own words, or ours; no addresses and no lines of C."""
     assert os_error_text(error).startswith(shown)
+
+
+def test_an_excerpt_of_a_long_text_is_cut_before_any_pattern_looks_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may send a megabyte; a secret that the cut runs through stays hidden."""
+    seen: list[int] = []
+    monkeypatch.setattr("scaler.telemetry.redaction.redacted", lambda text: seen.append(len(text)) or redacted(text))
+    assert excerpt("password=" + "x" * 1_000_000) == "password=***"
+    assert len(excerpt("word " * 200_000)) <= 200
+    assert max(seen) <= 800
