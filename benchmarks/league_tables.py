@@ -35,12 +35,12 @@ def groups(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 
 def tables(cells: Sequence[Cell]) -> str:
     """One table per start-up time and group, as Markdown."""
-    told = []
+    parts = []
     for group, some in groups(cells).items():
         for start_up in sorted({cell.start_up for cell in some}):
             figures = [cell.figures for cell in some if cell.start_up == start_up]
-            told.append(f"### Start-up {start_up} s, {len(figures)} {group} series\n\n{_table(figures)}")
-    return "\n\n".join(told)
+            parts.append(f"### Start-up {start_up} s, {len(figures)} {group} series\n\n{_table(figures)}")
+    return "\n\n".join(parts)
 
 
 def _table(figures: Sequence[Mapping[str, float]]) -> str:

@@ -35,7 +35,7 @@ from training.replay.simulation.demand import Demand
 from training.replay.simulation.scenario import Scenario, Setting, Span
 from training.replay.simulation.start_up import Constant
 from training.replay.verdict.candidates import HeadwayEntry, ReactiveEntry, all_in
-from training.replay.verdict.judge import Case, default_of, forecasts_for, judge, parts
+from training.replay.verdict.judge import ReplayCase, default_of, forecasts_for, judge, parts
 from training.replay.verdict.score import Price
 
 BEGIN = 1_700_006_400
@@ -57,11 +57,11 @@ def demand(days: int) -> Demand:
     return Demand(Series("made up", "shop/web", "requests/s", float(BEGIN), 60, values))
 
 
-def case_of(days: int, jobs: int, cache: Path) -> Case:
+def case_of(days: int, jobs: int, cache: Path) -> ReplayCase:
     """What is judged."""
     begin = float(BEGIN + BEFORE_DAYS * 86_400)
     setting = Setting(THRESHOLD, THRESHOLD, Constant(90.0), Hpa(max_replicas=1000))
-    return Case(demand(days), setting, Span(begin, begin + days * 86_400), "demand", jobs=jobs, cache=cache)
+    return ReplayCase(demand(days), setting, Span(begin, begin + days * 86_400), "demand", jobs=jobs, cache=cache)
 
 
 def plain_loop(scenario: Scenario) -> int:
@@ -83,7 +83,7 @@ def took(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def per_sync(case: Case) -> dict[str, float]:
+def per_sync(case: ReplayCase) -> dict[str, float]:
     """Microseconds for a sync of the HPA on the judged days, by who is asked: the median of a few rounds."""
     scenario = Scenario(case.demand, case.setting, parts(case.span)[1])
     given = PolicyInputs(scenario, forecasts_for(case, open_forecaster(None)))

@@ -129,7 +129,7 @@ def test_no_decision_knows_what_comes(policy: str, future: str) -> None:
     expected, found = run(policy), run(policy, future)
     until = ticks(MOMENT)
     assert same(expected.metric_K[:until], found.metric_K[:until])
-    assert same(expected.asked_K[:until], found.asked_K[:until])
+    assert same(expected.replicas_K[:until], found.replicas_K[:until])
     assert expected.reasons[:until] == found.reasons[:until]
     assert not same(expected.metric_K[until:], found.metric_K[until:])
 
@@ -157,9 +157,9 @@ def test_the_oracle_knows_what_comes() -> None:
     """It orders pods for a rise before there is one: what these tests look for can be found."""
     expected, found = (replay(one, Oracle(one)) for one, _ in (scenario(), scenario("thrice as much")))
     last = ticks(MOMENT) - 1
-    assert found.asked_K[last] > 2 * expected.asked_K[last]
+    assert found.replicas_K[last] > 2 * expected.replicas_K[last]
     early = ticks(MOMENT - 300)
-    assert same(expected.asked_K[:early], found.asked_K[:early])
+    assert same(expected.replicas_K[:early], found.replicas_K[:early])
 
 
 def test_the_first_replicas_do_not_know_what_comes() -> None:
@@ -168,7 +168,7 @@ def test_the_first_replicas_do_not_know_what_comes() -> None:
     def first(values: list[float]) -> list[int]:
         came = Demand(Series("shop", "web", "req", START, 60, np.array(values, np.float32)))
         one = Scenario(came, Setting(10.0, 12.0, Constant(30.0)), Span(START + 600, came.end))
-        return replay(one, Reactive(one)).asked_K[:4].tolist()
+        return replay(one, Reactive(one)).replicas_K[:4].tolist()
 
     for quiet in (0.0, float("nan")):
         assert first([quiet] * 12 + [50.0] * 30) == first([quiet] * 12 + [900.0] * 30)

@@ -127,8 +127,8 @@ def clean(series: Series) -> Cleaned:
     expected_S, busy_S = _expected(series)
     outage_S, outages = _judged("outage", series, _outages(series, expected_S, busy_S), expected_S)
     rest = replace(series, values=_without(series.values, outage_S))
-    odd_S, usual_S = _odd(rest)
-    anomaly_S, anomalies = _judged("anomaly", series, _anomalies(series, odd_S), usual_S)
+    anomalous_S, usual_S = _deviation(rest)
+    anomaly_S, anomalies = _judged("anomaly", series, _anomalies(series, anomalous_S), usual_S)
     mask_S = (outage_S | anomaly_S) & ~np.isnan(series.values)
     return Cleaned(series, mask_S, tuple(sorted((*outages, *anomalies), key=lambda one: one.since)))
 
@@ -251,7 +251,7 @@ def _is_sudden(values: Floats, expected: Floats, run: slice, reach: int) -> bool
     return bool(before.mean() >= SUDDEN * np.nanmax(first) and after.mean() >= SUDDEN * np.nanmax(last))
 
 
-def _odd(series: Series) -> tuple[Floats, Floats]:
+def _deviation(series: Series) -> tuple[Floats, Floats]:
     """How many robust standard deviations demand is outside the usual range at this time (0 within), and the usual.
 
     Both [S]. Other days are first brought to the level of this one. Of the days around and the same weekdays, the
@@ -342,11 +342,11 @@ def _without(values: Floats, marks: Marks) -> Floats:
     return np.asarray(np.where(marks, np.nan, values), np.float32)
 
 
-def _anomalies(series: Series, odd_S: Floats) -> Iterator[slice]:
+def _anomalies(series: Series, anomalous_S: Floats) -> Iterator[slice]:
     """Anomalous runs, each with the less anomalous moments on both sides. Slices of bins."""
-    limit = max(ODD, ODDER_THAN_MOST * float(np.quantile(odd_S, 0.995)))
-    for run in _runs(odd_S > AT_ITS_EDGES / ODD * limit, _steps(series, SHIFT_MINUTES)):
-        if odd_S[run].max() > limit:
+    limit = max(ODD, ODDER_THAN_MOST * float(np.quantile(anomalous_S, 0.995)))
+    for run in _runs(anomalous_S > AT_ITS_EDGES / ODD * limit, _steps(series, SHIFT_MINUTES)):
+        if anomalous_S[run].max() > limit:
             yield run
 
 

@@ -98,13 +98,13 @@ def judged(windows: Windows, predictions: Mapping[str, Prediction], task: Task) 
 
 def answered(prediction: Prediction) -> NDArray[np.bool_]:
     """Which windows have an answer that the scaler would take: finite, not negative, ascending. [N]"""
-    sound = np.ones(len(prediction.quantiles_NHQ), np.bool_)
+    valid = np.ones(len(prediction.quantiles_NHQ), np.bool_)
     for values in (prediction.quantiles_NHQ, prediction.peaks_NWQ):
-        sound &= (np.isfinite(values) & (values >= 0)).all(axis=(1, 2))
-        sound &= (values[:, :, 1:] >= values[:, :, :-1]).all(axis=(1, 2))
+        valid &= (np.isfinite(values) & (values >= 0)).all(axis=(1, 2))
+        valid &= (values[:, :, 1:] >= values[:, :, :-1]).all(axis=(1, 2))
     peaks = prediction.peaks_NWQ
-    sound &= (peaks[:, 1:] >= peaks[:, :-1]).all(axis=(1, 2))
-    return sound
+    valid &= (peaks[:, 1:] >= peaks[:, :-1]).all(axis=(1, 2))
+    return valid
 
 
 def cases_of(windows: Windows, rows: NDArray[np.bool_], evaluation: Evaluation) -> Iterator[Case]:

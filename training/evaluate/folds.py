@@ -147,17 +147,17 @@ def by_system(
         else:
             roles.append(_Roles(one, tested, unjudged, learnt, unlearnt))
     found = []
-    for hand in _dealt([group(role.series) for role in roles], folds, refused):
+    for tested_systems in _systems_by_fold([group(role.series) for role in roles], folds, refused):
         tests, lessons, left_out = [], [], list(refused)
         for role in roles:
-            judged = group(role.series) in hand
+            judged = group(role.series) in tested_systems
             if rule := role.unjudged if judged else role.unlearnt:
                 left_out.append(Refused(role.series.system, role.series.name, rule))
             elif judged:
                 tests.append(role.tested)
             else:
                 lessons.append(role.learnt)
-        name = f"without {', '.join(hand)}"
+        name = f"without {', '.join(tested_systems)}"
         if not (lessons and tests):
             raise NoSeries(name, left_out)
         train, held_out = zip(*lessons, strict=True)
@@ -317,13 +317,13 @@ def _episodes(series: Sequence[Series]) -> list[list[int]]:
     return episodes
 
 
-def _dealt(systems: Sequence[str], folds: int | None, refused: Sequence[Refused]) -> list[tuple[str, ...]]:
+def _systems_by_fold(systems: Sequence[str], folds: int | None, refused: Sequence[Refused]) -> list[tuple[str, ...]]:
     """The systems of each fold's test."""
     by_size = sorted(set(systems), key=lambda name: (-systems.count(name), name))
     if len(by_size) < 2:
         reasons = "; ".join([f"there is {', '.join(by_size) or 'none'}", *map(str, refused[:3])])
         raise ModelError(f"leaving systems out needs at least two; {reasons}")
-    hands = len(by_size) if folds is None else folds
-    if not 2 <= hands <= len(by_size):
+    count = len(by_size) if folds is None else folds
+    if not 2 <= count <= len(by_size):
         raise ModelError(f"{folds} folds: must be between 2 and the {len(by_size)} systems")
-    return [tuple(by_size[i::hands]) for i in range(hands)]
+    return [tuple(by_size[i::count]) for i in range(count)]

@@ -191,7 +191,7 @@ class _Candidates:
         if missing := [f"{name}: {self.failed[name]}" for name in NAIVE if name in self.failed]:
             raise RunFailed(f"no baseline to compare with: {'; '.join(missing)}")
         if not set(self.request.recipes) - set(self.failed):
-            raise RunFailed(f"no recipe is left to compare: {_told(self.failed)}")
+            raise RunFailed(f"no recipe is left to compare: {_reasons(self.failed)}")
         windows, predictions = together(
             [(test, {name: predictions[name] for name in self._recipes}) for test, predictions in self._pieces]
         )
@@ -233,12 +233,12 @@ def answers_of(graph: bytes, name: str, past: Past, per_series: bool) -> tuple[P
     inputs = {key: values for key, values in past.inputs().items() if per_series or key != SERIES.name}
     starts = range(0, len(past), CHUNK)
 
-    def asked(start: int) -> Arrays:
+    def predict(start: int) -> Arrays:
         return run_graph(session, {key: values[start : start + CHUNK] for key, values in inputs.items()}, name)
 
-    asked(0)
+    predict(0)
     began = time.perf_counter()
-    parts = [asked(start) for start in starts]
+    parts = [predict(start) for start in starts]
     seconds = time.perf_counter() - began
     joined = [np.concatenate([np.asarray(part[one.name], np.float32) for part in parts]) for one in (QUANTILES, PEAKS)]
     return Prediction(*joined), seconds
@@ -266,7 +266,7 @@ def _within(progress: Progress, where: str) -> Callable[[str, float], None]:
     return lambda doing, share: progress(f"{where}: {doing}", share)
 
 
-def _told(failed: Mapping[str, str]) -> str:
+def _reasons(failed: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {reason}" for name, reason in failed.items())
 
 

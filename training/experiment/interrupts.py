@@ -14,7 +14,7 @@ from training.progress import Progress
 class Interrupts:
     """The interrupts of one fit so far."""
 
-    asked: bool = False
+    came: bool = False
     """a first one came"""
     passed_on: bool = False
     """and reached the fit"""
@@ -41,15 +41,15 @@ def interruptible(
     interrupts = Interrupts()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if interrupts.asked:
+        if interrupts.came:
             interrupts.again = True
             raise KeyboardInterrupt
-        interrupts.asked = True
+        interrupts.came = True
         on_interrupt()
 
     def passing(doing: str, share: float) -> None:
         progress(doing, share)
-        if interrupts.asked and not interrupts.passed_on:
+        if interrupts.came and not interrupts.passed_on:
             interrupts.passed_on = True
             raise KeyboardInterrupt
         if not interrupts.passed_on:

@@ -94,7 +94,7 @@ def best_of(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     study.enqueue_trial(space.defaults)
-    watch = _Watch(progress, clock() + 60 * minutes, 60 * minutes, clock)
+    watch = _Deadline(progress, clock() + 60 * minutes, 60 * minutes, clock)
     while not (watch.over or (study.trials and clock() >= watch.deadline)):
         trial = study.ask(dict(space.distributions))
         watch.doing = f"search: trial {trial.number + 1}" + (f", best {_best(study):.4g}" if trial.number else "")
@@ -117,7 +117,7 @@ def _best(study: optuna.Study) -> float:
 
 
 @dataclass(slots=True)
-class _Watch:
+class _Deadline:
     """Progress of a trial as the elapsed share of the time; interrupts the fit once, at the end of the time."""
 
     progress: Progress
@@ -159,12 +159,12 @@ class _Caught:
         seed: int,
         progress: Progress,
     ) -> Mapping[str, float]:
-        self._given = (seen, target_NK, held_out, held_out_target_NK, levels, seed)
+        self._arguments = (seen, target_NK, held_out, held_out_target_NK, levels, seed)
         return {}
 
     def loss_of(self, core: Core, progress: Progress) -> float:
         """The held-out loss of a core fitted to it."""
-        return float(core.fit(*self._given, progress)["held_out_loss"])
+        return float(core.fit(*self._arguments, progress)["held_out_loss"])
 
     def predict(self, seen: CoreInputs) -> Floats:
         raise NotImplementedError

@@ -51,5 +51,5 @@ def shipped_for(task: Task) -> BundleModel | None:
     bundle = read_bundle(GENERAL)
     manifest = bundle.manifest
     same = task.manifest(manifest.name, manifest.version)
-    asked = ("step_seconds", "steps", "horizon_steps", "coarse_seconds", "coarse_steps", "levels", "peak_steps")
-    return BundleModel(bundle) if all(getattr(manifest, key) == getattr(same, key) for key in asked) else None
+    fields = ("step_seconds", "steps", "horizon_steps", "coarse_seconds", "coarse_steps", "levels", "peak_steps")
+    return BundleModel(bundle) if all(getattr(manifest, key) == getattr(same, key) for key in fields) else None

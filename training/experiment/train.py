@@ -326,11 +326,11 @@ def _fitted(
 ) -> tuple[Mapping[str, float], bool]:
     """(figures of the fit, whether it was ended early)."""
     try:
-        with interruptible(progress, on_interrupt) as (progress, heard):
+        with interruptible(progress, on_interrupt) as (progress, interrupts):
             figures = model.fit(training, progress)
     except (ValueError, RuntimeError) as error:
         raise RunFailed(f"{model.name}: cannot be fitted: {reason_of(error)}") from error
-    return figures, heard.passed_on or bool(figures.get("interrupted"))
+    return figures, interrupts.passed_on or bool(figures.get("interrupted"))
 
 
 def _judged(

@@ -30,7 +30,7 @@ Range: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Day:
+class DayStatistics:
     """Statistics of the last day over ranges of its steps: [N, ranges], in the order asked for."""
 
     op: Any
@@ -101,7 +101,7 @@ def add_recent(columns: Columns, task: Task, past: Scaled) -> None:
     """All columns of this file."""
     again = [wanted for hours in (*HOURS_AGO, 24) for wanted in (*_after(task, hours), _then(task, hours))]
     now, before = _slope_ranges(task)
-    day = Day(columns.op, task, past.demand, [*_lag_ranges(task), *_span_ranges(task), *now, *before, *again])
+    day = DayStatistics(columns.op, task, past.demand, [*_lag_ranges(task), *_span_ranges(task), *now, *before, *again])
     _lags(columns, task, past, day)
     _spans(columns, task, past, day)
     _slopes(columns, task, past, day)
@@ -120,7 +120,7 @@ def _lag_ranges(task: Task) -> list[Range]:
     return [(older, newer) for newer, older in pairwise(marks)]
 
 
-def _lags(columns: Columns, task: Task, past: Scaled, day: Day) -> None:
+def _lags(columns: Columns, task: Task, past: Scaled, day: DayStatistics) -> None:
     op, ranges = columns.op, _lag_ranges(task)
     newest = graph.cut(op, past.demand, task.grid.steps - NEWEST_STEPS, task.grid.steps)
     columns.add_known("lag_", relative(op, newest, past.level, past.scale), range(NEWEST_STEPS, 0, -1))
@@ -132,7 +132,7 @@ def _span_ranges(task: Task) -> list[Range]:
     return [(span, 0) for span in steps_at(task, SPAN_MINUTES) if span > 1]
 
 
-def _spans(columns: Columns, task: Task, past: Scaled, day: Day) -> None:
+def _spans(columns: Columns, task: Task, past: Scaled, day: DayStatistics) -> None:
     op, ranges = columns.op, _span_ranges(task)
     spans = [span for span, _ in ranges]
     for name, statistic in (("mean_", day.mean), ("max_", day.highest), ("min_", day.lowest)):
@@ -146,7 +146,7 @@ def _slope_ranges(task: Task) -> tuple[list[Range], list[Range]]:
     return [(steps, 0) for steps in lengths], [(2 * steps, steps) for steps in lengths]
 
 
-def _slopes(columns: Columns, task: Task, past: Scaled, day: Day) -> None:
+def _slopes(columns: Columns, task: Task, past: Scaled, day: DayStatistics) -> None:
     """Mean of the last steps less the mean of as many before them."""
     op = columns.op
     now, before = (day.mean(ranges) for ranges in _slope_ranges(task))
@@ -171,7 +171,7 @@ def _then(task: Task, hours: int) -> Range:
     return min(task.grid.steps, ago + steps_of(task, 180)), ago - 1
 
 
-def _again(columns: Columns, task: Task, past: Scaled, day: Day) -> None:
+def _again(columns: Columns, task: Task, past: Scaled, day: DayStatistics) -> None:
     """What followed the same moment an hour, two hours and a day ago: mean and peak, above the demand then and now."""
     op = columns.op
     for hours in (*HOURS_AGO, 24):

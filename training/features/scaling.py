@@ -57,8 +57,8 @@ def scaled(op: Any, task: Task, history: Any, long_history: Any) -> Scaled:
     newest = min(steps, steps_of(task, RESTLESS_SECONDS)) - lag
     recent, day = graph.mean(op, graph.cut(op, changes, steps - lag - newest, steps - lag)), graph.mean(op, changes)
     scale = op.Max((recent + day) * 0.5, size * LEAST_CHANGE)
-    enough = op.GreaterOrEqual(op.ReduceSum(demand.valid, [1]), float(task.minimum_history_steps))
-    known = graph.flag(op, op.And(enough, op.Greater(near, 0.0)))
+    sufficient = op.GreaterOrEqual(op.ReduceSum(demand.valid, [1]), float(task.minimum_history_steps))
+    known = graph.flag(op, op.And(sufficient, op.Greater(near, 0.0)))
     return Scaled(
         demand=demand,
         weeks=weeks,

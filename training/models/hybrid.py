@@ -81,7 +81,7 @@ class Hybrid:
             for b, border_S in enumerate(borders_BS)
         ]
         final = self._prophet(training, _part(progress, PROPHETS - share, PROPHETS))
-        rows, seen = _told(training.windows, block_of(training.windows, borders_BS), blocks)
+        rows, seen = _extracted(training.windows, block_of(training.windows, borders_BS), blocks)
         held = _extractor_of(blocks[-1])(training.held_out.past)
         self._learned = Learned(self._core, self._task, self._threads, self._extractor(final))
         self._series, self.failed = training.windows.names, final.failed
@@ -165,7 +165,7 @@ def before(training: Training, border_S: Values) -> Training:
     return replace(training, series=tuple(known), windows=windows, held_out=windows)
 
 
-def _told(
+def _extracted(
     windows: Windows, block_N: NDArray[np.int64], blocks: Sequence[Extractor | ModelError]
 ) -> tuple[NDArray[np.int64], Extracted]:
     """(rows, features) of the windows in blocks that have a Prophet. Raises ModelError if there are none."""

@@ -44,12 +44,12 @@ def addition(task: Task) -> Addition:
 
 def prophet_first(features: bytes, prophet: bytes, path: bytes) -> bytes:
     """One graph: Prophet's two graphs first, whose outputs are inputs of the features."""
-    asked = {"prophet/": onnx.load_from_string(prophet), "path/": onnx.load_from_string(path)}
+    first_graphs = {"prophet/": onnx.load_from_string(prophet), "path/": onnx.load_from_string(path)}
     last = onnx.load_from_string(features)
-    inputs = {value.name: value for part in (last, *asked.values()) for value in part.graph.input}
+    inputs = {value.name: value for part in (last, *first_graphs.values()) for value in part.graph.input}
     nodes: list[onnx.NodeProto] = []
     initializers: list[onnx.TensorProto] = []
-    for prefix, part in asked.items():
+    for prefix, part in first_graphs.items():
         nodes += [helper.make_node("Identity", [v.name], [prefix + v.name]) for v in part.graph.input]
         prefixed = compose.add_prefix(part, prefix).graph
         nodes += prefixed.node
@@ -61,7 +61,7 @@ def prophet_first(features: bytes, prophet: bytes, path: bytes) -> bytes:
     made = helper.make_graph(
         [*nodes, *last.graph.node], "with_prophet", outside, last.graph.output, [*initializers, *last.graph.initializer]
     )
-    opsets = {o.domain: o for part in (*asked.values(), last) for o in part.opset_import}
+    opsets = {o.domain: o for part in (*first_graphs.values(), last) for o in part.opset_import}
     model = helper.make_model(made, opset_imports=list(opsets.values()), ir_version=graph.IR_VERSION)
     return bytes(model.SerializeToString(deterministic=True))
 
@@ -111,13 +111,13 @@ def _add(task: Task, columns: Columns, past: Scaled, given: Mapping[str, Any], u
     unit = op.Max((high - low) * 0.5, past.scale * LEAST_UNIT)
     units = Units(op.Where(known, median, usual.middle), op.Where(known, unit, usual.unit))
     columns.add("prophet_known", graph.flag(op, known))
-    wide = {
+    by_target = {
         "prophet_": op.Asinh((median - past.level) / past.scale),
         "prophet_unit_": op.Log(unit / past.scale),
         "now_off_prophet_": op.Asinh((past.level - median) / unit),
         "seasonal_off_prophet_": op.Asinh((usual.middle - median) / unit),
     }
-    for name, value in wide.items():
+    for name, value in by_target.items():
         columns.add(name, graph.at(op, op.Where(known, value, 0.0), wanted), [_names(task)[k] for k in wanted])
     _add_path(columns, task, past, given[BASE_PATH])
     return units

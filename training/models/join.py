@@ -21,10 +21,10 @@ def joined(features: bytes, core: bytes, head: bytes) -> bytes:
         first, second, io_map=[(name, f"core/{name}") for name in taken], outputs=[*kept, CORE_OUTPUT]
     )
     links = [(CORE_OUTPUT, "head/scaled"), *((name, f"head/{name}") for name in kept)]
-    whole = compose.merge_models(both, third, io_map=links)
+    joined_model = compose.merge_models(both, third, io_map=links)
     for tensor in (QUANTILES, PEAKS):
-        _rename(whole.graph, f"head/{tensor.name}", tensor.name)
-    return bytes(_plain(whole).SerializeToString(deterministic=True))
+        _rename(joined_model.graph, f"head/{tensor.name}", tensor.name)
+    return bytes(_plain(joined_model).SerializeToString(deterministic=True))
 
 
 def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -43,12 +43,12 @@ def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _rename(whole: onnx.GraphProto, old: str, new: str) -> None:
-    for node in whole.node:
+def _rename(joined_model: onnx.GraphProto, old: str, new: str) -> None:
+    for node in joined_model.node:
         for names in (node.input, node.output):
             for position, name in enumerate(names):
                 if name == old:
                     names[position] = new
-    for value in whole.output:
+    for value in joined_model.output:
         if value.name == old:
             value.name = new

@@ -358,12 +358,12 @@ def _with_spread(rule: RuleForecast, spread: Spread) -> tuple[Values, Values]:
 
 def _graph(task: Task, fitted: NaiveParameters, name: str) -> bytes:
     with graph.building(name) as (builder, op):
-        given = graph.inputs(builder, task.sizes)
-        demand = graph.masked(op, given[HISTORY.name])
+        inputs = graph.inputs(builder, task.sizes)
+        demand = graph.masked(op, inputs[HISTORY.name])
         stays = _persistence_nodes(op, task, demand, fitted.mean_level)
         answers = _spread_nodes(op, stays, fitted.spreads[0])
         if fitted.seasonal_H.any() or fitted.seasonal_W.any():
-            repeats = _season_nodes(op, task, demand, stays, given, fitted.weekly)
+            repeats = _season_nodes(op, task, demand, stays, inputs, fitted.weekly)
             answers = tuple(
                 op.Where(op.And(graph.constant(op, mask[:, None]), op.Not(op.IsNaN(seasonal))), seasonal, stay)
                 for mask, seasonal, stay in zip(
@@ -431,9 +431,9 @@ def _mean_change_nodes(op: Any, now: Masked, before: Masked, otherwise: Any) -> 
 
 
 def _season_nodes(
-    op: Any, task: Task, demand: Masked, stays: RuleForecast, given: Mapping[str, Any], weekly: bool
+    op: Any, task: Task, demand: Masked, stays: RuleForecast, inputs: Mapping[str, Any], weekly: bool
 ) -> RuleForecast:
-    blocks = graph.masked(op, op.Squeeze(graph.part(op, given[LONG_HISTORY.name], 0, 1, axis=2), [2]))
+    blocks = graph.masked(op, op.Squeeze(graph.part(op, inputs[LONG_HISTORY.name], 0, 1, axis=2), [2]))
     then = Masked(*(graph.at(op, t, _yesterday(task)) for t in (demand.value, demand.valid)))
     least = graph.mean(op, demand) * LEAST_CHANGE
     steps, units = _or_nan(op, then), (stays.step_unit_NH, stays.peak_unit_NW)
@@ -443,7 +443,7 @@ def _season_nodes(
         change = _mean_change_nodes(op, pairs[0], pairs[1], graph.missing(op))
         units = tuple(op.Where(op.IsNaN(change), unit, op.Max(change, least)) for unit in units)
     if weekly:
-        week_ago = _week_ago_nodes(op, task, blocks, given[LOCAL_TIME.name])
+        week_ago = _week_ago_nodes(op, task, blocks, inputs[LOCAL_TIME.name])
         steps = op.Where(op.IsNaN(week_ago), steps, week_ago)
     return RuleForecast(steps, _highest_nodes(op, task, then), *units)
 

@@ -75,9 +75,9 @@ def _same_task(manifest: Manifest, task: Task) -> None:
             )
 
 
-def _core_of(whole: bytes) -> bytes:
+def _core_of(joined_model: bytes) -> bytes:
     """The nodes between features and head of a graph made by `training.models.join`."""
-    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(whole))
+    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(joined_model))
     core = Extractor(model).extract_model([FEATURES, SEQUENCE, SEASONAL], [CORE_OUTPUT])
     for node in core.graph.node:
         node.output[:] = ["scaled" if name == CORE_OUTPUT else name for name in node.output]

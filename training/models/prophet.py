@@ -135,9 +135,9 @@ def _dense(task: Task, training: Training) -> tuple[Task, Windows]:
     most = min(MOST_WINDOWS_PER_SERIES, max(FEWEST_WINDOWS_PER_SERIES, MOST_WINDOWS // len(training.series)))
     chosen = []
     for s, one in enumerate(training.series):
-        given = held_out.cutoff_N[held_out.series_N == s]
-        until = given.max() + task.horizon_steps * grid.step_seconds if len(given) else 0.0
-        dense = cutoffs(one, most, task.horizon_steps, given.min(), until) if len(given) else given
+        moments = held_out.cutoff_N[held_out.series_N == s]
+        until = moments.max() + task.horizon_steps * grid.step_seconds if len(moments) else 0.0
+        dense = cutoffs(one, most, task.horizon_steps, moments.min(), until) if len(moments) else moments
         chosen.append((one, dense))
     narrow = replace(grid, steps=looked, coarse_steps=1)
     windows = cut(chosen, narrow, task.horizon_steps)
@@ -327,9 +327,9 @@ def _predict(task: Task, components: Components, calibration: Calibration, past:
 
 def _graph(task: Task, components: Components, calibration: Calibration, name: str) -> bytes:
     with graph.building(name) as (builder, op):
-        given = graph.inputs(builder, task.sizes, per_series=True)
-        series, local_time = given[SERIES.name], given[LOCAL_TIME.name]
-        demand = graph.masked(op, given[HISTORY.name])
+        inputs = graph.inputs(builder, task.sizes, per_series=True)
+        series, local_time = inputs[SERIES.name], inputs[LOCAL_TIME.name]
+        demand = graph.masked(op, inputs[HISTORY.name])
         scale = scale_nodes(op, components, series)
         looked, total = _looked_back(task), task.grid.steps
         both = path_nodes(op, components, series, local_time, [*_behind(task, looked), *_ahead(task)])

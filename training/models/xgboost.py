@@ -73,7 +73,7 @@ class XgboostCore:
         self._levels = levels
         self._boosters, losses, interrupted = [], [], False
         for place, k in enumerate(self._learned):
-            watch = _Watch(progress, place, len(self._learned), self._boosting.rounds, interrupted)
+            watch = _RoundsCallback(progress, place, len(self._learned), self._boosting.rounds, interrupted)
             train, judge = _matrix(seen, target_NK[:, k]), _matrix(held_out, held_out_target_NK[:, k])
             booster = self._boosted(train, judge, seed + place, watch)
             interrupted = watch.interrupted
@@ -109,7 +109,7 @@ class XgboostCore:
         model = helper.make_model(made, opset_imports=opsets, ir_version=graph.IR_VERSION)
         return bytes(model.SerializeToString(deterministic=True))
 
-    def _boosted(self, train: Any, judge: Any, seed: int, watch: "_Watch") -> xgboost.Booster:
+    def _boosted(self, train: Any, judge: Any, seed: int, watch: "_RoundsCallback") -> xgboost.Booster:
         chosen = self._boosting
         settings = {
             "objective": "reg:quantileerror",
@@ -165,7 +165,7 @@ def _matrix(seen: CoreInputs, target_N: Floats) -> Any:
     return xgboost.DMatrix(seen.features_NF[known], target_N[known])
 
 
-class _Watch(xgboost.callback.TrainingCallback):
+class _RoundsCallback(xgboost.callback.TrainingCallback):
     """Reports the rounds; an interrupt ends this target, and limits the following ones to a single round."""
 
     def __init__(self, progress: Progress, place: int, places: int, rounds: int, interrupted: bool) -> None:

@@ -42,11 +42,11 @@ def forecast(
     demand: [N, T]; weeks: block means and maxima, [N, L] each. Everything between is relative to the mean of `demand`.
     """
     scale, ceiling = _scale(op, demand), graph.ceiling(op, demand, weeks[1])
-    enough = op.GreaterOrEqual(op.ReduceSum(demand.valid, [1]), float(model.minimum_history_steps))
+    sufficient = op.GreaterOrEqual(op.ReduceSum(demand.valid, [1]), float(model.minimum_history_steps))
     demand = Masked(demand.value / scale, demand.valid)
     path, excess = seasonal_paths(op, model, by_day(op, model, weeks, scale), local_time)
     past = past_of(op, model, demand, path, excess)
-    known = op.And(enough, op.Greater(graph.part(op, past.known, 0, 1), 0.0))
+    known = op.And(sufficient, op.Greater(graph.part(op, past.known, 0, 1), 0.0))
     level, ahead = (
         graph.part(op, past.level, 0, 1),
         graph.part(op, path, model.steps, model.steps + model.horizon_steps),

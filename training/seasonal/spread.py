@@ -15,7 +15,7 @@ COMING_STEPS = 5
 
 
 @dataclass(frozen=True)
-class Past:
+class PastScaled:
     """What the rule knows, in scales: at every step [N, T], and at now and at each origin."""
 
     demand: Masked
@@ -30,13 +30,13 @@ class Past:
     """what an error over each anchor lead is measured in. [N, A, 1 + S]"""
 
 
-def past_of(op: Any, model: SeasonalModel, demand: Masked, path: Any, excess: Any) -> Past:
+def past_of(op: Any, model: SeasonalModel, demand: Masked, path: Any, excess: Any) -> PastScaled:
     """`demand` [N, T]; `path` and `excess` [N, T + H] as `seasonal_paths` gives them."""
     path = graph.part(op, path, 0, model.steps)
     flat = Masked((demand.value - path) * demand.valid, demand.valid)
     level = _level(op, model, flat)
     moments = graph.everywhere(op, demand.value, _moments(model))
-    return Past(
+    return PastScaled(
         demand,
         path,
         flat,
@@ -96,16 +96,16 @@ def _relative(op: Any, value: Any, usual: Any, valid: Any) -> Any:
     return op.Where(known, value / op.Max(usual, 1e-6), 1.0)
 
 
-def error_quantiles(op: Any, model: SeasonalModel, past: Past) -> Any:
+def error_quantiles(op: Any, model: SeasonalModel, past: PastScaled) -> Any:
     """Quantiles of the errors of step and peak to expect at each anchor lead, in scales. [N, 2, A, Q].
 
     A lead with too few past errors borrows those of the lead before it.
     """
     errors = _errors(op, model, past)
     found, count = graph.quantiles(op, errors, len(model.origin_ages(0)), model.levels)
-    enough = op.GreaterOrEqual(count, float(model.fewest_errors))
+    sufficient = op.GreaterOrEqual(count, float(model.fewest_errors))
     leads = len(model.anchors)
-    founds, enoughs = (op.Split(t, num_outputs=leads, axis=2, _outputs=leads) for t in (found, enough))
+    founds, enoughs = (op.Split(t, num_outputs=leads, axis=2, _outputs=leads) for t in (found, sufficient))
     by_lead = [founds[0]]
     for i in range(1, leads):
         borrowed = by_lead[-1] * float((model.anchors[i] / model.anchors[i - 1]) ** 0.5)
@@ -113,7 +113,7 @@ def error_quantiles(op: Any, model: SeasonalModel, past: Past) -> Any:
     return op.Concat(*by_lead, axis=2) * op.Unsqueeze(graph.part(op, past.unit, 0, 1, axis=2), [1])
 
 
-def _errors(op: Any, model: SeasonalModel, past: Past) -> Masked:
+def _errors(op: Any, model: SeasonalModel, past: PastScaled) -> Masked:
     """Errors of step and peak at each anchor lead and origin, in units of unrest. [N, 2, A, S].
 
     Where the window of an origin is not over, there is none.
@@ -128,7 +128,7 @@ def _errors(op: Any, model: SeasonalModel, past: Past) -> Masked:
     return Masked((came.value - level) / unit, came.valid * (known * over))
 
 
-def _step_and_peak(op: Any, model: SeasonalModel, past: Past) -> Masked:
+def _step_and_peak(op: Any, model: SeasonalModel, past: PastScaled) -> Masked:
     """Demand beyond the path at the last step of the window after each origin, and at its highest. [N, 2, A, S]."""
     leads, ages = np.array(model.anchors)[:, None], np.array(model.origin_ages(0))
     last = graph.everywhere(op, past.path, np.minimum(model.steps - 1 - ages + leads, model.steps - 1))

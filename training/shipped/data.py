@@ -63,8 +63,13 @@ def training_windows(series: Sequence[Series], task: Task, seed: int = SEED) -> 
         begin, border = one.start + WARM_UP * (one.end - one.start), one.end - HELD_OUT * (one.end - one.start)
         learn.append(windows_of([Part(one, begin, border)], task, source.windows))
         held.append(windows_of([Part(one, border, one.end)], task, max(1, round(source.windows * HELD_OUT))))
-    learn += [_whole(one, task, SYNTHETIC_WINDOWS) for one in population(SYNTHETIC, SYNTHETIC_DAYS, STEP_SECONDS, seed)]
-    learn += [_whole(one, task, MIXTURE_WINDOWS) for one in mixtures(_recorded_before(series), MIXTURES, seed)]
+    learn += [
+        _windows_throughout(one, task, SYNTHETIC_WINDOWS)
+        for one in population(SYNTHETIC, SYNTHETIC_DAYS, STEP_SECONDS, seed)
+    ]
+    learn += [
+        _windows_throughout(one, task, MIXTURE_WINDOWS) for one in mixtures(_recorded_before(series), MIXTURES, seed)
+    ]
     return _sometimes_shortened(_together(learn), task, seed), _together(held)
 
 
@@ -122,7 +127,7 @@ def _recorded_before(series: Sequence[Series]) -> list[Series]:
     return [replace(one, values=one.values[: int(len(one.values) * (1 - HELD_OUT))]) for one in series]
 
 
-def _whole(series: Series, task: Task, windows: int) -> Windows:
+def _windows_throughout(series: Series, task: Task, windows: int) -> Windows:
     return windows_of([Part(series, series.start + WARM_UP * (series.end - series.start), series.end)], task, windows)
 
 

@@ -28,7 +28,7 @@ from training.replay.policies import registry
 from training.replay.simulation.scenario import Keda
 from training.replay.simulation.start_up import Bimodal, Constant
 from training.replay.verdict import candidates
-from training.replay.verdict.judge import Case
+from training.replay.verdict.judge import ReplayCase
 from training.replay.verdict.score import Price
 from training.replay.verdict.slo import Slo
 
@@ -70,11 +70,11 @@ class _Stopped(Exception):
 
 
 @pytest.fixture
-def cases(monkeypatch: pytest.MonkeyPatch) -> list[Case]:
+def cases(monkeypatch: pytest.MonkeyPatch) -> list[ReplayCase]:
     """Of each replay the case; it ends there. The general bundle, which is slow to open, is the seasonal one."""
-    found: list[Case] = []
+    found: list[ReplayCase] = []
 
-    def judge(case: Case, *_: object) -> NoReturn:
+    def judge(case: ReplayCase, *_: object) -> NoReturn:
         found.append(case)
         raise _Stopped
 
@@ -141,7 +141,7 @@ def test_the_file_of_decisions_has_every_policy(replayed: tuple[Result, Path]) -
     assert {policies.count(name) for name in policies[:: len(policies) // 8]} == {round(judged["days"] * 5760)}
 
 
-def test_what_is_asked_for_arrives(recorded: Path, tmp_path: Path, cases: list[Case]) -> None:
+def test_what_is_asked_for_arrives(recorded: Path, tmp_path: Path, cases: list[ReplayCase]) -> None:
     """Each flag in its place."""
     asked(
         "--data", recorded, "--series", "web", "--timezone", "Asia/Tokyo", "--days", 2,
@@ -158,7 +158,9 @@ def test_what_is_asked_for_arrives(recorded: Path, tmp_path: Path, cases: list[C
     assert (case.demand.series.name, case.demand.series.timezone, case.span.days) == ("web", "Asia/Tokyo", 2)
 
 
-def test_without_flags(recorded: Path, tmp_path: Path, cases: list[Case], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_flags(
+    recorded: Path, tmp_path: Path, cases: list[ReplayCase], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Pods of 90 s, a forecast a minute, all cores, and the user's cache where that can be written to."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     plain = ["--data", recorded, "--series", "web", "--threshold", 100]
@@ -191,7 +193,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServe
 
 
 @pytest.mark.server
-def test_demand_from_a_real_prometheus(server: PrometheusServer, cases: list[Case]) -> None:
+def test_demand_from_a_real_prometheus(server: PrometheusServer, cases: list[ReplayCase]) -> None:
     """A value a minute, under the name that is given; the gap (and the staleness after it) is excluded."""
     result = asked("--prometheus", server.url, "--query", "sum(demand)", "--threshold", 150, "--series", "shop/web")
     (case,) = cases
@@ -204,7 +206,9 @@ def test_demand_from_a_real_prometheus(server: PrometheusServer, cases: list[Cas
 
 
 @pytest.mark.server
-def test_a_scaled_object_is_replayed_as_it_stands(server: PrometheusServer, tmp_path: Path, cases: list[Case]) -> None:
+def test_a_scaled_object_is_replayed_as_it_stands(
+    server: PrometheusServer, tmp_path: Path, cases: list[ReplayCase]
+) -> None:
     """Query, threshold, replicas and polls are its own; flags win; the server is its own, or that of --prometheus."""
     path = tmp_path / "web.yaml"
     path.write_text(OBJECT.replace("SERVER", server.url).replace("QUERY", "sum(demand)"))
@@ -222,7 +226,7 @@ def test_a_scaled_object_is_replayed_as_it_stands(server: PrometheusServer, tmp_
 
 @pytest.mark.server
 def test_an_empty_answer_is_zero_only_where_the_trigger_says_so(
-    server: PrometheusServer, tmp_path: Path, cases: list[Case]
+    server: PrometheusServer, tmp_path: Path, cases: list[ReplayCase]
 ) -> None:
     """KEDA's default would make a lost scrape look like no traffic."""
     path = tmp_path / "web.yaml"
@@ -329,7 +333,7 @@ def test_what_cannot_be_replayed_is_told(
     recorded: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    cases: list[Case],
+    cases: list[ReplayCase],
     arguments: Sequence[str],
     status: int,
     told: str,

@@ -1,4 +1,4 @@
-"""From recorded demand and options to a `Case`: the span to replay, the workload's setting, and notes for the reader.
+"""From recorded demand and options to a `ReplayCase`: the span to replay, the workload's setting, and notes.
 
 Stretches without a record are excluded and listed. Input that cannot be replayed raises `DataError` or `Usage` with
 field, value and rule.
@@ -35,7 +35,7 @@ from training.replay.simulation.demand import Demand, Moments, Observing
 from training.replay.simulation.forecasts import trigger_key
 from training.replay.simulation.scenario import Keda, Setting, Span
 from training.replay.simulation.start_up import StartUp
-from training.replay.verdict.judge import Case, parts
+from training.replay.verdict.judge import ReplayCase, parts
 from training.replay.verdict.score import Price
 from training.replay.verdict.slo import Slo
 
@@ -99,7 +99,7 @@ def require_served(forecaster: OnnxForecaster, series: Series) -> None:
         )
 
 
-def case_of(source: Source, options: ReplayOptions, forecaster: OnnxForecaster) -> Case:
+def case_of(source: Source, options: ReplayOptions, forecaster: OnnxForecaster) -> ReplayCase:
     """The case to judge. Raises DataError or Usage if it cannot be replayed."""
     series, demand = source.series, Demand(source.series)
     if series.step_seconds > COARSEST_SECONDS:
@@ -124,7 +124,7 @@ def case_of(source: Source, options: ReplayOptions, forecaster: OnnxForecaster) 
         *_about_gaps(series, span, known_M, excluded),
         *_about_findings(series, span),
     )
-    return Case(
+    return ReplayCase(
         demand=demand,
         setting=setting,
         span=span,

@@ -76,7 +76,7 @@ def _rows(
 ) -> Iterator[tuple[object, ...]]:
     run = replay(scenario, policy)
     series = scenario.demand.series.name
-    did = zip(policy.answers, run.asked_K.tolist(), run.ready_K.tolist(), _texts(run.capacity_K), strict=True)
+    did = zip(policy.answers, run.replicas_K.tolist(), run.ready_K.tolist(), _texts(run.capacity_K), strict=True)
     for (moment, demand, observed), (answer, asked, ready, capacity) in zip(shared, did, strict=True):
         yield (
             series, moment, name, demand, observed,

@@ -24,7 +24,7 @@ from training.replay.output.figures import figures
 from training.replay.output.figures.pareto import gap
 from training.replay.simulation.scenario import Setting, Span
 from training.replay.verdict.candidates import Ran
-from training.replay.verdict.judge import ORACLE, TODAY, Case, Judged, Verdict, is_known, saved_text, signed_up
+from training.replay.verdict.judge import ORACLE, TODAY, Judged, ReplayCase, Verdict, is_known, saved_text, signed_up
 from training.replay.verdict.pareto import Interval
 
 TEMPLATE = "report.html"
@@ -258,7 +258,7 @@ def _ran(ran: Ran) -> dict[str, Any]:
     return {"name": ran.entry.name, "settings": wording.settings_of(ran), **result}
 
 
-def _assumed(case: Case) -> dict[str, Any]:
+def _assumed(case: ReplayCase) -> dict[str, Any]:
     setting, hpa = case.setting, case.setting.hpa
     return {
         "threshold": setting.threshold,

@@ -41,16 +41,16 @@ class TickForecasts:
     def _remembered(self, trigger: Trigger, refresh_K: Sequence[float]) -> Iterator[Mapping[str, Any]]:
         kinds = [kind for kind in REMEMBERED if not kind.reads_answers]
         states = {kind.name: kind.start for kind in kinds}
-        for now, seen, forecast in zip(refresh_K, self.observations, self.forecasts, strict=True):
-            news = News(trigger, now, seen, forecast, None, SYNC_SECONDS)
+        for now, observation, forecast in zip(refresh_K, self.observations, self.forecasts, strict=True):
+            news = News(trigger, now, observation, forecast, None, SYNC_SECONDS)
             states = {kind.name: kind.observe(states[kind.name], news) for kind in kinds}
             yield states
 
 
 def tick_forecasts_of(scenario: Scenario, forecasts: Forecasts) -> TickForecasts:
     """At each tick of a scenario the newest observation and the newest forecast."""
-    seen = scenario.refreshed
-    columns = (seen.at_K, seen.value_K, seen.recent_peak_K, seen.history_peak_K)
+    observation = scenario.refreshed
+    columns = (observation.at_K, observation.value_K, observation.recent_peak_K, observation.history_peak_K)
     rows = zip(*(column.tolist() for column in columns), strict=True)
     observations = tuple(None if at != at else Observation(at, value, near, far) for at, value, near, far in rows)
     issued_K = np.isin(scenario.refresh_K, forecasts.issued_I)
@@ -73,14 +73,14 @@ class Headway:
         self._tick_forecasts = tick_forecasts
         self._memory = Memory()
         self._shared = tick_forecasts.shared_states(trigger, self._refresh_K)
-        self._asked = -1
+        self._newest_tick = -1
         self._plan: Plan | None = None
         self._answer = PolicyAnswer((), active=False)
 
     def answer(self, k: int, replicas: int) -> PolicyAnswer:
         """The answer of the newest plan. The scaler does not know `replicas`."""
-        if k > self._asked:
-            self._asked = k
+        if k > self._newest_tick:
+            self._newest_tick = k
             if self._plan is None or self._is_news(k, self._plan):
                 plan = self._plan = self._planned(k)
                 self._answer = PolicyAnswer((Metric(plan.metric, self.trigger.threshold),), plan.active, plan.reasons)
@@ -95,15 +95,17 @@ class Headway:
     def _is_news(self, k: int, plan: Plan) -> bool:
         if self._tick_forecasts.issued[k] or plan.metric is None:
             return True
-        seen = self._tick_forecasts.observations[k]
-        return seen is not None and seen.value > plan.metric
+        observation = self._tick_forecasts.observations[k]
+        return observation is not None and observation.value > plan.metric
 
     def _planned(self, k: int) -> Plan:
         now, answered = self._refresh_K[k], self._plan.planned if self._plan else None
-        seen, forecast = self._tick_forecasts.observations[k], self._tick_forecasts.forecasts[k]
-        news = News(self.trigger, now, seen, forecast, answered, SYNC_SECONDS)
+        observation, forecast = self._tick_forecasts.observations[k], self._tick_forecasts.forecasts[k]
+        news = News(self.trigger, now, observation, forecast, answered, SYNC_SECONDS)
         self._memory = observe(self._memory, news, self._shared[k])
-        return decide(self.trigger, Outlook(now, seen, forecast, "", self._memory.conclusions), now, SYNC_SECONDS)
+        return decide(
+            self.trigger, Outlook(now, observation, forecast, "", self._memory.conclusions), now, SYNC_SECONDS
+        )
 
 
 def lead_seconds(setting: Setting) -> float:

@@ -36,5 +36,5 @@ def _largest(scenario: Scenario) -> Moments:
     samples = round(LOOKBACK_SECONDS / SYNC_SECONDS)
     first = scenario.sync_K[0] - OFFSET_SECONDS - SYNC_SECONDS * (samples - 1)
     at = first + SYNC_SECONDS * np.arange(len(scenario) + samples - 1)
-    seen = pd.Series(scenario.demand.observed(at, scenario.setting.observing))
-    return np.asarray(seen.rolling(samples, min_periods=1).max(), np.float64)[samples - 1 :]
+    observed = pd.Series(scenario.demand.observed(at, scenario.setting.observing))
+    return np.asarray(observed.rolling(samples, min_periods=1).max(), np.float64)[samples - 1 :]

@@ -129,10 +129,10 @@ def _computed(scenario: Scenario, target: float, seasons: Seasons) -> tuple[Mome
     reach = max(TUNING_SEASONS, seasons.stored) * seasons.periods * step
     first = math.ceil(max(scenario.demand.start, scenario.span.begin - reach) / step)
     at = step * np.arange(first, math.floor(scenario.sync_K[-1] / step) + 1)
-    seen = pd.Series(scenario.demand.observed(at, scenario.setting.observing), index=at).ffill().dropna()
+    observed = pd.Series(scenario.demand.observed(at, scenario.setting.observing), index=at).ffill().dropna()
     target_milli = milli(target)
-    replicas = [average_value(milli(value), target_milli, 0, scenario.setting.hpa) for value in seen.tolist()]
-    return seen.index.to_numpy(), np.array(replicas, np.float64)
+    replicas = [average_value(milli(value), target_milli, 0, scenario.setting.hpa) for value in observed.tolist()]
+    return observed.index.to_numpy(), np.array(replicas, np.float64)
 
 
 def _foretold(replicas_T: Moments, period_I: NDArray[np.int64], tuning: Tuning, seasons: Seasons) -> Moments:

@@ -53,8 +53,8 @@ class Demand:
             np.interp(end_K, self._edges, values) - np.interp(begin_K, self._edges, values)
             for values in (self._amount, self._known)
         )
-        enough = known >= LEAST_KNOWN * (np.asarray(end_K) - np.asarray(begin_K)) - 1e-9
-        return np.asarray(np.where(enough, np.maximum(amount, 0) / np.maximum(known, 1e-9), np.nan))
+        sufficient = known >= LEAST_KNOWN * (np.asarray(end_K) - np.asarray(begin_K)) - 1e-9
+        return np.asarray(np.where(sufficient, np.maximum(amount, 0) / np.maximum(known, 1e-9), np.nan))
 
     def observed(self, at_K: Moments, observing: Observing) -> Moments:
         """What a metric server returns at each moment; NaN if it has no value."""

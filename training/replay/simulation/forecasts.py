@@ -137,14 +137,14 @@ def _made(
     manifest = forecaster.manifest
     steps = _steps(forecaster, issues)
     history = _History(demand, forecaster, observing)
-    sound_I = np.zeros(len(issued_I), np.bool_)
+    valid_I = np.zeros(len(issued_I), np.bool_)
     quantiles_IHQ = np.zeros((len(issued_I), steps, len(manifest.levels)), np.float32)
     peaks_IWQ = np.zeros((len(issued_I), len(manifest.peak_steps), len(manifest.levels)), np.float32)
 
     def fill(start: int) -> None:
         for i, forecast in enumerate(forecaster.forecast(history.batch(issued_I[start : start + BATCH])), start):
             if forecast is not None:
-                sound_I[i] = True
+                valid_I[i] = True
                 quantiles_IHQ[i] = forecast.quantiles_HQ[:steps]
                 if forecast.peaks_WQ is not None:
                     peaks_IWQ[i] = forecast.peaks_WQ
@@ -153,7 +153,7 @@ def _made(
     with ThreadPoolExecutor(max_workers=issues.threads) as pool:
         for done, _ in enumerate(pool.map(fill, starts)):
             progress(f"forecasting with {forecaster.model}", (done + 1) / len(starts))
-    return _forecasts(forecaster, issued_I, sound_I, quantiles_IHQ, peaks_IWQ if manifest.peak_steps else None)
+    return _forecasts(forecaster, issued_I, valid_I, quantiles_IHQ, peaks_IWQ if manifest.peak_steps else None)
 
 
 def _steps(forecaster: OnnxForecaster, issues: Issues) -> int:
@@ -165,12 +165,12 @@ def _steps(forecaster: OnnxForecaster, issues: Issues) -> int:
 def _forecasts(
     forecaster: OnnxForecaster,
     issued_I: Moments,
-    sound_I: NDArray[np.bool_],
+    valid_I: NDArray[np.bool_],
     quantiles_IHQ: Floats,
     peaks_IWQ: Floats | None,
 ) -> Forecasts:
     manifest = forecaster.manifest
-    newest_I = np.maximum.accumulate(np.where(sound_I, np.arange(len(sound_I)), -1))
+    newest_I = np.maximum.accumulate(np.where(valid_I, np.arange(len(valid_I)), -1))
     return Forecasts(
         issued_I=issued_I,
         newest_I=newest_I,
@@ -244,17 +244,17 @@ def _kept(path: Path, forecaster: OnnxForecaster, issued_I: Moments, steps: int)
     manifest = forecaster.manifest
     try:
         with np.load(path) as kept:
-            sound_I, quantiles_IHQ = kept["sound"], kept["quantiles"]
+            valid_I, quantiles_IHQ = kept["sound"], kept["quantiles"]
             peaks_IWQ = kept["peaks"] if manifest.peak_steps else None
     except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile):
         return None
     count, levels = len(issued_I), len(manifest.levels)
     fits = [
-        _fits(sound_I, (count,), np.bool_),
+        _fits(valid_I, (count,), np.bool_),
         _fits(quantiles_IHQ, (count, steps, levels), np.float32),
         peaks_IWQ is None or _fits(peaks_IWQ, (count, len(manifest.peak_steps), levels), np.float32),
     ]
-    return _forecasts(forecaster, issued_I, sound_I, quantiles_IHQ, peaks_IWQ) if all(fits) else None
+    return _forecasts(forecaster, issued_I, valid_I, quantiles_IHQ, peaks_IWQ) if all(fits) else None
 
 
 def _fits(found: NDArray[Any], shape: tuple[int, ...], kind: type[np.generic]) -> bool:

@@ -22,7 +22,7 @@ class Run:
 
     policy: str
     metric_K: Moments
-    asked_K: NDArray[np.int64]
+    replicas_K: NDArray[np.int64]
     """replicas in the Deployment after the sync"""
     ready_K: NDArray[np.int64]
     """of them, those ready at the end of the sync"""
@@ -130,7 +130,7 @@ def replay(scenario: Scenario, policy: ReplayPolicy, with_reasons: bool = False)
     setting = scenario.setting
     cluster = Cluster(setting.start_up, np.random.default_rng(setting.seed), _at_first(scenario, policy))
     scaler = Scaler(setting)
-    metric, asked, ready, served = [], [], [], []
+    metric, replicas, ready, served = [], [], [], []
     reasons: list[tuple[str, ...]] = []
     for k, now in enumerate(scenario.sync_K.tolist()):
         before = cluster.replicas
@@ -139,7 +139,7 @@ def replay(scenario: Scenario, policy: ReplayPolicy, with_reasons: bool = False)
         if after != before:
             cluster.scale(after, now)
         metric.append(answer.metrics[0].value)
-        asked.append(after)
+        replicas.append(after)
         served.append(cluster.run(now, SYNC_SECONDS))
         ready.append(cluster.ready)
         if with_reasons:
@@ -149,7 +149,7 @@ def replay(scenario: Scenario, policy: ReplayPolicy, with_reasons: bool = False)
     return Run(
         policy.name,
         np.array(metric, np.float64),
-        np.array(asked),
+        np.array(replicas),
         ready_K,
         able_K / SYNC_SECONDS,
         became.unserved_K,

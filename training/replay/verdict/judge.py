@@ -51,7 +51,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Case:
+class ReplayCase:
     """What is to be judged. jobs: number of cores.
 
     forecast_interval_seconds: how often forecast and plan are made; in between, a plan is made when demand rises above
@@ -112,7 +112,7 @@ def is_known(found: Interval) -> bool:
 class Judged:
     """The result of a case."""
 
-    case: Case
+    case: ReplayCase
     scenario: Scenario
     """of the judged days"""
     searched: Span
@@ -133,7 +133,7 @@ class Judged:
     """what the user should know of how it was computed"""
 
 
-def judge(case: Case, forecaster: OnnxForecaster, progress: Progress = no_progress) -> Judged:
+def judge(case: ReplayCase, forecaster: OnnxForecaster, progress: Progress = no_progress) -> Judged:
     """Search, judge and explain. The same case gives the same result."""
     first, rest = parts(case.span, case.excluded)
     default = default_of(case)
@@ -147,12 +147,12 @@ def judge(case: Case, forecaster: OnnxForecaster, progress: Progress = no_progre
     return replace(judged, why=why, notes=forecasts.notes)
 
 
-def default_of(case: Case) -> Trigger:
+def default_of(case: ReplayCase) -> Trigger:
     """Headway with default settings."""
     return trigger_of(case.setting, case.query, case.demand.series.timezone, case.today)
 
 
-def forecasts_for(case: Case, forecaster: OnnxForecaster, progress: Progress = no_progress) -> Forecasts:
+def forecasts_for(case: ReplayCase, forecaster: OnnxForecaster, progress: Progress = no_progress) -> Forecasts:
     """The forecasts of a case, from its cache or newly made."""
     issues = Issues(case.span, case.forecast_interval_seconds, _ahead(default_of(case)), case.jobs)
     return forecasts_of(case.demand, forecaster, case.setting.observing, issues, case.cache, progress)
@@ -174,7 +174,7 @@ def _ahead(trigger: Trigger) -> float:
 
 
 def _searched(
-    case: Case, scenario: Scenario, forecasts: Forecasts, default: Trigger, progress: Progress
+    case: ReplayCase, scenario: Scenario, forecasts: Forecasts, default: Trigger, progress: Progress
 ) -> tuple[Ran, Ran]:
     """(the best trigger, the best reactive target) on these days."""
     setting = case.setting
@@ -245,7 +245,7 @@ def _target(entry: Entry) -> float:
 
 
 def _all(
-    case: Case,
+    case: ReplayCase,
     scenario: Scenario,
     forecasts: Forecasts,
     default: Trigger,
@@ -267,14 +267,14 @@ def _all(
 
 
 def _judged(
-    case: Case, scenario: Scenario, searched: Span, model: str, found: list[Ran], default: Trigger, tuned: Trigger
+    case: ReplayCase, scenario: Scenario, searched: Span, model: str, found: list[Ran], default: Trigger, tuned: Trigger
 ) -> Judged:
     fronts = len(candidates.reactive_front(case.setting)), len(candidates.headway_front(case.setting, default))
     single = len(found) - sum(fronts)
     ran = {one.entry.name: one for one in found[:single]}
     reactive, headway = tuple(found[single : single + fronts[0]]), tuple(found[single + fronts[0] :])
     among = [one.scores for one in (*reactive, ran[TODAY], ran[TUNED_REACTIVE])]
-    against = {name: held_against(ran[name].scores, among, case.setting.seed) for name in (DEFAULT, TUNED)}
+    against = {name: compared_with_front(ran[name].scores, among, case.setting.seed) for name in (DEFAULT, TUNED)}
     verdict, why = verdict_of(ran, against, case)
     trigger = tuned if verdict is Verdict.WITH_SETTINGS else default
     chosen = ran[TUNED if verdict is Verdict.WITH_SETTINGS else DEFAULT]
@@ -294,7 +294,7 @@ def _judged(
     )
 
 
-def held_against(candidate: Scores, reactive: Sequence[Scores], seed: int = 0) -> Against:
+def compared_with_front(candidate: Scores, reactive: Sequence[Scores], seed: int = 0) -> Against:
     """The candidate compared with the front of these reactive triggers on the same days."""
     saved = over_days(
         lambda mine, theirs: 1 - mine.cost_P[0] / theirs.cost_at(mine.unserved_P[0]), [candidate], reactive, seed
@@ -315,7 +315,7 @@ def gap_closed(unserved: Interval, candidate: Scores, oracle: Scores) -> float:
     return (reactive - mine) / (reactive - least) if reactive > least else math.nan
 
 
-def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tuple[Verdict, tuple[str, ...]]:
+def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: ReplayCase) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict, and a sentence for each reason.
 
     The default is recommended first, if it wins at no more than today's cost, or at any cost if there is no SLO and
@@ -346,7 +346,7 @@ def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> 
     return Verdict.DO_NOT, _why_not(ran, against, case)
 
 
-def _most_for_the_slo(ran: dict[str, Ran], case: Case) -> float:
+def _most_for_the_slo(ran: dict[str, Ran], case: ReplayCase) -> float:
     """The most that holding the SLO may cost: the cost of today's or the tuned reactive trigger, if these hold it."""
     if case.slo is None:
         return math.inf
@@ -426,7 +426,7 @@ def _about_slo(found: Scores, wanted: Slo | None) -> list[str]:
     return [f"{wanted}: {'held' if wanted.holds(found) else 'broken'} with {found.short_minutes_per_week:.1f}"]
 
 
-def _why_not(ran: dict[str, Ran], against: dict[str, Against], case: Case) -> tuple[str, ...]:
+def _why_not(ran: dict[str, Ran], against: dict[str, Against], case: ReplayCase) -> tuple[str, ...]:
     today = ran[TODAY].scores
     reasons = []
     for name in (DEFAULT, TUNED):

@@ -88,16 +88,16 @@ def score(scenario: Scenario, run: Run, price: Price = Price()) -> Scores:
     return Scores(
         policy=run.policy,
         days=float(known_K.sum()) * SYNC_SECONDS / DAY_SECONDS,
-        replica_hours=float(run.asked_K[known_K].sum()) * SYNC_SECONDS / 3600,
-        money=float(price.of(run.asked_K)[known_K].sum()),
+        replica_hours=float(run.replicas_K[known_K].sum()) * SYNC_SECONDS / 3600,
+        money=float(price.of(run.replicas_K)[known_K].sum()),
         short_minutes=float(short_K.sum()) * SYNC_SECONDS / 60,
         unserved_share=float(run.unserved_K.sum()) / total,
         lost_share=float(run.lost_K.sum()) / total,
         delay_p95=p95,
         delay_p99=p99,
-        scale_events=int(np.count_nonzero(np.diff(run.asked_K))),
+        scale_events=int(np.count_nonzero(np.diff(run.replicas_K))),
         wrong_size_share=float(wrong_K[known_K].mean()) if known_K.any() else math.nan,
-        largest=int(run.asked_K.max()),
+        largest=int(run.replicas_K.max()),
         by_day=_by_day(scenario, run, known_K, demand_K, short_K),
     )
 
@@ -107,7 +107,7 @@ def _by_day(
 ) -> Days:
     day_K = local_days(scenario)
     amounts = (
-        run.asked_K * known_K * SYNC_SECONDS / 3600,
+        run.replicas_K * known_K * SYNC_SECONDS / 3600,
         run.unserved_K,
         demand_K,
         short_K * SYNC_SECONDS / 60,

@@ -30,7 +30,7 @@ from training.replay.input.demand_checks import of_query
 from training.replay.input.recorded import Source, of_file
 from training.replay.simulation.scenario import Span
 from training.replay.simulation.start_up import Constant, StartUp, start_up
-from training.replay.verdict.judge import Case, parts
+from training.replay.verdict.judge import ReplayCase, parts
 
 MONDAY = 1_767_571_200.0
 """2026-01-05 00:00 UTC"""
@@ -55,11 +55,11 @@ def options(threshold: float | None = 100.0, starts: StartUp = Constant(90.0), *
     return replace(ReplayOptions(starts, threshold), **others)
 
 
-def case(found: Source, wanted: ReplayOptions | None = None) -> Case:
+def case(found: Source, wanted: ReplayOptions | None = None) -> ReplayCase:
     return case_of(found, wanted or options(), FORECASTER)
 
 
-def told(one: Case) -> str:
+def told(one: ReplayCase) -> str:
     return "\n".join(one.notes)
 
 

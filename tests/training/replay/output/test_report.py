@@ -40,11 +40,11 @@ from training.replay.verdict.judge import (
     TUNED,
     TUNED_REACTIVE,
     Against,
-    Case,
     Judged,
+    ReplayCase,
     Verdict,
+    compared_with_front,
     gap_closed,
-    held_against,
     verdict_of,
 )  # fmt: skip
 from training.replay.verdict.pareto import Interval, front_of
@@ -66,7 +66,7 @@ def judged() -> Judged:
     values[(hour >= 9) & (hour < 11)] += 140
     values[2 * 1440 + 30 : 2 * 1440 + 60] = np.nan
     demand = Demand(Series("shop", "web", "req/s", MONDAY, 60, values.astype(np.float32), "Europe/Berlin"))
-    case = Case(demand, Setting(8.0, 10.0, Constant(120.0)), Span(MONDAY + DAY, demand.end), QUERY)
+    case = ReplayCase(demand, Setting(8.0, 10.0, Constant(120.0)), Span(MONDAY + DAY, demand.end), QUERY)
     return judged_of(case, Scenario(demand, case.setting, case.span))
 
 
@@ -81,7 +81,7 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "figures", lambda judged: {})
 
 
-def judged_of(case: Case, scenario: Scenario) -> Judged:
+def judged_of(case: ReplayCase, scenario: Scenario) -> Judged:
     """As `judge` makes it, from a few runs and without a search."""
     forecaster = load_forecaster(SEASONAL)
     issues = Issues(case.span, 900.0, 3600.0)
@@ -98,7 +98,7 @@ def judged_of(case: Case, scenario: Scenario) -> Judged:
     ]
     ran = {one.entry.name: one for one in run_all(scenario, forecasts, entries, case.price)}
     front = (ran[TODAY], ran[TUNED_REACTIVE])
-    against = {name: held_against(ran[name].scores, [one.scores for one in front]) for name in (DEFAULT, TUNED)}
+    against = {name: compared_with_front(ran[name].scores, [one.scores for one in front]) for name in (DEFAULT, TUNED)}
     verdict, why = verdict_of(ran, against, case)
     closed = gap_closed(against[DEFAULT].unserved, ran[DEFAULT].scores, ran[ORACLE].scores)
     headway = (ran[DEFAULT], ran[TUNED])

@@ -29,7 +29,7 @@ HOURLY_SEASONS = Seasons(sync_seconds=HOUR, periods=24, stored=4)
 
 def test_phpa_remembers_replicas_and_asks_for_those_of_the_next_period() -> None:
     """Its second metric is what Holt-Winters expects of the next hour's replicas, times the target."""
-    scenario = world_of(daily(days=8, noise=9.0), begin=7, end=8)
+    scenario = scenario_of(daily(days=8, noise=9.0), begin=7, end=8)
     policy = Phpa(scenario, tuning=Tuning(0.2, 0.01, 0.3), seasons=HOURLY_SEASONS)
     seen = scenario.demand.observed(MONDAY + HOUR * np.arange(8 * 24.0), scenario.setting.observing)
     replicas = np.ceil(seen / TARGET - 1e-9)
@@ -43,7 +43,7 @@ def test_phpa_remembers_replicas_and_asks_for_those_of_the_next_period() -> None
 
 def test_phpa_orders_before_a_rise_that_comes_every_day() -> None:
     """In the hour before the daily rise the second metric already asks for the replicas after it."""
-    scenario = world_of(rising_at(hour=9, low=20.0, high=95.0, days=8), begin=7, end=8)
+    scenario = scenario_of(rising_at(hour=9, low=20.0, high=95.0, days=8), begin=7, end=8)
     policy = Phpa(scenario, seasons=HOURLY_SEASONS)
     nine = world_tick(9 * HOUR)
     assert values(policy, nine - 120) == pytest.approx([20.0, 100.0])
@@ -52,7 +52,7 @@ def test_phpa_orders_before_a_rise_that_comes_every_day() -> None:
 
 def test_phpa_foretells_nothing_before_two_seasons() -> None:
     """Until then its second metric is 0, and the HPA follows the first."""
-    scenario = world_of(daily(days=3), begin=1, end=3)
+    scenario = scenario_of(daily(days=3), begin=1, end=3)
     policy = Phpa(scenario, tuning=DOCUMENTED, seasons=HOURLY_SEASONS)
     second = [values(policy, k)[1] for k in range(len(scenario))]
     starts = int(np.argmax(np.array(second) > 0))
@@ -65,8 +65,8 @@ def test_phpa_holds_the_last_replicas_over_a_gap() -> None:
     """A server that sees nothing for an hour leaves the season where it was."""
     series = daily(days=8)
     series.values[5 * 1440 + 595 : 5 * 1440 + 605] = np.nan
-    scenario = world_of(series, begin=7, end=8)
-    whole = world_of(daily(days=8), begin=7, end=8)
+    scenario = scenario_of(series, begin=7, end=8)
+    whole = scenario_of(daily(days=8), begin=7, end=8)
     policies = [Phpa(one, tuning=Tuning(0.1, 0.0, 0.1), seasons=HOURLY_SEASONS) for one in (scenario, whole)]
     for hour in range(24):
         with_gap, without = (values(policy, hour * 240)[1] for policy in policies)
@@ -113,7 +113,7 @@ def test_the_factors_chosen_beat_the_documented_ones_on_noise() -> None:
 def test_offset_says_the_median_of_the_one_step_that_covers_now_plus_offset() -> None:
     """Not the peak on the way there, no other level, and nothing of what is observed."""
     series = daily(days=2)
-    scenario = world_of(series, begin=1, end=2)
+    scenario = scenario_of(series, begin=1, end=2)
     forecasts = forecasts_from(scenario)
     policy = Offset(scenario, forecasts, offset_seconds=150.0)
     for k, step in ((0, 2), (1, 2), (2, 2), (3, 3), (4, 2)):
@@ -124,7 +124,7 @@ def test_offset_says_the_median_of_the_one_step_that_covers_now_plus_offset() ->
 
 def test_offset_holds_the_newest_sound_forecast_and_says_0_without_one() -> None:
     """As `elastic-forecast` does while no bucket covers the moment; beside the reactive trigger that one goes on."""
-    scenario = world_of(daily(days=2), begin=1, end=2)
+    scenario = scenario_of(daily(days=2), begin=1, end=2)
     whole = forecasts_from(scenario)
     newest_I = whole.newest_I.copy()
     newest_I[:5], newest_I[10:200] = -1, 9
@@ -141,7 +141,7 @@ def test_offset_holds_the_newest_sound_forecast_and_says_0_without_one() -> None
 
 def test_offset_refuses_what_no_forecast_reaches() -> None:
     """A point behind the last step kept, or no point ahead, and a bundle without a median."""
-    scenario = world_of(daily(days=2), begin=1, end=2)
+    scenario = scenario_of(daily(days=2), begin=1, end=2)
     forecasts = forecasts_from(scenario)
     for seconds in (0.0, 601.0):
         with pytest.raises(ValueError, match=f"offset_seconds {seconds:g}: .* 600"):
@@ -152,7 +152,7 @@ def test_offset_refuses_what_no_forecast_reaches() -> None:
 
 def test_averaged_is_the_weighted_mean_of_measured_and_predicted() -> None:
     """At share 0 it is reactive, at 1 the point forecast, between them the mean; a missing value is an error."""
-    scenario = world_of(daily(days=2), begin=1, end=2)
+    scenario = scenario_of(daily(days=2), begin=1, end=2)
     forecasts = forecasts_from(scenario)
     reactive, offset = Reactive(scenario), Offset(scenario, forecasts, 300.0)
     for share in (0.0, 0.3, 1.0):
@@ -171,7 +171,7 @@ def test_the_hourly_plan_is_the_mean_of_the_same_hours_peaks() -> None:
     series = constant(days=22, value=10.0)
     for day, value in ((7, 50.0), (14, 70.0), (20, 1000.0)):
         series.values[day * 1440 + 9 * 60 + 20 : day * 1440 + 9 * 60 + 25] = value
-    policy = Hourly(world_of(series, begin=21, end=22))
+    policy = Hourly(scenario_of(series, begin=21, end=22))
     planned = [values(policy, k)[1] for k in range(DAY // 15)]
     before = world_tick(9 * HOUR - 300)
     assert planned[before - 1] == pytest.approx(10.0)
@@ -183,14 +183,14 @@ def test_the_hourly_plan_takes_all_days_while_there_is_no_same_weekday() -> None
     """On the third day it is the mean of the two before."""
     series = constant(days=3, value=10.0)
     series.values[9 * 60 : 10 * 60], series.values[1440 + 9 * 60 : 1440 + 10 * 60] = 30.0, 60.0
-    policy = Hourly(world_of(series, begin=2, end=3))
+    policy = Hourly(scenario_of(series, begin=2, end=3))
     assert values(policy, world_tick(9.5 * HOUR))[1] == pytest.approx(45.0)
 
 
 def test_the_hourly_plan_needs_a_day_and_is_made_every_six_hours() -> None:
     """With history from 02:00 on, 24 hours are there at 02:00, and the first plan after that is made at 06:00."""
     series = replace(constant(days=2, value=10.0), start=MONDAY + 2 * HOUR)
-    policy = Hourly(world_of(series, begin=1, end=2))
+    policy = Hourly(scenario_of(series, begin=1, end=2))
     planned = [values(policy, k)[1] for k in range(DAY // 15)]
     six = world_tick(6 * HOUR)
     assert not any(planned[:six])
@@ -200,14 +200,14 @@ def test_the_hourly_plan_needs_a_day_and_is_made_every_six_hours() -> None:
 def test_the_hourly_plan_refuses_a_buffer_of_an_hour() -> None:
     """As the cloud does."""
     with pytest.raises(ValueError, match="buffer_seconds 3600: must lie from 0 to below 3600"):
-        Hourly(world_of(constant(days=2, value=1.0), begin=1, end=2), buffer_seconds=3600.0)
+        Hourly(scenario_of(constant(days=2, value=1.0), begin=1, end=2), buffer_seconds=3600.0)
 
 
 def test_last_week_is_the_largest_of_the_half_hour_after_this_time_last_week() -> None:
     """A peak of last week is asked for from half an hour before its time until the metric server stops seeing it."""
     series = constant(days=9, value=10.0)
     series.values[1440 + 600 : 1440 + 602] = 80.0
-    scenario = world_of(series, begin=8, end=9)
+    scenario = scenario_of(series, begin=8, end=9)
     policy = LastWeek(scenario)
     second = np.array([values(policy, k)[1] for k in range(len(scenario))])
     asked = np.flatnonzero(second == 80.0)
@@ -222,7 +222,7 @@ def test_last_week_adds_nothing_in_the_first_week() -> None:
     """KEDA reads an empty result as 0; the reactive trigger goes on, also where it alone has no value."""
     series = constant(days=3, value=10.0)
     series.values[2 * 1440 + 100 : 2 * 1440 + 200] = np.nan
-    scenario = world_of(series, begin=2, end=3)
+    scenario = scenario_of(series, begin=2, end=3)
     policy = LastWeek(scenario)
     assert values(policy, 0) == [10.0, 0.0]
     answer = policy.answer(world_tick(150 * 60), 0)
@@ -251,7 +251,7 @@ def test_nothing_after_a_moment_changes_an_answer_before_it(name: str, days: int
     series = daily(days=8 + days, noise=3.0)
     changed = replace(series, values=series.values.copy())
     changed.values[round((moment - MONDAY) / 60) :] *= 3 if kind == "larger" else np.nan
-    scenarios = [world_of(one, begin=8, end=8 + days) for one in (series, changed)]
+    scenarios = [scenario_of(one, begin=8, end=8 + days) for one in (series, changed)]
     one, other = (made(name, scenario) for scenario in scenarios)
     same = [one.answer(k, 3) == other.answer(k, 3) for k in range(len(scenarios[0]))]
     before = int(np.searchsorted(scenarios[0].sync_K, moment))
@@ -259,7 +259,7 @@ def test_nothing_after_a_moment_changes_an_answer_before_it(name: str, days: int
     assert not all(same[before:])
 
 
-def world_of(series: Series, begin: int, end: int) -> Scenario:
+def scenario_of(series: Series, begin: int, end: int) -> Scenario:
     """From day `begin` to day `end` after Monday."""
     span = Span(MONDAY + begin * DAY, MONDAY + end * DAY)
     return Scenario(Demand(series), Setting(threshold=TARGET, capacity=12.0), span)

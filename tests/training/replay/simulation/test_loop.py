@@ -65,9 +65,9 @@ def test_a_step_of_demand_by_hand() -> None:
     one = scenario([100.0] * 10 + [200.0] * 3, before=9)
     run = replay(one, Reactive(one))
     first = int(np.searchsorted(one.sync_K, START + 607.5))
-    assert (run.asked_K[:first] == 10).all()
+    assert (run.replicas_K[:first] == 10).all()
     assert run.metric_K[first:][:7].tolist() == pytest.approx([100, 112.5, 137.5, 162.5, 187.5, 200, 200])
-    assert run.asked_K[first:][:7].tolist() == [10, 12, 14, 17, 19, 19, 19]
+    assert run.replicas_K[first:][:7].tolist() == [10, 12, 14, 17, 19, 19, 19]
     assert run.ready_K[first:][:7].tolist() == [10, 10, 10, 12, 14, 17, 19]
     assert run.capacity_K[first:][:7].tolist() == [120, 120, 120, 144, 168, 204, 228]
     short = [(150 - 120) * 15, *[80 * 15] * 3, 56 * 15, 32 * 15, 0, 0]
@@ -86,20 +86,20 @@ def test_what_waits_too_long_is_lost() -> None:
 def test_metrics_within_the_tolerance_change_nothing() -> None:
     """A tenth up or down is no reason to scale, a little more is."""
     calm = scenario([100.0] * 11 + [109.0] * 5 + [91.0] * 10)
-    assert set(replay(calm, Reactive(calm)).asked_K.tolist()) == {10}
+    assert set(replay(calm, Reactive(calm)).replicas_K.tolist()) == {10}
     less = replace(SETTING, hpa=Hpa(tolerance_up=0.05))
     stricter = scenario([100.0] * 11 + [109.0] * 5, less)
-    assert replay(stricter, Reactive(stricter)).asked_K[-1] == 11
+    assert replay(stricter, Reactive(stricter)).replicas_K[-1] == 11
 
 
 def test_fewer_replicas_come_after_the_stabilisation_window() -> None:
     """Demand halves; the last full recommendation counts for 300 s more, and that is all the delay there is."""
     one = scenario([100.0] * 11 + [50.0] * 10)
     run = replay(one, Reactive(one))
-    fell = one.sync_K[np.flatnonzero(run.asked_K < 10)[0]]
+    fell = one.sync_K[np.flatnonzero(run.replicas_K < 10)[0]]
     stayed = one.sync_K[np.flatnonzero(run.metric_K >= 90)[-1]]
     assert fell == stayed + 315
-    assert run.asked_K[-1] == 5
+    assert run.replicas_K[-1] == 5
 
 
 def test_the_largest_of_several_metrics_counts() -> None:
@@ -140,7 +140,7 @@ def test_a_calm_sync_is_one_at_which_the_hpa_changes_nothing(
 def test_without_any_metric_replicas_stay() -> None:
     """For as long as the only trigger answers errors."""
     run = replay(scenario([100.0] * 30), Scripted(told(100.0), told(None)))
-    assert set(run.asked_K.tolist()) == {10}
+    assert set(run.replicas_K.tolist()) == {10}
     assert np.isnan(run.metric_K[1:]).all()
 
 
@@ -201,11 +201,11 @@ def test_starts_from_the_newest_known_demand_when_the_first_answer_fails() -> No
     """And with the least replicas where nothing is known; never from what comes later."""
     nan = float("nan")
     gap = scenario([120.0] * 8 + [nan] * 4 + [700.0] * 8)
-    assert replay(gap, Reactive(gap)).asked_K[0] == 12
+    assert replay(gap, Reactive(gap)).replicas_K[0] == 12
     nothing = scenario([nan] * 12 + [700.0] * 8)
-    assert replay(nothing, Reactive(nothing)).asked_K[0] == 1
+    assert replay(nothing, Reactive(nothing)).replicas_K[0] == 1
     calm = scenario([0.0] * 12 + [700.0] * 8)
-    assert replay(calm, Reactive(calm)).asked_K[0] == 1
+    assert replay(calm, Reactive(calm)).replicas_K[0] == 1
 
 
 def figures(run: Run) -> list[bytes]:

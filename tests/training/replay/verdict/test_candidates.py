@@ -79,7 +79,7 @@ def test_two_cores_find_what_one_finds(scenario: Scenario, forecasts: Forecasts)
     one, two = (run_all(scenario, forecasts, ENTRIES, Price(), jobs) for jobs in (1, 2))
     for mine, theirs in zip(one, two, strict=True):
         assert mine.entry == theirs.entry
-        assert mine.run.asked_K.tolist() == theirs.run.asked_K.tolist()
+        assert mine.run.replicas_K.tolist() == theirs.run.replicas_K.tolist()
         assert mine.scores.unserved_share == theirs.scores.unserved_share
 
 

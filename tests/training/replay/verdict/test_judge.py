@@ -28,13 +28,13 @@ from training.replay.verdict.judge import (
     TUNED,
     TUNED_REACTIVE,
     Against,
-    Case,
     Judged,
+    ReplayCase,
     Verdict,
     cheapest,
+    compared_with_front,
     default_of,
     gap_closed,
-    held_against,
     judge,
     parts,
     verdict_of,
@@ -54,11 +54,11 @@ def _few_policies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "RIVALS", {"same time last week": registry.RIVALS["same time last week"]})
 
 
-def case(values: np.ndarray, days: float = 6, start_up: float = 300.0) -> Case:
+def case(values: np.ndarray, days: float = 6, start_up: float = 300.0) -> ReplayCase:
     one = series(values)
     setting = Setting(16.0, 20.0, Constant(start_up), Hpa(max_replicas=500))
     span = Span(one.end - days * DAY_SECONDS, one.end)
-    return Case(Demand(one), setting, span, "demand", forecast_interval_seconds=300.0)
+    return ReplayCase(Demand(one), setting, span, "demand", forecast_interval_seconds=300.0)
 
 
 @cache
@@ -361,11 +361,11 @@ def test_an_slo_is_not_paid_for_twice() -> None:
 def test_held_against_the_front() -> None:
     """Half the unserved demand at equal cost, and less cost at equal service."""
     reactive = [scores("a", [10.0] * 5, [10.0] * 5), scores("b", [20.0] * 5, [0.1] * 5)]
-    found = held_against(scores("c", [15.0] * 5, [0.5] * 5), reactive)
+    found = compared_with_front(scores("c", [15.0] * 5, [0.5] * 5), reactive)
     assert found.unserved.value == pytest.approx(0.5)
     assert found.saved.value == pytest.approx(1 - 15 / (15 + 10 * math.log(2) / math.log(100)))
     assert found.wins
-    assert not math.isfinite(held_against(scores("c", [25.0] * 5, [0.01] * 5), reactive).unserved.value)
+    assert not math.isfinite(compared_with_front(scores("c", [25.0] * 5, [0.01] * 5), reactive).unserved.value)
 
 
 def test_what_most_days_cannot_tell_is_no_win() -> None:

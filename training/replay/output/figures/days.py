@@ -52,7 +52,7 @@ def day_figure(judged: Judged, ticks: tuple[int, int], every: int) -> Figure:
         bands = [_band(time_K, demand_K, run.capacity_K[cut], begin, end) for begin, end in runs_R2.tolist()]
         figure.add_trace(_filled(bands, role, COLOURS[name], OPACITY[place]), row=1, col=1)
         figure.add_trace(_filled(_marks(time_K, runs_R2, place), role, COLOURS[name], 1), row=2, col=1)
-    figure.add_trace(_told(judged, ticks, time_K, every), row=1, col=1)
+    figure.add_trace(_hover_texts(judged, ticks, time_K, every), row=1, col=1)
     for begin, end in wording.runs_of(np.isnan(demand_K)).tolist():
         edges = {"x0": _date(time_K[begin]), "x1": _date(time_K[end])}
         figure.add_vrect(**edges, line_width=0, fillcolor=FAINT, row="all", col=1)
@@ -132,7 +132,7 @@ def _filled(parts: Sequence[NDArray[np.float64]], role: str, colour: str, opacit
     )
 
 
-def _told(judged: Judged, ticks: tuple[int, int], time_K: Moments, every: int) -> Any:
+def _hover_texts(judged: Judged, ticks: tuple[int, int], time_K: Moments, every: int) -> Any:
     """The hover text."""
     cut = slice(ticks[0], ticks[1], every)
     names = {"today": TODAY, "headway": wording.recommended(judged), "oracle": ORACLE}
