@@ -13,13 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from scaler.bundle.folder import Arrays
 from scaler.bundle.signature import PEAKS, QUANTILES, SERIES
 from scaler.files import appearing
 from scaler.forecast.onnx_forecaster import CHUNK, open_graph
-from scaler.forecast.onnx_forecaster import run as run_graph
+from training.batched import run_batched
 from training.data.clean import Cleaned
 from training.data.load import Loaded, Refused, Series
 from training.data.windows import Past, Windows
@@ -231,17 +228,11 @@ def answers_of(graph: bytes, name: str, past: Past, per_series: bool) -> tuple[P
     """Predictions of the graph and the seconds on one core, in batches as large as the scaler's."""
     session = open_graph(graph, name)
     inputs = {key: values for key, values in past.inputs().items() if per_series or key != SERIES.name}
-    starts = range(0, len(past), CHUNK)
-
-    def predict(start: int) -> Arrays:
-        return run_graph(session, {key: values[start : start + CHUNK] for key, values in inputs.items()}, name)
-
-    predict(0)
+    run_batched(session, {key: values[:CHUNK] for key, values in inputs.items()}, name, CHUNK)
     began = time.perf_counter()
-    parts = [predict(start) for start in starts]
+    outputs = run_batched(session, inputs, name, CHUNK)
     seconds = time.perf_counter() - began
-    joined = [np.concatenate([np.asarray(part[one.name], np.float32) for part in parts]) for one in (QUANTILES, PEAKS)]
-    return Prediction(*joined), seconds
+    return Prediction(outputs[QUANTILES.name], outputs[PEAKS.name]), seconds
 
 
 def _size(task: Task, model: Model, graph: bytes) -> float:

@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from scaler.bundle import Bundle, read_bundle
 from scaler.bundle.signature import PEAKS, QUANTILES
 from scaler.forecast.catalog import GENERAL
-from scaler.forecast.onnx_forecaster import open_graph, run
+from scaler.forecast.onnx_forecaster import open_graph
+from training.batched import run_batched
 from training.data.windows import Past
 from training.models import Training
 from training.progress import Progress, no_progress
 from training.task import Prediction, Task
-
-CHUNK = 256
 
 
 class BundleModel:
@@ -34,13 +31,8 @@ class BundleModel:
     def predict_quantiles(self, past: Past) -> Prediction:
         """The predictions of its graph."""
         inputs = {name: past.inputs()[name] for name in self._inputs}
-        parts = [
-            run(self._session, {name: values[i : i + CHUNK] for name, values in inputs.items()}, self.name)
-            for i in range(0, len(past), CHUNK)
-        ]
-        return Prediction(
-            *(np.concatenate([np.asarray(part[t.name], np.float32) for part in parts]) for t in (QUANTILES, PEAKS))
-        )
+        outputs = run_batched(self._session, inputs, self.name)
+        return Prediction(outputs[QUANTILES.name], outputs[PEAKS.name])
 
     def to_onnx(self) -> bytes:
         return self._graph

@@ -10,9 +10,10 @@ from onnxruntime import InferenceSession
 
 from scaler.bundle.signature import PEAKS, QUANTILES, SERIES
 from scaler.errors import CommandError
-from scaler.forecast.onnx_forecaster import open_graph, run
+from scaler.forecast.onnx_forecaster import open_graph
 from scaler.series import Floats
 from scaler.trigger import LARGEST_DEMAND
+from training.batched import run_batched
 from training.data.windows import Past
 from training.models import Model
 
@@ -21,7 +22,6 @@ TOLERANCE = 1e-3
 """largest difference, relative to the window's largest quantile"""
 LEAST_SIZE = 0.01
 """of the series' largest demand: a model of single series computes and rounds in units of that"""
-CHUNK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +105,7 @@ def answer(graph: bytes, model: Model, past: Past) -> dict[str, Floats]:
 
 def answered_by(session: InferenceSession, model: Model, past: Past) -> dict[str, Floats]:
     inputs = {name: values for name, values in past.inputs().items() if name != SERIES.name or model.series}
-    parts = [
-        run(session, {name: values[start : start + CHUNK] for name, values in inputs.items()}, model.name)
-        for start in range(0, len(past), CHUNK)
-    ]
-    return {name: np.concatenate([np.asarray(part[name], np.float32) for part in parts]) for name in parts[0]}
+    return run_batched(session, inputs, model.name)
 
 
 def _relative(wanted: Floats, found: Floats, least_N: Floats) -> Floats:

@@ -13,9 +13,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from scaler.bundle.signature import HISTORY, LOCAL_TIME, LONG_HISTORY, shape_of
-from scaler.forecast.onnx_forecaster import open_graph, run
+from scaler.forecast.onnx_forecaster import open_graph
 from scaler.series import Floats
 from training import graph
+from training.batched import run_batched
 from training.data.windows import Past
 from training.features.calendar import add_calendar
 from training.features.columns import Columns
@@ -27,8 +28,6 @@ from training.task import Task, step_leads
 
 PATCHES = 96
 CHANNELS = ("mean", "max", "last", "known")
-CHUNK = 256
-"""windows per run of the graph"""
 FEATURES, SEQUENCE, SEASONAL, MIDDLE, UNIT = "features", "sequence", "seasonal", "middle", "unit"
 KNOWN, CEILING = "known", "ceiling"
 
@@ -116,11 +115,7 @@ class Extractor:
     def __call__(self, past: Past) -> Extracted:
         """The inputs of a model for each window."""
         inputs = {wanted.name: past.inputs()[wanted.name] for wanted in self._session.get_inputs()}
-        parts = [
-            run(self._session, {name: values[start : start + CHUNK] for name, values in inputs.items()}, "features")
-            for start in range(0, len(past), CHUNK)
-        ]
-        found = {name: np.concatenate([part[name] for part in parts]).astype(np.float32) for name in parts[0]}
+        found = run_batched(self._session, inputs, "features")
         seen = CoreInputs(found[FEATURES], found[SEQUENCE], found[SEASONAL])
         known = found[KNOWN][:, 0] > 0
         return Extracted(seen, found[MIDDLE], found[UNIT], known, found[CEILING][:, 0])

@@ -6,15 +6,15 @@ Axes: N windows, K targets, Q levels.
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnx.shape_inference
 from onnx.utils import Extractor
 
 from scaler.bundle import Manifest, read_bundle
 from scaler.forecast.catalog import GENERAL
-from scaler.forecast.onnx_forecaster import open_graph, run
+from scaler.forecast.onnx_forecaster import open_graph
 from scaler.series import Floats
+from training.batched import run_batched
 from training.errors import DataError
 from training.features.extract import FEATURES, SEASONAL, SEQUENCE, CoreInputs
 from training.models.join import CORE_OUTPUT
@@ -50,14 +50,10 @@ class PretrainedCore:
 
     def predict(self, seen: CoreInputs) -> Floats:
         """[N, K, Q]"""
-        chunks = (slice(start, start + CHUNK) for start in range(0, len(seen), CHUNK))
-        return np.concatenate([self._predicted(seen.take(rows)) for rows in chunks])
-
-    def _predicted(self, seen: CoreInputs) -> Floats:
         known = {FEATURES: seen.features_NF, SEQUENCE: seen.sequence_NPC, SEASONAL: seen.seasonal_NKQ}
         inputs = {name: values for name, values in known.items() if values is not None}
-        inputs_used = {wanted.name: inputs[wanted.name] for wanted in self._open.get_inputs()}
-        return np.asarray(run(self._open, inputs_used, self.name)["scaled"], np.float32)
+        used = {wanted.name: inputs[wanted.name] for wanted in self._open.get_inputs()}
+        return run_batched(self._open, used, self.name, CHUNK)["scaled"]
 
     def to_onnx(self) -> bytes:
         """The core's graph, as in the bundle."""
