@@ -21,7 +21,7 @@ HeadwayError
 │   └── BundleInvalid             INTERNAL, lists what differs
 ├── SettingsError             a setting is wrong; `headway` prints it and exits with 2
 │   ├── SettingsInvalid           scaler.settings.rules: lists every fault
-│   └── ProxyUnusable             scaler.proxies: a proxy variable of the environment cannot be used
+│   └── ProxyUnusable             scaler.http.proxies: a proxy variable of the environment cannot be used
 └── CommandError              a command cannot do what it was called for; `headway` prints it
     ├── Usage                     scaler.commands: wrong flags; exit status 2
     ├── Unreachable               scaler.commands.why: no scaler answers; exit status 3

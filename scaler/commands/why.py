@@ -13,7 +13,7 @@ from rich.table import Table
 from scaler.commands import Exit, Usage
 from scaler.commands.numbers import figure, rounded
 from scaler.errors import CommandError
-from scaler.http_client import client_options, environment_proxy, in_words, through, trust_for
+from scaler.http.client import client_options, environment_proxy, in_words, through, trust_for
 from scaler.series import Gap
 from scaler.trigger.server_address import redact
 

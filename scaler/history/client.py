@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from scaler.history.credentials import Credentials, ServerAccess, tls_context
-from scaler.http_client import client_options, environment_proxy, through
+from scaler.http.client import client_options, environment_proxy, through
 
 
 class Client:

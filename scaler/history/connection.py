@@ -19,7 +19,7 @@ from scaler.history.credentials import ServerAccess
 from scaler.history.failures import Failures
 from scaler.history.queries import MOST_BYTES, MOST_QUERIES
 from scaler.history.ranges import PieceSize
-from scaler.http_client import in_words
+from scaler.http.client import in_words
 from scaler.trigger.server_address import redact
 
 MOST_ANSWER_BYTES = 16 * 2**20

@@ -9,8 +9,8 @@ import httpx
 
 from scaler.errors import SettingsError, SourceUnavailable
 from scaler.files import FollowedFiles, reason_of
-from scaler.headers import header_fault, is_header_name
-from scaler.http_client import system_trust
+from scaler.http.client import system_trust
+from scaler.http.headers import header_fault, is_header_name
 from scaler.trigger.server_address import is_allowed, is_pattern, parse_server_address
 
 PROMETHEUS = "prometheus"

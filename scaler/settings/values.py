@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 import durationpy
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
-from scaler.headers import header_fault, is_header_name
+from scaler.http.headers import header_fault, is_header_name
 from scaler.settings.database_url import parse_database_url
 from scaler.settings.redis_url import check_redis_url
 from scaler.trigger.server_address import is_pattern, parse_server_address

@@ -19,7 +19,7 @@ from scaler.files import stale_files
 from scaler.history.connection import Limits
 from scaler.history.credentials import ServerAccess
 from scaler.history.prometheus import PrometheusSource
-from scaler.http_client import system_trust
+from scaler.http.client import system_trust
 from tests.history.test_prometheus_answers import AT, TRIGGER, answering, vector
 
 QUICK = Limits(observe_seconds=5, attempts=1, failures_to_open=99)

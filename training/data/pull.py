@@ -30,7 +30,7 @@ from scaler.history.connection import Limits, Pairs
 from scaler.history.credentials import ServerAccess
 from scaler.history.ranges import merged
 from scaler.history.sources import source_for
-from scaler.http_client import client_options, environment_proxy, in_words, through, trust_for
+from scaler.http.client import client_options, environment_proxy, in_words, through, trust_for
 from scaler.series import Gap, Samples, within
 from scaler.telemetry.redaction import HIDDEN, os_error_text, redacted
 from scaler.trigger import Trigger

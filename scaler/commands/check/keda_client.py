@@ -13,10 +13,10 @@ from typing import Any, TypeAlias, TypeVar
 import grpc
 
 from scaler.commands.numbers import figure
-from scaler.http_client import environment_proxy, through
+from scaler.http.client import environment_proxy, through
+from scaler.http.proxies import Proxy
 from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.metric.wire.externalscaler_pb2_grpc import ExternalScalerStub
-from scaler.proxies import Proxy
 from scaler.trigger import DEMAND_LIMIT
 
 _Reply = TypeVar("_Reply")

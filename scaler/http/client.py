@@ -1,7 +1,7 @@
 """HTTP clients of this project: how each is opened, and what went wrong, in our own words.
 
 httpx never reads the environment here (`trust_env` is off): it ends in a traceback for a network in NO_PROXY and for a
-SOCKS proxy. `scaler.proxies` reads it instead.
+SOCKS proxy. `scaler.http.proxies` reads it instead.
 """
 
 import os
@@ -15,7 +15,7 @@ import httpx
 
 from scaler.errors import SettingsError
 from scaler.files import reason_of
-from scaler.proxies import Proxy, not_understood, proxy_for
+from scaler.http.proxies import Proxy, not_understood, proxy_for
 from scaler.telemetry.redaction import causes, os_error_text
 
 _STATUS = re.compile(r"[1-5]\d\d\b")

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from scaler.http_client import client_options, environment_proxy, in_words, through
+from scaler.http.client import client_options, environment_proxy, in_words, through
 
 
 @asynccontextmanager

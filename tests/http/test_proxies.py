@@ -2,7 +2,7 @@
 
 import pytest
 
-from scaler.proxies import ProxyUnusable, not_understood, proxy_for
+from scaler.http.proxies import ProxyUnusable, not_understood, proxy_for
 
 PROXY = {"HTTP_PROXY": "http://proxy:3128"}
 
