@@ -161,9 +161,11 @@ def _read(path: Path) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # more fields than the header names
             return _read_csv(path)
+    except (DataError, MemoryError):
+        raise
     except pd.errors.EmptyDataError:
         raise DataError(f"{path.name}: is empty") from None
-    except (*_DAMAGED, ValueError, TypeError, ImportError, NotImplementedError, pd.errors.ParserWarning) as error:
+    except Exception as error:  # noqa: BLE001 - pandas raises whatever its parsers and decompressors raise
         raise DataError(f"{path.name}: cannot be read: {_why_unreadable(path, error)}") from None
 
 

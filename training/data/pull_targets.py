@@ -43,7 +43,9 @@ def of_manifest(path: Path, default_server: str) -> tuple[list[Wanted], list[Ref
     """
     try:
         manifest = read_manifest(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ManifestError) as error:
+    except UnicodeDecodeError:
+        raise Usage(f"--triggers {str(path)!r}: is not UTF-8 text") from None
+    except (OSError, ManifestError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise Usage(f"--triggers {str(path)!r}: {reason}") from None
     context = Context(trigger_rules=TriggerRules(default_server, ("*",)))

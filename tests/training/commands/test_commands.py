@@ -315,6 +315,7 @@ class Frozen:
         (["--scaler", "NOBODY"], 3, "scaler at http://127.0.0.1"),
         (["--triggers", "absent.yaml"], 2, "--triggers 'absent.yaml': No such file or directory"),
         (["--triggers", "bad.yaml"], 2, "--triggers 'bad.yaml': line 1"),
+        (["--triggers", "latin.yaml"], 2, "--triggers 'latin.yaml': is not UTF-8 text\n"),
         (["--triggers", "none.yaml"], 2, "--triggers 'none.yaml': no trigger in it asks Prometheus"),
         (["--out", "web.csv", "--query", "web=up"], 2, "--out 'web.csv': must end in .parquet"),
     ],
@@ -326,6 +327,7 @@ def test_what_cannot_be_pulled_is_told(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.yaml").write_text("- not\n- an object\n")
     (tmp_path / "none.yaml").write_text("kind: Deployment\nmetadata: {name: web}\n")
+    (tmp_path / "latin.yaml").write_bytes("kind: Möbel\n".encode("latin-1"))
     before = set(tmp_path.iterdir())
     out = [] if "--out" in arguments else ["--out", "web.parquet"]
     result = asked("data", "pull", *(nobody() if one == "NOBODY" else one for one in arguments), *out)

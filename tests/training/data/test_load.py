@@ -214,6 +214,7 @@ def test_what_is_healthy_though_it_looks_odd(read) -> None:
         ("a.csv.gz", gzip.compress(b"series,timestamp,value\n" * 1000)[:-20], "read: it is damaged or incomplete$"),
         ("a.csv.gz", b"series,timestamp,value\n", "a.csv.gz: cannot be read: it is damaged or incomplete$"),
         ("a.csv", "series,timestamp,value\n".encode("utf-16"), "a.csv: cannot be read: it is not UTF-8 text$"),
+        ("a.csv.zst", b"series,timestamp,value\n", "read: (its compression is not supported|it is not CSV)"),
         ("a.csv.zip", b"PK and then nothing", "a.csv.zip: cannot be read: it is damaged or incomplete$"),
         ("a.parquet", b"PAR1 and then nothing", "read: it is not a Parquet file, or it is incomplete$"),
     ],

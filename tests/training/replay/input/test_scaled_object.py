@@ -58,6 +58,14 @@ def refused(folder: Path, triggers: str = KEDAS, spec: str = "") -> str:
     return str(told.value)
 
 
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    """In our words, not in those of the decoder."""
+    path = tmp_path / "web.yaml"
+    path.write_bytes("kind: ScaledObject # größer".encode("latin-1"))
+    with pytest.raises(Usage, match=r"web\.yaml': is not UTF-8 text$"):
+        read_scaling(path, "", None)
+
+
 def test_kedas_own_trigger_with_kedas_defaults(tmp_path: Path) -> None:
     """Query, server and threshold as written; down to zero, a hundred at most, every 30 s, and no `behavior`."""
     found = read(tmp_path)
