@@ -4,7 +4,7 @@
     · model utf-8 · error utf-8 · names of what is remembered utf-8, its values float64 [M]
     · CRC-32 of all that precedes
 
-`counts_from` lies at a fixed place in the header, so that a script in the cache server can tell which of two records
+`counts_from` lies at a fixed place in the header, so that a script in the cache server can find which of two records
 is newer without knowing the rest.
 """
 
@@ -141,7 +141,7 @@ def _misfit(record: bytes) -> RecordInvalid:
 def _check(start: float, step_seconds: float, demand: Floats) -> None:
     if not (isfinite(start) and 0 < step_seconds < inf and demand.size):
         raise RecordInvalid(f"a forecast has steps of positive length, this one {demand.size} x {step_seconds} s")
-    # NaN fails every comparison, so the smallest and the largest tell of NaN, infinities and negative demand.
+    # NaN fails every comparison, so the smallest and the largest show NaN, infinities and negative demand.
     smallest, largest = np.minimum.reduce(demand), np.maximum.reduce(demand)
     if not (smallest >= 0 and largest < inf):
         raise RecordInvalid(f"demand is finite and not negative, this lies within [{smallest}, {largest}]")

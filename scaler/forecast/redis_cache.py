@@ -119,7 +119,7 @@ class RedisCache:
                         received[key] = unpack(record)
                     except RecordInvalid as error:
                         refused.append((key, error))
-        self._tell_refused(refused)
+        self._report_refused(refused)
         return received
 
     async def lease(self, keys: Sequence[str], seconds: float) -> set[str]:
@@ -182,7 +182,7 @@ class RedisCache:
                 raise TimeoutError
             return dict(message)
 
-    def _tell_refused(self, refused: list[tuple[str, RecordInvalid]]) -> None:
+    def _report_refused(self, refused: list[tuple[str, RecordInvalid]]) -> None:
         if refused:
             self.refused += len(refused)
             key, error = refused[0]

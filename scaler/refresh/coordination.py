@@ -33,7 +33,7 @@ class Replicas:
         """whether the cache is left alone until the next tick"""
         self._mute = False
         """whether publishing failed the last time it was tried"""
-        self._told_down = False
+        self._reported_down = False
 
     async def lease(self, keys: Sequence[str]) -> set[str]:
         """Those of `keys` that this replica refreshes; all of them while the cache does not answer."""
@@ -51,7 +51,7 @@ class Replicas:
         return set(keys) if self._alone else await self.lease(keys)
 
     async def publish(self, outlooks: Mapping[str, Outlook]) -> None:
-        """Give outlooks to the other replicas."""
+        """Pass outlooks to the other replicas."""
         if self._alone or not outlooks:
             return
         try:
@@ -74,22 +74,22 @@ class Replicas:
             return {}
 
     async def wakes(self) -> AsyncIterator[list[str]]:
-        """Keys that others published, as they come; no keys once when subscribed. Ends when the cache is lost."""
+        """Keys that others published; no keys once, when subscribed. Ends when the cache is lost."""
         with suppress(CacheUnavailable):  # the lease at the next tick logs it
             async for keys in self._cache.wakes():
                 yield keys
 
     async def leave(self, keys: Sequence[str]) -> None:
-        """Give the leases back, so that others take over at once."""
+        """Release the leases, so that others take over at once."""
         try:
             await self._cache.release(keys)
         except CacheUnavailable as error:
             self._note(True, str(error))
 
     def _note(self, alone: bool, why: str = "") -> None:
-        if alone and not self._told_down:
+        if alone and not self._reported_down:
             log.warning("cache_unavailable", error=why, consequence="this replica refreshes all its triggers itself")
-        if self._told_down and not alone:
+        if self._reported_down and not alone:
             log.info("cache_back")
-        self._alone = self._told_down = alone
+        self._alone = self._reported_down = alone
         self._telemetry.set("cache_up", 0 if alone else 1)

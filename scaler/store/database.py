@@ -169,7 +169,7 @@ class Sqlite(Database):
     async def _start_anew(self, seen: int, why: str) -> None:
         async with self._preparing:
             if seen != self._set_aside_times:
-                return  # somebody else noticed the same damage first
+                return  # another operation noticed the same damage first
             self._prepared = False
             await self.engine.dispose()
             try:
@@ -198,7 +198,7 @@ def _configure(connection: Any, _: object) -> None:
     try:
         cursor.execute("PRAGMA journal_mode = WAL")
     except sqlite3.OperationalError as error:
-        # SQLite does not wait here; whoever else is at it makes the file WAL for everybody
+        # SQLite does not wait here; the process that holds the file sets WAL for all
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
             raise
     cursor.execute("PRAGMA synchronous = NORMAL")

@@ -119,7 +119,7 @@ class SqlStore:
         await self.database.close()
 
     async def _drop_before(self, page: int, block_seconds: int) -> None:
-        """Drop older pages, also of triggers that nobody forgot. It reads the whole table, so only once per page."""
+        """Drop older pages, also of triggers that were not forgotten. Reads the whole table, so once per page."""
         if page > self._dropped_before.get(block_seconds, 0):
             await self.database.run(_delete_before, page, block_seconds)
             self._dropped_before[block_seconds] = page

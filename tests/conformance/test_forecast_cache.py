@@ -196,7 +196,7 @@ async def test_only_own_leases_are_released(replicas: Replicas) -> None:
 
 
 async def test_a_publication_wakes_the_others(replicas: Replicas) -> None:
-    """Another replica's publication is told, one's own is not, and neither is one that came too late to count."""
+    """Another replica's publication wakes, one's own does not, and neither is one that came too late to count."""
     async with aclosing(replicas.two.wakes()) as wakes:
         assert await anext(wakes) == []
         await replicas.two.publish({"own": outlook(1000.0)}, LONG)
@@ -205,15 +205,15 @@ async def test_a_publication_wakes_the_others(replicas: Replicas) -> None:
         assert await anext(wakes) == ["new"]
 
 
-async def test_every_published_key_is_told(replicas: Replicas) -> None:
+async def test_every_published_key_wakes(replicas: Replicas) -> None:
     """However a large publication is split up, the wakes name all its keys."""
     async with aclosing(replicas.two.wakes()) as wakes:
         await anext(wakes)
         await replicas.one.publish(dict.fromkeys(KEYS, outlook(1000.0)), LONG)
-        told: list[str] = []
-        while len(told) < len(KEYS):
-            told += await asyncio.wait_for(anext(wakes), 15)
-    assert told == KEYS
+        woken: list[str] = []
+        while len(woken) < len(KEYS):
+            woken += await asyncio.wait_for(anext(wakes), 15)
+    assert woken == KEYS
 
 
 async def test_closing_ends_the_wakes(replicas: Replicas) -> None:

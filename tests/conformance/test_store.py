@@ -245,7 +245,7 @@ async def test_old_blocks_are_dropped_for_every_trigger(store: Store) -> None:
 
 
 async def test_what_is_forgotten_is_gone_entirely(store: Store) -> None:
-    """Forgetting removes a trigger and its history, and nobody else's; unknown keys do no harm."""
+    """Forgetting removes a trigger and its history, and no other's; unknown keys do no harm."""
     await store.watch([record("app"), record("other")])
     await store.save_blocks({key: blocks(NOW, 1) for key in ("shop/app/0f", "shop/other/0f")}, BLOCK, 0.0)
     await store.forget(["shop/app/0f", "shop/unknown/0f"])

@@ -120,7 +120,7 @@ async def test_a_paused_server_is_given_up_on_and_used_again(
 
 
 @pytest.mark.parametrize("failure", ["stop", "pause"])
-async def test_a_lost_subscription_is_told_and_can_be_entered_again(
+async def test_a_lost_subscription_is_reported_and_can_be_entered_again(
     server: RedisServer, failure: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waiting for wakes ends when the server stops or falls silent; entering again hears what comes then."""
@@ -142,7 +142,7 @@ async def test_a_lost_subscription_is_told_and_can_be_entered_again(
 
 
 async def test_a_quiet_subscription_lives(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Having nothing to tell for a long time is not a failure."""
+    """Silence for a long time is not a failure."""
     monkeypatch.setattr(redis_cache, "QUIET_SECONDS", 0.02)
     async with cache_at(server.url) as cache, aclosing(cache.wakes()) as wakes:
         await anext(wakes)
@@ -155,7 +155,7 @@ async def test_a_quiet_subscription_lives(server: RedisServer, monkeypatch: pyte
 
 
 async def test_a_foreign_notice_is_passed_over(server: RedisServer) -> None:
-    """Messages on the channel that are none of ours wake nobody and break nothing."""
+    """Messages on the channel of others wake no replica and break nothing."""
     async with cache_at(server.url) as cache, aclosing(cache.wakes()) as wakes, Redis.from_url(server.url) as raw:
         await anext(wakes)
         for message in (b"", b"\xff\xfe", b"{}", b"7", b'["two"]', b'["two","a"]', b'["two",[],1]', b"null"):
@@ -164,7 +164,7 @@ async def test_a_foreign_notice_is_passed_over(server: RedisServer) -> None:
         assert await anext(wakes) == ["a"]
 
 
-async def test_rubbish_counts_as_absent_and_is_told(server: RedisServer) -> None:
+async def test_rubbish_counts_as_absent_and_is_reported(server: RedisServer) -> None:
     """Foreign, damaged and wrongly typed values are left out, counted and logged; the others arrive."""
     damaged = bytearray(pack(outlook(1000.0)))
     damaged[20] ^= 1
@@ -200,7 +200,7 @@ async def test_a_foreign_lease_holds_nothing_back_for_ever(server: RedisServer) 
         assert await raw.pttl(f"{PREFIX}lease:endless") > 0
 
 
-async def test_a_wrong_password_is_unavailable_and_never_told() -> None:
+async def test_a_wrong_password_is_unavailable_and_never_shown() -> None:
     """A refused login names the server and the reason, not the password; the right one gets in."""
     with redis_server(["--requirepass", "s3cret"]) as server:
         host = f"127.0.0.1:{server.port}/0"

@@ -38,7 +38,7 @@ def test_a_url_names_its_database(url: str, name: str) -> None:
 
 
 def test_a_url_counts_before_the_folder() -> None:
-    """With both given, the database is used and the folder is left alone."""
+    """With both set, the database is used and the folder is left alone."""
     assert isinstance(opened("postgresql://db.example/headway", Path("data")), Postgres)
 
 
@@ -86,7 +86,7 @@ def test_neither_keeps_nothing() -> None:
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused(url: str, rule: str) -> None:
-    """The rule is told, and nothing of the password."""
+    """The error names the rule, and nothing of the password."""
     with pytest.raises(SettingsError, match=rule) as caught:
         open_store(url, None)
     assert "s3cret" not in str(caught.value)

@@ -72,7 +72,7 @@ async def test_a_restart_is_survived(server: PostgresServer) -> None:
 
 
 async def test_a_quick_restart_is_not_noticed(server: PostgresServer) -> None:
-    """Connections that broke while nobody used them are replaced before use."""
+    """Connections that broke while they were idle are replaced before use."""
     async with store_at(server.fresh_database()) as store:
         await works(store)
         server.stop()
@@ -212,8 +212,8 @@ async def test_foreign_text_is_cut_and_has_no_secret(server: PostgresServer) -> 
     assert len(text) < 300
 
 
-async def test_a_user_who_may_not_make_tables_is_told(server: PostgresServer) -> None:
-    """Missing rights are told in the server's words; once the tables are there, no such right is needed."""
+async def test_a_user_who_may_not_make_tables_is_reported(server: PostgresServer) -> None:
+    """Missing rights are reported in the server's words; once the tables are there, no such right is needed."""
     url = server.fresh_database()
     admin = await asyncpg.connect(url)
     await admin.execute("DROP ROLE IF EXISTS plain; CREATE ROLE plain LOGIN")
@@ -229,7 +229,7 @@ async def test_a_user_who_may_not_make_tables_is_told(server: PostgresServer) ->
 
 
 async def test_a_schema_of_a_later_version_is_left_alone(server: PostgresServer) -> None:
-    """A schema this version does not know is told and not touched; the version that knows it is not disturbed."""
+    """A schema this version does not know is reported and not touched; the version that knows it is not disturbed."""
     url = server.fresh_database()
     admin = await asyncpg.connect(url)
     async with store_at(url) as running, store_at(url) as old:

@@ -60,7 +60,7 @@ def overwrite_schema(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [overwrite_header, overwrite_all, overwrite_schema])
 async def test_a_damaged_file_is_set_aside(tmp_path: Path, damage: Callable[[Path], None]) -> None:
-    """A file that is no database is kept under another name, told, and a new one takes its place."""
+    """A file that is no database is kept under another name, reported, and a new one takes its place."""
     path = tmp_path / "headway.db"
     await written(path)
     damage(path)
@@ -111,7 +111,7 @@ async def test_damage_is_noticed_while_running(tmp_path: Path) -> None:
 
 
 async def test_a_file_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
-    """A schema this version does not know is told and not touched."""
+    """A schema this version does not know is reported and not touched."""
     path = tmp_path / "headway.db"
     await written(path)
     with sqlite3.connect(path) as raw:
@@ -137,7 +137,7 @@ async def test_a_place_that_cannot_be_written_is_unavailable_until_it_can(tmp_pa
 
 
 async def test_a_read_only_file_is_unavailable(tmp_path: Path) -> None:
-    """A file system without write access is told; nothing is set aside."""
+    """A file system without write access is reported; nothing is set aside."""
     path = tmp_path / "headway.db"
     await written(path)
     store = SqlStore(Sqlite(path))

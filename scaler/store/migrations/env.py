@@ -1,4 +1,4 @@
-"""Run by Alembic. `upgrade` hands over its connection; `alembic revision` on a developer's machine brings a URL."""
+"""Run by Alembic. `upgrade` passes its connection; `alembic revision` on a developer's machine passes a URL."""
 
 from alembic import context
 from sqlalchemy import Connection, create_engine
@@ -11,9 +11,9 @@ def _migrate(connection: Connection) -> None:
     context.run_migrations()
 
 
-given = context.config.attributes.get("connection")
-if given is not None:
-    _migrate(given)
+connection = context.config.attributes.get("connection")
+if connection is not None:
+    _migrate(connection)
 else:
     with create_engine(context.config.get_main_option("sqlalchemy.url", "sqlite://")).begin() as made:
         _migrate(made)
