@@ -174,7 +174,7 @@ def nobody() -> str:
 
 @pytest.mark.server
 def test_pulling_from_a_real_server(tmp_path: Path) -> None:
-    """Good queries are in the file, a bad one is told, and the exit status says that something is missing."""
+    """Good queries are in the file, a bad one is reported, and the exit status says that something is missing."""
     now = time.time() // 60 * 60
     recording = [Recorded("demand", [(now - 60 * back, 100.0 + back % 7) for back in range(180, -1, -1)])]
     with prometheus(tmp_path / "prometheus", recording) as running:
@@ -191,7 +191,7 @@ def test_pulling_from_a_real_server(tmp_path: Path) -> None:
 
 
 def test_triggers_of_a_file_are_pulled_under_their_names(server: Answering, tmp_path: Path) -> None:
-    """Ours and KEDA's own; those of one ScaledObject are told apart, a faulty one is told, a plan's reader is none."""
+    """Ours and KEDA's own; those of one ScaledObject have names of their own, a faulty one is reported."""
     file = tmp_path / "triggers.yaml"
     file.write_text(MANIFEST.replace("SERVER", server.url))
     out = tmp_path / "shop.parquet"
@@ -252,7 +252,7 @@ def test_a_full_disk_is_a_failure(server: Answering, tmp_path: Path, monkeypatch
 
 
 def test_credentials_are_given_as_for_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a flag, the environment, or the settings file; without them the server's refusal is told."""
+    """By a flag, the environment, or the settings file; without them the server's refusal is reported."""
     token = tmp_path / "token"
     token.write_text("secret\n")
     with Answering("secret") as running:
@@ -320,7 +320,7 @@ class Frozen:
         (["--out", "web.csv", "--query", "web=up"], 2, "--out 'web.csv': must end in .parquet"),
     ],
 )
-def test_what_cannot_be_pulled_is_told(
+def test_what_cannot_be_pulled_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], status: int, told: str
 ) -> None:
     """One sentence, an exit status that tells wrong flags from servers that are away, and nothing written."""

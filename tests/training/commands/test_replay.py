@@ -329,7 +329,7 @@ NOWHERE = ("--query", "up", "--threshold", "1", "--prometheus", "NOBODY")
         ((*NOWHERE, "--query", "avg(cpu)"), 2, "the query does not look like demand: the query uses avg()"),
     ],
 )
-def test_what_cannot_be_replayed_is_told(
+def test_what_cannot_be_replayed_is_reported(
     recorded: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -302,14 +302,14 @@ def test_a_column_that_occurs_twice(tmp_path: Path) -> None:
         load([tmp_path / "a.csv"])
 
 
-def test_rows_without_a_name_are_told(read) -> None:
+def test_rows_without_a_name_are_reported(read) -> None:
     """Rows that belong to no series are not dropped in silence."""
     (one,) = read(**{"": (minutes(2), [1, 2])}).refused
     assert str(one) == "shop: series '': 2 rows have no name of a series"
 
 
 def test_one_series_in_two_files(tmp_path) -> None:
-    """Two files of one name in two folders: the series of the first counts, the second is told."""
+    """Two files of one name in two folders: the series of the first counts, the second is reported."""
     for folder, value in (("first", 1), ("second", 5)):
         (tmp_path / folder).mkdir()
         frame = pd.DataFrame({"series": "web", "timestamp": minutes(3), "value": [value, 2, 3]})

@@ -221,7 +221,7 @@ def paired_of(scores: pd.DataFrame, model: str, against: str, seed: int = 0) -> 
     return paired_in(by_series(scores, DECISIVE), model, against, seed)
 
 
-def test_a_clear_difference_is_told_and_chance_is_not():
+def test_a_clear_difference_is_significant_and_chance_is_not():
     """A steady gain is significant, its interval covers it; a gain on every other series is chance."""
     random = np.random.default_rng(0)
     base = random.lognormal(0, 1, 30)
@@ -311,7 +311,7 @@ def test_folds_together_are_one_test(cut_windows):
         together([pieces[0], (renamed, {k: v for k, v in pieces[1][1].items() if k != "good"})])
 
 
-def test_strongly_seasonal_series_are_told_apart(comparison):
+def test_strongly_seasonal_series_are_distinguished(comparison):
     """The series repeat each day with little noise in a quarter of an hour: all are strongly seasonal."""
     assert (comparison.scores["daily_r2"] > 0.8).all()
     pd.testing.assert_frame_equal(comparison.seasonal_leads, comparison.leads)

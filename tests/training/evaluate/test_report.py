@@ -148,7 +148,7 @@ def test_a_verdict_says_no_more_than_the_figures(pair, opening):
     assert report.verdict(pair).startswith(opening)
 
 
-def test_a_broken_promise_is_told(comparison):
+def test_a_broken_promise_is_reported(comparison):
     """A quantile that holds far too rarely or too often is named so, whatever the loss."""
     cut = windows()
     said = {**forecasts(cut), "bold": forecast(cut, 0.02, bias=-0.1), "careful": forecast(cut, 0.02, bias=0.1)}

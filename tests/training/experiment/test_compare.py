@@ -95,7 +95,7 @@ def test_the_summary_as_json(sites: list[Path], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", bad_values())
-def test_a_series_of_no_use_is_told(tmp_path: Path, name: str) -> None:
+def test_a_series_of_no_use_is_reported(tmp_path: Path, name: str) -> None:
     """Alone: exit status 2, one sentence with its name and the rule, and no file."""
     values, rule = bad_values()[name]
     data = write_values(tmp_path / "site.csv", **{name: values})
@@ -107,7 +107,7 @@ def test_a_series_of_no_use_is_told(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == [data]
 
 
-def test_systems_too_young_to_compare_are_told(tmp_path: Path) -> None:
+def test_systems_too_young_to_compare_are_reported(tmp_path: Path) -> None:
     """By system it is two that must have enough."""
     values, _ = bad_values()["young"]
     young = [write_values(tmp_path / f"{name}.csv", shop=values) for name in ("north", "south")]
@@ -116,7 +116,7 @@ def test_systems_too_young_to_compare_are_told(tmp_path: Path) -> None:
     assert "series 'shop': has 1.0 days of history; 1." in result.stderr
 
 
-def test_counters_and_findings_are_told_and_recorded(tmp_path: Path) -> None:
+def test_counters_and_findings_are_reported_and_recorded(tmp_path: Path) -> None:
     """A counter is left out in cleaning's words; what was found in another is on stderr, in the JSON and the record."""
     total, rule = bad_values()["counter"]
     usual = np.diff(total, prepend=0)
@@ -214,7 +214,7 @@ def silenced(who: str) -> object:
         (["broken"], 1, "no recipe is left to compare: broken: time 1 of 1: the trees do not grow"),
     ],
 )
-def test_what_cannot_be_is_told_and_nothing_is_written(
+def test_errors_are_reported_and_nothing_is_written(
     sites: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], status: int, told: str
 ) -> None:
     """One sentence that names the field and the rule, and no file."""

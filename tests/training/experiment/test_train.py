@@ -85,7 +85,9 @@ def test_a_run_leaves_a_bundle_that_the_scaler_takes(recorded: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("name", bad_values())
-def test_a_series_of_no_use_is_told_before_any_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_unusable_series_is_reported_before_any_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     """Alone in a file: exit status 2, one sentence with its name, the rule, and what is needed where it is short."""
 
     def fitted(progress: Progress) -> None:
@@ -120,7 +122,7 @@ def test_series_of_no_use_do_not_end_the_others(tmp_path: Path) -> None:
     assert "judged on 1 series, not on 5 others" in told
 
 
-def test_what_cleaning_found_is_told_and_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cleaning_found_is_reported_and_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line for each series with how often what and the first, then a count; the record has all, with its time."""
     monkeypatch.setattr("training.commands.training_options.MOST_FINDINGS", 1)
     good = pd.read_csv(write_recording(tmp_path / "drawn.csv", days=10, shop=100))["value"].to_numpy(np.float64)
@@ -209,7 +211,7 @@ def test_a_search_decides_what_is_fitted(recorded: Path, tmp_path: Path, monkeyp
         (["naive", "--name", "My Model"], "name 'My Model': must be at most 63 of a-z"),
     ],
 )
-def test_what_cannot_be_is_told_and_nothing_is_written(
+def test_errors_are_reported_and_nothing_is_written(
     recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
 ) -> None:
     """Exit status 2, one sentence that names the field and the rule, no folder."""
@@ -259,7 +261,7 @@ def test_a_series_that_a_model_cannot_be_fitted_to_is_not_served(
     assert np.isfinite(bundle.reference["quantiles"][0]).all()
 
 
-def test_two_series_of_one_name_are_told_before_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_series_of_one_name_are_reported_before_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a bundle is made for certain series: exit status 2, with the name and the files."""
 
     def fitted(progress: Progress) -> None:
@@ -420,7 +422,7 @@ def test_a_link_is_not_replaced(recorded: Path, tmp_path: Path) -> None:
     assert (tmp_path / "link").is_symlink()
 
 
-def test_a_model_that_loses_is_told(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_loses_is_reported(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle that is worse than doing nothing comes with a warning."""
 
     class Wild(Around):

@@ -101,7 +101,7 @@ def test_the_clock_on_the_wall_decides_when_clocks_change(extract: Extractor, zo
     assert column(extract, found, "day_cos_1")[0] == pytest.approx(-1, abs=1e-5)
 
 
-def test_weekends_are_told_from_weekdays(extract: Extractor) -> None:
+def test_weekends_differ_from_weekdays(extract: Extractor) -> None:
     """From integer local time: Friday evening sees the weekend two hours ahead."""
     friday = datetime(2026, 1, 9, 22, 30, tzinfo=ZoneInfo("UTC")).timestamp()
     series = demand(9, friday - 300.0 * DAY * 4)

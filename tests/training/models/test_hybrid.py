@@ -152,7 +152,7 @@ def test_answers_keep_the_contract(fitted: Fitted) -> None:
     assert (np.diff(said.peaks_NWQ[good], axis=1) >= 0).all()
 
 
-def test_a_series_without_a_prophet_is_named_and_told_by_the_seasonal_model(
+def test_a_series_without_a_prophet_is_named_and_uses_the_seasonal_model(
     fitted: Fitted,
 ) -> None:
     """It is in `failed` with the rule and counted; its windows are answered, and no longer by another's Prophet."""

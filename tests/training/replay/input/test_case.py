@@ -63,7 +63,7 @@ def told(one: ReplayCase) -> str:
     return "\n".join(one.notes)
 
 
-def test_a_model_that_knows_the_record_is_told() -> None:
+def test_a_model_that_knows_the_record_is_reported() -> None:
     """Judged on what it has learned from, it looks better than it is."""
     known = source(wave(12))
     known = replace(known, series=replace(known.series, system="clarknet_http_requests_1min"))
@@ -82,7 +82,7 @@ def test_the_newest_days_are_replayed() -> None:
     assert one.excluded == ()
 
 
-def test_an_assumed_capacity_is_told() -> None:
+def test_an_assumed_capacity_is_reported() -> None:
     """It decides what counts as short."""
     assert "one replica is assumed to carry no more than the threshold, 100" in told(case(source(wave(12))))
 
@@ -176,7 +176,7 @@ def test_many_replicas_are_believed_where_they_are_allowed() -> None:
     assert case(source(wave(3)), options(0.5, most=4000)).setting.hpa.max_replicas == 4000
 
 
-def test_a_rare_peak_beyond_the_allowed_replicas_is_told() -> None:
+def test_a_rare_peak_beyond_the_allowed_replicas_is_reported() -> None:
     """It is what happens to the workload today; it is replayed."""
     values = wave(12)
     values[-100:-90] = 3000
@@ -185,7 +185,7 @@ def test_a_rare_peak_beyond_the_allowed_replicas_is_told() -> None:
     assert "anomaly" in told(one)
 
 
-def test_replicas_that_are_always_there_are_told() -> None:
+def test_replicas_that_are_always_there_are_reported() -> None:
     """Nothing can be gained where the minimum carries the peak."""
     assert "and 30 always run" in told(case(source(wave(3)), options(100.0, least=30, most=40)))
 
@@ -272,7 +272,7 @@ def test_queries_that_are_demand(query: str) -> None:
         "scalar(rate(busy_cores[2m])) * kube_deployment_status_replicas",
     ],
 )
-def test_queries_that_may_be_demand_are_replayed_and_told(query: str) -> None:
+def test_queries_that_may_be_demand_are_replayed_with_a_note(query: str) -> None:
     """A mean may be that of one series, a quotient an amount."""
     assert "this may not be demand" in told(case(source(wave(3), query=query)))
 
@@ -366,7 +366,7 @@ def test_defaults_of_a_workload_of_which_nothing_is_known() -> None:
     assert case(source(wave(3)), options(least=0)).setting.scales_to_zero
 
 
-def test_a_threshold_above_what_a_replica_carries_is_told() -> None:
+def test_a_threshold_above_what_a_replica_carries_is_reported() -> None:
     """Today's trigger then overloads its replicas on purpose."""
     assert "today's threshold, 100, is above what a replica carries, 80" in told(
         case(source(wave(3)), options(capacity=80.0))
@@ -486,7 +486,7 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
     assert (tmp_path / "there").read_text() == "new"
 
 
-def test_coarse_targets_are_told() -> None:
+def test_coarse_targets_are_reported() -> None:
     """Where thousandths are a large part of the threshold."""
     assert "KEDA rounds targets to thousandths" in told(case(source(wave(3, 0.1)), options(0.01)))
     assert "KEDA rounds targets to thousandths" in told(case(source(wave(3, 1.0)), options(0.099)))

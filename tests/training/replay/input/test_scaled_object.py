@@ -79,7 +79,7 @@ def test_kedas_own_trigger_with_kedas_defaults(tmp_path: Path) -> None:
     assert (found.scales_to_zero, found.silence_is_zero, found.by_value, found.notes) == (True, False, False, ())
 
 
-def test_what_keda_is_told(tmp_path: Path) -> None:
+def test_what_keda_is_reported(tmp_path: Path) -> None:
     """Replicas, polls, cooldown, activation, silence and the type of the metric."""
     spec = "  minReplicaCount: 2\n  maxReplicaCount: 40\n  pollingInterval: 15\n  cooldownPeriod: 60\n"
     more = KEDAS.replace('"10"', '"10", activationThreshold: "3", ignoreNullValues: "true"')
@@ -132,7 +132,7 @@ def test_next_to_ours_kedas_trigger_is_what_scales_today(tmp_path: Path) -> None
     assert found.notes == ("its other triggers (cpu) are not replayed: the HPA follows the largest metric",)
 
 
-def test_a_key_that_keda_does_not_know_is_told(tmp_path: Path) -> None:
+def test_a_key_that_keda_does_not_know_is_reported(tmp_path: Path) -> None:
     """A slip of the pen would else be a default in silence. What it is called moves no cursor."""
     config = "  advanced:\n    horizontalPodAutoscalerConfig: {behaviour: {}}\n    behavior: {}\n"
     found = read(tmp_path, spec='  minReplicas: 4\n  "\\e[2J": 1\n' + config)

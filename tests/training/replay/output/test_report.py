@@ -234,7 +234,7 @@ def test_the_table_has_the_figures_of_the_scores(judged: Judged, elements: "Elem
         *((0, 1000, "−100%"), (0, 0, "±0%"), (1, 0, "–")),
     ],
 )
-def test_changes_are_told_in_few_digits(now: float, before: float, told: str) -> None:
+def test_changes_have_few_digits(now: float, before: float, told: str) -> None:
     """Only what leaves nothing is a hundred per cent less."""
     assert wording.change(now, before) == told
 
@@ -465,7 +465,7 @@ def test_the_terminal_answers_in_its_width(judged: Judged, width: int) -> None:
     ("value", "expected"), [(0.0, "0%"), (0.25, "25%"), (0.0131, "1.3%"), (0.00042, "0.042%"), (math.nan, "–")]
 )
 def test_small_shares_keep_two_digits(value: float, expected: str) -> None:
-    """Shares of the demand are told apart however small they are."""
+    """Shares of the demand are distinguished however small they are."""
     assert wording.share(value) == expected
 
 

@@ -61,7 +61,7 @@ def test_nine_in_ten_pods_need_no_more_than_the_usual(kind: StartUp) -> None:
     assert (drawn < 0.9 * kind.usual).mean() < 0.88
 
 
-def test_draws_are_distributed_as_told() -> None:
+def test_draws_have_the_configured_distribution() -> None:
     """Half of the lognormal pods need the median, and one in five comes on a new node."""
     random = np.random.default_rng(2)
     lognormal = np.log([Lognormal(90.0, 0.4).draw(random) for _ in range(20_000)])

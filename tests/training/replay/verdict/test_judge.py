@@ -216,7 +216,7 @@ def test_winning_needs_no_doubt() -> None:
 
 
 @pytest.mark.parametrize("noise", [1e-15, -1e-15])
-def test_equals_are_not_told_apart_by_rounding(noise: float) -> None:
+def test_equals_are_not_distinguished_by_rounding(noise: float) -> None:
     """Neither wins where all runs are the same but for the last digit."""
     same = Against(interval(0.0, 0.0, 0.0), interval(1 + noise, 1 + noise, 1 + noise))
     assert not same.wins

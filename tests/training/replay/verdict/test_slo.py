@@ -65,5 +65,5 @@ def test_one_bad_day_may_come_three_times() -> None:
         (3.9, "fewest short minutes on the days searched; nothing tried held the SLO there"),
     ],
 )
-def test_what_a_search_found_is_told(allowed: float, told: str) -> None:
+def test_what_a_search_found_is_reported(allowed: float, told: str) -> None:
     assert Slo(allowed).about_search(short([0.0] * 6 + [4.0])) == told
