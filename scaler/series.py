@@ -81,7 +81,7 @@ class Blocks:
     mean: Floats
     max: Floats
     gaps: tuple[Gap, ...] = ()
-    """ends of blocks that could not be read, ascending"""
+    """from the start of the first block that could not be read to the end of the last, ascending"""
 
 
 @dataclass(frozen=True, slots=True)

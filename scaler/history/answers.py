@@ -1,4 +1,4 @@
-"""What a Prometheus-compatible server answered, told apart. Pure: bytes and values in, values or errors out.
+"""What a Prometheus-compatible server answered, by kind. Pure: bytes and values in, values or errors out.
 
 Below the public tree of `scaler.errors` four leaves say what the asking side may do about a failure:
 

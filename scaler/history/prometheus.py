@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import httpx
@@ -104,7 +105,8 @@ class PrometheusSource:
             times, mean, peak, gaps = plain.times, plain.values, plain.values, plain.gaps
         if trigger.ignore_null_values:
             times, (mean, peak) = _zeros_between(times, [mean, peak], last, block_seconds, gaps)
-        return Blocks(times - block_seconds, mean, peak, gaps)
+        missing = tuple(replace(gap, first=gap.first - block_seconds) for gap in gaps)
+        return Blocks(times - block_seconds, mean, peak, missing)
 
     def reachable(self, trigger: Trigger) -> bool:
         """False while the circuit of this trigger's server is open."""

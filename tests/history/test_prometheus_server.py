@@ -126,6 +126,7 @@ async def test_a_pod_that_was_replaced_costs_the_minutes_in_which_both_count(sou
     assert len(blocks.starts) >= 958
     assert all(abs(gap.first - then) <= 1800 for gap in blocks.gaps)
     assert blocks.gaps
+    assert all((gap.last - gap.first) % 900 == 0 and gap.last > gap.first for gap in blocks.gaps)
 
 
 async def test_a_join_that_fails_at_one_moment_costs_that_moment(source, ask) -> None:

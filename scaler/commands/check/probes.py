@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from scaler.commands.check.keda_client import Call, KedaClient, OurTrigger, ScalerTls, keda_calls
 from scaler.errors import DependencyError, SourceUnavailable
 from scaler.history import MetricSource
+from scaler.history.answers import Partial
 from scaler.manifest import ScaledObject
 from scaler.plan.hpa import Hpa, average_value, milli
 from scaler.trigger import Trigger
@@ -52,7 +53,7 @@ async def _observe(source: MetricSource, triggers: Sequence[Trigger]) -> list[fl
 def _asked(scaled: ScaledObject, index: int, trigger: Trigger, answer: float | DependencyError) -> Asked:
     plain = Asked(index, trigger.server_address, trigger.query, trigger.threshold)
     if isinstance(answer, DependencyError):
-        unreachable = isinstance(answer, SourceUnavailable)
+        unreachable = isinstance(answer, SourceUnavailable) and not isinstance(answer, Partial)
         return dataclasses.replace(plain, error=str(answer), unreachable=unreachable)
     return dataclasses.replace(plain, demand=answer, replicas=replicas_for(scaled, answer, trigger.threshold))
 
