@@ -26,7 +26,7 @@ HeadwayError
     ├── Usage                     scaler.commands: wrong flags; exit status 2
     ├── Unreachable               scaler.commands.why: no scaler answers; exit status 3
     ├── ManifestError             scaler.manifest: the file is not YAML or not a Kubernetes object; names the line
-    └── …                         training/errors.py: what the offline commands refuse
+    └── …                         training/errors.py: what the training commands refuse
 """
 
 from dataclasses import dataclass

@@ -10,7 +10,8 @@ from scaler.plan.policies import POLICIES
 from scaler.settings.fields import ListedTrigger, Server, Settings
 from scaler.settings.options import default_text, environment_variable, flag, flag_fields, is_repeatable, placeholder
 from scaler.settings.rules import written
-from scaler.telemetry.metrics import EVENTS, FIGURES, Figure
+from scaler.telemetry.events import EVENTS
+from scaler.telemetry.metrics import FIGURES, Figure
 from scaler.trigger.schema import TRIGGER_KEYS, TriggerKey
 
 GENERATED = "<!-- Generated from {source} by `make docs`: change it there. -->"

@@ -1,4 +1,4 @@
-"""The offline package: recorded demand → windows → models → bundles. The scaler never imports it."""
+"""The training package: recorded demand → windows → models → bundles. The scaler never imports it."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What the offline commands refuse, in one line, with no traceback. A part of the tree in scaler/errors.py."""
+"""What the training commands refuse, in one line, with no traceback. A part of the tree in scaler/errors.py."""
 
 from scaler.errors import CommandError, HeadwayError
 

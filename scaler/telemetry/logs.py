@@ -1,7 +1,7 @@
 """The log: one JSON object per line (or coloured text for people), on stderr, without secrets.
 
-Event names and their fields are in the EVENTS table of telemetry.py. Libraries that log in the standard way come out
-in the same form. What is bound with `request` stands on every line written while that request is handled.
+events.py lists the events with their fields. Records of the standard logging module get the same form. What is bound
+with `request` stands on every line written while that request is handled.
 """
 
 import logging

@@ -209,7 +209,7 @@ def test_check_against_a_closed_port_exits_3(good: Path) -> None:
 
 
 def test_offline_commands_come_from_installed_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package with an entry point in the group adds its commands; the offline package is one."""
+    """A package with an entry point in the group adds its commands; the training package is one."""
     assert "train" in run("--help")[1]
     trained = typer.Typer()
     entry = SimpleNamespace(load=lambda: lambda target: target.command("train")(lambda: typer.echo("trained")))
@@ -219,7 +219,7 @@ def test_offline_commands_come_from_installed_packages(monkeypatch: pytest.Monke
 
 
 def test_offline_commands_of_a_package_left_out_are_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An image without the offline package still has all other commands."""
+    """An image without the training package still has all other commands."""
 
     def gone() -> None:
         raise ModuleNotFoundError("no module named training")

@@ -8,8 +8,8 @@ import pytest
 from prometheus_client import generate_latest
 
 import scaler
+from scaler.telemetry.events import EVENTS
 from scaler.telemetry.metrics import (
-    EVENTS,
     FIGURES,
     PROCESS_FIGURES,
     RPC_BUCKETS,

@@ -1,4 +1,4 @@
-"""The commands of the offline package as they are typed: recipes listed, demand pulled, errors told."""
+"""The commands of the training package as they are typed: recipes listed, demand pulled, errors reported."""
 
 import errno
 import json

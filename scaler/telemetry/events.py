@@ -1,0 +1,117 @@
+"""The table of every line that the log may have. docs/telemetry.md is generated from it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line that the log may have. `fields` stand beside event, level and timestamp."""
+
+    name: str
+    level: str
+    fields: tuple[str, ...]
+    meaning: str
+
+
+EVENTS: tuple[Event, ...] = (
+    Event(
+        "settings", "info", ("settings",),
+        "The settings from flags, environment and file, spelled as in the file; the others have their defaults. Once, "
+        "at the start. Without secrets and the values of metadata",
+    ),
+    Event("listening", "info", ("grpc_address", "http_address"), "The ports are open"),
+    Event(
+        "restored", "info", ("triggers", "listed"),
+        "Watched triggers were read from the database after a start; the settings list `listed` more",
+    ),
+    Event(
+        "no_source", "warning", ("consequence",),
+        "Neither `prometheus` nor `allow-server-address` is set: every trigger will be refused",
+    ),
+    Event("draining", "info", (), "SIGTERM or SIGINT was received: health is NOT_SERVING, then the ports close"),
+    Event("stopped", "info", (), "The process ends"),
+    Event(
+        "trigger_expired", "info", ("namespace", "name"), "A trigger without a call for `trigger-expiry` was forgotten"
+    ),
+    Event(
+        "restore_refused", "warning", ("namespace", "name", "error"),
+        "A trigger in the database breaks the current rules and is not restored; KEDA's next call registers it again",
+    ),
+    Event(
+        "model_not_used", "warning", ("namespace", "name", "why"),
+        "A trigger names a `model` that the scaler does not have, or that was not fitted for it; another bundle "
+        "forecasts. Once per trigger and reason",
+    ),
+    Event(
+        "observation_failed", "warning", ("kind", "triggers", "namespace", "name", "error"),
+        "The source returned no demand for `triggers` triggers. `namespace` and `name` are one of them, `error` is "
+        "its error. Once per change",
+    ),
+    Event(
+        "source_failed", "error", ("server", "error", "stack"),
+        "A request to a source failed with an exception that is a fault of Headway: its kind, and where. Once per kind",
+    ),
+    Event("post_refused", "info", ("server", "status"), "The server refuses POST and answers GET; GET is used"),
+    Event("observation_back", "info", ("triggers",), "The source returns demand again for `triggers` triggers"),
+    Event(
+        "no_subqueries", "debug", ("namespace", "name", "why"),
+        "The server cannot aggregate blocks of history in subqueries; plain samples are used",
+    ),
+    Event(
+        "bundle_refused", "error", ("bundle", "error", "serving"),
+        "A bundle does not match its specification. `serving` stays in use, or replaces it",
+    ),
+    Event(
+        "bundle_failed", "error", ("bundle", "error", "serving"),
+        "A run of the bundle failed. `serving` answered in its place; if it is empty, no bundle did",
+    ),
+    Event("forecast_failed", "error", ("model",), "A run of the bundle failed; the last forecasts are kept"),
+    Event(
+        "clock_set_back", "warning", ("seconds", "consequence"),
+        "The machine's clock was set back by about `seconds`. History is fetched again; until then, answers are the "
+        "observations",
+    ),
+    Event("backfill_failed", "error", ("namespace", "name"), "A trigger's history could not be read; it is retried"),
+    Event(
+        "history_missing", "warning", ("namespace", "name", "phase", "error"),
+        "A part of a trigger's history could not be fetched; it is tried again with growing pauses",
+    ),
+    Event(
+        "history_gaps", "warning", ("namespace", "name", "phase", "gaps", "more"),
+        "The source could not answer for some moments of a trigger's history; all others are used",
+    ),
+    Event("refresh_failed", "error", ("at",), "A refresh failed; the next one starts as usual"),
+    Event("task_failed", "error", ("task",), "A background task failed and is started again"),
+    Event(
+        "call_failed", "error", ("rpc", "request_id", "error", "frames"),
+        "A call failed by a fault of Headway; the caller got INTERNAL with this `request_id`",
+    ),
+    Event(
+        "cache_unavailable", "warning", ("error", "consequence"),
+        "Redis does not answer: this replica refreshes all its triggers itself",
+    ),
+    Event("cache_back", "info", (), "Redis answers again"),
+    Event(
+        "store_unavailable", "warning", ("error",),
+        "The database does not answer: new state does not survive a restart",
+    ),
+    Event("store_back", "info", (), "The database answers again"),
+    Event(
+        "store_set_aside", "warning", ("file", "aside", "error"),
+        "The database file was damaged. It was renamed to `aside`, and a new one is used; nothing was deleted",
+    ),
+    Event(
+        "store_rows_refused", "warning", ("database", "count", "first_key"),
+        "Rows of the database are not watched triggers of this version; they are left out",
+    ),
+    Event(
+        "cache_values_refused", "warning", ("server", "count", "first_key", "reason"),
+        "Values in Redis are not outlooks of this version; they count as absent",
+    ),
+    Event("files_renewed", "info", ("files",), "Files named in the settings changed, and were read again"),
+    Event(
+        "files_not_renewed", "warning", ("files", "reason"),
+        "Files changed and cannot be used (missing, half written, not a pair). The last good ones stay in use. Once "
+        "per reason",
+    ),
+)  # fmt: skip
