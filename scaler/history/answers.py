@@ -200,11 +200,15 @@ def _series(item: Mapping[str, Any]) -> Series:
     return Series(item.get("metric") or {}, times, values)
 
 
+LARGEST_KEPT = float(np.finfo(np.float32).max)
+"""history is kept as float32; a larger number would become infinite there, and be missing without a reason"""
+
+
 def demand(found: Sequence[Element], trigger: Trigger) -> float:
     """The one number that a trigger's query must return, finite and >= 0.
 
     Raises NoDemand (nothing, NaN or infinite; 0.0 instead where the trigger ignores null values, as in KEDA's
-    prometheus_scaler.go), AmbiguousDemand (several), SourceRefused (negative).
+    prometheus_scaler.go), AmbiguousDemand (several), SourceRefused (negative, or too large for the history).
     """
     if len(found) > 1:
         raise ambiguity([element.labels for element in found])
@@ -215,6 +219,8 @@ def demand(found: Sequence[Element], trigger: Trigger) -> float:
         return _nothing(trigger, f"the query returned {value}")
     if value < 0:
         raise SourceRefused(f"the query returned {value:g}: demand must not be negative")
+    if value > LARGEST_KEPT:
+        raise SourceRefused(f"the query returned {value:g}: demand must be at most {LARGEST_KEPT:.1e}")
     return value + 0.0
 
 
