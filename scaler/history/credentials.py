@@ -131,6 +131,10 @@ def _context(access: ServerAccess, paths: Sequence[Path]) -> ssl.SSLContext:
     return own
 
 
+LONGEST_SECRET_BYTES = 16 * 1024
+"""servers accept headers of 8 to 32 kB in all; a larger file is no token or password"""
+
+
 def secret_file(path: Path, what: str, *, any_letter: bool = False) -> FollowedFiles[str]:
     """The token or password in a file, one line, read again when it changes. `any_letter`: not only ASCII.
 
@@ -139,10 +143,12 @@ def secret_file(path: Path, what: str, *, any_letter: bool = False) -> FollowedF
 
     def read() -> str:
         try:
-            text = path.read_text(encoding="utf-8").strip()
+            with path.open("rb") as file:
+                text = file.read(LONGEST_SECRET_BYTES + 1).decode("utf-8").strip()
         except (OSError, UnicodeError) as error:
             raise SourceUnavailable(f"credentials file {path} cannot be read: {reason_of(error)}") from None
-        if fault := header_fault(text, any_letter=any_letter) or ("it is empty" if not text else ""):
+        too_long = f"it is longer than {LONGEST_SECRET_BYTES // 1024} KiB" if len(text) > LONGEST_SECRET_BYTES else ""
+        if fault := too_long or header_fault(text, any_letter=any_letter) or ("it is empty" if not text else ""):
             raise SourceUnavailable(f"credentials file {path} holds no {what}: {fault}")
         return text
 

@@ -31,6 +31,7 @@ FAULTS = [
     ("firsthalf\x00SECONDHALF", "a control character in it"),
     ("firsthalf\tSECONDHALF", "a control character in it"),
     (" \n", "it is empty"),
+    ("HALF" * 5000, "it is longer than 16 KiB"),
 ]
 
 
