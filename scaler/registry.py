@@ -193,7 +193,7 @@ class Registry:
             wake(registration.upcoming.counts_from - now if registration.upcoming else 0.0)
 
     def fail(self, key: str, error: HeadwayError) -> None:
-        """Checkpoint why a trigger without any outlook has none."""
+        """Keep the reason why a trigger without an outlook has none."""
         registration = self._registrations.get(key)
         if registration is not None:
             registration.error = error
