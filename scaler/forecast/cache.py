@@ -9,7 +9,7 @@ from scaler.series import Outlook
 
 
 @dataclass(slots=True)
-class Memory:
+class SharedMemory:
     """What the replicas within one process share; `clock` counts seconds."""
 
     clock: Callable[[], float] = time.monotonic
@@ -25,9 +25,9 @@ class Memory:
 class MemoryCache:
     """A cache that needs no server: one replica holds every lease. Replay and tests put several on one memory."""
 
-    def __init__(self, replica_id: str = "single", memory: Memory | None = None) -> None:
+    def __init__(self, replica_id: str = "single", memory: SharedMemory | None = None) -> None:
         self._replica_id = replica_id
-        self._memory = memory or Memory()
+        self._memory = memory or SharedMemory()
 
     async def publish(self, outlooks: Mapping[str, Outlook], seconds: float) -> None:
         memory, now = self._memory, self._memory.clock()

@@ -30,7 +30,7 @@ RECORDS_PER_CALL = 50
 """outlooks in one call: about 0.2 MB, and two or three milliseconds of this event loop"""
 LEASES_PER_CALL = 500
 QUIET_SECONDS = 5.0
-"""without a wake for so long, the subscription is asked whether it still lives"""
+"""without a wake for this long, the subscription is checked"""
 
 # A known record is kept where it is whole, of this version, expiring, and counts from a later moment than the new one.
 _PUBLISH = f"""
@@ -172,7 +172,7 @@ class RedisCache:
         return await self._redis.ask(lambda redis: redis.eval(script, len(names), *names, *arguments))
 
     async def _next_message(self, subscription: PubSub, quiet_seconds: float) -> dict[str, Any]:
-        """The next message of any type; a connection quiet for so long has to prove that it lives."""
+        """The next message of any type; a connection that is quiet for this long is checked."""
         async with self._redis.translated("waiting for wakes", seconds=quiet_seconds + 2 * self._timeout_seconds):
             message = await subscription.get_message(timeout=quiet_seconds)
             if message is None:

@@ -68,7 +68,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServerAnswer:
     """The `data` of a successful answer."""
 
     kind: str
@@ -78,7 +78,7 @@ class Answer:
     """why data may be missing from it; empty where it is complete"""
 
 
-def decode(server: str, status: int, body: bytes) -> Answer:
+def decode(server: str, status: int, body: bytes) -> ServerAnswer:
     """The answer in `body`. Raises one of the errors above, or SourceRefused, with the server's own words."""
     try:
         document = json.loads(body)
@@ -90,7 +90,7 @@ def decode(server: str, status: int, body: bytes) -> Answer:
     partial = f"{server} reports: {shortened(missing, 400)}; the answer may be partial" if missing else ""
     try:
         data = document["data"] or {"resultType": "vector"}
-        return Answer(str(data["resultType"] or "vector"), data.get("result") or [], partial)
+        return ServerAnswer(str(data["resultType"] or "vector"), data.get("result") or [], partial)
     except (KeyError, TypeError, AttributeError):
         raise SourceUnavailable(f"{server} answered with JSON of another shape: {shortened(body)}") from None
 
@@ -136,7 +136,7 @@ def shortened(text: str | bytes, most: int = 80) -> str:
     return excerpt(text.encode(errors="replace").decode(), most)
 
 
-def elements(answer: Answer) -> list[Element]:
+def elements(answer: ServerAnswer) -> list[Element]:
     """Elements of an instant answer. Raises AmbiguousDemand for a string, a range or a histogram, and Partial."""
     if answer.partial:
         raise Partial(answer.partial)
@@ -151,7 +151,7 @@ NO_STORE = "No StoreAPIs matched for this query"
 """what Thanos warns for a time before all of its data"""
 
 
-def series(answer: Answer) -> list[Series]:
+def series(answer: ServerAnswer) -> list[Series]:
     """Series of a range answer. Raises AmbiguousDemand for histograms, and Partial.
 
     An empty answer for a time that no store of Thanos covers is complete: nothing was there.
@@ -164,7 +164,7 @@ def series(answer: Answer) -> list[Series]:
 _KINDS = {"matrix": "range vector (`[5m]` without a function around it)", "string": "string"}
 
 
-def _items(answer: Answer) -> list[dict[str, Any]]:
+def _items(answer: ServerAnswer) -> list[dict[str, Any]]:
     if not isinstance(answer.result, list) or not all(map(_is_item, answer.result)):
         raise SourceUnavailable(f"a {shortened(str(answer.kind))} of another shape: {shortened(str(answer.result))}")
     return answer.result

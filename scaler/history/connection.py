@@ -13,7 +13,7 @@ import structlog
 from circuitbreaker import CircuitBreaker
 
 from scaler.errors import DependencyError, SourceRefused, SourceUnavailable
-from scaler.history.answers import Answer, TooLarge, TooSlow, TryAgain, decode
+from scaler.history.answers import ServerAnswer, TooLarge, TooSlow, TryAgain, decode
 from scaler.history.client import Client
 from scaler.history.credentials import ServerAccess
 from scaler.history.failures import Failures
@@ -67,7 +67,7 @@ class Server:
     ) -> None:
         self.shown = redact(address)
         self.alone: set[str] = set()
-        """queries that spoil a request they share; they are asked on their own"""
+        """queries that fail a joint request; they are asked alone"""
         self.piece_size = PieceSize()
         """how much one range query may ask for"""
         self.most_together = MOST_QUERIES
@@ -87,12 +87,12 @@ class Server:
         self._last_answer = 0.0
         self._last_failure = ""
 
-    async def instant(self, query: str, at: float, parameters: Pairs, seconds: float) -> Answer:
+    async def instant(self, query: str, at: float, parameters: Pairs, seconds: float) -> ServerAnswer:
         """What `query` returns at the moment `at`."""
         async with self._slots:
             return await self._guarded("query", {"query": query, "time": f"{at:.3f}"}, parameters, seconds)
 
-    async def range(self, query: str, start: float, end: float, step_seconds: float, parameters: Pairs) -> Answer:
+    async def range(self, query: str, start: float, end: float, step_seconds: float, parameters: Pairs) -> ServerAnswer:
         """What `query` returns at start, start + step, … <= end."""
         form = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step_seconds:g}"}
         async with self._range_slots, self._slots:
@@ -105,7 +105,7 @@ class Server:
     async def close(self) -> None:
         await self._client.close()
 
-    async def _guarded(self, path: str, form: Mapping[str, str], parameters: Pairs, seconds: float) -> Answer:
+    async def _guarded(self, path: str, form: Mapping[str, str], parameters: Pairs, seconds: float) -> ServerAnswer:
         if not self.reachable():
             times = f"{self._limits.failures_to_open} times in a row"
             raise SourceUnavailable(f"{self._last_failure} ({self.shown} failed {times}; trying again soon)")
@@ -150,7 +150,7 @@ class Server:
             return self._last_answer < error.started
         return not isinstance(error, SourceRefused | asyncio.CancelledError)
 
-    async def _retrying(self, path: str, form: Mapping[str, str], parameters: Pairs) -> Answer:
+    async def _retrying(self, path: str, form: Mapping[str, str], parameters: Pairs) -> ServerAnswer:
         retries = stamina.retry_context(
             on=TryAgain, attempts=self._limits.attempts, timeout=None, wait_initial=0.1, wait_max=1.0, wait_jitter=0.3
         )
@@ -164,7 +164,7 @@ class Server:
                     raise TryAgain(f"{self._named}: {in_words(error)}") from None
         raise AssertionError("stamina returns or raises")
 
-    async def _once(self, path: str, form: Mapping[str, str], parameters: Pairs) -> Answer:
+    async def _once(self, path: str, form: Mapping[str, str], parameters: Pairs) -> ServerAnswer:
         async with self._client.request() as client:
             status, body = await self._sent(client, self._method, path, form, parameters)
             if self._method == "POST" and status in REFUSES_POST:

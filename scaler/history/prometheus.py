@@ -36,16 +36,16 @@ Observed: TypeAlias = float | DependencyError
 BLOCK_STEP_SECONDS = 60.0
 """how often demand is sampled within a coarse block where the trigger has no step of its own"""
 AT_A_TIME = 500
-"""triggers sorted into requests before the event loop may answer somebody"""
+"""triggers sorted into requests before the event loop may answer a call"""
 FEW = 2
-"""slow requests per observe() up to which a query among them is blamed, not the server"""
+"""up to this number of slow requests per observe(), a query is blamed and not the server"""
 MOST_SPLITS = 300
 """requests split in one observe(); a bad query costs six, and a server that refuses everything is not stormed"""
 MOST_PARTIAL_SPLITS = 8
 """requests with a partial answer that are split in one observe(): enough to find one query; an outage of a store is not
 multiplied"""
 MOST_REMEMBERED = 20_000
-"""queries known to spoil a request; beyond that all are forgotten and found anew"""
+"""queries known to fail a joint request; beyond this number all are forgotten and found again"""
 
 
 class PrometheusSource:
@@ -216,7 +216,7 @@ class _Round:
         return [_demand_or_error(found[str(tag)], trigger) for tag, trigger in enumerate(triggers)]
 
     async def _ask_halves(self, triggers: list[Trigger]) -> list[Observed]:
-        """Ask again by halves, until what spoils the request stands alone; where nothing does, it was too long."""
+        """Ask again by halves until the failing query is alone; where none fails, the request was too long."""
         self._splits += 1
         if self._splits > MOST_SPLITS:
             return _each(SourceUnavailable("asked together with queries that the server refuses"), triggers)
@@ -246,9 +246,9 @@ class _Round:
             return error
 
     def _learn(self) -> None:
-        """What the next round does otherwise: it asks suspects alone, and more together where nothing was split.
+        """Prepare the next round: suspects are asked alone, and more queries together where nothing was split.
 
-        Suspects are all members of a request that was too slow, unless so many were that the whole server is.
+        Suspects are all members of a request that was too slow, unless the server itself is slow.
         """
         server = self._server
         if 0 < len(self._slow) <= FEW:

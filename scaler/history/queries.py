@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 TAG = "__headway__"
-"""the label by which the members of one request are told apart"""
+"""the label that identifies the members of a joint request"""
 MOST_QUERIES = 50
 """per request; 50 cost Prometheus about what one costs, and a failing request disturbs few"""
 MOST_BYTES = 12_000

@@ -181,7 +181,7 @@ class Backfill:
 
 
 def retry_seconds(attempts: int, is_refusal: bool) -> float:
-    """The pause before the next attempt, after so many failed ones: 15 s, 30 s, … up to 2 minutes or an hour.
+    """The pause after `attempts` failed attempts: 15 s, 30 s, … up to 2 minutes or an hour.
 
     | failed attempts      | 1  | 2  | 3  | 4   | 5   | 9    |
     | the source is down   | 15 | 30 | 60 | 120 | 120 | 120  |

@@ -9,7 +9,7 @@ from scaler.series import Blocks
 
 @dataclass(frozen=True, slots=True)
 class WatchedRecord:
-    """One trigger as KEDA sent it; parsed anew at start, so a changed schema cannot break a restart."""
+    """One trigger as KEDA sent it; parsed again at start, so a changed schema cannot break a restart."""
 
     key: str
     namespace: str

@@ -1,4 +1,4 @@
-"""The store of a process that keeps nothing: every restart begins anew."""
+"""The store of a process without persistence: every restart begins empty."""
 
 from collections.abc import Mapping, Sequence
 

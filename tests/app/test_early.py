@@ -8,7 +8,7 @@ import pytest
 
 from scaler.app.early import EarlyRegistrations
 from scaler.errors import CacheUnavailable
-from scaler.forecast.cache import Memory, MemoryCache
+from scaler.forecast.cache import MemoryCache, SharedMemory
 from scaler.registry import Registry
 from scaler.series import Observation, Outlook
 from scaler.testing import ManualClock
@@ -23,7 +23,7 @@ def outlook(demand: float) -> Outlook:
 
 async def test_they_are_kept_and_answered_from_what_replicas_published() -> None:
     """Also those registered before the cache was opened; one that no replica knows waits for the engine."""
-    clock, memory = ManualClock(NOW), Memory()
+    clock, memory = ManualClock(NOW), SharedMemory()
     registry = Registry(TriggerRules(default_server="http://p:9090"), 15.0, on_new=lambda one: early.add(one))  # noqa: PLW0108 - made next
     early = EarlyRegistrations(registry, clock)
     before, unknown = (registry.register("shop", name, {"query": "q", "threshold": "1"}, NOW) for name in ("a", "b"))

@@ -14,7 +14,7 @@ import pytest
 
 from scaler.errors import CacheUnavailable
 from scaler.forecast import ForecastCache
-from scaler.forecast.cache import Memory, MemoryCache
+from scaler.forecast.cache import MemoryCache, SharedMemory
 from scaler.forecast.redis_cache import RedisCache
 from scaler.series import Forecast, Observation, Outlook
 from tests.servers.redis import redis_server
@@ -66,7 +66,7 @@ class Place:
 
 @contextmanager
 def in_memory() -> Iterator[Place]:
-    memories: defaultdict[str, Memory] = defaultdict(Memory)
+    memories: defaultdict[str, SharedMemory] = defaultdict(SharedMemory)
     yield Place(lambda replica, shared: MemoryCache(replica, memories[shared]))
 
 

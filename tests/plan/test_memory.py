@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scaler.plan.memory
-from scaler.forecast.cache import Memory as SharedMemory
-from scaler.forecast.cache import MemoryCache
+from scaler.forecast.cache import MemoryCache, SharedMemory
 from scaler.plan.memory import REMEMBERED, Memory, observe, resume
 from scaler.plan.rule import News, Remembered
 from scaler.series import Forecast, Observation

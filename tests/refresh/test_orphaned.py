@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from scaler.errors import CacheUnavailable, SourceRefused, SourceUnavailable
-from scaler.forecast.cache import Memory, MemoryCache
+from scaler.forecast.cache import MemoryCache, SharedMemory
 from scaler.refresh.backfill import retry_seconds
 from scaler.series import Blocks, Gap, Samples
 from scaler.testing import ManualClock
@@ -22,7 +22,7 @@ async def test_a_replica_that_receives_nothing_refreshes_itself() -> None:
         async def publish(self, outlooks: object, seconds: float) -> None:
             raise CacheUnavailable("NOPERM")
 
-    clock, memory = ManualClock(START), Memory()
+    clock, memory = ManualClock(START), SharedMemory()
     memory.clock = clock.now
     with capture_logs() as note:
         async with (

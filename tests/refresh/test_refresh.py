@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from scaler.errors import CacheUnavailable, DependencyError, SourceUnavailable
 from scaler.forecast import Choice
-from scaler.forecast.cache import Memory, MemoryCache
+from scaler.forecast.cache import MemoryCache, SharedMemory
 from scaler.plan import Rung
 from scaler.refresh.forecasting import utc_offset_seconds
 from scaler.refresh.loop import Refresh, RefreshSettings
@@ -255,7 +255,7 @@ async def test_silent_triggers_are_forgotten() -> None:
 
 async def test_one_replica_refreshes_and_both_answer_alike() -> None:
     """With a shared cache one replica observes a trigger; the other answers with the same number at every moment."""
-    clock, memory = ManualClock(START), Memory()
+    clock, memory = ManualClock(START), SharedMemory()
     memory.clock = clock.now
     grace = {"publish_grace_seconds": 1.0}
     async with (
@@ -293,7 +293,7 @@ async def test_all_replicas_know_that_demand_outgrows_its_forecasts() -> None:
     def too_little(_: str, end: float, __: object) -> Forecast:
         return flat_forecast(end, [crowd(end)] * 30)
 
-    clock, memory = ManualClock(START), Memory()
+    clock, memory = ManualClock(START), SharedMemory()
     memory.clock = clock.now
     grace = {"publish_grace_seconds": 1.0}
     async with (
