@@ -171,7 +171,8 @@ def _plan_lines(plan: Record, now: float) -> Iterator[str]:
     if plan["planned"] is not None and plan["planned"] != plan["metric"]:
         yield f"predictive mode would answer {_number(plan['planned'])}"
     if plan["replicas"] is not None:
-        yield f"→ {plan['replicas']} replicas (metric / threshold), before the HPA's tolerance and limits"
+        noun = "replica" if plan["replicas"] == 1 else "replicas"
+        yield f"→ {plan['replicas']} {noun} (metric / threshold), before the HPA's tolerance and limits"
 
 
 def _input_lines(record: Record, now: float) -> Iterator[str]:

@@ -82,7 +82,7 @@ def test_unknown_option_exits_2() -> None:
 def test_check_of_a_good_file_is_fine(good: Path) -> None:
     """No finding, exit 0."""
     code, out, _ = run("check", "--offline", good)
-    assert (code, "nothing to fix" in out) == (0, True)
+    assert (code, "the file itself is fine" in out) == (0, True)
 
 
 def test_check_says_when_a_query_was_not_tried(good: Path) -> None:
@@ -248,3 +248,17 @@ def test_arguments_are_utf8() -> None:
     found = typed("why", b"\xff", "web")
     assert found.returncode == 2
     assert found.stderr == b"headway: '\\udcff': must be UTF-8\n"
+
+
+def test_check_cannot_call_a_scaler_offline(good: Path) -> None:
+    """A job that asks for both must not believe that the scaler was called."""
+    code, _, err = run("check", "--offline", "--scaler", "127.0.0.1:1", good)
+    assert code == 2
+    assert "--scaler='127.0.0.1:1'" in err
+
+
+def test_check_counts_what_could_not_be_reached(good: Path) -> None:
+    """The summary does not look clean where a query or a call reached nobody."""
+    code, out, _ = run("check", "--prometheus", "http://127.0.0.1:1", good)
+    assert code == 3
+    assert "not reachable\n" in out.splitlines(keepends=True)[-2] or ", 1 not reachable" in out

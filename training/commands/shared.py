@@ -12,8 +12,8 @@ import typer
 
 from scaler.commands import Exit, Usage
 
-INSTALL = "the training packages are missing: pip install 'headway[training]'"
-REINSTALL = "pip install --force-reinstall 'headway[training]'"
+INSTALL = "the training packages are missing: pip install '.[training]' in a checkout of Headway"
+REINSTALL = "pip install --force-reinstall '.[training]' in a checkout of Headway"
 PACKAGES = (
     *("torch", "pandas", "pyarrow", "prophet", "xgboost", "onnx", "onnxscript", "sklearn", "scipy", "holidays"),
     *("statsforecast", "joblib", "optuna", "plotly", "jinja2"),

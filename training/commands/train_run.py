@@ -99,7 +99,7 @@ def _print_outcome(order: Any, outcome: Any) -> None:
     for warning in _warnings(outcome.comparison.summary, outcome.model):
         typer.echo(warning, err=True)
     others = count_unjudged(outcome.comparison, (*outcome.loaded.refused, *outcome.fold.left_out))
-    typer.echo(f"judged on {outcome.comparison.series} series, not on {others} others")
+    typer.echo(f"judged on {outcome.comparison.series} series" + (f", not on {others} others" if others else ""))
     typer.echo(f"export agrees with the model to {outcome.parity.largest:.1e}")
     for form in outcome.forms:
         typer.echo(

@@ -57,6 +57,8 @@ def check(options: CheckOptions) -> Exit:
     from rich.console import Console
 
     configure_logs("console", "error")
+    if options.offline and options.scaler:
+        raise Usage(f"--scaler={options.scaler!r}: cannot be called with --offline, which sends no request")
     try:
         manifest = _read(options)
     except ManifestError as error:

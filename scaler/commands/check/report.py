@@ -44,14 +44,16 @@ class Report:
 
     @property
     def errors(self) -> int:
-        """Faults of the file, and answers that are wrong; not the answers that never came."""
+        """Faults of the file, and wrong answers; missing answers are not counted."""
         return self.count(Level.ERROR) + sum(bool(one.error) and not one.unreachable for one in self.probes)
 
     @property
     def summary(self) -> str:
-        """`1 error, 2 warnings, 0 advice`"""
+        """`1 error, 2 warnings, 0 advice`, and how many queries and calls reached nobody"""
         errors, warnings, advice = self.errors, self.count(Level.WARNING), self.count(Level.ADVICE)
-        return f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}, {advice} advice"
+        unreachable = sum(one.unreachable for one in self.probes)
+        lost = f", {unreachable} not reachable" if unreachable else ""
+        return f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}, {advice} advice{lost}"
 
 
 def exit_of(reports: list[Report]) -> Exit:
@@ -122,7 +124,7 @@ def print_report(report: Report, console: Console) -> None:
     scaled = report.scaled
     console.print(f"[bold]{escape(scaled.kind)} {escape(scaled.namespace)}/{escape(scaled.name)}[/]")
     if all(finding.level is Level.ADVICE for finding in report.findings):
-        console.print("  [green]nothing to fix in the file[/]")
+        console.print("  [green]the file itself is fine[/]")
     for finding in report.findings:
         _print_finding(finding, scaled, console)
     for asked in report.asked:

@@ -166,7 +166,7 @@ def introduction(program: str, grpc_address: str, http_address: str, manifest: s
     return f"""\
 Three recorded workloads, each scaled by Headway and by a reactive trigger
   need       the demand to be served by the time a replica ordered now is ready
-  metric     what KEDA reads; may exceed need because of the HPA's dead band
+  metric     what KEDA reads; may exceed need because of the HPA's tolerance
   short      minutes with demand above ready replicas × threshold
   replica-h  replica-hours: the cost
 Minutes are recorded minutes. In another terminal:
