@@ -155,7 +155,7 @@ class Settings(BaseSettings):
     prometheus_timeout: Seconds = _setting(
         10.0,
         "DURATION",
-        "Longest wait for one response; at most 0.8 of a refresh interval, so that a slow server costs one "
+        "Longest wait for one response; at most 0.8 of a refresh interval, so that a slow server delays one "
         "observation.",
     )
     prometheus_concurrency: int = _setting(
@@ -273,7 +273,7 @@ class Settings(BaseSettings):
         15.0,
         "DURATION",
         "How often demand is read and a new plan is made. The default is as often as the HPA reads a reactive "
-        "trigger: a longer interval costs more than a better model gains. At least 5s, and a divisor of a minute.",
+        "trigger: a longer interval loses more than a better model wins back. At least 5s, and a divisor of a minute.",
     )
     publish_grace: SecondsOrNone = _setting(
         1.0,

@@ -157,7 +157,7 @@ TRIGGER_KEYS: tuple[TriggerKey, ...] = (
         "a duration from 1h to 90d (36h, 14d)", value.duration(3600, 90 * 86400),
     ),
     TriggerKey(
-        "queryStep", "query_step_seconds", "", "resolution of the range query; without it, the bundle's step",
+        "queryStep", "query_step_seconds", "", "resolution of the range query; default: the bundle's step",
         "a duration from 1s to 15m", value.duration(1, 900),
     ),
     TriggerKey(
