@@ -35,7 +35,7 @@ class BackgroundTasks:
         while True:
             try:
                 await run()
-            except Exception:
+            except Exception:  # one task that fails must not stop the others, nor the answers
                 log.exception("task_failed", task=name)
                 self._telemetry.count("task_failed", task=name)
             await asyncio.sleep(RESTART_SECONDS)

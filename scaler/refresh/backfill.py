@@ -93,7 +93,7 @@ class Backfill:
                 await self._fill(job)
             except DependencyError as error:
                 self._note_failure(job, str(error), isinstance(error, SourceRefused | AmbiguousDemand))
-            except Exception:
+            except Exception:  # a fault of ours in one history must not end the worker for all
                 log.exception("backfill_failed", namespace=job.tracked.trigger.namespace, name=job.tracked.trigger.name)
                 self._note_failure(job, "the history could not be read: see the log", is_refusal=True)
             else:

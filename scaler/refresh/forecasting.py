@@ -59,7 +59,7 @@ class ForecastRunner:
 
         try:
             made, seconds = await asyncio.get_running_loop().run_in_executor(self._pool, compute)
-        except Exception:
+        except Exception:  # whatever a graph raises costs the forecasts of its chunk alone
             log.exception("forecast_failed", model=forecaster.model)
             self._telemetry.count("forecast_failed", model=forecaster.model)
             return

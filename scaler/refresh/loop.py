@@ -138,7 +138,7 @@ class Refresh:
         async for at in self._ticks():
             try:
                 await self.tick(at)
-            except Exception:
+            except Exception:  # a tick that fails is counted, and the next one observes again
                 log.exception("refresh_failed", at=at)
                 self._telemetry.count("refresh_failed")
             if self._clock.now() > at + self._settings.interval_seconds:

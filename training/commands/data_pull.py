@@ -62,15 +62,20 @@ def pull(
                 access=access,
                 progress=progress,
             )
-    for refused in (*faulty, *pulled.refused):
+    _print_pulled(pulled, [*faulty, *pulled.refused])
+
+
+def _print_pulled(pulled: Any, left_out: list[Any]) -> None:
+    """What is in the file and what is not. Exits with FAULTS where a series was left out."""
+    for refused in left_out:
         typer.echo(f"left out: {refused}", err=True)
     for note in pulled.notes:
         typer.echo(f"note: {note}", err=True)
     if pulled.series:
-        typer.echo(f"{len(pulled.series)} series in {out}")
+        typer.echo(f"{len(pulled.series)} series in {pulled.path}")
     else:
-        typer.echo(f"headway: no series arrived; {out} was not written", err=True)
-    if faulty or pulled.refused:
+        typer.echo(f"headway: no series arrived; {pulled.path} was not written", err=True)
+    if left_out:
         raise typer.Exit(Exit.FAULTS)
 
 
