@@ -57,7 +57,8 @@ class PieceSize:
 
 def newest_piece(start: float, end: float, step_seconds: float, size: PieceSize) -> tuple[float, float]:
     """(first, last) of the newest of the moments start, start + step, … <= end that one request may ask for."""
-    moments = math.floor((end - start) / step_seconds + 1e-9) + 1
+    # seconds since the epoch are exact to 2.4e-7: an end that a piece left behind may lie that much too early
+    moments = math.floor((end - start) / step_seconds + 1e-6) + 1
     count = min(moments, size.moments(step_seconds))
     return start + (moments - count) * step_seconds, start + (moments - 1) * step_seconds
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scaler.errors import AmbiguousDemand, SourceUnavailable
@@ -50,6 +50,7 @@ def within(begin: float, end: float, error=BadQuery):
 
 
 @given(st.floats(0, 2e9), st.floats(0, 60 * 86400), st.sampled_from([1.0, 15.0, 60.0, 900.0]))
+@example(62469066.80300946, 5183999.5, 1.0)
 def test_pieces_cover_every_moment_once(start: float, span: float, step: float) -> None:
     """No piece has too many points, and together they ask for start, start + step, … <= end."""
     found, end = [], start + span
