@@ -36,7 +36,7 @@ unpack_packages() {
     local as_user folders package program
     # lists and cache of apt's own that need no root
     as_user=(-o "Dir::State=$tools/apt" -o Dir::State::status=/var/lib/dpkg/status -o "Dir::Cache=$tools/apt/cache")
-    rm -rf "$tools"
+    rm -rf "${tools:?}"/{apt,packages,root,bin} # and not Helm
     mkdir -p "$tools/apt/lists/partial" "$tools/apt/cache/archives/partial" "$tools/packages" "$tools/root" "$tools/bin"
     apt-get "${as_user[@]}" update -q || true
     { printf '%s\n' "${packages[@]}" && missing_dependencies "${as_user[@]}"; } |
