@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+HELM := .tools/helm4/helm
+CHARTS := helm/headway helm/headway-trigger
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run servers test test-fast coverage check format proto docs bundle default-bundle league bench clean
+.PHONY: help setup run servers test test-fast coverage check format proto docs bundle default-bundle golden chart league bench clean
 
 help:  ## list every verb
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +71,17 @@ bundle: $(STAMP)  ## build the seasonal bundle that ships with the package
 default-bundle: $(STAMP)  ## train the general bundle that ships: make default-bundle TRACES=FOLDER (a quarter of an hour)
 	@test -d '$(TRACES)' || { echo 'TRACES must be the folder of the recorded systems: make default-bundle TRACES=FOLDER' >&2; exit 2; }
 	$(BIN)/python -m training.shipped.general '$(TRACES)'
+
+golden: $(STAMP)  ## render the chart's value sets into their golden files
+	tools/helm.sh
+	$(BIN)/python -m tests.helm.golden
+
+chart:  ## lint and package the charts, with an index of a chart repository, into dist/charts
+	tools/helm.sh
+	$(HELM) lint --strict $(CHARTS)
+	rm -rf dist/charts
+	$(HELM) package $(CHARTS) --destination dist/charts
+	$(HELM) repo index dist/charts
 
 league: $(STAMP)  ## all ways of scaling over recorded systems: make league TRACES=FOLDER [BUNDLES=FOLDER] (hours)
 	@test -d '$(TRACES)' || { echo 'TRACES must be the folder of the recorded systems: make league TRACES=FOLDER' >&2; exit 2; }

@@ -1,0 +1,193 @@
+"""The manifests fit each other and the scaler: settings, ports, probes, files, names."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from scaler.settings import Settings, load_settings
+from scaler.status.routes import PATHS
+from tests.helm.rendering import NAMESPACE, VALUES, objects, of_kind, rendered
+
+every_value_set = pytest.mark.parametrize("values", VALUES)
+
+
+def manifests_of(values: str) -> list[dict[str, Any]]:
+    return objects(rendered(values).text)
+
+
+def scaler_of(manifests: list[dict[str, Any]]) -> Any:
+    """The scaler's Deployment, or StatefulSet."""
+    [workload] = [
+        manifest
+        for manifest in [*of_kind(manifests, "Deployment"), *of_kind(manifests, "StatefulSet")]
+        if manifest["metadata"]["labels"]["app.kubernetes.io/component"] == "scaler"
+    ]
+    return workload
+
+
+def container_of(workload: Any) -> Any:
+    [container] = workload["spec"]["template"]["spec"]["containers"]
+    return container
+
+
+def files_of(workload: Any, manifests: list[dict[str, Any]]) -> dict[str, str | None]:
+    """Path → content of every file of a ConfigMap in the scaler's container; a Secret's folder, with None."""
+    volumes = {volume["name"]: volume for volume in workload["spec"]["template"]["spec"]["volumes"]}
+    maps = {manifest["metadata"]["name"]: manifest["data"] for manifest in of_kind(manifests, "ConfigMap")}
+    files: dict[str, str | None] = {}
+    for mount in container_of(workload)["volumeMounts"]:
+        volume = volumes[mount["name"]]
+        if "configMap" in volume and volume["configMap"]["name"] in maps:
+            data = maps[volume["configMap"]["name"]]
+            files |= {f"{mount['mountPath']}/{key}": text for key, text in data.items()}
+        else:
+            files[mount["mountPath"]] = None
+    return files
+
+
+def settings_of(values: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings that the scaler reads in its pod: the arguments, the environment and the files, below `tmp_path`."""
+    manifests = manifests_of(values)
+    workload = scaler_of(manifests)
+    files = files_of(workload, manifests)
+    command, flag, path = container_of(workload)["args"]
+    assert (command, flag) == ("serve", "--config")
+    text = files[path]
+    assert text is not None
+    for secret_file in re.findall(r"/etc/headway/[\w./-]+", text):
+        assert any(secret_file.startswith(f"{folder}/") for folder in files), secret_file
+        target = tmp_path / secret_file.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text("x")
+    settings_file = tmp_path / "headway.yaml"
+    settings_file.write_text(text.replace("/etc/headway", f"{tmp_path}/etc/headway").replace("/var/lib", f"{tmp_path}"))
+    for variable in container_of(workload).get("env", ()):
+        if variable["name"].startswith("HEADWAY_"):
+            monkeypatch.setenv(variable["name"], ENVIRONMENT[variable["name"]])
+    return load_settings({"config": str(settings_file)})
+
+
+ENVIRONMENT = {"HEADWAY_DATABASE": "postgresql://u:p@db/headway", "HEADWAY_REDIS": "redis://:p@redis:6379/0"}
+"""what the Secrets hold"""
+
+
+@every_value_set
+def test_scaler_takes_its_settings(values: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings file is valid, and says what the values say."""
+    settings = settings_of(values, tmp_path, monkeypatch)
+    given = (yaml.safe_load(VALUES[values].read_text()).get("settings")) or {}
+    rendered_file = yaml.safe_load((tmp_path / "headway.yaml").read_text().replace(str(tmp_path), ""))
+    assert {name: rendered_file[name] for name in given} == given
+    assert settings.data_dir == tmp_path / "headway"
+
+
+@every_value_set
+def test_ports_are_those_on_which_the_scaler_listens(
+    values: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Services lead to the container's ports, and the scaler listens there."""
+    settings = settings_of(values, tmp_path, monkeypatch)
+    manifests = manifests_of(values)
+    workload = scaler_of(manifests)
+    ports = {port["name"]: port["containerPort"] for port in container_of(workload)["ports"]}
+    assert ports == {"grpc": _port(settings.grpc_address), "http": _port(settings.http_address)}
+    labels = workload["spec"]["template"]["metadata"]["labels"]
+    services = {service["metadata"]["name"]: service["spec"] for service in of_kind(manifests, "Service")}
+    name = workload["metadata"]["name"]
+    for service in (services[name], services[f"{name}-http"]):
+        assert service["selector"].items() <= labels.items()
+        assert all(port["targetPort"] in ports for port in service["ports"])
+    [grpc] = services[name]["ports"]
+    assert services[name]["clusterIP"] == "None"
+    assert grpc["port"] == ports["grpc"]  # a headless Service does not translate ports
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+@every_value_set
+def test_probes_ask_what_the_scaler_answers(values: str) -> None:
+    """Each probe's path is one of the scaler's, on the HTTP port."""
+    container = container_of(scaler_of(manifests_of(values)))
+    probes = {name: container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert {probe["port"] for probe in probes.values()} == {"http"}
+    assert {probe["path"] for probe in probes.values()} <= set(PATHS)
+    assert probes["readinessProbe"]["path"] == "/readyz"
+    assert probes["livenessProbe"]["path"] == "/livez"
+
+
+@every_value_set
+def test_pod_outlives_the_drain(values: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The grace period is longer than drain-grace, with time to close."""
+    settings = settings_of(values, tmp_path, monkeypatch)
+    pod = scaler_of(manifests_of(values))["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] >= settings.drain_grace + 10
+
+
+@every_value_set
+def test_every_reference_leads_somewhere(values: str) -> None:
+    """ConfigMaps and service accounts that the pods name are in the chart; Secrets are there or in the values."""
+    manifests = manifests_of(values)
+    text = VALUES[values].read_text()
+    names = {kind: {manifest["metadata"]["name"] for manifest in of_kind(manifests, kind)}
+             for kind in ("ConfigMap", "Secret", "ServiceAccount", "PersistentVolumeClaim")}  # fmt: skip
+    for kind, name in _references(manifests):
+        assert name in names[kind] or re.search(rf"\b{re.escape(name)}\b", text), f"{kind}/{name}"
+
+
+def _references(node: Any) -> Any:
+    """(kind, name) of everything that pods refer to."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _references(item)
+    if isinstance(node, dict):
+        for key, value in node.items():
+            match key, value:
+                case (("configMap" | "configMapRef" | "configMapKeyRef"), {"name": name}):
+                    yield "ConfigMap", name
+                case ("secret", {"secretName": name}) | (("secretRef" | "secretKeyRef"), {"name": name}):
+                    yield "Secret", name
+                case "serviceAccountName", str():
+                    yield "ServiceAccount", value
+                case "persistentVolumeClaim", {"claimName": name}:
+                    yield "PersistentVolumeClaim", name
+                case _:
+                    yield from _references(value)
+
+
+@every_value_set
+def test_everything_lies_in_the_release_namespace(values: str) -> None:
+    """Except what KEDA needs in its own, and what has no namespace."""
+    for manifest in manifests_of(values):
+        assert manifest["metadata"].get("namespace", NAMESPACE) == NAMESPACE, manifest["metadata"]["name"]
+
+
+@every_value_set
+def test_scaler_has_no_permissions_without_discovery(values: str) -> None:
+    """No role is bound and no token is mounted; with discovery the role reads ScaledObjects and nothing else."""
+    manifests = manifests_of(values)
+    discovers = (yaml.safe_load(VALUES[values].read_text()).get("discovery") or {}).get("enabled", False)
+    roles = [*of_kind(manifests, "Role"), *of_kind(manifests, "ClusterRole")]
+    pod = scaler_of(manifests)["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is discovers
+    assert bool(roles) is discovers
+    for role in roles:
+        [rule] = role["rules"]
+        assert rule == {"apiGroups": ["keda.sh"], "resources": ["scaledobjects"], "verbs": ["get", "list", "watch"]}
+
+
+@every_value_set
+def test_labels_follow_the_convention(values: str) -> None:
+    """Every object has the recommended labels of Kubernetes and Helm, and those that the values add."""
+    common = yaml.safe_load(VALUES[values].read_text()).get("commonLabels") or {}
+    for manifest in manifests_of(values):
+        labels = manifest["metadata"]["labels"]
+        assert labels["app.kubernetes.io/name"] == "headway"
+        assert labels["app.kubernetes.io/instance"] == "headway"
+        assert labels["app.kubernetes.io/managed-by"] == "Helm"
+        assert {"app.kubernetes.io/version", "app.kubernetes.io/component", "helm.sh/chart"} <= labels.keys()
+        assert common.items() <= labels.items()
