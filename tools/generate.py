@@ -1,4 +1,4 @@
-"""Write every generated file, or say which are stale: `python -m tools.generate [proto|docs] [--check]`."""
+"""Write every generated file, or say which are stale: `python -m tools.generate [proto|docs|chart] [--check]`."""
 
 import argparse
 import importlib
@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-GROUPS = {"proto": "tools.wire", "docs": "tools.reference"}
+GROUPS = {"proto": "tools.wire", "docs": "tools.reference", "chart": "tools.chart"}
 """verb → module whose `PAGES` maps each generated path to the function that returns its content"""
 ROOT = Path(__file__).parent.parent
 

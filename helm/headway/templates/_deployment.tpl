@@ -28,7 +28,24 @@
       name: {{ . }}
       key: {{ $.Values.redis.key }}
 {{- end }}
+{{- if .Values.valkey.enabled }}
+{{ include "headway.valkey.passwordEnv" . }}
+# the kubelet puts the password into the URL
+- name: HEADWAY_REDIS
+  value: redis://:$(VALKEY_PASSWORD)@{{ include "headway.fullname" . }}-valkey:6379/0
+{{- end }}
 {{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Environment from whole Secrets and ConfigMaps. */}}
+{{- define "headway.envFrom" -}}
+{{- with .Values.bundle.envFromSecret }}
+- secretRef:
+    name: {{ . }}
+{{- end }}
+{{- with .Values.extraEnvFrom }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
@@ -41,9 +58,20 @@
   mountPath: /var/lib/headway
 - name: tmp
   mountPath: /tmp
-{{- range .Values.credentials }}
-- name: credentials-{{ .name }}
-  mountPath: /etc/headway/credentials/{{ .name }}
+{{- include "headway.credentialMounts" . }}
+{{- if .Values.tls.enabled }}
+- name: tls
+  mountPath: /etc/headway/tls
+  readOnly: true
+{{- if and .Values.tls.clientAuth .Values.tls.clientCA.existingSecret }}
+- name: tls-client-ca
+  mountPath: /etc/headway/tls-client-ca
+  readOnly: true
+{{- end }}
+{{- end }}
+{{- if include "headway.bundle.claim" . }}
+- name: bundle
+  mountPath: /bundle
   readOnly: true
 {{- end }}
 {{- with .Values.extraVolumeMounts }}
@@ -57,18 +85,55 @@
   configMap:
     name: {{ include "headway.fullname" . }}
 - name: data
+{{- if .Values.persistence.enabled }}
+  persistentVolumeClaim:
+    claimName: {{ .Values.persistence.existingClaim | default (include "headway.fullname" .) }}
+{{- else }}
   emptyDir:
     sizeLimit: 1Gi
+{{- end }}
 - name: tmp
   emptyDir:
     sizeLimit: 1Gi
+{{- include "headway.credentialVolumes" . }}
+{{- if .Values.tls.enabled }}
+- name: tls
+  secret:
+    secretName: {{ include "headway.tls.secret" . }}
+    defaultMode: 0440
+{{- with .Values.tls.clientCA.existingSecret }}
+{{- if $.Values.tls.clientAuth }}
+- name: tls-client-ca
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with include "headway.bundle.claim" . }}
+- name: bundle
+  persistentVolumeClaim:
+    claimName: {{ . }}
+    readOnly: true
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "headway.credentialMounts" -}}
+{{- range .Values.credentials }}
+- name: credentials-{{ .name }}
+  mountPath: /etc/headway/credentials/{{ .name }}
+  readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- define "headway.credentialVolumes" -}}
 {{- range .Values.credentials }}
 - name: credentials-{{ .name }}
   secret:
     secretName: {{ .secretName }}
     defaultMode: 0440
-{{- end }}
-{{- with .Values.extraVolumes }}
-{{ toYaml . }}
 {{- end }}
 {{- end -}}

@@ -30,25 +30,29 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* The labels of an object: call with (dict "root" $ "component" "scaler"). */}}
+{{/* The labels of an object: (dict "root" $ "component" … ["labels" …]). Those that selectors use cannot be replaced. */}}
 {{- define "headway.labels" -}}
-{{ include "headway.selectorLabels" . }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: headway
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- with .root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $standard := dict
+  "app.kubernetes.io/version" .root.Chart.AppVersion
+  "app.kubernetes.io/part-of" "headway"
+  "app.kubernetes.io/managed-by" .root.Release.Service
+  "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
+-}}
+{{- merge (include "headway.selectorLabels" . | fromYaml) (.labels | default dict) .root.Values.commonLabels $standard | toYaml -}}
 {{- end -}}
 
-{{/* The start of every object's metadata: (dict "root" $ "component" … "name" … ["namespace" …] ["annotations" …]). */}}
+{{/*
+An object's metadata: (dict "root" $ "component" … ["suffix" …] ["labels" …] ["annotations" …]), and either "name", or
+"suffix" for the release's name with -SUFFIX. "namespace" is the release's where it is empty; "cluster" true: none.
+*/}}
 {{- define "headway.metadata" -}}
-name: {{ .name }}
+name: {{ .name | default (printf "%s-%s" (include "headway.fullname" .root) (.suffix | default "") | trimSuffix "-") }}
+{{- if not .cluster }}
 namespace: {{ .namespace | default .root.Release.Namespace }}
+{{- end }}
 labels:
   {{- include "headway.labels" . | nindent 2 }}
-{{- with mergeOverwrite (dict) .root.Values.commonAnnotations (.annotations | default dict) }}
+{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -58,4 +62,25 @@ annotations:
 {{- define "headway.image" -}}
 {{- .image.repository -}}:{{- .image.tag | default .tag -}}
 {{- with .image.digest }}@{{ . }}{{ end -}}
+{{- end -}}
+
+{{/* The spec of a PersistentVolumeClaim from values with accessModes, storageClass and size. */}}
+{{- define "headway.claimSpec" -}}
+accessModes:
+  {{- toYaml .accessModes | nindent 2 }}
+{{- with .storageClass }}
+storageClassName: {{ . }}
+{{- end }}
+resources:
+  requests:
+    storage: {{ .size }}
+{{- end -}}
+
+{{/* Where a pod runs, from values with priorityClassName, runtimeClassName, nodeSelector, affinity and tolerations. */}}
+{{- define "headway.scheduling" -}}
+{{- $found := dict -}}
+{{- range $key := list "priorityClassName" "runtimeClassName" "nodeSelector" "affinity" "tolerations" -}}
+{{- with get $ $key }}{{ $_ := set $found $key . }}{{ end -}}
+{{- end -}}
+{{- with $found }}{{ toYaml . }}{{ end -}}
 {{- end -}}

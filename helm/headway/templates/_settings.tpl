@@ -4,5 +4,36 @@
 {{- $_ := set $settings "grpc-address" (printf "%s:%d" .Values.listenAddress (int .Values.service.grpcPort)) -}}
 {{- $_ := set $settings "http-address" (printf "%s:8080" .Values.listenAddress) -}}
 {{- $_ := set $settings "data-dir" "/var/lib/headway" -}}
+{{- with .Values.database.url }}{{ $_ := set $settings "database" . }}{{ end -}}
+{{- with .Values.redis.url }}{{ $_ := set $settings "redis" . }}{{ end -}}
+{{- with include "headway.bundle" . }}{{ $_ := set $settings "bundle" . }}{{ end -}}
+{{- if .Values.tls.enabled -}}
+{{- $_ := set $settings "tls-cert" "/etc/headway/tls/tls.crt" -}}
+{{- $_ := set $settings "tls-key" "/etc/headway/tls/tls.key" -}}
+{{- if .Values.tls.clientAuth -}}
+{{- $_ := set $settings "tls-client-ca" (include "headway.tls.clientCA" .) -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.discovery.enabled -}}
+{{- $_ := set $settings "discover-namespaces" .Values.discovery.namespaces -}}
+{{- end -}}
 {{- toYaml $settings -}}
+{{- end -}}
+
+{{/* Where the scaler reads bundles; empty for the one that ships with it. */}}
+{{- define "headway.bundle" -}}
+{{- if include "headway.bundle.claim" . -}}
+{{- printf "/bundle/%s" .Values.bundle.path | trimSuffix "/" -}}
+{{- else -}}
+{{- .Values.bundle.url -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The claim with bundles; empty where there is none. */}}
+{{- define "headway.bundle.claim" -}}
+{{- if .Values.bundle.claim.create -}}
+{{- printf "%s-bundle" (include "headway.fullname" .) -}}
+{{- else -}}
+{{- .Values.bundle.existingClaim -}}
+{{- end -}}
 {{- end -}}

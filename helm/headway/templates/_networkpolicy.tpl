@@ -1,0 +1,119 @@
+{{/* The namespace of a server in this cluster, from its URL or pattern; empty where the host does not show it. */}}
+{{- define "headway.namespaceOf" -}}
+{{- $host := regexReplaceAll "^[a-z]+://([^/:]+).*$" . "${1}" -}}
+{{- if regexMatch "^[a-z0-9-]+\\.[a-z0-9-]+(\\.svc(\\..+)?)?$" $host -}}
+{{- index (splitList "." $host) 1 -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The port of a URL: as written, or that of its scheme. */}}
+{{- define "headway.portOf" -}}
+{{- $port := regexFind ":[0-9]+(/|$)" . | trimPrefix ":" | trimSuffix "/" -}}
+{{- $port | default (ternary "443" "80" (hasPrefix "https" .)) -}}
+{{- end -}}
+
+{{/* Servers that the settings allow, as JSON: {"namespaces": […], "ports": […] of servers elsewhere}. */}}
+{{- define "headway.servers" -}}
+{{- $namespaces := list -}}
+{{- $ports := list -}}
+{{- range prepend (index .Values.settings "allow-server-address" | default list) (.Values.settings.prometheus | default "") | compact -}}
+{{- $namespace := include "headway.namespaceOf" . -}}
+{{- if $namespace -}}
+{{- $namespaces = append $namespaces $namespace -}}
+{{- else -}}
+{{- $ports = append $ports (include "headway.portOf" . | int) -}}
+{{- end -}}
+{{- end -}}
+{{- dict "namespaces" (uniq $namespaces) "ports" (uniq $ports) | toJson -}}
+{{- end -}}
+
+{{/* Peers: every pod of the namespaces. */}}
+{{- define "headway.namespacePeers" -}}
+{{- range uniq . }}
+- namespaceSelector:
+    matchLabels:
+      kubernetes.io/metadata.name: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* TCP ports, as a rule lists them. */}}
+{{- define "headway.tcpPorts" -}}
+{{- range . }}
+- port: {{ . }}
+  protocol: TCP
+{{- end }}
+{{- end -}}
+
+{{- define "headway.ingress" -}}
+- from:
+    {{- include "headway.namespacePeers" (list .Values.kedaNamespace) | trim | nindent 4 }}
+  ports:
+    {{- include "headway.tcpPorts" (list "grpc") | trim | nindent 4 }}
+- from:
+    {{- $own := include "headway.namespaceOf" (.Values.settings.prometheus | default "") }}
+    {{- with concat (list $own) .Values.networkPolicy.monitoringNamespaces | compact }}
+    {{- include "headway.namespacePeers" . | trim | nindent 4 }}
+    {{- end }}
+    # the training job and the test of this release
+    - podSelector:
+        matchLabels:
+          app.kubernetes.io/name: {{ include "headway.name" . }}
+          app.kubernetes.io/instance: {{ .Release.Name }}
+  ports:
+    {{- include "headway.tcpPorts" (list "http") | trim | nindent 4 }}
+{{- with .Values.networkPolicy.extraIngress }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "headway.egress" -}}
+{{- $servers := include "headway.servers" . | fromJson -}}
+# DNS
+- ports:
+    - port: 53
+      protocol: UDP
+    - port: 53
+      protocol: TCP
+{{- with $servers.namespaces }}
+# Prometheus in the cluster: a policy sees the port of its pods, which the address need not show
+- to:
+    {{- include "headway.namespacePeers" . | trim | nindent 4 }}
+{{- end }}
+{{- with $servers.ports }}
+# Prometheus elsewhere
+- ports:
+    {{- include "headway.tcpPorts" . | trim | nindent 4 }}
+{{- end }}
+{{- if .Values.valkey.enabled }}
+# the Valkey of this release
+- to:
+    - podSelector:
+        matchLabels:
+          {{- include "headway.selectorLabels" (dict "root" $ "component" "valkey") | nindent 10 }}
+  ports:
+    {{- include "headway.tcpPorts" (list 6379) | trim | nindent 4 }}
+{{- end }}
+{{- if or .Values.redis.existingSecret .Values.redis.url }}
+# Redis
+- ports:
+    {{- include "headway.tcpPorts" .Values.networkPolicy.egress.redisPorts | trim | nindent 4 }}
+{{- end }}
+{{- if or .Values.database.existingSecret .Values.database.url }}
+# PostgreSQL
+- ports:
+    {{- include "headway.tcpPorts" .Values.networkPolicy.egress.databasePorts | trim | nindent 4 }}
+{{- end }}
+{{- if contains "://" .Values.bundle.url }}
+# the object store of bundles
+- ports:
+    {{- include "headway.tcpPorts" (list (include "headway.portOf" (regexReplaceAll "^(s3|gs|gcs|abfs|abfss|az|adl|oci)://.*" .Values.bundle.url "https://store") | int)) | trim | nindent 4 }}
+{{- end }}
+{{- if .Values.discovery.enabled }}
+# the API server: 443 is the Service's port, 6443 that of most clusters behind it
+- ports:
+    {{- include "headway.tcpPorts" (list 443 6443) | trim | nindent 4 }}
+{{- end }}
+{{- with .Values.networkPolicy.egress.extra }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
