@@ -14,6 +14,10 @@ HeadwayError
 │   │   └── TooLarge                  within scaler.history: a smaller request may be accepted
 │   ├── NoDemand                  UNAVAILABLE, the query returned nothing (and ignoreNullValues is false)
 │   ├── AmbiguousDemand           FAILED_PRECONDITION, the query returned several series, a string, …
+│   ├── ApiUnavailable            scaler.discovery.api: the Kubernetes API; known objects stay, and it is asked again
+│   │   ├── Gone                      within scaler.discovery: everything has to be listed again
+│   │   ├── Unreadable                within scaler.discovery: what it sent is no list or no event
+│   │   └── Denied                    within scaler.discovery: a permission, or KEDA, is missing
 │   ├── CacheUnavailable          never reaches a caller: answers go on from memory
 │   └── StoreUnavailable          never reaches a caller: answers go on from memory
 ├── RecordInvalid             scaler.forecast.record: a shared outlook that cannot be read; it is ignored and counted

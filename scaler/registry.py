@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 
 from scaler.decide import decide
 from scaler.errors import HeadwayError, NotReady, SourceUnavailable
@@ -25,8 +26,19 @@ class Answer:
     wire: bytes | None = None
 
 
+class ListedBy(StrEnum):
+    """Who lists a trigger for which KEDA does not call."""
+
+    SETTINGS = "settings"
+    ANNOTATION = "annotation"
+
+
+NEVER = 0.0
+"""`last_called` of a trigger that is listed, and that KEDA has not called for"""
+
+
 class Registration:
-    """One trigger that KEDA calls for, with the answer that counts now and the one that will count next."""
+    """One watched trigger, with the answer that counts now and the one that will count next."""
 
     __slots__ = (
         "current",
@@ -36,7 +48,7 @@ class Registration:
         "forecast_coming",
         "forgotten",
         "last_called",
-        "listed",
+        "listed_by",
         "metadata",
         "metric_calls",
         "ready",
@@ -49,7 +61,8 @@ class Registration:
         self.trigger = trigger
         self.metadata = metadata
         self.first_called = now
-        self.last_called = now
+        self.last_called = NEVER
+        """KEDA's last call"""
         self.metric_calls = 0
         """how often KEDA has called GetMetrics; the HPA's share of them shows whether it reads this trigger"""
         self.current: Answer | None = None
@@ -60,14 +73,18 @@ class Registration:
         """why there is no answer yet: the last failure of observing"""
         self.forgotten = False
         """no longer watched; the trigger must be registered again"""
-        self.listed = False
-        """whether it is watched because the settings list it"""
+        self.listed_by: ListedBy | None = None
+        """it is watched although KEDA does not call for it"""
         self.ready = False
         """whether the first outlook, or the first failure to get one, has arrived"""
         self.first_answer = asyncio.Event()
         """set when no call need wait: the first answer is as good as it soon gets, or has failed, or is overdue"""
         self.forecast_coming = False
         """whether an outlook without forecast is about to be followed by one with it"""
+
+    def is_wanted(self, now: float, silence_seconds: float) -> bool:
+        """Whether it is listed, or KEDA has called for it in the last `silence_seconds`."""
+        return self.listed_by is not None or now - self.last_called <= silence_seconds
 
     def forget(self) -> None:
         """Keep nothing that takes room."""
@@ -146,13 +163,30 @@ class Registry:
 
     def register(self, namespace: str, name: str, metadata: Mapping[str, str], now: float) -> Registration:
         """The watched trigger for what KEDA sent; registers it when new. Raises TriggerInvalid with every fault."""
-        trigger = parse_trigger(namespace, name, metadata, self.rules)
+        registration = self._register(parse_trigger(namespace, name, metadata, self.rules), metadata, now)
+        registration.last_called = now
+        return registration
+
+    def register_listed(
+        self, by: ListedBy, namespace: str, name: str, metadata: Mapping[str, str], now: float
+    ) -> Registration:
+        """Watch a trigger without KEDA's calls, until it is unlisted. Raises TriggerInvalid with every fault."""
+        registration = self._register(parse_trigger(namespace, name, metadata, self.rules), metadata, now)
+        registration.listed_by = by
+        return registration
+
+    def unlist(self, key: str) -> None:
+        """Watch a trigger only as long as KEDA calls for it: without calls, the next refresh forgets it."""
+        registration = self._registrations.get(key)
+        if registration is not None:
+            registration.listed_by = None
+
+    def _register(self, trigger: Trigger, metadata: Mapping[str, str], now: float) -> Registration:
         registration = self._registrations.get(trigger.key)
         if registration is None:
             registration = self._registrations[trigger.key] = Registration(trigger, dict(metadata), now)
             self._index.add(trigger)
             self._on_new(registration)
-        registration.last_called = now
         return registration
 
     @contextmanager
@@ -221,8 +255,9 @@ class Registry:
         return current
 
     def forget_silent(self, now: float, silence_seconds: float) -> list[Registration]:
-        """Drop and return the triggers without a call for `silence_seconds`: KEDA does not report deletions."""
-        silent = [w for w in self._registrations.values() if now - w.last_called > silence_seconds]
+        """Drop and return the triggers that are not listed and without a call for `silence_seconds`: KEDA does not
+        report deletions."""
+        silent = [w for w in self._registrations.values() if not w.is_wanted(now, silence_seconds)]
         for registration in silent:
             del self._registrations[registration.trigger.key]
             registration.forget()

@@ -13,8 +13,7 @@ from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock
 from scaler.refresh.checkpoint import Checkpoint
 from scaler.refresh.loop import Refresh, RefreshSettings
-from scaler.refresh.static_triggers import keep_watching
-from scaler.registry import Registration, Registry
+from scaler.registry import ListedBy, Registration, Registry
 from scaler.series import HistoryFacts
 from scaler.settings import Settings
 from scaler.telemetry.metrics import Telemetry
@@ -24,9 +23,6 @@ log = structlog.get_logger()
 
 RELOAD_SECONDS = 60.0
 """how often the place of the bundles is looked at for new versions"""
-
-LISTED_SECONDS = 60.0
-"""how often listed triggers are registered again, as if KEDA had called"""
 
 
 class Engine:
@@ -69,7 +65,7 @@ class Engine:
         self._tasks.keep_running("refresh", self._refresh.run)
         self._tasks.keep_running("checkpoint", lambda: self._restore_then_write(on_restored))
         self._tasks.keep_running("bundles", self._reload_bundles)
-        self._tasks.keep_running("listed", self._watch_listed)
+        self._list_triggers()
 
     def add(self, registration: Registration) -> None:
         """Begin with a newly registered trigger."""
@@ -105,9 +101,10 @@ class Engine:
             log.info("restored", triggers=restored, listed=len(self._settings.triggers))
         await self._checkpoint.run()
 
-    async def _watch_listed(self) -> None:
-        every_seconds = min(LISTED_SECONDS, self._settings.trigger_expiry / 4)
-        await keep_watching(self._registry, self._settings.triggers, self._clock, every_seconds)
+    def _list_triggers(self) -> None:
+        """Watch the triggers of the settings: KEDA does not call for them, their plans are read from telemetry."""
+        for one in self._settings.triggers:
+            self._registry.register_listed(ListedBy.SETTINGS, one.namespace, one.name, one.metadata, self._clock.now())
 
     async def _reload_bundles(self) -> None:
         """Take up new versions of the bundles. A refused one is logged once, and the running one stays."""

@@ -5,10 +5,12 @@ shared cache) is imported and opened behind it.
 """
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -32,6 +34,9 @@ from scaler.telemetry.logs import configure_logs
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import Trigger, TriggerRules
 
+if TYPE_CHECKING:
+    from scaler.discovery.service import Discovery
+
 log = structlog.get_logger()
 
 
@@ -52,6 +57,8 @@ class Service:
         self._source = source
         self._early = EarlyRegistrations(self.registry, self.clock)
         self._engine: Engine | None = None
+        self._discovery: Discovery | None = None
+        """None where the settings name no namespaces"""
         first_answers = FirstAnswers(settings.first_answer_wait, self.clock.now, self._worth_waiting)
         self._servicer = Servicer(self.registry, self.clock, Streams(settings.stream_lifetime), first_answers)
         self._server = MetricServer(self._servicer, _server_options(settings))
@@ -63,8 +70,10 @@ class Service:
     async def start(self) -> None:
         """Open the ports, then the engine, and begin to refresh. Raises SettingsError for a setting that is wrong."""
         self._servicer.first_answers.opening()
+        self._discovery = _discovery(self)
         await self._open_ports()
         await self._open_engine()
+        self._start_discovery()
         release_memory()
 
     async def stop(self) -> None:
@@ -80,7 +89,7 @@ class Service:
         from scaler.status.server import StatusServer
 
         status = StatusServer(
-            self.settings, self.registry, self.telemetry, self._missing, self._facts, now=self.clock.now
+            self.settings, self.registry, self.telemetry, self._missing, self._facts, self.clock.now, self._discovery
         )
         self._opened.push_async_callback(status.stop)
         self.http_port = await status.start()
@@ -112,6 +121,15 @@ class Service:
         self._engine = engine
         engine.start(self._early.all, on_restored=self._servicer.first_answers.opened)
 
+    def _start_discovery(self) -> None:
+        if self._discovery is None:
+            return
+        self._opened.push_async_callback(self._discovery.close)
+        watching = BackgroundTasks(self.telemetry)
+        self._opened.push_async_callback(watching.stop)
+        for watch in self._discovery.watches():
+            watching.keep_running("discovery", watch.run)
+
     def _add(self, registration: Registration) -> None:
         (self._engine or self._early).add(registration)
 
@@ -130,6 +148,8 @@ class Service:
             missing["backends"] = "bundle, cache and store are being opened"
         elif not self._engine.restored.is_set():
             missing["watched"] = "the triggers watched before the restart are being read"
+        elif self._discovery is not None and self._discovery.is_waiting():
+            missing["discovery"] = "the ScaledObjects of discover-namespaces are being listed"
         elif not self._warm:
             behind = sum(not registration.ready for registration in self.registry)
             if behind:
@@ -166,6 +186,17 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     import uvloop
 
     return uvloop.new_event_loop
+
+
+def _discovery(service: Service) -> "Discovery | None":
+    """What watches ScaledObjects, where the settings want it. Raises SettingsInvalid where no API server is known."""
+    if not service.settings.discover_namespaces:
+        return None
+    from scaler.discovery.place import api_server
+    from scaler.discovery.service import Discovery
+
+    server = api_server(service.settings, os.environ)
+    return Discovery(service.settings, server, service.registry, service.clock, service.telemetry)
 
 
 def _at(address: str, port: int) -> str:

@@ -40,6 +40,15 @@ MEANWHILE = (
 )
 
 
+LISTED: Mapping[str | None, str] = {
+    "settings": "listed in the settings; KEDA does not call for it",
+    "annotation": "listed by the annotation headway.dev/forecast; KEDA does not call for it",
+}
+
+REFUSED = (
+    "the object asks for a forecast by annotation and has faults. KEDA reads the half after `or` until they are fixed"
+)
+
 MOST_GAPS = 5
 """gaps that are printed"""
 
@@ -64,9 +73,10 @@ def explain(namespace: str, name: str, address: str, as_json: bool) -> Exit:
         if status == httpx.codes.NOT_FOUND:
             errors.print(UNKNOWN, markup=False)
     else:
+        print_refusal(found, console)
         for record in found["triggers"]:
             print_record(record, float(found["at"]), console)
-    return Exit.FINE if status == httpx.codes.OK and all(map(is_ready, found["triggers"])) else Exit.FAULTS
+    return Exit.FINE if status == httpx.codes.OK and is_fine(found) else Exit.FAULTS
 
 
 def fetch(namespace: str, name: str, address: str) -> tuple[int, dict[str, Any]]:
@@ -91,6 +101,11 @@ def fetch(namespace: str, name: str, address: str) -> tuple[int, dict[str, Any]]
     return answer.status_code, found
 
 
+def is_fine(found: Record) -> bool:
+    """Whether nothing is refused, and every trigger has what it wants."""
+    return not found.get("refused") and all(map(is_ready, found["triggers"]))
+
+
 def is_ready(record: Record) -> bool:
     """Whether there is an answer for KEDA, and a forecast in it unless the trigger wants none."""
     if record["plan"] is None:
@@ -99,14 +114,25 @@ def is_ready(record: Record) -> bool:
     return readiness is None or bool(readiness["ready"]) or record["mode"] == "reactive"
 
 
+def print_refusal(found: Record, console: Console) -> None:
+    """The faults for which an annotated object is not watched."""
+    if not found.get("refused"):
+        return
+    console.print(f"[bold]{escape(found['namespace'])}/{escape(found['name'])}[/]")
+    console.print(f"  [bold red]not forecast[/]: {REFUSED}", soft_wrap=True)
+    for fault in found["refused"]:
+        value = f"={fault['value']!r}" if fault["value"] else ""
+        console.print(f"  fault      {escape(fault['field'] + value)}: {escape(fault['rule'])}", soft_wrap=True)
+    console.print()
+
+
 def print_record(record: Record, now: float, console: Console) -> None:
     console.print(
         f"[bold]{escape(record['namespace'])}/{escape(record['name'])}[/]  trigger {escape(record['trigger'])}"
     )
     console.print(f"  {escape(record['query'])}  at {escape(record['server'])}", soft_wrap=True)
     console.print(f"  {escape(_settings(record))}", soft_wrap=True)
-    listed = "listed in the settings; KEDA does not call for it"
-    console.print(f"  {listed if record['listed'] else 'last call ' + _ago(record['last_called'], now)}")
+    console.print(f"  {LISTED.get(record['listed_by']) or 'last call ' + _ago(record['last_called'], now)}")
     for line in _summary(record, now):
         console.print(f"  {line}", soft_wrap=True)
     if record["plan"] is not None:

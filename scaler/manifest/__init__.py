@@ -12,6 +12,7 @@ from scaler.manifest.objects import (
     ScaledObject,
     TriggerEntry,
     read_manifest,
+    read_object,
     whole_number,
 )
 from scaler.manifest.scalars import plain_value
@@ -26,5 +27,6 @@ __all__ = [
     "dotted_path",
     "plain_value",
     "read_manifest",
+    "read_object",
     "whole_number",
 ]

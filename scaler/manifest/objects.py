@@ -1,6 +1,5 @@
 """What a Kubernetes file holds, as far as `headway` reads it: ScaledObjects, their triggers, authentications."""
 
-import re
 import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +7,7 @@ from typing import Any, TypeVar
 
 from scaler.manifest.nodes import Document, FieldPath, ManifestError, dotted_path, nearest_line, read_documents
 from scaler.manifest.scalars import kind_of
-from scaler.telemetry.names import PLANNED_DEMAND
+from scaler.trigger.planned import reads_plan
 from scaler.trigger.values import printable
 
 EXTERNAL_TYPES = ("external", "external-push")
@@ -57,10 +56,7 @@ class TriggerEntry:
     @property
     def reads_plan(self) -> bool:
         """A `prometheus` trigger that reads what Headway exports: then KEDA never calls Headway."""
-        return (
-            self.kind == "prometheus"
-            and re.search(rf"\b{PLANNED_DEMAND}\b", self.metadata.get("query", "")) is not None
-        )
+        return self.kind == "prometheus" and reads_plan(self.metadata.get("query", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +80,7 @@ class ScaledObject:
 
     @property
     def annotations(self) -> Mapping[str, Any]:
+        """Their values as YAML reads them; to Kubernetes, each must be a string."""
         return _mapping(self.header.get("annotations"))
 
     @property
@@ -152,6 +149,11 @@ def read_manifest(text: str, default_namespace: str = "default") -> Manifest:
     return Manifest(tuple(objects), parameters, tuple(skipped))
 
 
+def read_object(value: Mapping[str, Any]) -> ScaledObject:
+    """One object as the API server sends it. Raises ManifestError where a value is of a wrong kind."""
+    return _scaled_object("ScaledObject", Document(value, {}, {}, (), ()), "")
+
+
 def whole_number(value: Any) -> int | None:
     """The value where it is a whole number; None for anything else, also for the text of one."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
@@ -181,8 +183,7 @@ def _check_shapes(document: Document) -> None:
     def checked(found: Any, kind: type[Shape], *path: str | int) -> Shape:
         if found is None or isinstance(found, kind):
             return found or kind()
-        where = f"line {nearest_line(document.lines, path)}: {dotted_path(path)}"
-        raise ManifestError(f"{where}={_SHORT.repr(found)}: must be a {_YAML_NAMES[kind]}")
+        raise ManifestError(f"{_place(document, path)}={_SHORT.repr(found)}: must be a {_YAML_NAMES[kind]}")
 
     spec = checked(document.value.get("spec"), dict, "spec")
     for index, entry in enumerate(checked(spec.get("triggers"), list, "spec", "triggers")):
@@ -190,8 +191,15 @@ def _check_shapes(document: Document) -> None:
         path = ("spec", "triggers", index, "metadata")
         for key, value in checked(trigger.get("metadata"), dict, *path).items():
             if isinstance(value, dict | list | set):  # it may be a secret, and is not shown
-                where = f"line {nearest_line(document.lines, (*path, key))}: {dotted_path((*path, printable(key)))}"
+                where = _place(document, (*path, key))
                 raise ManifestError(f"{where}: must be a string, not a {_YAML_NAMES[type(value)]}")
+
+
+def _place(document: Document, path: FieldPath) -> str:
+    """Line and field; only the field where there are no lines."""
+    line = nearest_line(document.lines, path)
+    shown = printable(dotted_path(path))
+    return shown if line is None else f"line {line}: {shown}"
 
 
 def _triggers(spec: Mapping[str, Any], document: Document) -> Iterator[TriggerEntry]:
@@ -199,7 +207,7 @@ def _triggers(spec: Mapping[str, Any], document: Document) -> Iterator[TriggerEn
         metadata, unquoted = {}, {}
         for key, value in _mapping(_mapping(fields).get("metadata")).items():
             text, scalar = document.texts.get(("spec", "triggers", index, "metadata", key), (value, value))
-            metadata[key] = "" if scalar is None else text
+            metadata[key] = "" if scalar is None else str(text)
             if not isinstance(scalar, str):
                 unquoted[key] = kind_of(scalar)
         yield TriggerEntry(index, _mapping(fields), metadata, unquoted)

@@ -79,7 +79,7 @@ class Checkpoint:
         return True
 
     async def _write_watched(self) -> None:
-        called = (w for w in self._registry if not w.listed)  # listed triggers come back with the settings
+        called = (w for w in self._registry if w.listed_by is None)  # who lists a trigger lists it after a restart, too
         due = [w for w in called if w.last_called - self._written.get(w.trigger.key, 0.0) > TOUCH_SECONDS]
         for chunk in chunks(due, CHUNK):
             if not await self._done(self._store.watch([_record(w) for w in chunk])):
@@ -120,7 +120,7 @@ class Checkpoint:
                 self._saved_until[key] = float(saved.starts[-1])
 
     async def _forget(self) -> None:
-        gone = [key for key in self._written if self._registry.get(key) is None]
+        gone = [key for key in {**self._written, **self._saved_until} if self._registry.get(key) is None]
         if gone and await self._done(self._store.forget(gone)):
             for key in gone:
                 self._written.pop(key, None)

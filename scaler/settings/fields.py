@@ -15,6 +15,7 @@ from scaler.settings.values import (
     File,
     HeaderName,
     HeaderText,
+    Namespaces,
     Pattern,
     Patterns,
     RedisUrl,
@@ -176,6 +177,29 @@ class Settings(BaseSettings):
         "requests that Headway sends to a server.",
         ge=1,
         le=64,
+    )
+
+    discover_namespaces: Namespaces = _setting(
+        (),
+        "NAMESPACE",
+        "A namespace whose ScaledObjects are watched through the Kubernetes API; repeatable, and in the environment "
+        "separated by commas; `*` alone for all. Those with the annotation `headway.dev/forecast` are forecast, see "
+        "docs/keda.md. It needs the permissions get, list and watch for scaledobjects of the group keda.sh.",
+    )
+    kubernetes_api: ServerUrl = _setting(
+        "",
+        "URL",
+        "Address of the Kubernetes API for `discover-namespaces`, as http://127.0.0.1:8001 of `kubectl proxy`. By "
+        "default that of the cluster in which Headway runs, with the token and the authorities of the pod's service "
+        "account.",
+    )
+    kubernetes_token_file: File | None = _setting(
+        None, "FILE", "A bearer token for the Kubernetes API, one line; read again when the file changes."
+    )
+    kubernetes_ca_file: File | None = _setting(
+        None,
+        "FILE",
+        "Certificate authorities (PEM) to trust at the Kubernetes API; read again when the file changes.",
     )
 
     grpc_address: Address = _setting(

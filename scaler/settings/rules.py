@@ -94,7 +94,7 @@ def _rule(detail: ErrorDetails) -> str:
 def contradictions(settings: "Settings", faulty: Collection[str] = ()) -> list[Fault]:
     """Contradictions between valid fields; those that involve a `faulty` field are left out."""
     left_out = set(map(written, faulty))
-    found = [*_door(settings), *_timing(settings), *_access(settings), *_triggers(settings)]
+    found = [*_door(settings), *_timing(settings), *_access(settings), *_triggers(settings), *_kubernetes(settings)]
     return [fault for fault in found if left_out.isdisjoint({fault.field, *_FIELD.findall(fault.rule)})]
 
 
@@ -149,6 +149,20 @@ def _triggers(settings: "Settings") -> list[Fault]:
         except TriggerInvalid as error:
             faults += [Fault(f"triggers.{number}.{f.field}", f.value, f.rule) for f in error.faults]
     return faults
+
+
+def _kubernetes(settings: "Settings") -> list[Fault]:
+    given = [
+        (name, str(getattr(settings, name)))
+        for name in ("kubernetes_api", "kubernetes_token_file", "kubernetes_ca_file")
+        if getattr(settings, name)
+    ]
+    if not settings.discover_namespaces:
+        return [Fault(written(name), value, "needs discover-namespaces, which uses it") for name, value in given]
+    if not settings.kubernetes_api.startswith("http:"):
+        return []
+    rule = "needs a kubernetes-api that begins with https://"
+    return [Fault(written(name), value, rule) for name, value in given if name != "kubernetes_api"]
 
 
 def _access(settings: "Settings") -> list[Fault]:

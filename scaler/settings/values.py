@@ -1,5 +1,6 @@
 """The types of settings: text from a flag, the environment or a file → a value, or the rule that it breaks."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -11,6 +12,9 @@ from scaler.http.headers import header_fault, is_header_name
 from scaler.settings.database_url import parse_database_url
 from scaler.settings.redis_url import check_redis_url
 from scaler.trigger.server_address import is_pattern, parse_server_address
+
+ALL_NAMESPACES = "*"
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def duration_text(seconds: float) -> str:
@@ -54,6 +58,15 @@ def _patterns(values: tuple[str, ...]) -> tuple[str, ...]:
         which = f" (wrong: {', '.join(wrong)})" if len(values) > 1 else ""
         raise ValueError(f"must be SCHEME://HOST[:PORT][/PATH], * and ? within a segment, or * for any server{which}")
     return values
+
+
+def _namespaces(values: tuple[str, ...]) -> tuple[str, ...]:
+    wrong = [value for value in values if value != ALL_NAMESPACES and not _NAMESPACE.fullmatch(value)]
+    if wrong:
+        raise ValueError(f"must be names of namespaces, or * alone for all (wrong: {', '.join(wrong)})")
+    if ALL_NAMESPACES in values and len(set(values)) > 1:
+        raise ValueError("must be * alone: it covers the others")
+    return tuple(dict.fromkeys(values))
 
 
 def _pattern(value: str) -> str:
@@ -119,6 +132,7 @@ Address: TypeAlias = Annotated[str, BeforeValidator(_address)]
 ServerUrl: TypeAlias = Annotated[str, AfterValidator(_server)]
 Pattern: TypeAlias = Annotated[str, AfterValidator(_pattern)]
 Patterns: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts), AfterValidator(_patterns)]
+Namespaces: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts), AfterValidator(_namespaces)]
 File: TypeAlias = Annotated[Path, AfterValidator(_readable)]
 UserName: TypeAlias = Annotated[str, AfterValidator(_user_name)]
 HeaderText: TypeAlias = Annotated[str, AfterValidator(_header_text)]

@@ -25,8 +25,8 @@ TRIGGERS_AT_A_TIME = 32
 """written before the event loop may answer KEDA: about half a millisecond's work"""
 
 CALLED_SECONDS = 600.0
-"""a trigger without a call for this long is kept, but not exported: after an edit of a ScaledObject, its old trigger
-must not count in `max(headway_planned_demand)` until `trigger-expiry`"""
+"""a trigger without a call for this long is kept, but not exported, unless it is listed: after an edit of a
+ScaledObject, its old trigger must not count in `max(headway_planned_demand)` until `trigger-expiry`"""
 
 LINES_AT_A_TIME = 500
 """sent in one piece: about 50 kB"""
@@ -41,8 +41,8 @@ async def exposition(telemetry: Telemetry, registry: Registry, now: float) -> As
     yield generate_latest(telemetry.registry)
     lines: dict[str, list[str]] = {figure.called: [] for figure in TRIGGER_FIGURES}
     rungs: Counter[Rung] = Counter()
-    called = (registration for registration in registry if now - registration.last_called <= CALLED_SECONDS)
-    for position, registration in enumerate(called):
+    wanted = (registration for registration in registry if registration.is_wanted(now, CALLED_SECONDS))
+    for position, registration in enumerate(wanted):
         rungs[_write(lines, registry, registration, now)] += 1
         if position % TRIGGERS_AT_A_TIME == 0:
             await asyncio.sleep(0)

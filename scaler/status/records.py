@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
-from scaler.errors import HeadwayError
+from scaler.discovery import Discoveries
+from scaler.errors import Fault, HeadwayError
 from scaler.plan import Plan
 from scaler.plan.demand import peak_quantile
 from scaler.plan.fallback import window_end
-from scaler.registry import Answer, Registration, Registry
+from scaler.registry import NEVER, Answer, Registration, Registry
 from scaler.series import Forecast, Observation
 from scaler.status.report import Explain, history_record, readiness_report
 from scaler.telemetry.redaction import HIDDEN, redacted
@@ -75,9 +76,32 @@ def trigger_record(registration: Registration) -> Record:
         "policy": trigger.policy.value,
         "model": trigger.model,
         "first_called": registration.first_called,
-        "last_called": registration.last_called,
-        "listed": registration.listed,
+        "last_called": None if registration.last_called == NEVER else registration.last_called,
+        "listed_by": None if registration.listed_by is None else registration.listed_by.value,
     }
+
+
+MOST_REFUSED = 500
+"""refused objects that one record lists"""
+
+
+def discovery_record(discoveries: Discoveries) -> Record:
+    """The watched namespaces, and the objects that ask for a forecast and are refused."""
+    refusals = discoveries.refusals()
+    return {
+        "scopes": [asdict(scope) for scope in discoveries.scopes()],
+        "watched": discoveries.watched(),
+        "refused_count": len(refusals),
+        "refused": [
+            {"namespace": one.namespace, "name": one.name, "faults": fault_records(one.faults)}
+            for one in refusals[:MOST_REFUSED]
+        ],
+    }
+
+
+def fault_records(faults: Iterable[Fault]) -> list[Record]:
+    """Faults as the API lists them."""
+    return [{"field": fault.field, "value": fault.value, "rule": fault.rule} for fault in faults]
 
 
 def _plan(plan: Plan, trigger: Trigger) -> Record:

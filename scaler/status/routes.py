@@ -16,10 +16,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from scaler import __version__
+from scaler.discovery import Discoveries
 from scaler.errors import Fault
 from scaler.registry import Registration, Registry
 from scaler.status.exposition import CONTENT_TYPE, exposition
-from scaler.status.records import Record, plan_record, why_record
+from scaler.status.records import Record, discovery_record, fault_records, plan_record, why_record
 from scaler.status.report import Explain
 from scaler.telemetry import logs
 from scaler.telemetry.metrics import Telemetry
@@ -47,6 +48,7 @@ PATHS = {
     "/readyz": "200 once it can give good answers; until then 503 and what is missing",
     "/metrics": "telemetry, for Prometheus",
     "/api/v1/plans": "the current plans with their reasons; ?namespace= ?name= ?limit= ?after=",
+    "/api/v1/discovery": "which namespaces are watched for annotated ScaledObjects, and which objects are refused",
     "/api/v1/why/{namespace}/{name}": "all about one ScaledObject: what `headway why` shows",
 }
 
@@ -61,11 +63,13 @@ class StatusRoutes:
         missing: Missing,
         explain: Explain,
         now: Callable[[], float] = time,
+        discoveries: Discoveries | None = None,
     ) -> None:
         self._registry = registry
         self._telemetry = telemetry
         self._missing = missing
         self._explain = explain
+        self._discoveries = discoveries
         self._now = now
 
     def app(self) -> Starlette:
@@ -76,6 +80,7 @@ class StatusRoutes:
             Route("/metrics", self.metrics),
             Route("/api/v1/plans", self.plans),
             Route("/api/v1/why/{namespace}/{name}", self.why),
+            Route("/api/v1/discovery", self.discovery),
             Route("/favicon.ico", self.favicon),
         ]
         # Exception last: starlette turns it into the answer to whatever was not foreseen
@@ -121,12 +126,23 @@ class StatusRoutes:
             return _faulty(faults)
         namespace, name = request.path_params["namespace"], request.path_params["name"]
         found = self._registry.page(LARGEST_LIMIT, namespace=namespace, name=name)
-        if not found:
+        refusal = self._discoveries.refusal(namespace, name) if self._discoveries is not None else None
+        if not found and refusal is None:
             rule = "no trigger of this name is watched here: KEDA has not called for it, or not for a long time"
             return _faulty([Fault("namespace/name", f"{namespace}/{name}", rule)], HTTPStatus.NOT_FOUND)
         now = self._now()
         records = _in_turns(found, lambda registration: why_record(self._registry, registration, now, self._explain))
-        return _list({"namespace": namespace, "name": name, "at": now}, "triggers", records)
+        refused = None if refusal is None else fault_records(refusal.faults)
+        return _list({"namespace": namespace, "name": name, "at": now, "refused": refused}, "triggers", records)
+
+    async def discovery(self, request: Request) -> Response:
+        """The watched namespaces, and the annotated objects that are refused."""
+        if faults := _unknown(request.query_params, ()):
+            return _faulty(faults)
+        if self._discoveries is None:
+            rule = "is off: discover-namespaces of the settings names no namespace"
+            return _faulty([Fault("discovery", "", rule)], HTTPStatus.NOT_FOUND)
+        return _json({"at": self._now(), **discovery_record(self._discoveries)})
 
     async def favicon(self, request: Request) -> Response:
         return Response(status_code=HTTPStatus.NO_CONTENT)
@@ -209,7 +225,7 @@ def _unknown(query: Mapping[str, str], known: tuple[str, ...]) -> list[Fault]:
 
 
 def _faulty(faults: list[Fault], status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> Response:
-    return _json({"errors": [{"field": f.field, "value": f.value, "rule": f.rule} for f in faults]}, status)
+    return _json({"errors": fault_records(faults)}, status)
 
 
 async def _in_turns(found: Iterable[Registration], make: Callable[[Registration], Record]) -> AsyncIterator[str]:

@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from scaler.discovery import Discoveries
 from scaler.errors import SettingsError
 from scaler.registry import Registry
 from scaler.settings import Settings
@@ -38,9 +39,11 @@ class StatusServer:
         readiness: Missing,
         explain: Explain,
         now: Callable[[], float] = time,
+        discoveries: Discoveries | None = None,
     ) -> None:
         self._address = settings.http_address
-        self._app = RequestIds(Bounded(StatusRoutes(registry, telemetry, readiness, explain, now).app()))
+        routes = StatusRoutes(registry, telemetry, readiness, explain, now, discoveries)
+        self._app = RequestIds(Bounded(routes.app()))
         self._server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
 

@@ -31,8 +31,27 @@ EVENTS: tuple[Event, ...] = (
     Event("draining", "info", (), "SIGTERM or SIGINT was received: health is NOT_SERVING, then the ports close"),
     Event("stopped", "info", (), "The process ends"),
     Event(
-        "trigger_expired", "info", ("namespace", "name"), "A trigger without a call for `trigger-expiry` was forgotten"
+        "trigger_expired", "info", ("namespace", "name"),
+        "A trigger without a call for `trigger-expiry`, or one that is no longer listed, was forgotten",
     ),
+    Event(
+        "discovered", "info", ("namespace", "name", "trigger", "wrapped"),
+        "A ScaledObject with the annotation `headway.dev/forecast` is watched as `trigger`, or as another one than "
+        "before. `wrapped`: whether its own query reads the plan",
+    ),
+    Event(
+        "discovered_gone", "info", ("namespace", "name"),
+        "Such a ScaledObject was deleted, or has lost the annotation; its trigger is forgotten at the next refresh",
+    ),
+    Event(
+        "discovery_refused", "warning", ("namespace", "name", "faults"),
+        "Such a ScaledObject has faults and is not watched. Once per change",
+    ),
+    Event(
+        "discovery_unavailable", "warning", ("scope", "error"),
+        "The ScaledObjects of the namespace `scope` (`*`: all) cannot be watched; known ones stay. Once per reason",
+    ),
+    Event("discovery_back", "info", ("scope",), "They are watched again"),
     Event(
         "restore_refused", "warning", ("namespace", "name", "error"),
         "A trigger in the database breaks the current rules and is not restored; KEDA's next call registers it again",

@@ -147,7 +147,7 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     Figure("bundle_info", "headway_bundle_info", Kind.GAUGE, ("model",), Unit.YES, "1 for each bundle in use"),
     Figure(
         "watched_triggers", "headway_watched_triggers", Kind.GAUGE, (), Unit.NUMBER,
-        "Triggers that this process was called about and that have not expired",
+        "Triggers that this process was called about and that have not expired, and listed ones",
     ),
     Figure(
         "refreshed_triggers", "headway_refreshed_triggers", Kind.GAUGE, (), Unit.NUMBER,
@@ -202,6 +202,24 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
         "1 if the database answered last time; while 0, new state does not survive a restart",
     ),
     Figure(
+        "discovered_objects", "headway_discovered_objects", Kind.GAUGE, (), Unit.NUMBER,
+        "ScaledObjects with the annotation `headway.dev/forecast` whose trigger is watched. Absent without "
+        "`discover-namespaces`",
+    ),
+    Figure(
+        "discovery_refused", "headway_discovery_refused_objects", Kind.GAUGE, (), Unit.NUMBER,
+        "ScaledObjects with that annotation that are refused; the log, the API and `headway why` have the faults",
+    ),
+    Figure(
+        "discovery_up", "headway_discovery_up", Kind.GAUGE, ("scope",), Unit.YES,
+        "1 while the ScaledObjects of the namespace `scope` (`*`: all) are watched; while 0, known ones stay, and new "
+        "ones are not seen",
+    ),
+    Figure(
+        "discovery_failed", "headway_discovery_failures_total", Kind.COUNTER, ("scope",), Unit.NUMBER,
+        "Lists and watches that failed, and watches that broke off; they are repeated",
+    ),
+    Figure(
         "rpc_calls", "headway_rpc_calls_total", Kind.COUNTER, ("method", "code"), Unit.NUMBER,
         "KEDA's calls, by method and gRPC status",
     ),
@@ -220,7 +238,7 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     ),
     Figure(
         "trigger_expired", "headway_expired_triggers_total", Kind.COUNTER, (), Unit.NUMBER,
-        "Triggers forgotten after `trigger-expiry` without a call",
+        "Triggers forgotten after `trigger-expiry` without a call, or because they are no longer listed",
     ),
     Figure(
         "bundle_refused", "headway_bundle_refusals_total", Kind.COUNTER, (), Unit.NUMBER,

@@ -189,6 +189,9 @@ TRIGGER_KEYS: tuple[TriggerKey, ...] = (
 KEDA_KEYS = frozenset({"scalerAddress", "enableTLS", "unsafeSsl"})
 """KEDA's own keys, always sent: ignored"""
 
+KEDA_READS = ("query", "threshold", "serverAddress", "namespace", "queryParameters", "timeout", "ignoreNullValues")
+"""what KEDA's `prometheus` trigger and ours both have, and mean the same by"""
+
 RETIRED_KEYS: Mapping[str, str] = {
     "metricName": "does nothing since KEDA 2.12",
     "cortexOrgID": "does nothing since KEDA 2.12",

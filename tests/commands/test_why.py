@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from scaler.cli import app
 from scaler.commands.why import print_record
 from scaler.errors import HeadwayError, SourceRefused, SourceUnavailable, TriggerError
-from scaler.registry import Registration, Registry
+from scaler.registry import ListedBy, Registration, Registry
 from scaler.series import Forecast, HistoryFacts, Observation, Outlook
 from scaler.settings import load_settings
 from scaler.status.server import StatusServer
@@ -97,7 +97,7 @@ async def test_quantiles_are_of_the_window_that_need_is_about(port: Port) -> Non
 async def test_a_listed_trigger_was_not_asked_about(port: Port) -> None:
     """Headway itself asks about what the settings list: that is no call of KEDA's."""
     registration = port.watch()
-    registration.listed = True
+    registration.listed_by = ListedBy.SETTINGS
     port.receive(registration, forecast(420.0))
     text = (await port.why()).stdout
     assert "listed in the settings" in text

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 from scaler.commands import Usage
 from scaler.commands.check.rules.keys import strangers
-from scaler.commands.check.rules.metadata import KEDA_READS
 from scaler.errors import TriggerInvalid
 from scaler.manifest import FieldPath, ManifestError, ScaledObject, TriggerEntry, dotted_path, read_manifest
 from scaler.plan.hpa import (
@@ -30,6 +29,7 @@ from scaler.plan.hpa import (
     Select,
 )
 from scaler.trigger import Trigger, TriggerRules, parse_trigger
+from scaler.trigger.schema import KEDA_READS
 from training.replay.simulation.scenario import Keda
 
 NO_SERVER = "http://no-server"

@@ -6,8 +6,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from scaler.commands.check.rules.finding import Context, Finding, Level, dotted
-from scaler.commands.check.rules.metadata import KEDA_READS
 from scaler.manifest import FieldPath, ScaledObject
+from scaler.trigger.schema import KEDA_READS
 from scaler.trigger.values import NOT_SHOWN
 
 _DIRECTION = frozenset({"policies", "selectPolicy", "stabilizationWindowSeconds", "tolerance"})

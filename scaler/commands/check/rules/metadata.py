@@ -9,6 +9,7 @@ from scaler.errors import Fault, TriggerInvalid
 from scaler.manifest import EXTERNAL_TYPES, ScaledObject, TriggerEntry
 from scaler.telemetry.names import PLANNED_DEMAND
 from scaler.trigger import Mode, Trigger, parse_trigger
+from scaler.trigger.schema import KEDA_READS
 
 _CONSEQUENCE = "GetMetrics fails: nothing scales down, and only other triggers scale up"
 
@@ -22,9 +23,6 @@ def parsed(scaled: ScaledObject, entry: TriggerEntry, context: Context) -> Trigg
 
 
 SHIPPED_BUNDLES = ("general", "seasonal")
-
-KEDA_READS = ("query", "threshold", "serverAddress", "namespace", "queryParameters", "timeout", "ignoreNullValues")
-"""what KEDA's `prometheus` trigger and ours both have, and mean the same by"""
 
 
 def as_keda_reads(scaled: ScaledObject, entry: TriggerEntry, server: str = "") -> Trigger | tuple[Fault, ...]:

@@ -7,9 +7,8 @@ from scaler.commands.check.rules.finding import Context, Finding, Level
 from scaler.commands.check.rules.safety import NOT_REACTIVE
 from scaler.manifest import ScaledObject, TriggerEntry
 from scaler.telemetry.names import PLANNED_DEMAND
+from scaler.trigger.planned import PlanSelector, plan_selector
 
-_SELECTOR = re.compile(rf"{PLANNED_DEMAND}\b\s*(?:\{{(?P<labels>[^}}]*)\}})?")
-_LABEL = re.compile(r"""(\w+)\s*(=~|=)\s*["']([^"']*)["']""")
 _MAXIMUM = re.compile(rf"\bmax\s*\((?:\s*\w+\s*\()*\s*{PLANNED_DEMAND}\b")
 """`max(…`, also around functions: `max(max_over_time(…`"""
 _LABELS_KEPT = re.compile(r"[^()]*\)+\s*(by|without)\b", re.IGNORECASE)
@@ -20,7 +19,7 @@ _OR_ZERO = re.compile(r"\bor\s+vector\s*\(\s*0\s*\)\s*$", re.IGNORECASE)
 
 def planned_maximum(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
     for entry, query in _queries(scaled):
-        if _MAXIMUM.search(query) is None or _LABELS_KEPT.match(query, _selector(query).end()):
+        if _MAXIMUM.search(query) is None or _LABELS_KEPT.match(query, _selector(query).end):
             yield _finding(
                 entry,
                 Level.ERROR,
@@ -35,11 +34,11 @@ def planned_stand_in(scaled: ScaledObject, context: Context) -> Iterator[Finding
         return  # the HPA takes the largest: another trigger is the stand-in
     for entry, query in _queries(scaled):
         plan = _selector(query)
-        if _OR.search(query, plan.end()):
+        if _OR.search(query, plan.end):
             if not _OR_ZERO.search(query):
                 continue
             text = "0 stands in for the plan: while Headway is away the workload is scaled down."
-        elif _OR.search(query[: plan.start()]):
+        elif _OR.search(query[: plan.start]):
             text = "The plan stands after `or`: it is read only while there is no demand to be read."
         else:
             text = f"Nothing stands in for the plan: while Headway is away {_what_empty_means(entry)}."
@@ -49,7 +48,7 @@ def planned_stand_in(scaled: ScaledObject, context: Context) -> Iterator[Finding
 
 def planned_labels(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
     for entry, query in _queries(scaled):
-        labels = _labels(query)
+        labels = _selector(query).labels
         for label, own in (("namespace", scaled.namespace), ("name", scaled.name)):
             operator, read = labels.get(label, ("", ""))
             if not read:
@@ -65,18 +64,10 @@ def _queries(scaled: ScaledObject) -> Iterator[tuple[TriggerEntry, str]]:
         yield entry, entry.metadata["query"]
 
 
-def _selector(query: str) -> re.Match[str]:
-    found = _SELECTOR.search(query)
+def _selector(query: str) -> PlanSelector:
+    found = plan_selector(query)
     assert found is not None, "a plan reader's query has the figure"
     return found
-
-
-def _labels(query: str) -> dict[str, tuple[str, str]]:
-    """Label → operator and value. Scraped without honor_labels, the workload's namespace is `exported_namespace`."""
-    labels = {name: (operator, value) for name, operator, value in _LABEL.findall(_selector(query)["labels"] or "")}
-    if "exported_namespace" in labels:
-        labels["namespace"] = labels["exported_namespace"]
-    return labels
 
 
 def _what_empty_means(entry: TriggerEntry) -> str:

@@ -1,0 +1,325 @@
+"""Discovery against a stand-in for the Kubernetes API, over real HTTP."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import structlog
+import trustme
+
+from scaler.clock import SystemClock
+from scaler.discovery.api import MOST_EVENT_BYTES, ScopedApi, open_client
+from scaler.discovery.known import KnownObjects
+from scaler.discovery.place import ApiServer
+from scaler.discovery.watch import Pauses, ScopeWatch
+from scaler.registry import ListedBy, Registry
+from scaler.telemetry.metrics import Telemetry
+from scaler.trigger import TriggerRules
+from tests.servers.kubernetes import KubernetesApi, kubernetes_api, scaled_object
+
+QUICK = Pauses(first=0.02, longest=0.1, denied=0.2)
+
+
+@pytest.fixture
+def api() -> Iterator[KubernetesApi]:
+    with kubernetes_api() as running:
+        yield running
+
+
+class Watching:
+    """One process that discovers, with a watch per scope."""
+
+    def __init__(self, server: ApiServer, *scopes: str, pauses: Pauses = QUICK) -> None:
+        self.registry = Registry(TriggerRules(allowed_servers=("*",)), 15.0)
+        self.telemetry = Telemetry()
+        self.known = KnownObjects(self.registry, self.telemetry, ())
+        self.client = open_client(server)
+        self.watches = [
+            ScopeWatch(
+                scope, ScopedApi(self.client, server.url, scope), self.known, SystemClock(), self.telemetry, pauses
+            )
+            for scope in scopes
+        ]
+
+    @property
+    def names(self) -> set[str]:
+        """What is listed now."""
+        return {one.trigger.name for one in self.registry if one.listed_by is ListedBy.ANNOTATION}
+
+    def up(self, scope: str) -> float | None:
+        return self.telemetry.registry.get_sample_value("headway_discovery_up", {"scope": scope})
+
+
+@asynccontextmanager
+async def watching(url: str, *scopes: str, pauses: Pauses = QUICK, **files: Path) -> AsyncIterator[Watching]:
+    it = Watching(ApiServer(url, files.get("token_file"), files.get("ca_file")), *(scopes or ("shop",)), pauses=pauses)
+    tasks = [asyncio.create_task(watch.run()) for watch in it.watches]
+    try:
+        yield it
+        assert not any(task.done() for task in tasks), "a watch has ended"
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await it.client.close()
+
+
+async def until(holds: Callable[[], object], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110  what it waits for happens in a server's thread
+            await asyncio.sleep(0.01)
+
+
+async def test_objects_come_change_and_go(api: KubernetesApi) -> None:
+    """What is there at the start, and every later change, reaches the registry within moments."""
+    api.put(scaled_object("web"))
+    api.put(scaled_object("plain", annotations={}))
+    async with watching(api.url) as it:
+        await until(lambda: it.names == {"web"})
+        api.put(scaled_object("api"))
+        await until(lambda: it.names == {"web", "api"})
+        api.put(scaled_object("web", threshold="7"))
+        await until(lambda: [one.trigger.threshold for one in it.registry if one.listed_by] == [100.0, 7.0])
+        api.put(scaled_object("api", annotations={}))
+        await until(lambda: it.names == {"web"})
+        api.delete("shop", "web")
+        await until(lambda: not it.names)
+        assert it.registry.forget_silent(0.0, 3600.0) == [], "nothing is forgotten before the next refresh"
+        assert len(it.registry.forget_silent(4000.0, 3600.0)) == 3
+
+
+async def test_one_namespace_or_all(api: KubernetesApi) -> None:
+    """A scope of one namespace sees no other; `*` sees all."""
+    api.put(scaled_object("web"))
+    api.put(scaled_object("blog", namespace="blog"))
+    async with watching(api.url, "shop") as one, watching(api.url, "*") as all_of_them:
+        await until(lambda: all_of_them.names == {"web", "blog"})
+        await until(lambda: one.names == {"web"})
+        api.put(scaled_object("blog2", namespace="blog"))
+        await until(lambda: all_of_them.names == {"web", "blog", "blog2"})
+        assert one.names == {"web"}
+
+
+async def test_long_lists_come_in_pages(api: KubernetesApi) -> None:
+    """`continue` is followed to the last page, and nothing is dropped before it."""
+    api.page_size = 3
+    for number in range(10):
+        api.put(scaled_object(f"web{number}"))
+    async with watching(api.url) as it:
+        await until(lambda: len(it.names) == 10)
+        assert [one.parameters.get("continue") for one in api.asked("list")] == [None, "3", "6", "9"]
+
+
+async def test_a_list_that_expires_between_pages_begins_again(api: KubernetesApi) -> None:
+    """410 for a `continue`: from the first page, at once."""
+    api.page_size = 2
+    api.expire_next_pages(1)
+    for number in range(4):
+        api.put(scaled_object(f"web{number}"))
+    async with watching(api.url) as it:
+        await until(lambda: len(it.names) == 4)
+    assert [one.parameters.get("continue") for one in api.asked("list")] == [None, "2", None, "2"]
+
+
+async def test_a_broken_watch_goes_on_where_it_was(api: KubernetesApi) -> None:
+    """Without a second list, from the version of the last event; what happened meanwhile arrives."""
+    async with watching(api.url) as it:
+        api.put(scaled_object("web"))
+        await until(lambda: it.names == {"web"})
+        api.break_watches()
+        api.put(scaled_object("api"))
+        await until(lambda: it.names == {"web", "api"})
+    assert len(api.asked("list")) == 1
+    assert len(api.asked("watch")) == 2
+
+
+async def test_a_bookmark_moves_the_version_on(api: KubernetesApi) -> None:
+    """So that a watch after a quiet hour still has a version that the server knows."""
+    async with watching(api.url):
+        await until(lambda: api.asked("watch"))
+        version = api.bookmark()
+        await asyncio.sleep(0.1)
+        api.break_watches()
+        await until(lambda: len(api.asked("watch")) == 2)
+    assert api.asked("watch")[1].parameters["resourceVersion"] == str(version)
+    assert all(one.parameters["allowWatchBookmarks"] == "true" for one in api.asked("watch"))
+
+
+@pytest.mark.parametrize("as_event", [False, True], ids=["as a status", "as an event"])
+async def test_a_forgotten_version_lists_again_and_forgets_nothing(api: KubernetesApi, as_event: bool) -> None:
+    """410 Gone: everything is listed again; what was deleted meanwhile goes, and all else stays throughout."""
+    api.gone_as_event = as_event
+    api.put(scaled_object("web"))
+    api.put(scaled_object("old"))
+    async with watching(api.url) as it:
+        await until(lambda: it.names == {"web", "old"})
+        [web] = [one for one in it.registry if one.trigger.name == "web"]
+        api.stop()
+        api.delete("shop", "old")
+        api.put(scaled_object("new"))
+        api.forget_past()
+        assert it.names == {"web", "old"}
+        api.start()
+        await until(lambda: it.names == {"web", "new"})
+        assert web.listed_by is ListedBy.ANNOTATION
+        assert web in list(it.registry), "it was never registered anew"
+
+
+async def test_an_outage_keeps_what_is_known(api: KubernetesApi) -> None:
+    """Objects stay listed, `discovery_up` is 0, the log has the reason once; then it goes on."""
+    api.put(scaled_object("web"))
+    with structlog.testing.capture_logs() as logs:
+        async with watching(api.url) as it:
+            await until(lambda: it.up("shop") == 1.0)
+            api.stop()
+            await until(lambda: it.up("shop") == 0.0)
+            await asyncio.sleep(0.5)
+            assert it.names == {"web"}
+            assert "refused" in it.watches[0].state.error
+            api.start()
+            api.put(scaled_object("api"))
+            await until(lambda: it.names == {"web", "api"})
+            assert it.up("shop") == 1.0
+    events = [one["event"] for one in logs if one["event"].startswith("discovery_")]
+    assert events == ["discovery_unavailable", "discovery_back"]
+
+
+async def test_a_missing_permission_is_named_and_disturbs_no_other(api: KubernetesApi) -> None:
+    """Verb, resource and namespace are named; other namespaces are watched; it is tried again slowly."""
+    api.denied = {("list", "shop"), ("watch", "mail")}
+    for namespace in ("shop", "blog", "mail"):
+        api.put(scaled_object("web", namespace=namespace))
+    with structlog.testing.capture_logs() as logs:
+        async with watching(api.url, "shop", "blog", "mail") as it:
+            await until(lambda: it.up("blog") == 1.0 and len(api.asked("list")) >= 3)
+            await until(lambda: len([one for one in logs if one["event"] == "discovery_unavailable"]) == 2)
+            assert it.known.watched == 2, "what could be listed counts, though it cannot be watched"
+            asked = len([one for one in api.requests if one.namespace == "shop"])
+            assert asked <= 2
+            api.denied = set()
+            await until(lambda: it.known.watched == 3)
+    texts = {one["scope"]: one["error"] for one in logs if one["event"] == "discovery_unavailable"}
+    assert "may not list scaledobjects.keda.sh in namespace shop" in texts["shop"]
+    assert "may not watch scaledobjects.keda.sh in namespace mail" in texts["mail"]
+    assert "secret-of-the-server" not in str(texts)
+
+
+async def test_a_cluster_without_keda(api: KubernetesApi) -> None:
+    """404: KEDA is not installed."""
+    api.failing = 404
+    async with watching(api.url) as it:
+        await until(lambda: "KEDA is not installed" in it.watches[0].state.error)
+        api.failing = 0
+        api.put(scaled_object("web"))
+        await until(lambda: it.names == {"web"})
+
+
+async def test_a_rotated_token_is_read_again(api: KubernetesApi, tmp_path: Path) -> None:
+    """The kubelet replaces the file; the old token then gets 401."""
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    api.token = "first"
+    api.put(scaled_object("web"))
+    async with watching(api.url, token_file=file) as it:
+        await until(lambda: it.names == {"web"})
+        api.token = "second"
+        api.break_watches()
+        await until(lambda: any(one.status == 401 for one in api.requests))
+        assert it.names == {"web"}
+        file.write_text("second\n")
+        api.put(scaled_object("api"))
+        await until(lambda: it.names == {"web", "api"})
+    assert {one.token for one in api.requests} == {"first", "second"}
+
+
+async def test_tls_with_the_cluster_s_own_authority(tmp_path: Path) -> None:
+    """The CA file is trusted, and no other authority."""
+    authority, stranger = trustme.CA(), trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    good, bad = tmp_path / "ca.crt", tmp_path / "other.crt"
+    authority.cert_pem.write_to_path(str(good))
+    stranger.cert_pem.write_to_path(str(bad))
+    with kubernetes_api(context) as api:
+        api.put(scaled_object("web"))
+        async with watching(api.url, ca_file=good) as it, watching(api.url, ca_file=bad) as wrong:
+            await until(lambda: it.names == {"web"})
+            await until(lambda: "not trusted" in wrong.watches[0].state.error)
+            assert not wrong.names
+
+
+UNREADABLE = {
+    "no JSON": b"<html>\n",
+    "no object": b"[1]\n",
+    "no type": b'{"object": {}}\n',
+    "no metadata": b'{"type": "ADDED", "object": {}}\n',
+    "no version": b'{"type": "ADDED", "object": {"metadata": {}}}\n',
+    "endless": b'{"type": "' + b"x" * (MOST_EVENT_BYTES + 1),
+    "nested": b"[" * 100_000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("line", UNREADABLE.values(), ids=UNREADABLE)
+async def test_an_unreadable_event_lists_again(api: KubernetesApi, line: bytes) -> None:
+    """An event may have been missed, so everything is listed; nothing that is known is dropped."""
+    api.put(scaled_object("web"))
+    async with watching(api.url) as it:
+        await until(lambda: api.asked("watch") and it.names == {"web"})
+        api.send(line)
+        await until(lambda: len(api.asked("list")) == 2)
+        api.put(scaled_object("api"))
+        await until(lambda: it.names == {"web", "api"})
+
+
+async def test_an_event_in_pieces_and_blank_lines(api: KubernetesApi) -> None:
+    """Lines may arrive slowly, in pieces, and with nothing between them."""
+    async with watching(api.url) as it:
+        await until(lambda: api.asked("watch"))
+        scaled = scaled_object("web")
+        scaled["metadata"]["resourceVersion"] = "900"
+        text = b"\n" + json.dumps({"type": "ADDED", "object": scaled}).encode() + b"\n\n"
+        for start in range(0, len(text), 100):
+            api.send(text[start : start + 100])
+            await asyncio.sleep(0.02)
+        await until(lambda: it.names == {"web"})
+    assert len(api.asked("list")) == 1
+
+
+async def test_an_unknown_kind_of_event_is_passed_over(api: KubernetesApi) -> None:
+    async with watching(api.url) as it:
+        await until(lambda: api.asked("watch"))
+        api.send(b'{"type": "NEW_IN_2030", "object": {"metadata": {"resourceVersion": "900"}}}\n')
+        api.put(scaled_object("web"))
+        await until(lambda: it.names == {"web"})
+
+
+async def test_a_server_that_fails_is_asked_less_and_less(api: KubernetesApi) -> None:
+    """500 again and again: the pauses grow, so half a second sees a handful of requests."""
+    api.failing = 500
+    async with watching(api.url) as it:
+        await asyncio.sleep(1.0)
+        assert 5 <= len(api.requests) <= 30
+        assert it.watches[0].state.error == (
+            "the Kubernetes API answered HTTP 500: scaledobjects.keda.sh: secret-of-the-server 500"
+        )
+
+
+def test_pauses_grow_to_a_minute() -> None:
+    """1 s, 2 s, 4 s … 60 s; a missing permission is tried once a minute."""
+    pauses = Pauses()
+    assert [pauses.after(failures, is_denied=False) for failures in (1, 2, 3, 7, 1000)] == [1, 2, 4, 60, 60]
+    assert pauses.after(1, is_denied=True) == 60
+
+
+async def test_a_watch_that_always_ends_at_once_is_no_busy_loop(api: KubernetesApi) -> None:
+    """Some proxies end streams at once."""
+    async with watching(api.url):
+        for _ in range(40):
+            api.break_watches()
+            await asyncio.sleep(0.02)
+    assert len(api.asked("watch")) < 30
+    assert len(api.asked("list")) == 1

@@ -1,0 +1,114 @@
+"""A whole scaler process that discovers: a stand-in for the Kubernetes API, a real Prometheus, the exported plan."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from scaler.telemetry.names import PLANNED_DEMAND
+from tests.e2e.scaler_process import ScalerProcess, scaler_running
+from tests.servers.kubernetes import KubernetesApi, kubernetes_api, scaled_object
+from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
+
+pytestmark = [pytest.mark.server, pytest.mark.e2e]
+
+DEMAND = 420.0
+PLAN = f'max({PLANNED_DEMAND}{{namespace="shop", name="web"}})'
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServer]:
+    now = time.time()
+    steady = Recorded("demand", [(now + 30 * step, DEMAND) for step in range(-480, 40)])
+    with prometheus(tmp_path_factory.mktemp("prometheus"), [steady]) as server:
+        yield server
+
+
+@contextmanager
+def discovering(folder: Path, source: PrometheusServer, api: KubernetesApi) -> Iterator[ScalerProcess]:
+    options = ("--prometheus", source.url, "--discover-namespaces", "shop", "--kubernetes-api", api.url)
+    with scaler_running(folder, *options, "--refresh-interval", "5s") as scaler:
+        yield scaler
+
+
+def get(scaler: ScalerProcess, path: str) -> httpx.Response:
+    return httpx.get(f"http://{scaler.http_address}{path}", timeout=5)
+
+
+def planned(scaler: ScalerProcess) -> dict[str, float]:
+    """The exported plan by name of the object."""
+    line = rf'^{PLANNED_DEMAND}{{namespace="shop",name="(\w+)".*}} (\S+)$'
+    lines = re.findall(line, get(scaler, "/metrics").text, re.MULTILINE)
+    return {name: float(value) for name, value in lines}
+
+
+def plans(scaler: ScalerProcess) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = get(scaler, "/api/v1/plans").json()["plans"]
+    return found
+
+
+def until(holds: Callable[[], object], seconds: float) -> float:
+    """Wait until it holds; returns for how long."""
+    started = time.monotonic()
+    while not holds():
+        assert time.monotonic() - started < seconds, "did not happen in time"
+        time.sleep(0.1)
+    return time.monotonic() - started
+
+
+def test_a_discovered_object_is_forecast_kept_and_dropped(tmp_path: Path, source: PrometheusServer) -> None:
+    """Annotated: its plan is exported within seconds; an outage of the API keeps it; deleted, it is gone."""
+    with kubernetes_api() as api, discovering(tmp_path, source, api) as scaler:
+        assert planned(scaler) == {}
+        api.put(scaled_object("web", query=f"{PLAN} or sum(demand)", serverAddress=source.url))
+        assert until(lambda: "web" in planned(scaler), 10) < 10
+        assert planned(scaler)["web"] >= DEMAND
+        api.stop()
+        time.sleep(3)
+        assert 'headway_discovery_up{scope="shop"} 0.0' in get(scaler, "/metrics").text
+        assert get(scaler, "/readyz").status_code == 200
+        assert "web" in planned(scaler)
+        api.start()
+        api.delete("shop", "web")
+        until(lambda: planned(scaler) == {}, 15)
+        until(lambda: get(scaler, "/api/v1/why/shop/web").status_code == 404, 10)
+
+
+def test_a_changed_query_replaces_the_trigger(tmp_path: Path, source: PrometheusServer) -> None:
+    """The old one is exported no longer, so `max` cannot mix the two."""
+    with kubernetes_api() as api, discovering(tmp_path, source, api) as scaler:
+        api.put(scaled_object("web", query="sum(demand)", serverAddress=source.url))
+        until(lambda: planned(scaler).get("web", 0) >= DEMAND, 15)
+        api.put(scaled_object("web", query="sum(demand) / 10", serverAddress=source.url))
+        until(lambda: 0 < planned(scaler).get("web", 0) < DEMAND / 2, 15)
+        until(lambda: len(plans(scaler)) == 1, 15)
+        [record] = plans(scaler)
+        assert record["query"] == "sum(demand) / 10"
+        assert record["listed_by"] == "annotation"
+
+
+def test_a_refused_object_is_explained(tmp_path: Path, source: PrometheusServer) -> None:
+    """By the API; the rest of the process goes on."""
+    with kubernetes_api() as api, discovering(tmp_path, source, api) as scaler:
+        api.put(scaled_object("web", serverAddress="http://elsewhere:9090"))
+        until(lambda: get(scaler, "/api/v1/discovery").json()["refused_count"] == 1, 10)
+        [fault] = get(scaler, "/api/v1/why/shop/web").json()["refused"]
+        assert fault["field"] == "spec.triggers[0].metadata.serverAddress"
+        assert "not among the servers" in fault["rule"]
+        assert get(scaler, "/api/v1/discovery").json()["scopes"] == [{"namespace": "shop", "is_up": True, "error": ""}]
+
+
+def test_readiness_does_not_wait_for_the_api_for_long(tmp_path: Path, source: PrometheusServer) -> None:
+    """An API server that is away at the start: ready within moments, and discovered once it is back."""
+    with kubernetes_api() as api:
+        api.stop()
+        with discovering(tmp_path, source, api) as scaler:
+            until(lambda: get(scaler, "/readyz").status_code == 200, 12)
+            api.put(scaled_object("web", query="sum(demand)", serverAddress=source.url))
+            api.start()
+            until(lambda: "web" in planned(scaler), 20)
