@@ -7,7 +7,7 @@ HELM := .tools/helm4/helm
 CHARTS := helm/headway helm/headway-trigger
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run servers test test-fast coverage check format proto docs bundle default-bundle golden chart league bench clean
+.PHONY: help setup run servers test test-fast coverage check format proto docs bundle default-bundle golden chart lock sbom league bench clean
 
 help:  ## list every verb
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,7 @@ default-bundle: $(STAMP)  ## train the general bundle that ships: make default-b
 	@test -d '$(TRACES)' || { echo 'TRACES must be the folder of the recorded systems: make default-bundle TRACES=FOLDER' >&2; exit 2; }
 	$(BIN)/python -m training.shipped.general '$(TRACES)'
 
+<<<<<<< HEAD
 golden: $(STAMP)  ## render the chart's value sets into their golden files
 	tools/helm.sh
 	$(BIN)/python -m tests.helm.golden
@@ -82,6 +83,13 @@ chart:  ## lint and package the charts, with an index of a chart repository, int
 	rm -rf dist/charts
 	$(HELM) package $(CHARTS) --destination dist/charts
 	$(HELM) repo index dist/charts
+=======
+lock: $(STAMP)  ## update the locks of the images after a change in pyproject.toml; make lock UPGRADE=1 takes newer versions
+	$(BIN)/python -m tools.lock $(if $(UPGRADE),--upgrade)
+
+sbom: $(STAMP)  ## write the bills of materials of the images to build/sbom
+	$(BIN)/python -m tools.sbom build/sbom
+>>>>>>> 5a82d25 (Dockerfiles, locks with hashes and bills of materials for a runtime and a training image)
 
 league: $(STAMP)  ## all ways of scaling over recorded systems: make league TRACES=FOLDER [BUNDLES=FOLDER] (hours)
 	@test -d '$(TRACES)' || { echo 'TRACES must be the folder of the recorded systems: make league TRACES=FOLDER' >&2; exit 2; }
