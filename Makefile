@@ -72,7 +72,6 @@ default-bundle: $(STAMP)  ## train the general bundle that ships: make default-b
 	@test -d '$(TRACES)' || { echo 'TRACES must be the folder of the recorded systems: make default-bundle TRACES=FOLDER' >&2; exit 2; }
 	$(BIN)/python -m training.shipped.general '$(TRACES)'
 
-<<<<<<< HEAD
 golden: $(STAMP)  ## render the chart's value sets into their golden files
 	tools/helm.sh
 	$(BIN)/python -m tests.helm.golden
@@ -83,13 +82,12 @@ chart:  ## lint and package the charts, with an index of a chart repository, int
 	rm -rf dist/charts
 	$(HELM) package $(CHARTS) --destination dist/charts
 	$(HELM) repo index dist/charts
-=======
+
 lock: $(STAMP)  ## update the locks of the images after a change in pyproject.toml; make lock UPGRADE=1 takes newer versions
 	$(BIN)/python -m tools.lock $(if $(UPGRADE),--upgrade)
 
 sbom: $(STAMP)  ## write the bills of materials of the images to build/sbom
 	$(BIN)/python -m tools.sbom build/sbom
->>>>>>> 5a82d25 (Dockerfiles, locks with hashes and bills of materials for a runtime and a training image)
 
 league: $(STAMP)  ## all ways of scaling over recorded systems: make league TRACES=FOLDER [BUNDLES=FOLDER] (hours)
 	@test -d '$(TRACES)' || { echo 'TRACES must be the folder of the recorded systems: make league TRACES=FOLDER' >&2; exit 2; }
