@@ -10,8 +10,8 @@ from scaler.commands import Exit, Usage
 from training.commands.shared import access_to, command_errors, fail, progress_bar, seconds_of
 
 EXIT_TEXT = (
-    "Exit status: 0 fine · 1 some series are not in the file, or no place for it · 2 wrong flags or settings · 3 the "
-    "scaler or Prometheus could not be reached · 130 interrupted, what arrived is kept."
+    "Exit status: 0 fine · 1 some series are not in the file (with --allow-missing: none is), or no place for it · 2 "
+    "wrong flags or settings · 3 the scaler or Prometheus could not be reached · 130 interrupted, what arrived is kept."
 )
 
 
@@ -30,6 +30,9 @@ def pull(
     since: Annotated[str, typer.Option(metavar="DURATION", help="How far back, as 14d or 36h.")] = "14d",
     step: Annotated[str, typer.Option(metavar="DURATION", help="Step between the values.")] = "60s",
     unit: Annotated[str, typer.Option(help="Unit of the values, kept in the file.")] = "",
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Exit with 0 where some series are left out, but one arrived.")
+    ] = False,
 ) -> None:
     """Pull recorded demand from Prometheus into a file to train on.
 
@@ -62,11 +65,14 @@ def pull(
                 access=access,
                 progress=progress,
             )
-    _print_pulled(pulled, [*faulty, *pulled.refused])
+    left_out = [*faulty, *pulled.refused]
+    _print_pulled(pulled, left_out)
+    if left_out and not (allow_missing and pulled.series):
+        raise typer.Exit(Exit.FAULTS)
 
 
 def _print_pulled(pulled: Any, left_out: list[Any]) -> None:
-    """What is in the file and what is not. Exits with FAULTS where a series was left out."""
+    """What is in the file and what is not."""
     for refused in left_out:
         typer.echo(f"left out: {refused}", err=True)
     for note in pulled.notes:
@@ -75,8 +81,6 @@ def _print_pulled(pulled: Any, left_out: list[Any]) -> None:
         typer.echo(f"{len(pulled.series)} series in {pulled.path}")
     else:
         typer.echo(f"headway: no series arrived; {pulled.path} was not written", err=True)
-    if left_out:
-        raise typer.Exit(Exit.FAULTS)
 
 
 def _wanted(settings: Any, queries: list[str], triggers: Path | None, scaler: str) -> tuple[list[Any], list[Any]]:

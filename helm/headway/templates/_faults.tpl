@@ -191,8 +191,8 @@ training.enabled: reads demand from settings.prometheus, which is empty; write i
   (list "tls.certManager.enabled" .Values.tls.certManager.enabled "cert-manager.io/v1" "cert-manager")
   (list "kedaAuth.enabled" (and .Values.kedaAuth.enabled .Values.tls.enabled) "keda.sh/v1alpha1" "KEDA")
 }}
-{{- if and (index . 1) (not ($.Capabilities.APIVersions.Has (index . 2))) }}
-{{ index . 0 }}: the cluster has no {{ index . 2 }}; install {{ index . 3 }} first, or write {{ index . 0 }}: false (with helm template, add --api-versions {{ index . 2 }})
+{{- if and $.Values.requireCRDs (index . 1) (not ($.Capabilities.APIVersions.Has (index . 2))) }}
+{{ index . 0 }}: the cluster has no {{ index . 2 }}; install {{ index . 3 }} first, or write {{ index . 0 }}: false (with helm template, add --api-versions {{ index . 2 }}, or write requireCRDs: false)
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -203,6 +203,9 @@ def test_triggers_of_a_file_are_pulled_under_their_names(server: Answering, tmp_
     assert names[2] == "shop/web"
     assert [name.rpartition("/")[0] for name in names[:2]] == ["shop/both"] * 2
     assert "series 'shop/both': trigger 2: threshold='soon'" in result.stderr
+    tolerant = asked("data", "pull", *arguments, "--allow-missing")
+    assert tolerant.exit_code == 0, tolerant.output
+    assert "series 'shop/both': trigger 2: threshold='soon'" in tolerant.stderr
 
 
 def test_triggers_are_asked_as_the_scaler_asks(server: Answering, tmp_path: Path) -> None:

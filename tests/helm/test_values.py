@@ -1,0 +1,112 @@
+"""values.yaml, its schema and its templates against the scaler that they configure."""
+
+import jsonschema
+import pytest
+import yaml
+
+from scaler import __version__
+from scaler.settings.fields import Settings
+from scaler.settings.rules import written
+from tests.helm.rendering import CHART, Cluster, objects, of_kind, render
+from tests.servers.helm import MAJORS
+from tools.chart_schema import chart_schema, own_settings
+from tools.chart_values import every, read_values
+from tools.reference import SETTINGS
+
+SCHEMA = chart_schema()
+DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
+
+
+def rendered(*sets: str) -> list[dict]:
+    result = render(MAJORS[-1], Cluster(), *(part for one in sets for part in ("--set", one)))
+    assert result.error == ""
+    return objects(result.text)
+
+
+def scaler_deployment(*sets: str) -> dict:
+    [deployment] = [one for one in of_kind(rendered(*sets), "Deployment") if one["metadata"]["name"] == "headway"]
+    return deployment
+
+
+def test_version_is_the_scalers():
+    """The chart installs the scaler that it comes with."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == __version__
+    images = yaml.safe_load(chart["annotations"]["artifacthub.io/images"])
+    assert {image["image"].rpartition(":")[2] for image in images} == {__version__}
+
+
+def test_every_value_is_described():
+    """Each leaf has a comment that the README and the schema show."""
+    values = read_values((CHART / "values.yaml").read_text())
+    assert all(value.description for value in every(values) if not value.children)
+    with pytest.raises(ValueError, match=r"image\.tag"):
+        read_values('image:\n  # no description\n  tag: ""\n')
+
+
+def test_every_setting_is_in_the_schema_or_decided_by_the_chart():
+    """No setting is forgotten, and none that does not exist is promised."""
+    settings = set(map(written, Settings.model_fields))
+    assert set(SCHEMA["properties"]["settings"]["properties"]) == settings | set(own_settings())
+    assert set(own_settings()) - settings <= {"discover-namespaces"}
+
+
+def test_settings_of_the_docs_are_accepted():
+    """The example of docs/settings.md, as it is."""
+    [example] = [part.partition("```")[0] for part in SETTINGS.split("```yaml\n")[1:]]
+    jsonschema.validate(DEFAULTS | {"settings": yaml.safe_load(example)}, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("grace", "seconds"), [(None, 30), ("45s", 65), ("1m30s", 110), ("1.5s", 22), ("250ms", 21), ("1h", 3620)]
+)
+def test_pod_outlives_the_drain(grace, seconds):
+    """terminationGracePeriodSeconds is drain-grace and 20 s."""
+    deployment = scaler_deployment(*([f"settings.drain-grace={grace}"] if grace else []))
+    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == seconds
+
+
+def test_change_of_settings_rolls_the_pods():
+    """Settings and the password of the bundled Valkey; nothing else."""
+
+    def annotations(*sets):
+        return scaler_deployment(*sets)["spec"]["template"]["metadata"]["annotations"]
+
+    valkey = "valkey.enabled=true"
+    assert annotations() == annotations("serviceMonitor.enabled=true")
+    assert annotations() != annotations("settings.log-level=debug")
+    assert annotations(valkey, "valkey.password=a") != annotations(valkey, "valkey.password=b")
+
+
+def test_unforeseen_labels_do_not_break_selectors():
+    """Labels of people never replace those by which objects find each other."""
+    deployment = scaler_deployment(
+        "commonLabels.app\\.kubernetes\\.io/name=x", "podLabels.app\\.kubernetes\\.io/name=y"
+    )
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+
+@pytest.mark.parametrize(
+    ("address", "namespace", "port"),
+    [
+        ("http://prometheus.monitoring.svc.cluster.local:9090", "monitoring", None),
+        ("http://prometheus-server.obs", "obs", None),
+        ("http://thanos.obs.svc:9090/select", "obs", None),
+        ("https://mimir.example.com/prometheus", None, 443),
+        ("http://10.0.0.7:9090", None, 9090),
+        ("http://prometheus:9090", None, 9090),
+        ("https://mimir.*.example.com:8443", None, 8443),
+    ],
+)
+def test_network_policy_follows_the_servers(address, namespace, port):
+    """A server in the cluster by its namespace, since a policy sees the pods' port; any other by its port."""
+    sets = ["networkPolicy.enabled=true", f"settings.allow-server-address[0]={address}", "settings.prometheus="]
+    [policy] = of_kind(rendered(*sets), "NetworkPolicy")
+    dns, rule = policy["spec"]["egress"]
+    assert {one["port"] for one in dns["ports"]} == {53}
+    if namespace:
+        selector = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+        assert rule == {"to": [selector]}
+    else:
+        assert rule == {"ports": [{"port": port, "protocol": "TCP"}]}
