@@ -67,7 +67,7 @@ class FollowedFiles(Generic[_T]):
             return value
 
     def _stamp(self) -> _Stamp:
-        return tuple(map(_stamp_of, self._paths))
+        return tuple(map(stamp_of, self._paths))
 
     def _report(self, reason: str) -> None:
         if reason != self._reported:
@@ -78,7 +78,8 @@ class FollowedFiles(Generic[_T]):
         return [str(path) for path in self._paths]
 
 
-def _stamp_of(path: Path) -> tuple[int, int, int, int]:
+def stamp_of(path: Path) -> tuple[int, int, int, int]:
+    """What changes when the file does; zeros while it cannot be found."""
     try:
         stat = path.stat()
     except OSError:  # reading it says what is wrong

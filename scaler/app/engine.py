@@ -87,10 +87,14 @@ class Engine:
         await self._backends.close()
 
     def _export_backends(self) -> None:
-        catalog, source = self._backends.catalog, self._backends.source
+        catalog, source, queues = self._backends.catalog, self._backends.source, (self._refresh, self._checkpoint)
         self._telemetry.follow(
             "circuit_open", lambda: {(name,): float(is_open) for name, is_open in source.circuits().items()}
         )
+        self._telemetry.follow(
+            "queue_length", lambda: {(name,): float(n) for one in queues for name, n in one.queue_lengths().items()}
+        )
+        self._telemetry.follow("refused_bundles", lambda: {(): float(len(catalog.refusals))})
         self._telemetry.follow("bundle_info", lambda: {(f.model,): 1.0 for f in catalog.forecasters.values()})
 
     async def _restore_then_write(self, on_restored: Callable[[], None]) -> None:

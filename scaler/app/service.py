@@ -17,6 +17,7 @@ import structlog
 from scaler.app.backends import open_backends, open_cache
 from scaler.app.early import EarlyRegistrations
 from scaler.app.engine import Engine
+from scaler.app.expiry import follow_certificates
 from scaler.app.scheduling import prefer_answers, release_memory
 from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock, SystemClock
@@ -93,6 +94,7 @@ class Service:
         )
         self._opened.push_async_callback(status.stop)
         self.http_port = await status.start()
+        follow_certificates(self.settings, self.telemetry)
         self.telemetry.follow("stale_files", lambda: {(): float(stale_files())})
         self.telemetry.follow("rpc_calls", lambda: {key: float(count) for key, count in self._servicer.calls.items()})
         self.telemetry.follow_distribution("rpc_duration", self._servicer.timing.distributions)

@@ -7,7 +7,8 @@ forecast is possible), weeks of coarse blocks after every trigger has its day.
 import asyncio
 import itertools
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,6 +43,29 @@ class _Job:
     """failed so far"""
 
 
+@dataclass(slots=True)
+class BackfillState:
+    """How far the history of triggers is. `oldest`: since when the one that waits longest waits; 0 when all is done."""
+
+    done: int = 0
+    waiting: int = 0
+    failing: int = 0
+    oldest: float = 0.0
+
+    def add(self, tracked: Iterable[Tracked]) -> None:
+        """Count these triggers, too."""
+        for one in tracked:
+            if one.backfill_errors:
+                self.failing += 1
+            elif one.wanted_since:
+                self.waiting += 1
+            else:
+                self.done += 1
+            if one.wanted_since:
+                since = min(one.wanted_since.values())
+                self.oldest = min(self.oldest, since) if self.oldest else since
+
+
 class Backfill:
     """The queue and its workers. `on_filled` is called after each part that has arrived."""
 
@@ -62,6 +86,7 @@ class Backfill:
         self._on_filled = on_filled
         self._jobs: asyncio.PriorityQueue[_Job] = asyncio.PriorityQueue()
         self._numbers = itertools.count()
+        self._queued: Counter[Phase] = Counter()
         self._retries: set[asyncio.Task[None]] = set()
 
     def new(self, tracked: Tracked) -> None:
@@ -81,12 +106,22 @@ class Backfill:
         """How many jobs wait."""
         return self._jobs.qsize()
 
+    def waiting_by_phase(self) -> Mapping[Phase, int]:
+        """How many jobs of each phase wait; those that pause after a failure do not."""
+        return {phase: self._queued[phase] for phase in Phase}
+
     def _put(self, phase: Phase, tracked: Tracked, since: float = 0.0) -> None:
-        self._jobs.put_nowait(_Job(phase, next(self._numbers), tracked, since))
+        tracked.wanted_since.setdefault(phase, self._clock.now())
+        self._enqueue(_Job(phase, next(self._numbers), tracked, since))
+
+    def _enqueue(self, job: _Job) -> None:
+        self._queued[job.phase] += 1
+        self._jobs.put_nowait(job)
 
     async def _work(self) -> None:
         while True:
             job = await self._jobs.get()
+            self._queued[job.phase] -= 1
             if job.tracked.key not in job.tracked.table:
                 continue
             try:
@@ -102,6 +137,7 @@ class Backfill:
     def _note_success(self, job: _Job) -> None:
         tracked = job.tracked
         tracked.done.add(job.phase)
+        tracked.wanted_since.pop(job.phase, None)
         tracked.backfill_errors.pop(job.phase, None)
         tracked.retry_at.pop(job.phase, None)
         self._on_filled(tracked)
@@ -125,7 +161,7 @@ class Backfill:
     def _again_at(self, moment: float, job: _Job) -> None:
         async def wait() -> None:
             await self._clock.sleep_until(moment)
-            self._jobs.put_nowait(job)
+            self._enqueue(job)
 
         task = asyncio.create_task(wait())
         self._retries.add(task)

@@ -43,6 +43,11 @@ class Checkpoint:
         self._written: dict[str, float] = {}
         self._saved_until: dict[str, float] = {}
         self._up = True
+        self._waiting = {"store_watched": 0, "store_blocks": 0}
+
+    def queue_lengths(self) -> dict[str, int]:
+        """How many triggers the last write left to be written, by the queue's name in telemetry."""
+        return dict(self._waiting)
 
     async def restore(self) -> int:
         """Watch again whatever was watched before the restart and has not fallen silent; returns how many."""
@@ -81,18 +86,23 @@ class Checkpoint:
     async def _write_watched(self) -> None:
         called = (w for w in self._registry if w.listed_by is None)  # who lists a trigger lists it after a restart, too
         due = [w for w in called if w.last_called - self._written.get(w.trigger.key, 0.0) > TOUCH_SECONDS]
+        self._waiting["store_watched"] = len(due)
         for chunk in chunks(due, CHUNK):
             if not await self._done(self._store.watch([_record(w) for w in chunk])):
                 return
+            self._waiting["store_watched"] -= len(chunk)
             self._written.update({w.trigger.key: w.last_called for w in chunk})
 
     async def _write_blocks(self) -> None:
-        for block_seconds, due in self._due_by_block().items():
+        due_by_block = self._due_by_block()
+        self._waiting["store_blocks"] = sum(map(len, due_by_block.values()))
+        for block_seconds, due in due_by_block.items():
             for chunk in chunks(due, CHUNK):
                 blocks = {t.key: self._unsaved(t) for t in chunk}
                 keep_since = self._clock.now() - chunk[0].forecaster.grid.coarse_span_seconds
                 if not await self._done(self._store.save_blocks(blocks, block_seconds, keep_since)):
                     return
+                self._waiting["store_blocks"] -= len(chunk)
                 self._note_saved(blocks)
                 await asyncio.sleep(0)
 

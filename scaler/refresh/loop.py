@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import structlog
 
+from scaler.chunks import chunks
 from scaler.clock import Clock
 from scaler.forecast import ForecastCache, Forecasters
 from scaler.history import MetricSource
 from scaler.history.guarded import guarded
-from scaler.refresh.backfill import Backfill
+from scaler.refresh.backfill import Backfill, BackfillState
 from scaler.refresh.coordination import Replicas
 from scaler.refresh.forecasting import ForecastRunner, candidates
 from scaler.refresh.observing import Observer
@@ -32,6 +33,9 @@ log = structlog.get_logger()
 
 GATHER_SECONDS = 0.1
 """how long freshly backfilled triggers are gathered, to be forecast together"""
+
+COUNTED_AT_A_TIME = 1000
+"""triggers whose state is counted before other work of the event loop gets its turn: a fifth of a millisecond"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +86,18 @@ class Refresh:
         self._due_keys: set[str] = set()
         self._forecasts_due = asyncio.Event()
         self._new_registrations: asyncio.Queue[Registration] = asyncio.Queue()
+        telemetry.set("refresh_interval", interval)
+        telemetry.set("last_refresh", 0)
 
     def add(self, registration: Registration) -> None:
         """Begin with a newly registered trigger at once, without waiting for the next tick."""
         self._new_registrations.put_nowait(registration)
+
+    def queue_lengths(self) -> dict[str, int]:
+        """How many triggers wait for each of the loops, by the queue's name in telemetry."""
+        backfill = {f"backfill_{phase.name.lower()}": n for phase, n in self.backfill.waiting_by_phase().items()}
+        new, due = self._new_registrations.qsize(), len(self._due_keys)
+        return {"new_registrations": new, **backfill, "first_forecasts": due}
 
     async def close(self) -> None:
         """Give the leases back and stop the worker."""
@@ -104,6 +116,18 @@ class Refresh:
             await asyncio.gather(*(self._refresh_server(group, selected, at) for group in _by_server(self.tracking)))
         self._telemetry.set("watched_triggers", len(self._registry))
         self._telemetry.set("refreshed_triggers", len(self.tracking))
+        await self._export_backfill()
+
+    async def _export_backfill(self) -> None:
+        state = BackfillState()
+        for chunk in chunks(list(self.tracking), COUNTED_AT_A_TIME):
+            state.add(chunk)
+            await asyncio.sleep(0)
+        self._telemetry.set("backfill_triggers", state.done, state="done")
+        self._telemetry.set("backfill_triggers", state.waiting, state="waiting")
+        self._telemetry.set("backfill_triggers", state.failing, state="failing")
+        waited = max(0.0, self._clock.now() - state.oldest) if state.oldest else 0.0
+        self._telemetry.set("backfill_oldest_wait", waited)
 
     def _detect_clock_step(self, at: float) -> None:
         """A clock that was set back makes all that is kept come from the future: begin again."""
@@ -117,6 +141,7 @@ class Refresh:
         interval, pace = self._settings.interval_seconds, self.runner.seconds_per_forecast
         selected = select(candidates(self.tracking), interval, pace)
         self._telemetry.set("deferred_forecasts", selected.deferred)
+        self._telemetry.count("forecast_deferred", selected.deferred)
         return selected.keys
 
     async def _refresh_server(self, tracked: list[Tracked], selected: frozenset[str], at: float) -> None:
@@ -141,6 +166,8 @@ class Refresh:
             except Exception:  # a tick that fails is counted, and the next one observes again
                 log.exception("refresh_failed", at=at)
                 self._telemetry.count("refresh_failed")
+            else:
+                self._telemetry.set("last_refresh", self._clock.now())
             if self._clock.now() > at + self._settings.interval_seconds:
                 self._telemetry.count("refresh_overrun")
 

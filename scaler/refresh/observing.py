@@ -1,6 +1,7 @@
 """The newest demand of each trigger, from its source into the history tables."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from scaler.refresh.backfill import Backfill
 from scaler.refresh.tracked import Tracked
 from scaler.registry import Registry
 from scaler.telemetry.metrics import Telemetry
+from scaler.trigger.server_address import redact
 
 log = structlog.get_logger()
 
@@ -53,14 +55,18 @@ class Observer:
 
     def _record(self, results: Sequence[tuple[Tracked, float | DependencyError]], at: float) -> None:
         observed = []
+        errors: Counter[tuple[str, str]] = Counter()
         for tracked, result in results:
             if tracked.key not in tracked.table:
                 continue  # dropped while the source was queried
             if isinstance(result, DependencyError):
                 self._record_error(tracked, result)
+                errors[tracked.trigger.server_address, type(result).__name__] += 1
             else:
                 observed.append((tracked, result))
                 self._record_success(tracked, at)
+        for (server, kind), count in errors.items():
+            self._telemetry.count("source_error", count, server=redact(server), kind=kind)
         for table in {id(t.table): t.table for t, _ in observed}.values():
             rows = [(t.key, value) for t, value in observed if t.table is table]
             table.put([key for key, _ in rows], np.array([value for _, value in rows], dtype=np.float32), at)
@@ -73,7 +79,6 @@ class Observer:
 
     def _record_error(self, tracked: Tracked, error: DependencyError) -> None:
         tracked.error = str(error)
-        self._telemetry.count("source_error", kind=type(error).__name__)
         if tracked.observation is None and tracked.forecast is None:
             self._registry.fail(tracked.key, error)
 

@@ -50,10 +50,13 @@ class Ownership:
         with self._telemetry.step("lease"):
             registrations = list(self._registry)
             own = await self._replicas.lease([one.trigger.key for one in registrations])
+            self._telemetry.set("leases", len(own))
             own |= self._find_orphans([one for one in registrations if one.trigger.key not in own], at)
-            for tracked in self._tracking:
-                if tracked.key not in own:
-                    self._tracking.drop(tracked.key)
+            self._telemetry.set("orphaned_triggers", len(self._orphaned))
+            lost = [tracked.key for tracked in self._tracking if tracked.key not in own]
+            self._telemetry.count("lease_lost", len(lost))
+            for key in lost:
+                self._tracking.drop(key)
             for chunk in chunks(registrations, AT_A_TIME):
                 self._track([one for one in chunk if one.trigger.key in own])
                 await asyncio.sleep(0)
@@ -61,7 +64,7 @@ class Ownership:
     async def claim(self, new: Sequence[Registration]) -> list[Tracked]:
         """Track those of the new triggers that no other replica refreshes, and fetch their history; returns them."""
         own = await self._replicas.lease_more([one.trigger.key for one in new])
-        return self._track(one for one in new if one.trigger.key in own)
+        return self._track([one for one in new if one.trigger.key in own])
 
     def note_published(self, keys: Iterable[str]) -> None:
         """Another replica has published these: they are no orphans."""
@@ -85,7 +88,9 @@ class Ownership:
         heard_at = known.outlook.counts_from if known is not None else registration.first_called
         return at - heard_at > self._orphaned_seconds
 
-    def _track(self, registrations: Iterable[Registration]) -> list[Tracked]:
+    def _track(self, registrations: Sequence[Registration]) -> list[Tracked]:
+        known = [one.current or one.upcoming for one in registrations if one.trigger.key not in self._tracking]
+        self._telemetry.count("lease_taken_over", sum(outlook is not None for outlook in known))
         fresh = self._tracking.adopt(registrations)
         for tracked in fresh:
             self._backfill.new(tracked)

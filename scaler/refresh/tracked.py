@@ -43,6 +43,8 @@ class Tracked:
     heard_at: float = 0.0
     """when the source last answered for this trigger"""
     done: set[Phase] = field(default_factory=set)
+    wanted_since: dict[Phase, float] = field(default_factory=dict)
+    """parts of the past that are not fetched yet, and since when they are wanted"""
     backfill_errors: dict[Phase, str] = field(default_factory=dict)
     """why the last attempt to fetch a part of the past failed"""
     retry_at: dict[Phase, float] = field(default_factory=dict)

@@ -67,6 +67,10 @@ def _write(lines: dict[str, list[str]], registry: Registry, registration: Regist
     except HeadwayError:
         answer = None
     rung = answer.plan.rung if answer is not None else Rung.NOTHING
+    lines["trigger_info"].append(
+        f'{NAMES["trigger_info"]}{labels},mode="{trigger.mode}",policy="{trigger.policy}"}} 1\n'
+    )
+    lines["threshold"].append(f"{NAMES['threshold']}{labels}}} {trigger.threshold!r}\n")
     lines["plan_rung"].append(f"{NAMES['plan_rung']}{labels}}} {RUNG_NUMBER[rung]}\n")
     lines["metric_calls"].append(f"{NAMES['metric_calls']}{labels}}} {registration.metric_calls}\n")
     if answer is not None:

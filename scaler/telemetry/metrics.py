@@ -78,6 +78,28 @@ RPC_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
 STEPS = ("refresh", "lease", "observe", "forecast", "publish")
 """steps that `Telemetry.step` times, named after the functions in scaler/refresh/; `refresh` is a complete tick"""
 
+QUEUES = (
+    "new_registrations",
+    "backfill_fine",
+    "backfill_coarse",
+    "backfill_hole",
+    "first_forecasts",
+    "store_watched",
+    "store_blocks",
+)
+
+PURPOSES = (
+    "grpc_server",
+    "grpc_client_ca",
+    "source_client",
+    "source_ca",
+    "redis_client",
+    "redis_ca",
+    "database_client",
+    "database_ca",
+)
+"""what a certificate is for; those in …_ca are authorities that Headway trusts"""
+
 
 def _of_triggers(called: str, unit: Unit, meaning: str, more: tuple[str, ...] = (), suffix: str = "") -> Figure:
     return Figure(called, f"headway_{called}{suffix}", Kind.GAUGE, (*TRIGGER_LABELS, *more), unit, meaning)
@@ -93,6 +115,15 @@ TRIGGER_FIGURES: tuple[Figure, ...] = (
         "The answer of predictive mode: the demand expected by the time a replica ordered now is ready. KEDA's own "
         "prometheus trigger can read it. Absent with neither forecast nor observation",
     ),
+    Figure(
+        "trigger_info",
+        "headway_trigger_info",
+        Kind.GAUGE,
+        (*TRIGGER_LABELS, "mode", "policy"),
+        Unit.YES,
+        "Always 1; the trigger's mode and policy. A trigger in mode reactive has no forecast and needs none",
+    ),
+    _of_triggers("threshold", Unit.DEMAND, "The demand that one replica carries: the trigger's threshold"),
     _of_triggers("observed_demand", Unit.DEMAND, "The newest observation that is not too old. Absent without one"),
     _of_triggers(
         "needed_demand",
@@ -158,6 +189,23 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
         "Forecasts deferred in the last refresh, because all would take more than half the interval",
     ),
     Figure(
+        "forecast_deferred", "headway_forecast_deferrals_total", Kind.COUNTER, (), Unit.NUMBER,
+        "Forecasts deferred to a later refresh; one forecast counts once per refresh that defers it",
+    ),
+    Figure(
+        "queue_length", "headway_queue_length", Kind.GAUGE, ("queue",), Unit.NUMBER,
+        f"Triggers that wait for a background task, by queue: {', '.join(QUEUES)}. backfill_… are the phases of "
+        "fetching history, store_… wait for the database",
+    ),
+    Figure(
+        "refresh_interval", "headway_refresh_interval_seconds", Kind.GAUGE, (), Unit.SECONDS,
+        "The setting `refresh-interval`; alerts measure ages in it",
+    ),
+    Figure(
+        "last_refresh", "headway_last_refresh_timestamp_seconds", Kind.GAUGE, (), Unit.EPOCH,
+        "When the last refresh without a failure ended; 0 before the first one",
+    ),
+    Figure(
         "refresh_step", "headway_refresh_step_duration_seconds", Kind.HISTOGRAM, ("step",), Unit.SECONDS,
         f"Time of one refresh, by step ({', '.join(STEPS)}; steps of several servers overlap)", STEP_BUCKETS,
     ),
@@ -182,8 +230,17 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
         "Failed attempts to fetch a trigger's history, by phase: fine, coarse or hole. They are repeated",
     ),
     Figure(
-        "source_error", "headway_source_errors_total", Kind.COUNTER, ("kind",), Unit.NUMBER,
-        "Failed observations, by kind: SourceUnavailable, SourceRefused, NoDemand, AmbiguousDemand",
+        "backfill_triggers", "headway_backfill_triggers", Kind.GAUGE, ("state",), Unit.NUMBER,
+        "Triggers that this process refreshes, by the state of their history: done, waiting (not complete yet), "
+        "failing (the last attempt to fetch a part failed; it is repeated)",
+    ),
+    Figure(
+        "backfill_oldest_wait", "headway_backfill_oldest_wait_seconds", Kind.GAUGE, (), Unit.SECONDS,
+        "How long the trigger that has waited longest for a part of its history has waited; 0 when all is fetched",
+    ),
+    Figure(
+        "source_error", "headway_source_errors_total", Kind.COUNTER, ("server", "kind"), Unit.NUMBER,
+        "Failed observations, by server and kind: SourceUnavailable, SourceRefused, NoDemand, AmbiguousDemand",
     ),
     Figure(
         "circuit_open", "headway_source_circuit_open", Kind.GAUGE, ("server",), Unit.YES,
@@ -192,6 +249,32 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     Figure(
         "stale_files", "headway_stale_files", Kind.GAUGE, (), Unit.NUMBER,
         "Credentials and certificates whose files have changed and cannot be used; the last good ones are in use",
+    ),
+    Figure(
+        "certificate_start", "headway_certificate_start_timestamp_seconds", Kind.GAUGE, ("purpose", "file"), Unit.EPOCH,
+        "Beginning of the validity of a certificate that the settings name, see the next figure",
+    ),
+    Figure(
+        "certificate_expiry", "headway_certificate_expiry_timestamp_seconds", Kind.GAUGE, ("purpose", "file"),
+        Unit.EPOCH,
+        f"End of the validity, by purpose ({', '.join(PURPOSES)}) and file. Of a chain the certificate that expires "
+        "first, of several authorities the one that expires last. Absent while the file cannot be read",
+    ),
+    Figure(
+        "leases", "headway_leases", Kind.GAUGE, (), Unit.NUMBER,
+        "Triggers whose lease this process holds: all of them without other replicas, or while the cache is down",
+    ),
+    Figure(
+        "lease_lost", "headway_leases_lost_total", Kind.COUNTER, (), Unit.NUMBER,
+        "Triggers that this process refreshed and that another replica has leased since",
+    ),
+    Figure(
+        "lease_taken_over", "headway_leases_taken_over_total", Kind.COUNTER, (), Unit.NUMBER,
+        "Triggers that this process began to refresh with the outlook of another replica",
+    ),
+    Figure(
+        "orphaned_triggers", "headway_orphaned_triggers", Kind.GAUGE, (), Unit.NUMBER,
+        "Triggers that this process refreshes because the replica that holds their lease does not publish them",
     ),
     Figure(
         "cache_up", "headway_cache_up", Kind.GAUGE, (), Unit.YES,
@@ -241,6 +324,10 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
         "Triggers forgotten after `trigger-expiry` without a call, or because they are no longer listed",
     ),
     Figure(
+        "refused_bundles", "headway_refused_bundles", Kind.GAUGE, (), Unit.NUMBER,
+        "Bundles that are refused now, or places of bundles that cannot be read; others serve in their place",
+    ),
+    Figure(
         "bundle_refused", "headway_bundle_refusals_total", Kind.COUNTER, (), Unit.NUMBER,
         "Bundles refused because they did not match their specification; the running one stayed in use",
     ),
@@ -264,11 +351,11 @@ class Telemetry:
         self._objects: dict[str, Counter | Gauge | Histogram] = {}
         self.set("build_info", 1, version=__version__)
 
-    def count(self, called: str, /, **labels: str) -> None:
-        """One more of the counter `called`."""
+    def count(self, called: str, amount: float = 1, /, **labels: str) -> None:
+        """`amount` more of the counter `called`."""
         counter = self._object(called, Kind.COUNTER)
         assert isinstance(counter, Counter)
-        (counter.labels(**labels) if labels else counter).inc()
+        (counter.labels(**labels) if labels else counter).inc(amount)
 
     def set(self, called: str, value: float, /, **labels: str) -> None:
         """The gauge `called` is now `value`."""

@@ -41,13 +41,13 @@ def exported(telemetry: Telemetry) -> str:
 def test_counters_gauges_and_steps_are_exported_under_their_names():
     """What the code calls by its short name leaves under the name in the table."""
     telemetry = Telemetry()
-    telemetry.count("source_error", kind="NoDemand")
-    telemetry.count("source_error", kind="NoDemand")
+    telemetry.count("source_error", server="http://p", kind="NoDemand")
+    telemetry.count("source_error", 2, server="http://p", kind="NoDemand")
     telemetry.set("watched_triggers", 7)
     with telemetry.step("observe"):
         pass
     text = exported(telemetry)
-    assert 'headway_source_errors_total{kind="NoDemand"} 2.0' in text
+    assert 'headway_source_errors_total{kind="NoDemand",server="http://p"} 3.0' in text
     assert "headway_watched_triggers 7.0" in text
     assert 'headway_refresh_step_duration_seconds_count{step="observe"} 1.0' in text
 

@@ -1,0 +1,121 @@
+"""When the certificates that the settings name expire: for telemetry, so that an alert comes before the outage.
+
+The dates are read here, from a certificate's DER form (RFC 5280, 4.1): Python's ssl shows them only for authorities,
+and the libraries that show them add compiled code to a slim runtime, for two dates.
+"""
+
+import re
+import ssl
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+from scaler.files import stamp_of
+from scaler.settings import Settings
+from scaler.telemetry.metrics import Telemetry, Values
+
+MOST_BYTES = 4 * 2**20
+"""a bundle of all public authorities has a quarter of a megabyte"""
+
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_VERSION, _UTC_TIME = 0xA0, 0x17
+
+
+class Certificates(NamedTuple):
+    """A file of certificates, and what they are for: one of PURPOSES in scaler/telemetry/metrics.py."""
+
+    purpose: str
+    path: Path
+
+
+class Validity(NamedTuple):
+    """From when until when, in seconds since the epoch."""
+
+    start: float
+    expiry: float
+
+
+def follow_certificates(settings: Settings, telemetry: Telemetry) -> None:
+    """Export the validity of every certificate that the settings name. A scrape looks whether a file has changed."""
+    files = certificate_files(settings)
+    telemetry.follow("certificate_start", lambda: _values(files, lambda validity: validity.start))
+    telemetry.follow("certificate_expiry", lambda: _values(files, lambda validity: validity.expiry))
+
+
+def certificate_files(settings: Settings) -> tuple[Certificates, ...]:
+    """The files of certificates that the settings name, each once per purpose."""
+    named: list[tuple[str, Path | str | None]] = [
+        ("grpc_server", settings.tls_cert),
+        ("grpc_client_ca", settings.tls_client_ca),
+    ]
+    for server in settings.known_servers:
+        named += [("source_client", server.certificate_file), ("source_ca", server.ca_file)]
+    redis = _options(settings.redis.get_secret_value() if settings.redis else "")
+    named += [("redis_client", redis.get("ssl_certfile")), ("redis_ca", redis.get("ssl_ca_certs"))]
+    database = _options(settings.database.get_secret_value() if settings.database else "")
+    named += [("database_client", database.get("sslcert")), ("database_ca", database.get("sslrootcert"))]
+    return tuple(dict.fromkeys(Certificates(purpose, Path(path)) for purpose, path in named if path))
+
+
+def validity(certificates: Certificates) -> Validity | None:
+    """Of a chain the certificate that expires first, of authorities the one that expires last. None if unreadable."""
+    found = _validities(certificates.path, stamp_of(certificates.path))
+    if not found:
+        return None
+    choose = max if certificates.purpose.endswith("_ca") else min
+    return choose(found, key=lambda one: one.expiry)
+
+
+def _values(files: Iterable[Certificates], of: Callable[[Validity], float]) -> Values:
+    known = {(one.purpose, str(one.path)): validity(one) for one in files}
+    return {labels: of(found) for labels, found in known.items() if found is not None}
+
+
+def _options(url: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(url).query))
+
+
+@lru_cache(maxsize=64)
+def _validities(path: Path, _stamp: tuple[int, ...]) -> tuple[Validity, ...]:
+    try:
+        with path.open(encoding="ascii", errors="replace") as file:
+            text = file.read(MOST_BYTES)
+        return tuple(_dates(ssl.PEM_cert_to_DER_cert(block)) for block in _PEM.findall(text))
+    except (OSError, ValueError, IndexError):  # who uses the file reports it
+        return ()
+
+
+def _dates(der: bytes) -> Validity:
+    """The two dates of a certificate. Raises ValueError or IndexError where the bytes are none."""
+    [certificate] = _elements(der)
+    to_be_signed, *_ = _elements(certificate.content)
+    fields = [one for one in _elements(to_be_signed.content) if one.tag != _VERSION]
+    dates = fields[3]  # after serial number, algorithm and issuer
+    start, expiry = (_moment(one) for one in _elements(dates.content))
+    return Validity(start, expiry)
+
+
+class _Element(NamedTuple):
+    tag: int
+    content: bytes
+
+
+def _elements(der: bytes) -> Iterator[_Element]:
+    at = 0
+    while at < len(der):
+        tag, length, at = der[at], der[at + 1], at + 2
+        if length & 0x80:  # the length of the length
+            size = length & 0x7F
+            length, at = int.from_bytes(der[at : at + size], "big"), at + size
+        yield _Element(tag, der[at : at + length])
+        at += length
+
+
+def _moment(element: _Element) -> float:
+    text = element.content.decode("ascii")
+    if element.tag == _UTC_TIME:
+        text = ("19" if int(text[:2]) >= 50 else "20") + text
+    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp()
