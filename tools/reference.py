@@ -1,7 +1,11 @@
 """The reference pages under docs/, made from the tables in the code: `PAGES` maps each path to its content."""
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+import yaml
 from pydantic.fields import FieldInfo
 
 from scaler.bundle import read_bundle
@@ -13,6 +17,8 @@ from scaler.settings.rules import written
 from scaler.telemetry.events import EVENTS
 from scaler.telemetry.metrics import FIGURES, Figure
 from scaler.trigger.schema import TRIGGER_KEYS, TriggerKey
+
+ALERTS = Path(__file__).parent.parent / "helm" / "headway" / "files" / "rules" / "alerts.yaml"
 
 GENERATED = "<!-- Generated from {source} by `make docs`: change it there. -->"
 
@@ -94,19 +100,50 @@ short hash of its settings, which distinguishes two triggers of one ScaledObject
   ScaledObject's namespace into `exported_namespace`.
 * Every replica of Headway exports the triggers that KEDA called it about, and all export the same values. Use
   `max by (namespace, name, trigger)`.
-* Ten thousand triggers are about 120,000 lines, 11 MB. They are written a few at a time between answers to KEDA.
+* Ten thousand triggers are about 140,000 lines, 13 MB. They are written a few at a time between answers to KEDA.
 * The usual `process_…` and `python_gc_…` figures are exported too."""
 
-ALERTS_TEXT = """\
-[alerts.yaml](../deploy/examples/alerts.yaml) is a rule file for Prometheus:
+WATCH_TEXT = """\
+Three views answer most questions. Names with a colon are recorded by
+[recording.yaml](../helm/headway/files/rules/recording.yaml).
 
-* `HeadwayMetricLostByHPA`: KEDA polls, but the HPA does not read the trigger. KEDA has rebuilt the HPA without
-  Headway's metric, as it does after an outage for workloads that rest at zero
-  ([keda.md](keda.md#workloads-that-rest-at-zero)). Every condition of the ScaledObject looks healthy then; only the
-  pace of the calls shows the loss. An HPA reads a metric four times a minute, and KEDA's poll loop twice with the
-  default `pollingInterval` of 30 s.
-* `HeadwayNoAnswer`: KEDA gets errors for a trigger from all replicas.
-* `HeadwaySlowAnswers`: 1 % of the calls wait more than half a second before the event loop takes them up."""
+**Calls of KEDA: rate, errors, duration.**
+
+| question | expression | good |
+| --- | --- | --- |
+| how many calls, and how do they end? | `method_code:headway_rpc_calls:rate5m` | mostly `OK` |
+| how many fail by a fault of Headway? | `method:headway_rpc_errors:ratio_rate5m` | 0 |
+| how long do they take? | `method:headway_rpc_duration_seconds:p99_5m` | below 0.01 s |
+| how long do they wait before? | `instance:headway_event_loop_delay_seconds:p99_5m` | below 0.1 s |
+
+**Refresh: is it on time, and complete?**
+
+| question | expression | good |
+| --- | --- | --- |
+| when was the last one? | `instance:headway_refresh_age_seconds` | below two intervals |
+| where does its time go? | `instance_step:headway_refresh_step_duration_seconds:mean5m` | below the interval |
+| do forecasts wait? | `rate(headway_forecast_deferrals_total[15m])` | 0 |
+| does history arrive? | `headway_backfill_oldest_wait_seconds`, `headway_queue_length` | 0 minutes after a start |
+| which source fails, and how? | `sum by (server, kind) (rate(headway_source_errors_total[5m]))` | empty |
+| who does the work? | `headway_leases`, `headway_orphaned_triggers` | equal shares; no orphans |
+| since when does a replica run? | `time() - process_start_time_seconds` | grows |
+
+**Workloads: do they get forecasts, and what do these change?**
+
+| question | expression | good |
+| --- | --- | --- |
+| how many are on which rung? | `rung:headway_triggers:count` | rung 3; rung 1 for mode reactive and new workloads |
+| which share of answers is worse than it could be? | `headway:lower_rung_answers:ratio_rate10m` | near 0 |
+| what is planned? | `trigger:headway_planned_demand:max` beside `headway_observed_demand` | rises first |
+| how many replicas is that? | `trigger:headway_wanted_replicas:max` | |
+| how old is the forecast? | `trigger:headway_forecast_age_seconds:min` | below two intervals |"""
+
+ALERTS_TEXT = """\
+[recording.yaml](../helm/headway/files/rules/recording.yaml) and
+[alerts.yaml](../helm/headway/files/rules/alerts.yaml) are rule files for Prometheus; load both. The chart makes a
+PrometheusRule of them. The rules find Headway by `headway_build_info`, whatever the name of the scrape job. `critical`
+means that scaling stands still or is about to; `warning`, that forecasts, redundancy or a single workload are affected.
+[The runbook](runbook.md) has a section for each."""
 
 EVENTS_TEXT = """\
 The log is one JSON object per line on stderr (`--log-format console` for people). Each has `event`, `level`,
@@ -177,8 +214,11 @@ def telemetry_page() -> str:
         TELEMETRY,
         "## Figures",
         _table(("name", "type", "labels", "unit", "meaning"), [_figure_row(figure) for figure in FIGURES]),
+        "## What to watch",
+        WATCH_TEXT,
         "## Alerts",
         ALERTS_TEXT,
+        _table(("alert", "severity", "after", "fires when"), [_alert_row(rule) for rule in _alerts()]),
         "## Events in the log",
         EVENTS_TEXT,
         _table(("event", "level", "fields", "meaning"), events),
@@ -286,6 +326,20 @@ def _figure_row(figure: Figure) -> tuple[str, str, str, str, str]:
         figure.unit.value,
         figure.meaning,
     )
+
+
+def _alerts() -> Iterator[Mapping[str, Any]]:
+    """Every alerting rule, in the file's order."""
+    for group in yaml.safe_load(ALERTS.read_text())["groups"]:
+        yield from group["rules"]
+
+
+def _alert_row(rule: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Labels in the summary are shown as their names in capital letters, the value as N."""
+    name = rule["alert"]
+    summary = re.sub(r"{{ \$labels\.(\w+) }}", lambda found: found[1].upper(), rule["annotations"]["summary"])
+    summary = re.sub(r"{{ \$value[^}]*}}", "N", summary)
+    return f"[{name}](runbook.md#{name.lower()})", rule["labels"]["severity"], rule["for"], summary
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

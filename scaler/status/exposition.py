@@ -1,4 +1,4 @@
-"""Telemetry in Prometheus's text form. Ten thousand triggers are 120,000 lines: written a few triggers at a time,
+"""Telemetry in Prometheus's text form. Ten thousand triggers are 140,000 lines: written a few triggers at a time,
 so that answers to KEDA never wait for a scrape.
 
 Why not a collector of prometheus_client: it builds an object per line and cannot pause, and in a thread it would

@@ -1,0 +1,162 @@
+"""The rules for Prometheus: valid, tested one by one with promtool, documented, and about figures that exist."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import promql_parser as promql
+import pytest
+import yaml
+
+from scaler.telemetry.metrics import FIGURES
+from tests.servers.programs import program
+
+ROOT = Path(__file__).parent.parent.parent
+RULES = ROOT / "helm" / "headway" / "files" / "rules"
+FILES = [RULES / "alerts.yaml", RULES / "recording.yaml"]
+TESTS = sorted(Path(__file__).parent.glob("*.yaml"))
+RUNBOOK = ROOT / "docs" / "runbook.md"
+HOME = "https://github.com/headway-dev/headway/blob/main/docs/runbook.md"
+
+TARGET_LABELS = {"job", "instance", "namespace"}
+"""what Prometheus adds to each series of a target"""
+
+FIGURE_LABELS = {"up": frozenset[str](), **{figure.name: frozenset(figure.labels) for figure in FIGURES}}
+
+
+def rules(kind: str) -> dict[str, dict[str, Any]]:
+    """Rules by name; kind: alert or record."""
+    groups = [group for file in FILES for group in yaml.safe_load(file.read_text())["groups"]]
+    return {rule[kind]: rule for group in groups for rule in group["rules"] if kind in rule}
+
+
+ALERTS, RECORDED = rules("alert"), rules("record")
+
+
+def expressions() -> Iterator[tuple[str, dict[str, Any]]]:
+    """(expression, test of it), of all promtool tests."""
+    for path in TESTS:
+        for case in yaml.safe_load(path.read_text())["tests"]:
+            for one in case.get("promql_expr_test", ()):
+                yield one["expr"], one
+
+
+def promtool(*arguments: str | Path, cwd: Path | None = None) -> str:
+    """Its complaints; empty when there are none."""
+    command = [program("promtool"), *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    return "" if result.returncode == 0 else result.stdout + result.stderr
+
+
+@pytest.mark.server
+def test_prometheus_accepts_the_files():
+    """Syntax, templates, and no rule twice."""
+    assert promtool("check", "rules", "--lint=all", "--lint-fatal", *FILES) == ""
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
+def test_rules_fire_where_they_should_and_nowhere_else(path: Path, tmp_path: Path):
+    """Prometheus's own evaluation over series that need the alert, that only resemble it, and just before it is due."""
+    for file in (*FILES, path):
+        shutil.copy(file, tmp_path)
+    assert promtool("test", "rules", path.name, cwd=tmp_path) == ""
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_every_alert_is_tested(name: str):
+    """At least one moment at which it fires, and one at which it does not."""
+    tests = [one for expr, one in expressions() if f'alertname="{name}"' in expr]
+    assert any(one.get("exp_samples") for one in tests)
+    assert any(not one.get("exp_samples") for one in tests)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_every_recording_rule_is_tested(name: str):
+    """At least one value."""
+    assert any(name in expr and one["exp_samples"] for expr, one in expressions())
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_every_alert_is_described(name: str):
+    """Severity, a time, text in sentences, and a section of the runbook that begins with what to do now."""
+    rule = ALERTS[name]
+    assert rule["labels"] in ({"severity": "critical"}, {"severity": "warning"})
+    assert rule["for"]
+    texts = rule["annotations"]
+    assert set(texts) == {"summary", "description", "runbook_url"}
+    assert not texts["summary"].endswith(".")
+    assert texts["description"].endswith(".")
+    assert texts["runbook_url"] == f"{HOME}#{name.lower()}"
+    section = re.search(rf"^### {name}\n\n(.*?)(?=^##|\Z)", RUNBOOK.read_text(), re.MULTILINE | re.DOTALL)
+    assert section, f"no section of {name} in the runbook"
+    assert section[1].startswith("**")
+    parts = re.findall(r"^\* \*\*(.+?)\*\*", section[1], re.MULTILINE)
+    words = " ".join(parts)
+    assert [part for part in ("Users feel", "Check", "Harmless when") if part not in words] == []
+    assert "**do:**" in section[1] or "**Do:**" in section[1]
+
+
+def test_the_runbook_has_no_section_of_an_alert_that_is_gone():
+    """One section per alert, and no other."""
+    assert re.findall(r"^### (\w+)$", RUNBOOK.read_text(), re.MULTILINE) == list(ALERTS)
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_texts_use_labels_that_the_alert_has(name: str):
+    """A label that is missing would leave a hole in the sentence."""
+    used = set(re.findall(r"\$labels\.(\w+)", "".join(ALERTS[name]["annotations"].values())))
+    fired = [sample["labels"] for expr, one in expressions() if f'alertname="{name}"' in expr
+             for sample in one.get("exp_samples", ())]  # fmt: skip
+    assert [labels for labels in fired if not used <= set(re.findall(r"(\w+)=", labels))] == []
+
+
+@pytest.mark.parametrize("name", [*ALERTS, *RECORDED])
+def test_rules_read_what_is_exported(name: str):
+    """Every name is a figure of the table or a recording rule, every label one of its labels."""
+    labels_of(promql.parse((ALERTS.get(name) or RECORDED[name])["expr"]))
+
+
+def labels_of(expression: Any) -> set[str]:
+    """The labels that the result can have. Fails for names and labels that do not exist."""
+    match expression:
+        case promql.VectorSelector():
+            return labels_of_series(expression)
+        case promql.MatrixSelector():
+            return labels_of(expression.vector_selector)
+        case promql.ParenExpr() | promql.SubqueryExpr() | promql.UnaryExpr():
+            return labels_of(expression.expr)
+        case promql.Call():
+            return set().union(*(labels_of(argument) for argument in expression.args))
+        case promql.AggregateExpr():
+            grouped = set(expression.modifier.labels) if expression.modifier else set()
+            assert grouped <= labels_of(expression.expr), expression.prettify()
+            return grouped | ({expression.param.val} if str(expression.op) == "count_values" else set())
+        case promql.BinaryExpr():
+            sides = labels_of(expression.lhs), labels_of(expression.rhs)
+            matching = expression.modifier.matching if expression.modifier else None
+            assert set(matching.labels if matching else ()) <= (sides[0] & sides[1]), expression.prettify()
+            return sides[0] | sides[1]
+        case promql.NumberLiteral() | promql.StringLiteral():
+            return set()
+    raise AssertionError(f"unknown kind of expression: {type(expression)}")
+
+
+def labels_of_series(selector: promql.VectorSelector) -> set[str]:
+    if selector.name in RECORDED:
+        return labels_of(promql.parse(RECORDED[selector.name]["expr"]))
+    figure = re.sub(r"_(bucket|sum|count)$", "", selector.name)
+    assert figure in FIGURE_LABELS, selector.name
+    labels = FIGURE_LABELS[figure] | TARGET_LABELS | ({"le"} if selector.name.endswith("_bucket") else set())
+    assert {matcher.name for matcher in selector.matchers.matchers} <= labels, selector.prettify()
+    return set(labels)
+
+
+@pytest.mark.parametrize("wrong", ["headway_nothing", "headway_plan_rung{nam='x'}", "max by (nam) (headway_plan_rung)"])
+def test_names_that_are_wrong_are_found(wrong: str):
+    """The check above can fail."""
+    with pytest.raises(AssertionError):
+        labels_of(promql.parse(wrong))
