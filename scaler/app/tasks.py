@@ -22,6 +22,7 @@ class BackgroundTasks:
 
     def keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Start `run`, and start it again whenever it ends."""
+        self._telemetry.count("task_failed", 0, task=name)
         self._tasks.append(asyncio.create_task(self._loop(name, run), name=name))
 
     async def stop(self) -> None:

@@ -350,6 +350,9 @@ class Telemetry:
         self.registry.register(self._followed)
         self._objects: dict[str, Counter | Gauge | Histogram] = {}
         self.set("build_info", 1, version=__version__)
+        for figure in PROCESS_FIGURES:
+            if figure.kind is Kind.COUNTER and not figure.labels:
+                self.count(figure.called, 0)  # Prometheus sees no increase in a counter that appears with 1
 
     def count(self, called: str, amount: float = 1, /, **labels: str) -> None:
         """`amount` more of the counter `called`."""

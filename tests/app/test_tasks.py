@@ -24,7 +24,7 @@ async def until(runs: list[int], count: int) -> None:
 
 @pytest.mark.parametrize("error", [ValueError("x"), OSError(5, "x"), ExceptionGroup("x", [KeyError("x")])])
 async def test_a_task_that_fails_starts_again(error: Exception) -> None:
-    """It is logged and counted by its name, and its neighbours go on."""
+    """It is logged and counted by its name, from 0 on, and its neighbours go on."""
     telemetry, failing, steady = Telemetry(), [0], [0]
 
     async def fail() -> None:
@@ -38,6 +38,7 @@ async def test_a_task_that_fails_starts_again(error: Exception) -> None:
     tasks = BackgroundTasks(telemetry)
     with capture_logs() as logs:
         tasks.keep_running("failing", fail)
+        assert telemetry.registry.get_sample_value("headway_task_failures_total", {"task": "failing"}) == 0
         tasks.keep_running("steady", work)
         await until(failing, 4)
         await tasks.stop()

@@ -52,6 +52,13 @@ def test_counters_gauges_and_steps_are_exported_under_their_names():
     assert 'headway_refresh_step_duration_seconds_count{step="observe"} 1.0' in text
 
 
+def test_counters_without_labels_begin_at_0():
+    """The first failure is an increase that an alert can see."""
+    text = exported(Telemetry())
+    counters = [figure.name for figure in PROCESS_FIGURES if figure.kind is Kind.COUNTER and not figure.labels]
+    assert [name for name in counters if f"\n{name} 0.0\n" not in text] == []
+
+
 def test_a_failing_step_is_timed_too():
     """The time of a step that raised is not lost, and neither is its error."""
     telemetry = Telemetry()
