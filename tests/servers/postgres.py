@@ -33,7 +33,7 @@ class PostgresServer:
         self._privileges = privileges
         self._stack = ExitStack()
         self._numbers = itertools.count()
-        self._binaries = binaries
+        self.binaries = binaries
         self.process: subprocess.Popen[bytes] | None = None
         initdb = [binaries / "initdb", "-D", self._data, "-U", "headway", "--auth=trust", "--no-sync"]
         subprocess.run(["setpriv", *privileges, *map(str, initdb)], check=True, capture_output=True, cwd=folder)
@@ -61,7 +61,7 @@ class PostgresServer:
     def start(self) -> None:
         """Return when it accepts connections."""
         options = ["-D", self._data, "-h", "", "-k", self.folder, "-c", "fsync=off"]
-        command = [self._binaries / "postgres", *options]
+        command = [self.binaries / "postgres", *options]
         life = running(command, self._log, cwd=self.folder, privileges=self._privileges)
         self.process = self._stack.enter_context(life)
         wait_until(self._accepts, self.process, self._log)
