@@ -158,7 +158,7 @@ def fetch(url: str, into: Path) -> Path:
             files, path = fsspec.core.url_to_fs(url)
             files.get(path.rstrip("/") + "/", f"{copy}/", recursive=True)
         except Exception as error:  # noqa: BLE001 - every file system of fsspec raises its own
-            raise BundleInvalid(shown_url(url), (f"cannot be fetched: {_why(error)}",)) from None
+            raise BundleInvalid(shown_url(url), (f"cannot be fetched: {store_error_text(error)}",)) from None
         replace_folder(copy, target)
     return target
 
@@ -168,8 +168,8 @@ def shown_url(url: str) -> str:
     return redacted(re.split("[?#]", url, maxsplit=1)[0]) if "://" in url else url
 
 
-def _why(error: Exception) -> str:
-    """Why a URL could not be read. The library's text stays out where it may repeat the URL."""
+def store_error_text(error: Exception) -> str:
+    """Why a URL could not be read or written. The library's text stays out where it may repeat the URL."""
     if isinstance(error, FileNotFoundError):
         return "there is nothing"
     if isinstance(error, PermissionError):

@@ -7,13 +7,14 @@ import typer
 
 from scaler.commands.plain_help import PlainHelp
 from scaler.commands.server_flags import with_server_flags
-from training.commands import data_pull, replay, train_compare, train_recipes, train_run
+from training.commands import data_pull, replay, train_compare, train_publish, train_recipes, train_run
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add all commands of this package to the application."""
     train = typer.Typer(no_args_is_help=True, help="Train models on recorded demand, and compare them.")
     train.command("run", epilog=train_run.EXIT_TEXT)(train_run.run)
+    train.command("publish", epilog=train_publish.EXIT_TEXT)(train_publish.publish)
     train.command("compare", epilog=train_compare.EXIT_TEXT)(train_compare.compare)
     train.command("recipes", epilog=train_recipes.EXIT_TEXT)(train_recipes.list_recipes)
     app.add_typer(train, name="train")

@@ -111,11 +111,10 @@ def _print_outcome(order: Any, outcome: Any) -> None:
 
 def _warnings(summary: Any, model: str) -> Iterator[str]:
     """Reasons not to serve the model: others have a smaller loss."""
-    loss = summary.set_index("model")["median_ratio"]
-    if loss[model] > 1:
-        yield f"warning: {model} has {loss[model]:.2f} times the loss of the better naive model: do not serve it"
-    elif "general" in loss.index and loss[model] > loss["general"]:
-        yield f"warning: the shipped general bundle has a smaller loss than {model}: train on more data, or serve it"
+    from training.experiment.publish import losses_of
+
+    for reason in losses_of(summary.set_index("model")["median_ratio"].to_dict(), model):
+        yield f"warning: {reason}"
 
 
 def _brief(value: object) -> str:

@@ -190,6 +190,7 @@ def _record(order: Order, prepared: _Prepared, outcome: Outcome) -> dict[str, ob
         "left_out": list(map(str, left_out)),
         "findings": findings_of(prepared.cleaned),
         "recipe": order.recipe,
+        "model": outcome.model,
         "windows": order.windows,
         "search": outcome.found and outcome.found.record,
         "interrupted": outcome.interrupted,
