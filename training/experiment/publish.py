@@ -17,7 +17,6 @@ from scaler.bundle import Manifest, find_bundles, shown_url
 from scaler.bundle.folder import FILES, MANIFEST, replace_folder, store_error_text
 from scaler.errors import CommandError
 from scaler.forecast.onnx_forecaster import load_forecaster
-from scaler.telemetry.redaction import os_error_text
 from training.experiment.train import RECORD
 
 
@@ -51,7 +50,7 @@ def publish(folder: Path, destination: str, force: bool = False) -> Published:
         place = _to_url(folder, files, destination, manifest) if "://" in destination else None
         return Published(manifest, place or _to_folder(folder, files, Path(destination), manifest))
     except OSError as error:
-        raise PublishFailed(f"{shown_url(destination)}: cannot be written: {os_error_text(error)}") from None
+        raise PublishFailed(f"{shown_url(destination)}: cannot be written: {store_error_text(error)}") from None
 
 
 def _manifest_last() -> Iterator[str]:
