@@ -41,6 +41,8 @@ RULES: Mapping[str, Schema] = {
     "replicaCount": {"minimum": 1},
     "imagePullSecrets": _NAMED,
     "extraEnv": _NAMED,
+    "extraContainers": _NAMED,
+    "extraInitContainers": _NAMED,
     "extraVolumes": _NAMED,
     "extraVolumeMounts": _NAMED,
     "training.extraEnv": _NAMED,

@@ -44,6 +44,7 @@ CONTRADICTIONS = {
     "discovery.enabled=true,serviceAccount.create=false": "write serviceAccount.create: true or serviceAccount.name",
     "training.enabled=true": "training.destination: is empty; write the URL of an object store",
     "training.enabled=true,training.destination=s3://a,bundle.claim.create=true": "training.destination: not together",
+    "training.enabled=true,bundle.url=https://models/a": "training.destination: nothing can be written to an http",
     "training.enabled=true,training.destination=s3://a,settings.prometheus=": "reads demand from settings.prometheus",
 }
 """what `--set` gets → a part of the message"""

@@ -167,14 +167,17 @@ discovery.enabled: would give the permission to the namespace's default ServiceA
 {{- end -}}
 
 {{- define "headway.faults.training" -}}
-{{- $claim := or .Values.bundle.existingClaim .Values.bundle.claim.create -}}
+{{- $claim := include "headway.bundle.claim" . -}}
 {{- with .Values.training }}
 {{- if .enabled }}
-{{- if and (not .destination) (not $claim) }}
+{{- if not (or .destination (include "headway.bundle" $)) }}
 training.destination: is empty; write the URL of an object store, or bundle.existingClaim or bundle.claim.create: true
 {{- end }}
 {{- if and .destination $claim }}
 training.destination: not together with a claim in bundle, which the scaler would read instead; remove one
+{{- end }}
+{{- if regexMatch "^https?://" (.destination | default (include "headway.bundle" $)) }}
+training.destination: nothing can be written to an http address; write the object store's own URL, as s3://models/headway
 {{- end }}
 {{- if not $.Values.settings.prometheus }}
 training.enabled: reads demand from settings.prometheus, which is empty; write its address
