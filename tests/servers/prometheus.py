@@ -25,8 +25,9 @@ class Recorded:
 class PrometheusServer:
     """One server that can be paused, stopped and started again at the same address."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, config: str = "global: {}\n") -> None:
         self.directory = directory
+        self._config = config
         self.log = directory / "prometheus.log"
         self.port = free_port()
         self._life = ExitStack()
@@ -39,7 +40,7 @@ class PrometheusServer:
     def start(self) -> None:
         """Start, and return when it answers; always at the same port."""
         assert self._process is None, "runs already"
-        (self.directory / "prometheus.yml").write_text("global: {}\n")
+        (self.directory / "prometheus.yml").write_text(self._config)
         self.log.write_bytes(b"")
         command = [
             program("prometheus"),
@@ -79,10 +80,15 @@ class PrometheusServer:
 
 
 @contextmanager
-def prometheus(directory: Path, series: Iterable[Recorded] = ()) -> Iterator[PrometheusServer]:
-    """A running server with `series` in it; its files are in `directory`. Skips where it is not installed."""
+def prometheus(
+    directory: Path, series: Iterable[Recorded] = (), config: str = "global: {}\n"
+) -> Iterator[PrometheusServer]:
+    """A running server with `series` in it; its files are in `directory`. Skips where it is not installed.
+
+    config: its configuration file, whose relative paths begin at `directory`.
+    """
     _backfill(directory, list(series))
-    server = PrometheusServer(directory)
+    server = PrometheusServer(directory, config)
     server.start()
     try:
         yield server
