@@ -3,8 +3,11 @@
 import jsonschema
 import pytest
 import yaml
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from scaler import __version__
+from scaler.cli import app
 from scaler.settings.fields import Settings
 from scaler.settings.rules import written
 from tests.helm.rendering import CHART, Cluster, objects, of_kind, render
@@ -110,3 +113,25 @@ def test_network_policy_follows_the_servers(address, namespace, port):
         assert rule == {"to": [selector]}
     else:
         assert rule == {"ports": [{"port": port, "protocol": "TCP"}]}
+
+
+def test_commands_of_the_training_job_exist():
+    """Each step is a command of ours with flags that it has; the first reads the settings that are mounted."""
+    sets = ("training.enabled=true", "bundle.claim.create=true", "training.extraArgs={--timezone,Europe/Berlin}")
+    [job] = of_kind(rendered(*sets), "CronJob")
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    steps = [container["args"] for container in (*pod["initContainers"], *pod["containers"])]
+    pull, train, publish = map(parsed, steps)
+    assert pull["config"] == "/etc/headway/settings/headway.yaml"
+    assert pull["scaler"] == "http://headway-http:8080"
+    assert train["data"] == [pull["out"]]
+    assert (publish["folder"], publish["destination"]) == (train["out"], "/bundle")
+
+
+def parsed(arguments: list[str]) -> dict:
+    """What the command line makes of them. Raises click's UsageError for a flag that it does not have."""
+    command, context = get_command(app), None
+    while isinstance(command, TyperGroup):
+        context = command.make_context(arguments[0], [arguments[0]], parent=context, resilient_parsing=True)
+        name, command, arguments = command.resolve_command(context, arguments)
+    return command.make_context(name, list(arguments), parent=context).params
