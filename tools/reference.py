@@ -30,6 +30,8 @@ string, so quote numbers and booleans in YAML. You can paste the metadata of a `
 Complete examples: [keda.md](keda.md)."""
 
 TRIGGER_MORE = """\
+* A ScaledObject with the annotation `headway.dev/forecast` writes keys that only Headway has as annotations
+  (`headway.dev/lead-time`), and the others in its own `prometheus` trigger: [keda.md](keda.md#discovery).
 * A key with the suffix `FromEnv` is read as its plain name: KEDA replaces its value with that of the environment
   variable.
 * Values are trimmed. A blank value counts as absent, as in KEDA.

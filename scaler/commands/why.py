@@ -23,7 +23,8 @@ TIMEOUT_SECONDS = 10.0
 
 UNKNOWN = (
     "A trigger with faults is not watched either: KEDA gets INVALID_ARGUMENT until they are fixed. "
-    "`headway check FILE` names them, and so does the event KEDAScalerFailed of the ScaledObject."
+    "`headway check FILE` names them, and so does the event KEDAScalerFailed of the ScaledObject. Objects with the "
+    "annotation headway.dev/forecast are seen in the namespaces of the setting discover-namespaces."
 )
 
 UNTIL: Mapping[str, str] = {

@@ -57,6 +57,10 @@ class Annotated:
         """Whether KEDA reads the plan already."""
         return self.entry.reads_plan
 
+    def place(self, key: str) -> FieldPath:
+        """Where a key of the trigger is written."""
+        return _place(self.entry, key)
+
 
 @dataclass(frozen=True, slots=True)
 class PlacedFault:
@@ -66,9 +70,14 @@ class PlacedFault:
     fault: Fault
 
 
+def asks_for_forecast(annotations: Mapping[str, Any]) -> bool:
+    """Whether the annotation is there and not "false"; it may be faulty."""
+    return annotations.get(FORECAST) not in (None, "false")
+
+
 def read_annotated(scaled: ScaledObject, rules: TriggerRules) -> Annotated | tuple[PlacedFault, ...] | None:
     """The trigger that is watched for the object, or every fault; None for an object that asks for no forecast."""
-    if scaled.annotations.get(FORECAST) in (None, "false"):
+    if not asks_for_forecast(scaled.annotations):
         return None
     faults = list(annotation_faults(scaled.annotations))
     try:
@@ -99,15 +108,14 @@ def annotation_faults(annotations: Mapping[str, Any]) -> Iterator[PlacedFault]:
             yield PlacedFault(path, Fault(name, shown, 'must be "true" or "false", in quotes'))
         elif name != FORECAST and name not in KEY_OF:
             yield PlacedFault(path, Fault(shorten(name), NOT_SHOWN, _unknown_rule(name)))
-        elif not isinstance(value, str):
-            yield PlacedFault(path, Fault(name, shorten(str(value)), "must be a string, in quotes"))
 
 
 def _unknown_rule(name: str) -> str:
     if name in _TAKEN_FROM_TRIGGER:
         return f"is taken from the `prometheus` trigger: write {_TAKEN_FROM_TRIGGER[name]} there, and remove this"
-    near = get_close_matches(name[:100].lower(), [FORECAST, *KEY_OF], n=1, cutoff=0.7)
-    return f"is no annotation of Headway: did you mean {near[0]}?" if near else "is no annotation of Headway"
+    known = [one.removeprefix(PREFIX) for one in (FORECAST, *KEY_OF)]
+    near = get_close_matches(name.removeprefix(PREFIX)[:50].lower(), known, n=1, cutoff=0.65)
+    return f"is no annotation of Headway: did you mean {PREFIX}{near[0]}?" if near else "is no annotation of Headway"
 
 
 def _chosen(scaled: ScaledObject) -> TriggerEntry:
@@ -176,8 +184,10 @@ def _is_refused(key: str) -> bool:
 
 
 def _placed(entry: TriggerEntry, fault: Fault) -> PlacedFault:
-    if fault.field in KEY_OF.values():
-        name = annotation(fault.field)
-        return PlacedFault((*ANNOTATIONS, name), Fault(name, fault.value, fault.rule))
-    path: FieldPath = (*entry.path, "metadata", fault.field)
-    return PlacedFault(path, Fault(dotted_path(path), fault.value, fault.rule))
+    path = _place(entry, fault.field)
+    shown = str(path[-1]) if path[:2] == ANNOTATIONS else dotted_path(path)
+    return PlacedFault(path, Fault(shown, fault.value, fault.rule))
+
+
+def _place(entry: TriggerEntry, key: str) -> FieldPath:
+    return (*ANNOTATIONS, annotation(key)) if key in KEY_OF.values() else (*entry.path, "metadata", key)

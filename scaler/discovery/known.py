@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import structlog
 
 from scaler.discovery import Refusal
-from scaler.discovery.annotated import ANNOTATIONS, FORECAST, Annotated, read_annotated
+from scaler.discovery.annotated import ANNOTATIONS, FORECAST, Annotated, asks_for_forecast, read_annotated
 from scaler.errors import Fault
 from scaler.manifest import ManifestError, read_object
 from scaler.registry import ListedBy, Registry
@@ -87,12 +87,13 @@ class KnownObjects:
             self.gone(*name)
 
     def _read(self, name: ObjectName, value: Mapping[str, Any]) -> Annotated | tuple[Fault, ...] | None:
-        if value["metadata"].get("deletionTimestamp"):
-            return None  # KEDA is about to give the workload back
+        header = value["metadata"]
+        if not asks_for_forecast(header.get(ANNOTATIONS[1]) or {}) or header.get("deletionTimestamp"):
+            return None  # an object in deletion: KEDA is about to leave the workload alone
         try:
             found = read_annotated(read_object(value), self._registry.rules)
         except ManifestError as error:
-            return (Fault("/".join(name), "", str(error)),)
+            return (Fault("spec", "", str(error)),)
         if isinstance(found, tuple):
             return tuple(placed.fault for placed in found)
         if found is not None and name in self._in_settings:

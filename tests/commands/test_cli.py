@@ -121,7 +121,7 @@ def test_check_says_that_a_reader_of_the_plan_is_never_called() -> None:
     """KEDA asks Prometheus then, the trigger must be listed, and `why` tells whether it is."""
     code, out, _ = run("check", "--offline", EXAMPLES / "prometheus.yaml")
     words = " ".join(out.split())
-    assert (code, "settings must list it" in words) == (0, True)
+    assert (code, "must discover it (headway.dev/forecast), or its settings list it" in words) == (0, True)
     assert "neither does --scaler" in words
     assert "`headway why shop checkout`" in words
 

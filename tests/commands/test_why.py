@@ -12,6 +12,8 @@ from typer.testing import CliRunner, Result
 
 from scaler.cli import app
 from scaler.commands.why import print_record
+from scaler.discovery import Scope
+from scaler.discovery.known import KnownObjects
 from scaler.errors import HeadwayError, SourceRefused, SourceUnavailable, TriggerError
 from scaler.registry import ListedBy, Registration, Registry
 from scaler.series import Forecast, HistoryFacts, Observation, Outlook
@@ -19,6 +21,7 @@ from scaler.settings import load_settings
 from scaler.status.server import StatusServer
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
+from tests.servers.kubernetes import scaled_object
 
 NOW = 1_700_000_000.0
 METADATA = {"query": "sum(up[1m])", "threshold": "50"}
@@ -29,6 +32,7 @@ class Port:
     """The open port, and the registry behind it."""
 
     registry: Registry
+    known: "_Discovered"
     address: str = ""
     error: str = ""
 
@@ -50,11 +54,22 @@ class Port:
         return await asyncio.to_thread(CliRunner().invoke, app, command)
 
 
+class _Discovered(KnownObjects):
+    """Annotated objects, without a watch."""
+
+    def scopes(self) -> list[Scope]:
+        return []
+
+    def watched(self) -> int:  # type: ignore[override]
+        return 0
+
+
 @pytest.fixture
 async def port() -> AsyncIterator[Port]:
-    port = Port(Registry(TriggerRules("http://prometheus"), 15.0))
+    registry = Registry(TriggerRules("http://prometheus"), 15.0)
+    port = Port(registry, _Discovered(registry, Telemetry(), ()))
     settings = load_settings({"http_address": "127.0.0.1:0"})
-    server = StatusServer(settings, port.registry, Telemetry(), dict, port.explain, lambda: NOW)
+    server = StatusServer(settings, port.registry, Telemetry(), dict, port.explain, lambda: NOW, port.known)
     port.address = f"127.0.0.1:{await server.start()}"
     yield port
     await server.stop()
@@ -102,6 +117,27 @@ async def test_a_listed_trigger_was_not_asked_about(port: Port) -> None:
     text = (await port.why()).stdout
     assert "listed in the settings" in text
     assert "last call" not in text
+
+
+async def test_a_discovered_trigger_is_named_so(port: Port) -> None:
+    """By whom it is listed decides what to change."""
+    registration = port.watch()
+    registration.listed_by = ListedBy.ANNOTATION
+    port.receive(registration, forecast(420.0))
+    assert "listed by the annotation headway.dev/forecast" in (await port.why()).stdout
+
+
+async def test_a_refused_object_shows_its_faults(port: Port) -> None:
+    """Exit 1, and every fault with field, value and rule."""
+    port.known.see("shop", scaled_object(serverAddress="http://elsewhere:9090", threshold="-1"), NOW)
+    result = await port.why()
+    words = " ".join(result.stdout.split())
+    assert result.exit_code == 1
+    assert "not forecast: the object asks for a forecast by annotation and has faults" in words
+    assert "spec.triggers[0].metadata.threshold='-1': must be a plain number" in words
+    assert "not among the servers that the operator of Headway allows" in words
+    found = json.loads((await port.why("--json")).stdout)
+    assert [fault["field"].rpartition(".")[2] for fault in found["refused"]] == ["threshold", "serverAddress"]
 
 
 async def test_before_the_first_forecast_it_says_what_is_missing(port: Port) -> None:

@@ -140,10 +140,14 @@ class KubernetesApi:
             for writer in list(self._open):
                 writer.transport.abort()
             self._server = None
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 await self._answer(head, writer)
@@ -206,6 +210,7 @@ class KubernetesApi:
                 if change.kind == "BOOKMARK" or request.namespace in (change.object["metadata"]["namespace"], "*"):
                     event = {"type": change.kind, "object": change.object}
                     _chunk(writer, json.dumps(event).encode() + b"\n")
+                    await writer.drain()
             for piece in self._raw[raw:]:
                 _chunk(writer, piece)
             raw = len(self._raw)

@@ -269,3 +269,25 @@ def test_settings_in_force_show_no_secrets(yaml, tmp_path):
     assert shown["servers"] == [{"pattern": "http://m", "bearer-token-file": str(token)}]
     assert shown["triggers"] == [{"namespace": "a", "name": "b", "metadata": {"query": "***", "threshold": "***"}}]
     assert "geheim" not in json.dumps(shown)
+
+
+def test_namespaces_to_discover(monkeypatch, yaml):
+    """Repeated flags, a text with commas, a list in the file; `*` stands alone."""
+    assert load_settings({"discover_namespaces": ["shop", "blog", "shop"]}).discover_namespaces == ("shop", "blog")
+    assert load_settings({"config": yaml('discover-namespaces: ["*"]')}).discover_namespaces == ("*",)
+    monkeypatch.setenv("HEADWAY_DISCOVER_NAMESPACES", "shop, blog")
+    assert load_settings().discover_namespaces == ("shop", "blog")
+
+
+@pytest.mark.parametrize("namespaces", [["Shop"], ["shop/web"], ["a" * 64], ["-a"], ["*", "shop"], ["sh*"]])
+def test_what_is_no_namespace_is_refused(namespaces):
+    assert "must be" in faults(discover_namespaces=namespaces)["discover-namespaces"]
+
+
+def test_settings_of_discovery_that_do_not_fit_together(tmp_path):
+    """Files without discovery would do nothing, and a token is never sent in the clear."""
+    file = tmp_path / "token"
+    file.write_text("t")
+    assert "needs discover-namespaces" in faults(kubernetes_token_file=str(file))["kubernetes-token-file"]
+    found = faults(discover_namespaces="shop", kubernetes_api="http://127.0.0.1:8001", kubernetes_token_file=str(file))
+    assert "https://" in found["kubernetes-token-file"]

@@ -14,12 +14,13 @@ from scaler.commands.check.keda_client import Call
 from scaler.commands.check.probes import Asked, in_words
 from scaler.commands.check.rules import Finding, Level
 from scaler.commands.numbers import figure, rounded
+from scaler.discovery.annotated import FORECAST
 from scaler.manifest import ScaledObject, dotted_path
 from scaler.trigger.values import printable
 
 _READS_PLAN = (
-    "trigger {} reads the plan from Prometheus: KEDA never calls Headway for it, and neither does --scaler. The "
-    "scaler's settings must list it under `triggers:`; `headway why {} {}` shows whether they do."
+    "trigger {} reads the plan from Prometheus: KEDA never calls Headway for it, and neither does --scaler. A scaler "
+    "must discover it ({}), or its settings list it under `triggers:`; `headway why {} {}` shows whether one does."
 )
 
 _STYLE: Mapping[Level, str] = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.ADVICE: "cyan"}
@@ -88,6 +89,7 @@ def _object(report: Report) -> dict[str, Any]:
                 "field": dotted_path(finding.path),
                 "text": finding.text,
                 "fix": finding.fix,
+                "example": finding.example,
             }
             for finding in report.findings
         ],
@@ -133,7 +135,7 @@ def print_report(report: Report, console: Console) -> None:
         console.print(_call_table(report.calls))
         _print_outcome(report, console)
     for entry in scaled.plan_readers:
-        text = _READS_PLAN.format(entry.index, scaled.namespace, scaled.name)
+        text = _READS_PLAN.format(entry.index, FORECAST, scaled.namespace, scaled.name)
         console.print(Padding(escape(text), (0, 0, 0, 2), expand=False))
     console.print(f"  {report.summary}\n")
 
@@ -150,6 +152,8 @@ def _print_finding(finding: Finding, scaled: ScaledObject, console: Console) -> 
     console.print(f"  [{style}]{finding.level}[/]  {where}[dim]{_safe(dotted_path(finding.path))} ({finding.rule})[/]")
     console.print(Padding(_safe(finding.text), (0, 0, 0, 6), expand=False))
     console.print(Padding(f"[dim]→ {_safe(finding.fix)}[/]", (0, 0, 0, 6), expand=False))
+    for example in finding.example.splitlines():
+        console.print(f"          {_safe(example)}", soft_wrap=True)  # in one piece, to be copied
 
 
 def _print_asked(asked: Asked, scaled: ScaledObject, console: Console) -> None:

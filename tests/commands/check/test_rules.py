@@ -289,6 +289,74 @@ def test_reading_the_plan(change: Callable[[dict[str, Any]], object], expected: 
         assert words in finding.text
 
 
+def asks(query: str = DEMAND, fields: dict[str, Any] | None = None, **annotations: Any) -> Callable[..., object]:
+    """An annotated object with KEDA's own trigger alone."""
+
+    def change(document: dict[str, Any]) -> None:
+        written = {f"headway.dev/{name.replace('_', '-')}": value for name, value in annotations.items()}
+        document["metadata"]["annotations"] = {"headway.dev/forecast": "true"} | written
+        other = document["spec"]["triggers"][1]
+        document["spec"]["triggers"] = [{**other, "metadata": {**other["metadata"], "query": query}, **(fields or {})}]
+
+    return change
+
+
+ANNOTATED: list[tuple[str, Callable[..., object], str]] = [
+    # situation, change, "level rule: words" of everything found
+    ("wrapped", asks(f"{PLAN} or {DEMAND}"), ""),
+    ("with keys", asks(f"{PLAN} or {DEMAND}", lead_time="3m", policy="aggressive"), ""),
+    ("not wrapped", asks(), "advice not-wrapped: changes no replicas"),
+    ("switched off", asks(f"{PLAN} or {DEMAND}", forecast="false"), ""),
+    ("a wrong value", asks(f"{PLAN} or {DEMAND}", lead_time="soon"), "error annotation: headway.dev/lead-time='soon'"),
+    ("a slip", asks(f"{PLAN} or {DEMAND}", leadtime="3m"), "error annotation: did you mean headway.dev/lead-time?"),
+    ("no string", asks(f"{PLAN} or {DEMAND}", forecast=True), "error annotation: in quotes; error field-type: string"),
+    ("half a query", asks(PLAN), "error annotation: demand itself after; warning planned-demand: Nothing stands in"),
+    ("keys without effect", asks(f"{PLAN} or {DEMAND}", forecast=None, lead_time="3m"),
+     "warning annotation: without headway.dev/forecast it has no effect"),
+    ("a slip without effect", asks(f"{PLAN} or {DEMAND}", forecast=None, leadtime="3m"),
+     "error annotation: did you mean; warning annotation: no effect"),
+    ("a ScaledJob", lambda d: (asks(f"{PLAN} or {DEMAND}")(d), d.update(kind="ScaledJob")),
+     "warning annotation: not discovered; warning scaled-job: jobs"),
+    ("KEDA's credentials", asks(f"{PLAN} or {DEMAND}", {"authenticationRef": {"name": "prometheus"}}),
+     "advice server-credentials: its own settings"),
+    ("a short lead time", asks(f"{PLAN} or {DEMAND}", lead_time="30s"), "warning lead-time: 30s hardly covers"),
+    ("shadow mode", asks(f"{PLAN} or {DEMAND}", mode="shadow"), "advice mode: newest observation"),
+    ("a bundle that the scaler may lack", asks(f"{PLAN} or {DEMAND}", model="nonsense"), "advice model: nonsense"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "expected"), [row[1:] for row in ANNOTATED], ids=[row[0] for row in ANNOTATED])
+def test_annotated_objects(change: Callable[[dict[str, Any]], object], expected: str) -> None:
+    """An annotated object has exactly the expected findings."""
+
+    def changed(document: dict[str, Any]) -> None:
+        change(document)
+        annotations = document["metadata"]["annotations"]
+        if annotations["headway.dev/forecast"] is None:
+            del annotations["headway.dev/forecast"]
+
+    found = sorted((f"{one.level} {one.rule}", one.text) for one in check(changed))
+    wanted = sorted(tuple(text.split(": ", 1)) for text in expected.split("; ") if text)
+    assert [name for name, _ in found] == [name for name, _ in wanted]
+    for (_, text), (_, words) in zip(found, wanted, strict=True):
+        assert words in text
+
+
+@pytest.mark.parametrize("query", [DEMAND, 'sum(x{a="b: c # d"})', "sum(x) # all\n/ 2"])
+def test_the_wrapped_query_can_be_copied(query: str) -> None:
+    """What is printed is YAML, and what KEDA then reads is the plan or the demand."""
+    [finding] = check(asks(query))
+    copied = yaml.safe_load(finding.example)["query"]
+    assert copied == f"{PLAN} or {query}"
+    assert check(asks(copied)) == []
+
+
+def test_an_object_without_headway_is_shown_the_query_to_write() -> None:
+    [finding] = check(without("triggers", 0))
+    assert finding.rule == "no-trigger-of-ours"
+    assert yaml.safe_load(finding.example) == {"query": f"{PLAN} or up"}
+
+
 def test_the_bundles_that_ship_are_known() -> None:
     """The names in the rule are the folders in the package."""
     assert sorted(path.name for path in SHIPPED.iterdir() if path.is_dir()) == list(SHIPPED_BUNDLES)

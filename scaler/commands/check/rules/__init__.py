@@ -6,7 +6,18 @@ Adding one: write the function in the file of its subject, add its name to RULES
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from scaler.commands.check.rules import connection, kedas_own, keys, metadata, planned, safety, scaling, types, versions
+from scaler.commands.check.rules import (
+    annotated,
+    connection,
+    kedas_own,
+    keys,
+    metadata,
+    planned,
+    safety,
+    scaling,
+    types,
+    versions,
+)
 from scaler.commands.check.rules.finding import Context, Finding, Level
 from scaler.manifest import ScaledObject
 
@@ -31,6 +42,9 @@ RULES: tuple[Rule, ...] = (
     planned.planned_maximum,
     planned.planned_stand_in,
     planned.planned_labels,
+    annotated.annotations,
+    annotated.not_wrapped,
+    annotated.server_credentials,
     kedas_own.keda_faults,
     kedas_own.rounded_threshold,
     kedas_own.retired_keys,

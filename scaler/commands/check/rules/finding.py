@@ -30,6 +30,8 @@ class Finding:
     text: str
     fix: str
     path: FieldPath = ()
+    example: str = ""
+    """lines of YAML to copy, after `fix`"""
 
 
 @dataclass(frozen=True, slots=True)

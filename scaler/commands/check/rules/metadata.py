@@ -1,12 +1,15 @@
 """Rules on what the trigger's metadata says to Headway."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
+from scaler.commands.check.rules.annotated import wrapped_query
 from scaler.commands.check.rules.connection import KEDA_TLS_KEYS
 from scaler.commands.check.rules.finding import ANY_SERVER, Context, Finding, Level
+from scaler.discovery.annotated import FORECAST, Annotated, asks_for_forecast, read_annotated
 from scaler.errors import Fault, TriggerInvalid
-from scaler.manifest import EXTERNAL_TYPES, ScaledObject, TriggerEntry
+from scaler.manifest import EXTERNAL_TYPES, FieldPath, ScaledObject, TriggerEntry
 from scaler.telemetry.names import PLANNED_DEMAND
 from scaler.trigger import Mode, Trigger, parse_trigger
 from scaler.trigger.schema import KEDA_READS
@@ -38,29 +41,39 @@ def as_keda_reads(scaled: ScaledObject, entry: TriggerEntry, server: str = "") -
         return invalid.faults
 
 
-def _readable(scaled: ScaledObject, context: Context) -> Iterator[tuple[TriggerEntry, Trigger]]:
+def _readable(scaled: ScaledObject, context: Context) -> Iterator[tuple[Trigger, Callable[[str], FieldPath]]]:
+    """Triggers without faults, each with the place of its keys: those of ours, and the one that is discovered."""
     for entry in scaled.our_triggers:
         trigger = parsed(scaled, entry, context)
         if isinstance(trigger, Trigger):
-            yield entry, trigger
+            yield trigger, partial(_in_metadata, entry)
+    found = read_annotated(scaled, context.trigger_rules)
+    if isinstance(found, Annotated):
+        yield found.trigger, found.place
+
+
+def _in_metadata(entry: TriggerEntry, key: str) -> FieldPath:
+    return (*entry.path, "metadata", key)
 
 
 def our_trigger_present(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
-    if scaled.our_triggers or scaled.plan_readers:
+    if scaled.our_triggers or scaled.plan_readers or asks_for_forecast(scaled.annotations):
         return
     other = any(entry.kind in EXTERNAL_TYPES for entry in scaled.triggers)
     why = (
         "its external triggers have no `query` and no `headway` in scalerAddress"
         if other
-        else f"no external trigger, and none of type `prometheus` that reads {PLANNED_DEMAND}"
+        else f"no annotation {FORECAST}, no external trigger, and none of type `prometheus` that reads {PLANNED_DEMAND}"
     )
+    example = wrapped_query(scaled, scaled.prometheus_triggers[0]) if len(scaled.prometheus_triggers) == 1 else ""
     yield Finding(
         Level.WARNING,
         "no-trigger-of-ours",
         f"Nothing here is Headway's: {why}.",
-        "Add a trigger of type `external` with scalerAddress, query and threshold, or let a `prometheus` trigger read "
-        f"{PLANNED_DEMAND}.",
+        f'Annotate it with {FORECAST}: "true" and let its `prometheus` trigger read the plan (docs/keda.md), or add a '
+        f"trigger of type `external` with scalerAddress, query and threshold.{' The query:' if example else ''}",
         ("spec", "triggers"),
+        example,
     )
 
 
@@ -141,31 +154,31 @@ def from_env(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
 
 
 def mode_is_silent(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
-    for entry, trigger in _readable(scaled, context):
+    for trigger, place in _readable(scaled, context):
         if trigger.mode is not Mode.PREDICTIVE:
             yield Finding(
                 Level.ADVICE,
                 "mode",
                 f"mode {trigger.mode} answers with the newest observation; forecasts do not change replicas.",
                 "Remove `mode` (or set predictive) when forecasts are to change replicas.",
-                (*entry.path, "metadata", "mode"),
+                place("mode"),
             )
 
 
 def empty_answer_counts_as_zero(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
-    for entry, trigger in _readable(scaled, context):
+    for trigger, place in _readable(scaled, context):
         if trigger.ignore_null_values:
             yield Finding(
                 Level.WARNING,
                 "ignore-null-values",
                 "An empty answer counts as demand 0: a lost scrape target looks like no traffic and scales down.",
                 'Leave ignoreNullValues away; where "no series" really means 0, write `… or vector(0)` in the query.',
-                (*entry.path, "metadata", "ignoreNullValues"),
+                place("ignoreNullValues"),
             )
 
 
 def model_is_there(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
-    for entry, trigger in _readable(scaled, context):
+    for trigger, place in _readable(scaled, context):
         if trigger.model.partition("@")[0] not in ("auto", *SHIPPED_BUNDLES):
             yield Finding(
                 Level.ADVICE,
@@ -173,12 +186,12 @@ def model_is_there(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
                 f"model {trigger.model} is none of the bundles that ship ({', '.join(SHIPPED_BUNDLES)}). Where the "
                 "scaler has no bundle of that name, another one forecasts in its place.",
                 "Look at `headway why` once it is applied: it names the bundles that the scaler knows.",
-                (*entry.path, "metadata", "model"),
+                place("model"),
             )
 
 
 def lead_time_too_short(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
-    for entry, trigger in _readable(scaled, context):
+    for trigger, place in _readable(scaled, context):
         if trigger.lead_time_seconds < 60:
             yield Finding(
                 Level.WARNING,
@@ -186,5 +199,5 @@ def lead_time_too_short(scaled: ScaledObject, context: Context) -> Iterator[Find
                 f"leadTime {trigger.lead_time_seconds:g}s hardly covers the HPA's sync (15 s) and a pod's start; what "
                 "is ordered for a peak arrives after it.",
                 "Set it to 15 s + start-up until ready; with node provisioning 4m to 6m.",
-                (*entry.path, "metadata", "leadTime"),
+                place("leadTime"),
             )
