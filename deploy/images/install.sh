@@ -11,6 +11,7 @@ set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 python=${PYTHON:-python3}
 tools=${TOOLS:-/opt/tools}
+unset PYTHONPATH # what lies there would count as installed
 
 pip_into() {
     environment=$1
@@ -41,8 +42,9 @@ finish)
     # the virtual environment's and the packages' own commands
     find "$2/bin" -type f ! -name headway -delete
     # tests, headers, stubs and sources of compiled modules
+    rm -rf "${2:?}/include"
     find "$site" -depth -type d \( -name tests -o -name include \) -exec rm -r {} +
-    find "$site" -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.h' \) -delete
+    find "$site" -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '*.c' -o -name '*.cpp' -o -name '*.hpp' \) -delete
     # unchecked: nobody changes the sources of a read-only tree, so the start need not look at them
     "$2/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$site"
     ;;
