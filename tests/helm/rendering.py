@@ -1,5 +1,6 @@
 """The chart, rendered: every value set in every kind of cluster, each once and in parallel."""
 
+import copy
 import functools
 import itertools
 import re
@@ -80,11 +81,11 @@ def render_all(calls: Iterable[tuple[str, int, Cluster]]) -> None:
         list(pool.map(lambda call: rendered(*call), calls))
 
 
-class _OneOfEachKey(yaml.SafeLoader):
+class _OneOfEachKey(yaml.CSafeLoader):
     """Refuses a key that is twice in one mapping, as kubectl and the API server do."""
 
 
-def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+def _mapping(loader: yaml.CSafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [key.value for key, _ in node.value]
     if twice := {key for key in keys if keys.count(key) > 1}:
         raise yaml.constructor.ConstructorError(None, None, f"twice in one mapping: {twice}", node.start_mark)
@@ -96,6 +97,11 @@ _OneOfEachKey.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 def objects(text: str) -> list[dict[str, Any]]:
     """The manifests of a rendered text."""
+    return copy.deepcopy(_read(text))
+
+
+@functools.cache
+def _read(text: str) -> list[dict[str, Any]]:
     return [document for document in yaml.load_all(text, Loader=_OneOfEachKey) if document]
 
 

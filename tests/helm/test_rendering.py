@@ -6,9 +6,20 @@ import itertools
 
 import pytest
 
-from tests.helm.golden import FOLDER, golden_file
+from tests.helm.golden import FOLDER, golden_file, without_files
 from tests.helm.pod_security import violations
-from tests.helm.rendering import CHART, CLUSTERS, VALUES, Cluster, objects, pod_templates, render_all, rendered
+from tests.helm.rendering import (
+    APIS,
+    CHART,
+    CLUSTERS,
+    EVERYTHING,
+    VALUES,
+    Cluster,
+    objects,
+    pod_templates,
+    render_all,
+    rendered,
+)
 from tests.helm.schemas import faults
 from tests.servers.helm import MAJORS, run_helm
 
@@ -31,7 +42,7 @@ def _in_parallel() -> None:
 @every_value_set
 def test_manifests_are_valid(values: str) -> None:
     """In every cluster: no unknown key, no missing field, no kind that the cluster lacks, no object twice."""
-    for cluster in CLUSTERS:
+    for cluster in clusters_that_can(values):
         result = rendered(values, cluster=cluster)
         assert result.error == "", cluster
         manifests = objects(result.text)
@@ -39,6 +50,24 @@ def test_manifests_are_valid(values: str) -> None:
         names = [(manifest["kind"], manifest["metadata"].get("namespace"), manifest["metadata"]["name"])
                  for manifest in manifests]  # fmt: skip
         assert len(set(names)) == len(names), cluster
+
+
+@every_value_set
+def test_what_the_cluster_lacks_is_named(values: str) -> None:
+    """Where the CRDs are missing that the values need, the error names each, and what to do."""
+    for cluster in set(CLUSTERS) - set(clusters_that_can(values)):
+        error = rendered(values, cluster=cluster).error
+        for api in custom_apis(values) - set(APIS[cluster.apis]):
+            assert f"the cluster has no {api}; install" in error
+
+
+def clusters_that_can(values: str) -> list[Cluster]:
+    return [cluster for cluster in CLUSTERS if custom_apis(values) <= set(APIS[cluster.apis])]
+
+
+def custom_apis(values: str) -> set[str]:
+    """The APIs of CRDs in which these values have objects."""
+    return {manifest["apiVersion"] for manifest in objects(rendered(values).text)} & set(EVERYTHING)
 
 
 @every_value_set
@@ -51,7 +80,7 @@ def test_helm_3_and_4_agree(values: str) -> None:
 def test_rendered_chart_is_the_golden_file(values: str) -> None:
     """A change of the manifests is one that somebody has looked at."""
     before = golden_file(values).read_text() if golden_file(values).exists() else ""
-    after = rendered(values).text
+    after = without_files(rendered(values).text)
     difference = difflib.unified_diff(before.splitlines(), after.splitlines(), "golden", "rendered", lineterm="")
     assert before == after, "\n".join(["`make golden` writes the golden files anew:", *difference])
 

@@ -107,6 +107,16 @@ UNKNOWN_OR_MALFORMED = {
     "kedaAuth.kind=Secret": "ClusterTriggerAuthentication",
     "persistence.size=lots": "size",
     "resources.request.cpu=1": "request",
+    "tls.secretName=a": "secretName",
+    "networkPolicy.egress.ports[0]=1": "ports",
+    "credentials[0].name=A/b,credentials[0].secretName=c": "credentials",
+    "credentials[0].name=a,credentials[0].secretName=b,credentials[0].key=c": "key",
+    "podDisruptionBudget.maxUnavailable=one": "maxUnavailable",
+    "discovery.enabled=yes": "enabled",
+    "discovery.namespaces[0]=Shop": "namespaces",
+    "serviceMonitor.interval=15": "interval",
+    "service.grpcPort=70000": "grpcPort",
+    "commonLabels.a=1": "commonLabels",
 }
 
 

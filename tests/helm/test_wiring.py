@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
+from scaler.cli import app
 from scaler.settings import Settings, load_settings
 from scaler.status.routes import PATHS
-from tests.helm.rendering import NAMESPACE, VALUES, objects, of_kind, rendered
+from tests.helm.pod_security import containers
+from tests.helm.rendering import NAMESPACE, VALUES, objects, of_kind, pod_templates, rendered
 
 every_value_set = pytest.mark.parametrize("values", VALUES)
 
@@ -130,11 +133,12 @@ def test_pod_outlives_the_drain(values: str, tmp_path: Path, monkeypatch: pytest
 
 @every_value_set
 def test_every_reference_leads_somewhere(values: str) -> None:
-    """ConfigMaps and service accounts that the pods name are in the chart; Secrets are there or in the values."""
+    """What the pods name is in the chart, or named in the values."""
     manifests = manifests_of(values)
     text = VALUES[values].read_text()
     names = {kind: {manifest["metadata"]["name"] for manifest in of_kind(manifests, kind)}
              for kind in ("ConfigMap", "Secret", "ServiceAccount", "PersistentVolumeClaim")}  # fmt: skip
+    names["Secret"] |= {certificate["spec"]["secretName"] for certificate in of_kind(manifests, "Certificate")}
     for kind, name in _references(manifests):
         assert name in names[kind] or re.search(rf"\b{re.escape(name)}\b", text), f"{kind}/{name}"
 
@@ -160,10 +164,51 @@ def _references(node: Any) -> Any:
 
 
 @every_value_set
-def test_everything_lies_in_the_release_namespace(values: str) -> None:
-    """Except what KEDA needs in its own, and what has no namespace."""
+def test_selectors_find_their_pods(values: str) -> None:
+    """Every selector of a Service, a policy or a budget matches the pods of exactly one workload of the chart."""
+    manifests = manifests_of(values)
+    pods = {name: template["metadata"].get("labels", {}) for name, template in pod_templates(manifests)}
+    for manifest in manifests:
+        match manifest["kind"]:
+            case "Service":
+                selector = manifest["spec"]["selector"]
+            case "NetworkPolicy":
+                selector = manifest["spec"]["podSelector"]["matchLabels"]
+            case "PodDisruptionBudget":
+                selector = manifest["spec"]["selector"]["matchLabels"]
+            case _:
+                continue
+        found = [name for name, labels in pods.items() if selector.items() <= labels.items()]
+        assert len(found) == 1, (manifest["metadata"]["name"], found)
+
+
+@every_value_set
+def test_namespaces_are_those_of_the_values(values: str) -> None:
+    """Objects lie in the release's namespace, or in one that the values name."""
+    text = VALUES[values].read_text()
     for manifest in manifests_of(values):
-        assert manifest["metadata"].get("namespace", NAMESPACE) == NAMESPACE, manifest["metadata"]["name"]
+        namespace = manifest["metadata"].get("namespace", NAMESPACE)
+        assert namespace == NAMESPACE or re.search(rf"\b{namespace}\b", text), manifest["metadata"]["name"]
+
+
+@every_value_set
+def test_arguments_are_ones_that_the_commands_take(values: str) -> None:
+    """Every container of our images calls a command that exists, with its flags."""
+    for name, template in pod_templates(manifests_of(values)):
+        for container in containers(template["spec"]):
+            arguments = container.get("args", [])
+            if "headway" in container["image"] and "command" not in container:
+                assert parsed(arguments), (name, arguments)
+
+
+def parsed(arguments: list[str]) -> bool:
+    """Does the command line accept these? Only parsed, never run."""
+    command: Any = typer.main.get_command(app)
+    context = command.make_context("headway", list(arguments), resilient_parsing=False)
+    while rest := [*context._protected_args, *context.args]:
+        name, command, rest = command.resolve_command(context, rest)
+        context = command.make_context(name, rest, parent=context)
+    return True
 
 
 @every_value_set
