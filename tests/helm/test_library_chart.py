@@ -34,8 +34,10 @@ kind: ScaledObject
 metadata:
   name: web
   namespace: shop
+  {{- if eq .Values.template "prometheus" }}
   annotations:
     {{- include "headway-trigger.annotations" $trigger | nindent 4 }}
+  {{- end }}
 spec:
   scaleTargetRef: {name: web}
   minReplicaCount: 2
