@@ -126,20 +126,19 @@ def schema_text() -> str:
 
 def chart_schema() -> Schema:
     """The schema of the chart's values. Raises ValueError where a rule is for a value that does not exist."""
-    values = read_values(VALUES.read_text())
     unused = set(RULES) | set(FREE)
-    properties = {value.path[0]: _schema_of(value, unused) for value in values}
+    schema = _properties(read_values(VALUES.read_text()), unused)
     if unused:
         raise ValueError(f"rules for values that do not exist: {', '.join(sorted(unused))}")
+    schema["properties"]["global"] = {
+        "type": "object",
+        "description": "Values that Helm gives to every subchart; not used.",
+    }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of the chart headway",
         "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            **properties,
-            "global": {"type": "object", "description": "Values that Helm gives to every subchart; not used."},
-        },
+        **schema,
     }
 
 
@@ -160,10 +159,23 @@ def _mapping(value: Value, unused: set[str]) -> Schema:
         return {}
     if name in TEXT_MAPS:
         return {"additionalProperties": {"type": "string"}}
+    if name == "resources":
+        return {"additionalProperties": False}
+    return _properties(value.children, unused)
+
+
+def _properties(values: tuple[Value, ...], unused: set[str]) -> Schema:
+    """A mapping of these values and no others. What the templates look into is required: null would remove it."""
     return {
         "additionalProperties": False,
-        "properties": {child.path[-1]: _schema_of(child, unused) for child in value.children},
+        "required": [value.path[-1] for value in values if value.children and not _is_passed_on(value)],
+        "properties": {value.path[-1]: _schema_of(value, unused) for value in values},
     }
+
+
+def _is_passed_on(value: Value) -> bool:
+    """Whether the templates pass the mapping on as it is, also where it is missing."""
+    return value.key in FREE or value.path[-1] in {*TEXT_MAPS, "resources"}
 
 
 def settings_schema() -> Schema:

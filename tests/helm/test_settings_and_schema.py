@@ -69,6 +69,38 @@ def test_pod_outlives_the_drain(grace, seconds):
     assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == seconds
 
 
+def test_null_removes_what_is_optional():
+    """Limits, users and labels can be removed; what the templates look into cannot, and Helm names it."""
+    pod = scaler_deployment("resources.limits=null", "podSecurityContext.runAsUser=null")["spec"]["template"]["spec"]
+    assert pod["containers"][0]["resources"].keys() == {"requests"}
+    assert "runAsUser" not in pod["securityContext"]
+    assert "resources" not in scaler_deployment("resources=null")["spec"]["template"]["spec"]["containers"][0]
+    for value in ("settings", "image", "tls.certManager", "networkPolicy.egress"):
+        error = render(MAJORS[-1], Cluster(), "--set", f"{value}=null").error
+        assert f"missing property '{value.rpartition('.')[2]}'" in error
+
+
+def test_large_numbers_stay_whole(tmp_path):
+    """Helm reads a number of a file as a float, and would print a million as 1e+06."""
+    (tmp_path / "values.yaml").write_text("minReadySeconds: 1000000\nsettings: {max-query-length: 2000000}\n")
+    text = render(MAJORS[-1], Cluster(), "--values", tmp_path / "values.yaml").text
+    assert "minReadySeconds: 1000000\n" in text
+    assert "max-query-length: 2000000\n" in text
+
+
+def test_names_that_look_like_numbers_stay_text():
+    """A Secret may be called 007, a key yes: quoted where YAML would read something else."""
+    result = render(MAJORS[-1], Cluster(), "--set-string", "redis.existingSecret=007,redis.key=yes,kedaNamespace=1e3",
+                    "--set", "networkPolicy.enabled=true")  # fmt: skip
+    manifests = objects(result.text)
+    [deployment] = of_kind(manifests, "Deployment")
+    [variable] = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert variable["valueFrom"]["secretKeyRef"] == {"name": "007", "key": "yes"}
+    [policy] = of_kind(manifests, "NetworkPolicy")
+    [peer] = policy["spec"]["ingress"][0]["from"]
+    assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "1e3"}
+
+
 def test_change_of_settings_rolls_the_pods():
     """Settings and the password of the bundled Valkey; nothing else."""
 

@@ -18,15 +18,15 @@
 - name: HEADWAY_DATABASE
   valueFrom:
     secretKeyRef:
-      name: {{ . }}
-      key: {{ $.Values.database.key }}
+      name: {{ . | toYaml }}
+      key: {{ $.Values.database.key | toYaml }}
 {{- end }}
 {{- with .Values.redis.existingSecret }}
 - name: HEADWAY_REDIS
   valueFrom:
     secretKeyRef:
-      name: {{ . }}
-      key: {{ $.Values.redis.key }}
+      name: {{ . | toYaml }}
+      key: {{ $.Values.redis.key | toYaml }}
 {{- end }}
 {{- if .Values.valkey.enabled }}
 {{ include "headway.valkey.passwordEnv" . }}
@@ -43,7 +43,7 @@
 {{- define "headway.envFrom" -}}
 {{- with .Values.bundle.envFromSecret }}
 - secretRef:
-    name: {{ . }}
+    name: {{ . | toYaml }}
 {{- end }}
 {{- with .Values.extraEnvFrom }}
 {{ toYaml . }}
@@ -87,7 +87,7 @@
 - name: data
 {{- if .Values.persistence.enabled }}
   persistentVolumeClaim:
-    claimName: {{ .Values.persistence.existingClaim | default (include "headway.fullname" .) }}
+    claimName: {{ .Values.persistence.existingClaim | default (include "headway.fullname" .) | toYaml }}
 {{- else }}
   emptyDir:
     sizeLimit: 1Gi
@@ -99,13 +99,13 @@
 {{- if .Values.tls.enabled }}
 - name: tls
   secret:
-    secretName: {{ include "headway.tls.secret" . }}
+    secretName: {{ include "headway.tls.secret" . | toYaml }}
     defaultMode: 0440
 {{- with .Values.tls.clientCA.existingSecret }}
 {{- if $.Values.tls.clientAuth }}
 - name: tls-client-ca
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | toYaml }}
     defaultMode: 0440
 {{- end }}
 {{- end }}
@@ -113,7 +113,7 @@
 {{- with include "headway.bundle.claim" . }}
 - name: bundle
   persistentVolumeClaim:
-    claimName: {{ . }}
+    claimName: {{ . | toYaml }}
     readOnly: true
 {{- end }}
 {{- with .Values.extraVolumes }}
@@ -133,7 +133,7 @@
 {{- range .Values.credentials }}
 - name: credentials-{{ .name }}
   secret:
-    secretName: {{ .secretName }}
+    secretName: {{ .secretName | toYaml }}
     defaultMode: 0440
 {{- end }}
 {{- end -}}

@@ -46,9 +46,9 @@ An object's metadata: (dict "root" $ "component" … ["suffix" …] ["labels" �
 "suffix" for the release's name with -SUFFIX. "namespace" is the release's where it is empty; "cluster" true: none.
 */}}
 {{- define "headway.metadata" -}}
-name: {{ .name | default (printf "%s-%s" (include "headway.fullname" .root) (.suffix | default "") | trimSuffix "-") }}
+name: {{ .name | default (printf "%s-%s" (include "headway.fullname" .root) (.suffix | default "") | trimSuffix "-") | toYaml }}
 {{- if not .cluster }}
-namespace: {{ .namespace | default .root.Release.Namespace }}
+namespace: {{ .namespace | default .root.Release.Namespace | toYaml }}
 {{- end }}
 labels:
   {{- include "headway.labels" . | nindent 2 }}
@@ -69,7 +69,7 @@ annotations:
 accessModes:
   {{- toYaml .accessModes | nindent 2 }}
 {{- with .storageClass }}
-storageClassName: {{ . }}
+storageClassName: {{ . | toYaml }}
 {{- end }}
 resources:
   requests:

@@ -32,7 +32,7 @@
 {{- range uniq . }}
 - namespaceSelector:
     matchLabels:
-      kubernetes.io/metadata.name: {{ . }}
+      kubernetes.io/metadata.name: {{ . | toYaml }}
 {{- end }}
 {{- end -}}
 

@@ -34,7 +34,7 @@
   {{- with $training.envFromSecret }}
   envFrom:
     - secretRef:
-        name: {{ . }}
+        name: {{ . | toYaml }}
   {{- end }}
   {{- with $training.resources }}
   resources:

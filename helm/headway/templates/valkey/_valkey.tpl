@@ -3,6 +3,6 @@
 - name: VALKEY_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ .Values.valkey.existingSecret | default (printf "%s-valkey" (include "headway.fullname" .)) }}
-      key: {{ .Values.valkey.key }}
+      name: {{ .Values.valkey.existingSecret | default (printf "%s-valkey" (include "headway.fullname" .)) | toYaml }}
+      key: {{ .Values.valkey.key | toYaml }}
 {{- end -}}
