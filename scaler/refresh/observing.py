@@ -21,6 +21,9 @@ log = structlog.get_logger()
 HOLE_INTERVALS = 2.5
 """refresh intervals without an observation, after which the missing history is fetched"""
 
+MOST_SERVERS = 100
+"""servers whose errors have a label of their own; the others share one, because an allow-list may have a `*`"""
+
 AT_A_TIME = 256
 """observations recorded before other work of the event loop gets its turn"""
 
@@ -41,6 +44,7 @@ class Observer:
         self._backfill = backfill
         self._telemetry = telemetry
         self._hole_seconds = HOLE_INTERVALS * interval_seconds
+        self._counted: set[str] = set()
 
     async def observe(self, tracked: Sequence[Tracked], at: float) -> None:
         """Record the demand of each trigger at the moment `at`; a trigger that fails keeps the source's error."""
@@ -66,10 +70,16 @@ class Observer:
                 observed.append((tracked, result))
                 self._record_success(tracked, at)
         for (server, kind), count in errors.items():
-            self._telemetry.count("source_error", count, server=redact(server), kind=kind)
+            self._telemetry.count("source_error", count, server=self._label(server), kind=kind)
         for table in {id(t.table): t.table for t, _ in observed}.values():
             rows = [(t.key, value) for t, value in observed if t.table is table]
             table.put([key for key, _ in rows], np.array([value for _, value in rows], dtype=np.float32), at)
+
+    def _label(self, server: str) -> str:
+        shown = redact(server)
+        if len(self._counted) < MOST_SERVERS:
+            self._counted.add(shown)
+        return shown if shown in self._counted else "others"
 
     def _record_success(self, tracked: Tracked, at: float) -> None:
         if tracked.heard_at and at - tracked.heard_at > self._hole_seconds:

@@ -240,7 +240,8 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     ),
     Figure(
         "source_error", "headway_source_errors_total", Kind.COUNTER, ("server", "kind"), Unit.NUMBER,
-        "Failed observations, by server and kind: SourceUnavailable, SourceRefused, NoDemand, AmbiguousDemand",
+        "Failed observations, by server (`others` beyond a hundred) and kind: SourceUnavailable, SourceRefused, "
+        "NoDemand, AmbiguousDemand",
     ),
     Figure(
         "circuit_open", "headway_source_circuit_open", Kind.GAUGE, ("server",), Unit.YES,

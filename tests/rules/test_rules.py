@@ -7,24 +7,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import promql_parser as promql
 import pytest
 import yaml
 
+from scaler.telemetry.events import EVENTS
 from scaler.telemetry.metrics import FIGURES
 from tests.servers.programs import program
+from tests.servers.victoria import victoria
 
 ROOT = Path(__file__).parent.parent.parent
 RULES = ROOT / "helm" / "headway" / "files" / "rules"
 FILES = [RULES / "alerts.yaml", RULES / "recording.yaml"]
 TESTS = sorted(Path(__file__).parent.glob("*.yaml"))
 RUNBOOK = ROOT / "docs" / "runbook.md"
+TELEMETRY = ROOT / "docs" / "telemetry.md"
 HOME = "https://github.com/headway-dev/headway/blob/main/docs/runbook.md"
 
 TARGET_LABELS = {"job", "instance", "namespace"}
 """what Prometheus adds to each series of a target"""
 
-FIGURE_LABELS = {"up": frozenset[str](), **{figure.name: frozenset(figure.labels) for figure in FIGURES}}
+FIGURE_LABELS = {
+    "up": frozenset[str](),
+    "process_start_time_seconds": frozenset[str](),
+    **{figure.name: frozenset(figure.labels) for figure in FIGURES},
+}
 
 
 def rules(kind: str) -> dict[str, dict[str, Any]]:
@@ -118,6 +126,48 @@ def test_texts_use_labels_that_the_alert_has(name: str):
 def test_rules_read_what_is_exported(name: str):
     """Every name is a figure of the table or a recording rule, every label one of its labels."""
     labels_of(promql.parse((ALERTS.get(name) or RECORDED[name])["expr"]))
+
+
+def test_the_telemetry_page_shows_expressions_that_exist():
+    """What to watch: each expression can be evaluated."""
+    [section] = re.findall(r"^## What to watch\n(.*?)^## ", TELEMETRY.read_text(), re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| [^|]+\? \| (.+?) \|", section, re.MULTILINE)
+    shown = [expression for row in rows for expression in re.findall(r"`(.+?)`", row)]
+    assert len(shown) > 15
+    for expression in shown:
+        labels_of(promql.parse(expression))
+
+
+def test_the_runbook_names_figures_and_events_that_exist():
+    """A renamed figure, rule or event takes the runbook along."""
+    text = RUNBOOK.read_text()
+    named = re.findall(r"`((?:\w+:)?headway_[\w:]+)", text)
+    assert [name for name in named if name not in FIGURE_LABELS.keys() | RECORDED.keys()] == []
+    events = re.findall(r"`(\w+)`", " ".join(re.findall(r"log events? (`\w+`(?: and `\w+`)?)", text)))
+    assert len(events) > 8
+    assert set(events) <= {event.name for event in EVENTS}
+
+
+def test_the_runbook_names_the_background_tasks():
+    """Those whose failure users may feel, by the names in the label `task`."""
+    [section] = re.findall(
+        r"^### HeadwayTaskFailing\n(.*?)^\* \*\*Check", RUNBOOK.read_text(), re.MULTILINE | re.DOTALL
+    )
+    named = set(re.findall(r"`(\w+)`", section))
+    source = "".join(path.read_text() for path in (ROOT / "scaler" / "app").glob("*.py"))
+    assert named <= set(re.findall(r'keep_running\(\s*"(\w+)"', source))
+
+
+@pytest.mark.server
+def test_victoria_metrics_evaluates_every_rule(tmp_path: Path):
+    """vmalert sends it the same expressions."""
+    failed = []
+    with victoria(tmp_path) as address:
+        for name, rule in (ALERTS | RECORDED).items():
+            answer = httpx.get(f"{address}/api/v1/query", params={"query": rule["expr"]})
+            if not answer.is_success:
+                failed.append((name, answer.text))
+    assert failed == []
 
 
 def labels_of(expression: Any) -> set[str]:
