@@ -1,7 +1,6 @@
 """The named templates for application charts, rendered through the example of such a chart."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,10 @@ import pytest
 import yaml
 
 from scaler.commands.check.rules import Context, inspect
+from scaler.discovery.annotated import Annotated, read_annotated
 from scaler.manifest import read_manifest
 from scaler.trigger import TRIGGER_KEYS, TriggerRules, parse_trigger
+from scaler.trigger.schema import KEDA_READS
 from tests.servers.helm import MAJORS, run_helm
 
 ROOT = Path(__file__).parents[2]
@@ -145,8 +146,8 @@ SAMPLES = {
 
 
 def test_every_key_of_the_trigger_arrives(helm_major: int, chart: Path) -> None:
-    """All keys of docs/trigger.md are known; each arrives as text that the scaler reads as the same value. With the
-    prometheus trigger, KEDA's own keys are in the trigger and the others in annotations."""
+    """All keys of docs/trigger.md are known. The external trigger has them all; with the prometheus trigger, discovery
+    finds the same in the trigger and the annotations."""
     assert set(SAMPLES) == {key.name for key in TRIGGER_KEYS}
     rules = TriggerRules(default_server="http://prometheus:9090")
     texts = {key: json.dumps(value).strip('"') for key, value in SAMPLES.items()}
@@ -155,17 +156,14 @@ def test_every_key_of_the_trigger_arrives(helm_major: int, chart: Path) -> None:
     external, *_ = yaml.safe_load(render(helm_major, chart, "external", forecast=SAMPLES))["spec"]["triggers"]
     assert parse_trigger("shop", "web", external["metadata"], rules) == expected
 
-    scaled = yaml.safe_load(render(helm_major, chart, "prometheus", forecast=SAMPLES))
-    [trigger] = scaled["spec"]["triggers"]
-    own = {
-        re.sub("-([a-z])", lambda letter: letter[1].upper(), name.removeprefix("headway.dev/")): value
-        for name, value in scaled["metadata"]["annotations"].items()
-    }
-    assert own.pop("forecast") == "true"
-    assert not set(own) & set(trigger["metadata"])
-    planned, _, query = trigger["metadata"]["query"].partition(" or ")
-    assert planned == 'max(headway_planned_demand{namespace="shop", name="web"})'
-    assert parse_trigger("shop", "web", {**trigger["metadata"], **own, "query": query}, rules) == expected
+    rendered = render(helm_major, chart, "prometheus", forecast=SAMPLES)
+    [scaled] = read_manifest(rendered).objects
+    found = read_annotated(scaled, rules)
+    assert isinstance(found, Annotated), found
+    assert found.is_wrapped
+    assert found.trigger == expected
+    [trigger] = yaml.safe_load(rendered)["spec"]["triggers"]
+    assert {*trigger["metadata"], "activationThreshold"} == {*KEDA_READS, "activationThreshold"}
 
 
 REFUSED = [

@@ -1,0 +1,73 @@
+"""Who reaches the pods, and whom they reach, where the chart's policies are on."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.helm.network_policy import Peer, admits
+from tests.helm.rendering import NAMESPACE, objects, of_kind, pod_templates, rendered
+
+KEDA, PROMETHEUS, OTHER = Peer("keda"), Peer("monitoring"), Peer("shop")
+OUTSIDE = Peer()
+
+
+def pods(values: str) -> dict[str, Peer]:
+    return {
+        name: Peer(NAMESPACE, template["metadata"].get("labels") or {})
+        for name, template in pod_templates(objects(rendered(values).text))
+    }
+
+
+def reachable(values: str) -> Iterator[tuple[str, bool]]:
+    """Every connection that matters → whether the policies admit it."""
+    policies = of_kind(objects(rendered(values).text), "NetworkPolicy")
+    of_chart = pods(values)
+    scaler = of_chart["Deployment/headway"]
+    for name, peer, port in [
+        ("KEDA asks", KEDA, "grpc"),
+        ("others ask", OTHER, "grpc"),
+        ("Prometheus scrapes", PROMETHEUS, "http"),
+        ("others scrape", OTHER, "http"),
+        ("helm test", of_chart["Pod/headway-test-ready"], "http"),
+    ]:
+        yield name, admits(policies, scaler, "Ingress", peer, port)
+    for name, peer, port, protocol in [
+        ("DNS", Peer("kube-system"), 53, "UDP"),
+        ("Prometheus", PROMETHEUS, 9090, "TCP"),
+        ("PostgreSQL", OUTSIDE, 5432, "TCP"),
+        ("Redis", OUTSIDE, 6380, "TCP"),
+        ("Redis at another port", OUTSIDE, 6379, "TCP"),
+        ("SSH", OUTSIDE, 22, "TCP"),
+        ("API server", OUTSIDE, 6443, "TCP"),
+    ]:
+        yield name, admits(policies, scaler, "Egress", peer, port, protocol)
+    if valkey := of_chart.get("Deployment/headway-valkey"):
+        yield "scaler → Valkey", admits(policies, scaler, "Egress", valkey, 6379)
+        yield "Valkey ← scaler", admits(policies, valkey, "Ingress", scaler, "redis")
+        yield "Valkey ← others", admits(policies, valkey, "Ingress", OTHER, "redis")
+        yield "Valkey ← same namespace", admits(policies, valkey, "Ingress", Peer(NAMESPACE), "redis")
+        yield "Valkey → outside", admits(policies, valkey, "Egress", OUTSIDE, 443)
+    if training := of_chart.get("CronJob/headway-training"):
+        yield "training reads the triggers", admits(policies, scaler, "Ingress", training, "http")
+
+
+EXPECTED = {
+    "network-policy": {"KEDA asks", "Prometheus scrapes", "helm test", "DNS", "Prometheus", "PostgreSQL", "Redis"},
+    "everything": {
+        "KEDA asks", "Prometheus scrapes", "helm test", "DNS", "Prometheus", "PostgreSQL", "API server",
+        "scaler → Valkey", "Valkey ← scaler", "training reads the triggers",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("values", EXPECTED)
+def test_only_what_is_needed_is_admitted(values: str) -> None:
+    """KEDA and Prometheus come in; DNS, Prometheus and the stores are reached; nothing else."""
+    assert {name for name, admitted in reachable(values) if admitted} == EXPECTED[values]
+
+
+def test_valkey_is_closed_without_the_scalers_policy() -> None:
+    """Its own policy is on by default."""
+    assert {name for name, admitted in reachable("valkey") if name.startswith("Valkey ") and admitted} == {
+        "Valkey ← scaler"
+    }
