@@ -147,6 +147,14 @@ def test_network_policy_follows_the_servers(address, namespace, port):
         assert rule == {"ports": [{"port": port, "protocol": "TCP"}]}
 
 
+def test_network_policy_admits_what_may_be_a_service_or_a_site():
+    """`https://example.com` reads like a Service and its namespace: both are admitted."""
+    sets = ["networkPolicy.enabled=true", "settings.prometheus=https://example.com"]
+    [policy] = of_kind(rendered(*sets), "NetworkPolicy")
+    _, _, rule = policy["spec"]["egress"]
+    assert rule == {"ports": [{"port": 443, "protocol": "TCP"}]}
+
+
 def test_commands_of_the_training_job_exist():
     """Each step is a command of ours with flags that it has; the first reads the settings that are mounted."""
     sets = ("training.enabled=true", "bundle.claim.create=true", "training.extraArgs={--timezone,Europe/Berlin}")

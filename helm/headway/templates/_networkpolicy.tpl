@@ -20,7 +20,9 @@
 {{- $namespace := include "headway.namespaceOf" . -}}
 {{- if $namespace -}}
 {{- $namespaces = append $namespaces $namespace -}}
-{{- else -}}
+{{- end -}}
+{{- /* https://example.com has the form of a Service and its namespace, too */ -}}
+{{- if or (not $namespace) (and (hasPrefix "https" .) (not (contains ".svc" .))) -}}
 {{- $ports = append $ports (include "headway.portOf" . | int) -}}
 {{- end -}}
 {{- end -}}
