@@ -7,7 +7,7 @@ HELM := .tools/helm4/helm
 CHARTS := helm/headway helm/headway-trigger
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run servers test test-fast coverage check format proto docs bundle default-bundle golden chart lock sbom league bench clean
+.PHONY: help setup run servers test test-fast coverage check format proto docs dashboards bundle default-bundle golden chart lock sbom league bench clean
 
 help:  ## list every verb
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ format: $(STAMP)  ## rewrite files in the project's format
 
 proto: $(STAMP)  ## generate scaler/metric/wire from proto/externalscaler.proto
 	$(BIN)/python -m tools.generate proto
+
+dashboards: $(STAMP)  ## generate the Grafana dashboards in helm/headway/files/dashboards
+	$(BIN)/python -m tools.generate dashboards
 
 docs: $(STAMP)  ## generate the reference pages in docs/
 	$(BIN)/python -m tools.generate docs

@@ -1,4 +1,4 @@
-"""Write every generated file, or say which are stale: `python -m tools.generate [proto|docs|chart] [--check]`."""
+"""Write every generated file, or list the stale ones: `python -m tools.generate [GROUP] [--check]`."""
 
 import argparse
 import importlib
@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-GROUPS = {"proto": "tools.wire", "docs": "tools.reference", "chart": "tools.chart"}
+GROUPS = {"proto": "tools.wire", "docs": "tools.reference", "chart": "tools.chart", "dashboards": "deploy.grafana"}
 """verb → module whose `PAGES` maps each generated path to the function that returns its content"""
 ROOT = Path(__file__).parent.parent
 

@@ -13,6 +13,10 @@ class Rung(StrEnum):
     NOTHING = "nothing"
 
 
+SHADOW = "shadow"
+"""rule of the reason in which a plan says that the observation is answered in its place"""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why a rule did (or did not) change the value. `text` is a sentence for the person on call."""

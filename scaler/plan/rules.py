@@ -1,6 +1,6 @@
 """`plan()`: the rules in the order in which they apply. Reading the list is reading the policy."""
 
-from scaler.plan import Plan, Reason, Rung
+from scaler.plan import SHADOW, Plan, Reason, Rung
 from scaler.plan.fallback import Situation, situation_of
 from scaler.plan.hold import hold
 from scaler.plan.hpa_estimate import HPA_ESTIMATE
@@ -94,7 +94,7 @@ def _shadow(situation: Situation, planned: float, reasons: list[Reason]) -> Plan
     observed = situation.observed
     rung = Rung.NOTHING if observed is None else Rung.OBSERVATION
     active = observed is not None and observed > situation.trigger.activation_threshold
-    reasons.append(Reason("shadow", "the plan is kept for comparison, the observation is answered", planned, observed))
+    reasons.append(Reason(SHADOW, "the plan is kept for comparison, the observation is answered", planned, observed))
     return _plan(situation, rung, observed, planned, active, reasons)
 
 

@@ -8,13 +8,13 @@ hold the interpreter's lock against the event loop.
 import asyncio
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import lru_cache
 
 from prometheus_client import generate_latest
 
 from scaler.errors import HeadwayError
-from scaler.plan import Rung
+from scaler.plan import SHADOW, Reason, Rung
 from scaler.registry import Answer, Registration, Registry
 from scaler.series import Forecast
 from scaler.telemetry.metrics import FORECAST_LEVELS, TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Figure, Telemetry
@@ -76,6 +76,7 @@ def _write(lines: dict[str, list[str]], registry: Registry, registration: Regist
     if answer is not None:
         for called, value in _of_plan(answer):
             lines[called].append(f"{NAMES[called]}{labels}}} {value!r}\n")
+        lines["plan_part"] += _of_rules(answer.plan.reasons, labels)
         if answer.outlook.forecast is not None:
             lines["forecast_demand"] += _of_forecast(answer.outlook.forecast, labels, now + trigger.lead_time_seconds)
     return rung
@@ -94,6 +95,15 @@ def _of_plan(answer: Answer) -> Iterator[tuple[str, float]]:
         yield "observation_timestamp", outlook.observation.at
     if outlook.forecast is not None:
         yield "forecast_timestamp", outlook.forecast.start
+
+
+def _of_rules(reasons: Sequence[Reason], labels: str) -> list[str]:
+    """The part of each rule that acted. In shadow mode the last reason is about the answer, not about the plan."""
+    parts: dict[str, float] = {}
+    for reason in reasons:
+        if reason.after is not None and reason.rule != SHADOW:
+            parts[reason.rule] = parts.get(reason.rule, 0.0) + reason.after - (reason.before or 0.0)
+    return [f'{NAMES["plan_part"]}{labels},rule="{rule}"}} {part:.7g}\n' for rule, part in parts.items()]
 
 
 def _of_forecast(forecast: Forecast, labels: str, moment: float) -> list[str]:

@@ -137,6 +137,13 @@ TRIGGER_FIGURES: tuple[Figure, ...] = (
         "Quantile `level` of demand at the end of the lead time. Absent without forecast",
         more=("level",),
     ),
+    _of_triggers(
+        "plan_part",
+        Unit.DEMAND,
+        "Why the plan is what it is: what each rule that acted adds to it or takes away. The parts of a trigger add up "
+        "to `headway_planned_demand`; `headway why` has the sentences, docs/policies.md the rules",
+        more=("rule",),
+    ),
     _of_triggers("plan_active", Unit.YES, "1 if IsActive answers true"),
     _of_triggers(
         "plan_rung",

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from scaler.registry import Registry
-from scaler.series import Outlook
+from scaler.series import Observation, Outlook
 from scaler.status.exposition import exposition
 from scaler.telemetry.metrics import TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Telemetry
 from scaler.trigger import TriggerRules
@@ -42,6 +42,20 @@ async def test_every_trigger_figure_of_the_table_is_written():
     """What is documented is exported, and nothing else."""
     written = {name for name, *_ in await figures(filled_registry())}
     assert {figure.name for figure in (*TRIGGER_FIGURES, TRIGGERS_BY_RUNG)} <= written
+
+
+@pytest.mark.parametrize("mode", ["predictive", "shadow"])
+async def test_parts_of_a_plan_add_up_to_it(mode: str):
+    """Each rule that acted has its part: here the need of the forecast, and the floor above it."""
+    registry = Registry(TriggerRules("http://p"), 15.0)
+    key = registry.register("shop", "web", {"query": "a", "threshold": "10", "mode": mode}, NOW).trigger.key
+    registry.receive(key, Outlook(NOW, Observation(NOW - 5, 72.0, 72.0, 80.0), forecast()), NOW)
+    found = await figures(registry)
+    parts = {key[2]: value for key, value in found.items() if key[0] == "headway_plan_part"}
+    assert parts["need"] == found["headway_needed_demand", "web"] == 60
+    assert parts["floor"] == 12
+    assert "shadow" not in parts
+    assert sum(parts.values()) == pytest.approx(found["headway_planned_demand", "web"])
 
 
 async def test_what_is_unknown_is_absent():

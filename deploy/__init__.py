@@ -1,0 +1,1 @@
+"""What surrounds the scaler: images, dashboards, examples, and local stacks."""
