@@ -3,6 +3,7 @@
 Each command imports what it needs when it runs, so that `serve` starts fast and `--help` answers at once.
 """
 
+import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -24,8 +25,8 @@ EXIT_TEXT = (
     "3 the scaler or Prometheus could not be reached."
 )
 SERVE_EXIT_TEXT = (
-    "Exit status: 0 fine, ended by SIGTERM or SIGINT · 2 wrong flags or settings, a port that is taken, or a data-dir "
-    "that another process uses."
+    "Exit status: 0 fine, ended by SIGTERM or SIGINT · 1 a bug, the log event crashed shows it · 2 wrong flags or "
+    "settings, a port that is taken, or a data-dir that cannot be used; the last log line gives the reason."
 )
 WHY_EXIT_TEXT = (
     "Exit status: 0 fine, there is a forecast (or mode is reactive) · 1 the trigger is unknown, KEDA gets an "
@@ -37,6 +38,10 @@ CHECK_EXIT_TEXT = (
 )
 
 
+WRONG_FLAGS: type[Exception] = typer.BadParameter.__mro__[1]
+"""UsageError, which typer does not export"""
+
+
 class Commands(TyperGroup):
     """Turns wrong settings and wrong usage into a message on stderr and exit status 2."""
 
@@ -44,8 +49,32 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except (SettingsError, Usage) as error:
-            typer.echo(f"headway: {error}", err=True)
+            _refuse(ctx.invoked_subcommand, str(error))
             raise typer.Exit(Exit.USAGE) from None
+        except WRONG_FLAGS as error:
+            if ctx.invoked_subcommand != "serve" or not _logs_json():
+                raise  # typer prints it with the usage
+            _refuse("serve", error.format_message())  # type: ignore[attr-defined]
+            raise typer.Exit(Exit.USAGE) from None
+
+
+def _refuse(command: str | None, why: str) -> None:
+    """Print why a command does not start. For a server that logs JSON it is a line of the log."""
+    if command != "serve" or not _logs_json():
+        typer.echo(f"headway: {why}", err=True)
+        return
+    from scaler.telemetry.logs import line_logger
+
+    log = line_logger()
+    log.error("start_refused", error=" ".join(why.split()), exit_status=int(Exit.USAGE))
+
+
+def _logs_json() -> bool:
+    """Whether a server started with this command line logs JSON that a program reads. The settings may be wrong, so
+    the flag and the variable are read as they are."""
+    flags = " ".join(sys.argv[1:]).replace("=", " ")
+    wanted = "console" if "--log-format console" in flags else os.environ.get("HEADWAY_LOG_FORMAT", "json")
+    return wanted != "console" and not sys.stderr.isatty()
 
 
 app = typer.Typer(

@@ -20,6 +20,7 @@ HeadwayError
 │   │   └── Denied                    within scaler.discovery: a permission, or KEDA, is missing
 │   ├── CacheUnavailable          never reaches a caller: answers go on from memory
 │   └── StoreUnavailable          never reaches a caller: answers go on from memory
+│       └── StoreRefused              within scaler.store and refresh: an operator must act, waiting does not help
 ├── RecordInvalid             scaler.forecast.record: a shared outlook that cannot be read; it is ignored and counted
 ├── BundleError               the bundle is wrong: refused, the running one stays
 │   └── BundleInvalid             INTERNAL, lists what differs
@@ -104,6 +105,10 @@ class CacheUnavailable(DependencyError):
 
 
 class StoreUnavailable(DependencyError):
+    pass
+
+
+class StoreRefused(StoreUnavailable):
     pass
 
 

@@ -47,8 +47,19 @@ TRIGGER_MORE = """\
 
 SETTINGS = """\
 The settings of `headway serve`. Each is read from the first place that has it: the flag, the environment variable, the
-YAML file of `--config`, the default. Durations have a unit, as in Go: `15s`, `2m`, `1h30m`. With wrong settings the
-process reports all faults at once and ends with status 2.
+YAML file of `--config`, the default. Durations have a unit, as in Go: `15s`, `2m`, `1h30m`.
+
+| exit status | meaning | last event of the log |
+| --- | --- | --- |
+| 0 | ended by SIGTERM or SIGINT | `stopped` |
+| 1 | a bug | `crashed` |
+| 2 | wrong flags, settings or files, a port that is taken, or a `data-dir` that cannot be used | `start_refused` |
+| 137 | killed: out of memory, or the drain took longer than the grace period of the pod | |
+
+What may recover by itself never ends the process; it answers meanwhile and logs an error or a warning: a database that
+refuses (`store_refused`) or is down (`store_unavailable`), Redis (`cache_unavailable`), a bundle that cannot be used
+(`bundle_refused`), a certificate that has expired or is not valid yet (`certificate_not_valid`). An outage of
+PostgreSQL while pods start must not stop scaling, so a wrong password is an error in the log, not an exit.
 
 In the file, settings are spelled like the flags without the leading dashes:
 

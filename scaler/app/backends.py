@@ -4,10 +4,8 @@ import asyncio
 import socket
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaler.errors import SettingsError
 from scaler.forecast import ForecastCache
 from scaler.history import MetricSource, open_source
 from scaler.settings import Settings
@@ -61,15 +59,5 @@ def _catalog(settings: Settings) -> "Catalog":
 def _store(settings: Settings) -> Store:
     from scaler.store.sql_store import open_store
 
-    if settings.database is None and "data_dir" in settings.model_fields_set:
-        _make(settings.data_dir)
     url = settings.database.get_secret_value() if settings.database else None
     return open_store(url, settings.data_dir)
-
-
-def _make(data_dir: Path) -> None:
-    """A configured folder must be writable; the default one may be missing (a read-only container)."""
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"data-dir={str(data_dir)!r}: cannot be made: {error.strerror}") from error

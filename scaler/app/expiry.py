@@ -1,4 +1,5 @@
-"""When the certificates that the settings name expire: for telemetry, so that an alert comes before the outage.
+"""When the certificates that the settings name expire: for telemetry, so that an alert comes before the outage; and
+for the log, where one is not valid now.
 
 The dates are read here, from a certificate's DER form (RFC 5280, 4.1): Python's ssl shows them only for authorities,
 and the libraries that show them add compiled code to a slim runtime, for two dates.
@@ -13,12 +14,20 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+import structlog
+
+from scaler.clock import Clock
 from scaler.files import stamp_of
 from scaler.settings import Settings
 from scaler.telemetry.metrics import Telemetry, Values
 
+log = structlog.get_logger()
+
 MOST_BYTES = 4 * 2**20
 """a bundle of all public authorities has a quarter of a megabyte"""
+
+WATCH_SECONDS = 60.0
+"""how often the log looks at the dates"""
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _VERSION, _UTC_TIME = 0xA0, 0x17
@@ -43,6 +52,32 @@ def follow_certificates(settings: Settings, telemetry: Telemetry) -> None:
     files = certificate_files(settings)
     telemetry.follow("certificate_start", lambda: _values(files, lambda validity: validity.start))
     telemetry.follow("certificate_expiry", lambda: _values(files, lambda validity: validity.expiry))
+
+
+async def watch_certificates(settings: Settings, clock: Clock) -> None:
+    """Log each certificate that is not valid now, once per reason, until cancelled."""
+    reported: dict[Certificates, str] = {}
+    while True:
+        for one in certificate_files(settings):
+            found = validity(one)
+            why = out_of_date(found, clock.now()) if found else ""
+            if why and reported.get(one) != why:
+                log.error("certificate_not_valid", purpose=one.purpose, file=str(one.path), reason=why)
+            reported[one] = why
+        await clock.sleep_until(clock.now() + WATCH_SECONDS)
+
+
+def out_of_date(found: Validity, now: float) -> str:
+    """Why a certificate is not valid at `now`; empty where it is."""
+    if now > found.expiry:
+        return f"expired on {_day(found.expiry)}: issue a new one; a file that changes is read without a restart"
+    if now < found.start:
+        return f"not valid before {_day(found.start)}: use the current one, or correct the clock of this machine"
+    return ""
+
+
+def _day(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
 
 
 def certificate_files(settings: Settings) -> tuple[Certificates, ...]:

@@ -17,7 +17,7 @@ import structlog
 from scaler.app.backends import open_backends, open_cache
 from scaler.app.early import EarlyRegistrations
 from scaler.app.engine import Engine
-from scaler.app.expiry import follow_certificates
+from scaler.app.expiry import follow_certificates, watch_certificates
 from scaler.app.scheduling import prefer_answers, release_memory
 from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock, SystemClock
@@ -102,6 +102,7 @@ class Service:
         watching = BackgroundTasks(self.telemetry)
         self._opened.push_async_callback(watching.stop)
         watching.keep_running("loop_delay", self._servicer.timing.watch_loop)
+        watching.keep_running("certificates", lambda: watch_certificates(self.settings, self.clock))
         log.info(
             "listening",
             grpc_address=_at(self.settings.grpc_address, self.grpc_port),

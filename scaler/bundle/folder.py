@@ -20,6 +20,8 @@ from scaler.telemetry.redaction import excerpt, os_error_text, redacted
 GRAPH, MANIFEST, REFERENCE = "model.onnx", "manifest.json", "reference.npz"
 FILES = (GRAPH, MANIFEST, REFERENCE)
 
+HOW_TO_INSTALL = "Install headway[object-stores], or use an image whose tag ends in -object-stores"
+
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
@@ -176,6 +178,8 @@ def store_error_text(error: Exception) -> str:
         return "access is denied"
     if isinstance(error, OSError) and error.errno:
         return os_error_text(error)
+    if isinstance(error, ValueError) and str(error).startswith("Protocol not known"):
+        return "no file system has this scheme: write a folder, or a URL as s3://…, gs://…, abfs://… or https://…"
     if isinstance(error, ImportError):
-        return f"a package is missing: {excerpt(str(error))}"
+        return f"a package is missing: {excerpt(str(error))}. {HOW_TO_INSTALL}"
     return type(error).__name__

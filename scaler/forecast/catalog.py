@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 from types import MappingProxyType
 
 import scaler.bundle
-from scaler.bundle import fetch, find_bundles, read_bundle, shown_url
+from scaler.bundle import FILES, fetch, find_bundles, read_bundle, shown_url
 from scaler.errors import BundleInvalid
 from scaler.forecast import Choice
 from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster, open_bundle, open_later
@@ -20,6 +20,7 @@ from scaler.trigger import Trigger
 SHIPPED = Path(scaler.bundle.__file__).parent / "shipped"
 GENERAL, SEASONAL = SHIPPED / "general", SHIPPED / "seasonal"
 AUTO = "auto"
+NO_BUNDLE = f"no bundle found: neither the folder nor one below it holds {', '.join(FILES)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ class Catalog:
             self._cache = Path(mkdtemp(prefix="headway-bundles-"))
         folders = find_bundles(fetch(self._source, self._cache or Path()))
         if not folders:
-            raise BundleInvalid(shown_url(self._source), ("no bundle found",))
+            raise BundleInvalid(shown_url(self._source), (NO_BUNDLE,))
         return folders
 
     def _load(self, folder: Path, running: OnnxForecaster | None) -> OnnxForecaster:

@@ -7,7 +7,7 @@ import structlog
 
 from scaler.chunks import chunks
 from scaler.clock import Clock
-from scaler.errors import StoreUnavailable, TriggerInvalid
+from scaler.errors import StoreRefused, StoreUnavailable, TriggerInvalid
 from scaler.refresh.tracked import Phase, Tracked, Tracking
 from scaler.registry import Registration, Registry
 from scaler.series import Blocks
@@ -42,7 +42,7 @@ class Checkpoint:
         self._silence_seconds = silence_seconds
         self._written: dict[str, float] = {}
         self._saved_until: dict[str, float] = {}
-        self._up = True
+        self._up, self._refused = True, False
         self._waiting = {"store_watched": 0, "store_blocks": 0}
 
     def queue_lengths(self) -> dict[str, int]:
@@ -54,9 +54,9 @@ class Checkpoint:
         try:
             records = await self._store.watched(self._clock.now() - self._silence_seconds)
         except StoreUnavailable as error:
-            self._note_up(False, str(error))
+            self._note_down(error)
             return 0
-        self._note_up(True)
+        self._note_up()
         return sum(self._restore_one(record) for record in records)
 
     async def run(self) -> None:
@@ -141,18 +141,24 @@ class Checkpoint:
         try:
             await doing
         except StoreUnavailable as error:
-            self._note_up(False, str(error))
+            self._note_down(error)
             return False
-        self._note_up(True)
+        self._note_up()
         return True
 
-    def _note_up(self, up: bool, why: str = "") -> None:
-        if self._up and not up:
-            log.warning("store_unavailable", error=why)
-        if up and not self._up:
+    def _note_down(self, error: StoreUnavailable) -> None:
+        if isinstance(error, StoreRefused) and not self._refused:
+            log.error("store_refused", error=str(error))
+        elif self._up:
+            log.warning("store_unavailable", error=str(error))
+        self._up, self._refused = False, isinstance(error, StoreRefused)
+        self._telemetry.set("store_up", 0)
+
+    def _note_up(self) -> None:
+        if not self._up:
             log.info("store_back")
-        self._up = up
-        self._telemetry.set("store_up", 1 if up else 0)
+        self._up, self._refused = True, False
+        self._telemetry.set("store_up", 1)
 
 
 def _record(registration: Registration) -> WatchedRecord:

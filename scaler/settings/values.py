@@ -120,9 +120,12 @@ def _header_name(value: str) -> str:
 
 def _readable(path: Path) -> Path:
     try:
-        path.open("rb").close()
+        with path.open("rb") as file:
+            empty = not file.read(1)
     except OSError as error:
         raise ValueError(f"must be a readable file ({error.strerror})") from None
+    if empty:
+        raise ValueError("must not be an empty file")
     return path
 
 

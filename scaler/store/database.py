@@ -16,9 +16,9 @@ import structlog
 from sqlalchemy import URL, Connection, event, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from scaler.errors import StoreUnavailable
+from scaler.errors import StoreRefused, StoreUnavailable
 from scaler.settings.database_url import PostgresUrl
-from scaler.store.database_errors import driver_error, reason
+from scaler.store.database_errors import driver_error, is_refusal, reason
 from scaler.store.schema import HEAD, alembic_version, metadata
 from scaler.telemetry.redaction import os_error_text
 
@@ -64,7 +64,8 @@ class Database(ABC):
                 return await work(connection, *args, **kwargs)
         except Exception as error:  # whatever a driver raises where a server or a file is not what it seems
             self._prepared = False
-            raise StoreUnavailable(f"{self.name}: {reason(error)}") from error
+            kind = StoreRefused if is_refusal(error) else StoreUnavailable
+            raise kind(f"{self.name}: {reason(error)}") from error
 
     async def close(self) -> None:
         with suppress(Exception):

@@ -5,6 +5,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from scaler.errors import StoreUnavailable
 from scaler.telemetry.redaction import excerpt, os_error_text
 
+_REFUSED = {
+    "28000": "correct the user name, or the server's rules for it (pg_hba.conf)",
+    "28P01": "correct the password",
+    "3D000": "create the database, or correct its name at the end of the URL",
+    "42501": "grant the user CREATE on the schema, or use the user that owns it",
+}
+"""by SQLSTATE: what an operator must do; waiting does not help"""
+
 _HINTS = {
     "transaction blocks not allowed": "the pooler is in statement mode, which has no transactions: "
     "use transaction or session mode",
@@ -24,6 +32,11 @@ def driver_error(error: BaseException | None) -> BaseException | None:
     return error
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Whether the database answers, and refuses what it was asked until an operator acts."""
+    return getattr(driver_error(error), "sqlstate", None) in _REFUSED
+
+
 def reason(error: BaseException) -> str:
     """The error in a few words of ours, followed by the first line of the server's text where there is one."""
     cause = driver_error(error)
@@ -34,5 +47,7 @@ def reason(error: BaseException) -> str:
     if isinstance(cause, OSError):
         return os_error_text(cause)
     text = next(iter(str(cause).splitlines()), "") or type(cause).__name__
-    hint = next((hint for part, hint in _HINTS.items() if part in text), "")
+    hint = _REFUSED.get(getattr(cause, "sqlstate", None) or "") or next(
+        (hint for part, hint in _HINTS.items() if part in text), ""
+    )
     return f"{excerpt(text)} ({hint})" if hint else excerpt(text)

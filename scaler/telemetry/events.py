@@ -19,6 +19,12 @@ EVENTS: tuple[Event, ...] = (
         "The settings from flags, environment and file, spelled as in the file; the others have their defaults. Once, "
         "at the start. Without secrets and the values of metadata",
     ),
+    Event(
+        "start_refused", "error", ("error", "exit_status"),
+        "The process ends: flags, settings or what they name cannot be used. It is the last line. On a terminal, and "
+        "with `log-format: console`, it is plain text",
+    ),
+    Event("crashed", "error", ("error",), "A bug: the process ends with status 1. The field `exception` shows where"),
     Event("listening", "info", ("grpc_address", "http_address"), "The ports are open"),
     Event(
         "restored", "info", ("triggers", "listed"),
@@ -114,6 +120,11 @@ EVENTS: tuple[Event, ...] = (
         "store_unavailable", "warning", ("error",),
         "The database does not answer: new state does not survive a restart",
     ),
+    Event(
+        "store_refused", "error", ("error",),
+        "The database answers, and refuses the user, the password or the database, or a permission is missing. Answers "
+        "go on; new state does not survive a restart until an operator acts",
+    ),
     Event("store_back", "info", (), "The database answers again"),
     Event(
         "store_set_aside", "warning", ("file", "aside", "error"),
@@ -126,6 +137,10 @@ EVENTS: tuple[Event, ...] = (
     Event(
         "cache_values_refused", "warning", ("server", "count", "first_key", "reason"),
         "Values in Redis are not outlooks of this version; they count as absent",
+    ),
+    Event(
+        "certificate_not_valid", "error", ("purpose", "file", "reason"),
+        "A certificate of the settings has expired or is not valid yet: connections that need it fail. Once per reason",
     ),
     Event("files_renewed", "info", ("files",), "Files named in the settings changed, and were read again"),
     Event(

@@ -54,6 +54,20 @@ def configure_logs(log_format: str, log_level: str, stream: TextIO | None = None
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 
+def line_logger() -> Any:
+    """A logger that writes JSON lines to stderr in a process whose logs are not configured. It hides no secrets: an
+    error's text has none."""
+    return structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _renderer("json"),
+        ],
+        wrapper_class=structlog.BoundLogger,
+    )
+
+
 @contextmanager
 def request(request_id: str = "") -> Iterator[str]:
     """A request id that stands on every line logged inside; a new one unless the caller brought one."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from scaler.bundle import fetch, find_bundles, read_bundle, write_bundle
+from scaler.bundle.folder import HOW_TO_INSTALL
 from scaler.errors import BundleInvalid
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -193,7 +194,10 @@ def test_an_unreachable_url_is_refused(tmp_path: Path, url: str) -> None:
         (FileNotFoundError("https://h/b?sig=s3cret"), "there is nothing"),
         (PermissionError("https://h/b?sig=s3cret"), "access is denied"),
         (ConnectionRefusedError(111, "s3cret"), "Connection refused"),
-        (ImportError("Install s3fs to access S3"), "a package is missing: Install s3fs to access S3"),
+        (
+            ImportError("Install s3fs to access S3"),
+            f"a package is missing: Install s3fs to access S3. {HOW_TO_INSTALL}",
+        ),
         (RuntimeError("https://h/b?sig=s3cret"), "RuntimeError"),
     ],
 )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from scaler.commands import serve as serve_module
 from scaler.commands.serve import LOCK_NAME, held
-from scaler.settings import SettingsInvalid
+from scaler.settings import Settings, SettingsInvalid
 from tests.servers.process import running, wait_until
 
 SERVE = (sys.executable, "-m", "scaler.cli", "serve", "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0")
@@ -48,6 +49,31 @@ def test_a_folder_that_cannot_be_made_is_left_to_the_store(tmp_path: Path) -> No
     (tmp_path / "file").touch()
     with held(tmp_path / "file" / "data"):
         pass
+
+
+def test_a_folder_that_was_asked_for_must_be_writable(tmp_path: Path) -> None:
+    """Else the operator would believe that it keeps history."""
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsInvalid, match=r"data-dir=.*cannot be written .Not a directory.: mount"):  # noqa: SIM117
+        with held(tmp_path / "file" / "data", required=True):
+            pass
+
+
+def test_a_bug_is_the_last_line_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its place, as one JSON object, and exit status 1."""
+
+    def run(_: Settings) -> None:
+        raise LookupError("a bug")
+
+    monkeypatch.setattr(serve_module, "run", run)
+    with pytest.raises(SystemExit) as ended:
+        serve_module.serve(Settings(data_dir=tmp_path))
+    assert ended.value.code == 1
+    line = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert (line["event"], line["error"]) == ("crashed", "LookupError: a bug")
+    assert "in run" in line["exception"]
 
 
 @pytest.mark.e2e
