@@ -82,6 +82,11 @@ RULES: Mapping[str, Schema] = {
     "networkPolicy.monitoringNamespaces": {"items": {"type": "string", "pattern": DNS_LABEL}},
     "networkPolicy.egress.redisPorts": {"items": {"type": "integer", **_PORT}},
     "networkPolicy.egress.databasePorts": {"items": {"type": "integer", **_PORT}},
+    **{
+        f"{probe}Probe.{field}": {"minimum": 1}
+        for probe in ("startup", "liveness", "readiness")
+        for field in ("periodSeconds", "timeoutSeconds", "failureThreshold")
+    },
     "service.grpcPort": _PORT,
     "service.httpPort": _PORT,
     "podDisruptionBudget.maxUnavailable": {"type": ["integer", "string"], "pattern": "^[0-9]+%$"},

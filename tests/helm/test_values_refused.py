@@ -156,6 +156,8 @@ NOTES = {
     ],
     "redis.existingSecret=a,database.existingSecret=b,settings.prometheus=,networkPolicy.enabled=true,"
     "scrapeAnnotations.enabled=true": ["No server is allowed", "KEDA is not installed"],
+    "redis.existingSecret=a,database.existingSecret=b,networkPolicy.enabled=true,serviceMonitor.enabled=true,"
+    "requireCRDs=false": ["kube-prometheus-stack takes only objects with its release's label", "KEDA is not installed"],
 }
 
 
