@@ -101,6 +101,8 @@ bench: $(STAMP)  ## run every benchmark in its quick form
 	$(BIN)/python benchmarks/refresh.py --quick
 	$(BIN)/python benchmarks/accuracy.py --quick
 	$(BIN)/python benchmarks/replay.py --quick
+	tools/helm.sh
+	$(BIN)/python benchmarks/chart_render.py --quick
 
 clean:  ## remove the virtual environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.* .tools
