@@ -1,0 +1,28 @@
+"""Load on the demo service after a pattern: `locust --host http://…`, with the variables of patterns.py."""
+
+import os
+import time
+
+from locust import FastHttpUser, LoadTestShape, constant_throughput, task
+from patterns import demand_of
+
+DEMAND = demand_of(os.environ)
+
+
+class Visitor(FastHttpUser):
+    """One request per second, so that the number of users is the number of requests per second."""
+
+    wait_time = constant_throughput(1)
+
+    @task
+    def visit(self) -> None:
+        """Slow and refused answers are part of the demonstration."""
+        self.client.get("/", name="visit")
+
+
+class Pattern(LoadTestShape):
+    """As many users as the pattern demands."""
+
+    def tick(self) -> tuple[int, float]:
+        users = max(1, round(DEMAND(time.time())))
+        return users, max(1, abs(users - self.get_current_user_count()))
