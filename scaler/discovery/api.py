@@ -3,6 +3,7 @@
 Whatever fails is an ApiUnavailable in our own words. Every read is bounded in size and in time.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -31,6 +32,8 @@ MOST_EVENT_BYTES = 4 * 2**20
 MOST_ERROR_BYTES = 16 * 2**10
 
 CONNECT_SECONDS = 5.0
+PAGE_SECONDS = 60.0
+"""longest time for one page"""
 READ_SECONDS = 15.0
 """longest silence within one page; a watch may be silent for as long as it was asked to last, and this much longer"""
 
@@ -88,8 +91,11 @@ class ScopedApi:
     async def page(self, following: str = "") -> Page:
         """A page of the list. Raises ApiUnavailable; Gone where the list has to begin again."""
         parameters = {"limit": str(PAGE_OBJECTS)} | ({"continue": following} if following else {})
-        async with self._answer("list", parameters, READ_SECONDS) as answer:
-            return _page(_parsed(await _body(answer, MOST_PAGE_BYTES), "list"))
+        try:
+            async with asyncio.timeout(PAGE_SECONDS), self._answer("list", parameters, READ_SECONDS) as answer:
+                return _page(_parsed(await _body(answer, MOST_PAGE_BYTES), "list"))
+        except TimeoutError:
+            raise ApiUnavailable(f"the Kubernetes API: a page took longer than {PAGE_SECONDS:g} s") from None
 
     @asynccontextmanager
     async def watch(self, version: str, seconds: int) -> AsyncIterator[AsyncIterator[Event]]:

@@ -94,6 +94,9 @@ class KnownObjects:
             found = read_annotated(read_object(value), self._registry.rules)
         except ManifestError as error:
             return (Fault("spec", "", str(error)),)
+        except Exception:  # a fault of ours in one object must not keep the others from being seen
+            log.exception("discovery_failed", namespace=name[0], name=name[1])
+            return (Fault("spec", "", "cannot be read, by a fault of Headway: see the scaler's log"),)
         if isinstance(found, tuple):
             return tuple(placed.fault for placed in found)
         if found is not None and name in self._in_settings:

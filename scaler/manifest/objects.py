@@ -2,12 +2,12 @@
 
 import reprlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from scaler.manifest.nodes import Document, FieldPath, ManifestError, dotted_path, nearest_line, read_documents
 from scaler.manifest.scalars import kind_of
-from scaler.trigger.planned import reads_plan
+from scaler.trigger.planned import reactive_half, reads_plan
 from scaler.trigger.values import printable
 
 EXTERNAL_TYPES = ("external", "external-push")
@@ -57,6 +57,19 @@ class TriggerEntry:
     def reads_plan(self) -> bool:
         """A `prometheus` trigger that reads what Headway exports: then KEDA never calls Headway."""
         return self.kind == "prometheus" and reads_plan(self.metadata.get("query", ""))
+
+    @property
+    def demand(self) -> "TriggerEntry | None":
+        """This trigger with the demand itself as its query: of one that reads the plan, the half after `or`.
+
+        None where it has no such half.
+        """
+        if not self.reads_plan:
+            return self
+        try:
+            return replace(self, metadata={**self.metadata, "query": reactive_half(self.metadata["query"])})
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

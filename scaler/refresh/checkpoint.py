@@ -130,11 +130,14 @@ class Checkpoint:
                 self._saved_until[key] = float(saved.starts[-1])
 
     async def _forget(self) -> None:
-        gone = [key for key in {**self._written, **self._saved_until} if self._registry.get(key) is None]
+        """Remove what KEDA has fallen silent about. The long history of a trigger that was listed stays until it is too
+        old: its ScaledObject may come back."""
+        gone = [key for key in self._written if self._registry.get(key) is None]
         if gone and await self._done(self._store.forget(gone)):
             for key in gone:
                 self._written.pop(key, None)
-                self._saved_until.pop(key, None)
+        for key in [key for key in self._saved_until if self._registry.get(key) is None]:
+            self._saved_until.pop(key)
 
     async def _done(self, doing: Awaitable[None]) -> bool:
         """Whether the store did it. Its first failure is logged."""

@@ -54,6 +54,10 @@ EVENTS: tuple[Event, ...] = (
         "Such a ScaledObject has faults and is not watched. Once per change",
     ),
     Event(
+        "discovery_failed", "error", ("namespace", "name"),
+        "Such a ScaledObject could not be read, by a fault of Headway; it is not watched",
+    ),
+    Event(
         "discovery_unavailable", "warning", ("scope", "error"),
         "The ScaledObjects of the namespace `scope` (`*`: all) cannot be watched; known ones stay. Once per reason",
     ),

@@ -6,7 +6,9 @@ import pytest
 import structlog
 
 from scaler.discovery import known as known_module
+from scaler.discovery.annotated import read_annotated
 from scaler.discovery.known import KnownObjects
+from scaler.manifest import ScaledObject
 from scaler.registry import Registration, Registry
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
@@ -166,6 +168,33 @@ def test_there_are_not_more_objects_than_one_process_can_serve(monkeypatch: pyte
 )
 def test_what_is_no_object_is_passed_over(value: dict[str, Any]) -> None:
     assert Process().known.see("shop", value, NOW) is None
+
+
+def test_a_fault_of_ours_in_one_object_disturbs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused with a pointer to the log, and the next object is read as usual."""
+    it = Process()
+
+    def broken(scaled: ScaledObject, rules: TriggerRules) -> Any:
+        if scaled.name == "web":
+            raise ZeroDivisionError
+        return read_annotated(scaled, rules)
+
+    monkeypatch.setattr(known_module, "read_annotated", broken)
+    with structlog.testing.capture_logs() as logs:
+        it.see("web")
+        it.see("api")
+    assert [one.trigger.name for one in it.listed()] == ["api"]
+    assert [entry["event"] for entry in logs] == ["discovery_failed", "discovery_refused", "discovered"]
+
+
+def test_an_object_nested_deeply_is_refused() -> None:
+    it = Process()
+    nested: Any = {}
+    for _ in range(5000):
+        nested = {"a": nested}
+    with structlog.testing.capture_logs():
+        it.known.see("shop", {**scaled_object(), "spec": {"advanced": nested}}, NOW)
+    assert [refusal.name for refusal in it.known.refusals()] == ["web"]
 
 
 def test_a_spec_of_a_wrong_kind_is_a_fault() -> None:

@@ -13,12 +13,16 @@ import structlog
 import trustme
 
 from scaler.clock import SystemClock
+from scaler.discovery import api as api_module
 from scaler.discovery.api import MOST_EVENT_BYTES, ScopedApi, open_client
 from scaler.discovery.known import KnownObjects
-from scaler.discovery.place import ApiServer
+from scaler.discovery.place import ApiServer, api_server
+from scaler.discovery.service import Discovery
 from scaler.discovery.watch import Pauses, ScopeWatch
 from scaler.registry import ListedBy, Registry
+from scaler.settings import load_settings
 from scaler.telemetry.metrics import Telemetry
+from scaler.testing import ManualClock
 from scaler.trigger import TriggerRules
 from tests.servers.kubernetes import KubernetesApi, kubernetes_api, scaled_object
 
@@ -308,6 +312,33 @@ async def test_a_server_that_fails_is_asked_less_and_less(api: KubernetesApi) ->
         assert it.watches[0].state.error == (
             "the Kubernetes API answered HTTP 500: scaledobjects.keda.sh: secret-of-the-server 500"
         )
+
+
+async def test_a_server_that_hangs_is_given_up(api: KubernetesApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page has an end, however slowly it comes."""
+    monkeypatch.setattr(api_module, "PAGE_SECONDS", 0.2)
+    api.hangs = True
+    async with watching(api.url) as it:
+        await until(lambda: "a page took longer than 0.2 s" in it.watches[0].state.error)
+        api.hangs = False
+        api.put(scaled_object("web"))
+        await until(lambda: it.names == {"web"})
+
+
+@pytest.mark.parametrize("tried", [False, True])
+async def test_readiness_waits_for_the_first_lists_but_not_for_ever(tried: bool) -> None:
+    """Until every scope has tried, or ten seconds."""
+    clock = ManualClock(1000.0)
+    settings = load_settings({"discover_namespaces": ["shop", "blog"], "kubernetes_api": "http://127.0.0.1:9"})
+    registry = Registry(TriggerRules(), 15.0)
+    discovery = Discovery(settings, api_server(settings, {}), registry, clock, Telemetry())
+    for watch in discovery.watches():
+        assert discovery.is_waiting()
+        watch.has_tried = tried
+    if not tried:
+        await clock.advance(10.0)
+    assert not discovery.is_waiting()
+    await discovery.close()
 
 
 def test_pauses_grow_to_a_minute() -> None:

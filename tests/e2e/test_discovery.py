@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from scaler.telemetry.names import PLANNED_DEMAND
 from tests.e2e.scaler_process import ScalerProcess, scaler_running
@@ -90,6 +91,19 @@ def test_a_changed_query_replaces_the_trigger(tmp_path: Path, source: Prometheus
         [record] = plans(scaler)
         assert record["query"] == "sum(demand) / 10"
         assert record["listed_by"] == "annotation"
+
+
+def test_what_the_settings_list_is_watched_without_calls(tmp_path: Path, source: PrometheusServer) -> None:
+    """The way without discovery."""
+    metadata = {"query": "sum(demand)", "threshold": "100"}
+    settings = {"prometheus": source.url, "triggers": [{"namespace": "shop", "name": "web", "metadata": metadata}]}
+    path = tmp_path / "headway.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    with scaler_running(tmp_path, "--config", str(path)) as scaler:
+        until(lambda: planned(scaler).get("web", 0) >= DEMAND, 15)
+        [record] = plans(scaler)
+        assert (record["listed_by"], record["last_called"]) == ("settings", None)
+        assert get(scaler, "/api/v1/discovery").status_code == 404
 
 
 def test_a_refused_object_is_explained(tmp_path: Path, source: PrometheusServer) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from scaler.forecast.cache import MemoryCache
 from scaler.refresh.checkpoint import Checkpoint
 from scaler.refresh.loop import Refresh, RefreshSettings
-from scaler.registry import Registry
+from scaler.registry import ListedBy, Registry
 from scaler.store import Store
 from scaler.store.sql_store import open_store
 from scaler.telemetry.metrics import Telemetry
@@ -114,6 +114,24 @@ async def test_the_long_history_returns(tmp_path: Path) -> None:
         assert len(stored[key].starts) > 80
         assert set(stored[key].mean.tolist()) == {100.0}
         assert remember._due_by_block() == {}
+    await store.close()
+
+
+async def test_of_listed_triggers_only_the_long_history_is_stored(tmp_path: Path) -> None:
+    """Who lists a trigger lists it after a restart, too. A ScaledObject that comes back has its weeks at once."""
+    store = open_store(None, tmp_path)
+    async with replica(steady, rising) as world:
+        registration = world.registry.register_listed(ListedBy.ANNOTATION, "shop", "web", METADATA, world.clock.now())
+        world.refresh.add(registration)
+        await world.pass_time(3)
+        remember = remembering(store, world.registry, world.refresh, world.clock)
+        await remember.write()
+        key = registration.trigger.key
+        assert await store.watched(0) == []
+        world.registry.unlist(key)
+        world.registry.forget_silent(world.clock.now(), 3600.0)
+        await remember.write()
+        assert len((await store.load_blocks([key], GRID.coarse_seconds, START - 86400))[key].starts) > 80
     await store.close()
 
 

@@ -50,6 +50,8 @@ class KubernetesApi:
     """(verb, namespace or *) that get 403"""
     failing: int = 0
     """an HTTP status that every request gets"""
+    hangs: bool = False
+    """accept requests and answer none"""
     page_size: int = 0
     """objects of a page where the caller wants more"""
     gone_as_event: bool = False
@@ -157,6 +159,8 @@ class KubernetesApi:
 
     async def _answer(self, head: str, writer: asyncio.StreamWriter) -> None:
         request = _request(head)
+        while self.hangs:  # noqa: ASYNC110  tests set it from their thread
+            await asyncio.sleep(_POLL_SECONDS)
         request.status = self._status_of(request)
         self.requests.append(request)
         if request.status != 200:

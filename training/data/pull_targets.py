@@ -94,8 +94,8 @@ def _trigger(scaled: ScaledObject, entry: TriggerEntry, context: Context) -> Tri
     """The trigger as it is read, or why it cannot be; empty where it queries no server."""
     if entry.ours:
         found = parsed(scaled, entry, context)
-    elif entry.kind == "prometheus" and not entry.reads_plan:
-        found = as_keda_reads(scaled, entry)
+    elif entry.kind == "prometheus" and (demand := entry.demand):
+        found = as_keda_reads(scaled, demand)
     else:
         return ""
     return found if isinstance(found, Trigger) else f"trigger {entry.index}: {'; '.join(map(str, found))}"

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from scaler.commands import Usage
 from scaler.commands.check.rules.keys import strangers
+from scaler.discovery.annotated import annotation, asks_for_forecast
 from scaler.errors import TriggerInvalid
 from scaler.manifest import FieldPath, ManifestError, ScaledObject, TriggerEntry, dotted_path, read_manifest
 from scaler.plan.hpa import (
@@ -145,7 +146,7 @@ class _Reader:
     def _chosen(self) -> TriggerEntry:
         """Today's trigger: KEDA's own; Headway's if there is no other, or if KEDA's own has the same query."""
         ours = self._scaled.our_triggers
-        found = [one for one in self._scaled.prometheus_triggers if not one.reads_plan]
+        found = [one for one in self._scaled.prometheus_triggers if not one.reads_plan] or self._wrapped()
         if ours:
             found = [one for one in found if any(_ask_the_same(one, other) for other in ours)] or list(ours)
         if len(found) == 1:
@@ -154,10 +155,14 @@ class _Reader:
             queries = "; ".join(f"trigger {one.index}: {one.given.get('query', '')}" for one in found)
             raise _Wrong(f"{len(found)} triggers query Prometheus, a replay judges one: remove the others ({queries})")
         if self._scaled.plan_readers:
-            raise _Wrong("its trigger reads Headway's plan, which is not demand: give --query instead")
+            raise _Wrong("its trigger reads Headway's plan and no demand after `or`: give --query instead")
         raise self._wrong(
             ("spec", "triggers"), [one.kind for one in self._scaled.triggers], "none of its triggers queries Prometheus"
         )
+
+    def _wrapped(self) -> list[TriggerEntry]:
+        """Triggers that read the plan, each with the demand itself in its place."""
+        return [one.demand for one in self._scaled.plan_readers if one.demand is not None]
 
     def _trigger(self, entry: TriggerEntry, threshold: float | None) -> Trigger:
         """The trigger as KEDA reads it, or the scaler for a trigger of Headway."""
@@ -173,16 +178,20 @@ class _Reader:
             line = self._scaled.line((*entry.path, "metadata"))
             raise _Wrong(f"line {line}: trigger {entry.index}: {'; '.join(map(str, invalid.faults))}") from None
         zones = [one.given.get("timezone") for one in self._scaled.our_triggers if _ask_the_same(one, entry)]
+        if asks_for_forecast(self._scaled.annotations):
+            zones.append(self._scaled.annotations.get(annotation("timezone")))
         address = "" if trigger.server_address == NO_SERVER else trigger.server_address
         return replace(trigger, server_address=address, timezone=next(filter(None, zones), trigger.timezone))
 
     def _left_out(self, chosen: TriggerEntry) -> list[str]:
         notes = []
+        if self._scaled.triggers[chosen.index].reads_plan:
+            notes.append("its trigger reads Headway's plan: the demand after `or` is replayed")
         if chosen.ours:
             notes.append(
                 "its trigger is already Headway's: it is replaced by a reactive one with its query and threshold"
             )
-        others = [one for one in self._scaled.triggers if one is not chosen and not _ask_the_same(one, chosen)]
+        others = [one for one in self._scaled.triggers if one.index != chosen.index and not _ask_the_same(one, chosen)]
         if others:
             kinds = ", ".join(sorted({one.kind for one in others}))
             notes.append(f"its other triggers ({kinds}) are not replayed: the HPA follows the largest metric")

@@ -188,11 +188,24 @@ def test_one_of_several_objects(tmp_path: Path) -> None:
             read_scaling(path, name, None)
 
 
+def test_of_a_query_that_reads_the_plan_the_demand_is_replayed(tmp_path: Path) -> None:
+    """The half after `or`, and the time zone of the annotation; a reactive trigger beside it comes first."""
+    wrapped = READER.replace("max(headway_planned_demand)", "'max(headway_planned_demand) or sum(rate(b[2m]))'")
+    found = read(tmp_path, wrapped)
+    assert (found.trigger.query, found.trigger.timezone) == ("sum(rate(b[2m]))", "UTC")
+    assert any("the demand after `or` is replayed" in note for note in found.notes)
+    path = written(tmp_path, wrapped)
+    annotations = 'annotations: {headway.dev/forecast: "true", headway.dev/timezone: Europe/Berlin}'
+    path.write_text(path.read_text().replace("namespace: shop}", f"namespace: shop, {annotations}}}"))
+    assert read_scaling(path, "", None).trigger.timezone == "Europe/Berlin"
+    assert read(tmp_path, wrapped + KEDAS).trigger.query == "sum(rate(a[2m]))"
+
+
 @pytest.mark.parametrize(
     ("triggers", "told"),
     [
         (CPU, "line 6: spec.triggers=['cpu']: none of its triggers queries Prometheus"),
-        (READER, "its trigger reads Headway's plan, which is not demand: give --query instead"),
+        (READER, "its trigger reads Headway's plan and no demand after `or`: give --query instead"),
         (KEDAS + KEDAS.replace("(a", "(b"), "2 triggers query Prometheus, a replay judges one: remove the others"),
         (KEDAS.replace('"10"', "soon"), "trigger 0: threshold='soon': must be a plain number"),
         (KEDAS.replace('query: "sum(rate(a[2m]))", ', ""), "trigger 0: query='': is required"),
