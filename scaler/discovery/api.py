@@ -215,7 +215,7 @@ def _event(value: Mapping[str, Any]) -> Event:
 
 
 def _error_event(status: Mapping[str, Any]) -> ApiUnavailable:
-    if status.get("code") == httpx.codes.GONE or status.get("reason") in ("Expired", "Gone"):
+    if status.get("code") == httpx.codes.GONE:
         return Gone("the Kubernetes API has forgotten the version to go on from (event of code 410)")
     text = status.get("message")
     shown = f": {excerpt(text)}" if isinstance(text, str) and text else ""

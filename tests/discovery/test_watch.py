@@ -348,11 +348,32 @@ def test_pauses_grow_to_a_minute() -> None:
     assert pauses.after(1, is_denied=True) == 60
 
 
-async def test_a_watch_that_always_ends_at_once_is_no_busy_loop(api: KubernetesApi) -> None:
+@pytest.mark.parametrize("cleanly", [False, True], ids=["cut off", "ended"])
+async def test_a_watch_that_always_ends_at_once_is_no_busy_loop(api: KubernetesApi, cleanly: bool) -> None:
     """Some proxies end streams at once."""
-    async with watching(api.url):
+    api.ends_watches = cleanly
+    async with watching(api.url) as it:
         for _ in range(40):
             api.break_watches()
             await asyncio.sleep(0.02)
-    assert len(api.asked("watch")) < 30
+        assert 2 <= len(api.asked("watch")) < 35
+        api.ends_watches = False
+        api.put(scaled_object("web"))
+        await until(lambda: it.names == {"web"})
     assert len(api.asked("list")) == 1
+
+
+async def test_a_list_in_pages_drops_nothing_before_its_end(api: KubernetesApi) -> None:
+    """Listed again, objects of later pages stay throughout."""
+    for number in range(6):
+        api.put(scaled_object(f"web{number}"))
+    with structlog.testing.capture_logs() as logs:
+        async with watching(api.url) as it:
+            await until(lambda: len(it.names) == 6 and api.asked("watch"))
+            api.page_size = 2
+            api.stop()
+            api.forget_past()
+            api.start()
+            await until(lambda: len(api.asked("list")) == 4)
+            await until(lambda: len([one for one in api.asked("watch") if one.status == 200]) == 2)
+    assert [one["name"] for one in logs if one["event"] == "discovered_gone"] == []

@@ -50,6 +50,8 @@ class KubernetesApi:
     """(verb, namespace or *) that get 403"""
     failing: int = 0
     """an HTTP status that every request gets"""
+    ends_watches: bool = False
+    """end every watch at once, without an error"""
     hangs: bool = False
     """accept requests and answer none"""
     page_size: int = 0
@@ -204,7 +206,7 @@ class KubernetesApi:
         since, raw, breaks = int(request.parameters["resourceVersion"]), len(self._raw), self._breaks
         if self._is_forgotten(request):
             _chunk(writer, json.dumps({"type": "ERROR", "object": _GONE}).encode() + b"\n")
-        ends = self._loop.time() + float(request.parameters["timeoutSeconds"])
+        ends = self._loop.time() + (0.0 if self.ends_watches else float(request.parameters["timeoutSeconds"]))
         while self._loop.time() < ends and not writer.is_closing():
             if self._breaks > breaks:
                 writer.transport.abort()

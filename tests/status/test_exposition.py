@@ -6,9 +6,9 @@ import subprocess
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from scaler.registry import Registry
+from scaler.registry import ListedBy, Registry
 from scaler.series import Observation, Outlook
-from scaler.status.exposition import exposition
+from scaler.status.exposition import CALLED_SECONDS, exposition
 from scaler.telemetry.metrics import TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Telemetry
 from scaler.trigger import TriggerRules
 from tests.servers.programs import program
@@ -79,6 +79,19 @@ async def test_forecast_is_read_at_the_end_of_the_lead_time():
     found = await figures(registry)
     levels = {key[2]: value for key, value in found.items() if key[0] == "headway_forecast_demand"}
     assert levels == {"0.1": 99.0, "0.5": 99.0, "0.9": 99.0}
+
+
+async def test_what_nobody_wants_any_more_is_not_exported():
+    """Without a call for ten minutes, or unlisted: `max` must not count its plan. Listed ones do not age."""
+    registry = Registry(TriggerRules("http://prometheus:9090"), 15.0)
+    metadata = {"query": "sum(x)", "threshold": "10"}
+    registry.register("shop", "called", metadata, NOW - CALLED_SECONDS)
+    registry.register("shop", "silent", metadata, NOW - CALLED_SECONDS - 1)
+    registry.register_listed(ListedBy.SETTINGS, "shop", "listed", metadata, NOW - 86400)
+    gone = registry.register_listed(ListedBy.ANNOTATION, "shop", "gone", metadata, NOW - 1)
+    registry.unlist(gone.trigger.key)
+    exported = {name for figure, *labels in await figures(registry) for name in labels if figure == "headway_plan_rung"}
+    assert exported == {"called", "listed"}
 
 
 async def test_two_triggers_of_one_object_are_distinguished():
