@@ -94,7 +94,7 @@ def test_names_that_look_like_numbers_stay_text():
                     "--set", "networkPolicy.enabled=true")  # fmt: skip
     manifests = objects(result.text)
     [deployment] = of_kind(manifests, "Deployment")
-    [variable] = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    [_, variable] = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
     assert variable["valueFrom"]["secretKeyRef"] == {"name": "007", "key": "yes"}
     [policy] = of_kind(manifests, "NetworkPolicy")
     [peer] = policy["spec"]["ingress"][0]["from"]

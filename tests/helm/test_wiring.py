@@ -56,8 +56,8 @@ def settings_of(values: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     manifests = manifests_of(values)
     workload = scaler_of(manifests)
     files = files_of(workload, manifests)
-    command, flag, path = container_of(workload)["args"]
-    assert (command, flag) == ("serve", "--config")
+    assert container_of(workload)["args"] == ["serve"]
+    [path] = [one["value"] for one in container_of(workload)["env"] if one["name"] == "HEADWAY_CONFIG"]
     text = files[path]
     assert text is not None
     for secret_file in re.findall(r"/etc/headway/[\w./-]+", text):
@@ -68,7 +68,7 @@ def settings_of(values: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     settings_file = tmp_path / "headway.yaml"
     settings_file.write_text(text.replace("/etc/headway", f"{tmp_path}/etc/headway").replace("/var/lib", f"{tmp_path}"))
     for variable in container_of(workload).get("env", ()):
-        if variable["name"].startswith("HEADWAY_"):
+        if variable["name"] in ENVIRONMENT:
             monkeypatch.setenv(variable["name"], ENVIRONMENT[variable["name"]])
     return load_settings({"config": str(settings_file)})
 
