@@ -71,7 +71,7 @@ def demand_of(environment: Mapping[str, str]) -> Callable[[float], float]:
     describe. Raises ValueError naming the variable."""
     name = environment.get("PATTERN", "weekly")
     if name == "recorded":
-        shape = recorded(Path(environment.get("RECORDING", "workloads.csv.gz")))
+        shape = recorded(_file(environment, "RECORDING", "workloads.csv.gz"))
     elif name in SHAPES:
         shape = SHAPES[name]
     else:
@@ -90,3 +90,10 @@ def positive(environment: Mapping[str, str], name: str, default: float) -> float
     if not (math.isfinite(value) and value > 0):
         raise ValueError(f"{name}={text}: must be a number above 0")
     return value
+
+
+def _file(environment: Mapping[str, str], name: str, default: str) -> Path:
+    path = Path(environment.get(name, default))
+    if not path.is_file():
+        raise ValueError(f"{name}={path}: must be an existing file")
+    return path

@@ -2,17 +2,19 @@
 
 panels.py has what panels share; workload.py, fleet.py and system.py build one dashboard each. `python -m tools.generate
 dashboards` writes them to helm/headway/files/dashboards/, from where the chart renders them as ConfigMaps. To use one
-without the chart, import the JSON file in Grafana.
+without the chart, import the JSON file in Grafana. demo.py builds one for the local stack alone.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from deploy.grafana import fleet, system, workload
+from deploy.grafana import demo, fleet, system, workload
 
 FOLDER = "helm/headway/files/dashboards"
+DEMO = "deploy/compose/grafana/dashboards/headway-demo.json"
 
 DASHBOARDS: dict[str, Callable[[], Dashboard]] = {
     "headway-workload": workload.build,
@@ -22,13 +24,13 @@ DASHBOARDS: dict[str, Callable[[], Dashboard]] = {
 """uid of each dashboard, and the function that builds it"""
 
 
-def written(uid: str) -> str:
+def written(build: Callable[[], Dashboard]) -> str:
     """The dashboard as JSON, the same bytes every time."""
-    return JSONEncoder(sort_keys=True, indent=2).encode(DASHBOARDS[uid]()) + "\n"
+    return JSONEncoder(sort_keys=True, indent=2).encode(build()) + "\n"
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    f"{FOLDER}/{uid}.json": (lambda uid=uid: written(uid))  # type: ignore[misc]
-    for uid in DASHBOARDS
+    **{f"{FOLDER}/{uid}.json": partial(written, build) for uid, build in DASHBOARDS.items()},
+    DEMO: partial(written, demo.build),
 }
 """what `tools.generate` writes"""

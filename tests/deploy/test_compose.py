@@ -122,7 +122,8 @@ def test_autoscaler_reads_what_the_scaler_plans():
 def test_prometheus_accepts_its_configuration(tmp_path: Path):
     """With the rules of the chart beside it, as they are mounted."""
     shutil.copy(DEPLOY / "compose" / "prometheus.yaml", tmp_path / "prometheus.yml")
+    shutil.copy(DEPLOY / "compose" / "stand-in.yaml", tmp_path)
     shutil.copytree(ROOT / "helm" / "headway" / "files" / "rules", tmp_path / "rules")
     checked = run(program("promtool"), "check", "config", tmp_path / "prometheus.yml")
     assert checked.returncode == 0, checked.stderr
-    assert "rules/alerts.yaml" in checked.stdout
+    assert {"alerts.yaml", "recording.yaml", "stand-in.yaml"} <= set(re.findall(r"[\w-]+\.yaml", checked.stdout))

@@ -17,7 +17,7 @@ import promql_parser as promql
 import pytest
 import trustme
 
-from deploy.grafana import DASHBOARDS, FOLDER
+from deploy.grafana import DASHBOARDS, DEMO, FOLDER
 from scaler.commands.check.keda_client import KedaClient, OurTrigger, ScalerTls
 from scaler.telemetry.metrics import FIGURES, Kind
 from tests.e2e.scaler_process import ScalerProcess, scaler_running
@@ -38,7 +38,7 @@ FOREIGN = {
 SUFFIXES = {Kind.HISTOGRAM: ("_bucket", "_sum", "_count"), Kind.GAUGE: ("",), Kind.COUNTER: ("",)}
 EXPORTED = {figure.name + suffix for figure in FIGURES for suffix in SUFFIXES[figure.kind]}
 
-files = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+files = pytest.mark.parametrize("path", [*FILES, ROOT / DEMO], ids=lambda path: path.stem)
 
 
 def loaded(path: Path) -> dict[str, Any]:

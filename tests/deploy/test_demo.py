@@ -70,6 +70,11 @@ def test_wrong_variables_are_named(variable: str, value: str, rule: str):
         demand_of({variable: value})
 
 
+def test_a_missing_recording_is_named():
+    with pytest.raises(ValueError, match=r"^RECORDING=/nowhere: must be an existing file$"):
+        demand_of({"PATTERN": "recorded", "RECORDING": "/nowhere"})
+
+
 def test_a_queue_serves_in_order_and_refuses_what_waits_too_long():
     """Ten requests a second: the sixth at one moment waits half a second, the seventh is refused; later all is free."""
     queue = Queue(patience=0.5)

@@ -3,6 +3,7 @@
 Only addresses, paths and periods differ: a scrape and a sync of the autoscaler every second or two.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.grafana import DEMO
 from tests.deploy.compose import DEPLOY, ROOT, read_compose
 from tests.e2e.scaler_process import scaler_running
 from tests.servers.postgres import postgres_server
@@ -28,7 +30,8 @@ pytestmark = [pytest.mark.server, pytest.mark.e2e]
 COMPOSE = read_compose({"PEAK": "20", "PATTERN": "daily"})
 SERVICES = COMPOSE["services"]
 RECORDING = ROOT / "scaler" / "commands" / "demo" / "data"
-SECONDS = 45
+PANELS = json.loads((ROOT / DEMO).read_text())["panels"]
+SECONDS = 90
 """until every figure must be there"""
 
 FIGURES = {
@@ -40,6 +43,8 @@ FIGURES = {
     "both plan the same": "count(headway_planned_demand) == 2 and stdvar(headway_planned_demand) == 0",
     "both services are scaled": 'count(demo_replicas{namespace="shop", state="ready"} >= 2) == 2',
     "rules are recorded": "count(instance:headway_refresh_age_seconds) == 2",
+    **{f"panel {panel['title']}": panel["targets"][0]["expr"] for panel in PANELS if "targets" in panel},
+    "replicas of the HPA": 'kube_horizontalpodautoscaler_status_current_replicas{namespace="shop"}',
 }
 
 
@@ -59,7 +64,8 @@ class Stack:
         """`text` with the addresses and paths of this machine."""
         for service, address in self.addresses.items():
             text = text.replace(service, address)
-        return text.replace("/recording/", f"{RECORDING}/").replace("/demo/", f"{DEPLOY / 'demo'}/")
+        folders = {"/recording/": RECORDING, "/demo/": DEPLOY / "demo"}
+        return re.sub(r"^(/recording/|/demo/)", lambda found: f"{folders[found[0]]}/", text)
 
     def start(self) -> None:
         """In the order of the compose file's dependencies."""
@@ -107,6 +113,7 @@ class Stack:
         assert (data / "past-is-loaded").exists()
 
     def _watch(self) -> None:
+        shutil.copy(DEPLOY / COMPOSE["configs"]["stand-in"]["file"], self.prometheus.directory)
         shutil.copytree(ROOT / "helm" / "headway" / "files" / "rules", self.prometheus.directory / "rules")
         self._life.callback(self.prometheus.stop)
         self.prometheus.start()
