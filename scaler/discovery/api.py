@@ -15,7 +15,7 @@ import httpx
 
 from scaler.discovery import EVERYWHERE
 from scaler.discovery.place import ApiServer
-from scaler.errors import DependencyError
+from scaler.errors import DependencyError, HeadwayError
 from scaler.history.client import Client
 from scaler.history.credentials import ServerAccess
 from scaler.http.client import in_words
@@ -30,6 +30,8 @@ MOST_PAGE_BYTES = 32 * 2**20
 MOST_EVENT_BYTES = 4 * 2**20
 """the API server takes objects of up to 3 MB"""
 MOST_ERROR_BYTES = 16 * 2**10
+
+_HEADERS = {"Accept": "application/json"}
 
 CONNECT_SECONDS = 5.0
 PAGE_SECONDS = 60.0
@@ -118,7 +120,7 @@ class ScopedApi:
         try:
             async with (
                 self._client.request() as client,
-                client.stream("GET", self._url, params=parameters, timeout=timeout) as answer,
+                client.stream("GET", self._url, params=parameters, headers=_HEADERS, timeout=timeout) as answer,
             ):
                 if answer.status_code != httpx.codes.OK:
                     raise self._refused(answer.status_code, verb, await _body(answer, MOST_ERROR_BYTES))
@@ -127,7 +129,7 @@ class ScopedApi:
             raise ApiUnavailable(f"the Kubernetes API: {in_words(error)}{self._client.through}") from None
         except ApiUnavailable:
             raise
-        except DependencyError as error:  # of the files
+        except HeadwayError as error:  # of the token, the authorities or a proxy
             raise ApiUnavailable(str(error)) from None
 
     def _refused(self, status: int, verb: str, body: bytes) -> ApiUnavailable:
@@ -195,7 +197,7 @@ def _parsed(text: bytes, what: str) -> Mapping[str, Any]:
 def _page(value: Mapping[str, Any]) -> Page:
     header, items = value.get("metadata"), value.get("items")
     version = header.get("resourceVersion") if isinstance(header, dict) else None
-    if not isinstance(header, dict) or not isinstance(version, str) or not isinstance(items, list):
+    if not isinstance(header, dict) or not isinstance(version, str) or not version or not isinstance(items, list):
         raise Unreadable("the Kubernetes API sent a list without items or resourceVersion")
     following = header.get("continue") or ""
     return Page(tuple(item for item in items if isinstance(item, dict)), version, str(following))

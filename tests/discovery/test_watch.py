@@ -341,6 +341,20 @@ async def test_readiness_waits_for_the_first_lists_but_not_for_ever(tried: bool)
     await discovery.close()
 
 
+async def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As everywhere in Headway; it is an error of the scope and ends nothing."""
+    monkeypatch.setenv("http_proxy", "socks5://proxy:1080")
+    async with watching("http://kubernetes.example") as it:
+        await until(lambda: "http_proxy of the environment names a proxy" in it.watches[0].state.error)
+
+
+async def test_a_token_that_is_not_there_is_named(api: KubernetesApi, tmp_path: Path) -> None:
+    """Without sending a request."""
+    async with watching(api.url, token_file=tmp_path / "token") as it:
+        await until(lambda: f"credentials file {tmp_path / 'token'} cannot be read" in it.watches[0].state.error)
+    assert api.requests == []
+
+
 def test_pauses_grow_to_a_minute() -> None:
     """1 s, 2 s, 4 s … 60 s; a missing permission is tried once a minute."""
     pauses = Pauses()
