@@ -103,6 +103,7 @@ bench: $(STAMP)  ## run every benchmark in its quick form
 	$(BIN)/python benchmarks/replay.py --quick
 	tools/helm.sh
 	$(BIN)/python benchmarks/chart_render.py --quick
+	$(BIN)/python benchmarks/install.py --quick
 
 clean:  ## remove the virtual environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.* .tools

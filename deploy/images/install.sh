@@ -46,7 +46,7 @@ finish)
     find "$site" -depth -type d \( -name tests -o -name include \) -exec rm -r {} +
     find "$site" -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '*.c' -o -name '*.cpp' -o -name '*.hpp' \) -delete
     # unchecked: nobody changes the sources of a read-only tree, so the start need not look at them
-    "$2/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$site"
+    "$2/bin/python" -W ignore -m compileall -q -j 0 --invalidation-mode unchecked-hash "$site"
     ;;
 *)
     echo "install.sh: $1: must be tools, packages, torch, project or finish" >&2
