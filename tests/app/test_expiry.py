@@ -11,8 +11,9 @@ from scaler.app.expiry import Certificates, certificate_files, follow_certificat
 from scaler.settings import Settings, load_settings
 from scaler.telemetry.metrics import PURPOSES, Telemetry
 
-SOON, LATE = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC), datetime(2060, 1, 1, tzinfo=UTC)
-START = datetime(2026, 1, 1, tzinfo=UTC)
+LONG_AGO, SOON = datetime(1999, 12, 31, tzinfo=UTC), datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)
+LATE = datetime(2060, 1, 1, tzinfo=UTC)
+START = datetime(1998, 1, 1, tzinfo=UTC)
 
 
 def issued(authority: trustme.CA, expires: datetime) -> str:
@@ -26,9 +27,9 @@ def written(path: Path, *texts: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("expires", [SOON, LATE])
+@pytest.mark.parametrize("expires", [LONG_AGO, SOON, LATE])
 def test_dates_are_those_of_the_certificate(tmp_path: Path, expires: datetime) -> None:
-    """Both forms of a date are read."""
+    """Both forms of a date are read, and years of two digits as those of the last century from 50 on."""
     path = written(tmp_path / "tls.crt", issued(trustme.CA(), expires))
     assert validity(Certificates("grpc_server", path)) == (START.timestamp(), expires.timestamp())
 

@@ -18,6 +18,7 @@ import trustme
 import yaml
 
 from scaler.commands.check.keda_client import KedaClient, OurTrigger
+from scaler.telemetry.metrics import QUEUES
 from tests.e2e.scaler_process import ScalerProcess, scaler_running
 from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
 from tests.servers.redis import RedisServer, redis_server
@@ -71,8 +72,12 @@ class World:
         """Every rule as Prometheus has evaluated it."""
         return [rule for group in self._read("rules")["groups"] for rule in group["rules"]]
 
-    def _read(self, what: str) -> Any:
-        return httpx.get(f"{self.watching.url}/api/v1/{what}", timeout=5).json()["data"]
+    def query(self, expression: str) -> Any:
+        """The elements of its result now."""
+        return self._read("query", query=expression)["result"]
+
+    def _read(self, what: str, **parameters: str) -> Any:
+        return httpx.get(f"{self.watching.url}/api/v1/{what}", params=parameters, timeout=5).json()["data"]
 
     def _call(self) -> None:
         for trigger in self.triggers:
@@ -138,6 +143,12 @@ def test_no_alert_fires_while_all_is_well(world: World) -> None:
     assert [rule for rule in world.rules() if rule["health"] != "ok" or rule.get("lastError")] == []
 
 
+def test_every_queue_is_seen(world: World) -> None:
+    """All of them are empty once nothing is left to do."""
+    lengths = {one["metric"]["queue"]: one["value"][1] for one in world.query("headway_queue_length")}
+    assert lengths == dict.fromkeys(QUEUES, "0")
+
+
 def test_what_fails_is_reported_and_nothing_else(world: World) -> None:
     """Redis and the source of the demand; and Redis no longer once it is back."""
     world.redis.stop()
@@ -154,3 +165,18 @@ def test_a_scaler_that_is_gone_is_reported(world: World) -> None:
     """The target remains, and nothing answers there."""
     world.scaler.kill()
     world.until("HeadwayDown", "HeadwayReplicaDown")
+
+
+def test_a_bundle_that_is_refused_is_counted(tmp_path: Path) -> None:
+    """HeadwayBundleRefused reads this figure: it lasts as long as the refusal."""
+    (tmp_path / "bundles").mkdir()
+    with scaler_running(
+        tmp_path, "--bundle", str(tmp_path / "bundles"), "--prometheus", "http://127.0.0.1:9"
+    ) as scaler:
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            text = httpx.get(f"http://{scaler.http_address}/metrics", timeout=5).text
+            if "\nheadway_refused_bundles 1.0\n" in text:
+                return
+            time.sleep(0.2)
+    raise AssertionError("headway_refused_bundles is not 1")

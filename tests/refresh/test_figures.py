@@ -163,6 +163,7 @@ async def test_leases_that_move_between_replicas_are_counted() -> None:
         await second.refresh.tick(clock.now())
         await first.refresh.tick(clock.now())
         assert [figure(world, "leases") for world in (first, second)] == [0, 2]
+        await second.refresh.tick(clock.now())
         assert figure(second, "leases_taken_over_total") == 2
         assert figure(first, "leases_lost_total") == 2
         assert figure(first, "orphaned_triggers") == 0

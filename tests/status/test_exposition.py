@@ -38,6 +38,16 @@ async def test_planned_demand_is_what_keda_would_get():
     assert (await figures(registry))["headway_planned_demand", "web"] == registry.answer(web, NOW).plan.metric
 
 
+async def test_settings_of_a_trigger_that_charts_and_rules_need_are_exported():
+    """Mode and policy as labels, the threshold as a value."""
+    registry = Registry(TriggerRules("http://p"), 15.0)
+    settings = {"query": "a", "threshold": "12.5", "mode": "shadow", "policy": "conservative"}
+    registry.register("shop", "web", settings, NOW)
+    found = await figures(registry)
+    assert found["headway_trigger_info", "web", "shadow", "conservative"] == 1
+    assert found["headway_threshold", "web"] == 12.5
+
+
 async def test_every_trigger_figure_of_the_table_is_written():
     """What is documented is exported, and nothing else."""
     written = {name for name, *_ in await figures(filled_registry())}
