@@ -2,6 +2,7 @@
 
 import os
 import time
+from typing import ClassVar
 
 from locust import FastHttpUser, LoadTestShape, constant_throughput, task
 from patterns import demand_of
@@ -13,6 +14,8 @@ class Visitor(FastHttpUser):
     """One request per second, so that the number of users is the number of requests per second."""
 
     wait_time = constant_throughput(1)
+    # else users stay with the pods that they began with, and new pods get no load
+    default_headers: ClassVar = {"Connection": "close"}
 
     @task
     def visit(self) -> None:

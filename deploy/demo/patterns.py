@@ -1,4 +1,4 @@
-"""Demand of the demo service over time: daily, weekly, spiky, recorded. All are functions of the moment alone.
+"""Demand of the demo service over time: daily, weekly, spiky, office, recorded. All are functions of the moment alone.
 
 The load generator follows them, and past_demand.py writes the history that they would have left.
 """
@@ -42,6 +42,12 @@ def spiky(days: float) -> float:
     return 0.5 * weekly(days) + 0.5 * height
 
 
+def office(days: float) -> float:
+    """Low at night, high in the day, and an hour for each change: what comes all at once in the morning."""
+    hours = 24 * (days % 1)
+    return 0.2 + 0.8 * min(1, max(0, min(hours - 8, 18 - hours)))
+
+
 def recorded(path: Path) -> Shape:
     """The requests of a web server in 1995, over and over; `path` is the workloads.csv.gz of `headway demo`."""
     with gzip.open(path, "rt", newline="") as file:
@@ -58,7 +64,7 @@ def recorded(path: Path) -> Shape:
     return share
 
 
-SHAPES: Mapping[str, Shape] = {"daily": daily, "weekly": weekly, "spiky": spiky}
+SHAPES: Mapping[str, Shape] = {"daily": daily, "weekly": weekly, "spiky": spiky, "office": office}
 
 
 def demand(moment: float, shape: Shape = weekly, peak: float = 100, day: float = 86_400) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.fleet import Autoscaler, Fleet, Queue
-from deploy.demo.patterns import SHAPES, daily, demand, demand_of, recorded, spiky, weekly
+from deploy.demo.patterns import SHAPES, daily, demand, demand_of, office, recorded, spiky, weekly
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "deploy" / "demo"
@@ -22,7 +22,7 @@ def test_a_shape_is_a_share_of_the_peak(name: str):
     """Within 0 and 1, high at some moment, low at another, and the same again when asked again."""
     shape = recorded(RECORDING) if name == "recorded" else SHAPES[name]
     values = [shape(days) for days in FORTNIGHT]
-    assert 0 <= min(values) < 0.2
+    assert 0 <= min(values) <= 0.2
     assert 0.7 < max(values) <= 1
     assert values == [shape(days) for days in FORTNIGHT]
 
@@ -51,6 +51,11 @@ def test_spikes_are_short_and_come_at_other_times_every_day():
     assert len({start % 1440 for start in starts}) > 15
 
 
+def test_an_office_opens_and_closes_within_an_hour():
+    """Low until 8, high from 9 to 17, low from 18."""
+    assert [round(office(hour / 24), 6) for hour in (0, 8, 8.5, 9, 17, 17.5, 18)] == [0.2, 0.2, 0.6, 1, 1, 0.6, 0.2]
+
+
 def test_the_recording_repeats_after_its_two_weeks():
     shape = recorded(RECORDING)
     assert [shape(day + 0.3003) for day in range(14)] == [shape(day + 14.3003) for day in range(14)]
@@ -59,7 +64,7 @@ def test_the_recording_repeats_after_its_two_weeks():
 @pytest.mark.parametrize(
     ("variable", "value", "rule"),
     [
-        ("PATTERN", "hourly", "must be daily, weekly, spiky or recorded"),
+        ("PATTERN", "hourly", "must be daily, weekly, spiky, office or recorded"),
         ("PEAK", "much", "must be a number above 0"),
         ("PEAK", "nan", "must be a number above 0"),
         ("DAY_SECONDS", "0", "must be a number above 0"),

@@ -12,7 +12,11 @@ from scaler.settings import load_settings
 from scaler.trigger import TriggerRules, parse_trigger
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "deploy").rglob("*.md")),
+]
 EXAMPLES = sorted((ROOT / "deploy" / "examples").glob("*.yaml"))
 SCALED_OBJECTS = [path for path in EXAMPLES if "kind: ScaledObject" in path.read_text()]
 RULES = TriggerRules(default_server="http://prometheus:9090")
