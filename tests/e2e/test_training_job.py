@@ -56,7 +56,7 @@ def run_step(container: dict[str, Any], places: dict[str, str], home: Path) -> s
 
 
 def test_the_job_trains_a_bundle_that_the_scaler_takes_up(tmp_path: Path, metrics: PrometheusServer) -> None:
-    """Pull, train, publish: each step succeeds after the one before, and the claim holds a bundle that a scaler takes."""
+    """Pull, train, publish: each step succeeds after the one before. A scaler takes up what they leave."""
     containers, settings = rendered()
     bundles = tmp_path / "bundle" / "champions"
     (tmp_path / "work").mkdir()
