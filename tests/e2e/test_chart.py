@@ -12,7 +12,7 @@ from scaler.metric.wire.externalscaler_pb2 import ScaledObjectRef
 from scaler.metric.wire.externalscaler_pb2_grpc import ExternalScalerStub
 from tests.e2e.scaler_process import scaler_running
 from tests.helm.rendering import objects, of_kind, rendered
-from tests.helm.test_wiring import container_of, files_of, scaler_of
+from tests.helm.workload import container_of, scaler_of, settings_text
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
 
@@ -58,10 +58,8 @@ def test_keda_reaches_the_scaler_by_mutual_tls(tmp_path: Path) -> None:
     references = {one["parameter"]: one for one in authentication["spec"]["secretTargetRef"]}
     write_secret(tmp_path / "keda", issued[references["tlsClientCert"]["name"]], authority)
 
-    text = files_of(workload, manifests)[container_of(workload)["args"][-1]]
-    assert text is not None
     settings = tmp_path / "headway.yaml"
-    settings.write_text(text.replace("/etc/headway", f"{tmp_path}/etc/headway"))
+    settings.write_text(settings_text(manifests).replace("/etc/headway", f"{tmp_path}/etc/headway"))
     probes = [container_of(workload)[name]["httpGet"]["path"] for name in ("startupProbe", "livenessProbe")]
 
     with scaler_running(tmp_path, "--config", str(settings)) as scaler:

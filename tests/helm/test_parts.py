@@ -9,7 +9,7 @@ import yaml
 
 from scaler.settings.redis_url import check_redis_url
 from tests.helm.rendering import CHART, NAMESPACE, of_kind
-from tests.helm.test_wiring import container_of, manifests_of, scaler_of
+from tests.helm.workload import container_of, manifests_of, scaler_of, settings_text
 
 
 def named(manifests: list[dict[str, Any]], kind: str, name: str) -> Any:
@@ -175,7 +175,7 @@ def test_training_writes_where_the_scaler_reads() -> None:
     manifests = manifests_of("training-claim")
     [job] = of_kind(manifests, "CronJob")
     pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    settings = settings_text(manifests)
+    settings = yaml.safe_load(settings_text(manifests))
     [publish] = pod["containers"]
     target = settings["bundle"]
     assert target in publish["args"]
@@ -186,13 +186,9 @@ def test_training_writes_where_the_scaler_reads() -> None:
     manifests = manifests_of("bundle-url")
     [job] = of_kind(manifests, "CronJob")
     assert (
-        settings_text(manifests)["bundle"]
+        yaml.safe_load(settings_text(manifests))["bundle"]
         in job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"]
     )
-
-
-def settings_text(manifests: list[dict[str, Any]]) -> Any:
-    return yaml.safe_load(named(manifests, "ConfigMap", "headway")["data"]["headway.yaml"])
 
 
 def mount_at(container: Any, path: str) -> Any:

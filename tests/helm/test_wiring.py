@@ -12,43 +12,10 @@ from scaler.cli import app
 from scaler.settings import Settings, load_settings
 from scaler.status.routes import PATHS
 from tests.helm.pod_security import containers
-from tests.helm.rendering import NAMESPACE, VALUES, objects, of_kind, pod_templates, rendered
+from tests.helm.rendering import NAMESPACE, VALUES, of_kind, pod_templates
+from tests.helm.workload import container_of, files_of, manifests_of, scaler_of, settings_text
 
 every_value_set = pytest.mark.parametrize("values", VALUES)
-
-
-def manifests_of(values: str) -> list[dict[str, Any]]:
-    return objects(rendered(values).text)
-
-
-def scaler_of(manifests: list[dict[str, Any]]) -> Any:
-    """The scaler's Deployment, or StatefulSet."""
-    [workload] = [
-        manifest
-        for manifest in [*of_kind(manifests, "Deployment"), *of_kind(manifests, "StatefulSet")]
-        if manifest["metadata"]["labels"]["app.kubernetes.io/component"] == "scaler"
-    ]
-    return workload
-
-
-def container_of(workload: Any) -> Any:
-    [container] = workload["spec"]["template"]["spec"]["containers"]
-    return container
-
-
-def files_of(workload: Any, manifests: list[dict[str, Any]]) -> dict[str, str | None]:
-    """Path → content of every file of a ConfigMap in the scaler's container; a Secret's folder, with None."""
-    volumes = {volume["name"]: volume for volume in workload["spec"]["template"]["spec"]["volumes"]}
-    maps = {manifest["metadata"]["name"]: manifest["data"] for manifest in of_kind(manifests, "ConfigMap")}
-    files: dict[str, str | None] = {}
-    for mount in container_of(workload)["volumeMounts"]:
-        volume = volumes[mount["name"]]
-        if "configMap" in volume and volume["configMap"]["name"] in maps:
-            data = maps[volume["configMap"]["name"]]
-            files |= {f"{mount['mountPath']}/{key}": text for key, text in data.items()}
-        else:
-            files[mount["mountPath"]] = None
-    return files
 
 
 def settings_of(values: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
@@ -56,10 +23,7 @@ def settings_of(values: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     manifests = manifests_of(values)
     workload = scaler_of(manifests)
     files = files_of(workload, manifests)
-    assert container_of(workload)["args"] == ["serve"]
-    [path] = [one["value"] for one in container_of(workload)["env"] if one["name"] == "HEADWAY_CONFIG"]
-    text = files[path]
-    assert text is not None
+    text = settings_text(manifests)
     for secret_file in re.findall(r"/etc/headway/[\w./-]+", text):
         assert any(secret_file.startswith(f"{folder}/") for folder in files), secret_file
         target = tmp_path / secret_file.lstrip("/")
