@@ -129,7 +129,16 @@ def privileges() -> tuple[str, ...]:
 def serving(image: Installed, log: Path, *options: str) -> Iterator[Running]:
     """`headway serve` on free ports, listening; its environment is empty."""
     addresses = ("--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0")
-    command = ["env", "-i", image.tree / "bin" / "headway", "serve", *addresses, "--data-dir", image.data, *options]
+    command: list[str | Path] = [
+        "env",
+        "-i",
+        image.tree / "bin" / "headway",
+        "serve",
+        *addresses,
+        "--data-dir",
+        image.data,
+        *options,
+    ]
     with running(command, log, cwd=image.data, privileges=privileges()) as process:
         scaler = Running(process, log)
         wait_until(scaler.reads_addresses, process, log)
