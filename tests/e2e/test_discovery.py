@@ -1,5 +1,6 @@
 """A whole scaler process that discovers: a stand-in for the Kubernetes API, a real Prometheus, the exported plan."""
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +13,11 @@ import pytest
 import yaml
 
 from scaler.telemetry.names import PLANNED_DEMAND
+from scaler.trigger.planned import wrapped
 from tests.e2e.scaler_process import ScalerProcess, scaler_running
 from tests.servers.kubernetes import KubernetesApi, kubernetes_api, scaled_object
 from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
+from tests.servers.redis import redis_server
 
 pytestmark = [pytest.mark.server, pytest.mark.e2e]
 
@@ -22,18 +25,24 @@ DEMAND = 420.0
 PLAN = f'max({PLANNED_DEMAND}{{namespace="shop", name="web"}})'
 
 
+def steady() -> Recorded:
+    """Four hours of demand, and some minutes to come."""
+    now = time.time()
+    return Recorded("demand", [(now + 30 * step, DEMAND) for step in range(-480, 40)])
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServer]:
-    now = time.time()
-    steady = Recorded("demand", [(now + 30 * step, DEMAND) for step in range(-480, 40)])
-    with prometheus(tmp_path_factory.mktemp("prometheus"), [steady]) as server:
+    with prometheus(tmp_path_factory.mktemp("prometheus"), [steady()]) as server:
         yield server
 
 
 @contextmanager
-def discovering(folder: Path, source: PrometheusServer, api: KubernetesApi) -> Iterator[ScalerProcess]:
+def discovering(
+    folder: Path, source: PrometheusServer, api: KubernetesApi, *more: str, name: str = "scaler"
+) -> Iterator[ScalerProcess]:
     options = ("--prometheus", source.url, "--discover-namespaces", "shop", "--kubernetes-api", api.url)
-    with scaler_running(folder, *options, "--refresh-interval", "5s") as scaler:
+    with scaler_running(folder, *options, "--refresh-interval", "5s", *more, name=name) as scaler:
         yield scaler
 
 
@@ -78,6 +87,49 @@ def test_a_discovered_object_is_forecast_kept_and_dropped(tmp_path: Path, source
         api.delete("shop", "web")
         until(lambda: planned(scaler) == {}, 15)
         until(lambda: get(scaler, "/api/v1/why/shop/web").status_code == 404, 10)
+
+
+SCRAPES = """\
+scrape_configs:
+  - job_name: headway
+    honor_labels: true
+    scrape_interval: 1s
+    scrape_timeout: 1s
+    file_sd_configs:
+      - files: [targets.json]
+        refresh_interval: 1s
+"""
+
+
+def test_keda_s_query_outlives_every_replica(tmp_path: Path) -> None:
+    """What KEDA reads, from a real Prometheus that scrapes two replicas: the plan, then the demand without an error."""
+    folder = tmp_path / "prometheus"
+    with kubernetes_api() as api, prometheus(folder, (), SCRAPES) as source, redis_server() as redis:
+        query = wrapped(f"vector({DEMAND:g})", "shop", "web")  # recorded samples of the future would refuse scrapes
+        api.put(scaled_object("web", query=query, serverAddress=source.url))
+
+        def read(promql: str) -> list[float]:
+            answer = httpx.get(f"{source.url}/api/v1/query", params={"query": promql}, timeout=5).json()
+            return [float(one["value"][1]) for one in answer["data"]["result"]]
+
+        with (
+            discovering(tmp_path, source, api, "--redis", redis.url, name="one") as one,
+            discovering(tmp_path, source, api, "--redis", redis.url, name="two") as two,
+        ):
+            targets = [{"targets": [one.http_address, two.http_address]}]
+            (folder / "targets.json").write_text(json.dumps(targets))
+            until(lambda: len(read(PLANNED_DEMAND)) == 2, 30)
+            assert read(query) == read(PLAN)
+            assert read(query)[0] >= DEMAND
+            one.kill()
+            until(lambda: len(read(PLANNED_DEMAND)) == 1, 10)
+            assert read(query)[0] >= DEMAND
+            two.kill()
+            until(lambda: read(PLAN) == [], 10)
+            assert read(query) == [DEMAND]
+        with discovering(tmp_path, source, api, "--redis", redis.url, name="three") as three:
+            (folder / "targets.json").write_text(json.dumps([{"targets": [three.http_address]}]))
+            until(lambda: read(PLAN) != [], 30)
 
 
 def test_a_changed_query_replaces_the_trigger(tmp_path: Path, source: PrometheusServer) -> None:
