@@ -69,7 +69,7 @@ def build() -> Dashboard:
             lines(
                 "Average replicas of the last hour",
                 "What the service costs.",
-                [Query(f"sum by (app) (avg_over_time({ORDERED}[1h]))", APP)],
+                [Query(f"avg_over_time(sum by (app) ({ORDERED})[1h:15s])", APP)],
             )
         )
     )
