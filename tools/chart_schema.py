@@ -89,6 +89,7 @@ RULES: Mapping[str, Schema] = {
     },
     "service.grpcPort": _PORT,
     "service.httpPort": _PORT,
+    "service.ipFamilyPolicy": {"enum": ["SingleStack", "PreferDualStack", "RequireDualStack", ""]},
     "podDisruptionBudget.maxUnavailable": {"type": ["integer", "string"], "pattern": "^[0-9]+%$"},
     "topologySpread.hosts": _SCHEDULED,
     "topologySpread.zones": _SCHEDULED,

@@ -98,6 +98,7 @@ CHANGES: dict[str, Any] = {
     "imagePullSecrets": [{"name": "other"}],
     "credentials": [{"name": "x", "secretName": "y"}],
     "listenAddress": "[::]",
+    "service.ipFamilyPolicy": "PreferDualStack",
     "resources.requests.cpu": "3",
     "podDisruptionBudget.maxUnavailable": 2,
     "topologySpread.hosts": "DoNotSchedule",
