@@ -85,7 +85,8 @@ FILES = """\
 Tokens, passwords, certificates, keys and certificate authorities are read again when their file changes, with the next
 request or connection. The file may be rewritten, or a link to it moved (as Kubernetes does with Secrets). If a file is
 wrong at that moment (missing, half written, a key of another certificate, a token of two lines), the last good one
-stays in use, and the log shows `files_not_renewed` once (`headway_stale_files` counts them).
+stays in use, and the log shows `files_not_renewed` once (`headway_stale_files` counts them). When certificates expire
+is in `headway_certificate_expiry_timestamp_seconds`.
 
 The same holds for the files that a `rediss://` URL names. Those of a `postgresql://` URL are read for every new
 connection, which fails while one of them is wrong. `config` is read at the start, and `bundle` once a minute."""
