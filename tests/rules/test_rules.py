@@ -122,6 +122,25 @@ def test_texts_use_labels_that_the_alert_has(name: str):
     assert [labels for labels in fired if not used <= set(re.findall(r"(\w+)=", labels))] == []
 
 
+@pytest.mark.server
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
+def test_texts_expand_to_sentences(path: Path, tmp_path: Path):
+    """promtool prints the text of alerts that it was not to expect: nothing in it is left open."""
+    for file in FILES:
+        shutil.copy(file, tmp_path)
+    document = yaml.safe_load(path.read_text())
+    for case in document["tests"]:
+        fires = [one for one in case.pop("promql_expr_test", ()) if one.get("exp_samples") and "ALERTS" in one["expr"]]
+        names = {re.findall(r'alertname="(\w+)"', one["expr"])[0]: one["eval_time"] for one in fires}
+        case["alert_rule_test"] = [{"alertname": name, "eval_time": moment} for name, moment in names.items()]
+    (tmp_path / path.name).write_text(yaml.safe_dump(document))
+    printed = promtool("test", "rules", path.name, cwd=tmp_path)
+    asked = {one["alertname"] for case in document["tests"] for one in case["alert_rule_test"]}
+    assert [name for name in asked if f'alertname="{name}"' not in printed] == []
+    assert "summary=" in printed
+    assert re.findall(r"error expanding|<no value>|%!|\{\{", printed) == []
+
+
 @pytest.mark.parametrize("name", [*ALERTS, *RECORDED])
 def test_rules_read_what_is_exported(name: str):
     """Every name is a figure of the table or a recording rule, every label one of its labels."""
