@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,20 +134,34 @@ def _report(scaled: ScaledObject, context: Context, options: CheckOptions) -> Re
 
 def _ask(scaled: ScaledObject, context: Context, options: CheckOptions) -> list[Asked]:
     """The queries of our triggers and of KEDA's `prometheus` ones, tried where they can be."""
-    found: dict[int, Trigger | tuple[Fault, ...]] = {}
-    for entry in scaled.triggers:
-        if entry.ours:
-            found[entry.index] = parsed(scaled, entry, context)
-        elif entry.kind == "prometheus":
-            found[entry.index] = as_keda_reads(scaled, entry, options.server_for_all)
-    why_not = {index: _why_not(scaled.triggers[index], one, options) for index, one in found.items()}
-    known = [(index, one) for index, one in found.items() if isinstance(one, Trigger) and not why_not[index]]
+    found = [(entry, _read_trigger(scaled, entry, context, options)) for entry in _queried(scaled)]
+    why_not = [_why_not(entry, one, options) for entry, one in found]
+    known = [
+        (entry.index, one)
+        for (entry, one), why in zip(found, why_not, strict=True)
+        if isinstance(one, Trigger) and not why
+    ]
     untried = [
-        Asked(index, "", scaled.triggers[index].given.get("query", ""), error=why + _fix(scaled), tried=False)
-        for index, why in why_not.items()
+        Asked(entry.index, "", entry.given.get("query", ""), error=why + _fix(scaled), tried=False)
+        for (entry, _), why in zip(found, why_not, strict=True)
         if why
     ]
     return sorted([*_try(scaled, known, options), *untried], key=lambda asked: asked.trigger)
+
+
+def _queried(scaled: ScaledObject) -> Iterator[TriggerEntry]:
+    """The triggers with a query; one that reads the plan also with the demand alone, which counts in an outage."""
+    for entry in scaled.triggers:
+        if entry.ours or entry.kind == "prometheus":
+            yield entry
+        if entry.reads_plan and entry.demand is not None:
+            yield entry.demand
+
+
+def _read_trigger(
+    scaled: ScaledObject, entry: TriggerEntry, context: Context, options: CheckOptions
+) -> Trigger | tuple[Fault, ...]:
+    return parsed(scaled, entry, context) if entry.ours else as_keda_reads(scaled, entry, options.server_for_all)
 
 
 def _why_not(entry: TriggerEntry, read: Trigger | tuple[Fault, ...], options: CheckOptions) -> str:

@@ -16,6 +16,7 @@ from scaler.commands.check.rules import Finding, Level
 from scaler.commands.numbers import figure, rounded
 from scaler.discovery.annotated import FORECAST
 from scaler.manifest import ScaledObject, dotted_path
+from scaler.trigger.planned import reads_plan
 from scaler.trigger.values import printable
 
 _READS_PLAN = (
@@ -157,8 +158,10 @@ def _print_finding(finding: Finding, scaled: ScaledObject, console: Console) -> 
 
 
 def _print_asked(asked: Asked, scaled: ScaledObject, console: Console) -> None:
+    is_half = scaled.triggers[asked.trigger].reads_plan and not reads_plan(asked.query)
+    which = f"{'demand after `or`' if is_half else 'query'} of trigger {asked.trigger}"
     if not asked.tried:
-        text = f"query of trigger {asked.trigger}: not tried: {_safe(asked.error)}"
+        text = f"{which}: not tried: {_safe(asked.error)}"
         console.print(Padding(text.strip(), (0, 0, 0, 2), expand=False))
         return
     if asked.demand is None:
@@ -169,7 +172,7 @@ def _print_asked(asked: Asked, scaled: ScaledObject, console: Console) -> None:
         may_be_empty = entry.given.get("ignoreNullValues", "true" if entry.kind == "prometheus" else "") == "true"
         empty = ", or the query returns nothing" if asked.demand == 0 and may_be_empty else ""
         text = f"demand now {figure(asked.demand)}{empty} → {in_words(scaled, asked.demand, asked.threshold)}"
-    console.print(f"  query of trigger {asked.trigger} at {escape(asked.server)}")
+    console.print(f"  {which} at {escape(asked.server)}")
     console.print(Padding(text, (0, 0, 0, 6), expand=False))
 
 

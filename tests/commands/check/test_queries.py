@@ -1,6 +1,7 @@
 """`headway check --prometheus` against a real Prometheus."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,34 @@ def check(server: PrometheusServer, folder: Path, query: str, *arguments: str) -
     path = folder / "web.yaml"
     path.write_text(OBJECT.replace("QUERY", query))
     return CliRunner().invoke(app, ["check", str(path), "--prometheus", server.url, *arguments])
+
+
+WRAPPED = """\
+kind: ScaledObject
+metadata: {name: web, namespace: shop, annotations: {headway.dev/forecast: "true"}}
+spec:
+  minReplicaCount: 2
+  triggers:
+    - type: prometheus
+      metadata:
+        serverAddress: SERVER
+        query: max(PLAN{namespace="shop", name="web"}) or HALF
+        threshold: "50"
+"""
+
+
+def test_the_demand_after_or_is_tried_alone(server: PrometheusServer, tmp_path: Path) -> None:
+    """While there is a plan, the whole query hides whether the demand can be read: it would show in an outage only."""
+    path = tmp_path / "web.yaml"
+    plan = "headway_planned_demand"
+    for half, code, words in (
+        ("sum(requests)", 0, "demand after `or` of trigger 0 at .* demand now 480"),
+        ("requests", 1, "demand after `or` of trigger 0 at .* error .*returned 2 series"),
+    ):
+        text = WRAPPED.replace("SERVER", server.url).replace("PLAN", plan).replace("HALF", half)
+        path.write_text(text)
+        result = CliRunner().invoke(app, ["check", str(path)])
+        assert (result.exit_code, re.search(words, " ".join(result.stdout.split())) is not None) == (code, True)
 
 
 def test_demand_and_the_replicas_that_follow_are_shown(server: PrometheusServer, tmp_path: Path) -> None:
