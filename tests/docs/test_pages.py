@@ -4,12 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 from typer.main import get_command
 
 from scaler.cli import app
 from scaler.settings import load_settings
-from scaler.trigger import TriggerRules, parse_trigger
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [
@@ -18,8 +16,6 @@ PAGES = [
     *sorted((ROOT / "deploy").rglob("*.md")),
 ]
 EXAMPLES = sorted((ROOT / "deploy" / "examples").glob("*.yaml"))
-SCALED_OBJECTS = [path for path in EXAMPLES if "kind: ScaledObject" in path.read_text()]
-RULES = TriggerRules(default_server="http://prometheus:9090")
 
 
 def relative(path: Path) -> str:
@@ -47,44 +43,6 @@ def test_relative_links_resolve(path):
 def anchors(path: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
     return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-@pytest.mark.parametrize("path", SCALED_OBJECTS, ids=relative)
-def test_examples_are_accepted(path):
-    """Every trigger of ours in an example passes the parser that KEDA's calls go through."""
-    found = yaml.safe_load(path.read_text())
-    ours = [t for t in found["spec"]["triggers"] if t["type"].startswith("external")]
-    for trigger in ours:
-        parse_trigger(found["metadata"]["namespace"], found["metadata"]["name"], trigger["metadata"], RULES)
-        assert "metricType" not in trigger
-    assert ours or "headway_planned_demand" in path.read_text()
-
-
-@pytest.mark.parametrize("path", SCALED_OBJECTS, ids=relative)
-def test_examples_keep_a_reactive_floor(path):
-    """Every example scales on the demand itself when Headway is gone."""
-    triggers = yaml.safe_load(path.read_text())["spec"]["triggers"]
-    reactive = [t["metadata"]["query"] for t in triggers if t["type"] == "prometheus"]
-    assert len(reactive) == 1
-    assert "headway" not in reactive[0] or " or sum(" in reactive[0]
-
-
-def test_settings_of_the_examples_are_accepted():
-    """The settings file that goes with the second way to connect can be loaded."""
-    settings = load_settings({"config": str(ROOT / "deploy/examples/headway.yaml")})
-    assert [listed.name for listed in settings.triggers] == ["checkout"]
-
-
-def test_second_way_reads_what_the_listed_trigger_exports():
-    """ScaledObject, listed trigger and query of the second way speak of the same workload and the same threshold."""
-    scaled = yaml.safe_load((ROOT / "deploy/examples/prometheus.yaml").read_text())
-    [listed] = load_settings({"config": str(ROOT / "deploy/examples/headway.yaml")}).triggers
-    [trigger] = scaled["spec"]["triggers"]
-    name, namespace = scaled["metadata"]["name"], scaled["metadata"]["namespace"]
-    assert (listed.namespace, listed.name) == (namespace, name)
-    assert f'headway_planned_demand{{namespace="{namespace}", name="{name}"}}' in trigger["metadata"]["query"]
-    assert trigger["metadata"]["query"].endswith("or " + listed.metadata["query"])
-    assert trigger["metadata"]["threshold"] == listed.metadata["threshold"]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=relative)

@@ -17,6 +17,9 @@ _CUSTOM = {
 }
 """models made from the CRDs of KEDA 2.16, the Prometheus operator 0.80 and cert-manager 1.17"""
 
+_NEWER = {("ScaledObject", "spec.fallback.behavior")}
+"""keys that later CRDs have: KEDA 2.17"""
+
 
 def faults(manifest: Mapping[str, Any], kubernetes: str) -> list[str]:
     """What is wrong with a manifest in this version of Kubernetes; each says where."""
@@ -48,7 +51,8 @@ def _of_custom(manifest: dict[str, Any], module: str) -> Iterator[str]:
     except ValidationError as error:
         yield from (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         return
-    yield from (f"{path} is unknown" for path in _lost(manifest, read))
+    unknown = [path for path in _lost(manifest, read) if (manifest["kind"], path) not in _NEWER]
+    yield from (f"{path} is unknown" for path in unknown)
 
 
 def _lost(given: object, read: object, path: str = "") -> Iterator[str]:
