@@ -7,23 +7,7 @@ import pytest
 from typer.main import get_command
 
 from scaler.cli import app
-from scaler.settings import load_settings
-
-ROOT = Path(__file__).parent.parent.parent
-PAGES = [
-    *sorted(ROOT.glob("*.md")),
-    *sorted((ROOT / "docs").rglob("*.md")),
-    *sorted((ROOT / "deploy").rglob("*.md")),
-]
-EXAMPLES = sorted((ROOT / "deploy" / "examples").glob("*.yaml"))
-
-
-def relative(path: Path) -> str:
-    return str(path.relative_to(ROOT))
-
-
-def fences(path: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+from tests.docs.pages import PAGES, ROOT, relative
 
 
 @pytest.mark.parametrize("path", PAGES, ids=relative)
@@ -43,24 +27,6 @@ def test_relative_links_resolve(path):
 def anchors(path: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
     return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-@pytest.mark.parametrize("path", PAGES, ids=relative)
-def test_scaled_objects_in_pages_are_the_examples(path):
-    """A ScaledObject printed in a page is, to the letter, a file under deploy/examples."""
-    examples = {example.read_text() for example in EXAMPLES}
-    printed = [text for text in fences(path, "yaml") if "kind: ScaledObject" in text]
-    assert [text for text in printed if text not in examples] == []
-
-
-def test_settings_file_in_the_settings_page_is_accepted(tmp_path, monkeypatch):
-    """The YAML shown in docs/settings.md loads, once the files it names exist."""
-    token = tmp_path / "token"
-    token.write_text("x")
-    [text] = fences(ROOT / "docs" / "settings.md", "yaml")
-    path = tmp_path / "headway.yaml"
-    path.write_text(text.replace("/etc/headway/mimir-token", str(token)))
-    assert load_settings({"config": str(path)}).servers[0].bearer_token_file == token
 
 
 @pytest.mark.parametrize("path", PAGES, ids=relative)

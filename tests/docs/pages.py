@@ -1,0 +1,45 @@
+"""The pages and their fenced blocks."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "deploy").rglob("*.md")),
+    *sorted((ROOT / "helm").rglob("*.md")),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One fenced block: where it begins, and what is in it."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _blocks() -> Iterator[Block]:
+    for path in PAGES:
+        page = path.read_text()
+        for found in re.finditer(r"^( *)```(\w*)\n(.*?)^\1```$", page, re.MULTILINE | re.DOTALL):
+            yield Block(relative(path), page.count("\n", 0, found.start()) + 1, found[2], found[3])
+
+
+BLOCKS = list(_blocks())
+
+
+def of_language(language: str) -> list[Block]:
+    return [block for block in BLOCKS if block.language == language]

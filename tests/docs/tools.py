@@ -1,0 +1,46 @@
+"""What other programs take, as far as the pages use it. They are not at hand where the tests run: subcommands and flags
+are compared with this table, which was compared with the programs' own help."""
+
+_KUBECTL = {"--namespace", "-n", "--context"}
+_BUILD = {"--file", "--tag", "--build-arg"}
+
+KUBECTL = {
+    "apply": {"--filename", "-f"},
+    "delete": {"--filename"},
+    "describe": set[str](),
+    "exec": {"--stdin"},
+    "get": {"--output", "-o", "--watch", "-l"},
+    "logs": {"--since", "--tail", "--prefix", "-l"},
+    "patch": {"--type", "-p"},
+    "port-forward": set[str](),
+    "rollout": set[str](),
+    "scale": {"--replicas"},
+    "version": set[str](),
+}
+
+TOOLS: dict[str, dict[str, set[str]]] = {
+    "kubectl": {command: flags | _KUBECTL for command, flags in KUBECTL.items()},
+    "docker": {
+        "build": _BUILD,
+        "buildx": {"--format"},
+        "compose": {"--file", "--build", "--detach", "--volumes"},
+        "push": set(),
+        "run": {"--read-only", "--tmpfs", "--publish"},
+    },
+    "cosign": {
+        "verify": {"--certificate-oidc-issuer", "--certificate-identity-regexp"},
+        "verify-attestation": {"--certificate-oidc-issuer", "--certificate-identity-regexp", "--type"},
+    },
+    "git": {"clone": set()},
+    "pip": {"install": set()},
+}
+"""program → subcommand → flags"""
+
+PLAIN = {
+    "cd": set[str](),
+    "curl": {"-s", "--silent"},
+    "grep": {"-E"},
+    "pg_dump": {"--format", "--file"},
+    "pg_restore": {"--no-owner", "--exit-on-error", "--dbname"},
+}
+"""program without subcommands → flags"""
