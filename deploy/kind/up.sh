@@ -53,7 +53,7 @@ make_cluster() {
 }
 
 build_image() {
-    docker build --quiet --file deploy/images/runtime.Dockerfile --tag headway:local .
+    docker build --file deploy/images/runtime.Dockerfile --tag headway:local .
     kind load docker-image headway:local --name "$cluster"
 }
 

@@ -2,6 +2,7 @@
 Dockerfile, then run as another user on a read-only tree with an empty environment."""
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from scaler.commands.check.keda_client import KedaClient, OurTrigger
 from tests.images.installed import Installed, health_check, installed, serving
 from tests.servers.prometheus import Recorded, prometheus
+from tools.lock import ROOT
 
 pytestmark = [pytest.mark.server, pytest.mark.e2e]
 
@@ -80,6 +82,14 @@ def test_it_answers_keda_drains_and_leaves_no_trace(image: Installed, tmp_path: 
         assert image.as_user(image.python, *health_check(port)).returncode == 1
     assert listing(image.tree) == before
     assert (image.data / "headway.db").exists()
+
+
+def test_the_demo_service_runs_on_its_packages(image: Installed):
+    """The local stack and the kind cluster start deploy/demo in this image."""
+    demo = image.data / "demo"
+    shutil.copytree(ROOT / "deploy" / "demo", demo, ignore=shutil.ignore_patterns("__pycache__"))
+    program = f"import sys; sys.path.insert(0, {str(demo)!r}); import service, past_demand"
+    assert image.as_user(image.python, "-c", program).stderr == ""
 
 
 def wait_for(true, seconds: float = 30) -> None:
