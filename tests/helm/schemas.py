@@ -10,6 +10,9 @@ from typing import Any
 import kubernetes_validate
 from pydantic import ValidationError
 
+# it would read a megabyte of definitions for every manifest
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
+
 _CUSTOM = {
     "keda.sh/v1alpha1": "cloudcoil.models.keda.v1alpha1",
     "monitoring.coreos.com/v1": "cloudcoil.models.prometheus_operator.v1",
