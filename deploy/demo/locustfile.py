@@ -1,9 +1,11 @@
 """Load on the demo service after a pattern: `locust --host http://…`, with the variables of patterns.py."""
 
 import os
+import random
 import time
 from typing import ClassVar
 
+import gevent
 from locust import FastHttpUser, LoadTestShape, constant_throughput, task
 from patterns import demand_of
 
@@ -16,6 +18,10 @@ class Visitor(FastHttpUser):
     wait_time = constant_throughput(1)
     # else users stay with the pods that they began with, and new pods get no load
     default_headers: ClassVar = {"Connection": "close"}
+
+    def on_start(self) -> None:
+        """Users that begin together must not stay in step: they would come as one burst every second."""
+        gevent.sleep(random.random())
 
     @task
     def visit(self) -> None:

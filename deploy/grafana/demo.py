@@ -12,8 +12,8 @@ ORDERED = 'demo_replicas{namespace="shop", state="ordered"}'
 APP = "{{app}}"
 
 NOTE = (
-    "`web-headway` is scaled on the plan, `web-reactive` on the demand; all else is equal. Good is: fewer refused "
-    "requests and shorter waits, at little more replicas. docs/local-stack.md explains the services and their load."
+    "`web-headway` is scaled on the plan, `web-reactive` on the demand, with headroom. Good is: fewer refused requests "
+    "and shorter waits, at few more replicas. docs/local-stack.md explains the services and their load."
 )
 
 

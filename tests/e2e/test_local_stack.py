@@ -27,7 +27,7 @@ from tests.servers.redis import redis_server
 
 pytestmark = [pytest.mark.server, pytest.mark.e2e]
 
-COMPOSE = read_compose({"PEAK": "20", "PATTERN": "daily"})
+COMPOSE = read_compose({"PEAK": "20"})
 SERVICES = COMPOSE["services"]
 RECORDING = ROOT / "scaler" / "commands" / "demo" / "data"
 PANELS = json.loads((ROOT / DEMO).read_text())["panels"]
