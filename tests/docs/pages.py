@@ -27,6 +27,9 @@ class Block:
         return f"{self.page}:{self.line}"
 
 
+_FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+
+
 def relative(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -34,11 +37,20 @@ def relative(path: Path) -> str:
 def _blocks() -> Iterator[Block]:
     for path in PAGES:
         page = path.read_text()
-        for found in re.finditer(r"^( *)```(\w*)\n(.*?)^\1```$", page, re.MULTILINE | re.DOTALL):
+        for found in _FENCED.finditer(page):
             yield Block(relative(path), page.count("\n", 0, found.start()) + 1, found[2], found[3])
 
 
+def _inline() -> Iterator[Block]:
+    for path in PAGES:
+        page = re.sub(_FENCED, lambda found: "\n" * found[0].count("\n"), path.read_text())
+        for found in re.finditer(r"`([^`]+)`", page):
+            yield Block(relative(path), page.count("\n", 0, found.start()) + 1, "", " ".join(found[1].split()))
+
+
 BLOCKS = list(_blocks())
+INLINE = list(_inline())
+"""code within sentences, each on one line"""
 
 
 def of_language(language: str) -> list[Block]:

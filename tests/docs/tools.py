@@ -2,17 +2,20 @@
 are compared with this table, which was compared with the programs' own help."""
 
 _KUBECTL = {"--namespace", "-n", "--context"}
-_BUILD = {"--file", "--tag", "--build-arg"}
+_BUILD = {"--file", "--tag", "--build-arg", "--secret"}
 
 KUBECTL = {
     "apply": {"--filename", "-f"},
+    "auth": {"--as"},
+    "debug": set[str](),
     "delete": {"--filename"},
     "describe": set[str](),
     "exec": {"--stdin"},
-    "get": {"--output", "-o", "--watch", "-l"},
-    "logs": {"--since", "--tail", "--prefix", "-l"},
+    "get": {"--output", "-o", "--watch", "-l", "-A"},
+    "logs": {"--since", "--tail", "--prefix", "--previous", "-l"},
     "patch": {"--type", "-p"},
     "port-forward": set[str](),
+    "proxy": set[str](),
     "rollout": set[str](),
     "scale": {"--replicas"},
     "version": set[str](),
@@ -22,23 +25,26 @@ TOOLS: dict[str, dict[str, set[str]]] = {
     "kubectl": {command: flags | _KUBECTL for command, flags in KUBECTL.items()},
     "docker": {
         "build": _BUILD,
-        "buildx": {"--format"},
+        "buildx": {"--format", "--platform"},
         "compose": {"--file", "--build", "--detach", "--volumes"},
         "push": set(),
         "run": {"--read-only", "--tmpfs", "--publish"},
     },
     "cosign": {
+        "copy": set(),
         "verify": {"--certificate-oidc-issuer", "--certificate-identity-regexp"},
         "verify-attestation": {"--certificate-oidc-issuer", "--certificate-identity-regexp", "--type"},
     },
     "git": {"clone": set()},
+    "kind": {"load": set()},
     "pip": {"install": set()},
+    "promtool": {"check": set(), "tsdb": set()},
 }
 """program → subcommand → flags"""
 
 PLAIN = {
     "cd": set[str](),
-    "curl": {"-s", "--silent"},
+    "curl": {"-s", "-sS", "--silent"},
     "grep": {"-E"},
     "pg_dump": {"--format", "--file"},
     "pg_restore": {"--no-owner", "--exit-on-error", "--dbname"},

@@ -93,8 +93,9 @@ def up(**fields: Any) -> Callable[[dict[str, Any]], object]:
     return spec(advanced={"horizontalPodAutoscalerConfig": {"behavior": {"scaleUp": fields}}})
 
 
-def formula(text: str) -> Callable[[dict[str, Any]], object]:
+def formula(text: str, behavior: str = "currentReplicasIfHigher") -> Callable[[dict[str, Any]], object]:
     def change(document: dict[str, Any]) -> None:
+        document["spec"]["fallback"]["behavior"] = behavior
         document["spec"]["advanced"] = {"scalingModifiers": {"formula": text, "target": "1"}}
         document["spec"]["triggers"][0]["name"] = "ours"
 
@@ -153,7 +154,9 @@ SITUATIONS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("fallback below the minimum",
      spec(fallback={"failureThreshold": 3, "replicas": 1, "behavior": "currentReplicas"}), "advice fallback"),
     ("a formula without stand-in", formula("max(ours, p)"), "warning scaling-modifiers, advice scaling-modifiers"),
-    ("a formula with stand-in", formula("max(ours ?? 0, p)"), "advice scaling-modifiers"),
+    ("a stand-in without its fallback", formula("max(ours ?? 0, p)"),
+     "warning scaling-modifiers, advice scaling-modifiers"),
+    ("a formula with stand-in", formula("max(ours ?? 0, p)", behavior="scalingModifiers"), "advice scaling-modifiers"),
     ("maximum below minimum", spec(maxReplicaCount=1), "error replica-bounds"),
     ("minimum zero", spec(minReplicaCount=0), "warning fallback-at-zero, warning minimum-zero"),
     ("minimum not written", without("minReplicaCount"), "warning fallback-at-zero, warning minimum-zero"),

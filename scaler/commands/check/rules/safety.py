@@ -144,5 +144,12 @@ def scaling_modifiers(scaled: ScaledObject, context: Context) -> Iterator[Findin
             )
             fix = f"Write `{entry.name} ?? …` (and fallback.behavior: scalingModifiers), or use plain triggers."
             yield Finding(Level.WARNING, "scaling-modifiers", text, fix, path)
+        elif scaled.section("fallback").get("behavior") != "scalingModifiers":
+            text = (
+                f"`{entry.name} ??` does not help against errors without fallback.behavior: scalingModifiers: an error "
+                "of Headway then fails the formula, and the HPA holds."
+            )
+            fix = "Write fallback: {failureThreshold: 3, replicas: 10, behavior: scalingModifiers} (KEDA 2.20)."
+            yield Finding(Level.WARNING, "scaling-modifiers", text, fix, ("spec", "fallback"))
     text = "With scalingModifiers KEDA ignores Headway's activity on polls: active means formula > activationTarget."
     yield Finding(Level.ADVICE, "scaling-modifiers", text, "Prefer separate triggers: the HPA takes the maximum.", path)
