@@ -64,6 +64,9 @@ install_monitoring() {
     # Helm does not wait for the pods that the operator makes
     in_cluster wait prometheus/kube-prometheus-stack-prometheus --namespace monitoring --for=condition=Available \
         --timeout "$patience"
+    # Grafana's sidecar finds it by its label
+    make_config_map monitoring demo-dashboard --from-file=deploy/compose/grafana/dashboards
+    in_cluster label configmap demo-dashboard --namespace monitoring --overwrite grafana_dashboard=1
 }
 
 install_shop() {

@@ -14,6 +14,7 @@ import httpx
 import pytest
 import yaml
 
+from deploy.grafana import DEMO
 from tests.e2e.scaler_process import ScalerProcess, scaler_running
 from tests.helm.pod_security import violations
 from tests.helm.rendering import KUBERNETES, Cluster, objects, of_kind, pod_templates, render
@@ -111,6 +112,19 @@ def test_a_first_run_makes_everything(tools: Path) -> None:
     )
     order = [next(number for number, step in enumerate(steps) if part in step) for part in parts]
     assert order == sorted(order)
+
+
+def test_grafana_finds_the_demo_dashboard(tools: Path) -> None:
+    """Its ConfigMap has the label that the sidecar of kube-prometheus-stack looks for."""
+    _, calls = run("up.sh", tools)
+    steps = [" ".join(call) for call in calls]
+    made, labelled = (
+        next(number for number, step in enumerate(steps) if part in step)
+        for part in ("create configmap demo-dashboard", "label configmap demo-dashboard")
+    )
+    assert made < labelled
+    assert steps[labelled].endswith("--namespace monitoring --overwrite grafana_dashboard=1")
+    assert (ROOT / DEMO).parent == ROOT / steps[made].split("--from-file=")[1].split()[0]
 
 
 def test_every_file_of_the_script_exists(tools: Path) -> None:
@@ -225,7 +239,7 @@ def test_the_parts_fit_together(tools: Path) -> None:
     made = {call[call.index("configmap") + 1] for call in calls if "configmap" in call}
     built = {call[call.index("--tag") + 1] for call in calls if "--tag" in call}
     used = KIND / "shop.yaml", KIND / "prometheus.yaml"
-    assert set.union(*(words_of(path, r"configMap(?:Ref)?:\s+name: (\S+)") for path in used)) == made
+    assert set.union(*(words_of(path, r"configMap(?:Ref)?:\s+name: (\S+)") for path in used)) == made - {"demo-dashboard"}
     assert set.union(*(words_of(path, r"image: (headway:\S+)") for path in used)) == built
     image = yaml.safe_load((KIND / "headway.yaml").read_text())["image"]
     assert {f"{image['repository']}:{image['tag']}"} == built
