@@ -15,7 +15,7 @@ from scaler.settings.fields import ListedTrigger, Server, Settings
 from scaler.settings.options import default_text, environment_variable, flag, flag_fields, is_repeatable, placeholder
 from scaler.settings.rules import written
 from scaler.telemetry.events import EVENTS
-from scaler.telemetry.metrics import FIGURES, Figure
+from scaler.telemetry.figures import FIGURES, Figure
 from scaler.trigger.schema import TRIGGER_KEYS, TriggerKey
 
 ALERTS = Path(__file__).parent.parent / "helm" / "headway" / "files" / "rules" / "alerts.yaml"
@@ -224,7 +224,7 @@ def telemetry_page() -> str:
     events = [(_code(e.name), e.level, ", ".join(map(_code, e.fields)), e.meaning) for e in EVENTS]
     return _page(
         "Telemetry",
-        "scaler/telemetry/metrics.py",
+        "scaler/telemetry/figures.py",
         TELEMETRY,
         "## Figures",
         _table(("name", "type", "labels", "unit", "meaning"), [_figure_row(figure) for figure in FIGURES]),

@@ -34,7 +34,7 @@ _VERSION, _UTC_TIME = 0xA0, 0x17
 
 
 class Certificates(NamedTuple):
-    """A file of certificates, and what they are for: one of PURPOSES in scaler/telemetry/metrics.py."""
+    """A file of certificates, and what they are for: one of PURPOSES in scaler/telemetry/figures.py."""
 
     purpose: str
     path: Path

@@ -17,7 +17,8 @@ from scaler.errors import HeadwayError
 from scaler.plan import SHADOW, Reason, Rung
 from scaler.registry import Answer, Registration, Registry
 from scaler.series import Forecast
-from scaler.telemetry.metrics import FORECAST_LEVELS, TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Figure, Telemetry
+from scaler.telemetry.figures import FORECAST_LEVELS, TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Figure
+from scaler.telemetry.metrics import Telemetry
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -19,7 +19,7 @@ import trustme
 
 from deploy.grafana import DASHBOARDS, DEMO, FOLDER
 from scaler.commands.check.keda_client import KedaClient, OurTrigger, ScalerTls
-from scaler.telemetry.metrics import FIGURES, Kind
+from scaler.telemetry.figures import FIGURES, Kind
 from tests.e2e.scaler_process import ScalerProcess, scaler_running
 from tests.servers.kubernetes import kubernetes_api, scaled_object
 from tests.servers.prometheus import PrometheusServer, Recorded, prometheus

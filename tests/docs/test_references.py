@@ -9,7 +9,7 @@ from scaler.settings.fields import IN_FILE_ONLY, ListedTrigger, Server, Settings
 from scaler.settings.options import environment_variable, flag, flag_fields
 from scaler.settings.rules import written
 from scaler.telemetry.events import EVENTS
-from scaler.telemetry.metrics import FIGURES
+from scaler.telemetry.figures import FIGURES
 from scaler.trigger import TRIGGER_KEYS, Trigger
 from tools.reference import PAGES
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from scaler.telemetry.events import EVENTS
-from scaler.telemetry.metrics import FIGURES
+from scaler.telemetry.figures import FIGURES
 from tests.servers.programs import program
 from tests.servers.victoria import victoria
 

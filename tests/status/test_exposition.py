@@ -9,7 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from scaler.registry import ListedBy, Registry
 from scaler.series import Observation, Outlook
 from scaler.status.exposition import CALLED_SECONDS, exposition
-from scaler.telemetry.metrics import TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Telemetry
+from scaler.telemetry.figures import TRIGGER_FIGURES, TRIGGERS_BY_RUNG
+from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
 from tests.servers.programs import program
 from tests.status.registry import NOW, filled_registry, forecast

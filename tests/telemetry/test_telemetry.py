@@ -9,15 +9,8 @@ from prometheus_client import generate_latest
 
 import scaler
 from scaler.telemetry.events import EVENTS
-from scaler.telemetry.metrics import (
-    FIGURES,
-    PROCESS_FIGURES,
-    RPC_BUCKETS,
-    STEPS,
-    Distribution,
-    Kind,
-    Telemetry,
-)
+from scaler.telemetry.figures import FIGURES, PROCESS_FIGURES, RPC_BUCKETS, STEPS, Kind
+from scaler.telemetry.metrics import Distribution, Telemetry
 
 SOURCES = sorted(Path(scaler.__file__).parent.rglob("*.py"))
 
