@@ -141,6 +141,7 @@ async def test_a_list_that_expires_between_pages_begins_again(api: KubernetesApi
 async def test_a_broken_watch_goes_on_where_it_was(api: KubernetesApi) -> None:
     """Without a second list, from the version of the last event; what happened meanwhile arrives."""
     async with watching(api.url) as it:
+        await until(lambda: api.asked("watch"))
         api.put(scaled_object("web"))
         await until(lambda: it.names == {"web"})
         api.break_watches()
@@ -239,7 +240,7 @@ async def test_a_rotated_token_is_read_again(api: KubernetesApi, tmp_path: Path)
     api.token = "first"
     api.put(scaled_object("web"))
     async with watching(api.url, token_file=file) as it:
-        await until(lambda: it.names == {"web"})
+        await until(lambda: it.names == {"web"} and api.asked("watch"))
         api.token = "second"
         api.break_watches()
         await until(lambda: any(one.status == 401 for one in api.requests))

@@ -164,6 +164,7 @@ class KubernetesApi:
         while self.hangs:  # noqa: ASYNC110  tests set it from their thread
             await asyncio.sleep(_POLL_SECONDS)
         request.status = self._status_of(request)
+        marks = len(self._raw), self._breaks  # before the request can be seen: whatever a test does then counts
         self.requests.append(request)
         if request.status != 200:
             message = f"scaledobjects.keda.sh: secret-of-the-server {request.status}"
@@ -171,7 +172,7 @@ class KubernetesApi:
         elif request.verb == "list":
             _send(writer, 200, self._page(request))
         else:
-            await self._watch(request, writer)
+            await self._watch(request, writer, *marks)
 
     def _status_of(self, request: Request) -> int:
         if self.failing:
@@ -201,9 +202,9 @@ class KubernetesApi:
             header["continue"] = str(start + size)
         return {"kind": "ScaledObjectList", "metadata": header, "items": wanted[start : start + size]}
 
-    async def _watch(self, request: Request, writer: asyncio.StreamWriter) -> None:
+    async def _watch(self, request: Request, writer: asyncio.StreamWriter, raw: int, breaks: int) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
-        since, raw, breaks = int(request.parameters["resourceVersion"]), len(self._raw), self._breaks
+        since = int(request.parameters["resourceVersion"])
         if self._is_forgotten(request):
             _chunk(writer, json.dumps({"type": "ERROR", "object": _GONE}).encode() + b"\n")
         ends = self._loop.time() + (0.0 if self.ends_watches else float(request.parameters["timeoutSeconds"]))
