@@ -179,7 +179,7 @@ def _take_half(entry: TriggerEntry, metadata: dict[str, str], rules: TriggerRule
 
 
 def _is_refused(key: str) -> bool:
-    """Keys that a trigger must not have, whoever reads it: their fault is the one of any other trigger."""
+    """Keys that no trigger of Headway may have: parse_trigger has the fault for them."""
     return key == "awsRegion" or (is_secret(key) and key not in _NOT_FOR_HEADWAY)
 
 

@@ -79,7 +79,7 @@ def test_further_keys_come_from_annotations() -> None:
 
 
 def test_every_key_of_the_trigger_has_one_place() -> None:
-    """An annotation, or KEDA's trigger: a new key must be given one of them."""
+    """An annotation, or KEDA's trigger: a new key needs one of them."""
     assert sorted(KEY_OF) == [
         *("headway.dev/history-window", "headway.dev/lead-time", "headway.dev/max-staleness", "headway.dev/mode"),
         *("headway.dev/model", "headway.dev/policy", "headway.dev/quantile", "headway.dev/query-step"),

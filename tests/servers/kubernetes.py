@@ -248,7 +248,7 @@ def scaled_object(
     annotations: dict[str, str] | None = None,
     **trigger: str,
 ) -> Json:
-    """A ScaledObject that asks for a forecast, unless other annotations are given."""
+    """A ScaledObject that asks for a forecast, unless `annotations` say otherwise."""
     metadata = {"serverAddress": "http://prometheus:9090", "query": query, "threshold": "100", **trigger}
     return {
         "apiVersion": "keda.sh/v1alpha1",
