@@ -188,7 +188,7 @@ def test_adapter_finds_its_metric_without_headway(server: str) -> None:
     [metric] = hpa["spec"]["metrics"]
     [listed] = load_settings({"config": str(SETTINGS["headway.yaml"])}).triggers
     assert metric["external"]["metric"]["name"] == rule["name"]["as"]
-    assert metric["external"]["target"]["averageValue"] == listed.metadata["threshold"]
+    assert metric["external"]["target"] == {"type": "AverageValue", "averageValue": listed.metadata["threshold"]}
     assert rule["metricsQuery"].endswith("or " + listed.metadata["query"])
 
 
