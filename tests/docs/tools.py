@@ -1,5 +1,6 @@
-"""What other programs take, as far as the pages use it. They are not at hand where the tests run: subcommands and flags
-are compared with this table, which was compared with the programs' own help."""
+"""What other programs take, as far as the pages use it: subcommands and flags. The programs are not at hand everywhere
+the tests run. The rows of kubectl, docker (build, run), curl, grep, pg_dump, pg_restore and promtool were compared with
+their own help; those of docker buildx and compose, cosign and kind follow their documentation and were not run."""
 
 _KUBECTL = {"--namespace", "-n", "--context"}
 _BUILD = {"--file", "--tag", "--build-arg", "--secret"}
