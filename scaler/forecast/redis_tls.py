@@ -8,6 +8,7 @@ from typing import Any
 from redis.asyncio import SSLConnection
 
 from scaler.files import FollowedFiles
+from scaler.http.client import trust_plain_certificates
 
 
 class TlsConnection(SSLConnection):
@@ -20,7 +21,10 @@ class TlsConnection(SSLConnection):
 
     def _read(self) -> ssl.SSLContext:
         self.ssl_context.context = None
-        return self.ssl_context.get()
+        context = self.ssl_context.get()
+        if self.ssl_context.ca_certs:
+            trust_plain_certificates(context)
+        return context
 
     def _connection_arguments(self) -> Mapping[str, Any]:
         self.ssl_context.context = self._trust.current()

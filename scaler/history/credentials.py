@@ -9,7 +9,7 @@ import httpx
 
 from scaler.errors import SettingsError, SourceUnavailable
 from scaler.files import FollowedFiles, reason_of
-from scaler.http.client import system_trust
+from scaler.http.client import system_trust, trust_plain_certificates
 from scaler.http.headers import header_fault, is_header_name
 from scaler.trigger.server_address import is_allowed, is_pattern, parse_server_address
 
@@ -132,10 +132,9 @@ def _context(access: ServerAccess, paths: Sequence[Path]) -> ssl.SSLContext:
 
 
 def _trusting(ca_file: Path) -> ssl.SSLContext:
-    """Trusts the operator's own authorities. From Python 3.13 on, the default is to refuse certificates that lack some
-    extensions of RFC 5280, and authorities of clusters (EKS) make such ones; Go and OpenSSL accept them."""
+    """Trusts the operator's own authorities."""
     own = ssl.create_default_context(cafile=ca_file)
-    own.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    trust_plain_certificates(own)
     return own
 
 

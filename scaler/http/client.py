@@ -70,6 +70,14 @@ def in_words(error: BaseException) -> str:
     return next(known, f"unexpected {type(error).__name__}")
 
 
+def trust_plain_certificates(context: ssl.SSLContext) -> None:
+    """Accept certificates of the operator's own authorities that lack some extensions of RFC 5280, as Go does.
+
+    From Python 3.13 on, the default is to refuse them, and authorities of clusters (EKS) make such ones.
+    """
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+
+
 @lru_cache(maxsize=1)
 def system_trust() -> ssl.SSLContext:
     """The authorities of the system; one for all, because making it takes 30 ms of the event loop.

@@ -6,18 +6,11 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 import pytest
 import structlog
 import trustme
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from scaler.clock import SystemClock
 from scaler.discovery import api as api_module
@@ -31,9 +24,9 @@ from scaler.settings import load_settings
 from scaler.telemetry.metrics import Telemetry
 from scaler.testing import ManualClock
 from scaler.trigger import TriggerRules
+from tests.servers.certificates import plain_certificates, verify_as_python_3_13
 from tests.servers.kubernetes import KubernetesApi, kubernetes_api, scaled_object
 
-DAY = timedelta(days=1)
 QUICK = Pauses(first=0.02, longest=0.1, denied=0.2)
 
 
@@ -267,38 +260,9 @@ async def test_tls_with_the_cluster_s_own_authority(tmp_path: Path) -> None:
             assert not wrong.names
 
 
-def plain_certificates(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """A CA file and a server's context, as EKS makes them: without key identifiers."""
-    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
-    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("kubernetes", "apiserver")]
-    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    now, certificates = datetime.now(UTC), []
-    for key, name, extension in zip(
-        keys, names, (x509.BasicConstraints(ca=True, path_length=None), address), strict=True
-    ):
-        made = x509.CertificateBuilder(names[0], name, key.public_key(), len(certificates) + 1, now, now + DAY)
-        signed = made.add_extension(extension, critical=extension is not address).sign(keys[0], hashes.SHA256())
-        certificates.append(signed.public_bytes(serialization.Encoding.PEM))
-    private = keys[1].private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "ca.crt").write_bytes(certificates[0])
-    (folder / "server.pem").write_bytes(private + certificates[1])
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem")
-    return folder / "ca.crt", context
-
-
 async def test_certificates_of_a_cluster_may_be_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python 3.13 verifies strictly by default, and refuses what some clusters use."""
-    default = ssl.create_default_context
-
-    def as_in_python_3_13(**options: Any) -> ssl.SSLContext:
-        made = default(**options)
-        made.verify_flags |= ssl.VERIFY_X509_STRICT
-        return made
-
-    monkeypatch.setattr(ssl, "create_default_context", as_in_python_3_13)
+    verify_as_python_3_13(monkeypatch)
     ca_file, context = plain_certificates(tmp_path)
     with kubernetes_api(context) as api:
         api.put(scaled_object("web"))

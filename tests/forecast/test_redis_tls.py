@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from scaler.errors import CacheUnavailable
 from scaler.forecast.redis_cache import RedisCache
+from tests.servers.certificates import plain_certificates, verify_as_python_3_13
 from tests.servers.redis import RedisServer, redis_server
 
 pytestmark = pytest.mark.server
@@ -24,8 +25,10 @@ def redis() -> Iterator[RedisServer]:
 
 
 @asynccontextmanager
-async def behind_tls(redis: RedisServer, authority: trustme.CA, port: int = 0) -> AsyncIterator[int]:
-    """A port with a certificate of the authority, whose connections lead to the server; all end with it."""
+async def behind_tls(
+    redis: RedisServer, authority: trustme.CA | None, port: int = 0, context: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """A port with a certificate of the authority, or a context, whose connections lead to the server; all end with it."""
     open_connections: list[asyncio.StreamWriter] = []
 
     async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
@@ -38,8 +41,9 @@ async def behind_tls(redis: RedisServer, authority: trustme.CA, port: int = 0) -
         inner_reader, inner_writer = await asyncio.open_unix_connection(str(redis.socket))
         await asyncio.gather(copy(reader, inner_writer), copy(inner_reader, writer), return_exceptions=True)
 
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(context)
+    if authority is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("localhost").configure_cert(context)
     server = await asyncio.start_server(serve, "localhost", port, ssl=context)
     yield server.sockets[0].getsockname()[1]
     server.close()
@@ -65,6 +69,18 @@ async def test_renewed_authorities_are_trusted_without_a_restart(redis: RedisSer
             assert await _again(cache) == {}
         assert [line["event"] for line in logged] == ["files_not_renewed"]
     await cache.close()
+
+
+async def test_certificates_of_own_authorities_may_be_plain(
+    redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.13 verifies strictly by default; authorities that the URL names may lack some extensions."""
+    verify_as_python_3_13(monkeypatch)
+    ca_file, context = plain_certificates(tmp_path)
+    async with behind_tls(redis, None, context=context) as port:
+        cache = RedisCache(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={ca_file}&ssl_check_hostname=true", "one")
+        assert await cache.receive(["a"]) == {}
+        await cache.close()
 
 
 async def _again(cache: RedisCache) -> dict[str, object]:
