@@ -28,7 +28,7 @@ def redis() -> Iterator[RedisServer]:
 async def behind_tls(
     redis: RedisServer, authority: trustme.CA | None, port: int = 0, context: ssl.SSLContext | None = None
 ) -> AsyncIterator[int]:
-    """A port with a certificate of the authority, or a context, whose connections lead to the server; all end with it."""
+    """A port with the authority's certificate, or a context, whose connections lead to the server; all end with it."""
     open_connections: list[asyncio.StreamWriter] = []
 
     async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
