@@ -13,7 +13,6 @@ import yaml
 from scaler.settings import load_settings
 from tests.deploy.compose import DEPLOY, ROOT, read_compose
 from tests.servers.programs import program
-from tools.lock import IMAGES, read_lock
 
 COMPOSE = read_compose()
 SERVICES = COMPOSE["services"]
@@ -117,17 +116,6 @@ def test_autoscaler_reads_what_the_scaler_plans():
     environment = SERVICES["web-headway"]["environment"]
     assert environment["SCALE_QUERY"] == f"{planned} or {trigger['metadata']['query']}"
     assert environment["THRESHOLD"] == trigger["metadata"]["threshold"]
-
-
-def test_demo_service_runs_on_the_packages_of_the_runtime_image():
-    """What its scripts import is Python's own, beside them, or a package of the image's lock."""
-    scripts = sorted((DEPLOY / "demo").glob("*.py"))
-    locked = {one.requirement.name.replace("-", "_") for one in read_lock(IMAGES / "runtime.lock")}
-    there = locked | sys.stdlib_module_names | {script.stem for script in scripts}
-    for script in scripts:
-        if script.name != "locustfile.py":
-            found = re.findall(r"^(?:from|import) (\w+)", script.read_text(), re.MULTILINE)
-            assert set(found) <= there, script
 
 
 @pytest.mark.server
