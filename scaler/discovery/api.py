@@ -6,7 +6,7 @@ Whatever fails is an ApiUnavailable in our own words. Every read is bounded in s
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -26,7 +26,8 @@ GROUP_VERSION = "keda.sh/v1alpha1"
 
 PAGE_OBJECTS = 100
 """objects of one page: parsing it keeps the event loop for some milliseconds"""
-MOST_PAGE_BYTES = 32 * 2**20
+MOST_PAGE_BYTES = 8 * 2**20
+"""a page of more is asked for again with fewer objects; a single object always fits"""
 MOST_EVENT_BYTES = 4 * 2**20
 """the API server takes objects of up to 3 MB"""
 MOST_ERROR_BYTES = 16 * 2**10
@@ -50,6 +51,10 @@ class Gone(ApiUnavailable):
 
 class Unreadable(ApiUnavailable):
     """What was sent is no list or no event: everything is listed again."""
+
+
+class TooLarge(Unreadable):
+    """More bytes than are read at once."""
 
 
 class Denied(ApiUnavailable):
@@ -91,8 +96,19 @@ class ScopedApi:
         self._where = "all namespaces" if namespace == EVERYWHERE else f"namespace {namespace}"
 
     async def page(self, following: str = "") -> Page:
-        """A page of the list. Raises ApiUnavailable; Gone where the list has to begin again."""
-        parameters = {"limit": str(PAGE_OBJECTS)} | ({"continue": following} if following else {})
+        """A page of the list, of fewer objects where they are large.
+
+        Raises ApiUnavailable; Gone where the list has to begin again.
+        """
+        limit = PAGE_OBJECTS
+        while limit > 1:
+            with suppress(TooLarge):
+                return await self._page_of(limit, following)
+            limit = -(-limit // 10)
+        return await self._page_of(limit, following)
+
+    async def _page_of(self, limit: int, following: str) -> Page:
+        parameters = {"limit": str(limit)} | ({"continue": following} if following else {})
         try:
             async with asyncio.timeout(PAGE_SECONDS), self._answer("list", parameters, READ_SECONDS) as answer:
                 return _page(_parsed(await _body(answer, MOST_PAGE_BYTES), "list"))
@@ -161,7 +177,7 @@ async def _body(answer: httpx.Response, most: int) -> bytes:
     async for piece in answer.aiter_bytes():
         body += piece
         if len(body) > most:
-            raise Unreadable(f"the Kubernetes API sent more than {most} bytes at once")
+            raise TooLarge(f"the Kubernetes API sent more than {most} bytes at once")
     return bytes(body)
 
 

@@ -114,6 +114,7 @@ class ScopeWatch:
     async def _list_all(self) -> str:
         """Take every object, page by page, then drop what was not among them; returns the list's version."""
         named: set[ObjectName] = set()
+        read: set[str] = set()
         page = await self._api.page()
         while True:
             for chunk in chunks(page.objects, AT_A_TIME):
@@ -123,6 +124,9 @@ class ScopeWatch:
             if not page.following:
                 self._known.keep_only(self._namespace, named)
                 return page.version
+            if page.following in read:
+                raise ApiUnavailable("the Kubernetes API sends the same page of a list again and again")
+            read.add(page.following)
             page = await self._api.page(page.following)
 
     async def _watch(self) -> None:

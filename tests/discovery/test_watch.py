@@ -389,6 +389,32 @@ async def test_a_watch_that_always_ends_at_once_is_no_busy_loop(api: KubernetesA
     assert len(api.asked("list")) == 1
 
 
+async def test_large_objects_of_one_namespace_keep_no_other_from_being_listed(
+    api: KubernetesApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that is too large comes again with fewer objects, down to one at a time."""
+    monkeypatch.setattr(api_module, "MOST_PAGE_BYTES", 100_000)
+    for number in range(15):
+        api.put(scaled_object(f"huge{number}", "noisy", annotations={"note": "x" * 60_000}))
+    api.put(scaled_object("web"))
+    async with watching(api.url, "*") as it:
+        await until(lambda: it.names == {"web"})
+    assert [one.parameters["limit"] for one in api.asked("list")][:4] == ["100", "10", "1", "100"]
+
+
+async def test_a_list_that_comes_back_to_the_same_page_is_given_up(api: KubernetesApi) -> None:
+    """A proxy that answers from a cache must not be asked without an end."""
+    api.page_size = 1
+    api.page_starts_at = 0
+    for number in range(3):
+        api.put(scaled_object(f"web{number}"))
+    async with watching(api.url) as it:
+        await until(lambda: "the same page" in it.watches[0].state.error)
+        assert len(api.asked("list")) < 10
+        api.page_starts_at = None
+        await until(lambda: len(it.names) == 3)
+
+
 async def test_a_list_in_pages_drops_nothing_before_its_end(api: KubernetesApi) -> None:
     """Listed again, objects of later pages stay throughout."""
     for number in range(6):

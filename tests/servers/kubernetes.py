@@ -56,6 +56,8 @@ class KubernetesApi:
     """accept requests and answer none"""
     page_size: int = 0
     """objects of a page where the caller wants more"""
+    page_starts_at: int | None = None
+    """every page of a list begins there, whatever `continue` says"""
     gone_as_event: bool = False
     """410 as an event of an accepted watch, not as a status"""
     port: int = 0
@@ -195,7 +197,7 @@ class KubernetesApi:
         wanted = [
             one for (namespace, _), one in sorted(self._objects.items()) if request.namespace in (namespace, EVERYWHERE)
         ]
-        start = int(request.parameters.get("continue", "0"))
+        start = int(request.parameters.get("continue", "0")) if self.page_starts_at is None else self.page_starts_at
         size = min(int(request.parameters["limit"]), self.page_size or len(wanted) or 1)
         header = {"resourceVersion": str(self._version)}
         if start + size < len(wanted):
