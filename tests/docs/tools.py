@@ -8,12 +8,13 @@ _BUILD = {"--file", "--tag", "--build-arg", "--secret"}
 KUBECTL = {
     "apply": {"--filename", "-f"},
     "auth": {"--as"},
+    "create": {"--from-file"},
     "debug": set[str](),
     "delete": {"--filename"},
     "describe": set[str](),
     "exec": {"--stdin"},
     "get": {"--output", "-o", "--watch", "-l", "-A"},
-    "logs": {"--since", "--tail", "--prefix", "--previous", "-l"},
+    "logs": {"--since", "--tail", "--prefix", "--previous", "--selector", "-l"},
     "patch": {"--type", "-p"},
     "port-forward": set[str](),
     "proxy": set[str](),
@@ -46,6 +47,7 @@ TOOLS: dict[str, dict[str, set[str]]] = {
 PLAIN = {
     "cd": set[str](),
     "curl": {"-s", "-sS", "--silent"},
+    "diff": {"--ignore-blank-lines"},
     "grep": {"-E"},
     "pg_dump": {"--format", "--file"},
     "pg_restore": {"--no-owner", "--exit-on-error", "--dbname"},
