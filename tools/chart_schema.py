@@ -24,7 +24,9 @@ DURATION = r"^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$"
 PROMETHEUS_DURATION = "^([0-9]+(ms|s|m|h|d|w|y))+$"
 SIZE = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
 DNS_LABEL = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+OWN_NAME = "^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$"
 DNS_NAME = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$"
+SECRET_KEY = r"^[A-Za-z0-9._-]+$"
 DIGEST = "^(sha256:[0-9a-f]{64})?$"
 
 _PORT: Schema = {"minimum": 1, "maximum": 65535}
@@ -37,7 +39,9 @@ _NAMED: Schema = {
 }
 
 RULES: Mapping[str, Schema] = {
-    "nameOverride": {"maxLength": 63},
+    "nameOverride": {"pattern": OWN_NAME, "maxLength": 63},
+    "fullnameOverride": {"pattern": r"^([a-z]([a-z0-9-]*[a-z0-9])?)?$"},
+    "clusterDomain": {"pattern": DNS_NAME, "minLength": 1},
     "replicaCount": {"minimum": 1},
     "imagePullSecrets": _NAMED,
     "extraEnv": _NAMED,
@@ -61,7 +65,7 @@ RULES: Mapping[str, Schema] = {
             "additionalProperties": False,
             "properties": {
                 "name": {"type": "string", "pattern": DNS_LABEL, "maxLength": 51},
-                "secretName": {"type": "string", "minLength": 1},
+                "secretName": {"type": "string", "pattern": DNS_NAME, "minLength": 1},
             },
         }
     },
@@ -73,7 +77,10 @@ RULES: Mapping[str, Schema] = {
     "persistence.accessModes": {**_TEXTS, "minItems": 1},
     "bundle.claim.accessModes": {**_TEXTS, "minItems": 1},
     "bundle.path": {"pattern": r"^([^/.][^/]*(/[^/.][^/]*)*)?$"},
-    "tls.certManager.issuerRef.kind": {"minLength": 1},
+    "tls.certManager.issuerRef.kind": {"pattern": "^[A-Za-z]+$"},
+    "training.timeZone": {"pattern": "^[A-Za-z0-9_+/-]*$"},
+    "kedaAuth.name": {"pattern": DNS_NAME},
+    **{key: {"pattern": SECRET_KEY} for key in ("database.key", "redis.key", "valkey.key", "tls.clientCA.key")},
     "tls.certManager.duration": {"pattern": DURATION},
     "tls.certManager.renewBefore": {"pattern": DURATION},
     "kedaAuth.kind": {"enum": ["ClusterTriggerAuthentication", "TriggerAuthentication"]},
@@ -117,6 +124,14 @@ RULES: Mapping[str, Schema] = {
 FREE = ("podSecurityContext", "securityContext", "affinity", "valkey.affinity", "training.affinity")
 """values that Kubernetes itself checks"""
 
+NAMES = frozenset(
+    {
+        *("existingSecret", "existingClaim", "envFromSecret", "storageClass", "priorityClassName", "runtimeClassName"),
+        *("serviceAccount.name", "issuerRef.name", "issuerRef.group"),
+    }
+)
+"""last parts of the values that name an object of the cluster, or an API group"""
+
 TEXT_MAPS = frozenset(
     {"labels", "annotations", "podLabels", "podAnnotations", "commonLabels", "commonAnnotations", "nodeSelector"}
 )
@@ -156,6 +171,8 @@ def _schema_of(value: Value, unused: set[str]) -> Schema:
         return {**schema, **settings_schema()}
     if schema["type"] == "object":
         schema |= _mapping(value, unused)
+    if NAMES & {value.path[-1], ".".join(value.path[-2:])}:
+        schema["pattern"] = DNS_NAME
     return schema | RULES.get(value.key, {})
 
 

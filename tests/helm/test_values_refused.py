@@ -59,6 +59,13 @@ def test_contradiction_is_refused(values: str) -> None:
     assert "secret@" not in error
 
 
+def test_a_release_that_no_service_can_be_named_after_is_refused() -> None:
+    """Helm takes names that begin with a digit."""
+    error = run_helm(MAJORS[-1], "template", "1st", CHART).stderr
+    assert "the name 1st-headway cannot be that of a Service" in error
+    assert "write fullnameOverride: h1st-headway" in error
+
+
 @pytest.mark.parametrize("major", MAJORS)
 def test_every_contradiction_at_once(major: int) -> None:
     """One try shows all of them."""
@@ -89,6 +96,13 @@ def test_missing_crds_are_named(values: str) -> None:
 
 
 UNKNOWN_OR_MALFORMED = {
+    "fullnameOverride=9a": "fullnameOverride",
+    "nameOverride=Head_way": "nameOverride",
+    "serviceAccount.name=a: b": "name",
+    "tls.certManager.issuerRef.name=a b": "name",
+    "redis.existingSecret=Cache": "existingSecret",
+    "redis.key=a/b": "key",
+    "clusterDomain=": "clusterDomain",
     "replicas=3": "replicas",
     "image.tags=1": "tags",
     "settings.refresh-intervall=15s": "refresh-intervall",

@@ -4,7 +4,7 @@ Unknown values and wrong types are the business of values.schema.json.
 */}}
 {{- define "headway.refuseFaults" -}}
 {{- $faults := list -}}
-{{- range list "settings" "credentials" "stores" "persistence" "bundle" "tls" "kedaAuth" "access" "training" "crds" -}}
+{{- range list "name" "settings" "credentials" "stores" "persistence" "bundle" "tls" "kedaAuth" "access" "training" "crds" -}}
 {{- range include (printf "headway.faults.%s" .) $ | splitList "\n" -}}
 {{- with trim . }}{{ $faults = append $faults . }}{{ end -}}
 {{- end -}}
@@ -39,6 +39,12 @@ settings.{{ $key }}: the chart sets it; write {{ $instead }}
 extraEnv {{ .name }}: the chart sets it; write {{ $instead }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "headway.faults.name" -}}
+{{- if not (regexMatch "^[a-z]" (include "headway.fullname" .)) }}
+fullnameOverride: the name {{ include "headway.fullname" . }} cannot be that of a Service, which begins with a letter; write fullnameOverride: h{{ include "headway.fullname" . | trunc 42 | trimSuffix "-" }}
 {{- end }}
 {{- end -}}
 

@@ -3,15 +3,18 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Name of the release's objects. 43 characters at most: with "-training", a CronJob may have 52. */}}
+{{/*
+Name of the release's objects. 43 characters at most: with "-training", a CronJob may have 52. Releases may have dots in
+their names, Services may not.
+*/}}
 {{- define "headway.fullname" -}}
 {{- $name := include "headway.name" . -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 43 | trimSuffix "-" -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 43 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 43 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 43 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 43 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 

@@ -15,9 +15,9 @@
 {{/* What issues the certificates, as YAML: the issuer of the values, or the chart's own. */}}
 {{- define "headway.tls.issuerRef" -}}
 {{- $issuer := .Values.tls.certManager.issuerRef -}}
-name: {{ $issuer.name | default (printf "%s-ca" (include "headway.fullname" .)) }}
+name: {{ $issuer.name | default (printf "%s-ca" (include "headway.fullname" .)) | toYaml }}
 kind: {{ ternary $issuer.kind "Issuer" (ne $issuer.name "") }}
-group: {{ $issuer.group }}
+group: {{ $issuer.group | toYaml }}
 {{- end -}}
 
 {{/* Whether the chart makes an authority of its own. */}}
@@ -25,9 +25,9 @@ group: {{ $issuer.group }}
 {{- if and .Values.tls.enabled .Values.tls.certManager.enabled (not .Values.tls.certManager.issuerRef.name) }}true{{ end -}}
 {{- end -}}
 
-{{/* The Secret with KEDA's certificate. */}}
+{{/* The Secret with KEDA's certificate. Like the authentication's, its name must differ where two releases share KEDA. */}}
 {{- define "headway.kedaAuth.secret" -}}
-{{- .Values.kedaAuth.existingSecret | default (printf "%s-keda-client" (include "headway.fullname" .)) -}}
+{{- .Values.kedaAuth.existingSecret | default (printf "%s-keda-client" (.Values.kedaAuth.name | default (include "headway.fullname" .))) -}}
 {{- end -}}
 
 {{/* The namespaces in which KEDA reads that Secret, as JSON. */}}

@@ -7,13 +7,14 @@
 
 {{- define "headway.discovery.subjects" -}}
 - kind: ServiceAccount
-  name: {{ include "headway.serviceAccountName" . }}
+  name: {{ include "headway.serviceAccountName" . | toYaml }}
   namespace: {{ .Release.Namespace }}
 {{- end -}}
 
-{{/* Name of the objects that are not in a namespace: two releases must not share it. */}}
-{{- define "headway.discovery.clusterName" -}}
-{{- printf "%s-%s-discovery" .Release.Namespace (include "headway.fullname" .) | trunc 63 | trimSuffix "-" -}}
+{{/* Name of the objects outside of the release's namespace: two releases must not share it. Only the first dot ends the
+namespace. */}}
+{{- define "headway.discovery.name" -}}
+{{- printf "%s.%s-discovery" .Release.Namespace (include "headway.fullname" .) -}}
 {{- end -}}
 
 {{/* "true" where every namespace is watched. */}}
