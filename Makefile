@@ -29,7 +29,7 @@ $(BIN)/headway: pyproject.toml
 run: $(BIN)/headway  ## start the demo: recorded workloads, a live table, the gRPC port open
 	$(BIN)/headway demo
 
-servers:  ## bring the servers and the Helm that the tests start: by the package manager as root, else below .tools/
+servers:  ## install the servers and the Helm that the tests start: by the package manager as root, else below .tools/
 	tools/test_servers.sh
 	tools/helm.sh
 

@@ -26,7 +26,7 @@ from tests.images.installed import Installed, installed, serving
 
 NOBODY = "http://127.0.0.1:9"
 IDLE_SECONDS = 5.0
-"""after which the memory is read: caches are filled, what was freed is given back"""
+"""after which the memory is read: caches are full, and freed memory is back with the system"""
 
 
 def main(

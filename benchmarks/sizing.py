@@ -2,7 +2,7 @@
 
     python benchmarks/sizing.py [--quick] [--json FILE]
 
-Each size is a process of its own: the whole service, with the bundle that ships and a source that answers at once.
+Each size runs in its own process: the whole service, with the bundle that ships and a source that answers at once.
 Reading Prometheus and answering KEDA are not included; docs/operations.md adds them. Processor time does not
 depend on who else uses the machine, apart from its caches.
 """

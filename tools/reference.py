@@ -156,8 +156,8 @@ ALERTS_TEXT = """\
 [recording.yaml](../helm/headway/files/rules/recording.yaml) and
 [alerts.yaml](../helm/headway/files/rules/alerts.yaml) are rule files for Prometheus; load both. The chart makes a
 PrometheusRule of them. The rules find Headway by `headway_build_info`, whatever the name of the scrape job. `critical`
-means that scaling stands still or is about to; `warning`, that forecasts, redundancy or a single workload are affected.
-[The runbook](runbook.md) has a section for each."""
+means that scaling has stopped or is about to stop; `warning`, that forecasts, redundancy or a single workload are
+affected. [The runbook](runbook.md) has a section for each."""
 
 EVENTS_TEXT = """\
 The log is one JSON object per line on stderr (`--log-format console` for people). Each has `event`, `level`,

@@ -1,4 +1,4 @@
-"""All workloads: where they stand, which ones stand out, what fails."""
+"""All workloads: their rungs, the largest plans, and what fails."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 

@@ -40,7 +40,7 @@ class Query:
 
 
 def dashboard(uid: str, title: str, description: str, *variables: Any) -> sdk.Dashboard:
-    """An empty dashboard with the variable `datasource`, those given, and links to the others."""
+    """An empty dashboard with the variable `datasource`, the `variables`, and links to the others."""
     built = (
         sdk.Dashboard(title)
         .uid(uid)

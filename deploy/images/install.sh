@@ -11,7 +11,7 @@ set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 python=${PYTHON:-python3}
 tools=${TOOLS:-/opt/tools}
-unset PYTHONPATH # what lies there would count as installed
+unset PYTHONPATH # its packages would count as installed
 
 pip_into() {
     environment=$1

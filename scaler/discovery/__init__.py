@@ -7,7 +7,7 @@ api.py        pages of a list and events of a watch, over HTTP
 watch.py      list, watch, resume, back off: for one namespace, or for all
 service.py    all namespaces of the settings
 
-What other parts see of it stands here, without the imports of the rest.
+Here is its public interface, free of the package's other imports.
 """
 
 from collections.abc import Sequence

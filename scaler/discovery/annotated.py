@@ -1,7 +1,7 @@
 """A ScaledObject with the annotation `headway.dev/forecast` → the trigger that is watched for it, or every fault.
 
 Query, threshold and server are those of the object's own `prometheus` trigger, so they cannot differ from what KEDA
-reads while there is no plan. What only Headway reads stands in annotations. Pure: no clock, no I/O.
+reads while there is no plan. Annotations hold the keys that only Headway reads. Pure: no clock, no I/O.
 """
 
 import re
@@ -64,7 +64,7 @@ class Annotated:
 
 @dataclass(frozen=True, slots=True)
 class PlacedFault:
-    """A fault, and where it stands in the object."""
+    """A fault, and its place in the object."""
 
     path: FieldPath
     fault: Fault

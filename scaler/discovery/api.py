@@ -1,6 +1,6 @@
 """The ScaledObjects of one scope as the API server sends them: pages of a list, events of a watch.
 
-Whatever fails is an ApiUnavailable in our own words. Every read is bounded in size and in time.
+Every failure is an ApiUnavailable in our own words. Every read is bounded in size and in time.
 """
 
 import asyncio

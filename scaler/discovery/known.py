@@ -24,7 +24,7 @@ MOST_WATCHED = 10_000
 ObjectName: TypeAlias = tuple[str, str]
 """namespace and name"""
 
-_IN_SETTINGS = "must not stand on an object that Headway's settings list under `triggers`: remove one of the two"
+_IN_SETTINGS = "must not be set on an object that Headway's settings list under `triggers`: remove one of the two"
 _TOO_MANY = f"is one object too many: {MOST_WATCHED} are watched already"
 
 
@@ -75,7 +75,7 @@ class KnownObjects:
         return name
 
     def gone(self, namespace: str, name: str) -> None:
-        """The object was deleted, or asks for no forecast any more: its trigger is unlisted."""
+        """The object was deleted, or no longer asks for a forecast: its trigger is unlisted."""
         known = self._known.pop((namespace, name), None)
         if known is not None:
             self._unlist(known)

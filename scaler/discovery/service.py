@@ -1,4 +1,4 @@
-"""All namespaces of the settings, each with a watch of its own: one that is denied disturbs no other."""
+"""All namespaces of the settings, each with its own watch: a denied one does not disturb the others."""
 
 from collections.abc import Iterator, Sequence
 

@@ -40,7 +40,7 @@ class Pauses:
     """while a permission or KEDA is missing"""
 
     def after(self, failures: int, is_denied: bool) -> float:
-        """The pause after so many failures in a row, before jitter: 1 s, 2 s, 4 s, … 60 s."""
+        """The pause after this number of failures in a row, before jitter: 1 s, 2 s, 4 s, … 60 s."""
         return self.denied if is_denied else min(self.longest, self.first * 2.0 ** min(failures - 1, 20))
 
 

@@ -32,7 +32,7 @@ CONTRADICTIONS = {
     "bundle.claim.create=true,bundle.existingClaim=b": "bundle.claim.create: not together with",
     "bundle.path=current": "bundle.path: is a folder in a claim; write bundle.existingClaim",
     "tls.enabled=true,kedaAuth.enabled=false": "tls.enabled: needs a certificate; write tls.existingSecret or",
-    "tls.existingSecret=a": "tls.enabled: is false, but a certificate is given; write tls.enabled: true",
+    "tls.existingSecret=a": "tls.enabled: is false, but a certificate is set; write tls.enabled: true",
     f"{ISSUED},tls.existingSecret=a": "tls.existingSecret: not together with tls.certManager.enabled",
     TLS: "kedaAuth.existingSecret: name the Secret with ca.crt, tls.crt and tls.key",
     f"{TLS},kedaAuth.existingSecret=a,kedaAuth.kind=TriggerAuthentication": "kedaAuth.namespaces: a TriggerAuth",

@@ -1,6 +1,6 @@
 {{/*
-What the values contradict, all of it at once, one sentence per line: the value, the rule, and what to write instead.
-Unknown values and wrong types are the business of values.schema.json.
+All contradictions in the values at once, one per line: the value, the rule, and what to write instead.
+values.schema.json refuses unknown values and wrong types.
 */}}
 {{- define "headway.refuseFaults" -}}
 {{- $faults := list -}}
@@ -128,7 +128,7 @@ tls.enabled: needs a certificate; write tls.existingSecret or tls.certManager.en
 tls.existingSecret: not together with tls.certManager.enabled; remove one
 {{- end }}
 {{- if and (not .enabled) (or .existingSecret .certManager.enabled .clientCA.existingSecret) }}
-tls.enabled: is false, but a certificate is given; write tls.enabled: true, or remove tls.existingSecret, tls.certManager and tls.clientCA
+tls.enabled: is false, but a certificate is set; write tls.enabled: true, or remove tls.existingSecret, tls.certManager and tls.clientCA
 {{- end }}
 {{- end }}
 {{- end -}}

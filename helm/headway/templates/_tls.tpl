@@ -20,7 +20,7 @@ kind: {{ ternary $issuer.kind "Issuer" (ne $issuer.name "") }}
 group: {{ $issuer.group | toYaml }}
 {{- end -}}
 
-{{/* Whether the chart makes an authority of its own. */}}
+{{/* Whether the chart creates its own authority. */}}
 {{- define "headway.tls.ownAuthority" -}}
 {{- if and .Values.tls.enabled .Values.tls.certManager.enabled (not .Values.tls.certManager.issuerRef.name) }}true{{ end -}}
 {{- end -}}
