@@ -12,7 +12,7 @@ from scaler.settings import Settings
 from scaler.store import Store
 
 if TYPE_CHECKING:
-    from scaler.forecast.catalog import Catalog
+    from scaler.app.bundles import BundleReads
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Backends:
     """Where history comes from, what forecasts it, and where results are kept."""
 
     source: MetricSource
-    catalog: "Catalog"
+    bundles: "BundleReads"
     cache: ForecastCache
     store: Store
 
@@ -32,10 +32,12 @@ class Backends:
 async def open_backends(settings: Settings, cache: ForecastCache, source: MetricSource | None = None) -> Backends:
     """All backends, the slow ones opened side by side. Raises SettingsError for a setting that an operator must fix.
 
-    A bundle that is refused does not raise: a shipped one serves, and the refusals of the catalog say why.
+    A bundle that is refused does not raise: a shipped one serves, and the refusals of the catalog say why. Nor does one
+    that cannot be read in time: it is taken up when it can.
     """
-    catalog, store = await asyncio.gather(asyncio.to_thread(_catalog, settings), asyncio.to_thread(_store, settings))
-    return Backends(source or open_source(settings), catalog, cache, store)
+    bundles, store = await asyncio.gather(asyncio.to_thread(_bundles, settings), asyncio.to_thread(_store, settings))
+    await bundles.first()
+    return Backends(source or open_source(settings), bundles, cache, store)
 
 
 def open_cache(settings: Settings) -> ForecastCache:
@@ -50,10 +52,14 @@ def open_cache(settings: Settings) -> ForecastCache:
     return RedisCache(settings.redis.get_secret_value(), replica)
 
 
-def _catalog(settings: Settings) -> "Catalog":
-    from scaler.forecast.catalog import Catalog
+def _bundles(settings: Settings) -> "BundleReads":
+    from scaler.app.bundles import BundleReads
+    from scaler.bundle import shown_url
+    from scaler.forecast.catalog import Catalog, open_shipped
 
-    return Catalog.open(settings.bundle, threads=settings.inference_threads)
+    threads = settings.inference_threads
+    catalog = Catalog(open_shipped(threads), settings.bundle, champion="", threads=threads, cache=None)
+    return BundleReads(catalog, shown_url(settings.bundle))
 
 
 def _store(settings: Settings) -> Store:

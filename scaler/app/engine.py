@@ -21,9 +21,6 @@ from scaler.trigger import Trigger
 
 log = structlog.get_logger()
 
-RELOAD_SECONDS = 60.0
-"""how often the place of the bundles is looked at for new versions"""
-
 
 class Engine:
     """Refreshes registered triggers from opened backends. `start` begins, `close` ends it and closes the backends."""
@@ -42,7 +39,7 @@ class Engine:
         self._refresh = Refresh(
             registry,
             backends.source,
-            backends.catalog,
+            backends.bundles.catalog,
             backends.cache,
             backends.store,
             clock,
@@ -64,7 +61,7 @@ class Engine:
         self._tasks.keep_running("listen", self._refresh.run_listen)
         self._tasks.keep_running("refresh", self._refresh.run)
         self._tasks.keep_running("checkpoint", lambda: self._restore_then_write(on_restored))
-        self._tasks.keep_running("bundles", self._reload_bundles)
+        self._tasks.keep_running("bundles", lambda: self._backends.bundles.follow(self._clock, self._telemetry))
         self._list_triggers()
 
     def add(self, registration: Registration) -> None:
@@ -87,7 +84,8 @@ class Engine:
         await self._backends.close()
 
     def _export_backends(self) -> None:
-        catalog, source, queues = self._backends.catalog, self._backends.source, (self._refresh, self._checkpoint)
+        catalog, source = self._backends.bundles.catalog, self._backends.source
+        queues = (self._refresh, self._checkpoint)
         self._telemetry.follow(
             "circuit_open", lambda: {(name,): float(is_open) for name, is_open in source.circuits().items()}
         )
@@ -109,21 +107,6 @@ class Engine:
         """Watch the triggers of the settings: KEDA does not call for them, their plans are read from telemetry."""
         for one in self._settings.triggers:
             self._registry.register_listed(ListedBy.SETTINGS, one.namespace, one.name, one.metadata, self._clock.now())
-
-    async def _reload_bundles(self) -> None:
-        """Take up new versions of the bundles. A refused one is logged once, and the running one stays."""
-        catalog = self._backends.catalog
-        reported: dict[str, str] = {}
-        while True:
-            refused = {place: str(refusal) for place, refusal in catalog.refusals.items()}
-            for place, why in refused.items():
-                if reported.get(place) != why:
-                    log.error("bundle_refused", bundle=place, error=why, serving=catalog.champion.model)
-                    self._telemetry.count("bundle_refused")
-            reported = refused
-            await self._clock.sleep_until(self._clock.now() + RELOAD_SECONDS)
-            if self._settings.bundle:
-                await asyncio.to_thread(catalog.reload)
 
 
 def _refresh_settings(settings: Settings) -> RefreshSettings:

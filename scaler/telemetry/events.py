@@ -91,6 +91,10 @@ EVENTS: tuple[Event, ...] = (
         "A bundle does not match its specification. `serving` stays in use, or replaces it",
     ),
     Event(
+        "bundle_awaited", "warning", ("bundle", "serving"),
+        "The place of the bundles has not answered within 10 s of a start: `serving` is in use until it does",
+    ),
+    Event(
         "bundle_failed", "error", ("bundle", "error", "serving"),
         "A run of the bundle failed. `serving` answered in its place; if it is empty, no bundle did",
     ),

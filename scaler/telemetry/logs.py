@@ -22,7 +22,25 @@ TENANT_FIELDS = frozenset({"metadata", "scaler_metadata"})
 
 SECRET_FIELDS = frozenset({"password", "token", "bearer_token", "secret", "authorization", "credentials"})
 
-QUIET = ("httpx", "httpcore", "uvicorn", "aiosqlite", "sqlalchemy", "alembic", "stamina", "asyncio", "fsspec")
+QUIET = (
+    "httpx",
+    "httpcore",
+    "uvicorn",
+    "aiosqlite",
+    "sqlalchemy",
+    "alembic",
+    "stamina",
+    "asyncio",
+    "fsspec",
+    "s3fs",
+    "aiobotocore",
+    "botocore",
+    "gcsfs",
+    "google",
+    "adlfs",
+    "azure",
+    "urllib3",
+)
 """libraries heard from `warning` up"""
 
 

@@ -1,0 +1,96 @@
+"""Reading the place of the bundles beside everything else: an object store that hangs must delay neither answers nor
+the end of the process.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from scaler.clock import Clock
+from scaler.forecast.catalog import Catalog
+from scaler.telemetry.metrics import Telemetry
+
+log = structlog.get_logger()
+
+FIRST_READ_SECONDS = 10.0
+"""how long a start waits for its own bundles before a shipped one serves"""
+
+RELOAD_SECONDS = 60.0
+"""how often the place of the bundles is looked at for new versions"""
+
+
+class BundleReads:
+    """Reads of one catalog, one at a time.
+
+    shown: the place as the log may show it; empty where only shipped bundles are used, which need no read.
+    """
+
+    def __init__(self, catalog: Catalog, shown: str) -> None:
+        self.catalog = catalog
+        self._shown = shown
+        self._running: asyncio.Future[None] | None = None
+
+    async def first(self, seconds: float = FIRST_READ_SECONDS) -> None:
+        """Read, and wait for it; after `seconds` it goes on in the background."""
+        if self._shown:
+            read = self._read()
+            await asyncio.wait({read}, timeout=seconds)
+            if read.done():
+                read.result()
+            else:
+                log.warning("bundle_awaited", bundle=self._shown, serving=self.catalog.champion.model)
+
+    async def follow(self, clock: Clock, telemetry: Telemetry) -> None:
+        """Take up new versions until cancelled. A refused one is logged once, and the running one stays."""
+        reported: dict[str, str] = {}
+        while True:
+            if self._running is None:
+                reported = self._report(reported, telemetry)
+                await clock.sleep_until(clock.now() + RELOAD_SECONDS)
+            if self._shown:
+                await self._read()
+
+    def _read(self) -> "asyncio.Future[None]":
+        """The read that is running, or a new one."""
+        if self._running is None:
+            self._running = in_thread(self.catalog.reload)
+            self._running.add_done_callback(self._ended)
+        return self._running
+
+    def _ended(self, _: "asyncio.Future[None]") -> None:
+        self._running = None
+
+    def _report(self, reported: dict[str, str], telemetry: Telemetry) -> dict[str, str]:
+        refused = {place: str(refusal) for place, refusal in self.catalog.refusals.items()}
+        for place, why in refused.items():
+            if reported.get(place) != why:
+                log.error("bundle_refused", bundle=place, error=why, serving=self.catalog.champion.model)
+                telemetry.count("bundle_refused")
+        return refused
+
+
+def in_thread(work: Callable[[], None]) -> "asyncio.Future[None]":
+    """The end of `work`, which runs in a thread of its own. Unlike those of the event loop's executor, this thread does
+    not keep the process from ending.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: Exception | None) -> None:
+        if not ended.done():
+            ended.set_exception(error) if error is not None else ended.set_result(None)
+
+    def run() -> None:
+        error: Exception | None = None
+        try:
+            work()
+        except Exception as raised:  # noqa: BLE001 - the waiting task raises it
+            error = raised
+        with suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(settle, error)
+
+    threading.Thread(target=run, name="bundles", daemon=True).start()
+    return ended
