@@ -136,6 +136,7 @@ def case_of(source: Source, options: ReplayOptions, forecaster: OnnxForecaster) 
         cache=options.cache,
         excluded=excluded,
         scaler_address=source.scaling.scaler_address if source.scaling else "",
+        is_annotated=source.scaling is not None and source.scaling.is_annotated,
         today=_today(source, setting.threshold),
         notes=notes,
     )

@@ -62,6 +62,8 @@ class Scaling:
     """parts of the ScaledObject that are not replayed"""
     scaler_address: str = ""
     """of an existing trigger of Headway"""
+    is_annotated: bool = False
+    """whether it asks for a forecast by annotation"""
 
     @property
     def name(self) -> str:
@@ -135,6 +137,7 @@ class _Reader:
             by_value=self._metric_type(entry) is MetricType.VALUE,
             notes=tuple(self._left_out(entry)),
             scaler_address=next((one.given.get("scalerAddress", "") for one in self._scaled.our_triggers), ""),
+            is_annotated=asks_for_forecast(self._scaled.annotations),
         )
 
     def _metric_type(self, entry: TriggerEntry) -> MetricType:

@@ -47,11 +47,9 @@ def print_judged(judged: Judged, console: Console, report: Path | None = None) -
     if judged.verdict is Verdict.DO_NOT:
         console.print("\nNothing to enable. To watch its plans on live demand without acting on them:\n")
     else:
-        console.print(
-            "\nThe trigger to paste below `triggers:` of the ScaledObject, with the indentation of the list:\n"
-        )
-    console.print(escape(wording.trigger_yaml(judged)), soft_wrap=True)
-    if judged.verdict is not Verdict.DO_NOT:
+        console.print(f"\n{wording.WHERE_TO_PASTE[judged.case.is_annotated]}:\n")
+    console.print(escape(wording.to_paste(judged)), soft_wrap=True)
+    if judged.verdict is not Verdict.DO_NOT and not judged.case.is_annotated:
         console.print(f"[dim]note:[/] {wording.FLOOR}")
     for note in judged.case.notes:
         console.print(f"[dim]note:[/] {escape(note)}")

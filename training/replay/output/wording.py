@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scaler.discovery.annotated import FORECAST, KEY_OF
 from scaler.plan.hpa import SYNC_SECONDS
 from scaler.trigger import TRIGGER_KEYS, Mode, Trigger
 from scaler.trigger.values import printable
@@ -36,6 +37,11 @@ COMPLETE = 0.9
 CLOSER_SECONDS = 5400.0
 """length of the detail view of a day"""
 _DEFAULTS: Mapping[str, object] = {field.name: field.default for field in fields(Trigger)}
+WHERE_TO_PASTE = {
+    False: "The trigger to paste below `triggers:` of the ScaledObject, with the indentation of the list",
+    True: "What to set in the ScaledObject, which asks for a forecast by annotation",
+}
+"""by whether it has the annotation"""
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -65,6 +71,20 @@ def settings_of(ran: Ran) -> str:
             f"lead time {duration(trigger.lead_time_seconds)}, {trigger.policy.value}"
         )
     return ""
+
+
+def to_paste(judged: Judged) -> str:
+    """What enables the recommendation: annotations for an object that has Headway's, else a trigger."""
+    return annotations_yaml(judged) if judged.case.is_annotated else trigger_yaml(judged)
+
+
+def annotations_yaml(judged: Judged) -> str:
+    """The annotations of a ScaledObject; what its own `prometheus` trigger must have stands below them as comments."""
+    metadata = trigger_metadata(judged)
+    own = {FORECAST: "true"} | {name: metadata[key] for name, key in KEY_OF.items() if key in metadata}
+    lines = [f"    {name}: {json.dumps(value)}" for name, value in own.items()]
+    threshold = f'# in its prometheus trigger: threshold: "{metadata["threshold"]}"'
+    return "\n".join(["metadata:", "  annotations:", *lines, threshold]) + "\n"
 
 
 def trigger_yaml(judged: Judged) -> str:

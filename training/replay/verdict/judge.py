@@ -70,6 +70,8 @@ class ReplayCase:
     excluded: tuple[Span, ...] = ()
     """stretches without a record: they do not count"""
     scaler_address: str = ""
+    is_annotated: bool = False
+    """whether the workload asks for a forecast by annotation"""
     """of an existing trigger of Headway; else empty"""
     today: Trigger | None = None
     """today's trigger, if there is one: its server, tenant and the like are kept"""

@@ -14,8 +14,10 @@ import pytest
 import yaml
 from rich.console import Console
 
+from scaler.discovery.annotated import Annotated, read_annotated
 from scaler.forecast.catalog import SEASONAL
 from scaler.forecast.onnx_forecaster import load_forecaster
+from scaler.manifest import read_object
 from scaler.plan.hpa import Hpa
 from scaler.trigger import Mode, PolicyName, TriggerRules, parse_trigger
 from training.data.load import Series
@@ -416,6 +418,33 @@ def test_the_trigger_can_be_pasted(judged: Judged) -> None:
     assert all(isinstance(value, str) for value in block["metadata"].values())
     told = parse_trigger("replay", "replay", block["metadata"], TriggerRules(allowed_servers=("*",)))
     assert replace(told, key=trigger.key) == trigger
+
+
+@pytest.mark.usefixtures("without_pictures")
+@pytest.mark.parametrize("verdict", [Verdict.WITH_SETTINGS, Verdict.DO_NOT])
+def test_an_annotated_object_gets_annotations(judged: Judged, verdict: Verdict) -> None:
+    """Terminal and page show what discovery reads as the trigger that was judged, and no external trigger."""
+    one = said(replace(judged, case=replace(judged.case, is_annotated=True)), verdict)
+    found = yaml.safe_load(wording.to_paste(one))
+    entry = {"query": one.trigger.query, "threshold": "8", "serverAddress": "http://prom:9090"}
+    scaled = {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": "web", "namespace": "shop", **found["metadata"]},
+        "spec": {"scaleTargetRef": {"name": "web"}, "triggers": [{"type": "prometheus", "metadata": entry}]},
+    }
+    read = read_annotated(read_object(scaled), TriggerRules(allowed_servers=("*",)))
+    assert isinstance(read, Annotated), read
+    mode = Mode.SHADOW if verdict is Verdict.DO_NOT else Mode.PREDICTIVE
+    ours = (one.trigger.lead_time_seconds, one.trigger.quantile, one.trigger.timezone, mode)
+    assert (read.trigger.lead_time_seconds, read.trigger.quantile, read.trigger.timezone, read.trigger.mode) == ours
+    assert f'threshold: "{wording.number(one.trigger.threshold)}"' in wording.to_paste(one)
+    out = io.StringIO()
+    print_judged(one, Console(file=out, width=100), Path("replay.html"))
+    assert wording.to_paste(one) in out.getvalue()
+    assert "external" not in out.getvalue()
+    assert wording.FLOOR[:40] not in " ".join(out.getvalue().split())
+    assert Elements(page(one)).texts["pre"] == [wording.to_paste(one)]
 
 
 def test_what_cannot_be_seen_is_escaped(judged: Judged) -> None:
