@@ -1,5 +1,6 @@
 """All workloads: their rungs, the largest plans, and what fails."""
 
+from grafana_foundation_sdk.builders.dashboard import Dashboard as Builder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.grafana.panels import (
@@ -35,9 +36,14 @@ LARGEST = f"topk(200, {PLANNED} / {THRESHOLD})"
 
 
 def build() -> Dashboard:
-    return finished(
-        dashboard(UID, "Headway / Fleet", "All workloads that Headway forecasts.")
-        .with_panel(number("Triggers", "Watched triggers.", Query(f"count({RUNG})", "triggers")))
+    """The dashboard: totals, workloads, sources and history."""
+    empty = dashboard(UID, "Headway / Fleet", "All workloads that Headway forecasts.")
+    return finished(_sources_and_history(_workloads(_totals(empty))))
+
+
+def _totals(built: Builder) -> Builder:
+    return (
+        built.with_panel(number("Triggers", "Watched triggers.", Query(f"count({RUNG})", "triggers")))
         .with_panel(
             number(
                 "Without an answer",
@@ -79,7 +85,12 @@ def build() -> Dashboard:
                 ],
             )
         )
-        .with_row(row("Workloads"))
+    )
+
+
+def _workloads(built: Builder) -> Builder:
+    return (
+        built.with_row(row("Workloads"))
         .with_panel(
             rows(
                 "Workloads",
@@ -135,7 +146,12 @@ def build() -> Dashboard:
                 link=LINK,
             )
         )
-        .with_row(row("Sources and history"))
+    )
+
+
+def _sources_and_history(built: Builder) -> Builder:
+    return (
+        built.with_row(row("Sources and history"))
         .with_panel(
             bars(
                 "Failed observations",

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -18,7 +17,7 @@ from scaler.trigger import TriggerRules, parse_trigger
 from tests.helm.rendering import KUBERNETES, Cluster, objects, of_kind, render
 from tests.helm.schemas import faults
 from tests.servers.helm import MAJORS
-from tests.servers.prometheus import Recorded, prometheus
+from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 FILES = {path.name: path for path in sorted(EXAMPLES.glob("*.yaml"))}
@@ -105,7 +104,7 @@ def test_examples_keep_a_reactive_floor(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServer]:
     """A Prometheus with every series that the examples read, and with the plans of two replicas of Headway."""
     now = time.time()
     moments = [now - 600 + 15 * step for step in range(41)]
@@ -122,18 +121,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             Recorded("headway_planned_demand", [(m, value) for m in moments], {**labels, "pod": pod}) for pod in "ab"
         ]
     with prometheus(tmp_path_factory.mktemp("prometheus"), series) as running:
-        yield running.url
-
-
-def answer(server: str, query: str) -> list[float]:
-    response = httpx.get(f"{server}/api/v1/query", params={"query": query})
-    assert response.is_success, response.text
-    result = response.json()["data"]
-    return (
-        [float(result["result"][1])]
-        if result["resultType"] == "scalar"
-        else [float(e["value"][1]) for e in result["result"]]
-    )
+        yield running
 
 
 def adapter_rule() -> dict[str, Any]:
@@ -167,22 +155,22 @@ EXPECTED = (
 
 @pytest.mark.server
 @pytest.mark.parametrize("name", QUERIES)
-def test_queries_give_one_number(name: str, server: str) -> None:
+def test_queries_give_one_number(name: str, server: PrometheusServer) -> None:
     """With a plan: that of the workload, or what the comments promise. Without one: the demand itself, or no room."""
     query = QUERIES[name]
     expected = next((value for part, value in EXPECTED if part in name), RATE)
-    assert answer(server, query) == pytest.approx([expected], rel=0.03)
+    assert server.values(query) == pytest.approx([expected], rel=0.03)
     without_plan = query.replace("headway_planned_demand", "absent_planned_demand")
     if without_plan != query:
         demand = 64.0 if "chat" in name else 0.0 if "web-nodes" in name else RATE
-        assert answer(server, without_plan) == pytest.approx([demand], rel=0.03)
+        assert server.values(without_plan) == pytest.approx([demand], rel=0.03)
 
 
 @pytest.mark.server
-def test_adapter_finds_its_metric_without_headway(server: str) -> None:
+def test_adapter_finds_its_metric_without_headway(server: PrometheusServer) -> None:
     """The rule's series are those of the demand, and the HPA asks for the metric that the rule makes."""
     rule = adapter_rule()
-    assert answer(server, f"count({rule['seriesQuery']})") == [2.0]
+    assert server.values(f"count({rule['seriesQuery']})") == [2.0]
     assert "headway" not in rule["seriesQuery"]
     [hpa] = of_kind(manifests(EXAMPLES / "hpa.yaml"), "HorizontalPodAutoscaler")
     [metric] = hpa["spec"]["metrics"]

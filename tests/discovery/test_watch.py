@@ -4,7 +4,7 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from scaler.testing import ManualClock
 from scaler.trigger import TriggerRules
 from tests.servers.certificates import plain_certificates, verify_as_python_3_13
 from tests.servers.kubernetes import KubernetesApi, kubernetes_api, scaled_object
+from tests.servers.process import until_async
 
 QUICK = Pauses(first=0.02, longest=0.1, denied=0.2)
 
@@ -74,26 +75,20 @@ async def watching(url: str, *scopes: str, pauses: Pauses = QUICK, **files: Path
         await it.client.close()
 
 
-async def until(holds: Callable[[], object], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110  what it waits for happens in a server's thread
-            await asyncio.sleep(0.01)
-
-
 async def test_objects_come_change_and_go(api: KubernetesApi) -> None:
     """What is there at the start, and every later change, reaches the registry within moments."""
     api.put(scaled_object("web"))
     api.put(scaled_object("plain", annotations={}))
     async with watching(api.url) as it:
-        await until(lambda: it.names == {"web"})
+        await until_async(lambda: it.names == {"web"})
         api.put(scaled_object("api"))
-        await until(lambda: it.names == {"web", "api"})
+        await until_async(lambda: it.names == {"web", "api"})
         api.put(scaled_object("web", threshold="7"))
-        await until(lambda: [one.trigger.threshold for one in it.registry if one.listed_by] == [100.0, 7.0])
+        await until_async(lambda: [one.trigger.threshold for one in it.registry if one.listed_by] == [100.0, 7.0])
         api.put(scaled_object("api", annotations={}))
-        await until(lambda: it.names == {"web"})
+        await until_async(lambda: it.names == {"web"})
         api.delete("shop", "web")
-        await until(lambda: not it.names)
+        await until_async(lambda: not it.names)
         assert it.registry.forget_silent(0.0, 3600.0) == [], "nothing is forgotten before the next refresh"
         assert len(it.registry.forget_silent(4000.0, 3600.0)) == 3
 
@@ -103,10 +98,10 @@ async def test_one_namespace_or_all(api: KubernetesApi) -> None:
     api.put(scaled_object("web"))
     api.put(scaled_object("blog", namespace="blog"))
     async with watching(api.url, "shop") as one, watching(api.url, "*") as all_of_them:
-        await until(lambda: all_of_them.names == {"web", "blog"})
-        await until(lambda: one.names == {"web"})
+        await until_async(lambda: all_of_them.names == {"web", "blog"})
+        await until_async(lambda: one.names == {"web"})
         api.put(scaled_object("blog2", namespace="blog"))
-        await until(lambda: all_of_them.names == {"web", "blog", "blog2"})
+        await until_async(lambda: all_of_them.names == {"web", "blog", "blog2"})
         assert one.names == {"web"}
 
 
@@ -116,7 +111,7 @@ async def test_long_lists_come_in_pages(api: KubernetesApi) -> None:
     for number in range(10):
         api.put(scaled_object(f"web{number}"))
     async with watching(api.url) as it:
-        await until(lambda: len(it.names) == 10)
+        await until_async(lambda: len(it.names) == 10)
         assert [one.parameters.get("continue") for one in api.asked("list")] == [None, "3", "6", "9"]
 
 
@@ -127,19 +122,19 @@ async def test_a_list_that_expires_between_pages_begins_again(api: KubernetesApi
     for number in range(4):
         api.put(scaled_object(f"web{number}"))
     async with watching(api.url) as it:
-        await until(lambda: len(it.names) == 4)
+        await until_async(lambda: len(it.names) == 4)
     assert [one.parameters.get("continue") for one in api.asked("list")] == [None, "2", None, "2"]
 
 
 async def test_a_broken_watch_goes_on_where_it_was(api: KubernetesApi) -> None:
     """Without a second list, from the version of the last event; what happened meanwhile arrives."""
     async with watching(api.url) as it:
-        await until(lambda: api.asked("watch"))
+        await until_async(lambda: api.asked("watch"))
         api.put(scaled_object("web"))
-        await until(lambda: it.names == {"web"})
+        await until_async(lambda: it.names == {"web"})
         api.break_watches()
         api.put(scaled_object("api"))
-        await until(lambda: it.names == {"web", "api"})
+        await until_async(lambda: it.names == {"web", "api"})
     assert len(api.asked("list")) == 1
     assert len(api.asked("watch")) == 2
 
@@ -147,11 +142,11 @@ async def test_a_broken_watch_goes_on_where_it_was(api: KubernetesApi) -> None:
 async def test_a_bookmark_moves_the_version_on(api: KubernetesApi) -> None:
     """So that a watch after a quiet hour still has a version that the server knows."""
     async with watching(api.url):
-        await until(lambda: api.asked("watch"))
+        await until_async(lambda: api.asked("watch"))
         version = api.bookmark()
         await asyncio.sleep(0.1)
         api.break_watches()
-        await until(lambda: len(api.asked("watch")) == 2)
+        await until_async(lambda: len(api.asked("watch")) == 2)
     assert api.asked("watch")[1].parameters["resourceVersion"] == str(version)
     assert all(one.parameters["allowWatchBookmarks"] == "true" for one in api.asked("watch"))
 
@@ -163,7 +158,7 @@ async def test_a_forgotten_version_lists_again_and_forgets_nothing(api: Kubernet
     api.put(scaled_object("web"))
     api.put(scaled_object("old"))
     async with watching(api.url) as it:
-        await until(lambda: it.names == {"web", "old"})
+        await until_async(lambda: it.names == {"web", "old"})
         [web] = [one for one in it.registry if one.trigger.name == "web"]
         api.stop()
         api.delete("shop", "old")
@@ -171,7 +166,7 @@ async def test_a_forgotten_version_lists_again_and_forgets_nothing(api: Kubernet
         api.forget_past()
         assert it.names == {"web", "old"}
         api.start()
-        await until(lambda: it.names == {"web", "new"})
+        await until_async(lambda: it.names == {"web", "new"})
         assert web.listed_by is ListedBy.ANNOTATION
         assert web in list(it.registry), "it was never registered anew"
 
@@ -181,15 +176,15 @@ async def test_an_outage_keeps_what_is_known(api: KubernetesApi) -> None:
     api.put(scaled_object("web"))
     with structlog.testing.capture_logs() as logs:
         async with watching(api.url) as it:
-            await until(lambda: it.up("shop") == 1.0)
+            await until_async(lambda: it.up("shop") == 1.0)
             api.stop()
-            await until(lambda: it.up("shop") == 0.0)
+            await until_async(lambda: it.up("shop") == 0.0)
             await asyncio.sleep(0.5)
             assert it.names == {"web"}
             assert "refused" in it.watches[0].state.error
             api.start()
             api.put(scaled_object("api"))
-            await until(lambda: it.names == {"web", "api"})
+            await until_async(lambda: it.names == {"web", "api"})
             assert it.up("shop") == 1.0
     events = [one["event"] for one in logs if one["event"].startswith("discovery_")]
     assert events == ["discovery_unavailable", "discovery_back"]
@@ -203,13 +198,13 @@ async def test_a_missing_permission_is_named_and_disturbs_no_other(api: Kubernet
         api.put(scaled_object("web", namespace=namespace))
     with structlog.testing.capture_logs() as logs:
         async with watching(api.url, "shop", "blog", "mail") as it:
-            await until(lambda: it.up("blog") == 1.0 and len(api.asked("list")) >= 3)
-            await until(lambda: len([one for one in logs if one["event"] == "discovery_unavailable"]) == 2)
+            await until_async(lambda: it.up("blog") == 1.0 and len(api.asked("list")) >= 3)
+            await until_async(lambda: len([one for one in logs if one["event"] == "discovery_unavailable"]) == 2)
             assert it.known.watched == 2, "what could be listed counts, though it cannot be watched"
             asked = len([one for one in api.requests if one.namespace == "shop"])
             assert asked <= 1 + (time.monotonic() - started) / (QUICK.denied / 2), "slowly, unlike other failures"
             api.denied = set()
-            await until(lambda: it.known.watched == 3)
+            await until_async(lambda: it.known.watched == 3)
     texts = {one["scope"]: one["error"] for one in logs if one["event"] == "discovery_unavailable"}
     assert "may not list scaledobjects.keda.sh in namespace shop" in texts["shop"]
     assert "may not watch scaledobjects.keda.sh in namespace mail" in texts["mail"]
@@ -220,10 +215,10 @@ async def test_a_cluster_without_keda(api: KubernetesApi) -> None:
     """404: KEDA is not installed."""
     api.failing = 404
     async with watching(api.url) as it:
-        await until(lambda: "KEDA is not installed" in it.watches[0].state.error)
+        await until_async(lambda: "KEDA is not installed" in it.watches[0].state.error)
         api.failing = 0
         api.put(scaled_object("web"))
-        await until(lambda: it.names == {"web"})
+        await until_async(lambda: it.names == {"web"})
 
 
 async def test_a_rotated_token_is_read_again(api: KubernetesApi, tmp_path: Path) -> None:
@@ -233,14 +228,14 @@ async def test_a_rotated_token_is_read_again(api: KubernetesApi, tmp_path: Path)
     api.token = "first"
     api.put(scaled_object("web"))
     async with watching(api.url, token_file=file) as it:
-        await until(lambda: it.names == {"web"} and api.asked("watch"))
+        await until_async(lambda: it.names == {"web"} and api.asked("watch"))
         api.token = "second"
         api.break_watches()
-        await until(lambda: any(one.status == 401 for one in api.requests))
+        await until_async(lambda: any(one.status == 401 for one in api.requests))
         assert it.names == {"web"}
         file.write_text("second\n")
         api.put(scaled_object("api"))
-        await until(lambda: it.names == {"web", "api"})
+        await until_async(lambda: it.names == {"web", "api"})
     assert {one.token for one in api.requests} == {"first", "second"}
 
 
@@ -255,8 +250,8 @@ async def test_tls_with_the_cluster_s_own_authority(tmp_path: Path) -> None:
     with kubernetes_api(context) as api:
         api.put(scaled_object("web"))
         async with watching(api.url, ca_file=good) as it, watching(api.url, ca_file=bad) as wrong:
-            await until(lambda: it.names == {"web"})
-            await until(lambda: "not trusted" in wrong.watches[0].state.error)
+            await until_async(lambda: it.names == {"web"})
+            await until_async(lambda: "not trusted" in wrong.watches[0].state.error)
             assert not wrong.names
 
 
@@ -267,7 +262,7 @@ async def test_certificates_of_a_cluster_may_be_plain(tmp_path: Path, monkeypatc
     with kubernetes_api(context) as api:
         api.put(scaled_object("web"))
         async with watching(api.url, ca_file=ca_file) as it:
-            await until(lambda: it.names == {"web"})
+            await until_async(lambda: it.names == {"web"})
 
 
 UNREADABLE = {
@@ -286,33 +281,33 @@ async def test_an_unreadable_event_lists_again(api: KubernetesApi, line: bytes) 
     """An event may have been missed, so everything is listed; nothing that is known is dropped."""
     api.put(scaled_object("web"))
     async with watching(api.url) as it:
-        await until(lambda: api.asked("watch") and it.names == {"web"})
+        await until_async(lambda: api.asked("watch") and it.names == {"web"})
         api.send(line)
-        await until(lambda: len(api.asked("list")) == 2)
+        await until_async(lambda: len(api.asked("list")) == 2)
         api.put(scaled_object("api"))
-        await until(lambda: it.names == {"web", "api"})
+        await until_async(lambda: it.names == {"web", "api"})
 
 
 async def test_an_event_in_pieces_and_blank_lines(api: KubernetesApi) -> None:
     """Lines may arrive slowly, in pieces, and with nothing between them."""
     async with watching(api.url) as it:
-        await until(lambda: api.asked("watch"))
+        await until_async(lambda: api.asked("watch"))
         scaled = scaled_object("web")
         scaled["metadata"]["resourceVersion"] = "900"
         text = b"\n" + json.dumps({"type": "ADDED", "object": scaled}).encode() + b"\n\n"
         for start in range(0, len(text), 100):
             api.send(text[start : start + 100])
             await asyncio.sleep(0.02)
-        await until(lambda: it.names == {"web"})
+        await until_async(lambda: it.names == {"web"})
     assert len(api.asked("list")) == 1
 
 
 async def test_an_unknown_kind_of_event_is_passed_over(api: KubernetesApi) -> None:
     async with watching(api.url) as it:
-        await until(lambda: api.asked("watch"))
+        await until_async(lambda: api.asked("watch"))
         api.send(b'{"type": "NEW_IN_2030", "object": {"metadata": {"resourceVersion": "900"}}}\n')
         api.put(scaled_object("web"))
-        await until(lambda: it.names == {"web"})
+        await until_async(lambda: it.names == {"web"})
 
 
 async def test_a_server_that_fails_is_asked_less_and_less(api: KubernetesApi) -> None:
@@ -331,10 +326,10 @@ async def test_a_server_that_hangs_is_given_up(api: KubernetesApi, monkeypatch: 
     monkeypatch.setattr(api_module, "PAGE_SECONDS", 0.2)
     api.hangs = True
     async with watching(api.url) as it:
-        await until(lambda: "a page took longer than 0.2 s" in it.watches[0].state.error)
+        await until_async(lambda: "a page took longer than 0.2 s" in it.watches[0].state.error)
         api.hangs = False
         api.put(scaled_object("web"))
-        await until(lambda: it.names == {"web"})
+        await until_async(lambda: it.names == {"web"})
 
 
 @pytest.mark.parametrize("tried", [False, True])
@@ -357,13 +352,13 @@ async def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPa
     """As everywhere in Headway; it is an error of the scope and ends nothing."""
     monkeypatch.setenv("http_proxy", "socks5://proxy:1080")
     async with watching("http://kubernetes.example") as it:
-        await until(lambda: "http_proxy of the environment names a proxy" in it.watches[0].state.error)
+        await until_async(lambda: "http_proxy of the environment names a proxy" in it.watches[0].state.error)
 
 
 async def test_a_token_that_is_not_there_is_named(api: KubernetesApi, tmp_path: Path) -> None:
     """Without sending a request."""
     async with watching(api.url, token_file=tmp_path / "token") as it:
-        await until(lambda: f"credentials file {tmp_path / 'token'} cannot be read" in it.watches[0].state.error)
+        await until_async(lambda: f"credentials file {tmp_path / 'token'} cannot be read" in it.watches[0].state.error)
     assert api.requests == []
 
 
@@ -385,7 +380,7 @@ async def test_a_watch_that_always_ends_at_once_is_no_busy_loop(api: KubernetesA
         assert 2 <= len(api.asked("watch")) < 35
         api.ends_watches = False
         api.put(scaled_object("web"))
-        await until(lambda: it.names == {"web"})
+        await until_async(lambda: it.names == {"web"})
     assert len(api.asked("list")) == 1
 
 
@@ -398,7 +393,7 @@ async def test_large_objects_of_one_namespace_keep_no_other_from_being_listed(
         api.put(scaled_object(f"huge{number}", "noisy", annotations={"note": "x" * 60_000}))
     api.put(scaled_object("web"))
     async with watching(api.url, "*") as it:
-        await until(lambda: it.names == {"web"})
+        await until_async(lambda: it.names == {"web"})
     assert [one.parameters["limit"] for one in api.asked("list")][:4] == ["100", "10", "1", "100"]
 
 
@@ -409,10 +404,10 @@ async def test_a_list_that_comes_back_to_the_same_page_is_given_up(api: Kubernet
     for number in range(3):
         api.put(scaled_object(f"web{number}"))
     async with watching(api.url) as it:
-        await until(lambda: "the same page" in it.watches[0].state.error)
+        await until_async(lambda: "the same page" in it.watches[0].state.error)
         assert len(api.asked("list")) < 10
         api.page_starts_at = None
-        await until(lambda: len(it.names) == 3)
+        await until_async(lambda: len(it.names) == 3)
 
 
 async def test_a_list_in_pages_drops_nothing_before_its_end(api: KubernetesApi) -> None:
@@ -421,11 +416,11 @@ async def test_a_list_in_pages_drops_nothing_before_its_end(api: KubernetesApi) 
         api.put(scaled_object(f"web{number}"))
     with structlog.testing.capture_logs() as logs:
         async with watching(api.url) as it:
-            await until(lambda: len(it.names) == 6 and api.asked("watch"))
+            await until_async(lambda: len(it.names) == 6 and api.asked("watch"))
             api.page_size = 2
             api.stop()
             api.forget_past()
             api.start()
-            await until(lambda: len(api.asked("list")) == 4)
-            await until(lambda: len([one for one in api.asked("watch") if one.status == 200]) == 2)
+            await until_async(lambda: len(api.asked("list")) == 4)
+            await until_async(lambda: len([one for one in api.asked("watch") if one.status == 200]) == 2)
     assert [one["name"] for one in logs if one["event"] == "discovered_gone"] == []

@@ -5,13 +5,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import promql_parser as promql
 import pytest
 import yaml
 
 from tests.docs.pages import Block, of_language
-from tests.servers.prometheus import Recorded, prometheus
+from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
 
 pytestmark = pytest.mark.server
 COOKBOOK = "docs/query-cookbook.md"
@@ -62,7 +61,7 @@ def labels_of(selector: Any) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServer]:
     """A Prometheus with each named series twice, growing by 10 a second as counters do, for 70 minutes."""
     now = time.time()
     moments = [now - 4200 + 15 * step for step in range(281)]
@@ -77,22 +76,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         for pod in ("a", "b")
     ]
     with prometheus(tmp_path_factory.mktemp("prometheus"), series) as running:
-        yield running.url
-
-
-def answer(server: str, query: str) -> list[float]:
-    response = httpx.get(f"{server}/api/v1/query", params={"query": query})
-    assert response.is_success, response.text
-    result = response.json()["data"]
-    if result["resultType"] == "scalar":
-        return [float(result["result"][1])]
-    return [float(element["value"][1]) for element in result["result"]]
+        yield running
 
 
 @pytest.mark.parametrize(("place", "query"), PRINTED, ids=lambda value: value[:60])
-def test_query_runs(place: str, query: str, server: str) -> None:
+def test_query_runs(place: str, query: str, server: PrometheusServer) -> None:
     """It returns something; in the cookbook, exactly one number above 0, as KEDA needs it."""
-    found = answer(server, query)
+    found = server.values(query)
     assert found, place
     if place.startswith(COOKBOOK):
         assert len(found) == 1
@@ -100,21 +90,21 @@ def test_query_runs(place: str, query: str, server: str) -> None:
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_recorded_query_runs(name: str, server: str) -> None:
+def test_recorded_query_runs(name: str, server: PrometheusServer) -> None:
     """The expression behind it, and the cookbook reads it back by its name."""
-    assert len(answer(server, RECORDED[name])) == 1
+    assert len(server.values(RECORDED[name])) == 1
     assert any(name in query for _, query in PRINTED)
 
 
-def test_rate_in_the_cookbook_is_what_the_series_say(server: str) -> None:
+def test_rate_in_the_cookbook_is_what_the_series_say(server: PrometheusServer) -> None:
     """Two series that grow by 10 a second: the fixture is no tautology."""
     ingress = next(query for _, query in PRINTED if "nginx_ingress_controller_requests" in query)
-    assert answer(server, ingress) == pytest.approx([20], rel=0.05)
+    assert server.values(ingress) == pytest.approx([20], rel=0.05)
 
 
-def test_idle_source_is_0_and_an_absent_one_unknown(server: str) -> None:
+def test_idle_source_is_0_and_an_absent_one_unknown(server: PrometheusServer) -> None:
     """What the cookbook writes instead of `or vector(0)`."""
     query = next(query for _, query in PRINTED if "or 0 *" in query)
     idle = query.replace("http_requests_total", "absent_requests_total")
-    assert answer(server, idle) == [0]
-    assert answer(server, idle.replace("up{", "absent_up{")) == []
+    assert server.values(idle) == [0]
+    assert server.values(idle.replace("up{", "absent_up{")) == []

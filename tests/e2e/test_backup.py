@@ -17,6 +17,7 @@ import pytest
 from scaler.commands.check.keda_client import KedaClient, OurTrigger
 from tests.e2e.scaler_process import ScalerProcess, scaler_running
 from tests.servers.postgres import PostgresServer, postgres_server
+from tests.servers.process import until
 from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
 
 pytestmark = [pytest.mark.server, pytest.mark.e2e]
@@ -56,13 +57,6 @@ def watch(scaler: ScalerProcess, metrics: PrometheusServer) -> None:
     metadata = {"serverAddress": metrics.url, "query": "demand", "threshold": "10"}
     with KedaClient(scaler.grpc_address) as client:
         until(lambda: client.metrics(OurTrigger(0, "shop", "web", metadata), "headway", "poll").number is not None)
-
-
-def until(holds: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def restored(scaler: ScalerProcess) -> int:

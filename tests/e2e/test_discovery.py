@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from scaler.telemetry.names import PLANNED_DEMAND
 from scaler.trigger.planned import wrapped
 from tests.e2e.scaler_process import ScalerProcess, scaler_running
 from tests.servers.kubernetes import KubernetesApi, kubernetes_api, scaled_object
+from tests.servers.process import until
 from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
 from tests.servers.redis import redis_server
 
@@ -62,15 +63,6 @@ def plans(scaler: ScalerProcess) -> list[dict[str, Any]]:
     return found
 
 
-def until(holds: Callable[[], object], seconds: float) -> float:
-    """Wait until it holds; returns for how long."""
-    started = time.monotonic()
-    while not holds():
-        assert time.monotonic() - started < seconds, "did not happen in time"
-        time.sleep(0.1)
-    return time.monotonic() - started
-
-
 def test_a_discovered_object_is_forecast_kept_and_dropped(tmp_path: Path, source: PrometheusServer) -> None:
     """Annotated: its plan is exported within seconds; an outage of the API keeps it; deleted, it is gone."""
     with kubernetes_api() as api, discovering(tmp_path, source, api) as scaler:
@@ -108,28 +100,24 @@ def test_keda_s_query_outlives_every_replica(tmp_path: Path) -> None:
         query = wrapped(f"vector({DEMAND:g})", "shop", "web")  # recorded samples of the future would refuse scrapes
         api.put(scaled_object("web", query=query, serverAddress=source.url))
 
-        def read(promql: str) -> list[float]:
-            answer = httpx.get(f"{source.url}/api/v1/query", params={"query": promql}, timeout=5).json()
-            return [float(one["value"][1]) for one in answer["data"]["result"]]
-
         with (
             discovering(tmp_path, source, api, "--redis", redis.url, name="one") as one,
             discovering(tmp_path, source, api, "--redis", redis.url, name="two") as two,
         ):
             targets = [{"targets": [one.http_address, two.http_address]}]
             (folder / "targets.json").write_text(json.dumps(targets))
-            until(lambda: len(read(PLANNED_DEMAND)) == 2, 30)
-            assert read(query) == read(PLAN)
-            assert read(query)[0] >= DEMAND
+            until(lambda: len(source.values(PLANNED_DEMAND)) == 2, 30)
+            assert source.values(query) == source.values(PLAN)
+            assert source.values(query)[0] >= DEMAND
             one.kill()
-            until(lambda: len(read(PLANNED_DEMAND)) == 1, 10)
-            assert read(query)[0] >= DEMAND
+            until(lambda: len(source.values(PLANNED_DEMAND)) == 1, 10)
+            assert source.values(query)[0] >= DEMAND
             two.kill()
-            until(lambda: read(PLAN) == [], 10)
-            assert read(query) == [DEMAND]
+            until(lambda: source.values(PLAN) == [], 10)
+            assert source.values(query) == [DEMAND]
         with discovering(tmp_path, source, api, "--redis", redis.url, name="three") as three:
             (folder / "targets.json").write_text(json.dumps([{"targets": [three.http_address]}]))
-            until(lambda: read(PLAN) != [], 30)
+            until(lambda: source.values(PLAN) != [], 30)
 
 
 def test_a_changed_query_replaces_the_trigger(tmp_path: Path, source: PrometheusServer) -> None:

@@ -81,10 +81,7 @@ class Stack:
 
     def value(self, query: str) -> float | None:
         """The first value of a query's answer."""
-        answer = httpx.get(f"{self.prometheus.url}/api/v1/query", params={"query": query}, timeout=5).json()
-        assert answer["status"] == "success", answer
-        series = answer["data"]["result"]
-        return float(series[0]["value"][1]) if series else None
+        return next(iter(self.prometheus.values(query)), None)
 
     def _environment(self, name: str) -> dict[str, str]:
         return {variable: self.here(str(value)) for variable, value in SERVICES[name].get("environment", {}).items()}

@@ -7,12 +7,13 @@ import pytest
 import yaml
 
 from scaler.trigger import TriggerRules, parse_trigger
+from tests.docs.pages import of_language
 from tests.helm.rendering import CHART, Cluster, objects, render
 from tests.helm.schemas import faults
 from tests.servers.helm import MAJORS
 
 README = (CHART / "README.md").read_text()
-EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+EXAMPLES = [block.text for block in of_language("yaml") if block.page == "helm/headway/README.md"]
 TRIGGERS = [text for text in EXAMPLES if "triggers:" in text]
 VALUES = [text for text in EXAMPLES if text not in TRIGGERS]
 

@@ -13,6 +13,7 @@ import pytest
 
 from scaler.commands.check.keda_client import KedaClient, OurTrigger
 from tests.images.installed import Installed, health_check, installed, serving
+from tests.servers.process import until
 from tests.servers.prometheus import Recorded, prometheus
 from tools.lock import ROOT
 
@@ -72,10 +73,10 @@ def test_it_answers_keda_drains_and_leaves_no_trace(image: Installed, tmp_path: 
             with KedaClient(scaler.grpc_address) as keda:
                 assert keda.metric_spec(trigger, "hpa").number == 10
                 # the top of the saw-tooth comes within any hour: only a forecast answers it at once
-                wait_for(lambda: (keda.metrics(trigger, "headway", "poll").number or 0) > 155)
+                until(lambda: (keda.metrics(trigger, "headway", "poll").number or 0) > 155)
                 assert keda.is_active(trigger, "poll").number == 1
             port = scaler.http_address.rpartition(":")[2]
-            wait_for(lambda: httpx.get(f"http://{scaler.http_address}/readyz").status_code == 200)
+            until(lambda: httpx.get(f"http://{scaler.http_address}/readyz").status_code == 200)
             assert image.as_user(image.python, *health_check(port)).returncode == 0
             scaler.process.terminate()
             assert scaler.process.wait(30) == 0
@@ -90,13 +91,6 @@ def test_the_demo_service_runs_on_its_packages(image: Installed):
     shutil.copytree(ROOT / "deploy" / "demo", demo, ignore=shutil.ignore_patterns("__pycache__"))
     program = f"import sys; sys.path.insert(0, {str(demo)!r}); import service, past_demand"
     assert image.as_user(image.python, "-c", program).stderr == ""
-
-
-def wait_for(true, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def listing(folder: Path) -> set[tuple[str, int]]:

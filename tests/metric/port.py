@@ -1,7 +1,6 @@
 """A real metric server on loopback with a real client, for the tests of this folder."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -106,10 +105,3 @@ async def refusal(call: Awaitable[object]) -> grpc.aio.AioRpcError:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return caught.value
-
-
-async def until(true: Callable[[], bool], seconds: float = 10) -> None:
-    """Return when it is true; fail when it never is."""
-    async with asyncio.timeout(seconds):
-        while not true():  # noqa: ASYNC110 - what is waited for is seen from outside only
-            await asyncio.sleep(0.01)

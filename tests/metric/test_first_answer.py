@@ -9,14 +9,15 @@ from scaler.errors import SourceRefused
 from scaler.metric.first_answer import OPENING_SECONDS
 from scaler.testing import flat_forecast
 from scaler.trigger import Trigger
-from tests.metric.port import Served, observed, refusal, registered, scaled_object, served, until
+from tests.metric.port import Served, observed, refusal, registered, scaled_object, served
+from tests.servers.process import until_async
 
 
 async def test_the_registering_call_gets_the_first_outlook() -> None:
     """A trigger whose demand is read quickly is answered by its very first call."""
     async with served(first_answer_wait=30) as it:
         call = asyncio.create_task(value(it))
-        await until(lambda: len(it.registry) == 1)
+        await until_async(lambda: len(it.registry) == 1)
         it.observe(5)
         assert await call == 5
 
@@ -26,7 +27,7 @@ async def test_a_second_call_waits_as_well() -> None:
     async with served(first_answer_wait=30) as it:
         first = asyncio.create_task(value(it))
         second = asyncio.ensure_future(it.stub.IsActive(scaled_object()))
-        await until(lambda: len(it.registry) == 1)
+        await until_async(lambda: len(it.registry) == 1)
         await asyncio.sleep(0.05)
         it.observe(5)
         answers = (await first, (await second).result)
@@ -38,7 +39,7 @@ async def test_a_call_after_a_stream_waits() -> None:
     """A push stream may register the trigger; the GetMetrics that follows still gets the first outlook."""
     async with served(first_answer_wait=30) as it:
         stream = it.stub.StreamIsActive(scaled_object())
-        await until(lambda: len(it.registry) == 1)
+        await until_async(lambda: len(it.registry) == 1)
         call = asyncio.create_task(value(it))
         await asyncio.sleep(0.05)
         it.observe(5)
@@ -63,7 +64,7 @@ async def test_a_first_failure_ends_the_wait() -> None:
     """The error of the source is the first answer; no call waits for the end of the time."""
     async with served(first_answer_wait=30) as it:
         call = asyncio.create_task(value(it))
-        await until(lambda: len(it.registry) == 1)
+        await until_async(lambda: len(it.registry) == 1)
         it.registry.fail(next(iter(it.registry)).trigger.key, SourceRefused("parse error"))
         error = await refusal(call)
 
@@ -74,7 +75,7 @@ async def test_the_first_answer_is_the_forecast_that_is_on_its_way() -> None:
     """While history is being fetched, the bare observation is not answered: it would be a step down and up again."""
     async with served(first_answer_wait=30) as it:
         call = asyncio.create_task(value(it))
-        await until(lambda: len(it.registry) == 1)
+        await until_async(lambda: len(it.registry) == 1)
         registration = next(iter(it.registry))
         registration.forecast_coming = True
         it.observe(5)
@@ -94,7 +95,7 @@ async def test_a_forecast_that_does_not_come_costs_no_answer() -> None:
     """At the end of the wait the observation is answered."""
     async with served(first_answer_wait=0.2) as it:
         call = asyncio.create_task(value(it))
-        await until(lambda: len(it.registry) == 1)
+        await until_async(lambda: len(it.registry) == 1)
         next(iter(it.registry)).forecast_coming = True
         it.observe(5)
         assert await call == 5
@@ -141,7 +142,7 @@ async def test_the_time_begins_when_the_process_is_open() -> None:
     async with served(first_answer_wait=0.05) as it:
         it.servicer.first_answers.opening()
         call = asyncio.create_task(value(it))
-        await until(lambda: len(it.registry) == 1)
+        await until_async(lambda: len(it.registry) == 1)
         it.clock.moment += 3
         await asyncio.sleep(0.2)
         it.servicer.first_answers.opened()
@@ -165,7 +166,7 @@ async def test_a_bounded_number_waits_at_the_same_time() -> None:
     """Beyond the bound a first call is answered at once instead of queueing up."""
     async with served(first_answer_wait=3600, most_waiting=1) as it:
         first = asyncio.create_task(value(it))
-        await until(lambda: len(it.registry) == 1)
+        await until_async(lambda: len(it.registry) == 1)
         await registered(it, scaled_object("other"))
         it.observe(5)
         assert await first == 5
@@ -175,7 +176,7 @@ async def test_many_new_triggers_are_answered_by_their_first_calls() -> None:
     """A KEDA that starts anew asks about all its objects at once: none of them gets an error."""
     async with served(first_answer_wait=30) as it:
         calls = [asyncio.ensure_future(it.metrics(scaled_object(f"shop-{number}"))) for number in range(1000)]
-        await until(lambda: len(it.registry) == len(calls))
+        await until_async(lambda: len(it.registry) == len(calls))
         it.observe(5)
         answers = await asyncio.gather(*calls)
 

@@ -11,7 +11,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from scaler.errors import SettingsError
 from scaler.metric.server import SERVICE, MetricServer, ServerOptions
 from scaler.metric.servicer import Servicer
-from tests.metric.port import refusal, registered, scaled_object, served, until
+from tests.metric.port import refusal, registered, scaled_object, served
+from tests.servers.process import until_async
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -69,7 +70,7 @@ async def test_calls_under_way_are_finished_on_drain() -> None:
     """A call that waits for its first outlook when the stop begins still gets it."""
     async with served(first_answer_wait=30) as it:
         call = asyncio.ensure_future(it.metrics(scaled_object()))
-        await until(lambda: len(it.registry) == 1)
+        await until_async(lambda: len(it.registry) == 1)
         stopping = asyncio.create_task(it.server.stop(grace_seconds=20))
         await asyncio.sleep(0.05)
         it.observe(5)

@@ -9,7 +9,8 @@ import pytest
 from scaler.metric.server import ServerOptions
 from scaler.metric.streams import Streams
 from scaler.registry import Answer, Registration
-from tests.metric.port import Served, observed, refusal, registered, scaled_object, served, until
+from tests.metric.port import Served, observed, refusal, registered, scaled_object, served
+from tests.servers.process import until_async
 
 
 async def test_activity_is_sent_now_and_at_edges_only() -> None:
@@ -20,7 +21,7 @@ async def test_activity_is_sent_now_and_at_edges_only() -> None:
         it.observe(5)
         sent: list[bool] = []
         reading = asyncio.create_task(read(it.stub.StreamIsActive(ref), sent))
-        await until(lambda: bool(sent))
+        await until_async(lambda: bool(sent))
         for demand in (6, 7, 0, 0, 3, 4):
             it.clock.moment += 15
             it.observe(demand)
@@ -35,7 +36,7 @@ async def test_an_outlook_wakes_the_streams_of_its_trigger_alone() -> None:
     """A change is sent at once, not with the next look at all streams; other triggers' streams are not looked at."""
     async with served(look_seconds=3600) as it:
         calls = [it.stub.StreamIsActive(scaled_object(name)) for name in ("shop", "other")]
-        await until(lambda: len(it.registry) == 2)
+        await until_async(lambda: len(it.registry) == 2)
         it.observe(5)
         first = [(await call.read()).result for call in calls]
         await asyncio.sleep(0.05)  # until each stream has looked again after its message, and sleeps
@@ -53,7 +54,7 @@ async def test_an_outlook_that_counts_later_is_sent_when_it_counts() -> None:
     """With several replicas an outlook counts a moment after its issue, for streams as for calls."""
     async with served(look_seconds=3600) as it:
         call = it.stub.StreamIsActive(scaled_object())
-        await until(lambda: len(it.registry) == 1)
+        await until_async(lambda: len(it.registry) == 1)
         it.observe(5)
         first = (await call.read()).result
         it.registry.receive(key_of(it, "shop"), observed(it.clock.moment + 0.2, 0), it.clock.moment)
@@ -85,9 +86,9 @@ async def test_a_stream_that_has_ended_is_not_woken() -> None:
     """Nothing is kept for a stream that its client has left."""
     async with served() as it:
         call = it.stub.StreamIsActive(scaled_object())
-        await until(lambda: len(it.registry) == 1)
+        await until_async(lambda: len(it.registry) == 1)
         call.cancel()
-        await until(lambda: len(it.servicer.streams) == 0)
+        await until_async(lambda: len(it.servicer.streams) == 0)
         assert it.registry._followers == {}
 
 
@@ -95,7 +96,7 @@ async def test_a_cold_stream_sends_nothing_until_something_is_known() -> None:
     """A stream opened for an unknown trigger registers it, and speaks with the first outlook."""
     async with served() as it:
         call = it.stub.StreamIsActive(scaled_object())
-        await until(lambda: len(it.registry) == 1)
+        await until_async(lambda: len(it.registry) == 1)
         first = asyncio.create_task(call.read())
         await asyncio.sleep(0.1)
         silent = not first.done()
@@ -110,11 +111,11 @@ async def test_a_stream_keeps_its_trigger_alive() -> None:
     """An open stream counts as interest: the trigger does not expire under it."""
     async with served() as it:
         call = it.stub.StreamIsActive(scaled_object())
-        await until(lambda: len(it.registry) == 1)
+        await until_async(lambda: len(it.registry) == 1)
         it.observe(5)
         await call.read()
         it.clock.moment += 200
-        await until(lambda: next(iter(it.registry)).last_called == it.clock.moment)
+        await until_async(lambda: next(iter(it.registry)).last_called == it.clock.moment)
         assert it.registry.forget_silent(it.clock.moment, 150) == []
 
 
@@ -185,7 +186,7 @@ async def test_a_client_that_leaves_is_forgotten() -> None:
         await call.read()
         assert len(it.servicer.streams) == 1
         call.cancel()
-        await until(lambda: len(it.servicer.streams) == 0)
+        await until_async(lambda: len(it.servicer.streams) == 0)
 
 
 async def test_lifetimes_differ() -> None:

@@ -1,5 +1,6 @@
 """Starting child processes that cannot outlive the test that started them."""
 
+import asyncio
 import os
 import random
 import signal
@@ -56,6 +57,22 @@ def free_port() -> int:
                 continue
             return port
     raise RuntimeError(f"no free port in {_NEVER_GIVEN_TO_CLIENTS}")
+
+
+def until(holds: Callable[[], object], seconds: float = 30) -> float:
+    """Return when it holds, and how many seconds that took. Fails when it does not within `seconds`."""
+    started = time.monotonic()
+    while not holds():
+        assert time.monotonic() - started < seconds, "did not happen in time"
+        time.sleep(0.1)
+    return time.monotonic() - started
+
+
+async def until_async(holds: Callable[[], object], seconds: float = 10) -> None:
+    """Return when it holds. Raises TimeoutError when it does not within `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110  it is seen from outside only, mostly in a server's thread
+            await asyncio.sleep(0.01)
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:

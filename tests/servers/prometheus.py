@@ -68,6 +68,14 @@ class PrometheusServer:
         """Let it go on."""
         self._signal(signal.SIGCONT)
 
+    def values(self, query: str) -> list[float]:
+        """The value of each element of its answer, or the number of a scalar."""
+        response = httpx.get(f"{self.url}/api/v1/query", params={"query": query}, timeout=5)
+        assert response.is_success, (query, response.text)
+        data = response.json()["data"]
+        found = [data["result"]] if data["resultType"] == "scalar" else [one["value"] for one in data["result"]]
+        return [float(value) for _, value in found]
+
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None, "does not run"
         self._process.send_signal(number)
