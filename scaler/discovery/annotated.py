@@ -29,7 +29,7 @@ MOST_WRAPPING = 1024
 """characters of a wrapped query beside the demand itself"""
 
 _NOT_FOR_HEADWAY = frozenset({"authModes", "customHeaders"})
-"""how KEDA proves itself to the server; Headway does so with what the settings have for that server"""
+"""how KEDA authenticates to the server; Headway uses the credentials of its settings for that server"""
 
 
 def annotation(key: str) -> str:
@@ -139,7 +139,7 @@ def _chosen(scaled: ScaledObject) -> TriggerEntry:
     if not others:
         raise ValueError("must have a trigger of type `prometheus`: its query is the demand that is forecast")
     raise ValueError(
-        f"has {len(others)} triggers of type `prometheus`: the one to forecast is the one that reads {PLANNED_DEMAND} "
+        f"has {len(others)} triggers of type `prometheus`: Headway forecasts the one that reads {PLANNED_DEMAND} "
         "of this object, and none does"
     )
 

@@ -46,7 +46,7 @@ class ApiUnavailable(DependencyError):
 
 
 class Gone(ApiUnavailable):
-    """The version to go on from is too old: everything is listed again."""
+    """The version to continue from is too old: everything is listed again."""
 
 
 class Unreadable(ApiUnavailable):
@@ -63,7 +63,7 @@ class Denied(ApiUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a list. `version`: where a watch goes on from after the last page."""
+    """A part of a list. `version`: where a watch begins after the last page."""
 
     objects: tuple[Mapping[str, Any], ...]
     version: str

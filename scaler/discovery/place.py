@@ -1,4 +1,4 @@
-"""Where the Kubernetes API is, and the files that prove who Headway is."""
+"""Where the Kubernetes API is, and the files with which Headway authenticates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class ApiServer:
 
 
 def api_server(settings: Settings, environment: Mapping[str, str], mounted: Path = SERVICE_ACCOUNT) -> ApiServer:
-    """The one of the settings, or that of the cluster in which this process runs. Raises SettingsInvalid."""
+    """The API server of the settings, or of the cluster in which this process runs. Raises SettingsInvalid."""
     token, ca = settings.kubernetes_token_file, settings.kubernetes_ca_file
     if settings.kubernetes_api:
         return ApiServer(settings.kubernetes_api, token, ca)

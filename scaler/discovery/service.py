@@ -32,7 +32,7 @@ class Discovery:
         self._waits_until = clock.now() + FIRST_LIST_SECONDS
 
     def watches(self) -> Iterator[ScopeWatch]:
-        """One per namespace; each is to be kept running."""
+        """One per namespace; the caller keeps each running."""
         return iter(self._watches)
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
-"""One scope, kept up to date: list everything, watch what changes, go on where a watch ended, back off after failures.
+"""One scope, kept up to date: list everything, watch changes, continue where a watch ended, back off after failures.
 
-What is known stays known meanwhile; only the API server's word removes an object.
+Known objects stay known meanwhile; only an answer of the API server removes one.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from scaler.telemetry.metrics import Telemetry
 log = structlog.get_logger(__name__)
 
 WATCH_SECONDS = (90, 150)
-"""how long a watch is asked to last: a connection that died without a word is noticed that late"""
+"""how long a watch is asked to last: a dead connection is noticed after this time"""
 STEADY_SECONDS = 10.0
 """a watch that lasted this long counts as no failure, even if nothing changed"""
 MOST_RESTARTS = 3
@@ -65,7 +65,7 @@ class ScopeWatch:
         self._telemetry = telemetry
         self._pauses = pauses
         self._version = ""
-        """where the next watch goes on from; empty where everything has to be listed first"""
+        """where the next watch continues; empty where everything must be listed first"""
         self._failures = 0
         self._error = "not listed yet"
         self._reported = ""

@@ -176,7 +176,7 @@ def test_faults_of_the_trigger(trigger: Json, field: str, rule: str) -> None:
     assert rule in found[f"spec.triggers[0].{field}"]
 
 
-def test_how_keda_proves_itself_is_passed_over() -> None:
+def test_credentials_of_keda_are_ignored() -> None:
     """The operator of Headway configures credentials by server; KEDA's are not read."""
     trigger = prometheus(authModes="bearer", customHeaders="X-Scope-OrgID=shop", unsafeSsl="true")
     found = read(with_triggers({**trigger, "authenticationRef": {"name": "prometheus"}}))

@@ -1,4 +1,4 @@
-"""A stand-in for the Kubernetes API: lists and watches of ScaledObjects over real HTTP, with what goes wrong there.
+"""A stand-in for the Kubernetes API: lists and watches of ScaledObjects over real HTTP, with the failures of one.
 
 It speaks what `scaler/discovery/api.py` needs: `limit` and `continue`, `resourceVersion`, bookmarks, 410 as a status
 and as an event, 401, 403, broken streams. It runs in a thread of its own, so whole scaler processes can call it.

@@ -51,7 +51,7 @@ def server_credentials(scaled: ScaledObject, context: Context) -> Iterator[Findi
         yield Finding(
             Level.ADVICE,
             "server-credentials",
-            f"{' and '.join(given)}: how KEDA proves itself to the server. Headway reads no Secrets: it uses the "
+            f"{' and '.join(given)}: how KEDA authenticates to the server. Headway reads no Secrets: it uses the "
             "credentials and the tenant that its own settings have for that server.",
             "Make sure that the settings have them (`servers:` in docs/settings.md).",
             found.entry.path,
