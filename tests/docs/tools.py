@@ -1,6 +1,7 @@
-"""What other programs take, as far as the pages use it: subcommands and flags. The programs are not installed everywhere
-the tests run. The rows of kubectl, docker (build, run), curl, grep, pg_dump, pg_restore and promtool were compared with
-their own help; those of docker buildx and compose, cosign and kind follow their documentation and were not run."""
+"""What other programs take, as far as the pages use it: subcommands and flags. The programs are not installed wherever
+the tests run. The rows of kubectl, docker (build, run), curl, grep, pg_dump, pg_restore and promtool were compared
+with their own help; those of docker buildx and compose, cosign and kind follow their documentation and were not
+run."""
 
 _KUBECTL = {"--namespace", "-n", "--context"}
 _BUILD = {"--file", "--tag", "--build-arg", "--secret"}
