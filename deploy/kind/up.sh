@@ -2,7 +2,7 @@
 # Makes a kind cluster on this machine, with KEDA, Prometheus, Grafana, Headway, and one demo service twice: scaled by
 # Headway, and by KEDA's prometheus trigger alone. Run it again to apply changes; down.sh removes everything.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+CDPATH='' cd -- "$(dirname -- "$0")/../.."
 
 cluster=headway
 keda_version=2.20.2
