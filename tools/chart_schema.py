@@ -37,6 +37,14 @@ _SCHEDULED: Schema = {"enum": ["ScheduleAnyway", "DoNotSchedule", ""]}
 _NAMED: Schema = {
     "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string", "minLength": 1}}}
 }
+_ENVIRONMENT: Schema = {
+    "items": {
+        "type": "object",
+        "required": ["name"],
+        "properties": {"name": {"type": "string", "minLength": 1}, "value": {"type": "string"}},
+    }
+}
+_IMAGES = ("image", "valkey.image", "training.image")
 
 RULES: Mapping[str, Schema] = {
     "nameOverride": {"pattern": OWN_NAME, "maxLength": 63},
@@ -44,13 +52,14 @@ RULES: Mapping[str, Schema] = {
     "clusterDomain": {"pattern": DNS_NAME, "minLength": 1},
     "replicaCount": {"minimum": 1},
     "imagePullSecrets": _NAMED,
-    "extraEnv": _NAMED,
+    "extraEnv": _ENVIRONMENT,
     "extraContainers": _NAMED,
     "extraInitContainers": _NAMED,
     "extraVolumes": _NAMED,
     "extraVolumeMounts": _NAMED,
-    "training.extraEnv": _NAMED,
-    "image.repository": {"minLength": 1},
+    "training.extraEnv": _ENVIRONMENT,
+    **{f"{image}.repository": {"pattern": "^[A-Za-z0-9._/:-]+$"} for image in _IMAGES},
+    **{f"{image}.tag": {"pattern": "^[A-Za-z0-9._-]*$"} for image in _IMAGES},
     "image.digest": {"pattern": DIGEST},
     "valkey.image.digest": {"pattern": DIGEST},
     "training.image.digest": {"pattern": DIGEST},

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.helm.network_policy import Peer, admits
-from tests.helm.rendering import NAMESPACE, objects, of_kind, pod_templates, rendered
+from tests.helm.rendering import NAMESPACE, VALUES, Cluster, objects, of_kind, pod_templates, render, rendered
+from tests.servers.helm import MAJORS
 
 KEDA, PROMETHEUS, OTHER = Peer("keda"), Peer("monitoring"), Peer("shop")
 OUTSIDE = Peer()
@@ -64,6 +65,16 @@ EXPECTED = {
 def test_only_what_is_needed_is_admitted(values: str) -> None:
     """KEDA and Prometheus come in; DNS, Prometheus and the stores are reached; nothing else."""
     assert {name for name, admitted in reachable(values) if admitted} == EXPECTED[values]
+
+
+@pytest.mark.parametrize("host", ["prometheus", f"prometheus.{NAMESPACE}", f"prometheus.{NAMESPACE}.svc"])
+def test_a_prometheus_in_the_release_s_namespace_is_reached(host: str) -> None:
+    """By its short name, too: a policy sees its pods, whose port is not the Service's. It scrapes the scaler."""
+    values = ("--values", VALUES["network-policy"], "--set", f"settings.prometheus=http://{host}")
+    policies = of_kind(objects(render(MAJORS[-1], Cluster(), *values).text), "NetworkPolicy")
+    scaler = pods("network-policy")["Deployment/headway"]
+    assert admits(policies, scaler, "Egress", Peer(NAMESPACE), 9090, "TCP")
+    assert admits(policies, scaler, "Ingress", Peer(NAMESPACE), "http")
 
 
 def test_valkey_is_closed_without_the_scalers_policy() -> None:

@@ -10,7 +10,7 @@ from scaler import __version__
 from scaler.cli import app
 from scaler.settings.fields import Settings
 from scaler.settings.rules import written
-from tests.helm.rendering import CHART, Cluster, objects, of_kind, render
+from tests.helm.rendering import CHART, NAMESPACE, Cluster, objects, of_kind, render
 from tests.servers.helm import MAJORS
 from tools.chart_schema import chart_schema, own_settings
 from tools.chart_values import every, read_values
@@ -130,7 +130,6 @@ def test_unforeseen_labels_do_not_break_selectors():
         ("http://thanos.obs.svc:9090/select", "obs", None),
         ("https://mimir.example.com/prometheus", None, 443),
         ("http://10.0.0.7:9090", None, 9090),
-        ("http://prometheus:9090", None, 9090),
         ("https://mimir.*.example.com:8443", None, 8443),
     ],
 )
@@ -145,6 +144,15 @@ def test_network_policy_follows_the_servers(address, namespace, port):
         assert rule == {"to": [selector]}
     else:
         assert rule == {"ports": [{"port": port, "protocol": "TCP"}]}
+
+
+def test_network_policy_admits_a_name_without_a_dot():
+    """A Service beside the scaler, by its pods; or a host of the nodes' own domain, by its port."""
+    sets = ["networkPolicy.enabled=true", "settings.prometheus=http://prometheus:9090"]
+    [policy] = of_kind(rendered(*sets), "NetworkPolicy")
+    _, service, host = policy["spec"]["egress"]
+    assert service["to"][0]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": NAMESPACE}
+    assert host == {"ports": [{"port": 9090, "protocol": "TCP"}]}
 
 
 def test_network_policy_admits_what_may_be_a_service_or_a_site():

@@ -11,6 +11,7 @@ TLS = "tls.enabled=true,tls.existingSecret=headway-tls"
 ISSUED = "tls.enabled=true,tls.certManager.enabled=true"
 
 CONTRADICTIONS = {
+    "service.grpcPort=8080": "service.grpcPort: 8080 is the container's port for HTTP; write another, as 50051",
     "settings.redis=redis://r": "settings.redis: the chart sets it; write redis.existingSecret, redis.url or",
     "settings.tls-cert=/a": "settings.tls-cert: the chart sets it; write tls.existingSecret or tls.certManager",
     "settings.data-dir=/a": "settings.data-dir: the chart sets it; write persistence",
@@ -96,6 +97,9 @@ def test_missing_crds_are_named(values: str) -> None:
 
 
 UNKNOWN_OR_MALFORMED = {
+    "extraEnv[0].name=A,extraEnv[0].value=5": "value",
+    "image.tag=1 0": "tag",
+    "image.repository=headway image": "repository",
     "fullnameOverride=9a": "fullnameOverride",
     "nameOverride=Head_way": "nameOverride",
     "serviceAccount.name=a: b": "name",

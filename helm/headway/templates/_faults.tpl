@@ -4,7 +4,7 @@ values.schema.json refuses unknown values and wrong types.
 */}}
 {{- define "headway.refuseFaults" -}}
 {{- $faults := list -}}
-{{- range list "name" "settings" "credentials" "stores" "persistence" "bundle" "tls" "kedaAuth" "access" "training" "crds" -}}
+{{- range list "name" "ports" "settings" "credentials" "stores" "persistence" "bundle" "tls" "kedaAuth" "access" "training" "crds" -}}
 {{- range include (printf "headway.faults.%s" .) $ | splitList "\n" -}}
 {{- with trim . }}{{ $faults = append $faults . }}{{ end -}}
 {{- end -}}
@@ -45,6 +45,12 @@ extraEnv {{ .name }}: the chart sets it; write {{ $instead }}
 {{- define "headway.faults.name" -}}
 {{- if not (regexMatch "^[a-z]" (include "headway.fullname" .)) }}
 fullnameOverride: the name {{ include "headway.fullname" . }} cannot be that of a Service, which begins with a letter; write fullnameOverride: h{{ include "headway.fullname" . | trunc 42 | trimSuffix "-" }}
+{{- end }}
+{{- end -}}
+
+{{- define "headway.faults.ports" -}}
+{{- if eq (int .Values.service.grpcPort) 8080 }}
+service.grpcPort: 8080 is the container's port for HTTP; write another, as 50051
 {{- end }}
 {{- end -}}
 

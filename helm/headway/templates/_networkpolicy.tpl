@@ -1,8 +1,13 @@
-{{/* The namespace of a server in this cluster, from its URL or pattern; empty where the host does not show it. */}}
+{{/*
+The namespace of a server in this cluster, from its URL or pattern: (dict "root" $ "url" …). A host without a dot is a
+Service of the release's own namespace. Empty where the host does not show it.
+*/}}
 {{- define "headway.namespaceOf" -}}
-{{- $host := regexReplaceAll "^[a-z]+://([^/:]+).*$" . "${1}" -}}
+{{- $host := regexReplaceAll "^[a-z]+://([^/:]+).*$" .url "${1}" -}}
 {{- if regexMatch "^[a-z0-9-]+\\.[a-z0-9-]+(\\.svc(\\..+)?)?$" $host -}}
 {{- index (splitList "." $host) 1 -}}
+{{- else if regexMatch "^[a-z0-9-]+$" $host -}}
+{{- .root.Release.Namespace -}}
 {{- end -}}
 {{- end -}}
 
@@ -17,12 +22,12 @@
 {{- $namespaces := list -}}
 {{- $ports := list -}}
 {{- range prepend (index .Values.settings "allow-server-address" | default list) (.Values.settings.prometheus | default "") | compact -}}
-{{- $namespace := include "headway.namespaceOf" . -}}
+{{- $namespace := include "headway.namespaceOf" (dict "root" $ "url" .) -}}
 {{- if $namespace -}}
 {{- $namespaces = append $namespaces $namespace -}}
 {{- end -}}
-{{- /* https://example.com has the form of a Service and its namespace, too */ -}}
-{{- if or (not $namespace) (and (hasPrefix "https" .) (not (contains ".svc" .))) -}}
+{{- /* https://example.com has the form of a Service and its namespace, too; a name without a dot may be of the node's domain */ -}}
+{{- if or (not $namespace) (not (contains "." .)) (and (hasPrefix "https" .) (not (contains ".svc" .))) -}}
 {{- $ports = append $ports (include "headway.portOf" . | int) -}}
 {{- end -}}
 {{- end -}}
@@ -52,7 +57,7 @@
   ports:
     {{- include "headway.tcpPorts" (list "grpc") | trim | nindent 4 }}
 - from:
-    {{- $own := include "headway.namespaceOf" (.Values.settings.prometheus | default "") }}
+    {{- $own := include "headway.namespaceOf" (dict "root" $ "url" (.Values.settings.prometheus | default "")) }}
     {{- with concat (list $own) .Values.networkPolicy.monitoringNamespaces | compact }}
     {{- include "headway.namespacePeers" . | trim | nindent 4 }}
     {{- end }}
