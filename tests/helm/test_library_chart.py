@@ -171,7 +171,12 @@ REFUSED = [
     ({"forecast": {**FORECAST, "bearerToken": "x"}}, "forecast.bearerToken is unknown"),
     ({"forecast": {"threshold": 1}}, "forecast.query is missing: write the PromQL that returns the demand"),
     ({"forecast": {"query": " ", "threshold": 1}}, "forecast.query is missing"),
-    ({"forecast": {"query": "up"}}, "forecast.threshold is missing: write the demand that one replica carries"),
+    (
+        {"forecast": {"query": "up", "serverAddress": "http://p"}},
+        "forecast.threshold is missing: write the demand that one replica carries",
+    ),
+    ({"forecast": {"query": "up", "threshold": 1}}, "forecast.serverAddress is missing: KEDA needs it"),
+    ({"forecast": {**FORECAST, "query": "max(headway_planned_demand) or up"}}, "forecast.query reads headway_planned"),
     ({}, "forecast.query is missing"),
     ({"forecast": {**FORECAST, "threshold": [1]}}, "forecast.threshold must be a text or a number, not [1]"),
     ({"forecast": FORECAST, "name": ""}, "name is missing: pass the name of the ScaledObject"),

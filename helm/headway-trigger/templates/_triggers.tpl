@@ -3,7 +3,8 @@ All templates of this file take one dictionary:
 
   namespace   namespace of the ScaledObject
   name        name of the ScaledObject
-  forecast    keys and values of the trigger, as in Headway's docs/trigger.md; query and threshold are required
+  forecast    keys and values of the trigger, as in Headway's docs/trigger.md; query, threshold and serverAddress are
+              required
   scalerAddress, type, cpu, authenticationRef
               only for headway-trigger.external
 
@@ -103,6 +104,12 @@ that trigger out. authenticationRef: a TriggerAuthentication or ClusterTriggerAu
 {{- end -}}
 {{- if not $texts.query -}}
 {{- fail "headway-trigger: forecast.query is missing: write the PromQL that returns the demand, as sum(rate(http_requests_total{app=\"web\"}[2m]))" -}}
+{{- end -}}
+{{- if contains "headway_planned_demand" $texts.query -}}
+{{- fail "headway-trigger: forecast.query reads headway_planned_demand already: write the demand alone, this chart wraps it" -}}
+{{- end -}}
+{{- if not $texts.serverAddress -}}
+{{- fail "headway-trigger: forecast.serverAddress is missing: KEDA needs it; write the address of your Prometheus" -}}
 {{- end -}}
 {{- if not $texts.threshold -}}
 {{- fail "headway-trigger: forecast.threshold is missing: write the demand that one replica carries" -}}
