@@ -38,7 +38,9 @@ def newest(figure: str, more: str = "") -> str:
     return f"max(headway_{figure}{{{LABELS}{more}}})"
 
 
-PLANNED, OBSERVED, THRESHOLD = newest("planned_demand"), newest("observed_demand"), newest("threshold")
+OBSERVED, THRESHOLD = newest("observed_demand"), newest("threshold")
+PLANNED = f"({newest('planned_demand')} or {newest('shadow_demand')})"
+"""in shadow mode, the plan that KEDA does not read"""
 WANTED = f"ceil({PLANNED} / {THRESHOLD})"
 WANTED_5M = f"ceil(max(max_over_time(headway_planned_demand{{{LABELS}}}[5m])) / {THRESHOLD})"
 

@@ -19,6 +19,7 @@ from scaler.registry import Answer, Registration, Registry
 from scaler.series import Forecast
 from scaler.telemetry.figures import FORECAST_LEVELS, TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Figure
 from scaler.telemetry.metrics import Telemetry
+from scaler.trigger import Mode
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -75,7 +76,7 @@ def _write(lines: dict[str, list[str]], registry: Registry, registration: Regist
     lines["plan_rung"].append(f"{NAMES['plan_rung']}{labels}}} {RUNG_NUMBER[rung]}\n")
     lines["metric_calls"].append(f"{NAMES['metric_calls']}{labels}}} {registration.metric_calls}\n")
     if answer is not None:
-        for called, value in _of_plan(answer):
+        for called, value in _of_plan(answer, trigger.mode):
             lines[called].append(f"{NAMES[called]}{labels}}} {value!r}\n")
         lines["plan_part"] += _of_rules(answer.plan.reasons, labels)
         if answer.outlook.forecast is not None:
@@ -83,10 +84,10 @@ def _write(lines: dict[str, list[str]], registry: Registry, registration: Regist
     return rung
 
 
-def _of_plan(answer: Answer) -> Iterator[tuple[str, float]]:
+def _of_plan(answer: Answer, mode: Mode) -> Iterator[tuple[str, float]]:
     plan, outlook = answer.plan, answer.outlook
     if plan.planned is not None:
-        yield "planned_demand", plan.planned
+        yield "shadow_demand" if mode is Mode.SHADOW else "planned_demand", plan.planned
     if plan.observed is not None:
         yield "observed_demand", plan.observed
     if plan.need is not None:

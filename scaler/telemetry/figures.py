@@ -85,7 +85,12 @@ TRIGGER_FIGURES: tuple[Figure, ...] = (
         TRIGGER_LABELS,
         Unit.DEMAND,
         "The answer of predictive mode: the demand expected by the time a replica ordered now is ready. KEDA's own "
-        "prometheus trigger can read it. Absent with neither forecast nor observation",
+        "prometheus trigger can read it. Absent with neither forecast nor observation, and in shadow mode",
+    ),
+    _of_triggers(
+        "shadow_demand",
+        Unit.DEMAND,
+        f"The plan of a trigger in shadow mode, for comparison: KEDA may read {PLANNED_DEMAND}, and would act on it",
     ),
     Figure(
         "trigger_info",

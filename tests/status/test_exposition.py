@@ -51,7 +51,10 @@ async def test_settings_of_a_trigger_that_charts_and_rules_need_are_exported():
 
 async def test_every_trigger_figure_of_the_table_is_written():
     """What is documented is exported, and nothing else."""
-    written = {name for name, *_ in await figures(filled_registry())}
+    registry = filled_registry()
+    key = registry.register("shop", "shadow", {"query": "a", "threshold": "1", "mode": "shadow"}, NOW).trigger.key
+    registry.receive(key, Outlook(NOW, Observation(NOW - 5, 42.0, 42.0, 80.0), forecast()), NOW)
+    written = {name for name, *_ in await figures(registry)}
     assert {figure.name for figure in (*TRIGGER_FIGURES, TRIGGERS_BY_RUNG)} <= written
 
 
@@ -66,7 +69,18 @@ async def test_parts_of_a_plan_add_up_to_it(mode: str):
     assert parts["need"] == found["headway_needed_demand", "web"] == 60
     assert parts["floor"] == 12
     assert "shadow" not in parts
-    assert sum(parts.values()) == pytest.approx(found["headway_planned_demand", "web"])
+    exported = "headway_shadow_demand" if mode == "shadow" else "headway_planned_demand"
+    assert sum(parts.values()) == pytest.approx(found[exported, "web"])
+
+
+async def test_keda_does_not_read_a_plan_in_shadow_mode():
+    """A wrapped query then returns its other half: what KEDA reads is absent, and the plan has another name."""
+    registry = Registry(TriggerRules("http://p"), 15.0)
+    key = registry.register("shop", "web", {"query": "a", "threshold": "10", "mode": "shadow"}, NOW).trigger.key
+    registry.receive(key, Outlook(NOW, Observation(NOW - 5, 42.0, 42.0, 80.0), forecast()), NOW)
+    found = await figures(registry)
+    assert ("headway_planned_demand", "web") not in found
+    assert found["headway_shadow_demand", "web"] == 60
 
 
 async def test_what_is_unknown_is_absent():
