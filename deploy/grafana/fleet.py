@@ -38,7 +38,7 @@ LARGEST = f"topk(200, {PLANNED} / {THRESHOLD})"
 def build() -> Dashboard:
     """The dashboard: totals, workloads, sources and history."""
     empty = dashboard(UID, "Headway / Fleet", "All workloads that Headway forecasts.")
-    return finished(_sources_and_history(_workloads(_totals(empty))))
+    return finished(_sources_and_history(_outliers(_workloads(_totals(empty)))))
 
 
 def _totals(built: Builder) -> Builder:
@@ -89,27 +89,29 @@ def _totals(built: Builder) -> Builder:
 
 
 def _workloads(built: Builder) -> Builder:
-    return (
-        built.with_row(row("Workloads"))
-        .with_panel(
-            rows(
-                "Workloads",
-                "The 200 that want the most replicas. A click on a name opens the workload.",
-                [
-                    ("replicas wanted", Query(f"ceil({LARGEST})", "")),
-                    ("demand", Query(_of_largest(OBSERVED), "")),
-                    ("planned demand", Query(_of_largest(PLANNED), "")),
-                    ("rung", Query(_of_largest(RUNG), "")),
-                    (
-                        "forecast age",
-                        Query(_of_largest(f"(time() - max {BY} (headway_forecast_timestamp_seconds))"), ""),
-                    ),
-                ],
-                units={"forecast age": "s"},
-                link=LINK,
-            )
+    return built.with_row(row("Workloads")).with_panel(
+        rows(
+            "Workloads",
+            "The 200 that want the most replicas. A click on a name opens the workload.",
+            [
+                ("replicas wanted", Query(f"ceil({LARGEST})", "")),
+                ("demand", Query(_of_largest(OBSERVED), "")),
+                ("planned demand", Query(_of_largest(PLANNED), "")),
+                ("rung", Query(_of_largest(RUNG), "")),
+                (
+                    "forecast age",
+                    Query(_of_largest(f"(time() - max {BY} (headway_forecast_timestamp_seconds))"), ""),
+                ),
+            ],
+            units={"forecast age": "s"},
+            link=LINK,
         )
-        .with_panel(
+    )
+
+
+def _outliers(built: Builder) -> Builder:
+    return (
+        built.with_panel(
             ranking(
                 "Plans furthest above the demand",
                 "Replicas that a plan wants beyond those of the demand alone.",

@@ -51,7 +51,7 @@ def build() -> Dashboard:
             )
         )
     )
-    return finished(_backends(_resources(_refreshes(_calls(built)))))
+    return finished(_backends(_resources(_background(_refreshes(_calls(built))))))
 
 
 def _calls(built: Builder) -> Builder:
@@ -108,7 +108,12 @@ def _refreshes(built: Builder) -> Builder:
                 unit="s",
             )
         )
-        .with_panel(
+    )
+
+
+def _background(built: Builder) -> Builder:
+    return (
+        built.with_panel(
             lines(
                 "Queues",
                 "Triggers that wait for a background task. They are long for minutes after a start.",

@@ -59,7 +59,7 @@ def test_the_job_trains_a_bundle_that_the_scaler_takes_up(tmp_path: Path, metric
     """Pull, train, publish: each step succeeds after the one before. A scaler takes up what they leave."""
     containers, settings = rendered()
     bundles = tmp_path / "bundle" / "champions"
-    (tmp_path / "work").mkdir()
+    (tmp_path / "scratch").mkdir()
     bundles.mkdir(parents=True)
     options = ("--prometheus", metrics.url, "--bundle", str(bundles))
     with scaler_running(tmp_path, *options) as scaler:
@@ -69,7 +69,7 @@ def test_the_job_trains_a_bundle_that_the_scaler_takes_up(tmp_path: Path, metric
         places = {
             "/etc/headway/settings": str(tmp_path),
             "http://headway-http:8080": f"http://{scaler.http_address}",
-            "/work": str(tmp_path / "work"),
+            "/scratch": str(tmp_path / "scratch"),
             "/bundle": str(tmp_path / "bundle"),
         }
         for container in containers:

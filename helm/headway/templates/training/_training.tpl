@@ -49,7 +49,7 @@
       mountPath: /etc/headway/settings
       readOnly: true
     - name: work
-      mountPath: /work
+      mountPath: /scratch
     - name: tmp
       mountPath: /tmp
     {{- with include "headway.credentialMounts" .root | trim }}
