@@ -1,0 +1,138 @@
+"""An HTTP server in front of a real Prometheus that answers some requests late, never, or with other bytes."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeAlias
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: the path, and the parameters of its URL and its form together."""
+
+    path: str
+    parameters: Mapping[str, str]
+
+    @property
+    def query(self) -> str:
+        """The PromQL text."""
+        return self.parameters.get("query", "")
+
+
+@dataclass(frozen=True)
+class Instead:
+    """What the client gets. Where `body` is None, it is the upstream's own answer, `after_seconds` later."""
+
+    body: bytes | None = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
+    after_seconds: float = 0.0
+
+
+HANGS = Instead(after_seconds=3600.0)
+
+Rule: TypeAlias = Callable[[Asked], Instead | None]
+
+
+class Front:
+    """A running front. The first of `rules` that does not return None decides; without one, the upstream answers."""
+
+    def __init__(self, upstream: str) -> None:
+        self.upstream = upstream
+        self.rules: list[Rule] = []
+        self.asked: list[Asked] = []
+        self.under_way = 0
+        self.closing = threading.Event()
+        self.client = httpx.Client(timeout=60, trust_env=False)
+        self.url = ""
+
+    def instead(self, asked: Asked) -> Instead:
+        """How this request is answered."""
+        self.asked.append(asked)
+        return next(filter(None, (rule(asked) for rule in list(self.rules))), Instead())
+
+
+@contextmanager
+def front(upstream: str) -> Iterator[Front]:
+    """A front of the server at `upstream`, on a port of its own."""
+    state = Front(upstream)
+    server = _server(state)
+    state.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, name="front", daemon=True)
+    thread.start()
+    try:
+        yield state
+    finally:
+        state.closing.set()
+        server.shutdown()
+        server.server_close()
+        state.client.close()
+
+
+def _server(state: Front) -> ThreadingHTTPServer:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer(b"")
+
+        def do_POST(self) -> None:
+            self._answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def _answer(self, form: bytes) -> None:
+            url = urlsplit(self.path)
+            parameters = dict(parse_qsl(url.query) + parse_qsl(form.decode(errors="replace")))
+            state.under_way += 1
+            try:
+                self._send(state.instead(Asked(url.path, parameters)), form)
+            finally:
+                state.under_way -= 1
+
+        def _send(self, instead: Instead, form: bytes) -> None:
+            if instead.after_seconds and state.closing.wait(instead.after_seconds):
+                return
+            status, headers, body = instead.status, dict(instead.headers), instead.body
+            if body is None:
+                found = state.client.request(
+                    self.command,
+                    state.upstream + self.path,
+                    content=form,
+                    headers={"Content-Type": self.headers.get("Content-Type") or "text/plain"},
+                )
+                status, body = found.status_code, found.content
+                headers = {"Content-Type": found.headers.get("Content-Type", "application/json")}
+            with suppress(OSError):  # the client may have given up
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 512
+
+    return Server(("127.0.0.1", 0), Handler)
+
+
+def slow(seconds: float, needle: str) -> Rule:
+    """Answers to queries that contain `needle` come `seconds` later."""
+    return lambda asked: Instead(after_seconds=seconds) if needle in asked.query else None
+
+
+def wait_for_requests(state: Front, needle: str, count: int, seconds: float = 30) -> None:
+    """Return when `count` queries that contain `needle` have arrived. Fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while sum(needle in one.query for one in list(state.asked)) < count:
+        assert time.monotonic() < deadline, f"fewer than {count} queries with {needle!r}"
+        time.sleep(0.05)
