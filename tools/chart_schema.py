@@ -241,7 +241,8 @@ def _type_of(field: FieldInfo) -> Schema:
     if placeholder(field) == "DURATION":
         return {"type": "string", "pattern": DURATION}
     if get_origin(annotation) is Literal:
-        return {"enum": list(get_args(annotation))}
+        names = list(get_args(annotation))
+        return {"enum": [*names, False] if "off" in names else names}  # YAML reads a bare `off` as a boolean
     if get_origin(annotation) is tuple:
         return {"type": "array", "items": _item(get_args(annotation)[0])}
     if get_origin(annotation) is dict:

@@ -210,4 +210,4 @@ def _server_options(settings: Settings) -> ServerOptions:
     tls = None
     if settings.tls_cert is not None and settings.tls_key is not None:
         tls = TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
-    return ServerOptions(settings.grpc_address, tls, settings.max_connection_age)
+    return ServerOptions(settings.grpc_address, tls, settings.max_connection_age, reflection=settings.grpc_reflection)

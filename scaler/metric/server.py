@@ -7,7 +7,6 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from scaler.errors import SettingsError
 from scaler.metric.certificates import TlsFiles, credentials
@@ -35,10 +34,12 @@ class ServerOptions:
     max_request_bytes: int = 1 << 20
     reuse_port: bool = False
     """share the port with other processes; off, so that a second process fails instead of getting half the calls"""
+    reflection: bool = False
+    """describe the services to anyone who asks"""
 
 
 class MetricServer:
-    """One servicer behind one port, with health and reflection."""
+    """One servicer behind one port, with health, and reflection where it is wanted."""
 
     def __init__(self, servicer: Servicer, options: ServerOptions) -> None:
         self._options = options
@@ -47,7 +48,10 @@ class MetricServer:
         self._server = grpc.aio.server(options=_channel_options(options, servicer.streams.lifetime_seconds))
         _register(self._server, servicer)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection([SERVICE.full_name, health.SERVICE_NAME], self._server)
+        if options.reflection:
+            from grpc_reflection.v1alpha import reflection
+
+            reflection.enable_server_reflection([SERVICE.full_name, health.SERVICE_NAME], self._server)
         self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> int:

@@ -11,13 +11,17 @@ from scaler.settings.file import read_settings_file
 from scaler.settings.rules import SettingsInvalid, contradictions, fault_of
 from scaler.settings.values import (
     Address,
+    AddressOrNone,
     DatabaseUrl,
     File,
     HeaderName,
     HeaderText,
+    Hosts,
+    HttpTls,
     Namespaces,
     Pattern,
     Patterns,
+    Protocols,
     RedisUrl,
     Seconds,
     SecondsOrNone,
@@ -107,9 +111,11 @@ class Settings(BaseSettings):
     allow_server_address: Patterns = _setting(
         (),
         "PATTERN",
-        "A `serverAddress` that triggers may use, as `http://prometheus.*:9090`; repeatable, and in the environment "
-        "separated by commas. `*` matches a part of one segment. None by default: metadata is tenant input, and an "
-        "open list would give tenants access to any server in the cluster.",
+        "A `serverAddress` that triggers may use, as `http://prometheus.monitoring:9090`; repeatable, and in the "
+        "environment separated by commas. `{namespace}` is the trigger's own namespace, as in "
+        "`http://prometheus.{namespace}:9090`. `*` matches a part of one segment; where a namespace of Kubernetes may "
+        "stand it is refused, because who may create a namespace would choose the server. None by default: metadata "
+        "is tenant input, and an open list would give tenants access to any server in the cluster.",
     )
     prometheus_username: UserName = _setting("", "NAME", "User name of basic authentication at `prometheus`.")
     prometheus_password_file: File | None = _setting(
@@ -208,8 +214,52 @@ class Settings(BaseSettings):
     http_address: Address = _setting(
         "0.0.0.0:8080", "HOST:PORT", "Address of health, telemetry and the JSON API. Port 0 takes a free port."
     )
+    http_tls: HttpTls = _setting(
+        "off",
+        "off|tls|mtls",
+        "TLS at the HTTP port, with the files of `tls-cert` and `tls-key`. With `mtls`, clients must also bring a "
+        "certificate of `tls-client-ca`, except for /livez and /readyz: the kubelet has none. Off by default: a "
+        "Prometheus must be configured to scrape over TLS.",
+    )
+    http_token_file: File | None = _setting(
+        None,
+        "FILE",
+        "A token of at least 16 characters, one line; read again when the file changes. With it /api/v1 and the start "
+        "page need `Authorization: Bearer TOKEN`, because they show queries and servers of all teams. /livez, /readyz "
+        "and /metrics need none.",
+    )
+    http_allowed_hosts: Hosts = _setting(
+        (),
+        "HOST",
+        "A name under which clients may call the HTTP port, as `headway.keda` or `*.example.com`; repeatable, and in "
+        "the environment separated by commas. IP addresses and localhost always count, so that the kubelet and "
+        "Prometheus need no entry; other names are refused, which protects browsers from DNS rebinding. Any name by "
+        "default.",
+    )
+    http_max_connections_per_client: int = _setting(
+        16,
+        "NUMBER",
+        "Concurrent connections of one client address at the HTTP port, of 512 in all. /livez and /readyz are answered "
+        "beyond it, so that a neighbour of the kubelet cannot restart a pod.",
+        ge=1,
+        le=512,
+    )
+    probe_address: AddressOrNone = _setting(
+        "",
+        "HOST:PORT",
+        "A further port that serves /livez, /readyz and /metrics without TLS and token, for probes and a Prometheus "
+        "that cannot bring a client certificate. By default the HTTP port alone serves them.",
+    )
+    grpc_reflection: bool = _setting(
+        False,
+        "true|false",
+        "Whether the gRPC port describes its services, for grpcurl without a .proto file. Off by default: callers "
+        "that are meant to call know the protocol.",
+    )
     tls_cert: File | None = _setting(
-        None, "FILE", "Certificate (PEM) of the gRPC port; read again when the file changes."
+        None,
+        "FILE",
+        "Certificate (PEM) of the gRPC port, and of the HTTP port with `http-tls`; read again when the file changes.",
     )
     tls_key: File | None = _setting(None, "FILE", "Key (PEM) of that certificate; read again when the file changes.")
     tls_client_ca: File | None = _setting(
@@ -277,6 +327,13 @@ class Settings(BaseSettings):
         "",
         "DIR_OR_URL",
         "Trained model: a folder or an fsspec URL. By default the general bundle that ships with Headway.",
+    )
+    bundle_protocols: Protocols = _setting(
+        ("file", "https", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"),
+        "PROTOCOL",
+        "Protocols that the URL of `bundle` may have; repeatable, and in the environment separated by commas. Those "
+        "that encrypt or stay on this machine by default, because a bundle decides how many replicas run. Chained URLs "
+        "(`simplecache::s3://…`) are always refused.",
     )
     inference_threads: int = _setting(
         1,

@@ -73,7 +73,11 @@ def default_text(field: FieldInfo) -> str:
     """The default as text; empty if there is none."""
     if isinstance(field.default, float):
         return duration_text(field.default)
-    return "" if field.default in (None, "", ()) else str(field.default)
+    if isinstance(field.default, bool):
+        return str(field.default).lower()
+    if isinstance(field.default, tuple):
+        return ", ".join(map(str, field.default))
+    return "" if field.default in (None, "") else str(field.default)
 
 
 def is_repeatable(field: FieldInfo) -> bool:

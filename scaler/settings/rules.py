@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from scaler.errors import Fault, SettingsError, TriggerInvalid
+from scaler.settings.bundle_url import place_fault
 from scaler.settings.values import duration_text
 from scaler.telemetry.redaction import HIDDEN, redacted
 from scaler.trigger import TriggerRules, parse_trigger
@@ -71,6 +72,8 @@ _MUST_BE = {
     "int_parsing": "must be a whole number",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
     "string_type": "must be quoted: it is text",
     "path_type": "must be a path",
     "tuple_type": "must be a list",
@@ -94,7 +97,14 @@ def _rule(detail: ErrorDetails) -> str:
 def contradictions(settings: "Settings", faulty: Collection[str] = ()) -> list[Fault]:
     """Contradictions between valid fields; those that involve a `faulty` field are left out."""
     left_out = set(map(written, faulty))
-    found = [*_door(settings), *_timing(settings), *_access(settings), *_triggers(settings), *_kubernetes(settings)]
+    found = [
+        *_door(settings),
+        *_bundle(settings),
+        *_timing(settings),
+        *_access(settings),
+        *_triggers(settings),
+        *_kubernetes(settings),
+    ]
     return [fault for fault in found if left_out.isdisjoint({fault.field, *_FIELD.findall(fault.rule)})]
 
 
@@ -121,7 +131,21 @@ def _door(settings: "Settings") -> list[Fault]:
         ("tls-key", settings.tls_key, settings.tls_cert, "needs tls-cert"),
         ("tls-client-ca", settings.tls_client_ca, settings.tls_cert, "needs tls-cert and tls-key"),
     ]
-    return [Fault(name, str(file), rule) for name, file, needed, rule in needs if file and not needed]
+    faults = [Fault(name, str(file), rule) for name, file, needed, rule in needs if file and not needed]
+    if settings.http_tls != "off" and not settings.tls_cert:
+        faults.append(Fault("http-tls", settings.http_tls, "needs tls-cert and tls-key"))
+    if settings.http_tls == "mtls" and not settings.tls_client_ca:
+        faults.append(Fault("http-tls", settings.http_tls, "needs tls-client-ca, whose clients may call"))
+    for name in ("http-address", "grpc-address"):
+        address = getattr(settings, field_name(name))
+        if settings.probe_address == address and not address.endswith(":0"):
+            faults.append(Fault("probe-address", address, f"must differ from {name}"))
+    return faults
+
+
+def _bundle(settings: "Settings") -> list[Fault]:
+    rule = place_fault(settings.bundle, settings.bundle_protocols)
+    return [Fault("bundle", redact(settings.bundle), rule)] if rule else []
 
 
 def _timing(settings: "Settings") -> list[Fault]:

@@ -3,7 +3,7 @@
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import durationpy
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -11,10 +11,12 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from scaler.http.headers import header_fault, is_header_name
 from scaler.settings.database_url import parse_database_url
 from scaler.settings.redis_url import check_redis_url
-from scaler.trigger.server_address import is_pattern, parse_server_address
+from scaler.trigger.server_address import NAMESPACE, chosen_by_tenants, is_pattern, parse_server_address
 
 ALL_NAMESPACES = "*"
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_PROTOCOL = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
 def duration_text(seconds: float) -> str:
@@ -57,6 +59,9 @@ def _patterns(values: tuple[str, ...]) -> tuple[str, ...]:
     if wrong:
         which = f" (wrong: {', '.join(wrong)})" if len(values) > 1 else ""
         raise ValueError(f"must be SCHEME://HOST[:PORT][/PATH], * and ? within a segment, or * for any server{which}")
+    for value in values:
+        if rule := chosen_by_tenants(value):
+            raise ValueError(f"{rule} (wrong: {value})")
     return values
 
 
@@ -70,7 +75,29 @@ def _namespaces(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _pattern(value: str) -> str:
+    if NAMESPACE in value:
+        raise ValueError(f"must not hold {NAMESPACE}: credentials are for a server, whichever trigger names it")
     return _patterns((value,))[0]
+
+
+def _hosts(values: tuple[str, ...]) -> tuple[str, ...]:
+    lower = tuple(value.lower().rstrip(".") for value in values)
+    wrong = [value for value in lower if len(value) > 253 or not _HOST.fullmatch(value)]
+    if wrong:
+        raise ValueError(f"must be names of hosts without port, as headway.keda or *.example.com (wrong: {wrong[0]})")
+    return lower
+
+
+def _protocols(values: tuple[str, ...]) -> tuple[str, ...]:
+    wrong = [value for value in values if not _PROTOCOL.fullmatch(value)]
+    if wrong:
+        raise ValueError(f"must be names of protocols without ://, as https or s3 (wrong: {wrong[0]})")
+    return values
+
+
+def _off(value: object) -> object:
+    """YAML reads a bare `off` as a boolean."""
+    return "off" if value is False else value
 
 
 def _address(value: object) -> str:
@@ -80,6 +107,10 @@ def _address(value: object) -> str:
     if not host or not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
         raise ValueError("must be HOST:PORT, as 0.0.0.0:50051 or [::]:50051")
     return text
+
+
+def _address_or_none(value: object) -> str:
+    return "" if value in ("", None) else _address(value)
 
 
 def _server(value: str) -> str:
@@ -132,6 +163,10 @@ def _readable(path: Path) -> Path:
 Seconds: TypeAlias = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
 SecondsOrNone: TypeAlias = Annotated[float, BeforeValidator(_seconds), AfterValidator(_not_negative)]
 Address: TypeAlias = Annotated[str, BeforeValidator(_address)]
+AddressOrNone: TypeAlias = Annotated[str, BeforeValidator(_address_or_none)]
+Hosts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts), AfterValidator(_hosts)]
+Protocols: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts), AfterValidator(_protocols)]
+HttpTls: TypeAlias = Annotated[Literal["off", "tls", "mtls"], BeforeValidator(_off)]
 ServerUrl: TypeAlias = Annotated[str, AfterValidator(_server)]
 Pattern: TypeAlias = Annotated[str, AfterValidator(_pattern)]
 Patterns: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts), AfterValidator(_patterns)]

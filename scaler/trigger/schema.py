@@ -26,9 +26,9 @@ class TriggerRules:
     default_server: str = ""
     """used for a trigger without `serverAddress`; if empty, every trigger needs one"""
     allowed_servers: tuple[str, ...] = ()
-    """patterns (`http://prometheus.*:9090`) a `serverAddress` must match, part by part: `*` stays within one label of
-    the host or one segment of the path; without a port, the scheme's own; a path allows what lies below it. `*` alone
-    allows every server. The default server is always allowed."""
+    """patterns (`http://prometheus.{namespace}:9090`) a `serverAddress` must match, part by part: `*` stays within one
+    label of the host or one segment of the path; `{namespace}` is the trigger's own; without a port, the scheme's own;
+    a path allows what lies below it. `*` alone allows every server. The default server is always allowed."""
     max_query_length: int = 4096
     """characters"""
 
@@ -238,7 +238,7 @@ def parse_trigger(namespace: str, name: str, metadata: Mapping[str, str], rules:
     faults = list(_name_faults(namespace, name))
     entries = _resolve_aliases(metadata, faults)
     values = _parse_known(entries, faults)
-    _apply_rules(values, entries, rules, faults)
+    _apply_rules(values, entries, rules, faults, namespace)
     faults.extend(_unknown_faults(entries))
     if faults:
         raise TriggerInvalid(tuple(faults), threshold=values.get("threshold"))
@@ -285,7 +285,7 @@ def _parse_known(entries: Mapping[str, _Entry], faults: list[Fault]) -> dict[str
 
 
 def _apply_rules(
-    values: dict[str, Any], entries: Mapping[str, _Entry], rules: TriggerRules, faults: list[Fault]
+    values: dict[str, Any], entries: Mapping[str, _Entry], rules: TriggerRules, faults: list[Fault], namespace: str
 ) -> None:
     """Rules of the operator: the length of a query, and the allowed servers."""
     query = values.get("query", "")
@@ -299,16 +299,18 @@ def _apply_rules(
             faults.append(Fault("serverAddress", "", "is required: this Headway server has no default"))
         return
     try:
-        values["server_address"] = _allowed_server(found.text, rules)
+        values["server_address"] = _allowed_server(found.text, rules, namespace)
     except ValueError as refused:
         faults.append(Fault(found.spelled, found.shown(_KEYS["serverAddress"].show), str(refused)))
 
 
-def _allowed_server(text: str, rules: TriggerRules) -> str:
+def _allowed_server(text: str, rules: TriggerRules, namespace: str) -> str:
     if rules.default_server and text.rstrip("/") == rules.default_server.rstrip("/"):
         return rules.default_server
     address = server_address.parse_server_address(text)
-    if str(address) == rules.default_server.rstrip("/") or server_address.is_allowed(address, rules.allowed_servers):
+    if str(address) == rules.default_server.rstrip("/"):
+        return str(address)
+    if server_address.is_allowed(address, rules.allowed_servers, namespace):
         return str(address)
     raise ValueError("is not among the servers that the operator of Headway allows")
 

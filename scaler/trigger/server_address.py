@@ -2,11 +2,13 @@
 
 A pattern is never matched against the whole text: `*` would then reach across the `/`, `@` and `.` that separate the
 part an attacker chooses from the part the operator meant. Scheme, host, port and path are compared one by one, and
-within host and path one segment at a time.
+within host and path one segment at a time. Matching takes time proportional to the address: `*` is no regular
+expression.
 """
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,12 +17,18 @@ from urllib.parse import urlsplit
 _LONGEST = 2048
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PATH = re.compile(r"(/[A-Za-z0-9_~:+=,;!-][A-Za-z0-9._~:+=,;!-]*)*/?")
-_PATTERN = re.compile(r"(https?|\*)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.*?-]+)(?::([0-9]+|\*))?(/[A-Za-z0-9._~*?/-]*)?")
+_PATTERN = re.compile(
+    r"(https?|\*)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.*?{}-]+)(?::([0-9]+|\*))?(/[A-Za-z0-9._~*?/{}-]*)?"
+)
 
 ANY_SERVER = "*"
 """the one pattern that allows every http and https server; the operator says so knowingly"""
+
+NAMESPACE = "{namespace}"
+"""in a pattern: the namespace of the trigger that names the server"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +64,42 @@ def parse_server_address(text: str) -> ServerAddress:
     return ServerAddress(scheme, _host(host), _DEFAULT_PORTS[scheme] if port is None else port, path.rstrip("/"))
 
 
-def is_allowed(address: ServerAddress, patterns: tuple[str, ...]) -> bool:
-    """Whether one of the operator's patterns covers `address`."""
-    return any(pattern == ANY_SERVER or _matches(pattern, address) for pattern in patterns)
+def is_allowed(address: ServerAddress, patterns: tuple[str, ...], namespace: str = "") -> bool:
+    """Whether one of the operator's patterns covers `address` for a trigger of `namespace`."""
+    return any(pattern == ANY_SERVER or _matches(pattern, address, namespace) for pattern in patterns)
 
 
 def is_pattern(pattern: str) -> bool:
-    """Whether `pattern` can match anything: `*`, or `SCHEME://HOST[:PORT][/PATH]` with `*` and `?` within a segment."""
+    """Whether `pattern` can match anything: `*`, or `SCHEME://HOST[:PORT][/PATH]` with `*` and `?` within a segment,
+    and `{namespace}` in host and path."""
+    if len(pattern) > _LONGEST or not {"{", "}"}.isdisjoint(pattern.replace(NAMESPACE, "")):
+        return False
     return pattern == ANY_SERVER or _PATTERN.fullmatch(pattern) is not None
+
+
+def chosen_by_tenants(pattern: str) -> str:
+    """The rule that a pattern breaks where its `*` or `?` stands for a namespace of Kubernetes: who may create a
+    namespace would choose the server. Empty where none does.
+
+    A service is called as `service.namespace`, `service.namespace.svc` and so on, so a namespace may be the last part
+    of a name, or stand before `svc` or `pod`.
+    """
+    parts = _parts_of(pattern)
+    if parts is None or ":" in parts[1]:
+        return ""
+    labels = parts[1].split(".")
+    if len(labels) == 1 or _is_ipv4(labels):
+        return ""
+    for position, label in enumerate(labels):
+        following = labels[position + 1 : position + 2]
+        may_end = not following or any(_segment_matches(following[0], word) for word in ("svc", "pod"))
+        if may_end and not {"*", "?"}.isdisjoint(label):
+            instead = pattern.replace(f".{label}", f".{NAMESPACE}", 1)
+            return (
+                f"{label!r} may stand for any namespace, which a tenant chooses: write {NAMESPACE} for the trigger's "
+                f"own namespace, as {instead}, or one pattern per namespace"
+            )
+    return ""
 
 
 def redact(text: str) -> str:
@@ -111,7 +147,7 @@ def _parts_of(pattern: str) -> tuple[str, str, str, tuple[str, ...]] | None:
     return scheme, host, port or "", tuple((path or "").strip("/").split("/"))
 
 
-def _matches(pattern: str, address: ServerAddress) -> bool:
+def _matches(pattern: str, address: ServerAddress, namespace: str) -> bool:
     parts = _parts_of(pattern)
     if parts is None:
         return False
@@ -119,30 +155,66 @@ def _matches(pattern: str, address: ServerAddress) -> bool:
     return (
         scheme in ("*", address.scheme)
         and (port == "*" or address.port == (int(port) if port else _DEFAULT_PORTS[address.scheme]))
-        and _host_matches(host, address.host)
-        and _is_below(path, tuple(address.path.strip("/").split("/")))
+        and _host_matches(host, address.host, namespace)
+        and _is_below(path, tuple(address.path.strip("/").split("/")), namespace)
     )
 
 
-def _host_matches(pattern: str, host: str) -> bool:
+def _host_matches(pattern: str, host: str, namespace: str) -> bool:
     if ":" in host or ":" in pattern:
         return pattern == host
     wanted, labels = pattern.split("."), host.split(".")
-    return len(wanted) == len(labels) and all(map(_segment_matches, wanted, labels))
+    if _is_ipv4(wanted) and not _is_ipv4(labels):
+        return False
+    return len(wanted) == len(labels) and _all_match(wanted, labels, namespace)
 
 
-def _is_below(wanted: tuple[str, ...], segments: tuple[str, ...]) -> bool:
+def _is_ipv4(labels: Sequence[str]) -> bool:
+    """Whether the parts are those of an IPv4 address, or of a pattern for some: numbers, `*` and `?`."""
+    return len(labels) == 4 and labels[0].isdigit() and all(set(label) <= set("0123456789*?") for label in labels)
+
+
+def _is_below(wanted: tuple[str, ...], segments: tuple[str, ...], namespace: str) -> bool:
     if wanted == ("",):
         return True
-    return len(wanted) <= len(segments) and all(map(_segment_matches, wanted, segments))
+    return len(wanted) <= len(segments) and _all_match(wanted, segments, namespace)
 
 
-def _segment_matches(pattern: str, segment: str) -> bool:
-    return _segment(pattern).fullmatch(segment) is not None
+def _all_match(wanted: Sequence[str], segments: Sequence[str], namespace: str) -> bool:
+    return all(_segment_matches(*pair, namespace) for pair in zip(wanted, segments, strict=False))
+
+
+def _segment_matches(pattern: str, segment: str, namespace: str = "") -> bool:
+    """Whether a shell pattern covers one segment. Each piece between two `*` is taken where it is found first, so that
+    no piece is tried twice."""
+    if NAMESPACE in pattern:
+        if not _LABEL.fullmatch(namespace):  # a caller's claim: it must not bring a `*` of its own
+            return False
+        pattern = pattern.replace(NAMESPACE, namespace)
+    first, *others = pattern.split("*")
+    if not others:
+        return len(segment) == len(first) and _found(first, segment, 0) == 0
+    *middle, last = others
+    end = len(segment) - len(last)
+    position = len(first)
+    if end < position or _found(first, segment[:position], 0) != 0 or _found(last, segment[end:], 0) != 0:
+        return False
+    for piece in middle:
+        found = _found(piece, segment[:end], position)
+        if found < 0:
+            return False
+        position = found + len(piece)
+    return True
+
+
+def _found(piece: str, text: str, start: int) -> int:
+    """Where `piece` begins in `text` from `start` on, `?` being any letter; -1 where it does not."""
+    if "?" not in piece:
+        return text.find(piece, start)
+    match = _piece(piece).search(text, start)
+    return -1 if match is None else match.start()
 
 
 @lru_cache(maxsize=1024)
-def _segment(pattern: str) -> re.Pattern[str]:
-    """Shell pattern of one segment → regular expression; runs of `*` become one, so that matching stays quick."""
-    collapsed = re.sub(r"\*+", "*", pattern)
-    return re.compile("".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in collapsed))
+def _piece(piece: str) -> re.Pattern[str]:
+    return re.compile("".join("." if letter == "?" else re.escape(letter) for letter in piece))

@@ -28,9 +28,19 @@ async def test_health_is_serving_while_cold(service: str) -> None:
     assert reply.status == SERVING
 
 
-async def test_reflection_lists_the_service() -> None:
-    """Tools find the methods without the proto file."""
+async def test_reflection_is_off_by_default() -> None:
+    """The port does not describe itself to whoever asks."""
     async with served() as it:
+        stub = reflection_pb2_grpc.ServerReflectionStub(it.channel)
+        call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+        error = await refusal(call.read())
+
+    assert error.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_reflection_lists_the_service() -> None:
+    """With the setting, tools find the methods without the proto file."""
+    async with served(ServerOptions(address="localhost:0", reflection=True)) as it:
         stub = reflection_pb2_grpc.ServerReflectionStub(it.channel)
         call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
         reply = await call.read()

@@ -53,9 +53,9 @@ def test_config_file_named_by_the_environment(yaml, monkeypatch):
 
 def test_flags_that_were_not_given_are_no_values(monkeypatch):
     """None and empty lists do not hide the environment."""
-    monkeypatch.setenv("HEADWAY_ALLOW_SERVER_ADDRESS", "http://a:9090, http://b.*:9090")
+    monkeypatch.setenv("HEADWAY_ALLOW_SERVER_ADDRESS", "http://a:9090, http://*.b:9090")
     settings = load_settings({"allow_server_address": [], "prometheus": None})
-    assert settings.allow_server_address == ("http://a:9090", "http://b.*:9090")
+    assert settings.allow_server_address == ("http://a:9090", "http://*.b:9090")
 
 
 def test_every_fault_is_told_at_once(yaml):
@@ -291,3 +291,46 @@ def test_settings_of_discovery_that_do_not_fit_together(tmp_path):
     assert "needs discover-namespaces" in faults(kubernetes_token_file=str(file))["kubernetes-token-file"]
     found = faults(discover_namespaces="shop", kubernetes_api="http://127.0.0.1:8001", kubernetes_token_file=str(file))
     assert "https://" in found["kubernetes-token-file"]
+
+
+def test_a_server_pattern_that_tenants_choose_is_refused():
+    """The start says so, with the pattern to write instead; credentials know no namespace."""
+    text = faults(allow_server_address=["http://prometheus.*:9090"])["allow-server-address"]
+    assert "http://prometheus.{namespace}:9090" in text
+    bound = load_settings({"allow_server_address": ["http://prometheus.{namespace}:9090"]})
+    assert bound.allow_server_address == ("http://prometheus.{namespace}:9090",)
+    found = faults(servers=[{"pattern": "http://prometheus.{namespace}:9090"}, {"pattern": "http://prometheus.*"}])
+    assert "must not hold {namespace}" in found["servers.0.pattern"]
+    assert "any namespace" in found["servers.1.pattern"]
+
+
+def test_the_doors(tmp_path):
+    """What the ports need of each other is asked for at the start."""
+    file = tmp_path / "file"
+    file.write_text("x")
+    assert faults(http_tls="tls") == {"http-tls": "needs tls-cert and tls-key"}
+    assert "tls-client-ca" in faults(http_tls="mtls", tls_cert=str(file), tls_key=str(file))["http-tls"]
+    assert "'tls'" in faults(http_tls="on")["http-tls"]
+    assert faults(probe_address="0.0.0.0:8080") == {"probe-address": "must differ from http-address"}
+    assert "HOST:PORT" in faults(probe_address="8081")["probe-address"]
+    assert "without port" in faults(http_allowed_hosts=["headway:8080"])["http-allowed-hosts"]
+    assert faults(grpc_reflection="maybe") == {"grpc-reflection": "must be true or false"}
+    assert faults(http_max_connections_per_client="0") == {"http-max-connections-per-client": "must be at least 1"}
+    opened = load_settings(
+        {"http_tls": False, "probe_address": "", "grpc_reflection": "true", "http_allowed_hosts": "Headway.keda.,*.a.b"}
+    )
+    assert (opened.http_tls, opened.probe_address, opened.grpc_reflection) == ("off", "", True)
+    assert opened.http_allowed_hosts == ("headway.keda", "*.a.b")
+
+
+def test_protocols_of_the_bundle():
+    """What is not encrypted needs a setting; what is chained is refused whatever its parts."""
+    text = faults(bundle="http://models/headway")["bundle"]
+    assert text.endswith("to use http, add it there")
+    assert load_settings({"bundle": "http://models/x", "bundle_protocols": ["http"]}).bundle == "http://models/x"
+    for place in ("simplecache::s3://bucket/x", "zip://x::https://models/x.zip", "file::/tmp"):
+        assert "chained" in faults(bundle=place)["bundle"]
+    for place in ("/srv/bundle", "s3://bucket/x", "https://models/x", "abfs://models@account/x"):
+        assert load_settings({"bundle": place}).bundle == place
+    assert "wrong: s3://" in faults(bundle_protocols=["s3://"])["bundle-protocols"]
+    assert "secret" not in str(faults(bundle="ftp://user:secret@models/x?sig=secret"))

@@ -10,7 +10,7 @@ from scaler.errors import MOST_SPELLED_OUT, TriggerInvalid
 from scaler.trigger import TRIGGER_KEYS, Mode, PolicyName, Trigger, TriggerRules, parse_trigger
 from scaler.trigger.schema import KEDA_KEYS, RETIRED_KEYS
 
-RULES = TriggerRules("http://prometheus:9090", ("http://prometheus.*:9090",), 200)
+RULES = TriggerRules("http://prometheus:9090", ("http://*.monitoring:9090", "http://prometheus.{namespace}:9090"), 200)
 LEAST = {"query": "sum(rate(http_requests_total[1m]))", "threshold": "10"}
 
 

@@ -153,6 +153,7 @@ async def _running(options: DemoOptions) -> AsyncIterator[tuple[Service, Recorde
                 "http_address": options.http_address,
                 "data_dir": folder,
                 "drain_grace": "1s",
+                "grpc_reflection": True,  # for the grpcurl line of the introduction
             }
         )
         clock = AcceleratedClock(options.speed, BEGIN)
