@@ -32,9 +32,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from scaler.clock import SystemClock
 from scaler.commands.check.keda_client import KedaClient, OurTrigger
-from scaler.errors import DependencyError
 from scaler.forecast.cache import MemoryCache
 from scaler.forecast.catalog import Catalog
+from scaler.history.arriving import Arriving
 from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.registry import Registration, Registry
 from scaler.series import Blocks, Floats, Samples
@@ -59,8 +59,8 @@ class DailySource:
         restless = 1 + 0.05 * np.sin(times * (0.37 + number % 7))
         return np.asarray((50 + number % 500) * daily * restless, dtype=np.float32)
 
-    async def observe(self, triggers: Sequence[Trigger], at: float) -> list[float | DependencyError]:
-        return [self._now(int(trigger.name.rpartition("-")[2]), at) for trigger in triggers]
+    async def observe(self, triggers: Sequence[Trigger], at: float) -> Arriving:
+        yield [(i, self._now(int(trigger.name.rpartition("-")[2]), at)) for i, trigger in enumerate(triggers)]
 
     def _now(self, number: int, at: float) -> float:
         daily = 1 + 0.6 * math.sin(2 * math.pi * (at / DAY + number / 10_000))

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 import numpy as np
 
@@ -67,9 +67,11 @@ class FixedSource:
         self.observed: list[tuple[float, tuple[str, ...]]] = []
         """(moment, keys) of every observe()"""
 
-    async def observe(self, triggers: Sequence[Trigger], at: float) -> list[float | DependencyError]:
+    async def observe(
+        self, triggers: Sequence[Trigger], at: float
+    ) -> AsyncGenerator[Sequence[tuple[int, float | DependencyError]], None]:
         self.observed.append((at, tuple(trigger.key for trigger in triggers)))
-        return [_observed(self.demand(trigger, at), trigger) for trigger in triggers]
+        yield [(i, _observed(self.demand(trigger, at), trigger)) for i, trigger in enumerate(triggers)]
 
     async def samples(self, trigger: Trigger, start: float, end: float, step_seconds: float) -> Samples:
         count = max(0, math.floor((end - start) / step_seconds + 1e-9) + 1)

@@ -1,6 +1,7 @@
 """Demand as a source returned it. One protocol; `prometheus.py` and `recorded.py` implement it; `table.py` keeps it.
 
 sources.py      the door: opens a source of the kind that the settings name
+arriving.py     answers that are read while others are under way
 prometheus.py   many triggers per request  ←  queries.py (texts), connection.py (one server), answers.py (their parts)
 credentials.py  what the operator shows to a server
 recorded.py     a recording instead        ←  traces.py (CSV, Parquet)
@@ -10,7 +11,8 @@ table.py        history of all triggers    ←  page.py (rings of float32), grid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from scaler.errors import DependencyError
+from scaler.errors import DependencyError, SourceUnavailable
+from scaler.history.arriving import Arriving
 from scaler.series import Blocks, Samples
 from scaler.trigger import Trigger
 
@@ -18,13 +20,18 @@ if TYPE_CHECKING:
     from scaler.settings import Settings
 
 
+ROUND_SHARE = 0.8
+"""share of the refresh interval after which a round of observing asks nothing more"""
+
+
 class MetricSource(Protocol):
     """Where demand is read. Every method may be called concurrently and bounds its own time and concurrency."""
 
-    async def observe(self, triggers: Sequence[Trigger], at: float) -> list[float | DependencyError]:
-        """Demand of each trigger at the moment `at` (seconds since the epoch), in the triggers' order.
+    def observe(self, triggers: Sequence[Trigger], at: float) -> Arriving:
+        """Demand of each trigger at the moment `at` (seconds since the epoch): (position, demand or error), in parts.
 
-        A failing trigger gives its error in its place; the others are not disturbed. Values are finite and >= 0.
+        An async generator. Each part comes when its own request is answered, and waits for no other; every position
+        comes once. A failing trigger gives its error; the others are not disturbed. Values are finite and >= 0.
         """
         ...
 
@@ -48,6 +55,12 @@ class MetricSource(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+async def observe_all(source: MetricSource, triggers: Sequence[Trigger], at: float) -> list[float | DependencyError]:
+    """Demand of each trigger, or its error, in the triggers' order, when all are answered."""
+    found = {position: value async for part in source.observe(triggers, at) for position, value in part}
+    return [found.get(position, SourceUnavailable("no answer")) for position in range(len(triggers))]
 
 
 def open_source(settings: "Settings") -> MetricSource:

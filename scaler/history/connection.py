@@ -102,6 +102,10 @@ class Server:
         """False while the circuit is open."""
         return not self._circuit.opened
 
+    def unexpected(self, error: Exception) -> DependencyError:
+        """An exception as an error of this server; its kind is logged once."""
+        return self._failures.error(self._named, error)
+
     async def close(self) -> None:
         await self._client.close()
 
@@ -129,7 +133,7 @@ class Server:
             self._last_failure = str(error)
             raise
         except Exception as error:  # noqa: BLE001  logged by Failures
-            known = self._failures.error(self._named, error)
+            known = self.unexpected(error)
             self._last_failure = str(known)
             raise known from None
 

@@ -1,10 +1,12 @@
 """A metric source whose every failure is a DependencyError, whatever the source itself raises."""
 
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import aclosing
 from typing import TypeVar
 
-from scaler.errors import DependencyError
+from scaler.errors import DependencyError, SourceUnavailable
 from scaler.history import MetricSource
+from scaler.history.arriving import Arriving
 from scaler.history.failures import Failures
 from scaler.series import Blocks, Samples
 from scaler.trigger import Trigger
@@ -25,12 +27,19 @@ class Guarded:
         self._source = source
         self._failures = Failures()
 
-    async def observe(self, triggers: Sequence[Trigger], at: float) -> list[float | DependencyError]:
-        """Demand of each trigger, or its error."""
+    async def observe(self, triggers: Sequence[Trigger], at: float) -> Arriving:
+        """As the source; every trigger gets demand or an error, once."""
+        missing = dict(enumerate(triggers))
+        why: Exception = SourceUnavailable("the source gave no answer for this trigger")
         try:
-            return await self._source.observe(triggers, at)
+            async with aclosing(self._source.observe(triggers, at)) as parts:
+                async for part in parts:
+                    fresh = [(i, value) for i, value in part if missing.pop(i, None) is not None]
+                    yield fresh
         except Exception as error:  # noqa: BLE001  logged by Failures
-            return [self._error(trigger, error) for trigger in triggers]
+            why = error
+        if missing:
+            yield [(i, self._error(trigger, why)) for i, trigger in missing.items()]
 
     async def samples(self, trigger: Trigger, start: float, end: float, step_seconds: float) -> Samples:
         """As the source. Raises DependencyError alone."""

@@ -5,6 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 import httpx
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from scaler.errors import AmbiguousDemand, DependencyError, SourceRefused, SourceUnavailable
 from scaler.history.answers import BadQuery, Element, Partial, Series, TooLarge, TooSlow, demand, elements, series
+from scaler.history.arriving import Answers, Arriving, Put, arriving
 from scaler.history.connection import Limits, Pairs, Server
 from scaler.history.credentials import ServerAccess, access_for
 from scaler.history.queries import (
@@ -62,24 +64,22 @@ class PrometheusSource:
         self._transport = transport
         self._servers: dict[str, Server] = {}
 
-    async def observe(self, triggers: Sequence[Trigger], at: float) -> list[Observed]:
-        """Demand of each trigger at `at`, or its error, in the triggers' order."""
+    def observe(self, triggers: Sequence[Trigger], at: float) -> Arriving:
+        """Demand of each trigger at `at`, or its error; a part as soon as its request is answered."""
+        return arriving(partial(self._observe, triggers, at))
+
+    async def _observe(self, triggers: Sequence[Trigger], at: float, put: Put) -> None:
         groups: dict[tuple[str, Pairs, float], list[int]] = defaultdict(list)
         for position, trigger in enumerate(triggers):
             if position % AT_A_TIME == 0:
                 await asyncio.sleep(0)
             groups[(trigger.server_address, _parameters(trigger), self._patience(trigger))].append(position)
-        rounds = []
-        for address, parameters, seconds in groups:
-            rounds.append(_Round(self._server(address), parameters, seconds, at))
-            await asyncio.sleep(0)
-        members = [[triggers[position] for position in positions] for positions in groups.values()]
-        answers = await asyncio.gather(*(one.observe(who) for one, who in zip(rounds, members, strict=True)))
-        seen: list[Observed] = [0.0] * len(triggers)
-        for positions, answered in zip(groups.values(), answers, strict=True):
-            for position, value in zip(positions, answered, strict=True):
-                seen[position] = value
-        return seen
+        async with asyncio.TaskGroup() as rounds:
+            for (address, parameters, seconds), positions in groups.items():
+                one = _Round(self._server(address), parameters, seconds, at)
+                members = [triggers[position] for position in positions]
+                rounds.create_task(one.observe(members, partial(_put_at, positions, put)))
+                await asyncio.sleep(0)
 
     async def samples(self, trigger: Trigger, start: float, end: float, step_seconds: float) -> Samples:
         """Demand at start, start + step, … <= end; missing moments are left out (0 where null values are ignored)."""
@@ -166,19 +166,22 @@ class _Round:
         self._slow: list[list[Trigger]] = []
         self._splits = self._partial_splits = 0
 
-    async def observe(self, triggers: Sequence[Trigger]) -> list[Observed]:
-        """Demand or error of each, in order."""
-        requests = self._requests(triggers)
-        tasks = []
-        for request in requests:
-            tasks.append(asyncio.create_task(self._ask([triggers[i] for i in request])))
-            await asyncio.sleep(0)
-        answers = await asyncio.gather(*tasks)
+    async def observe(self, triggers: Sequence[Trigger], put: Put) -> None:
+        """Put demand or error of each, request by request."""
+
+        async def ask(request: list[int]) -> None:
+            members = [triggers[i] for i in request]
+            try:
+                answers = await self._ask(members)
+            except Exception as error:  # noqa: BLE001  logged by Failures; the other requests go on
+                answers = _each(self._server.unexpected(error), members)
+            put(list(zip(request, answers, strict=True)))
+
+        async with asyncio.TaskGroup() as requests:
+            for request in self._requests(triggers):
+                requests.create_task(ask(request))
+                await asyncio.sleep(0)
         self._learn()
-        seen: dict[int, Observed] = {}
-        for request, answered in zip(requests, answers, strict=True):
-            seen.update(zip(request, answered, strict=True))
-        return [seen[i] for i in range(len(triggers))]
 
     def _requests(self, triggers: Sequence[Trigger]) -> list[list[int]]:
         alone = [i for i, t in enumerate(triggers) if t.query in self._server.alone or not self_contained(t.query)]
@@ -263,6 +266,10 @@ def _parameters(trigger: Trigger) -> Pairs:
     """What goes into the URL: KEDA sends `namespace` so, too (prometheus_scaler.go, ExecutePromQuery)."""
     tenant = (("namespace", trigger.tenant),) if trigger.tenant else ()
     return (*tenant, *trigger.query_parameters)
+
+
+def _put_at(positions: Sequence[int], put: Put, part: Answers) -> None:
+    put([(positions[i], value) for i, value in part])
 
 
 def _demand_or_error(found: list[Element], trigger: Trigger) -> Observed:

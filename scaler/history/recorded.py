@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaler.errors import DependencyError, NoDemand, SettingsError, SourceRefused
+from scaler.history.arriving import Arriving
 from scaler.history.grid import summed_up
 from scaler.history.sources import SourceOptions
 from scaler.history.traces import Trace, read_traces
@@ -50,9 +51,9 @@ class RecordedSource:
     def traces(self) -> Mapping[str, Trace]:
         return self._traces
 
-    async def observe(self, triggers: Sequence[Trigger], at: float) -> list[float | DependencyError]:
+    async def observe(self, triggers: Sequence[Trigger], at: float) -> Arriving:
         """The last complete bin at `at` of each trigger's series."""
-        return [self._seen(trigger, at) for trigger in triggers]
+        yield [(position, self._seen(trigger, at)) for position, trigger in enumerate(triggers)]
 
     async def samples(self, trigger: Trigger, start: float, end: float, step_seconds: float) -> Samples:
         """The last complete bins at start, start + step, … <= end; gaps are left out."""

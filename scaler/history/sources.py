@@ -7,6 +7,7 @@ and a line in KINDS, or an entry point in the group `headway.sources` of any ins
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -14,8 +15,9 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from scaler.errors import DependencyError, SettingsError
-from scaler.history import MetricSource
+from scaler.errors import SettingsError
+from scaler.history import ROUND_SHARE, MetricSource
+from scaler.history.arriving import Arriving, Put, arriving
 from scaler.history.connection import Limits
 from scaler.history.credentials import PROMETHEUS, ServerAccess, access_for
 from scaler.history.guarded import Guarded, guarded
@@ -53,7 +55,7 @@ def access_of(settings: Settings) -> tuple[ServerAccess, ...]:
 
 def limits_of(settings: Settings) -> Limits:
     """How hard one server may be asked. One that hangs must not delay the next look at the others."""
-    longest = min(settings.prometheus_timeout, 0.8 * settings.refresh_interval)
+    longest = min(settings.prometheus_timeout, ROUND_SHARE * settings.refresh_interval)
     return Limits(concurrency=settings.prometheus_concurrency, observe_seconds=longest)
 
 
@@ -97,17 +99,23 @@ class Routed:
         self._sources = dict(sources)
         self._kinds: dict[str, str] = {}
 
-    async def observe(self, triggers: Sequence[Trigger], at: float) -> list[float | DependencyError]:
-        """Demand of each trigger, or its error, in the triggers' order."""
+    def observe(self, triggers: Sequence[Trigger], at: float) -> Arriving:
+        """As the sources of the triggers' servers; no kind waits for another."""
         groups: dict[str, list[int]] = defaultdict(list)
         for position, trigger in enumerate(triggers):
             groups[self._kind(trigger)].append(position)
-        answers = await asyncio.gather(
-            *(self._sources[kind].observe([triggers[i] for i in members], at) for kind, members in groups.items())
-        )
-        found = dict(pair for members, values in zip(groups.values(), answers, strict=True)
-                     for pair in zip(members, values, strict=True))  # fmt: skip
-        return [found[position] for position in range(len(triggers))]
+
+        async def ask(kind: str, members: list[int], put: Put) -> None:
+            async with aclosing(self._sources[kind].observe([triggers[i] for i in members], at)) as parts:
+                async for part in parts:
+                    put([(members[i], value) for i, value in part])
+
+        async def ask_all(put: Put) -> None:
+            async with asyncio.TaskGroup() as kinds:
+                for kind, members in groups.items():
+                    kinds.create_task(ask(kind, members, put))
+
+        return arriving(ask_all)
 
     async def samples(self, trigger: Trigger, start: float, end: float, step_seconds: float) -> Samples:
         """As the source of the trigger's server."""

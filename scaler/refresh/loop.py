@@ -8,6 +8,7 @@ loop, a few at a time.
 import asyncio
 import math
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import structlog
@@ -75,9 +76,11 @@ class Refresh:
             source, store, clock, telemetry, settings.backfill_concurrency, on_filled=self._forecast_soon
         )
         self.runner = ForecastRunner(telemetry, settings.chunk)
-        self._observer = Observer(source, registry, self.backfill, telemetry, interval)
         self._publisher = Publisher(
             registry, self.tracking, self._replicas, clock, telemetry, interval, settings.publish_grace_seconds
+        )
+        self._observer = Observer(
+            source, registry, self.backfill, clock, telemetry, interval, on_late=self._publisher.publish
         )
         self._ownership = Ownership(
             registry, self.tracking, self.backfill, self._replicas, telemetry, interval, settings.silence_seconds
@@ -101,13 +104,14 @@ class Refresh:
 
     async def close(self) -> None:
         """Give the leases back and stop the worker."""
+        self._observer.close()
         self.runner.close()
         await self._replicas.leave([t.key for t in self.tracking])
 
     # One tick
 
     async def tick(self, at: float) -> None:
-        """Refresh every trigger of this replica for the moment `at`. One dead server does not delay the others."""
+        """Refresh every trigger of this replica for the moment `at`. No server, and no trigger, delays the others."""
         with self._telemetry.step("refresh"):
             self._detect_clock_step(at)
             await self._ownership.update(at)
@@ -145,9 +149,21 @@ class Refresh:
         return selected.keys
 
     async def _refresh_server(self, tracked: list[Tracked], selected: frozenset[str], at: float) -> None:
-        await self._observer.observe(tracked, at)
-        await self._forecast_and_publish([t for t in tracked if t.key in selected], at)
-        await self._publisher.publish([t for t in tracked if t.key not in selected])
+        """Publish what arrives at once, and forecast what is selected of it while more arrives."""
+        due: list[Tracked] = []
+        forecasting: asyncio.Task[None] | None = None
+        async with asyncio.TaskGroup() as group, aclosing(self._observer.observe(tracked, at)) as arriving:
+            async for arrived in arriving:
+                due += [t for t in arrived if t.key in selected]
+                if due and (forecasting is None or forecasting.done()):
+                    forecasting = group.create_task(self._forecast_due(due, at))
+                await self._publisher.publish([t for t in arrived if t.key not in selected])
+
+    async def _forecast_due(self, due: list[Tracked], at: float) -> None:
+        """Forecast until nothing is left in `due`, which grows meanwhile."""
+        while due:
+            now_due, due[:] = list(due), []
+            await self._forecast_and_publish(now_due, at)
 
     async def _forecast_and_publish(self, tracked: Sequence[Tracked], at: float) -> None:
         """Each chunk is published as soon as it is forecast, while the next one is being forecast."""
@@ -214,8 +230,9 @@ class Refresh:
         await asyncio.gather(*(self._observe_and_publish(group, at) for group in _by_server(claimed)))
 
     async def _observe_and_publish(self, tracked: list[Tracked], at: float) -> None:
-        await self._observer.observe(tracked, at)
-        await self._publisher.publish(tracked)
+        async with aclosing(self._observer.observe(tracked, at)) as arriving:
+            async for arrived in arriving:
+                await self._publisher.publish(arrived)
 
     async def _receive(self, keys: Sequence[str]) -> None:
         self._ownership.note_published(await self._publisher.receive(keys))

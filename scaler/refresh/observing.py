@@ -1,15 +1,22 @@
-"""The newest demand of each trigger, from its source into the history tables."""
+"""The newest demand of each trigger, from its source into the history tables.
+
+One round asks one server. It ends at its deadline: what has not been answered by then counts when it comes, and is not
+asked again meanwhile.
+"""
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
 
 import numpy as np
 import structlog
 
 from scaler.chunks import chunks
+from scaler.clock import Clock
 from scaler.errors import DependencyError
-from scaler.history import MetricSource
+from scaler.history import ROUND_SHARE, MetricSource
 from scaler.refresh.backfill import Backfill
 from scaler.refresh.tracked import Tracked
 from scaler.registry import Registry
@@ -28,34 +35,137 @@ AT_A_TIME = 256
 """observations recorded before other work of the event loop gets its turn"""
 
 
+@dataclass(slots=True)
+class _Round:
+    """One look at the triggers of one server."""
+
+    tracked: Sequence[Tracked]
+    at: float
+    is_open: bool = True
+    """whether somebody takes what arrives"""
+    arrived: asyncio.Queue[list[Tracked] | None] = field(default_factory=asyncio.Queue)
+    """triggers whose answers are recorded; None at the end, which is the deadline at the latest"""
+    changes: list[tuple[Tracked, str, float | DependencyError]] = field(default_factory=list)
+
+    async def groups(self) -> AsyncGenerator[list[Tracked], None]:
+        """All that has arrived, as often as there is something, until the end."""
+        while (group := await self.arrived.get()) is not None:
+            is_last = False
+            while not (is_last or self.arrived.empty()):
+                more = self.arrived.get_nowait()
+                is_last = more is None
+                group = group + (more or [])
+            yield group
+            if is_last:
+                return
+
+
 class Observer:
-    """Reads the newest demand of triggers, and records it or why it is missing."""
+    """Reads the newest demand of triggers, and records it or why it is missing.
+
+    `on_late` gets the triggers whose answers came after the deadline of their round.
+    """
 
     def __init__(
         self,
         source: MetricSource,
         registry: Registry,
         backfill: Backfill,
+        clock: Clock,
         telemetry: Telemetry,
         interval_seconds: float,
+        on_late: Callable[[Sequence[Tracked]], Awaitable[None]],
     ) -> None:
         self._source = source
         self._registry = registry
         self._backfill = backfill
+        self._clock = clock
         self._telemetry = telemetry
+        self._on_late = on_late
+        self._round_seconds = ROUND_SHARE * interval_seconds
+        self._under_way: dict[str, Tracked] = {}
+        """asked and not answered yet"""
+        self._tasks: set[asyncio.Task[None]] = set()
         self._hole_seconds = HOLE_INTERVALS * interval_seconds
         self._counted: set[str] = set()
 
-    async def observe(self, tracked: Sequence[Tracked], at: float) -> None:
-        """Record the demand of each trigger at the moment `at`; a trigger that fails keeps the source's error."""
-        with self._telemetry.step("observe"):
-            results = await self._source.observe([t.trigger for t in tracked], at)
-        errors_before = {t.key: t.error for t in tracked}
-        pairs = list(zip(tracked, results, strict=True))
-        for chunk in chunks(pairs, AT_A_TIME):
-            self._record(chunk, at)
+    async def observe(self, tracked: Sequence[Tracked], at: float) -> AsyncGenerator[list[Tracked], None]:
+        """The triggers in groups, each when the demand of its members at the moment `at` is recorded, or their error.
+
+        Those that an earlier round still waits for come first, without news; those that the source has not answered
+        by the deadline of this round come last.
+        """
+        earlier = [t for t in tracked if self._is_under_way(t)]
+        if earlier:
+            yield earlier
+        asked = [t for t in tracked if not self._is_under_way(t)]
+        if not asked:
+            return
+        one = _Round(asked, at)
+        self._under_way |= {t.key: t for t in asked}
+        reading, deadline = self._start(self._read(one)), self._start(self._end_at_deadline(one))
+        try:
+            async for group in one.groups():
+                yield group
+            if reading.done():
+                reading.result()
+        finally:
+            one.is_open = False
+            deadline.cancel()
+        late = [t for t in asked if self._is_under_way(t)]
+        if late:
+            self._telemetry.count("observe_deadline")
+            yield late
+
+    def close(self) -> None:
+        """Stop waiting for answers."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _is_under_way(self, tracked: Tracked) -> bool:
+        return self._under_way.get(tracked.key) is tracked
+
+    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _end_at_deadline(self, one: _Round) -> None:
+        await self._clock.sleep_until(self._clock.now() + self._round_seconds)
+        one.arrived.put_nowait(None)
+
+    async def _read(self, one: _Round) -> None:
+        try:
+            with self._telemetry.step("observe"):
+                async with aclosing(self._source.observe([t.trigger for t in one.tracked], one.at)) as parts:
+                    async for part in parts:
+                        for chunk in chunks(part, AT_A_TIME):
+                            await self._take(one, [(one.tracked[i], result) for i, result in chunk])
+            _log_changes(one.changes)
+        except Exception:
+            if one.is_open:
+                raise
+            log.exception("refresh_failed", at=one.at)
+        finally:
+            self._answered(one.tracked)
+            one.arrived.put_nowait(None)
+
+    async def _take(self, one: _Round, results: Sequence[tuple[Tracked, float | DependencyError]]) -> None:
+        one.changes += [(t, t.error, result) for t, result in results]
+        self._record(results, one.at)
+        members = [t for t, _ in results]
+        self._answered(members)
+        if one.is_open:
+            one.arrived.put_nowait(members)
             await asyncio.sleep(0)
-        _log_changes([(t, errors_before[t.key], result) for t, result in pairs])
+        else:
+            await self._on_late(members)
+
+    def _answered(self, tracked: Sequence[Tracked]) -> None:
+        for one in tracked:
+            if self._is_under_way(one):
+                del self._under_way[one.key]
 
     def _record(self, results: Sequence[tuple[Tracked, float | DependencyError]], at: float) -> None:
         observed = []

@@ -194,6 +194,11 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
         f"Time of one refresh, by step ({', '.join(STEPS)}; steps of several servers overlap)", STEP_BUCKETS,
     ),
     Figure(
+        "observe_deadline", "headway_observe_deadlines_total", Kind.COUNTER, (), Unit.NUMBER,
+        "Rounds of observing one server that reached their deadline, 0.8 of the refresh interval, before every trigger "
+        "was answered. Late answers count when they come",
+    ),
+    Figure(
         "refresh_failed", "headway_refresh_failures_total", Kind.COUNTER, (), Unit.NUMBER,
         "Refreshes that failed; the log has the reason",
     ),

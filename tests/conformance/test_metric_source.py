@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scaler.errors import DependencyError, NoDemand, SourceRefused
-from scaler.history import MetricSource
+from scaler.history import MetricSource, observe_all
 from scaler.history.credentials import ServerAccess
 from scaler.history.guarded import guarded
 from scaler.history.recorded import RecordedSource
@@ -54,7 +54,7 @@ class Place:
         return replace(made, **others)  # type: ignore[arg-type]
 
     async def observe(self, *names: str, at: float = END) -> list[float | DependencyError]:
-        return await self.source.observe([self.trigger(name) for name in names], at)
+        return await observe_all(self.source, [self.trigger(name) for name in names], at)
 
     async def samples(self, name: str, start: float = START, end: float = END, step: float = 60.0) -> Samples:
         return await self.source.samples(self.trigger(name), start, end, step)
@@ -123,7 +123,7 @@ async def test_every_trigger_gets_its_demand_in_order(place: Place) -> None:
     names = ("other", "wave", "gap", "wave")
     for at in (END, END - 60.0, START + 60.0):
         assert await place.observe(*names, at=at) == pytest.approx([demand(name, at) for name in names], rel=1e-6)
-    assert await place.source.observe([], END) == []
+    assert await observe_all(place.source, [], END) == []
 
 
 async def test_a_trigger_that_fails_disturbs_no_other(place: Place) -> None:
@@ -139,7 +139,7 @@ async def test_no_demand_is_unknown_and_not_zero(place: Place) -> None:
     """In the hole; 0 where the trigger reads nothing as 0."""
     at = HOLE[1] - 600.0
     assert isinstance((await place.observe("gap", at=at))[0], NoDemand)
-    assert await place.source.observe([place.trigger("gap", ignore_null_values=True)], at) == [0.0]
+    assert await observe_all(place.source, [place.trigger("gap", ignore_null_values=True)], at) == [0.0]
 
 
 @pytest.mark.parametrize("step", [60.0, 300.0])

@@ -11,8 +11,8 @@ import pytest
 
 from scaler.app import service as app
 from scaler.app.backends import Backends
-from scaler.errors import DependencyError
 from scaler.forecast.redis_cache import RedisCache
+from scaler.history.arriving import Arriving
 from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.metric.wire.externalscaler_pb2_grpc import ExternalScalerStub
 from scaler.series import Observation, Outlook, Samples
@@ -67,10 +67,11 @@ class Hanging(FixedSource):
 
     hangs = False
 
-    async def observe(self, triggers: Sequence[Trigger], at: float) -> list[float | DependencyError]:
+    async def observe(self, triggers: Sequence[Trigger], at: float) -> Arriving:
         if self.hangs:
             await asyncio.Event().wait()
-        return await super().observe(triggers, at)
+        async for part in super().observe(triggers, at):
+            yield part
 
     async def samples(self, trigger: Trigger, start: float, end: float, step_seconds: float) -> Samples:
         if self.hangs:

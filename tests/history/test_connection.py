@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from scaler.errors import DependencyError, SourceRefused, SourceUnavailable
+from scaler.history import observe_all
 from scaler.history.connection import MOST_URL_BYTES, Limits
 from scaler.history.credentials import ServerAccess
 from scaler.history.prometheus import PrometheusSource
@@ -18,7 +19,7 @@ QUICK = Limits(observe_seconds=2, attempts=1, failures_to_open=2, open_seconds=6
 
 
 async def failure(source: PrometheusSource, trigger: Trigger = TRIGGER) -> DependencyError:
-    (answer,) = await source.observe([trigger], AT)
+    (answer,) = await observe_all(source, [trigger], AT)
     assert isinstance(answer, DependencyError)
     return answer
 
@@ -28,7 +29,7 @@ async def test_a_proxy_that_cannot_be_used_is_an_error_of_those_triggers(monkeyp
     monkeypatch.setenv("ALL_PROXY", "socks5://me:s3cret@proxy:1080")
     source = PrometheusSource(limits=QUICK)
     here = replace(TRIGGER, server_address="http://127.0.0.1:1")
-    there, local = await source.observe([TRIGGER, here], AT)
+    there, local = await observe_all(source, [TRIGGER, here], AT)
     assert isinstance(there, SourceRefused)
     assert "http://prometheus:9090: ALL_PROXY of the environment names a proxy of the kind socks5://" in str(there)
     assert str(local) == "http://127.0.0.1:1: Connection refused"
@@ -74,7 +75,7 @@ async def test_files_that_cannot_be_used_are_an_error_of_their_server(tmp_path: 
     (tmp_path / "ca.pem").write_text("no PEM")
     mine = ServerAccess("https://prometheus:9090", ca_file=tmp_path / "ca.pem")
     source = PrometheusSource([mine], QUICK, answering(httpx.Response(200, json=vector(3))))
-    broken, fine = await source.observe([replace(TRIGGER, server_address="https://prometheus:9090"), TRIGGER], AT)
+    broken, fine = await observe_all(source, [replace(TRIGGER, server_address="https://prometheus:9090"), TRIGGER], AT)
     assert isinstance(broken, SourceUnavailable | SourceRefused)
     assert "TLS files" in str(broken)
     assert fine == 3.0
@@ -103,7 +104,7 @@ async def test_where_post_is_refused_get_is_tried_and_kept(refusal: int) -> None
     server = GetOnly(refusal, httpx.Response(200, json=vector(3)))
     source = PrometheusSource(limits=QUICK, transport=server.transport())
     with capture_logs() as logged:
-        assert [await source.observe([TRIGGER], AT) for _ in range(3)] == [[3.0]] * 3
+        assert [await observe_all(source, [TRIGGER], AT) for _ in range(3)] == [[3.0]] * 3
     assert server.methods == ["POST", "GET", "GET", "GET"]
     assert [(line["event"], line["status"]) for line in logged] == [("post_refused", refusal)]
     assert source._server(TRIGGER.server_address).most_bytes == MOST_URL_BYTES

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 
 from scaler.errors import SettingsError, SourceUnavailable
 from scaler.files import stale_files
+from scaler.history import observe_all
 from scaler.history.connection import Limits
 from scaler.history.credentials import ServerAccess
 from scaler.history.prometheus import PrometheusSource
@@ -46,7 +47,7 @@ async def test_a_token_that_cannot_be_sent(tmp_path: Path, content: str, fault: 
     access = ServerAccess("*", bearer_token_file=token)
     source = PrometheusSource([access], QUICK, answering(httpx.Response(200, json=vector(1)), seen=seen))
     with capture_logs() as logged:
-        (error,) = await source.observe([TRIGGER], AT)
+        (error,) = await observe_all(source, [TRIGGER], AT)
     assert isinstance(error, SourceUnavailable)
     assert str(error) == f"credentials file {token} holds no token: {fault}"
     assert not seen
@@ -59,7 +60,7 @@ async def test_a_password_that_cannot_be_sent(tmp_path: Path, content: str, faul
     password = tmp_path / "password"
     password.write_bytes(content.encode())
     access = ServerAccess("*", username="me", password_file=password)
-    (error,) = await PrometheusSource([access], QUICK, answering(httpx.Response(200))).observe([TRIGGER], AT)
+    (error,) = await observe_all(PrometheusSource([access], QUICK, answering(httpx.Response(200))), [TRIGGER], AT)
     assert str(error) == f"credentials file {password} holds no password: {fault}"
 
 
@@ -92,15 +93,15 @@ async def test_a_token_that_is_wrong_for_a_moment(tmp_path: Path, content: str |
     token.write_text("good")
     access = ServerAccess("*", bearer_token_file=token)
     source = PrometheusSource([access], QUICK, answering(httpx.Response(200, json=vector(1)), seen=seen))
-    await source.observe([TRIGGER], AT)
+    await observe_all(source, [TRIGGER], AT)
     token.unlink() if content is None else token.write_text(content)
     with capture_logs() as logged:
         for _ in range(3):
-            assert await source.observe([TRIGGER], AT) == [1.0]
+            assert await observe_all(source, [TRIGGER], AT) == [1.0]
     assert [line["event"] for line in logged] == ["files_not_renewed"]
     assert stale_files() == before + 1
     token.write_text("better")
-    await source.observe([TRIGGER], AT)
+    await observe_all(source, [TRIGGER], AT)
     assert stale_files() == before
     assert [one.headers["authorization"] for one in seen] == [*["Bearer good"] * 4, "Bearer better"]
 
@@ -111,7 +112,7 @@ async def test_system_authorities_that_cannot_be_read(monkeypatch: pytest.Monkey
     monkeypatch.setenv(variable, "/nowhere/ca.pem")
     system_trust.cache_clear()
     source = PrometheusSource(limits=QUICK, transport=answering(httpx.Response(200, json=vector(1))))
-    broken, fine = await source.observe([replace(TRIGGER, server_address="https://prometheus:9090"), TRIGGER], AT)
+    broken, fine = await observe_all(source, [replace(TRIGGER, server_address="https://prometheus:9090"), TRIGGER], AT)
     system_trust.cache_clear()
     assert str(broken) == (
         f"https://prometheus:9090: {variable} of the environment cannot be used: No such file or directory"
@@ -155,13 +156,13 @@ async def test_renewed_authorities_are_trusted_without_a_restart(tmp_path: Path)
     source = PrometheusSource([ServerAccess("*", ca_file=both.file)], QUICK)
     async with serving(both.old) as old, serving(both.new) as new:
         before, after = (replace(TRIGGER, server_address=f"https://localhost:{port}") for port in (old, new))
-        found = await source.observe([before, after], AT)
+        found = await observe_all(source, [before, after], AT)
         assert found[0] == 1.0
         assert "its certificate is not trusted" in str(found[1])
         both.trust(both.old, both.new)
-        assert await source.observe([before, after], AT) == [1.0, 1.0]
+        assert await observe_all(source, [before, after], AT) == [1.0, 1.0]
         both.trust(both.new)
-        found = await source.observe([before, after], AT)
+        found = await observe_all(source, [before, after], AT)
         assert found[1] == 1.0
         assert "its certificate is not trusted" in str(found[0])
     await source.close()
@@ -176,12 +177,12 @@ async def test_authorities_that_are_wrong_for_a_moment(tmp_path: Path, content: 
     async with serving(both.old) as port:
         trigger = replace(TRIGGER, server_address=f"https://localhost:{port}")
         source = PrometheusSource([access], QUICK)
-        assert await source.observe([trigger], AT) == [1.0]
+        assert await observe_all(source, [trigger], AT) == [1.0]
         both.file.unlink() if content is None else both.file.write_bytes(content)
         with capture_logs() as logged:
-            assert [await source.observe([trigger], AT) for _ in range(3)] == [[1.0]] * 3
+            assert [await observe_all(source, [trigger], AT) for _ in range(3)] == [[1.0]] * 3
         assert [line["event"] for line in logged] == ["files_not_renewed"]
-        (error,) = await PrometheusSource([access], QUICK).observe([trigger], AT)
+        (error,) = await observe_all(PrometheusSource([access], QUICK), [trigger], AT)
         assert isinstance(error, SourceUnavailable)
         assert f"TLS files {both.file}" in str(error)
     await source.close()
@@ -195,10 +196,10 @@ async def test_a_request_under_way_outlives_the_renewal(tmp_path: Path) -> None:
     waits = [0.5, 0.0]
     async with serving(both.old, wait=lambda: waits.pop(0)) as port:
         trigger = replace(TRIGGER, server_address=f"https://localhost:{port}")
-        slow = asyncio.create_task(source.observe([trigger], AT))
+        slow = asyncio.create_task(observe_all(source, [trigger], AT))
         await asyncio.sleep(0.2)
         both.trust(both.old, both.new)
-        assert await source.observe([trigger], AT) == [1.0]
+        assert await observe_all(source, [trigger], AT) == [1.0]
         assert await slow == [1.0]
     await source.close()
 
@@ -213,5 +214,5 @@ async def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(tmp_p
     key.write_bytes(loaded.private_bytes(pem, pkcs8, serialization.BestAvailableEncryption(b"s3cret")))
     access = ServerAccess("*", certificate_file=certificate, key_file=key)
     trigger = replace(TRIGGER, server_address="https://localhost:1")
-    (error,) = await PrometheusSource([access], QUICK).observe([trigger], AT)
+    (error,) = await observe_all(PrometheusSource([access], QUICK), [trigger], AT)
     assert f"TLS files {certificate}, {key}" in str(error)

@@ -4,6 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from scaler.errors import DependencyError, NoDemand, SourceRefused, SourceUnavailable
+from scaler.history import observe_all
 from scaler.history.guarded import guarded
 from scaler.testing import FixedSource
 from scaler.trigger import Trigger
@@ -23,7 +24,7 @@ async def test_every_exception_becomes_an_error_of_the_source(error: Exception) 
     """One error per trigger; the log has the stack once; the foreign text is nowhere."""
     source = guarded(failing(error))
     with capture_logs() as logged:
-        found = await source.observe(TRIGGERS, 0.0)
+        found = await observe_all(source, TRIGGERS, 0.0)
         with pytest.raises(SourceUnavailable):
             await source.samples(TRIGGERS[0], 0.0, 60.0, 60.0)
         with pytest.raises(SourceUnavailable):
@@ -39,7 +40,7 @@ async def test_the_sources_own_errors_stay(error: DependencyError) -> None:
     """With their kind and words."""
     with pytest.raises(type(error), match=str(error)):
         await guarded(failing(error)).samples(TRIGGERS[0], 0.0, 60.0, 60.0)
-    assert await guarded(FixedSource(lambda *_: error)).observe(TRIGGERS, 0.0) == [error, error]
+    assert await observe_all(guarded(FixedSource(lambda *_: error)), TRIGGERS, 0.0) == [error, error]
 
 
 def test_nothing_is_guarded_twice() -> None:

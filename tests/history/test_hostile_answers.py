@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from scaler.errors import DependencyError
+from scaler.history import observe_all
 from scaler.history.connection import Limits
 from scaler.history.prometheus import PrometheusSource
 from scaler.history.queries import TAG
@@ -71,6 +72,6 @@ async def _ask_everything(body: str) -> list[Any]:
     try:
         asked = (source.samples(TRIGGERS[0], AT, AT + 600, 60), source.blocks(TRIGGERS[0], AT - 7200, AT, 900))
         history = await asyncio.gather(*asked, return_exceptions=True)
-        return [*await source.observe(TRIGGERS, AT), *await source.observe(TRIGGERS[:1], AT), *history]
+        return [*await observe_all(source, TRIGGERS, AT), *await observe_all(source, TRIGGERS[:1], AT), *history]
     finally:
         await source.close()

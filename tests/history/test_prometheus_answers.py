@@ -16,7 +16,7 @@ import trustme
 from structlog.testing import capture_logs
 
 from scaler.errors import AmbiguousDemand, NoDemand, SettingsError, SourceRefused, SourceUnavailable
-from scaler.history import connection
+from scaler.history import connection, observe_all
 from scaler.history.connection import Limits
 from scaler.history.credentials import ServerAccess, access_for
 from scaler.history.prometheus import PrometheusSource
@@ -51,7 +51,7 @@ def answering(*responses: httpx.Response | Exception, seen: list[httpx.Request] 
 
 async def observe(*responses: httpx.Response | Exception, trigger: Trigger = TRIGGER) -> object:
     source = PrometheusSource(limits=QUICK, transport=answering(*responses))
-    (answer,) = await source.observe([trigger], AT)
+    (answer,) = await observe_all(source, [trigger], AT)
     await source.close()
     return answer
 
@@ -215,19 +215,19 @@ async def test_a_query_with_a_partial_answer_does_not_disturb_the_others() -> No
     spoiled = "app_17_"
     for _ in range(2):
         asked.clear()
-        answers = await source.observe(triggers, AT)
+        answers = await observe_all(source, triggers, AT)
         assert [i for i, answer in enumerate(answers) if isinstance(answer, SourceUnavailable)] == [17]
     assert len(asked) == 2
     spoiled = "app_"
     for _ in range(10):
         asked.clear()
-        assert all("may be partial" in str(answer) for answer in await source.observe(triggers, AT))
+        assert all("may be partial" in str(answer) for answer in await observe_all(source, triggers, AT))
         assert len(asked) < 70
     assert source.reachable(TRIGGER), "a server that answers is asked on"
     spoiled = "none"
     for _ in range(2):
         asked.clear()
-        assert not any(isinstance(answer, SourceUnavailable) for answer in await source.observe(triggers, AT))
+        assert not any(isinstance(answer, SourceUnavailable) for answer in await observe_all(source, triggers, AT))
     assert len(asked) < 5
 
 
@@ -270,7 +270,7 @@ async def test_a_wrong_query_is_asked_once() -> None:
     seen: list[httpx.Request] = []
     refused = httpx.Response(400, json={"status": "error", "error": "parse error"})
     source = PrometheusSource(transport=answering(refused, seen=seen))
-    await source.observe([TRIGGER], AT)
+    await observe_all(source, [TRIGGER], AT)
     assert len(seen) == 1
 
 
@@ -286,7 +286,7 @@ async def test_what_the_trigger_adds_goes_into_the_url() -> None:
     """`namespace` and queryParameters as in KEDA's prometheus scaler; the query goes as a form, with its moment."""
     seen: list[httpx.Request] = []
     source = PrometheusSource(transport=answering(httpx.Response(200, json=vector(1)), seen=seen))
-    await source.observe([replace(TRIGGER, tenant="team-a", query_parameters=(("dedup", "true"),))], AT)
+    await observe_all(source, [replace(TRIGGER, tenant="team-a", query_parameters=(("dedup", "true"),))], AT)
     assert str(seen[0].url) == "http://prometheus:9090/api/v1/query?namespace=team-a&dedup=true"
     form = parse_qs(seen[0].content.decode())
     assert form == {"query": ["up"], "time": ["1700000000.000"], "timeout": ["4500ms"]}
@@ -296,7 +296,7 @@ async def test_triggers_with_other_parameters_do_not_share_a_request() -> None:
     """A tenant's parameters never reach another tenant's query."""
     seen: list[httpx.Request] = []
     source = PrometheusSource(transport=answering(httpx.Response(200, json=vector(1, 2)), seen=seen))
-    await source.observe([replace(TRIGGER, tenant=tenant) for tenant in ("a", "a", "b", "b", "")], AT)
+    await observe_all(source, [replace(TRIGGER, tenant=tenant) for tenant in ("a", "a", "b", "b", "")], AT)
     assert sorted(request.url.params.get("namespace", "") for request in seen) == ["", "a", "b"]
 
 
@@ -309,10 +309,10 @@ async def test_credentials_are_the_operators_and_never_in_a_text(tmp_path: Path)
     )
     seen: list[httpx.Request] = []
     source = PrometheusSource([access], transport=answering(httpx.Response(401, text="no"), seen=seen))
-    (error,) = await source.observe([TRIGGER], AT)
+    (error,) = await observe_all(source, [TRIGGER], AT)
     token.write_text("second-secret-longer\n")
-    await source.observe([TRIGGER], AT)
-    await source.observe([replace(TRIGGER, server_address="http://elsewhere:9090")], AT)
+    await observe_all(source, [TRIGGER], AT)
+    await observe_all(source, [replace(TRIGGER, server_address="http://elsewhere:9090")], AT)
     assert [r.headers.get("authorization") for r in seen] == [
         "Bearer first-secret",
         "Bearer second-secret-longer",
@@ -322,7 +322,7 @@ async def test_credentials_are_the_operators_and_never_in_a_text(tmp_path: Path)
     assert seen[0].headers["x-key"] == "header-secret"
     assert "secret" not in f"{error!r} {access!r}"
     token.unlink()
-    (unread,) = await PrometheusSource([access], transport=answering(httpx.Response(200))).observe([TRIGGER], AT)
+    (unread,) = await observe_all(PrometheusSource([access], transport=answering(httpx.Response(200))), [TRIGGER], AT)
     assert isinstance(unread, SourceUnavailable)
     assert "No such file" in str(unread)
 
@@ -334,7 +334,7 @@ async def test_basic_authentication_and_get(tmp_path: Path) -> None:
     access = ServerAccess("*", username="me", password_file=password, method="GET")
     seen: list[httpx.Request] = []
     source = PrometheusSource([access], transport=answering(httpx.Response(200, json=vector(1)), seen=seen))
-    assert await source.observe([TRIGGER], AT) == [1.0]
+    assert await observe_all(source, [TRIGGER], AT) == [1.0]
     assert seen[0].headers["authorization"] == "Basic bWU6cHc="
     assert seen[0].method == "GET"
     assert seen[0].url.params["query"] == "up"
@@ -377,9 +377,9 @@ async def test_a_batch_that_is_too_much_becomes_smaller() -> None:
 
     source = PrometheusSource(transport=httpx.MockTransport(handle))
     triggers = [replace(TRIGGER, query=f"app_{i}") for i in range(40)]
-    first = await source.observe(triggers, AT)
+    first = await observe_all(source, triggers, AT)
     sizes.clear()
-    assert await source.observe(triggers, AT) == first == [*range(10)] * 4
+    assert await observe_all(source, triggers, AT) == first == [*range(10)] * 4
     assert max(sizes) <= 10
 
 
@@ -419,10 +419,10 @@ async def test_slow_queries_disturb_their_neighbours_once() -> None:
     async with server(answer) as address:
         source = PrometheusSource(limits=replace(QUICK, observe_seconds=0.8, failures_to_open=2))
         triggers = [replace(TRIGGER, query=q, server_address=address) for q in ("a", "b", "slow1", "slow2", "slow3")]
-        first = await source.observe(triggers, AT)
+        first = await observe_all(source, triggers, AT)
         assert all(isinstance(answer, SourceUnavailable) for answer in first)
         for _ in range(2):
-            a, b, *slow = await source.observe(triggers, AT)
+            a, b, *slow = await observe_all(source, triggers, AT)
             assert not any(isinstance(answer, Exception) for answer in (a, b))
             assert all("within 0.8 s" in str(answer) for answer in slow)
         assert source.reachable(triggers[0])
@@ -442,7 +442,7 @@ async def test_a_server_that_hangs_up_opens_its_circuit_alone() -> None:
         source = PrometheusSource(limits=QUICK)
         here, there = (replace(TRIGGER, server_address=address) for address in (broken, sound))
         for _ in range(5):
-            failed, fine = await source.observe([here, there], AT)
+            failed, fine = await observe_all(source, [here, there], AT)
             assert isinstance(failed, SourceUnavailable)
             assert fine == 0.0
         assert not source.reachable(here)
@@ -466,7 +466,7 @@ async def test_backfills_do_not_hold_up_observing() -> None:
             asyncio.create_task(source.samples(replace(trigger, query="long"), AT, AT + 60, 60)) for _ in range(20)
         ]
         await asyncio.sleep(0.05)
-        assert await source.observe([trigger], AT) == [1.0]
+        assert await observe_all(source, [trigger], AT) == [1.0]
         release.set()
         await asyncio.gather(*backfills, return_exceptions=True)
         await source.close()
@@ -477,7 +477,7 @@ async def test_a_server_that_refuses_everything_is_not_stormed() -> None:
     seen: list[httpx.Request] = []
     refused = httpx.Response(400, json={"status": "error", "error": "parse error in somebody's secret query"})
     source = PrometheusSource(transport=answering(refused, seen=seen))
-    answers = await source.observe([replace(TRIGGER, query=f"app_{i}") for i in range(5000)], AT)
+    answers = await observe_all(source, [replace(TRIGGER, query=f"app_{i}") for i in range(5000)], AT)
     assert len(seen) < 1000
     apart = [str(answer) for answer in answers if isinstance(answer, SourceUnavailable)]
     assert len(apart) > 3000
@@ -514,13 +514,13 @@ async def test_certificates_are_shown_and_replaced_without_a_restart(tmp_path: P
     address = f"https://localhost:{listening.sockets[0].getsockname()[1]}"
     trigger = replace(TRIGGER, server_address=address)
     source = PrometheusSource([ServerAccess("*", certificate_file=certificate, key_file=key, ca_file=ca)], QUICK)
-    assert await source.observe([trigger], AT) == [1.0]
+    assert await observe_all(source, [trigger], AT) == [1.0]
     write("second")
-    assert await source.observe([trigger], AT) == [1.0]
+    assert await observe_all(source, [trigger], AT) == [1.0]
     authority.issue_cert("third").cert_chain_pems[0].write_to_path(certificate)
-    assert await source.observe([trigger], AT) == [1.0]
+    assert await observe_all(source, [trigger], AT) == [1.0]
     assert shown == ["first", "second", "second"]
-    (untrusted,) = await PrometheusSource((), QUICK).observe([trigger], AT)
+    (untrusted,) = await observe_all(PrometheusSource((), QUICK), [trigger], AT)
     assert "its certificate is not trusted" in str(untrusted)
     listening.close()
 
@@ -537,6 +537,6 @@ async def test_a_server_that_never_answers_opens_its_circuit() -> None:
         trigger = replace(TRIGGER, server_address=address)
         for _ in range(2):
             assert source.reachable(trigger)
-            await source.observe([trigger], AT)
+            await observe_all(source, [trigger], AT)
         assert not source.reachable(trigger)
         await source.close()

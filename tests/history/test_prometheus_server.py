@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from scaler.errors import AmbiguousDemand, NoDemand, SourceRefused, SourceUnavailable
+from scaler.history import observe_all
 from scaler.history.connection import Limits
 from scaler.history.prometheus import PrometheusSource
 from scaler.trigger import Trigger
@@ -78,7 +79,7 @@ async def test_every_trigger_gets_its_own_answer(source, ask) -> None:
     fine = {"vector(3)": 3.0, "1 + 2": 3.0, "scalar(sum(apps)) # all": 1770.0, "sum(apps) # all": 1770.0}
     triggers = [*good, *map(ask, bad), *map(ask, fine)]
     for _ in range(2):  # the second time what cannot share a request is known
-        answers = await source.observe(triggers, NOW)
+        answers = await observe_all(source, triggers, NOW)
         assert answers[:60] == [float(app) for app in range(60)]
         for answer, (kind, words) in zip(answers[60:], bad.values(), strict=False):
             assert isinstance(answer, kind)
@@ -90,7 +91,7 @@ async def test_every_trigger_gets_its_own_answer(source, ask) -> None:
 async def test_nothing_is_zero_where_null_values_are_ignored(source, ask) -> None:
     """As in KEDA's own prometheus scaler: also for NaN; in history, from the first known moment on."""
     nothing = [ask(query, ignore_null_values=True) for query in ("none", "0 * sum(apps) / 0")]
-    assert await source.observe(nothing, NOW) == [0.0, 0.0]
+    assert await observe_all(source, nothing, NOW) == [0.0, 0.0]
     samples = await source.samples(ask("moved > 0", ignore_null_values=True), NOW - DAY, NOW, 60)
     assert len(samples.times) == 120
     assert samples.values[:60].tolist() == [1.0] * 60
@@ -159,17 +160,17 @@ async def test_a_stopped_server_opens_the_circuit_and_a_restart_closes_it(source
     server.stop()
     try:
         for _ in range(5):
-            (answer,) = await source.observe([trigger], NOW)
+            (answer,) = await observe_all(source, [trigger], NOW)
             assert isinstance(answer, SourceUnavailable)
         assert "connect" in str(answer).lower()
         assert not source.reachable(trigger)
-        (answer,) = await source.observe([trigger], NOW)
+        (answer,) = await observe_all(source, [trigger], NOW)
         assert "in a row" in str(answer)
     finally:
         server.start()
     await asyncio.sleep(0.4)
     assert source.reachable(trigger)
-    assert await source.observe([trigger], NOW) == [1770.0]
+    assert await observe_all(source, [trigger], NOW) == [1770.0]
 
 
 async def test_a_hung_server_costs_one_time_limit(source, ask, server) -> None:
@@ -177,10 +178,10 @@ async def test_a_hung_server_costs_one_time_limit(source, ask, server) -> None:
     triggers = [ask(f'apps{{app="{app}"}}') for app in range(60)]
     server.pause()
     try:
-        for answer in await source.observe([replace(trigger, timeout_seconds=0.3) for trigger in triggers], NOW):
+        for answer in await observe_all(source, [replace(trigger, timeout_seconds=0.3) for trigger in triggers], NOW):
             assert isinstance(answer, SourceUnavailable)
             assert "within 0.3 s" in str(answer)
     finally:
         server.resume()
-    assert await source.observe(triggers, NOW) == [float(app) for app in range(60)]
-    assert await source.observe(triggers, NOW) == [float(app) for app in range(60)]
+    assert await observe_all(source, triggers, NOW) == [float(app) for app in range(60)]
+    assert await observe_all(source, triggers, NOW) == [float(app) for app in range(60)]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from scaler.errors import NoDemand, SettingsError, SourceRefused
+from scaler.history import observe_all
 from scaler.history.recorded import RecordedSource
 from scaler.history.traces import Trace, read_traces
 from scaler.trigger import Trigger
@@ -26,17 +27,17 @@ async def test_a_bin_is_known_when_it_is_over() -> None:
     """The bin that starts at s counts from s + step on, until the next one is over."""
     recorded = source(1, 2, 3, loop=False)
     moments = [59, 60, 119, 120, 180, 239]
-    answers = [(await recorded.observe([TRIGGER], START + moment))[0] for moment in moments]
+    answers = [(await observe_all(recorded, [TRIGGER], START + moment))[0] for moment in moments]
     assert isinstance(answers[0], NoDemand)
     assert answers[1:] == [1, 1, 2, 3, 3][: len(answers) - 1]
-    assert isinstance((await recorded.observe([TRIGGER], START + 240))[0], NoDemand)
+    assert isinstance((await observe_all(recorded, [TRIGGER], START + 240))[0], NoDemand)
 
 
 async def test_samples_and_observations_agree() -> None:
     """A backfill tells the same past that observing told when it was the present."""
     recorded = source(*range(50), loop=False)
     samples = await recorded.samples(TRIGGER, START, START + 1500, 15)
-    seen = [(await recorded.observe([TRIGGER], t))[0] for t in samples.times]
+    seen = [(await observe_all(recorded, [TRIGGER], t))[0] for t in samples.times]
     assert samples.values.tolist() == seen
     assert samples.times[0] == START + 60
 
@@ -45,9 +46,9 @@ async def test_gaps_stay_gaps() -> None:
     """Nothing is filled, unless the trigger reads nothing as 0."""
     recorded = source(1, NAN, 3, loop=False)
     assert (await recorded.samples(TRIGGER, START + 60, START + 180, 60)).times.tolist() == [START + 60, START + 180]
-    (gap,) = await recorded.observe([TRIGGER], START + 120)
+    (gap,) = await observe_all(recorded, [TRIGGER], START + 120)
     assert isinstance(gap, NoDemand)
-    assert await recorded.observe([replace(TRIGGER, ignore_null_values=True)], START + 120) == [0.0]
+    assert await observe_all(recorded, [replace(TRIGGER, ignore_null_values=True)], START + 120) == [0.0]
 
 
 async def test_blocks_sum_up_what_was_seen_within_them() -> None:
@@ -65,19 +66,19 @@ async def test_a_loop_keeps_hours_and_weekdays() -> None:
     week = 7 * 86400
     for hour in (1, 50, 160):
         for weeks in (-3, -1, 0, 1, 10):
-            assert await recorded.observe([TRIGGER], START + hour * 3600 + weeks * week) == [hour - 1]
+            assert await observe_all(recorded, [TRIGGER], START + hour * 3600 + weeks * week) == [hour - 1]
 
 
 async def test_a_shift_brings_another_time_into_the_present() -> None:
     """The moment plus the shift is the moment of the recording."""
     recorded = source(1, 2, 3, loop=False, shift_seconds=-1000.0)
-    assert await recorded.observe([TRIGGER], START + 1120) == [2]
+    assert await observe_all(recorded, [TRIGGER], START + 1120) == [2]
 
 
 async def test_an_unknown_series_is_refused_with_the_nearest_name() -> None:
     """In its place; the others are answered."""
     recorded = source(1, 2)
-    refused, fine = await recorded.observe([replace(TRIGGER, query="wep"), TRIGGER], START + 60)
+    refused, fine = await observe_all(recorded, [replace(TRIGGER, query="wep"), TRIGGER], START + 60)
     assert isinstance(refused, SourceRefused)
     assert "'wep'" in str(refused)
     assert "'web'" in str(refused)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scaler.errors import DependencyError, SettingsError, SourceUnavailable
-from scaler.history import open_source
+from scaler.history import observe_all, open_source
 from scaler.history.credentials import ServerAccess, secret_file
 from scaler.history.sources import SourceOptions, source_for
 from scaler.settings import SettingsInvalid, in_force, load_settings
@@ -53,11 +53,11 @@ async def test_a_kind_of_a_package_answers_for_its_servers_alone(tmp_path: Path)
     entry = f"  - pattern: https://*.vendor.example\n    kind: vendor\n    options: {{key-file: {key}}}\n"
     settings = load_settings(config(tmp_path, entry))
     source = open_source(settings)
-    theirs, ours = await source.observe([TRIGGER, replace(TRIGGER, server_address="http://127.0.0.1:1")], 0.0)
+    theirs, ours = await observe_all(source, [TRIGGER, replace(TRIGGER, server_address="http://127.0.0.1:1")], 0.0)
     assert theirs == 5.0
     assert isinstance(ours, SourceUnavailable)
     key.write_text("1234567\n")
-    assert await source.observe([TRIGGER], 0.0) == [7.0]
+    assert await observe_all(source, [TRIGGER], 0.0) == [7.0]
     assert "12345" not in str(in_force(settings)) + repr(source)
     assert str(key) not in str(in_force(settings))
     await source.close()
@@ -73,7 +73,7 @@ async def test_a_kind_that_fails_fails_alone(tmp_path: Path) -> None:
         ServerAccess("http://recorded", kind="recorded", options={"file": str(recording)}),
     ]
     source = source_for(access)
-    theirs, ours = await source.observe([TRIGGER, replace(TRIGGER, server_address="http://recorded")], 0.0)
+    theirs, ours = await observe_all(source, [TRIGGER, replace(TRIGGER, server_address="http://recorded")], 0.0)
     assert isinstance(theirs, DependencyError)
     assert "absent cannot be read" in str(theirs)
     assert ours == 3.0

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from scaler.errors import AmbiguousDemand, NoDemand, SourceRefused
+from scaler.history import observe_all
 from scaler.history.prometheus import PrometheusSource
 from scaler.trigger import Trigger
 from tests.servers.prometheus import Recorded
@@ -31,7 +32,9 @@ async def test_observing(address: str) -> None:
     queries = [f'sum(apps{{app="{app}"}}) + 0 * {"1" * 200} # comment' for app in range(60)]
     failing = {'apps{app="none"}': NoDemand, "apps": AmbiguousDemand, "sum(apps": SourceRefused}
     for _ in range(2):
-        answers = await source.observe([replace(trigger, query=query) for query in (*queries, *failing, "1 + 2")], NOW)
+        answers = await observe_all(
+            source, [replace(trigger, query=query) for query in (*queries, *failing, "1 + 2")], NOW
+        )
         assert answers[:60] == [float(app) for app in range(60)]
         for answer, kind in zip(answers[60:63], failing.values(), strict=True):
             assert isinstance(answer, kind)

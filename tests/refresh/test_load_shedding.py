@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from scaler.errors import DependencyError
+from scaler.history.arriving import Arriving
 from scaler.series import Forecast
 from scaler.testing import flat_forecast
 from scaler.trigger import Trigger
@@ -55,10 +55,11 @@ async def test_a_hanging_server_delays_no_other() -> None:
         await fill(world)
         observe, released = world.source.observe, asyncio.Event()
 
-        async def hang(triggers: Sequence[Trigger], at: float) -> list[float | DependencyError]:
+        async def hang(triggers: Sequence[Trigger], at: float) -> Arriving:
             if triggers[0].server_address == EAST:
                 await released.wait()
-            return await observe(triggers, at)
+            async for part in observe(triggers, at):
+                yield part
 
         world.source.observe = hang  # type: ignore[method-assign]
         forecast.forecasts, world.refresh.runner.seconds_per_forecast = 0, 0.05

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from scaler.commands.check.keda_client import Call, KedaClient, OurTrigger, ScalerTls, keda_calls
 from scaler.errors import DependencyError, SourceUnavailable
-from scaler.history import MetricSource
+from scaler.history import MetricSource, observe_all
 from scaler.history.answers import Partial
 from scaler.manifest import ScaledObject
 from scaler.plan.hpa import Hpa, average_value, milli
@@ -45,7 +45,7 @@ def ask_queries(
 
 async def _observe(source: MetricSource, triggers: Sequence[Trigger]) -> list[float | DependencyError]:
     try:
-        return await source.observe(triggers, time.time())
+        return await observe_all(source, triggers, time.time())
     finally:
         await source.close()
 

@@ -20,7 +20,7 @@ from scaler.commands import Exit
 from scaler.commands.demo.simulated import Deployment
 from scaler.commands.demo.view import LiveView, Row, RowView, View, introduction
 from scaler.errors import DependencyError, HeadwayError
-from scaler.history import MetricSource
+from scaler.history import MetricSource, observe_all
 from scaler.history.recorded import RecordedSource
 from scaler.manifest import ScaledObject, read_manifest
 from scaler.plan import Plan
@@ -71,7 +71,7 @@ class Workload:
     async def sync(self, service: Service, source: MetricSource, now: float) -> None:
         """One sync of both HPAs at `now`: ours on the scaler's answer, the other on the demand itself."""
         registration = service.registry.register(self.scaled.namespace, self.scaled.name, self.metadata, now)
-        (demand,) = await source.observe([registration.trigger], now)
+        (demand,) = await observe_all(source, [registration.trigger], now)
         self.plan = self._ask(service, registration, now)
         if isinstance(demand, DependencyError):
             self.demand = None

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from scaler.bundle import Manifest
-from scaler.errors import DependencyError, NoDemand
+from scaler.errors import NoDemand
 from scaler.forecast import Choice
 from scaler.forecast.cache import MemoryCache
+from scaler.history.arriving import Arriving
 from scaler.plan import Plan, Rung
 from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.refresh.tracked import Phase
@@ -96,9 +97,9 @@ class Recorded(FixedSource):
         values = demand.observed(np.arange(demand.start, demand.end + 120, 15), OBSERVING).tolist()
         super().__init__(lambda _, at: values[round((at - demand.start) / 15)] if at >= demand.start else math.nan)
 
-    async def observe(self, triggers: Sequence[Trigger], at: float) -> list[float | DependencyError]:
-        found = await super().observe(triggers, at)
-        return [NoDemand("no value") if value != value else value for value in found]
+    async def observe(self, triggers: Sequence[Trigger], at: float) -> Arriving:
+        async for part in super().observe(triggers, at):
+            yield [(i, NoDemand("no value") if value != value else value) for i, value in part]
 
 
 @dataclass
