@@ -1,13 +1,10 @@
 """When the certificates that the settings name expire: for telemetry, so that an alert comes before the outage; and
 for the log, where one is not valid now.
 
-The dates are read here, from a certificate's DER form (RFC 5280, 4.1): Python's ssl shows them only for authorities,
-and the libraries that show them add compiled code to a slim runtime, for two dates.
+A process whose settings name no certificate does not load `cryptography`, which reads them.
 """
 
-import re
-import ssl
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -28,9 +25,6 @@ MOST_BYTES = 4 * 2**20
 
 WATCH_SECONDS = 60.0
 """how often the log looks at the dates"""
-
-_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-_VERSION, _UTC_TIME = 0xA0, 0x17
 
 
 class Certificates(NamedTuple):
@@ -115,42 +109,13 @@ def _options(url: str) -> dict[str, str]:
 
 @lru_cache(maxsize=64)
 def _validities(path: Path, _stamp: tuple[int, ...]) -> tuple[Validity, ...]:
+    from cryptography import x509
+
     try:
-        with path.open(encoding="ascii", errors="replace") as file:
-            text = file.read(MOST_BYTES)
-        return tuple(_dates(ssl.PEM_cert_to_DER_cert(block)) for block in _PEM.findall(text))
-    except (OSError, ValueError, IndexError):  # who uses the file reports it
+        with path.open("rb") as file:
+            found = x509.load_pem_x509_certificates(file.read(MOST_BYTES))
+        return tuple(
+            Validity(one.not_valid_before_utc.timestamp(), one.not_valid_after_utc.timestamp()) for one in found
+        )
+    except (OSError, ValueError):  # who uses the file reports it
         return ()
-
-
-def _dates(der: bytes) -> Validity:
-    """The two dates of a certificate. Raises ValueError or IndexError where the bytes are none."""
-    [certificate] = _elements(der)
-    to_be_signed, *_ = _elements(certificate.content)
-    fields = [one for one in _elements(to_be_signed.content) if one.tag != _VERSION]
-    dates = fields[3]  # after serial number, algorithm and issuer
-    start, expiry = (_moment(one) for one in _elements(dates.content))
-    return Validity(start, expiry)
-
-
-class _Element(NamedTuple):
-    tag: int
-    content: bytes
-
-
-def _elements(der: bytes) -> Iterator[_Element]:
-    at = 0
-    while at < len(der):
-        tag, length, at = der[at], der[at + 1], at + 2
-        if length & 0x80:  # the length of the length
-            size = length & 0x7F
-            length, at = int.from_bytes(der[at : at + size], "big"), at + size
-        yield _Element(tag, der[at : at + length])
-        at += length
-
-
-def _moment(element: _Element) -> float:
-    text = element.content.decode("ascii")
-    if element.tag == _UTC_TIME:
-        text = ("19" if int(text[:2]) >= 50 else "20") + text
-    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp()
