@@ -3,27 +3,36 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Nothing without a hash in a lock: no dependency is resolved, nothing is built from a source that a package brings.
+LOCKED := -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes
+PROJECT := -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
+LOCKS := deploy/images/build.lock deploy/images/torch.lock deploy/images/runtime.lock tools/dev.lock
+# The index of torch's CPU build. Where it cannot be reached, pip looks where it is set up to.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 HELM := .tools/helm4/helm
 CHARTS := helm/headway helm/headway-trigger
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run servers test test-fast coverage check format proto docs dashboards bundle default-bundle golden chart lock sbom league bench clean
+.PHONY: help setup run servers test test-fast coverage check format proto docs dashboards bundle default-bundle golden chart lock audit sbom league bench clean
 
 help:  ## list every verb
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml $(LOCKS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet --editable '.[training,dev]'
+	$(BIN)/python $(LOCKED) --requirement deploy/images/build.lock
+	$(BIN)/python $(LOCKED) --requirement tools/dev.lock
+	$(BIN)/python $(LOCKED) --requirement deploy/images/torch.lock --index-url $(TORCH_INDEX) --retries 1
+	$(BIN)/python $(PROJECT)
 	touch $(STAMP)
 
 setup: $(STAMP)  ## make .venv with the runtime, the training packages and the development tools
 
-$(BIN)/headway: pyproject.toml
+$(BIN)/headway: pyproject.toml $(LOCKS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python $(LOCKED) --requirement deploy/images/build.lock
+	$(BIN)/python $(LOCKED) --requirement deploy/images/runtime.lock
+	$(BIN)/python $(PROJECT)
 	touch $@
 
 run: $(BIN)/headway  ## start the demo: recorded workloads, a live table, the gRPC port open
@@ -86,8 +95,11 @@ chart:  ## lint and package the charts, with an index of a chart repository, int
 	$(HELM) package $(CHARTS) --destination dist/charts
 	$(HELM) repo index dist/charts
 
-lock: $(STAMP)  ## update the locks of the images after a change in pyproject.toml; make lock UPGRADE=1 takes newer versions
+lock: $(STAMP)  ## update the locks after a change in pyproject.toml; make lock UPGRADE=1 takes newer versions
 	$(BIN)/python -m tools.lock $(if $(UPGRADE),--upgrade)
+
+audit: $(STAMP)  ## look for known faults in all that the locks name; fails, too, where their data cannot be reached
+	$(BIN)/python -m tools.audit
 
 sbom: $(STAMP)  ## write the bills of materials of the images to build/sbom
 	$(BIN)/python -m tools.sbom build/sbom

@@ -1,9 +1,9 @@
-"""The locks of the images: every package of every platform, with the hashes of its files.
+"""The locks: all that the images and `make setup` install, for every platform, with the hashes of its files.
 
     python -m tools.lock [--upgrade]
 
 writes them from pyproject.toml. Versions that a lock already names stay while they satisfy pyproject.toml; --upgrade
-takes the newest ones.
+takes the newest ones. torch.lock is written by hand: the index that has torch's CPU build is not the one of the others.
 """
 
 import re
@@ -22,11 +22,19 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "runtime-object-stores.lock": ("object-stores",),
     "training.lock": ("object-stores", "training"),
 }
-"""the extras of pyproject.toml in each"""
-BUILD_LOCK = "build.lock"
+"""the extras of pyproject.toml in each lock of an image"""
+TOOLS = ROOT / "tools"
+DEV_LOCK, DEV_EXTRAS = TOOLS / "dev.lock", ("training", "dev")
+"""what `make setup` installs"""
+SUPPLY_CHAIN_LOCK, SUPPLY_CHAIN_SOURCE = TOOLS / "supply-chain.lock", TOOLS / "supply-chain.in"
+"""what reads the locks; dev.lock has it, too"""
+BUILD_LOCK, BUILD_SOURCE = IMAGES / "build.lock", IMAGES / "build.in"
+"""pip and the build backend"""
+TORCH_LOCK = IMAGES / "torch.lock"
+PROJECT = ROOT / "pyproject.toml"
 
 HEADER = "# Written by `make lock` from pyproject.toml. Do not edit.\n"
-TORCH_HEADER = "# Without torch: training.Dockerfile installs its CPU build.\n"
+TORCH_HEADER = "# Without torch, whose CPU build is in deploy/images/torch.lock.\n"
 OF_TORCH = re.compile(r"(torch|triton|cuda-[\w-]+|nvidia-[\w-]+)==")
 """torch, and what only its GPU build needs"""
 
@@ -70,42 +78,38 @@ def needed(locked: Sequence[Locked], python: str, machine: str) -> list[Locked]:
 
 
 def torch_version() -> str:
-    """The version of torch that the training image installs."""
-    found = re.search(r"^ARG TORCH_VERSION=(\S+)$", (IMAGES / "training.Dockerfile").read_text(), re.MULTILINE)
-    if found is None:
-        raise SystemExit("training.Dockerfile: has no line ARG TORCH_VERSION=…")
-    return found[1]
+    """The version of torch that the training image and `make setup` install."""
+    [torch] = read_lock(TORCH_LOCK)
+    return torch.version
 
 
 def main() -> None:
     upgrade = sys.argv[1:]
+    _write(BUILD_LOCK, [BUILD_SOURCE], upgrade, [])
     for name, extras in LOCKS.items():
-        _write(IMAGES / name, "pyproject.toml", [*upgrade, *(f"--extra={extra}" for extra in extras)])
-    _write(IMAGES / BUILD_LOCK, "deploy/images/build.in", upgrade)
+        _write(IMAGES / name, [PROJECT], [*upgrade, *_extras(extras)], [])
+    of_images = _pins(IMAGES / "training.lock") + _pins(BUILD_LOCK)
+    _write(DEV_LOCK, [PROJECT, SUPPLY_CHAIN_SOURCE], [*upgrade, *_extras(DEV_EXTRAS)], of_images)
+    _write(SUPPLY_CHAIN_LOCK, [SUPPLY_CHAIN_SOURCE], upgrade, _pins(DEV_LOCK))
 
 
-def _write(lock: Path, source: str, options: Sequence[str]) -> None:
+def _extras(names: Sequence[str]) -> list[str]:
+    return [f"--extra={name}" for name in names]
+
+
+def _pins(lock: Path) -> list[str]:
+    return [str(locked.requirement) for locked in read_lock(lock)]
+
+
+def _write(lock: Path, sources: Sequence[Path], options: Sequence[str], constraints: Sequence[str]) -> None:
+    compile_lock = ("uv", "pip", "compile", "--quiet")
     universal = ("--universal", "--python-version", "3.11", "--generate-hashes")
     plain = ("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links")
+    command = [sys.executable, "-m", *compile_lock, *universal, *plain, *options, "-c", "-"]
     subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "uv",
-            "pip",
-            "compile",
-            "--quiet",
-            *universal,
-            *plain,
-            *options,
-            "-c",
-            "-",
-            source,
-            "-o",
-            str(lock),
-        ],
+        [*command, *map(str, sources), "-o", str(lock)],
         cwd=ROOT,
-        input=f"torch=={torch_version()}\n",
+        input="\n".join((f"torch=={torch_version()}", *constraints)),
         text=True,
         check=True,
     )

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.lock import IMAGES, LOCKS, needed, read_lock, torch_version
+from tools.lock import IMAGES, LOCKS, TORCH_LOCK, needed, read_lock
 
 IMAGE_PYTHON = "3.13.5"
 MACHINES = ("x86_64", "aarch64")
@@ -28,7 +28,7 @@ def write_sbom(lock: str, file: Path) -> None:
     locked = read_lock(IMAGES / lock)
     texts = dict.fromkeys(one.text for machine in MACHINES for one in needed(locked, IMAGE_PYTHON, machine))
     if "training" in LOCKS[lock]:
-        texts[f"torch=={torch_version()}\n"] = None
+        texts.update((torch.text, None) for torch in read_lock(TORCH_LOCK))
     command = [sys.executable, "-m", "cyclonedx_py", "requirements", "--output-reproducible", "--of", "JSON"]
     subprocess.run([*command, "-o", str(file), "-"], input="".join(texts), text=True, check=True)
 

@@ -3,7 +3,7 @@
 #
 #   install.sh tools FOLDER            pip and the build backend, for the steps below; stays out of the image
 #   install.sh packages FOLDER LOCK    a virtual environment without pip, with the packages of a lock
-#   install.sh torch FOLDER REQUIREMENT INDEX
+#   install.sh torch FOLDER LOCK INDEX
 #   install.sh project FOLDER SOURCE   the project itself
 #   install.sh finish FOLDER           removes what nothing reads at run time, compiles the rest
 set -eu
@@ -29,7 +29,7 @@ packages)
     pip_into "$2" --only-binary :all: --require-hashes -r "$3"
     ;;
 torch)
-    pip_into "$2" --only-binary :all: --index-url "$4" "$3"
+    pip_into "$2" --only-binary :all: --require-hashes --index-url "$4" -r "$3"
     ;;
 project)
     wheels=$(mktemp -d)

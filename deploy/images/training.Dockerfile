@@ -2,9 +2,9 @@
 # The scaler with the training package: trains, evaluates and publishes bundles. Build it from the root of the repository:
 #   docker build --file deploy/images/training.Dockerfile --tag headway-training .
 
-# Tags move with Debian's security updates. A release passes both with their digests (.github/workflows/images.yaml).
-ARG BUILD_BASE=debian:trixie-slim
-ARG RUNTIME_BASE=gcr.io/distroless/python3-debian13:nonroot
+# The digests name the same files on every machine; Dependabot proposes those of Debian's security updates.
+ARG BUILD_BASE=debian:trixie-slim@sha256:a29215f6a35e51e22adffa17f89e9d2ef06214e64a2bad10d765c46aea49f11f
+ARG RUNTIME_BASE=gcr.io/distroless/python3-debian13:nonroot@sha256:4376456c1d8520c9d464f2c475465850efaecabf9a190ff24d4a0eef2b884bea
 
 FROM ${BUILD_BASE} AS build
 # The same interpreter, at the same place, as in the base of the final stage: Python 3.13 of Debian 13.
@@ -14,13 +14,11 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 COPY deploy/images/install.sh deploy/images/build.lock /images/
 RUN /images/install.sh tools /opt/tools
-COPY deploy/images/training.lock /images/
+COPY deploy/images/training.lock deploy/images/torch.lock /images/
 RUN /images/install.sh packages /opt/headway /images/training.lock
-# torch comes from the index that has its CPU build: the default one brings several GB of CUDA. Its files have other
-# hashes there, so the lock does not name them.
+# torch comes from the index that has its CPU build: the default one brings several GB of CUDA.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-ARG TORCH_VERSION=2.13.0
-RUN /images/install.sh torch /opt/headway "torch==${TORCH_VERSION}" "${TORCH_INDEX}"
+RUN /images/install.sh torch /opt/headway /images/torch.lock "${TORCH_INDEX}"
 COPY pyproject.toml README.md LICENSE /source/
 COPY scaler /source/scaler
 COPY training /source/training
