@@ -1,8 +1,7 @@
-# syntax=docker/dockerfile:1
 # The scaler: no shell, no package manager, no compiler. Build it from the root of the repository:
 #   docker build --file deploy/images/runtime.Dockerfile --tag headway .
 
-# The digests name the same files on every machine; Dependabot proposes those of Debian's security updates.
+# Digests: the same files on every machine. How they follow Debian's security updates: docs/images.md.
 ARG BUILD_BASE=debian:trixie-slim@sha256:a29215f6a35e51e22adffa17f89e9d2ef06214e64a2bad10d765c46aea49f11f
 ARG RUNTIME_BASE=gcr.io/distroless/python3-debian13:nonroot@sha256:4376456c1d8520c9d464f2c475465850efaecabf9a190ff24d4a0eef2b884bea
 
