@@ -3,6 +3,7 @@
 HeadwayError
 ├── TriggerError              the trigger is wrong: its author must act
 │   └── TriggerInvalid            INVALID_ARGUMENT, lists every fault
+├── QuotaReached              RESOURCE_EXHAUSTED, a namespace or all together have too much; what exists is not affected
 ├── DependencyError           something we need failed: it may recover by itself
 │   ├── NotReady                  UNAVAILABLE, the first observation has not arrived yet
 │   ├── SourceUnavailable         UNAVAILABLE, the source did not answer (network, timeout, 5xx, open circuit)
@@ -74,6 +75,10 @@ class TriggerInvalid(TriggerError):
         spelled_out = "; ".join(map(str, faults[:MOST_SPELLED_OUT]))
         rest = f"; and {len(faults) - MOST_SPELLED_OUT} more" if len(faults) > MOST_SPELLED_OUT else ""
         super().__init__(f"{len(faults)} {noun} in the trigger: {spelled_out}{rest}")
+
+
+class QuotaReached(HeadwayError):
+    status = "RESOURCE_EXHAUSTED"
 
 
 class DependencyError(HeadwayError):

@@ -1,9 +1,11 @@
 """This process's memory of triggers: which ones KEDA calls for, and the answer that counts now for each. No I/O."""
 
 import asyncio
+import heapq
 import itertools
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,8 +13,10 @@ from enum import StrEnum
 from scaler.decide import decide
 from scaler.errors import HeadwayError, NotReady, SourceUnavailable
 from scaler.plan import Plan, Rung
+from scaler.quotas import NO_LIMITS, Limits, Quota
 from scaler.series import FURTHEST_AHEAD_SECONDS, Outlook
 from scaler.trigger import Trigger, TriggerRules, parse_trigger
+from scaler.trigger.schema import relevant
 
 
 @dataclass(slots=True)
@@ -36,11 +40,28 @@ class ListedBy(StrEnum):
 NEVER = 0.0
 """`last_called` of a trigger that is listed, and that KEDA has not called for"""
 
+TRIED_SECONDS, TRIAL_SECONDS = 60.0, 900.0
+"""a trigger that was called for during less than the first, and not again for the second, is forgotten: KEDA calls
+at least once per polling interval"""
+
+MOST_OF_ONE_OBJECT = 32
+"""triggers of one ScaledObject: each edit makes another one, and the one before falls silent"""
+
+IDLE_SECONDS = 300.0
+"""without a call for this long, a trigger makes room for a new one of its namespace, where the quota is reached"""
+MOST_IDLE_DROPPED = 100
+"""at once, those that were called least recently"""
+
+SPARE_NEW = 200
+"""new triggers of one namespace between two refreshes, beyond its quota: until the refresh has noticed, a dropped one
+takes as much memory as one that is watched"""
+
 
 class Registration:
     """One watched trigger, with the answer that counts now and the one that will count next."""
 
     __slots__ = (
+        "__weakref__",
         "current",
         "error",
         "first_answer",
@@ -52,6 +73,7 @@ class Registration:
         "metadata",
         "metric_calls",
         "ready",
+        "restored",
         "settled_until",
         "trigger",
         "upcoming",
@@ -75,6 +97,8 @@ class Registration:
         """no longer watched; the trigger must be registered again"""
         self.listed_by: ListedBy | None = None
         """it is watched although KEDA does not call for it"""
+        self.restored = False
+        """it was watched before this process started"""
         self.ready = False
         """whether the first outlook, or the first failure to get one, has arrived"""
         self.first_answer = asyncio.Event()
@@ -83,8 +107,13 @@ class Registration:
         """whether an outlook without forecast is about to be followed by one with it"""
 
     def is_wanted(self, now: float, silence_seconds: float) -> bool:
-        """Whether it is listed, or KEDA has called for it in the last `silence_seconds`."""
-        return self.listed_by is not None or now - self.last_called <= silence_seconds
+        """Whether it is listed, or KEDA has called for it in the last `silence_seconds`; of one that was hardly ever
+        called for, in the last quarter of an hour."""
+        if self.listed_by is not None:
+            return True
+        if self.last_called - self.first_called < TRIED_SECONDS and not self.restored:
+            silence_seconds = min(silence_seconds, TRIAL_SECONDS)
+        return now - self.last_called <= silence_seconds
 
     def forget(self) -> None:
         """Keep nothing that takes room."""
@@ -107,6 +136,11 @@ class KeyIndex:
     def add(self, trigger: Trigger) -> None:
         insort(self._keys, trigger.key)
         insort(self._names, (trigger.name, trigger.key))
+
+    def remove(self, trigger: Trigger) -> None:
+        """Remove one that was added."""
+        del self._keys[bisect_left(self._keys, trigger.key)]
+        del self._names[bisect_left(self._names, (trigger.name, trigger.key))]
 
     def keep(self, keys: Container[str]) -> None:
         """Remove all others."""
@@ -136,13 +170,24 @@ class Registry:
     """All watched triggers of this process. Every method is synchronous and takes the time as an argument."""
 
     def __init__(
-        self, rules: TriggerRules, refresh_seconds: float, on_new: Callable[[Registration], None] = lambda _: None
+        self,
+        rules: TriggerRules,
+        refresh_seconds: float,
+        on_new: Callable[[Registration], None] = lambda _: None,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         self.rules = rules
         self.refresh_seconds = refresh_seconds
+        self.quota = Quota("triggers", limits, "Delete ScaledObjects that are not needed (silent triggers expire)")
         self._on_new = on_new
         self._registrations: dict[str, Registration] = {}
         self._index = KeyIndex()
+        self._new: Counter[str] = Counter()
+        """by namespace, since the last `forget_silent`"""
+        self._dropped: list[Registration] = []
+        """since then"""
+        self._none_idle_before: dict[str, float] = {}
+        """by namespace that reached its quota"""
         self._followers: dict[str, set[Callable[[float], None]]] = {}
 
     def __len__(self) -> int:
@@ -150,6 +195,9 @@ class Registry:
 
     def __iter__(self) -> Iterator[Registration]:
         return iter(list(self._registrations.values()))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._registrations
 
     def get(self, key: str) -> Registration | None:
         return self._registrations.get(key)
@@ -162,7 +210,8 @@ class Registry:
         return [self._registrations[key] for key in keys]
 
     def register(self, namespace: str, name: str, metadata: Mapping[str, str], now: float) -> Registration:
-        """The watched trigger for what KEDA sent; registers it when new. Raises TriggerInvalid with every fault."""
+        """The watched trigger for what KEDA sent; registers it when new. Raises TriggerInvalid with every fault, and
+        QuotaReached for a new one beyond a quota."""
         registration = self._register(parse_trigger(namespace, name, metadata, self.rules), metadata, now)
         registration.last_called = now
         return registration
@@ -170,8 +219,10 @@ class Registry:
     def register_listed(
         self, by: ListedBy, namespace: str, name: str, metadata: Mapping[str, str], now: float
     ) -> Registration:
-        """Watch a trigger without KEDA's calls, until it is unlisted. Raises TriggerInvalid with every fault."""
-        registration = self._register(parse_trigger(namespace, name, metadata, self.rules), metadata, now)
+        """Watch a trigger without KEDA's calls, until it is unlisted. Raises TriggerInvalid with every fault, and
+        QuotaReached beyond a quota: those of the settings are watched all the same."""
+        trigger = parse_trigger(namespace, name, metadata, self.rules)
+        registration = self._register(trigger, metadata, now, unless_full=by is not ListedBy.SETTINGS)
         registration.listed_by = by
         return registration
 
@@ -181,13 +232,50 @@ class Registry:
         if registration is not None:
             registration.listed_by = None
 
-    def _register(self, trigger: Trigger, metadata: Mapping[str, str], now: float) -> Registration:
+    def _register(
+        self, trigger: Trigger, metadata: Mapping[str, str], now: float, unless_full: bool = True
+    ) -> Registration:
         registration = self._registrations.get(trigger.key)
         if registration is None:
-            registration = self._registrations[trigger.key] = Registration(trigger, dict(metadata), now)
+            if unless_full:
+                self._make_room(trigger, now)
+            registration = self._registrations[trigger.key] = Registration(trigger, relevant(metadata), now)
             self._index.add(trigger)
+            self.quota.take(trigger.namespace)
+            self._new[trigger.namespace] += 1
             self._on_new(registration)
         return registration
+
+    def _make_room(self, trigger: Trigger, now: float) -> None:
+        """Drop an older version of the ScaledObject, and idle triggers of its namespace, where that is needed for a
+        new one. Raises QuotaReached where that is not enough."""
+        namespace, quota = trigger.namespace, self.quota
+        if self._new[namespace] >= quota.limits.per_namespace + SPARE_NEW:
+            raise quota.reached(quota.own, f"namespace {namespace} registers triggers faster than they are observed")
+        versions = self.page(MOST_OF_ONE_OBJECT, namespace=namespace, name=trigger.name)
+        if len(versions) == MOST_OF_ONE_OBJECT:
+            self._drop(_least_recently_called(versions, 1))
+        if not quota.has_room(namespace):
+            self._drop_idle(namespace, now)
+            quota.check(namespace)
+
+    def _drop_idle(self, namespace: str, now: float) -> None:
+        if now < self._none_idle_before.get(namespace, 0.0) or not self.quota.of(namespace):
+            return  # a flood of refused calls must not look at all triggers again and again
+        own = _least_recently_called(self.page(self.quota.of(namespace), namespace=namespace), MOST_IDLE_DROPPED)
+        self._drop([one for one in own if now - one.last_called > IDLE_SECONDS])
+        self._none_idle_before[namespace] = min((one.last_called for one in own), default=now) + IDLE_SECONDS
+
+    def _drop(self, registrations: Iterable[Registration]) -> None:
+        for registration in registrations:
+            del self._registrations[registration.trigger.key]
+            self._index.remove(registration.trigger)
+            self._forgotten(registration)
+            self._dropped.append(registration)
+
+    def _forgotten(self, registration: Registration) -> None:
+        registration.forget()
+        self.quota.give_back(registration.trigger.namespace)
 
     @contextmanager
     def follow(self, key: str, wake: Callable[[float], None]) -> Iterator[None]:
@@ -255,15 +343,18 @@ class Registry:
         return current
 
     def forget_silent(self, now: float, silence_seconds: float) -> list[Registration]:
-        """Drop and return the triggers that are not listed and without a call for `silence_seconds`: KEDA does not
-        report deletions."""
+        """Drop the triggers that are not listed and without a call for `silence_seconds`: KEDA does not report
+        deletions. Returns them, and those that were dropped since the last time to make room for others."""
         silent = [w for w in self._registrations.values() if not w.is_wanted(now, silence_seconds)]
         for registration in silent:
             del self._registrations[registration.trigger.key]
-            registration.forget()
+            self._forgotten(registration)
         if silent:
             self._index.keep(self._registrations)
-        return silent
+        dropped, self._dropped = self._dropped, []
+        self._new.clear()
+        self._none_idle_before.clear()
+        return [*dropped, *silent]
 
     def _promote(self, registration: Registration, now: float) -> None:
         if registration.upcoming is not None and now >= registration.upcoming.counts_from:
@@ -273,6 +364,12 @@ class Registry:
         made = decide(trigger, outlook, now, self.refresh_seconds)
         valid_until = max(outlook.counts_from + 1.5 * self.refresh_seconds, made.at + self.refresh_seconds)
         return Answer(outlook, made, outlook.counts_from, valid_until)
+
+
+def _least_recently_called(registrations: Iterable[Registration], count: int) -> list[Registration]:
+    """Those that nobody lists; `count` of them at most."""
+    called = (one for one in registrations if one.listed_by is None)
+    return heapq.nsmallest(count, called, key=lambda one: one.last_called)
 
 
 def _settle(registration: Registration) -> None:

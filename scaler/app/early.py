@@ -24,6 +24,11 @@ class EarlyRegistrations:
         self.all.append(registration)
         self._added.set()
 
+    def take(self) -> list[Registration]:
+        """All of them that are still watched; from now on they are the engine's."""
+        early, self.all = self.all, []
+        return [registration for registration in early if not registration.forgotten]
+
     async def receive_from(self, cache: ForecastCache) -> None:
         """Take the outlooks of early registrations from the shared cache, until cancelled."""
         received = 0

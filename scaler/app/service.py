@@ -18,6 +18,7 @@ from scaler.app.backends import open_backends, open_cache
 from scaler.app.early import EarlyRegistrations
 from scaler.app.engine import Engine
 from scaler.app.expiry import follow_certificates, watch_certificates
+from scaler.app.quotas import follow_quotas
 from scaler.app.scheduling import prefer_answers, release_memory
 from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock, SystemClock
@@ -28,6 +29,7 @@ from scaler.metric.first_answer import FirstAnswers
 from scaler.metric.server import MetricServer, ServerOptions
 from scaler.metric.servicer import Servicer
 from scaler.metric.streams import Streams
+from scaler.quotas import Limits
 from scaler.registry import Registration, Registry
 from scaler.series import HistoryFacts
 from scaler.settings import Settings
@@ -52,7 +54,8 @@ class Service:
         self.clock = clock or SystemClock()
         self.telemetry = Telemetry()
         rules = TriggerRules(settings.prometheus, settings.allow_server_address, settings.max_query_length)
-        self.registry = Registry(rules, settings.refresh_interval, on_new=self._add)
+        limits = Limits(settings.max_triggers, settings.max_triggers_per_namespace)
+        self.registry = Registry(rules, settings.refresh_interval, self._add, limits)
         self.grpc_port = 0
         self.http_port = 0
         self._source = source
@@ -61,7 +64,7 @@ class Service:
         self._discovery: Discovery | None = None
         """None where the settings name no namespaces"""
         first_answers = FirstAnswers(settings.first_answer_wait, self.clock.now, self._worth_waiting)
-        self._servicer = Servicer(self.registry, self.clock, Streams(settings.stream_lifetime), first_answers)
+        self._servicer = Servicer(self.registry, self.clock, _streams(settings), first_answers)
         self._server = MetricServer(self._servicer, _server_options(settings))
         self._opened = AsyncExitStack()
         self._draining = False
@@ -96,6 +99,8 @@ class Service:
         self.http_port = await status.start()
         follow_certificates(self.settings, self.telemetry)
         self.telemetry.follow("stale_files", lambda: {(): float(stale_files())})
+        quotas = (self.registry.quota, self._servicer.streams.quota)
+        follow_quotas(self.telemetry, quotas, self.settings.max_connections)
         self.telemetry.follow("rpc_calls", lambda: {key: float(count) for key, count in self._servicer.calls.items()})
         self.telemetry.follow_distribution("rpc_duration", self._servicer.timing.distributions)
         self.telemetry.follow_distribution("loop_delay", self._servicer.timing.loop_delays)
@@ -122,7 +127,7 @@ class Service:
         engine = Engine(self.settings, backends, self.registry, self.clock, self.telemetry)
         self._opened.push_async_callback(engine.close)
         self._engine = engine
-        engine.start(self._early.all, on_restored=self._servicer.first_answers.opened)
+        engine.start(self._early.take(), on_restored=self._servicer.first_answers.opened)
 
     def _start_discovery(self) -> None:
         if self._discovery is None:
@@ -210,4 +215,12 @@ def _server_options(settings: Settings) -> ServerOptions:
     tls = None
     if settings.tls_cert is not None and settings.tls_key is not None:
         tls = TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
-    return ServerOptions(settings.grpc_address, tls, settings.max_connection_age, reflection=settings.grpc_reflection)
+    return ServerOptions(
+        settings.grpc_address, tls, settings.max_connection_age, max_connections=settings.max_connections,
+        reflection=settings.grpc_reflection,
+    )
+
+
+def _streams(settings: Settings) -> Streams:
+    limits = Limits(settings.max_streams, settings.max_streams_per_namespace)
+    return Streams(settings.stream_lifetime, limits=limits)

@@ -16,7 +16,7 @@ from scaler.telemetry.names import PLANNED_DEMAND
 from scaler.trigger import TRIGGER_KEYS, Trigger, TriggerRules, parse_trigger
 from scaler.trigger.planned import plan_selector, reactive_half, reads_plan
 from scaler.trigger.schema import KEDA_READS
-from scaler.trigger.values import NOT_SHOWN, is_secret, shorten
+from scaler.trigger.values import NOT_SHOWN, is_secret, shorten, veil
 
 PREFIX = "headway.dev/"
 FORECAST = f"{PREFIX}forecast"
@@ -104,18 +104,30 @@ def annotation_faults(annotations: Mapping[str, Any]) -> Iterator[PlacedFault]:
     for name in own[:MOST_SPELLED_OUT]:
         value, path = annotations[name], (*ANNOTATIONS, name)
         if name == FORECAST and value not in ("true", "false"):
-            shown = shorten(str(value).lower() if isinstance(value, bool) else str(value))
+            shown = veil(str(value).lower() if isinstance(value, bool) else str(value))
             yield PlacedFault(path, Fault(name, shown, 'must be "true" or "false", in quotes'))
         elif name != FORECAST and name not in KEY_OF:
-            yield PlacedFault(path, Fault(shorten(name), NOT_SHOWN, _unknown_rule(name)))
+            yield PlacedFault(path, Fault(_shown(name), NOT_SHOWN, _unknown_rule(name)))
 
 
 def _unknown_rule(name: str) -> str:
     if name in _TAKEN_FROM_TRIGGER:
         return f"is taken from the `prometheus` trigger: write {_TAKEN_FROM_TRIGGER[name]} there, and remove this"
+    near = _near(name)
+    return f"is no annotation of Headway: did you mean {near}?" if near else "is no annotation of Headway"
+
+
+def _near(name: str) -> str:
+    """The annotation that a misspelled one resembles; empty where there is none."""
     known = [one.removeprefix(PREFIX) for one in (FORECAST, *KEY_OF)]
     near = get_close_matches(name.removeprefix(PREFIX)[:50].lower(), known, n=1, cutoff=0.65)
-    return f"is no annotation of Headway: did you mean {PREFIX}{near[0]}?" if near else "is no annotation of Headway"
+    return PREFIX + near[0] if near else ""
+
+
+def _shown(name: str) -> str:
+    """A faulty annotation as a message repeats it: one that resembles none may be a secret in the wrong place."""
+    is_known = name in _TAKEN_FROM_TRIGGER or _near(name)
+    return shorten(name) if is_known else PREFIX + veil(name.removeprefix(PREFIX))
 
 
 def _chosen(scaled: ScaledObject) -> TriggerEntry:
@@ -154,7 +166,7 @@ def _entry_faults(entry: TriggerEntry) -> Iterator[PlacedFault]:
     if metric_type != "AverageValue":
         path: FieldPath = (*entry.path, "metricType")
         rule = "must be AverageValue, or be left out: the forecast is of the total demand"
-        yield PlacedFault(path, Fault(dotted_path(path), shorten(str(metric_type)), rule))
+        yield PlacedFault(path, Fault(dotted_path(path), veil(str(metric_type)), rule))
     for key in TAKEN:
         if f"{key}FromEnv" in entry.given:
             path = (*entry.path, "metadata", f"{key}FromEnv")
@@ -170,12 +182,12 @@ def _take_half(entry: TriggerEntry, metadata: dict[str, str], rules: TriggerRule
     path: FieldPath = (*entry.path, "metadata", "query")
     if len(query) > rules.max_query_length + MOST_WRAPPING:
         rule = f"has {len(query)} characters, at most {rules.max_query_length + MOST_WRAPPING} are allowed"
-        yield PlacedFault(path, Fault(dotted_path(path), shorten(query), rule))
+        yield PlacedFault(path, Fault(dotted_path(path), veil(query), rule))
         return
     try:
         metadata["query"] = reactive_half(query)
     except ValueError as error:
-        yield PlacedFault(path, Fault(dotted_path(path), shorten(query), str(error)))
+        yield PlacedFault(path, Fault(dotted_path(path), veil(query), str(error)))
 
 
 def _is_refused(key: str) -> bool:

@@ -11,7 +11,7 @@ import structlog
 
 from scaler.discovery import Refusal
 from scaler.discovery.annotated import ANNOTATIONS, FORECAST, Annotated, asks_for_forecast, read_annotated
-from scaler.errors import Fault
+from scaler.errors import Fault, QuotaReached
 from scaler.manifest import ManifestError, read_object
 from scaler.registry import ListedBy, Registry
 from scaler.telemetry.metrics import Telemetry
@@ -45,6 +45,8 @@ class KnownObjects:
         self._in_settings = frozenset(in_settings)
         self._known: dict[ObjectName, _Known] = {}
         self._watched = 0
+        self._lacking_room: set[str] = set()
+        """scopes with objects that were refused because there are too many"""
         telemetry.follow("discovered_objects", lambda: {(): float(self._watched)})
         telemetry.follow("discovery_refused", lambda: {(): float(len(self._known) - self._watched)})
 
@@ -105,18 +107,38 @@ class KnownObjects:
 
     def _take(self, scope: str, name: ObjectName, found: Annotated | tuple[Fault, ...], now: float) -> None:
         known = self._known.get(name)
-        if isinstance(found, Annotated) and not (known and known.key) and self._watched >= MOST_WATCHED:
-            found = (Fault(FORECAST, "true", _TOO_MANY),)
+        if isinstance(found, Annotated) and not (known and known.key == found.trigger.key):
+            found = self._admit(scope, name, found, now, is_new=not (known and known.key))
         new = _Known(scope, faults=found) if isinstance(found, tuple) else _Known(scope, found.trigger.key)
         if new == known:
             return
         if isinstance(found, Annotated):
-            self._registry.register_listed(ListedBy.ANNOTATION, *name, found.metadata, now)
             self._watched += 1
         self._known[name] = new
         if known is not None:
             self._unlist(known, unless=new.key)
         _log_change(name, found)
+
+    def _admit(
+        self, scope: str, name: ObjectName, found: Annotated, now: float, is_new: bool
+    ) -> Annotated | tuple[Fault, ...]:
+        """The same, with its trigger watched; or the fault that there are too many."""
+        if is_new and self._watched >= MOST_WATCHED:
+            self._lacking_room.add(scope)
+            return (Fault(FORECAST, "true", _TOO_MANY),)
+        try:
+            self._registry.register_listed(ListedBy.ANNOTATION, *name, found.metadata, now)
+        except QuotaReached as error:
+            self._lacking_room.add(scope)
+            return (Fault(FORECAST, "true", f"cannot be watched now: {error}"),)
+        return found
+
+    def lacked_room(self, scope: str) -> bool:
+        """Whether objects of the scope were refused since the last call because there are too many: only a new list
+        tries them again."""
+        lacking = scope in self._lacking_room
+        self._lacking_room.discard(scope)
+        return lacking
 
     def _unlist(self, known: _Known, unless: str = "") -> None:
         if known.key:

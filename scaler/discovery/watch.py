@@ -88,6 +88,8 @@ class ScopeWatch:
             if not self._version:
                 await self._list()
             await self._watch()
+            if self._known.lacked_room(self._namespace):
+                self._version = ""
         except ApiUnavailable as error:
             if self._clock.now() - started >= STEADY_SECONDS:
                 self._failures = 0

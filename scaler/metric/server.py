@@ -11,11 +11,24 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from scaler.errors import SettingsError
 from scaler.metric.certificates import TlsFiles, credentials
 from scaler.metric.servicer import Servicer
+from scaler.metric.streams import Streams
 from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.telemetry.redaction import os_error_text
+from scaler.trigger.sizes import MOST_REQUEST_BYTES
 
 MOST_PENDING = 50_000
 """calls that wait for the event loop; gRPC cancels those beyond"""
+
+MOST_CALLS_OF_ONE_CONNECTION = 10_000
+"""beside push streams: an operator of KEDA brings all its calls over one connection, and its client waits beyond"""
+
+MOST_HEADER_BYTES = 8192
+"""of all headers of a call; KEDA sends a few hundred"""
+
+HANDSHAKE_SECONDS = 10.0
+"""for a new connection to say what it wants; gRPC's default is two minutes"""
+
+_INT32_MAX = 2**31 - 1
 
 SERVICE = wire.DESCRIPTOR.services_by_name["ExternalScaler"]
 
@@ -31,7 +44,9 @@ class ServerOptions:
     """give or take a tenth; a client looks for new replicas only when a connection ends"""
     notice_seconds: float = 1.0
     """between NOT_SERVING and the end of the first stream on drain"""
-    max_request_bytes: int = 1 << 20
+    max_request_bytes: int = 8 * MOST_REQUEST_BYTES
+    """what gRPC itself refuses; below it, the caller gets a text that says what to do"""
+    max_connections: int = 1000
     reuse_port: bool = False
     """share the port with other processes; off, so that a second process fails instead of getting half the calls"""
     reflection: bool = False
@@ -45,7 +60,7 @@ class MetricServer:
         self._options = options
         self._streams = servicer.streams
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stub has no aio
-        self._server = grpc.aio.server(options=_channel_options(options, servicer.streams.lifetime_seconds))
+        self._server = grpc.aio.server(options=_channel_options(options, servicer.streams))
         _register(self._server, servicer)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if options.reflection:
@@ -99,15 +114,21 @@ def _register(server: grpc.aio.Server, servicer: Servicer) -> None:
     server.add_registered_method_handlers(SERVICE.full_name, handlers)  # type: ignore[attr-defined]
 
 
-def _channel_options(options: ServerOptions, stream_seconds: float) -> list[tuple[str, Any]]:
+def _channel_options(options: ServerOptions, streams: Streams) -> list[tuple[str, Any]]:
     # a stream may be opened just before its connection ends, and must still end by itself, with OK
-    connection_grace_seconds = stream_seconds + 10
+    connection_grace_seconds = streams.lifetime_seconds + 10
+    most_calls = min(streams.quota.limits.total, _INT32_MAX - MOST_CALLS_OF_ONE_CONNECTION)
     return [
         ("grpc.so_reuseport", int(options.reuse_port)),
         # gRPC cancels what waits beyond 1,000 calls, unseen by us; a KEDA that starts anew brings all its calls at once
         ("grpc.server.max_pending_requests", MOST_PENDING),
         ("grpc.server.max_pending_requests_hard_limit", 2 * MOST_PENDING),
         ("grpc.max_receive_message_length", options.max_request_bytes),
+        ("grpc.max_allowed_incoming_connections", options.max_connections),
+        ("grpc.max_concurrent_streams", most_calls + MOST_CALLS_OF_ONE_CONNECTION),
+        ("grpc.max_metadata_size", MOST_HEADER_BYTES),
+        ("grpc.absolute_max_metadata_size", 2 * MOST_HEADER_BYTES),
+        ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_SECONDS * 1000)),
         ("grpc.max_connection_age_ms", int(options.max_connection_age_seconds * 1000)),
         ("grpc.max_connection_age_grace_ms", int(connection_grace_seconds * 1000)),
         # a peer that is gone without closing is noticed, and its streams end

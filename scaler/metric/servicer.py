@@ -8,7 +8,7 @@ import contextlib
 import secrets
 import traceback
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractContextManager
 from time import perf_counter_ns
 from typing import NoReturn, TypeAlias
@@ -19,7 +19,7 @@ import structlog
 from scaler.clock import Clock
 from scaler.errors import DependencyError, HeadwayError, TriggerInvalid
 from scaler.metric.first_answer import FirstAnswers
-from scaler.metric.lookup import Lookup, measured_object, scaled_object
+from scaler.metric.lookup import Lookup, is_too_large, measured_object, scaled_object
 from scaler.metric.memo import Memo
 from scaler.metric.replies import ACTIVE, INACTIVE, PLACEHOLDER_TARGET, spec_reply, value_reply
 from scaler.metric.streams import Streams, Wake
@@ -105,17 +105,26 @@ class Servicer:
 
     async def StreamIsActive(self, request: bytes, context: Context) -> None:
         """Activity now and at each change; silent while nothing is known."""
-
-        def follow(wake: Wake) -> AbstractContextManager[None]:
-            return self._registry.follow(self._object(request).trigger.key, wake)
-
-        await self._stream("StreamIsActive", self.streams.messages(lambda: self._activity(request), follow), context)
+        await self._stream("StreamIsActive", lambda: self._activities(request), context)
 
     async def StreamMetricSpec(self, request: bytes, context: Context) -> None:
         """The spec, once: it never changes for the same metadata. The stream stays open: KEDA would open it again."""
-        await self._stream("StreamMetricSpec", self.streams.messages(lambda: self._spec(request)), context)
+        await self._stream("StreamMetricSpec", lambda: self._metric_specs(request), context)
+
+    def _activities(self, request: bytes) -> AsyncGenerator[bytes, None]:
+        trigger = self._object(request).trigger
+
+        def follow(wake: Wake) -> AbstractContextManager[None]:
+            return self._registry.follow(trigger.key, wake)
+
+        return self.streams.messages(trigger.namespace, lambda: self._activity(request), follow)
+
+    def _metric_specs(self, request: bytes) -> AsyncGenerator[bytes, None]:
+        return self.streams.messages(scaled_object(request).namespace, lambda: self._spec(request))
 
     def _spec(self, request: bytes) -> bytes:
+        if is_too_large(request):
+            return spec_reply(PLACEHOLDER_TARGET)
         reply = self._specs.get(request)
         if reply is None:
             reply = spec_reply(self._threshold(request))
@@ -140,9 +149,9 @@ class Servicer:
         except DependencyError:
             return None
 
-    async def _stream(self, rpc: str, messages: AsyncGenerator[bytes, None], context: Context) -> None:
+    async def _stream(self, rpc: str, open_one: Callable[[], AsyncGenerator[bytes, None]], context: Context) -> None:
         try:
-            async with contextlib.aclosing(messages) as sending:
+            async with contextlib.aclosing(open_one()) as sending:
                 async for message in sending:
                     await context.write(message)
         except Exception as error:  # noqa: BLE001

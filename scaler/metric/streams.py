@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeAlias
 
+from scaler.quotas import NO_LIMITS, Limits, Quota
+
 Wake: TypeAlias = Callable[[float], None]
 """called with the seconds until something new may count"""
 
@@ -34,8 +36,9 @@ class Streams:
     look_seconds: how often the state of every stream is compared with what it sent last.
     """
 
-    def __init__(self, lifetime_seconds: float, look_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(self, lifetime_seconds: float, look_seconds: float = LOOK_SECONDS, limits: Limits = NO_LIMITS) -> None:
         self.lifetime_seconds = lifetime_seconds
+        self.quota = Quota("streams", limits, "Use external-push only where a workload scales from zero")
         self._look_seconds = look_seconds
         self._open: set[_Stream] = set()
         self._draining = False
@@ -43,11 +46,16 @@ class Streams:
     def __len__(self) -> int:
         return len(self._open)
 
-    async def messages(self, look: Callable[[], bytes | None], follow: Follow = _never) -> AsyncGenerator[bytes, None]:
+    async def messages(
+        self, namespace: str, look: Callable[[], bytes | None], follow: Follow = _never
+    ) -> AsyncGenerator[bytes, None]:
         """`look()` now and whenever it changes; None (nothing is known) is not sent. Ends with the stream's time.
 
-        `follow` wakes this stream alone. What `look` raises, the stream raises.
+        `follow` wakes this stream alone. What `look` raises, the stream raises; QuotaReached where `namespace`, or all
+        together, have too many streams.
         """
+        self.quota.check(namespace)
+        self.quota.take(namespace)
         stream = _Stream(look)
         lifetime = self.lifetime_seconds * random.uniform(0.75, 1)
         timer = asyncio.get_running_loop().call_later(lifetime, stream.end)
@@ -66,6 +74,7 @@ class Streams:
             stream.ended = True
             timer.cancel()
             self._open.discard(stream)
+            self.quota.give_back(namespace)
 
     async def run(self) -> None:
         """Look at every stream once per `look_seconds`, for ever."""

@@ -7,7 +7,7 @@ import structlog
 
 from scaler.chunks import chunks
 from scaler.clock import Clock
-from scaler.errors import StoreRefused, StoreUnavailable, TriggerInvalid
+from scaler.errors import QuotaReached, StoreRefused, StoreUnavailable, TriggerInvalid
 from scaler.refresh.tracked import Phase, Tracked, Tracking
 from scaler.registry import Registration, Registry
 from scaler.series import Blocks
@@ -74,11 +74,12 @@ class Checkpoint:
     def _restore_one(self, record: WatchedRecord) -> bool:
         try:
             registration = self._registry.register(record.namespace, record.name, record.metadata, self._clock.now())
-        except TriggerInvalid as error:
+        except (TriggerInvalid, QuotaReached) as error:
             log.warning("restore_refused", namespace=record.namespace, name=record.name, error=str(error))
             return False
         # within what is possible: a clock may have been wrong when it was written
         earliest, now = registration.first_called - self._silence_seconds, registration.first_called
+        registration.restored = True
         registration.last_called = min(max(record.last_called, earliest), now)
         self._written[registration.trigger.key] = record.last_called
         return True

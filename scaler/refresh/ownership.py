@@ -17,6 +17,9 @@ log = structlog.get_logger()
 ORPHANED_INTERVALS = 2.5
 """refresh intervals without an outlook from the holder of the lease, after which this replica refreshes, too"""
 
+MOST_LOGGED = 20
+"""forgotten triggers of one refresh that are named in the log"""
+
 AT_A_TIME = 256
 """triggers adopted before other work of the event loop gets its turn"""
 
@@ -64,17 +67,22 @@ class Ownership:
     async def claim(self, new: Sequence[Registration]) -> list[Tracked]:
         """Track those of the new triggers that no other replica refreshes, and fetch their history; returns them."""
         own = await self._replicas.lease_more([one.trigger.key for one in new])
-        return self._track([one for one in new if one.trigger.key in own])
+        return self._track([one for one in new if one.trigger.key in own and not one.forgotten])
 
     def note_published(self, keys: Iterable[str]) -> None:
         """Another replica has published these: they are no orphans."""
         self._orphaned.difference_update(keys)
 
     def _forget_silent(self, at: float) -> None:
-        for registration in self._registry.forget_silent(at, self._silence_seconds):
-            self._tracking.drop(registration.trigger.key)
-            self._telemetry.count("trigger_expired")
-            log.info("trigger_expired", namespace=registration.trigger.namespace, name=registration.trigger.name)
+        forgotten = self._registry.forget_silent(at, self._silence_seconds)
+        for registration in forgotten:
+            if registration.trigger.key not in self._registry:  # else it is registered again
+                self._tracking.drop(registration.trigger.key)
+        self._telemetry.count("trigger_expired", len(forgotten))
+        for trigger in [registration.trigger for registration in forgotten[:MOST_LOGGED]]:
+            log.info("trigger_expired", namespace=trigger.namespace, name=trigger.name)
+        if len(forgotten) > MOST_LOGGED:
+            log.info("triggers_expired", count=len(forgotten) - MOST_LOGGED)
 
     def _find_orphans(self, others: Iterable[Registration], at: float) -> set[str]:
         """Of the triggers whose lease another replica holds, those that it does not refresh."""

@@ -102,6 +102,7 @@ class Tracking:
                 log.warning("model_not_used", namespace=namespace, name=name, why=choice.reason)
             if known is not None and known.table is self._table(choice.forecaster.grid):
                 known.forecaster, known.advice = choice.forecaster, choice.reason
+                known.registration = one  # another one where it was dropped, and registered again before this refresh
                 continue
             self.drop(one.trigger.key)
             fresh.append(self._track(one, choice))

@@ -28,6 +28,7 @@ from scaler.settings.values import (
     ServerUrl,
     UserName,
 )
+from scaler.trigger.sizes import LONGEST_VALUE
 
 ENVIRONMENT_PREFIX = "HEADWAY_"
 
@@ -174,7 +175,7 @@ class Settings(BaseSettings):
         le=256,
     )
     max_query_length: int = _setting(
-        4096, "NUMBER", "Most characters of a trigger's `query`; a longer one is refused.", ge=1
+        4096, "NUMBER", "Most characters of a trigger's `query`; a longer one is refused.", ge=1, le=LONGEST_VALUE
     )
     backfill_concurrency: int = _setting(
         8,
@@ -290,6 +291,39 @@ class Settings(BaseSettings):
         "DURATION",
         "Time after its registration (or the start of the process) in which calls for a trigger wait for its first "
         "answer instead of failing. Later calls never wait.",
+    )
+
+    max_triggers: int = _setting(
+        20_000,
+        "NUMBER",
+        "Most triggers that this process watches; a new one beyond is refused with RESOURCE_EXHAUSTED, and those that "
+        "are watched stay. The last tenth is kept for namespaces with fewer than 20 triggers. Each takes some 45 kB, "
+        "and one process refreshes about 10,000 within an interval.",
+        ge=1,
+    )
+    max_triggers_per_namespace: int = _setting(
+        2000,
+        "NUMBER",
+        "Most triggers of one namespace, so that one tenant cannot use up `max-triggers`. Triggers of the settings "
+        "count, and are never refused.",
+        ge=1,
+    )
+    max_streams: int = _setting(
+        10_000,
+        "NUMBER",
+        "Most open push streams (triggers of type `external-push`), each of which takes some 30 kB. The last tenth is "
+        "kept for namespaces with fewer than 20.",
+        ge=1,
+    )
+    max_streams_per_namespace: int = _setting(
+        1000, "NUMBER", "Most open push streams of one namespace, so that one tenant cannot use up `max-streams`.", ge=1
+    )
+    max_connections: int = _setting(
+        1000,
+        "NUMBER",
+        "Most connections to the gRPC port; further ones are closed. An operator of KEDA opens one per replica of "
+        "Headway and set of TLS options.",
+        ge=1,
     )
 
     redis: RedisUrl | None = _setting(

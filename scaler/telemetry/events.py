@@ -38,7 +38,12 @@ EVENTS: tuple[Event, ...] = (
     Event("stopped", "info", (), "The process ends"),
     Event(
         "trigger_expired", "info", ("namespace", "name"),
-        "A trigger without a call for `trigger-expiry`, or one that is no longer listed, was forgotten",
+        "A trigger without a call for `trigger-expiry`, one that is no longer listed, or one that made room for a "
+        "newer one was forgotten",
+    ),
+    Event(
+        "triggers_expired", "info", ("count",),
+        "Further `count` triggers were forgotten at the same refresh",
     ),
     Event(
         "discovered", "info", ("namespace", "name", "trigger", "wrapped"),

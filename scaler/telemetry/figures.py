@@ -60,6 +60,8 @@ QUEUES = (
     "store_blocks",
 )
 
+QUOTAS = ("triggers", "triggers-per-namespace", "streams", "streams-per-namespace", "connections")
+
 PURPOSES = (
     "grpc_server",
     "grpc_client_ca",
@@ -311,7 +313,22 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     ),
     Figure(
         "trigger_expired", "headway_expired_triggers_total", Kind.COUNTER, (), Unit.NUMBER,
-        "Triggers forgotten after `trigger-expiry` without a call, or because they are no longer listed",
+        "Triggers forgotten after `trigger-expiry` without a call, because they are no longer listed, or because a "
+        "newer one needed their room",
+    ),
+    Figure(
+        "quota_limit", "headway_quota_limit", Kind.GAUGE, ("quota",), Unit.NUMBER,
+        f"What the settings allow, by quota ({', '.join(QUOTAS)}): the settings `max-QUOTA`",
+    ),
+    Figure(
+        "quota_used", "headway_quota_used", Kind.GAUGE, ("quota",), Unit.NUMBER,
+        "What is in use of a quota; of one per namespace, by the namespace that uses most. Absent for connections, "
+        "which gRPC counts itself",
+    ),
+    Figure(
+        "quota_refused", "headway_quota_refused_total", Kind.COUNTER, ("quota",), Unit.NUMBER,
+        "Calls, streams and discovered objects that a quota refused: KEDA gets RESOURCE_EXHAUSTED, and `headway_quota_"
+        "used` near its limit says that it will happen. Absent for connections",
     ),
     Figure(
         "refused_bundles", "headway_refused_bundles", Kind.GAUGE, (), Unit.NUMBER,

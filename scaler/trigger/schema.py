@@ -9,14 +9,16 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from scaler.errors import MOST_SPELLED_OUT, Fault, TriggerInvalid
+from scaler.errors import Fault, TriggerInvalid
 from scaler.trigger import server_address
 from scaler.trigger import values as value
-from scaler.trigger.values import NOT_SHOWN, hide, is_secret, shorten
+from scaler.trigger.sizes import LONGEST_KEY, size_faults
+from scaler.trigger.values import LONGEST_WHOLE_VALUE, NOT_SHOWN, hide, is_secret, shorten, veil
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,22 @@ class TriggerKey:
     """the rule for a value; the text of the fault if the value breaks it"""
     parse: Callable[[str], object]
     required: bool = False
-    show: Callable[[str], str] = shorten
+    show: Callable[[str], str] = veil
     """the part of a faulty value that a message shows"""
 
+
+def shown_address(text: str) -> str:
+    """The part of a faulty `serverAddress` that a message shows: the server; a path may hold a token."""
+    try:
+        address = server_address.parse_server_address(text)
+    except ValueError:
+        return veil(server_address.redact(text[: 2 * LONGEST_WHOLE_ADDRESS]))
+    server = str(replace(address, path=""))
+    return server + veil(address.path) if len(server) <= LONGEST_WHOLE_ADDRESS else veil(server)
+
+
+LONGEST_WHOLE_ADDRESS = 100
+"""characters of scheme, host and port that a message repeats whole"""
 
 DEMAND_LIMIT = 9.2e15
 """demand, targets and metrics lie below this: the HPA counts in int64 thousandths, and KEDA turns what does not fit
@@ -122,7 +137,7 @@ TRIGGER_KEYS: tuple[TriggerKey, ...] = (
         "serverAddress", "server_address", "",
         "a Prometheus-compatible API; without it, the server of the `prometheus` setting",
         "an http or https address without user, query and fragment, and one that the operator allows",
-        lambda text: text, show=lambda text: shorten(server_address.redact(text)),
+        lambda text: text, show=shown_address,
     ),
     TriggerKey(
         "leadTime", "lead_time_seconds", "2m",
@@ -234,7 +249,12 @@ class _Entry:
 
 
 def parse_trigger(namespace: str, name: str, metadata: Mapping[str, str], rules: TriggerRules) -> Trigger:
-    """The frozen trigger for what KEDA sent. Raises TriggerInvalid, and nothing else, with every fault at once."""
+    """The frozen trigger for what KEDA sent. Raises TriggerInvalid, and nothing else, with every fault at once.
+
+    Metadata that is too large is refused for its size alone.
+    """
+    if too_large := size_faults(metadata):
+        raise TriggerInvalid(too_large, threshold=_threshold(metadata))
     faults = list(_name_faults(namespace, name))
     entries = _resolve_aliases(metadata, faults)
     values = _parse_known(entries, faults)
@@ -243,6 +263,26 @@ def parse_trigger(namespace: str, name: str, metadata: Mapping[str, str], rules:
     if faults:
         raise TriggerInvalid(tuple(faults), threshold=values.get("threshold"))
     return Trigger(namespace=namespace, name=name, key=_state_key(namespace, name, entries), **values)
+
+
+def _threshold(metadata: Mapping[str, str]) -> float | None:
+    """The threshold alone, of metadata that is not read further; None where it is faulty."""
+    text = metadata.get("threshold") or metadata.get(f"threshold{_FROM_ENV}") or ""
+    if len(text) > LONGEST_KEY:
+        return None
+    with suppress(value.Refused):
+        return value.target(0.001, LARGEST_DEMAND)(text.strip())
+    return None
+
+
+def relevant(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The part of a valid trigger's metadata that makes the trigger: no keys that are ignored, and no blank values."""
+    return {spelled: text for spelled, text in metadata.items() if not _is_ignored(spelled, text)}
+
+
+def _is_ignored(spelled: str, text: str) -> bool:
+    name = spelled.removesuffix(_FROM_ENV)
+    return name in KEDA_KEYS or name in RETIRED_KEYS or not text or text.isspace()
 
 
 def _name_faults(namespace: str, name: str) -> Iterator[Fault]:
@@ -258,13 +298,13 @@ def _resolve_aliases(metadata: Mapping[str, str], faults: list[Fault]) -> dict[s
     """
     entries: dict[str, _Entry] = {}
     for spelled in sorted(metadata):
+        if _is_ignored(spelled, metadata[spelled]):
+            continue
         name = spelled.removesuffix(_FROM_ENV)
         found = _Entry(metadata[spelled].strip(), spelled)
-        if name in KEDA_KEYS or name in RETIRED_KEYS or not found.text:
-            continue
         other = entries.setdefault(name, found)
         if other.text != found.text:
-            faults.append(Fault(shorten(spelled), NOT_SHOWN, f"{shorten(name)} has another value: set only one"))
+            faults.append(Fault(shown_key(spelled), NOT_SHOWN, f"{shown_key(name)} has another value: set only one"))
     return entries
 
 
@@ -291,7 +331,7 @@ def _apply_rules(
     query = values.get("query", "")
     if len(query) > rules.max_query_length:
         rule = f"has {len(query)} characters, at most {rules.max_query_length} are allowed"
-        faults.append(Fault("query", entries["query"].shown(shorten), rule))
+        faults.append(Fault("query", entries["query"].shown(veil), rule))
     found = entries.get("serverAddress")
     if found is None:
         values["server_address"] = rules.default_server
@@ -315,12 +355,18 @@ def _allowed_server(text: str, rules: TriggerRules, namespace: str) -> str:
     raise ValueError("is not among the servers that the operator of Headway allows")
 
 
+MOST_COMPARED = 8
+"""unknown keys that are compared with the known ones; a comparison takes some 50 µs"""
+
+
 def _unknown_faults(entries: Mapping[str, _Entry]) -> Iterator[Fault]:
     """Unknown keys. Their values are never shown: they may be secrets."""
     unknown = [name for name in entries if name not in _KEYS]
     for position, name in enumerate(unknown):
-        rule = _unknown_rule(name) if position < MOST_SPELLED_OUT else "is not a key of this trigger"
-        yield Fault(shorten(entries[name].spelled), NOT_SHOWN, rule)
+        if position < MOST_COMPARED:
+            yield Fault(shown_key(entries[name].spelled), NOT_SHOWN, _unknown_rule(name))
+        else:
+            yield Fault(veil(entries[name].spelled), NOT_SHOWN, "is not a key of this trigger")
 
 
 def _unknown_rule(name: str) -> str:
@@ -332,6 +378,13 @@ def _unknown_rule(name: str) -> str:
         return f"is refused: {value.CREDENTIALS_BELONG}"
     nearest = _nearest(name)
     return f"is not a key: did you mean {nearest}?" if nearest else "is not a key of this trigger"
+
+
+def shown_key(spelled: str) -> str:
+    """A key as a message repeats it. An unknown long one that resembles no key may be a secret in the wrong place."""
+    name = spelled.removesuffix(_FROM_ENV)
+    is_known = name in _KEYS or name in _HINTS or name in _CONNECTION_KEYS or (name.isalpha() and is_secret(name))
+    return shorten(spelled) if len(spelled) <= LONGEST_WHOLE_VALUE or is_known or _nearest(name) else veil(spelled)
 
 
 def _nearest(name: str) -> str | None:

@@ -14,7 +14,11 @@ import durationpy
 Value = TypeVar("Value")
 
 LONGEST_SHOWN = 60
-"""characters of a value, or of an unknown key, that a message repeats"""
+"""characters of a name that a message repeats"""
+LONGEST_WHOLE_VALUE = 16
+"""characters of a value that a message repeats whole; a longer one may be a secret in the wrong field"""
+ENDS_SHOWN = 4
+"""characters that a message repeats of both ends of a longer value: its author recognises it, nobody can use it"""
 NOT_SHOWN = "(not shown)"
 
 _LONGEST_NUMBER = 40
@@ -39,8 +43,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "�" for c in text)
 
 
+def veil(text: str) -> str:
+    """A value as a message may repeat it: `sk-l…90ab (43 characters)` of one that is long enough for a secret."""
+    if len(text) <= LONGEST_WHOLE_VALUE:
+        return printable(text)
+    return f"{printable(text[:ENDS_SHOWN])}…{printable(text[-ENDS_SHOWN:])} ({len(text)} characters)"
+
+
 def shorten(text: str) -> str:
-    """`text` as a message may repeat it: bounded, and without characters that do not print."""
+    """A name as a message may repeat it: bounded, and without characters that do not print."""
     head = text[: LONGEST_SHOWN + 1]
     shown = printable(head)
     return shown if len(head) <= LONGEST_SHOWN else shown[: LONGEST_SHOWN - 1] + "…"
@@ -169,7 +180,7 @@ def query_parameters(text: str) -> tuple[tuple[str, str], ...]:
         if name.lower() in _RESERVED_PARAMETERS:
             raise Refused(f"{name} is set by Headway itself: remove it")
         if is_secret(name):
-            raise Refused(f"{shorten(name)} looks like a credential: {CREDENTIALS_BELONG}")
+            raise Refused(f"{veil(name)} looks like a credential: {CREDENTIALS_BELONG}")
         pairs.append((name, value))
     return tuple(pairs)
 

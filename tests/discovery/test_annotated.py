@@ -110,7 +110,7 @@ ANNOTATION_FAULTS: list[tuple[str, str, str]] = [
 def test_faults_of_annotations(name: str, value: str, rule: str) -> None:
     [(field, found)] = faults(scaled_object(annotations={**annotated(), name: value})).items()
     assert found == rule
-    assert name.startswith(field.removesuffix("…"))
+    assert name.startswith(field.partition("…")[0])
 
 
 def test_values_of_unknown_annotations_are_not_shown() -> None:

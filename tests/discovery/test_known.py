@@ -48,10 +48,10 @@ def test_a_trigger_that_keda_calls_for_too_outlives_its_object() -> None:
     it = Process()
     it.see()
     [registration] = it.listed()
-    it.registry.register("shop", "web", registration.metadata, NOW)
+    it.registry.register("shop", "web", registration.metadata, NOW + 100)
     it.known.gone("shop", "web")
     assert it.registry.forget_silent(NOW + SILENCE / 2, SILENCE) == []
-    assert len(it.registry.forget_silent(NOW + SILENCE + 1, SILENCE)) == 1
+    assert len(it.registry.forget_silent(NOW + 100 + SILENCE + 1, SILENCE)) == 1
 
 
 def test_a_changed_object_replaces_its_trigger() -> None:

@@ -6,7 +6,9 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
+from scaler.metric.replies import PLACEHOLDER_TARGET
 from scaler.metric.servicer import Servicer
+from scaler.trigger.sizes import MOST_REQUEST_BYTES
 from tests.metric.port import METADATA, Served, refusal, registered, scaled_object, served
 
 
@@ -39,18 +41,30 @@ async def test_an_empty_request_names_what_is_missing() -> None:
     assert "threshold" in error.details()
 
 
-async def test_huge_metadata_gets_a_short_error() -> None:
+async def test_many_faults_get_a_short_error() -> None:
     """An error stays short enough for a header, whatever was sent, also where each letter takes many bytes there."""
     async with served() as it:
-        ref = scaled_object(metadata={**METADATA, **{f"unknown-{number}": "ü" * 900 for number in range(500)}})
+        ref = scaled_object(metadata={**METADATA, **{f"unknown-{number}": "ü" * 400 for number in range(60)}})
         error = await refusal(it.metrics(ref))
 
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert len(error.details().encode()) < 2100
 
 
-async def test_a_request_beyond_the_bound_is_refused() -> None:
-    """More than 1 MiB is not even read."""
+async def test_a_request_beyond_the_bound_is_not_decoded() -> None:
+    """It gets an error that says how large it is, and a spec all the same: without one, KEDA drops every metric."""
+    async with served() as it:
+        huge = scaled_object(query="x" * MOST_REQUEST_BYTES)
+        error = await refusal(it.metrics(huge))
+        spec = await it.stub.GetMetricSpec(huge)
+
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert f"at most {MOST_REQUEST_BYTES}" in error.details()
+    assert spec.metricSpecs[0].targetSizeFloat == PLACEHOLDER_TARGET
+
+
+async def test_a_request_far_beyond_the_bound_is_refused() -> None:
+    """gRPC does not even pass it on."""
     async with served() as it:
         error = await refusal(it.stub.GetMetricSpec(scaled_object(query="x" * (1 << 20))))
         spec = await it.stub.GetMetricSpec(scaled_object())

@@ -73,7 +73,7 @@ async def test_what_changes_with_time_alone_is_seen_by_looking() -> None:
     state = [b"on"]
     streams = Streams(lifetime_seconds=60, look_seconds=0.01)
     looking = asyncio.create_task(streams.run())
-    messages = streams.messages(lambda: state[0])
+    messages = streams.messages("shop", lambda: state[0])
     first = await anext(messages)
     state[0] = b"off"
     second = await anext(messages)
@@ -196,7 +196,7 @@ async def test_lifetimes_differ() -> None:
 
     async def lived() -> float:
         began = loop.time()
-        async for _ in streams.messages(lambda: b"state"):
+        async for _ in streams.messages("shop", lambda: b"state"):
             pass
         return loop.time() - began
 
@@ -216,7 +216,7 @@ async def test_what_a_look_raises_the_stream_raises() -> None:
             raise KeyError("gone")
         return b"state"
 
-    messages = streams.messages(look)
+    messages = streams.messages("shop", look)
     assert await anext(messages) == b"state"
     fails = True
     with pytest.raises(KeyError):

@@ -238,7 +238,9 @@ async def test_a_hole_is_filled_when_the_source_is_back() -> None:
 
     async with replica(demand, rising) as world:
         registration = world.call()
-        await world.pass_time(1000)
+        await world.pass_time(500)
+        world.call()
+        await world.pass_time(500)
         tracked = world.refresh.tracking.get(registration.trigger.key)
         assert tracked is not None
         assert tracked.table.coverage(tracked.key).steps >= 59

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from scaler.errors import MOST_SPELLED_OUT, TriggerInvalid
 from scaler.trigger import TRIGGER_KEYS, Mode, PolicyName, Trigger, TriggerRules, parse_trigger
-from scaler.trigger.schema import KEDA_KEYS, RETIRED_KEYS
+from scaler.trigger.schema import KEDA_KEYS, RETIRED_KEYS, relevant, shown_key
+from scaler.trigger.sizes import LONGEST_VALUE, MOST_KEYS
 
 RULES = TriggerRules("http://prometheus:9090", ("http://*.monitoring:9090", "http://prometheus.{namespace}:9090"), 200)
 LEAST = {"query": "sum(rate(http_requests_total[1m]))", "threshold": "10"}
@@ -215,7 +216,7 @@ def test_a_blank_value_of_a_required_key_is_missing(key: str) -> None:
 def test_retired_keys_are_ignored(key: str) -> None:
     """A pasted trigger of KEDA may carry them: they neither disturb nor make another trigger."""
     assert parse(**{key: "http_requests"}) == parse()
-    assert refuse(**{f"{key}s": "x"}).faults[0].field == f"{key}s"
+    assert refuse(**{f"{key}s": "x"}).faults[0].field == shown_key(f"{key}s")
 
 
 def test_key_of_the_state() -> None:
@@ -236,14 +237,39 @@ def test_names_are_kubernetes_names(namespace: str, name: str) -> None:
 
 
 def test_messages_are_bounded() -> None:
-    """Ten thousand wrong keys and values of a megabyte give a message that fits a screen."""
-    huge = "x" * 1_000_000
-    error = refuse(
-        **{f"key{n}": "v" for n in range(10_000)}, **{key.name: huge for key in TRIGGER_KEYS}, **{huge: huge}
-    )
-    assert len(error.faults) > 10_000
-    assert len(str(error)) < 200 * (MOST_SPELLED_OUT + 1)
+    """As many wrong keys and as long values as are read give a message that fits a screen."""
+    long = "x" * (LONGEST_VALUE // len(TRIGGER_KEYS))
+    wrong = {key.name: long for key in TRIGGER_KEYS}
+    error = refuse(**{f"key{n}": "v" for n in range(MOST_KEYS - len(wrong))}, **wrong)
+    assert len(error.faults) > 2 * MOST_SPELLED_OUT
+    assert len(str(error)) < 250 * (MOST_SPELLED_OUT + 1)
     assert str(error).endswith(" more")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "shown"),
+    [
+        ({f"key{n}": "v" for n in range(10_000)}, "10002 keys"),
+        ({"x" * 1_000_000: "v"}, "a key of 1000000 characters"),
+        ({"model": "x" * 1_000_000}, "a value of 1000000 characters"),
+        ({"model": "x" * 15_000, "timezone": "y" * 15_000}, "characters"),
+    ],
+)
+def test_what_is_too_large_is_not_read(metadata: dict[str, str], shown: str) -> None:
+    """One fault says which limit is exceeded; the threshold is known all the same."""
+    error = refuse(**metadata)
+    (fault,) = error.faults
+    assert shown in fault.value
+    assert error.threshold == 10
+    assert refuse(**metadata, threshold="x" * 1000).threshold is None
+
+
+def test_only_what_makes_the_trigger_is_relevant() -> None:
+    """KEDA's own keys, retired ones and blank values are left out, and the rest makes the same trigger."""
+    ignored = dict.fromkeys((*KEDA_KEYS, *RETIRED_KEYS, "serverAddressFromEnv"), "x") | {"quantile": " "}
+    kept = relevant(LEAST | ignored | {"leadTimeFromEnv": "3m", "serverAddressFromEnv": ""})
+    assert kept == LEAST | {"leadTimeFromEnv": "3m"}
+    assert parse_trigger("shop", "web", kept, RULES).key == parse(leadTime="3m").key
 
 
 names = st.sampled_from([key.name for key in TRIGGER_KEYS]) | st.text(max_size=20)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from scaler.commands.check.rules.finding import Context, Finding, Level
 from scaler.manifest import ScaledObject, TriggerEntry
-from scaler.trigger.values import shorten
+from scaler.trigger.values import veil
 
 KEDA_TLS_KEYS = ("caCert", "tlsClientCert", "tlsClientKey", "tlsCertFile")
 """TriggerAuthentication parameters (PEM content); in metadata they do nothing"""
@@ -65,7 +65,7 @@ def keda_booleans(scaled: ScaledObject, context: Context) -> Iterator[Finding]:
                 yield Finding(
                     Level.ERROR,
                     "keda-fault",
-                    f"{key}={shorten(text)!r}: must be true or false (KEDA cannot build the trigger).",
+                    f"{key}={veil(text)!r}: must be true or false (KEDA cannot build the trigger).",
                     f'Write {key}: "true" or "false".',
                     (*entry.path, "metadata", key),
                 )

@@ -6,9 +6,8 @@ from urllib.parse import urlsplit
 
 from scaler.commands.check.rules.finding import Context, Finding, Level
 from scaler.manifest import ScaledObject, TriggerEntry
-from scaler.trigger.schema import RETIRED_KEYS
-from scaler.trigger.server_address import redact
-from scaler.trigger.values import NOT_SHOWN, shorten
+from scaler.trigger.schema import RETIRED_KEYS, shown_address
+from scaler.trigger.values import NOT_SHOWN, veil
 
 _RETIRED_SINCE = (2, 12, 0)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -65,8 +64,8 @@ def _finding(entry: TriggerEntry, key: str, text: str, fix: str) -> Finding:
 
 def _shown(key: str, text: str) -> str:
     if key == "serverAddress":
-        return shorten(redact(text))
-    return shorten(text) if key in _SHOWN else NOT_SHOWN
+        return shown_address(text)
+    return veil(text) if key in _SHOWN else NOT_SHOWN
 
 
 def _fix(key: str, rule: str) -> str:
@@ -79,7 +78,7 @@ def rounded_threshold(scaled: ScaledObject, context: Context) -> Iterator[Findin
         threshold = float(text) if _NUMBER.fullmatch(text) else 1.0
         rounded = round(threshold, 3)
         if abs(rounded - threshold) > 0.01 * abs(threshold):
-            said = f"KEDA rounds threshold {shorten(text)} to thousandths: the HPA gets {rounded:g}."
+            said = f"KEDA rounds threshold {veil(text)} to thousandths: the HPA gets {rounded:g}."
             fix = "Multiply query and threshold by a thousand."
             yield Finding(Level.WARNING, "rounded-threshold", said, fix, (*entry.path, "metadata", "threshold"))
 
