@@ -216,7 +216,10 @@ def _server_options(settings: Settings) -> ServerOptions:
     if settings.tls_cert is not None and settings.tls_key is not None:
         tls = TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
     return ServerOptions(
-        settings.grpc_address, tls, settings.max_connection_age, max_connections=settings.max_connections,
+        settings.grpc_address,
+        tls,
+        settings.max_connection_age,
+        max_connections=settings.max_connections,
         reflection=settings.grpc_reflection,
     )
 

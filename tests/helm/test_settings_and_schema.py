@@ -82,10 +82,10 @@ def test_null_removes_what_is_optional():
 
 def test_large_numbers_stay_whole(tmp_path):
     """Helm reads a number of a file as a float, and would print a million as 1e+06."""
-    (tmp_path / "values.yaml").write_text("minReadySeconds: 1000000\nsettings: {max-query-length: 2000000}\n")
+    (tmp_path / "values.yaml").write_text("minReadySeconds: 1000000\nsettings: {max-triggers: 2000000}\n")
     text = render(MAJORS[-1], Cluster(), "--values", tmp_path / "values.yaml").text
     assert "minReadySeconds: 1000000\n" in text
-    assert "max-query-length: 2000000\n" in text
+    assert "max-triggers: 2000000\n" in text
 
 
 def test_names_that_look_like_numbers_stay_text():
