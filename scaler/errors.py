@@ -9,7 +9,8 @@ HeadwayError
 │   ├── SourceUnavailable         UNAVAILABLE, the source did not answer (network, timeout, 5xx, open circuit)
 │   │   ├── TryAgain                  within scaler.history: the request may succeed when it is repeated
 │   │   ├── TooSlow                   within scaler.history: a smaller request may be fast enough
-│   │   └── Partial                   within scaler.history: some data was missing, so the answer counts as none
+│   │   ├── Partial                   within scaler.history: some data was missing, so the answer counts as none
+│   │   └── Unassigned                within scaler.history: a part of a joint answer belongs to no query
 │   ├── SourceRefused             FAILED_PRECONDITION, the source answered with an error (bad query, no access)
 │   │   ├── BadQuery                  within scaler.history: one query of a joint request is wrong
 │   │   └── TooLarge                  within scaler.history: a smaller request may be accepted

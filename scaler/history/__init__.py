@@ -2,7 +2,8 @@
 
 sources.py      the door: opens a source of the kind that the settings name
 arriving.py     answers that are read while others are under way
-prometheus.py   many triggers per request  ←  queries.py (texts), connection.py (one server), answers.py (their parts)
+prometheus.py   observations and history   ←  connection.py (one server), answers.py (their parts), ranges.py (pieces)
+rounds.py       many triggers per request  ←  queries.py (texts), known.py and apart.py (who may share one)
 credentials.py  what the operator shows to a server
 recorded.py     a recording instead        ←  traces.py (CSV, Parquet)
 table.py        history of all triggers    ←  page.py (rings of float32), grid.py (slots, steps, blocks); pure

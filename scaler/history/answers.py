@@ -4,16 +4,17 @@ Below the public tree of `scaler.errors` four leaves say what the asking side ma
 
 SourceUnavailable ┬─ TryAgain   it may work in a moment (5xx, 429, connection lost)
                   ├─ TooSlow    the server gave up on the query, or we did
-                  └─ Partial    a part of the data was missing: the answer may be too low, so it counts as none
+                  ├─ Partial    a part of the data was missing: the answer may be too low, so it counts as none
+                  └─ Unassigned something in the answer to several queries belongs to none of them
 SourceRefused ────┬─ BadQuery   this query (or one of those asked together) is wrong
                   └─ TooLarge   more was returned than anybody wants to read
 """
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,10 @@ class TooSlow(SourceUnavailable):
     """when the request was begun, by the monotonic clock"""
 
 
+class Unassigned(SourceUnavailable):
+    """An answer to several queries of which a part belongs to none of them, so that no part of it can be trusted."""
+
+
 class BadQuery(SourceRefused):
     """The server says that a query is wrong; in a joint request, one of them."""
 
@@ -53,6 +58,10 @@ class Element:
     labels: Mapping[str, str]
     value: float
 
+    def without_label(self, name: str) -> "Element":
+        """The same element with one label less."""
+        return Element(_without(self.labels, name), self.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
@@ -64,7 +73,29 @@ class Series:
 
     def without_label(self, name: str) -> "Series":
         """The same series with one label less."""
-        return Series({key: value for key, value in self.labels.items() if key != name}, self.times, self.values)
+        return Series(_without(self.labels, name), self.times, self.values)
+
+
+def _without(labels: Mapping[str, str], name: str) -> dict[str, str]:
+    return {key: value for key, value in labels.items() if key != name}
+
+
+Labelled = TypeVar("Labelled", Element, Series)
+
+
+def assigned(found: Sequence[Labelled], label: str, tags: Iterable[str]) -> dict[str, list[Labelled]]:
+    """What belongs to each of `tags` by the value of `label`, without that label. Raises Unassigned.
+
+    An answer that lost the label, on its way through a proxy or because a query broke out of its place, is no empty
+    answer.
+    """
+    by_tag: dict[str, list[Labelled]] = {tag: [] for tag in tags}
+    for one in found:
+        mine = by_tag.get(one.labels.get(label, ""))
+        if mine is None:
+            raise Unassigned("the server's answer to several queries holds something that belongs to none of them")
+        mine.append(one.without_label(label))
+    return by_tag
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,6 @@ class Server:
         self, address: str, access: ServerAccess, limits: Limits, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self.shown = redact(address)
-        self.alone: set[str] = set()
-        """queries that fail a joint request; they are asked alone"""
         self.piece_size = PieceSize()
         """how much one range query may ask for"""
         self.most_together = MOST_QUERIES

@@ -3,51 +3,35 @@
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeAlias
 
 import httpx
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from scaler.errors import AmbiguousDemand, DependencyError, SourceRefused, SourceUnavailable
-from scaler.history.answers import BadQuery, Element, Partial, Series, TooLarge, TooSlow, demand, elements, series
+from scaler.errors import AmbiguousDemand, SourceRefused
+from scaler.history.answers import Series, series
+from scaler.history.apart import Apart
 from scaler.history.arriving import Answers, Arriving, Put, arriving
 from scaler.history.connection import Limits, Pairs, Server
 from scaler.history.credentials import ServerAccess, access_for
-from scaler.history.queries import (
-    MOST_QUERIES,
-    TAG,
-    joined,
-    over_block,
-    packed,
-    self_contained,
-    tagged,
-)
+from scaler.history.known import KnownQueries
+from scaler.history.queries import TAG, joined, over_block, tagged
 from scaler.history.ranges import merged, one_history, read
+from scaler.history.rounds import Round
 from scaler.history.sources import SourceOptions
 from scaler.series import Blocks, Floats, Gap, Samples, within
 from scaler.trigger import Trigger
 
 log = structlog.get_logger(__name__)
 
-Observed: TypeAlias = float | DependencyError
 BLOCK_STEP_SECONDS = 60.0
 """how often demand is sampled within a coarse block where the trigger has no step of its own"""
 AT_A_TIME = 500
-"""triggers sorted into requests before the event loop may answer a call"""
-FEW = 2
-"""up to this number of slow requests per observe(), a query is blamed and not the server"""
-MOST_SPLITS = 300
-"""requests split in one observe(); a bad query costs six, and a server that refuses everything is not stormed"""
-MOST_PARTIAL_SPLITS = 8
-"""requests with a partial answer that are split in one observe(): enough to find one query; an outage of a store is not
-multiplied"""
-MOST_REMEMBERED = 20_000
-"""queries known to fail a joint request; beyond this number all are forgotten and found again"""
+"""triggers sorted into rounds before the event loop may answer a call"""
 
 
 class PrometheusSource:
@@ -58,11 +42,14 @@ class PrometheusSource:
         access: Sequence[ServerAccess] = (),
         limits: Limits = Limits(),  # noqa: B008  frozen
         transport: httpx.AsyncBaseTransport | None = None,
+        apart: Apart | None = None,
     ) -> None:
         self._access = tuple(access)
         self._limits = limits
         self._transport = transport
+        self._apart = Apart() if apart is None else apart
         self._servers: dict[str, Server] = {}
+        self._known: dict[tuple[str, Pairs], KnownQueries] = {}
 
     def observe(self, triggers: Sequence[Trigger], at: float) -> Arriving:
         """Demand of each trigger at `at`, or its error; a part as soon as its request is answered."""
@@ -74,9 +61,11 @@ class PrometheusSource:
             if position % AT_A_TIME == 0:
                 await asyncio.sleep(0)
             groups[(trigger.server_address, _parameters(trigger), self._patience(trigger))].append(position)
+        self._sweep(at)
         async with asyncio.TaskGroup() as rounds:
             for (address, parameters, seconds), positions in groups.items():
-                one = _Round(self._server(address), parameters, seconds, at)
+                known = self._known_queries(address, parameters)
+                one = Round(self._server(address), known, parameters, seconds, at)
                 members = [triggers[position] for position in positions]
                 rounds.create_task(one.observe(members, partial(_put_at, positions, put)))
                 await asyncio.sleep(0)
@@ -151,115 +140,22 @@ class PrometheusSource:
             server = self._servers[address] = Server(address, access, self._limits, self._transport)
         return server
 
+    def _known_queries(self, address: str, parameters: Pairs) -> KnownQueries:
+        known = self._known.get((address, parameters))
+        if known is None:
+            where = (address, *(part for pair in parameters for part in pair))
+            known = self._known[address, parameters] = KnownQueries(where, self._apart)
+        return known
+
+    def _sweep(self, at: float) -> None:
+        """Give back the memory of queries that nobody asks any more."""
+        for where, known in list(self._known.items()):
+            known.sweep(at)
+            if not known:
+                del self._known[where]
+
     def _patience(self, trigger: Trigger) -> float:
         return min(self._limits.observe_seconds, trigger.timeout_seconds or math.inf)
-
-
-class _Round:
-    """One observe() of the triggers that share server, parameters and time limit."""
-
-    def __init__(self, server: Server, parameters: Pairs, seconds: float, at: float) -> None:
-        self._server = server
-        self._parameters = parameters
-        self._seconds = seconds
-        self._at = at
-        self._slow: list[list[Trigger]] = []
-        self._splits = self._partial_splits = 0
-
-    async def observe(self, triggers: Sequence[Trigger], put: Put) -> None:
-        """Put demand or error of each, request by request."""
-
-        async def ask(request: list[int]) -> None:
-            members = [triggers[i] for i in request]
-            try:
-                answers = await self._ask(members)
-            except Exception as error:  # noqa: BLE001  logged by Failures; the other requests go on
-                answers = _each(self._server.unexpected(error), members)
-            put(list(zip(request, answers, strict=True)))
-
-        async with asyncio.TaskGroup() as requests:
-            for request in self._requests(triggers):
-                requests.create_task(ask(request))
-                await asyncio.sleep(0)
-        self._learn()
-
-    def _requests(self, triggers: Sequence[Trigger]) -> list[list[int]]:
-        alone = [i for i, t in enumerate(triggers) if t.query in self._server.alone or not self_contained(t.query)]
-        apart = set(alone)
-        together = [i for i in range(len(triggers)) if i not in apart]
-        queries = [triggers[i].query for i in together]
-        groups = packed(queries, self._server.most_together, self._server.most_bytes)
-        return [[i] for i in alone] + [[together[k] for k in group] for group in groups]
-
-    async def _ask(self, triggers: list[Trigger]) -> list[Observed]:
-        if len(triggers) == 1:
-            return [await self._ask_alone(triggers[0])]
-        try:
-            return await self._ask_together(triggers)
-        except (BadQuery, TooLarge):
-            return await self._ask_halves(triggers)
-        except Partial as error:
-            if self._partial_splits >= MOST_PARTIAL_SPLITS:
-                return _each(error, triggers)
-            self._partial_splits += 1
-            return await self._ask_both_halves(triggers)
-        except TooSlow as error:
-            self._slow.append(triggers)
-            return _each(error, triggers)
-        except DependencyError as error:
-            return _each(error, triggers)
-
-    async def _ask_together(self, triggers: list[Trigger]) -> list[Observed]:
-        query = joined(tagged(trigger.query, str(tag)) for tag, trigger in enumerate(triggers))
-        answer = await self._server.instant(query, self._at, self._parameters, self._seconds)
-        found: dict[str, list[Element]] = defaultdict(list)
-        for element in elements(answer):
-            labels = dict(element.labels)
-            found[labels.pop(TAG, "")].append(Element(labels, element.value))
-        return [_demand_or_error(found[str(tag)], trigger) for tag, trigger in enumerate(triggers)]
-
-    async def _ask_halves(self, triggers: list[Trigger]) -> list[Observed]:
-        """Ask again by halves until the failing query is alone; where none fails, the request was too long."""
-        self._splits += 1
-        if self._splits > MOST_SPLITS:
-            return _each(SourceUnavailable("asked together with queries that the server refuses"), triggers)
-        known_before = len(self._server.alone)
-        answers = await self._ask_both_halves(triggers)
-        if len(self._server.alone) == known_before:
-            self._server.most_together = max(1, min(self._server.most_together, len(triggers) // 2))
-        return answers
-
-    async def _ask_both_halves(self, triggers: list[Trigger]) -> list[Observed]:
-        half = len(triggers) // 2
-        left, right = await asyncio.gather(self._ask(triggers[:half]), self._ask(triggers[half:]))
-        return left + right
-
-    async def _ask_alone(self, trigger: Trigger) -> Observed:
-        try:
-            answer = await self._server.instant(trigger.query, self._at, self._parameters, self._seconds)
-            if answer.kind == "vector" and not answer.partial:
-                self._server.alone.discard(trigger.query)
-            else:
-                self._server.alone.add(trigger.query)
-            return demand(elements(answer), trigger)
-        except (BadQuery, TooLarge, TooSlow) as error:
-            self._server.alone.add(trigger.query)
-            return error
-        except DependencyError as error:
-            return error
-
-    def _learn(self) -> None:
-        """Prepare the next round: suspects are asked alone, and more queries together where nothing was split.
-
-        Suspects are all members of a request that was too slow, unless the server itself is slow.
-        """
-        server = self._server
-        if 0 < len(self._slow) <= FEW:
-            server.alone.update(trigger.query for triggers in self._slow for trigger in triggers)
-        if len(server.alone) > MOST_REMEMBERED:
-            server.alone.clear()
-        if not self._splits:
-            server.most_together = min(MOST_QUERIES, server.most_together + 1)
 
 
 def _parameters(trigger: Trigger) -> Pairs:
@@ -270,19 +166,6 @@ def _parameters(trigger: Trigger) -> Pairs:
 
 def _put_at(positions: Sequence[int], put: Put, part: Answers) -> None:
     put([(positions[i], value) for i, value in part])
-
-
-def _demand_or_error(found: list[Element], trigger: Trigger) -> Observed:
-    try:
-        return demand(found, trigger)
-    except DependencyError as error:
-        return error
-
-
-def _each(error: DependencyError, triggers: Iterable[Trigger]) -> list[Observed]:
-    """An error of its own for each: one instance raised again and again would collect tracebacks."""
-    plain = SourceUnavailable if isinstance(error, SourceUnavailable) else type(error)
-    return [plain(str(error)) for _ in triggers]
 
 
 def _zeros_between(

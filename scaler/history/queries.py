@@ -1,9 +1,7 @@
 """PromQL texts and the splitting of questions into requests. Pure."""
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 
 TAG = "__headway__"
 """the label that identifies the members of a joint request"""
@@ -11,36 +9,6 @@ MOST_QUERIES = 50
 """per request; 50 cost Prometheus about what one costs, and a failing request disturbs few"""
 MOST_BYTES = 12_000
 """per request; VictoriaMetrics refuses queries above 16 kB by default"""
-
-_LEXEME = re.compile(
-    r"""  "(?:\\.|[^"\\\n])*"      # strings
-        | '(?:\\.|[^'\\\n])*'
-        | `[^`]*`
-        | \#[^\n]*               # comments
-        | [()\[\]{}"'`]          # brackets, and quotes that never close
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_CLOSES = {")": "(", "]": "[", "}": "{"}
-
-
-@lru_cache(maxsize=32_768)
-def self_contained(query: str) -> bool:
-    """Whether every bracket and string that opens in `query` closes in it, and none closes before it opens.
-
-    Only such a query may stand inside another: `1) or (1` would break out of the parentheses put around it and
-    answer for its neighbours.
-    """
-    open_brackets: list[str] = []
-    for lexeme in _LEXEME.findall(query):
-        if lexeme in "([{":
-            open_brackets.append(lexeme)
-        elif lexeme in _CLOSES:
-            if not open_brackets or open_brackets.pop() != _CLOSES[lexeme]:
-                return False
-        elif len(lexeme) == 1 and lexeme != "#":
-            return False
-    return not open_brackets
 
 
 def enclosed(query: str) -> str:

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scaler.telemetry.names import PLANNED_DEMAND
+from scaler.trigger.promql import masked
 
 _NAME = re.compile(rf"\b{PLANNED_DEMAND}\b")
 _SELECTOR = re.compile(rf"{PLANNED_DEMAND}\b\s*(?:\{{(?P<labels>[^}}]*)\}})?")
 _LABEL = re.compile(r"""(\w+)\s*(=~|=)\s*["']([^"']*)["']""")
-_HIDDEN = re.compile(r""""(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|`[^`]*`?|\#[^\n]*""", re.DOTALL)
-"""strings and comments: whatever stands in them is no `or` and no bracket"""
 _PARTS = re.compile(r"(?P<open>[(\[{])|(?P<close>[)\]}])|(?<![\w:])(?P<join>or)(?![\w:])", re.IGNORECASE)
 _MATCHING = re.compile(r"\s*(?:on|ignoring)\s*\([^()]*\)", re.IGNORECASE)
 """what may follow `or`: which labels it compares"""
@@ -85,7 +84,7 @@ def shape(demand: str, labels: str = "{…}") -> str:
 def _joins(query: str) -> Iterator[re.Match[str]]:
     """Every `or` outside of brackets, strings and comments."""
     depth = 0
-    for part in _PARTS.finditer(_masked(query)):
+    for part in _PARTS.finditer(masked(query)):
         if part["join"]:
             if depth == 0:
                 yield part
@@ -111,13 +110,8 @@ def _without_brackets_around(query: str) -> str:
 def _closing(query: str) -> int:
     """Where the bracket closes that the query begins with; -1 where it does not."""
     depth = 0
-    for part in _PARTS.finditer(_masked(query)):
+    for part in _PARTS.finditer(masked(query)):
         depth += 1 if part["open"] else -1 if part["close"] else 0
         if depth == 0:
             return part.start()
     return -1
-
-
-def _masked(query: str) -> str:
-    """The query with blanks in place of its strings and comments, as long as before."""
-    return _HIDDEN.sub(lambda found: " " * len(found[0]), query)

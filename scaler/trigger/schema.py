@@ -120,7 +120,8 @@ LARGEST_DEMAND = 0.999 * DEMAND_LIMIT
 TRIGGER_KEYS: tuple[TriggerKey, ...] = (
     TriggerKey(
         "query", "query", "", "PromQL returning one element: the demand",
-        "PromQL, not empty, without control characters", value.promql, required=True,
+        "PromQL, not empty, without control characters other than tabs and line feeds, and without backslashes outside "
+        "of quotes", value.promql, required=True,
     ),
     TriggerKey(
         "threshold", "threshold", "", "demand that one replica carries; becomes the HPA target (AverageValue)",

@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import durationpy
 
+from scaler.trigger.promql import fault
+
 Value = TypeVar("Value")
 
 LONGEST_SHOWN = 60
@@ -153,8 +155,10 @@ def boolean(text: str) -> bool:
 
 
 def promql(text: str) -> str:
-    """A query that is not empty and has no control characters other than tabs and line breaks."""
-    if not text or _CONTROL.search(text):
+    """A query that is not empty, and that every server reads alike (`scaler.trigger.promql`)."""
+    if rule := fault(text):
+        raise Refused(rule)
+    if not text:
         raise Refused
     if text.lstrip().startswith("<"):
         raise Refused("PromQL; what stands in <> is still to be filled in")

@@ -176,6 +176,7 @@ async def test_a_stopped_server_opens_the_circuit_and_a_restart_closes_it(source
 async def test_a_hung_server_costs_one_time_limit(source, ask, server) -> None:
     """It accepts connections and says nothing; when it goes on, so do we."""
     triggers = [ask(f'apps{{app="{app}"}}') for app in range(60)]
+    await observe_all(source, triggers, NOW)
     server.pause()
     try:
         for answer in await observe_all(source, [replace(trigger, timeout_seconds=0.3) for trigger in triggers], NOW):

@@ -1,31 +1,9 @@
 """The texts of queries and how questions are split."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.history.queries import enclosed, packed, self_contained, tagged
-
-
-@pytest.mark.parametrize(
-    ("query", "contained"),
-    [
-        ("sum(rate(http_requests_total[2m]))", True),
-        ("x{a=\")\", b='(', c=`{`}", True),
-        ('x{a="\\")"}', True),
-        ("x # ) a comment", True),
-        ("x # (\n+ y", True),
-        ("1) or (1", False),
-        ("(1", False),
-        ("{a]", False),
-        ('x{a="', False),
-        ('x{a="\n"}', False),
-        ("`", False),
-    ],
-)
-def test_only_a_query_that_closes_what_it_opens_may_stand_inside_another(query: str, contained: bool) -> None:
-    """Brackets within strings and comments do not count; whatever would break out is found."""
-    assert self_contained(query) is contained
+from scaler.history.queries import enclosed, packed, tagged
 
 
 def test_a_comment_cannot_swallow_the_parenthesis() -> None:
