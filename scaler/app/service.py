@@ -112,6 +112,7 @@ class Service:
             "listening",
             grpc_address=_at(self.settings.grpc_address, self.grpc_port),
             http_address=_at(self.settings.http_address, self.http_port),
+            probe_address=_at(self.settings.probe_address, status.probe_port) if status.probe_port else "",
         )
         if not (self.settings.prometheus or self.settings.allow_server_address or self._source):
             log.warning("no_source", consequence="every trigger is refused: set prometheus or allow-server-address")

@@ -54,6 +54,10 @@ class Discoveries(Protocol):
         """Why this object is refused; None where it is not."""
         ...
 
-    def refusals(self) -> Sequence[Refusal]:
-        """All refused objects by namespace and name."""
+    def refused(self) -> int:
+        """How many objects are refused."""
+        ...
+
+    def refusals(self, most: int) -> Sequence[Refusal]:
+        """The first `most` refused objects by namespace and name."""
         ...

@@ -3,6 +3,7 @@
 The API server's word counts: what it does not mention stays as it is, so an outage changes nothing.
 """
 
+import heapq
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -48,7 +49,7 @@ class KnownObjects:
         self._lacking_room: set[str] = set()
         """scopes with objects that were refused because there are too many"""
         telemetry.follow("discovered_objects", lambda: {(): float(self._watched)})
-        telemetry.follow("discovery_refused", lambda: {(): float(len(self._known) - self._watched)})
+        telemetry.follow("discovery_refused", lambda: {(): float(self.refused)})
 
     @property
     def watched(self) -> int:
@@ -60,9 +61,15 @@ class KnownObjects:
         known = self._known.get((namespace, name))
         return Refusal(namespace, name, known.faults) if known is not None and known.faults else None
 
-    def refusals(self) -> list[Refusal]:
-        """All refused objects by namespace and name."""
-        return [Refusal(*name, known.faults) for name, known in sorted(self._known.items()) if known.faults]
+    @property
+    def refused(self) -> int:
+        """How many objects are refused."""
+        return len(self._known) - self._watched
+
+    def refusals(self, most: int = MOST_WATCHED) -> list[Refusal]:
+        """The first `most` refused objects by namespace and name."""
+        names = heapq.nsmallest(most, (name for name, known in self._known.items() if known.faults))
+        return [Refusal(*name, self._known[name].faults) for name in names]
 
     def see(self, scope: str, value: Mapping[str, Any], now: float) -> ObjectName | None:
         """Take an object as the API server sends it; returns its name where it asks for a forecast."""

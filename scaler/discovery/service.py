@@ -52,5 +52,8 @@ class Discovery:
     def refusal(self, namespace: str, name: str) -> Refusal | None:
         return self._known.refusal(namespace, name)
 
-    def refusals(self) -> Sequence[Refusal]:
-        return self._known.refusals()
+    def refused(self) -> int:
+        return self._known.refused
+
+    def refusals(self, most: int) -> Sequence[Refusal]:
+        return self._known.refusals(most)

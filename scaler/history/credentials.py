@@ -143,20 +143,22 @@ LONGEST_SECRET_BYTES = 16 * 1024
 
 
 def secret_file(path: Path, what: str, *, any_letter: bool = False) -> FollowedFiles[str]:
-    """The token or password in a file, one line, read again when it changes. `any_letter`: not only ASCII.
+    """The token or password in a file, read again when it changes. Reading raises as `read_secret` does, until the
+    first time that it does not."""
+    return FollowedFiles([path], lambda: read_secret(path, what, any_letter=any_letter))
 
-    Reading it raises SourceUnavailable, naming the file and never its content, while it cannot be sent.
+
+def read_secret(path: Path, what: str, *, any_letter: bool = False) -> str:
+    """The token or password in a file, one line. `any_letter`: not only ASCII.
+
+    Raises SourceUnavailable, naming the file and never its content, where it cannot be sent.
     """
-
-    def read() -> str:
-        try:
-            with path.open("rb") as file:
-                text = file.read(LONGEST_SECRET_BYTES + 1).decode("utf-8").strip()
-        except (OSError, UnicodeError) as error:
-            raise SourceUnavailable(f"credentials file {path} cannot be read: {reason_of(error)}") from None
-        too_long = f"it is longer than {LONGEST_SECRET_BYTES // 1024} KiB" if len(text) > LONGEST_SECRET_BYTES else ""
-        if fault := too_long or header_fault(text, any_letter=any_letter) or ("it is empty" if not text else ""):
-            raise SourceUnavailable(f"credentials file {path} holds no {what}: {fault}")
-        return text
-
-    return FollowedFiles([path], read)
+    try:
+        with path.open("rb") as file:
+            text = file.read(LONGEST_SECRET_BYTES + 1).decode("utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise SourceUnavailable(f"credentials file {path} cannot be read: {reason_of(error)}") from None
+    too_long = f"it is longer than {LONGEST_SECRET_BYTES // 1024} KiB" if len(text) > LONGEST_SECRET_BYTES else ""
+    if fault := too_long or header_fault(text, any_letter=any_letter) or ("it is empty" if not text else ""):
+        raise SourceUnavailable(f"credentials file {path} holds no {what}: {fault}")
+    return text

@@ -240,10 +240,10 @@ class Settings(BaseSettings):
     http_max_connections_per_client: int = _setting(
         16,
         "NUMBER",
-        "Concurrent connections of one client address at the HTTP port, of 512 in all. /livez and /readyz are answered "
+        "Concurrent connections of one client address at the HTTP port, of 256 in all. /livez and /readyz are answered "
         "beyond it, so that a neighbour of the kubelet cannot restart a pod.",
         ge=1,
-        le=512,
+        le=256,
     )
     probe_address: AddressOrNone = _setting(
         "",

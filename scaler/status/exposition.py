@@ -1,15 +1,16 @@
-"""Telemetry in Prometheus's text form. Ten thousand triggers are 140,000 lines: written a few triggers at a time,
-so that answers to KEDA never wait for a scrape.
+"""Telemetry in Prometheus's text form. Ten thousand triggers are 140,000 lines: written a few triggers at a time, so
+that answers to KEDA never wait for a scrape, and figure by figure, so that a reader who is slow holds one piece of it
+and not all.
 
 Why not a collector of prometheus_client: it builds an object per line and cannot pause, and in a thread it would
 hold the interpreter's lock against the event loop.
 """
 
-import asyncio
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import TypeAlias
 
 from prometheus_client import generate_latest
 
@@ -23,80 +24,95 @@ from scaler.trigger import Mode
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-TRIGGERS_AT_A_TIME = 32
-"""written before the event loop may answer KEDA: about half a millisecond's work"""
+TRIGGERS_AT_A_TIME = 200
+"""of one figure, written before the event loop may answer KEDA: about half a millisecond's work, 20 kB"""
 
 CALLED_SECONDS = 600.0
 """a trigger without a call for this long is kept, but not exported, unless it is listed: after an edit of a
 ScaledObject, its old trigger must not count in `max(headway_planned_demand)` until `trigger-expiry`"""
 
-LINES_AT_A_TIME = 500
-"""sent in one piece: about 50 kB"""
-
 NAMES = {figure.called: figure.name for figure in TRIGGER_FIGURES}
 
 RUNG_NUMBER = {Rung.NOTHING: 0, Rung.OBSERVATION: 1, Rung.FORECAST: 2, Rung.BOTH: 3}
 
+Turn: TypeAlias = Callable[[], Awaitable[None]]
+"""waits until a piece of work may run"""
 
-async def exposition(telemetry: Telemetry, registry: Registry, now: float) -> AsyncIterator[bytes]:
+
+async def exposition(telemetry: Telemetry, registry: Registry, now: float, turn: Turn) -> AsyncIterator[bytes]:
     """Every figure of this process, then those of each watched trigger, as they are at `now`."""
+    await turn()
     yield generate_latest(telemetry.registry)
-    lines: dict[str, list[str]] = {figure.called: [] for figure in TRIGGER_FIGURES}
     rungs: Counter[Rung] = Counter()
-    wanted = (registration for registration in registry if registration.is_wanted(now, CALLED_SECONDS))
-    for position, registration in enumerate(wanted):
-        rungs[_write(lines, registry, registration, now)] += 1
-        if position % TRIGGERS_AT_A_TIME == 0:
-            await asyncio.sleep(0)
     for figure in TRIGGER_FIGURES:
         yield _head(figure).encode()
-        written = lines.pop(figure.called)
-        for start in range(0, len(written), LINES_AT_A_TIME):
-            yield "".join(written[start : start + LINES_AT_A_TIME]).encode()
-            await asyncio.sleep(0)
+        after = ""
+        while True:
+            await turn()
+            page = registry.page(TRIGGERS_AT_A_TIME, after)
+            if not page:
+                break
+            after = page[-1].trigger.key
+            wanted = [registration for registration in page if registration.is_wanted(now, CALLED_SECONDS)]
+            yield "".join(line for one in wanted for line in _lines(figure.called, registry, one, now)).encode()
+            if figure.called == "plan_rung":
+                rungs.update(_rung(_answer(registry, one, now)) for one in wanted)
     counts = (f'{TRIGGERS_BY_RUNG.name}{{rung="{rung.value}"}} {rungs[rung]}\n' for rung in Rung)
     yield (_head(TRIGGERS_BY_RUNG) + "".join(counts)).encode()
 
 
-def _write(lines: dict[str, list[str]], registry: Registry, registration: Registration, now: float) -> Rung:
-    """Add one line per figure of the trigger; returns the rung of its answer."""
+def _answer(registry: Registry, registration: Registration, now: float) -> Answer | None:
+    try:
+        return registry.answer(registration, now)
+    except HeadwayError:
+        return None
+
+
+def _rung(answer: Answer | None) -> Rung:
+    return answer.plan.rung if answer is not None else Rung.NOTHING
+
+
+def _lines(called: str, registry: Registry, registration: Registration, now: float) -> Iterator[str]:
+    """The lines of one figure for one trigger: none where it has no value."""
     trigger = registration.trigger
+    name = NAMES[called]
     labels = (
         f'{{namespace="{_escaped(trigger.namespace)}",name="{_escaped(trigger.name)}",trigger="{trigger.short_key}"'
     )
-    try:
-        answer: Answer | None = registry.answer(registration, now)
-    except HeadwayError:
-        answer = None
-    rung = answer.plan.rung if answer is not None else Rung.NOTHING
-    lines["trigger_info"].append(
-        f'{NAMES["trigger_info"]}{labels},mode="{trigger.mode}",policy="{trigger.policy}"}} 1\n'
-    )
-    lines["threshold"].append(f"{NAMES['threshold']}{labels}}} {trigger.threshold!r}\n")
-    lines["plan_rung"].append(f"{NAMES['plan_rung']}{labels}}} {RUNG_NUMBER[rung]}\n")
-    lines["metric_calls"].append(f"{NAMES['metric_calls']}{labels}}} {registration.metric_calls}\n")
-    if answer is not None:
-        for called, value in _of_plan(answer, trigger.mode):
-            lines[called].append(f"{NAMES[called]}{labels}}} {value!r}\n")
-        lines["plan_part"] += _of_rules(answer.plan.reasons, labels)
+    if called == "trigger_info":
+        yield f'{name}{labels},mode="{trigger.mode}",policy="{trigger.policy}"}} 1\n'
+        return
+    own = OF_REGISTRATION.get(called)
+    if own is not None:
+        yield f"{name}{labels}}} {own(registration)!r}\n"
+        return
+    answer = _answer(registry, registration, now)
+    if called == "plan_rung":
+        yield f"{name}{labels}}} {RUNG_NUMBER[_rung(answer)]}\n"
+    elif answer is not None and called == "plan_part":
+        yield from _of_rules(answer.plan.reasons, labels)
+    elif answer is not None and called == "forecast_demand":
         if answer.outlook.forecast is not None:
-            lines["forecast_demand"] += _of_forecast(answer.outlook.forecast, labels, now + trigger.lead_time_seconds)
-    return rung
+            yield from _of_forecast(answer.outlook.forecast, labels, now + trigger.lead_time_seconds)
+    elif answer is not None and (value := OF_ANSWER[called](answer, trigger.mode)) is not None:
+        yield f"{name}{labels}}} {value!r}\n"
 
 
-def _of_plan(answer: Answer, mode: Mode) -> Iterator[tuple[str, float]]:
-    plan, outlook = answer.plan, answer.outlook
-    if plan.planned is not None:
-        yield "shadow_demand" if mode is Mode.SHADOW else "planned_demand", plan.planned
-    if plan.observed is not None:
-        yield "observed_demand", plan.observed
-    if plan.need is not None:
-        yield "needed_demand", plan.need
-    yield "plan_active", int(plan.active)
-    if outlook.observation is not None:
-        yield "observation_timestamp", outlook.observation.at
-    if outlook.forecast is not None:
-        yield "forecast_timestamp", outlook.forecast.start
+OF_REGISTRATION: Mapping[str, Callable[[Registration], float]] = {
+    "threshold": lambda registration: registration.trigger.threshold,
+    "metric_calls": lambda registration: registration.metric_calls,
+}
+
+OF_ANSWER: Mapping[str, Callable[[Answer, Mode], float | None]] = {
+    "planned_demand": lambda answer, mode: None if mode is Mode.SHADOW else answer.plan.planned,
+    "shadow_demand": lambda answer, mode: answer.plan.planned if mode is Mode.SHADOW else None,
+    "observed_demand": lambda answer, _: answer.plan.observed,
+    "needed_demand": lambda answer, _: answer.plan.need,
+    "plan_active": lambda answer, _: int(answer.plan.active),
+    "observation_timestamp": lambda answer, _: answer.outlook.observation.at if answer.outlook.observation else None,
+    "forecast_timestamp": lambda answer, _: answer.outlook.forecast.start if answer.outlook.forecast else None,
+}
+"""figures with one value per trigger"""
 
 
 def _of_rules(reasons: Sequence[Reason], labels: str) -> list[str]:

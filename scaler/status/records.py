@@ -87,14 +87,13 @@ MOST_REFUSED = 500
 
 def discovery_record(discoveries: Discoveries) -> Record:
     """The watched namespaces, and the objects that ask for a forecast and are refused."""
-    refusals = discoveries.refusals()
     return {
         "scopes": [asdict(scope) for scope in discoveries.scopes()],
         "watched": discoveries.watched(),
-        "refused_count": len(refusals),
+        "refused_count": discoveries.refused(),
         "refused": [
             {"namespace": one.namespace, "name": one.name, "faults": fault_records(one.faults)}
-            for one in refusals[:MOST_REFUSED]
+            for one in discoveries.refusals(MOST_REFUSED)
         ],
     }
 

@@ -1,6 +1,5 @@
 """The paths of the HTTP port. Wrong input gets JSON that names field, value and rule."""
 
-import asyncio
 import difflib
 import json
 import re
@@ -17,28 +16,22 @@ from starlette.routing import Route
 
 from scaler import __version__
 from scaler.discovery import Discoveries
-from scaler.errors import Fault
+from scaler.errors import MOST_SPELLED_OUT, Fault
 from scaler.registry import Registration, Registry
-from scaler.status.exposition import CONTENT_TYPE, exposition
+from scaler.status.exposition import CONTENT_TYPE, Turn, exposition
 from scaler.status.records import Record, discovery_record, fault_records, plan_record, why_record
+from scaler.status.replies import as_json, faulty
 from scaler.status.report import Explain
+from scaler.status.shares import Turns
 from scaler.telemetry import logs
 from scaler.telemetry.metrics import Telemetry
+from scaler.telemetry.redaction import excerpt
 
 Missing: TypeAlias = Callable[[], Mapping[str, str]]
 """what the process lacks to be ready, name → sentence; a source or cache that is down is no part of it"""
 
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 500
-MOST_REQUESTS = 64
-"""answered at the same time, so that their memory stays bounded"""
-
-MOST_WAITING = 1000
-"""requests that wait for their turn"""
-
-WAIT_SECONDS = 10.0
-"""how long a request waits for its turn"""
-
 RECORDS_AT_A_TIME = 3
 """made before the event loop may answer KEDA: about half a millisecond's work"""
 
@@ -71,23 +64,25 @@ class StatusRoutes:
         self._explain = explain
         self._discoveries = discoveries
         self._now = now
+        self._turns = Turns()
 
     def app(self) -> Starlette:
-        routes = [
+        """All paths."""
+        return _application(
+            *self._open(),
             Route("/", self.index),
-            Route("/livez", self.livez),
-            Route("/readyz", self.readyz),
-            Route("/metrics", self.metrics),
             Route("/api/v1/plans", self.plans),
             Route("/api/v1/why/{namespace}/{name}", self.why),
             Route("/api/v1/discovery", self.discovery),
             Route("/favicon.ico", self.favicon),
-        ]
-        # Exception last: starlette turns it into the answer to whatever was not foreseen
-        handlers: dict[Any, Any] = {HTTPException: _refused, Exception: _broken}
-        app = Starlette(routes=routes, exception_handlers=handlers)
-        app.router.redirect_slashes = False
-        return app
+        )
+
+    def probe_app(self) -> Starlette:
+        """The paths of `probe-address` alone."""
+        return _application(*self._open())
+
+    def _open(self) -> list[Route]:
+        return [Route("/livez", self.livez), Route("/readyz", self.readyz), Route("/metrics", self.metrics)]
 
     async def index(self, request: Request) -> Response:
         items = "".join(f"<li><a href='{path}'><code>{path}</code></a> {text}" for path, text in _links())
@@ -105,84 +100,62 @@ class StatusRoutes:
         return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)
 
     async def metrics(self, request: Request) -> Response:
-        return StreamingResponse(exposition(self._telemetry, self._registry, self._now()), media_type=CONTENT_TYPE)
+        written = exposition(self._telemetry, self._registry, self._now(), self._turn_of(request))
+        return StreamingResponse(written, media_type=CONTENT_TYPE)
 
     async def plans(self, request: Request) -> Response:
         """One page of plans by key; `next` is the `after` of the following page, null on the last."""
         faults = _unknown(request.query_params, ("namespace", "name", "limit", "after"))
         limit = _limit(request.query_params.get("limit"), faults)
         if faults:
-            return _faulty(faults)
+            return faulty(faults)
         wanted = request.query_params
         page = self._registry.page(limit + 1, wanted.get("after", ""), wanted.get("namespace"), wanted.get("name"))
         now = self._now()
         following = page[limit - 1].trigger.key if len(page) > limit else None
-        records = _in_turns(page[:limit], lambda registration: plan_record(self._registry, registration, now))
+        records = self._in_turns(request, page[:limit], lambda one: plan_record(self._registry, one, now))
         return _list({"at": now, "next": following}, "plans", records)
 
     async def why(self, request: Request) -> Response:
         """Every trigger of one ScaledObject, each with its plan or its readiness report."""
         if faults := _unknown(request.query_params, ()):
-            return _faulty(faults)
+            return faulty(faults)
         namespace, name = request.path_params["namespace"], request.path_params["name"]
         found = self._registry.page(LARGEST_LIMIT, namespace=namespace, name=name)
         refusal = self._discoveries.refusal(namespace, name) if self._discoveries is not None else None
         if not found and refusal is None:
             rule = "no trigger of this name is watched here: KEDA has not called for it, or not for a long time"
-            return _faulty([Fault("namespace/name", f"{namespace}/{name}", rule)], HTTPStatus.NOT_FOUND)
+            return faulty([Fault("namespace/name", excerpt(f"{namespace}/{name}"), rule)], HTTPStatus.NOT_FOUND)
         now = self._now()
-        records = _in_turns(found, lambda registration: why_record(self._registry, registration, now, self._explain))
+        records = self._in_turns(request, found, lambda one: why_record(self._registry, one, now, self._explain))
         refused = None if refusal is None else fault_records(refusal.faults)
         return _list({"namespace": namespace, "name": name, "at": now, "refused": refused}, "triggers", records)
 
     async def discovery(self, request: Request) -> Response:
         """The watched namespaces, and the annotated objects that are refused."""
         if faults := _unknown(request.query_params, ()):
-            return _faulty(faults)
+            return faulty(faults)
         if self._discoveries is None:
             rule = "is off: discover-namespaces of the settings names no namespace"
-            return _faulty([Fault("discovery", "", rule)], HTTPStatus.NOT_FOUND)
-        return _json({"at": self._now(), **discovery_record(self._discoveries)})
+            return faulty([Fault("discovery", "", rule)], HTTPStatus.NOT_FOUND)
+        return as_json({"at": self._now(), **discovery_record(self._discoveries)})
 
     async def favicon(self, request: Request) -> Response:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
+    def _turn_of(self, request: Request) -> Turn:
+        client = request.client.host if request.client is not None else ""
+        return lambda: self._turns.mine(client)
 
-class Bounded:
-    """Answers MOST_REQUESTS requests at a time. MOST_WAITING more wait up to WAIT_SECONDS; the others get 503.
-
-    Probes are always answered: a crowd at /metrics is no reason for a restart.
-    """
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-        self._places = asyncio.Semaphore(MOST_REQUESTS)
-        self._waiting = 0
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope.get("path") in ("/livez", "/readyz"):
-            await self._app(scope, receive, send)
-        elif await self._has_place():
-            try:
-                await self._app(scope, receive, send)
-            finally:
-                self._places.release()
-        else:
-            rule = f"{MOST_REQUESTS} requests are being answered and {self._waiting} wait: try again later"
-            busy = _faulty([Fault("path", scope.get("path", ""), rule)], HTTPStatus.SERVICE_UNAVAILABLE)
-            await busy(scope, receive, send)
-
-    async def _has_place(self) -> bool:
-        if self._waiting >= MOST_WAITING:
-            return False
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                return await self._places.acquire()
-        except TimeoutError:
-            return False
-        finally:
-            self._waiting -= 1
+    async def _in_turns(
+        self, request: Request, found: Iterable[Registration], make: Callable[[Registration], Record]
+    ) -> AsyncIterator[str]:
+        """The records as JSON texts, a few at a time."""
+        turn = self._turn_of(request)
+        for position, registration in enumerate(found):
+            if position % RECORDS_AT_A_TIME == 0:
+                await turn()
+            yield json.dumps(make(registration), ensure_ascii=False)
 
 
 class RequestIds:
@@ -206,6 +179,14 @@ class RequestIds:
             await self._app(scope, receive, answer)
 
 
+def _application(*routes: Route) -> Starlette:
+    # Exception last: starlette turns it into the answer to whatever was not foreseen
+    handlers: dict[Any, Any] = {HTTPException: _refused, Exception: _broken}
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return app
+
+
 def _links() -> list[tuple[str, str]]:
     return [(path, text) for path, text in PATHS.items() if path != "/" and "{" not in path]
 
@@ -215,25 +196,14 @@ def _limit(text: str | None, faults: list[Fault]) -> int:
         return DEFAULT_LIMIT
     if re.fullmatch(r"[0-9]{1,9}", text) and 1 <= int(text) <= LARGEST_LIMIT:
         return int(text)
-    faults.append(Fault("limit", text, f"must be a whole number from 1 to {LARGEST_LIMIT}"))
+    faults.append(Fault("limit", excerpt(text), f"must be a whole number from 1 to {LARGEST_LIMIT}"))
     return DEFAULT_LIMIT
 
 
 def _unknown(query: Mapping[str, str], known: tuple[str, ...]) -> list[Fault]:
     allowed = f"known are {', '.join(known)}" if known else "this path takes no parameters"
-    return [Fault(name, value, f"unknown parameter; {allowed}") for name, value in query.items() if name not in known]
-
-
-def _faulty(faults: list[Fault], status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> Response:
-    return _json({"errors": fault_records(faults)}, status)
-
-
-async def _in_turns(found: Iterable[Registration], make: Callable[[Registration], Record]) -> AsyncIterator[str]:
-    """The records as JSON texts, a few at a time."""
-    for position, registration in enumerate(found):
-        yield json.dumps(make(registration), ensure_ascii=False)
-        if position % RECORDS_AT_A_TIME == 0:
-            await asyncio.sleep(0)
+    wrong = [(name, value) for name, value in query.items() if name not in known][:MOST_SPELLED_OUT]
+    return [Fault(excerpt(name), excerpt(value), f"unknown parameter; {allowed}") for name, value in wrong]
 
 
 def _list(head: Record, name: str, records: AsyncIterator[str]) -> Response:
@@ -250,19 +220,17 @@ def _list(head: Record, name: str, records: AsyncIterator[str]) -> Response:
     return StreamingResponse(pieces(), media_type="application/json")
 
 
-def _json(content: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return Response(json.dumps(content, ensure_ascii=False), status, media_type="application/json")
-
-
 async def _refused(request: Request, error: HTTPException) -> Response:
-    path = request.url.path
+    path = excerpt(request.scope["path"])
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return _faulty([Fault("method", request.method, "this port is read-only: GET")], HTTPStatus.METHOD_NOT_ALLOWED)
+        return faulty(
+            [Fault("method", excerpt(request.method), "this port is read-only: GET")], HTTPStatus.METHOD_NOT_ALLOWED
+        )
     near = difflib.get_close_matches(path, [known for known in PATHS if known != "/"], n=1)
     rule = f"unknown path; did you mean {near[0]}?" if near else f"unknown path; known are {', '.join(PATHS)}"
-    return _faulty([Fault("path", path, rule)], HTTPStatus(error.status_code))
+    return faulty([Fault("path", path, rule)], HTTPStatus(error.status_code))
 
 
 async def _broken(request: Request, error: Exception) -> Response:
     rule = f"internal error, see the log of the scaler at request_id {logs.current_request_id()}"
-    return _faulty([Fault("path", request.url.path, rule)], HTTPStatus.INTERNAL_SERVER_ERROR)
+    return faulty([Fault("path", excerpt(request.scope["path"]), rule)], HTTPStatus.INTERNAL_SERVER_ERROR)

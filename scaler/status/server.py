@@ -1,35 +1,41 @@
-"""The HTTP port on the event loop that serves KEDA: uvicorn, without its signal handlers and its own logging."""
+"""The HTTP port on the event loop that serves KEDA: uvicorn, without its signal handlers, logging and sockets."""
 
 import asyncio
 import contextlib
+import logging
 import socket
+import ssl
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import time
+from typing import Any, TypeAlias
 
-import structlog
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from scaler.discovery import Discoveries
-from scaler.errors import SettingsError
+from scaler.errors import SettingsError, SourceUnavailable
+from scaler.files import FollowedFiles, reason_of
 from scaler.registry import Registry
 from scaler.settings import Settings
+from scaler.status.access import Access, AccessRules, token_file
+from scaler.status.connections import Connection, Door
 from scaler.status.report import Explain
-from scaler.status.routes import Bounded, Missing, RequestIds, StatusRoutes
+from scaler.status.routes import Missing, RequestIds, StatusRoutes
+from scaler.status.shares import Places
+from scaler.telemetry.figures import HTTP_REFUSALS
 from scaler.telemetry.metrics import Telemetry
 from scaler.telemetry.redaction import os_error_text
 
-log = structlog.get_logger()
-
-REQUEST_SECONDS = 10.0
-"""how long a caller may take to send the head of a request"""
+LARGEST_HEAD = 16 * 1024
+"""bytes of a request's head"""
 
 GOODBYE_SECONDS = 1.0
 """how long open requests may take once the port closes"""
 
 
 class StatusServer:
-    """The HTTP port. `start` opens it, `stop` closes it; it handles no signals."""
+    """The HTTP port, and the probe port where there is one. `start` opens them, `stop` closes them; it handles no
+    signals. probe_port: 0 without one."""
 
     def __init__(
         self,
@@ -41,59 +47,131 @@ class StatusServer:
         now: Callable[[], float] = time,
         discoveries: Discoveries | None = None,
     ) -> None:
-        self._address = settings.http_address
-        routes = StatusRoutes(registry, telemetry, readiness, explain, now, discoveries)
-        self._app = RequestIds(Bounded(routes.app()))
-        self._server: uvicorn.Server | None = None
-        self._serving: asyncio.Task[None] | None = None
+        self.probe_port = 0
+        self._settings = settings
+        self._telemetry = telemetry
+        self._routes = StatusRoutes(registry, telemetry, readiness, explain, now, discoveries)
+        self._ports: list[_Port] = []
+        for reason in HTTP_REFUSALS:
+            telemetry.count("http_refused", 0, reason=reason)
 
     async def start(self) -> int:
-        """Open the port and return its number. Raises SettingsError with the reason where that fails."""
-        listening = _listening(self._address)
+        """Open the ports and return the number of the HTTP port. Raises SettingsError with the reason where that
+        fails."""
+        settings = self._settings
+        tls = None if settings.http_tls == "off" else _tls(settings)
+        main = await self._open("http-address", settings.http_address, self._routes.app(), _access(settings), tls)
+        if settings.probe_address:
+            rules = AccessRules()
+            self.probe_port = await self._open(
+                "probe-address", settings.probe_address, self._routes.probe_app(), rules, None
+            )
+        return main
+
+    async def stop(self) -> None:
+        """Close the ports; requests under way get a moment to finish."""
+        await asyncio.gather(*(port.stop() for port in self._ports))
+
+    async def _open(self, setting: str, address: str, app: Any, rules: AccessRules, tls: "_Tls | None") -> int:
+        listening = _listening(setting, address)
+        guarded = RequestIds(Access(app, rules, self._refuse))
+        port = _Port(listening, guarded, self._settings.http_max_connections_per_client, tls, self._refuse)
+        self._ports.append(port)
+        port.start()
+        return int(listening.getsockname()[1])
+
+    def _refuse(self, reason: str) -> None:
+        self._telemetry.count("http_refused", reason=reason)
+
+
+class _Port:
+    """uvicorn behind one listening socket, with connections that a Door accepts."""
+
+    def __init__(
+        self, listening: socket.socket, app: Any, share: int, tls: "_Tls | None", refused: Callable[[str], None]
+    ) -> None:
+        self._listening = listening
         self._server = _Server(
             uvicorn.Config(
-                self._app,
+                app,
                 lifespan="off",
+                ws="none",
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                http=_Connection,
+                h11_max_incomplete_event_size=LARGEST_HEAD,
                 timeout_graceful_shutdown=int(GOODBYE_SECONDS),
             )
         )
-        self._serving = asyncio.create_task(self._server.serve([listening]), name="status")
-        return int(listening.getsockname()[1])
+        places = Places(share)
+        config, state = self._server.config, self._server.server_state
+        slow = partial(refused, "slow")
+        self._door = Door(
+            listening,
+            places,
+            lambda place: Connection(place, places.release, slow, config=config, server_state=state, app_state={}),
+            None if tls is None else tls.current,
+            partial(refused, "connections"),
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # else each malformed request is a line of the log
+        self._tasks = [
+            asyncio.create_task(self._server.serve([]), name="http port"),
+            asyncio.create_task(self._door.run(), name="http door"),
+        ]
 
     async def stop(self) -> None:
-        """Close the port; requests under way get a moment to finish."""
-        if self._server is not None and self._serving is not None:
-            self._server.should_exit = True
-            await asyncio.gather(self._serving, return_exceptions=True)
+        serving, accepting = self._tasks
+        accepting.cancel()
+        self._server.should_exit = True
+        await asyncio.gather(serving, accepting, return_exceptions=True)
+        self._listening.close()
 
 
-class _Connection(H11Protocol):
-    """Ends connections on which no complete request arrives; uvicorn itself waits for ever."""
+_Tls: TypeAlias = FollowedFiles[ssl.SSLContext]
 
-    _late: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._late = self.loop.call_later(REQUEST_SECONDS, transport.close)
+def _tls(settings: Settings) -> _Tls:
+    """What the HTTP port shows and asks for in a handshake; another one when the files change.
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        under_way = self.cycle is not None and not self.cycle.response_complete
-        if self._late is not None and under_way:
-            self._late.cancel()
-            self._late = None
-        elif self._late is None and not under_way:
-            self._late = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
+    A client certificate is asked for, and required later, by path: the kubelet has none for its probes.
+    Raises SettingsError where the files cannot be used at the start.
+    """
+    authorities = settings.tls_client_ca if settings.http_tls == "mtls" else None
+    paths = [path for path in (settings.tls_cert, settings.tls_key, authorities) if path is not None]
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._late is not None:
-            self._late.cancel()
-        super().connection_lost(exc)
+    def read() -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            # OpenSSL would ask the terminal for a password
+            context.load_cert_chain(paths[0], paths[1], password="")
+            if authorities is not None:
+                context.verify_mode = ssl.CERT_OPTIONAL
+                context.load_verify_locations(authorities)
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"TLS files {', '.join(map(str, paths))}: {reason_of(error)}") from None
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    followed = FollowedFiles(paths, read)
+    followed.current()
+    return followed
+
+
+def _access(settings: Settings) -> AccessRules:
+    """What requests at the HTTP port must bring. Raises SettingsError for a token that cannot be used."""
+    token = None
+    if settings.http_token_file is not None:
+        followed = token_file(settings.http_token_file)
+        try:
+            followed.current()
+        except SourceUnavailable as error:
+            raise SettingsError(f"http-token-file: {error}") from None
+        token = followed.current
+    return AccessRules(token, settings.http_allowed_hosts, settings.http_tls == "mtls")
 
 
 class _Server(uvicorn.Server):
@@ -102,7 +180,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _listening(address: str) -> socket.socket:
+def _listening(setting: str, address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     try:
@@ -118,6 +196,6 @@ def _listening(address: str) -> socket.socket:
             listening.close()
             raise
     except OSError as error:
-        raise SettingsError(f"http-address={address!r}: cannot listen: {os_error_text(error)}") from None
+        raise SettingsError(f"{setting}={address!r}: cannot listen: {os_error_text(error)}") from None
     listening.setblocking(False)
     return listening

@@ -25,7 +25,10 @@ EVENTS: tuple[Event, ...] = (
         "with `log-format: console`, it is plain text",
     ),
     Event("crashed", "error", ("error",), "A bug: the process ends with status 1. The field `exception` shows where"),
-    Event("listening", "info", ("grpc_address", "http_address"), "The ports are open"),
+    Event(
+        "listening", "info", ("grpc_address", "http_address", "probe_address"),
+        "The ports are open; `probe_address` is empty without one",
+    ),
     Event(
         "restored", "info", ("triggers", "listed"),
         "Watched triggers were read from the database after a start; the settings list `listed` more",

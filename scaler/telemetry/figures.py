@@ -75,6 +75,10 @@ PURPOSES = (
 """what a certificate is for; those in …_ca are authorities that Headway trusts"""
 
 
+HTTP_REFUSALS = ("connections", "share", "slow", "host", "certificate", "token")
+"""why the HTTP port refused a connection or a request"""
+
+
 def _of_triggers(called: str, unit: Unit, meaning: str, more: tuple[str, ...] = (), suffix: str = "") -> Figure:
     return Figure(called, f"headway_{called}{suffix}", Kind.GAUGE, (*TRIGGER_LABELS, *more), unit, meaning)
 
@@ -237,6 +241,12 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     Figure(
         "circuit_open", "headway_source_circuit_open", Kind.GAUGE, ("server",), Unit.YES,
         "1 while no requests are sent to a server, because several in a row failed",
+    ),
+    Figure(
+        "http_refused", "headway_http_refused_total", Kind.COUNTER, ("reason",), Unit.NUMBER,
+        "Connections and requests that the HTTP port refused or ended. `connections`: all places were taken; `share`: "
+        "the client has its share of connections; `slow`: the client did not read its answer; `host`: not a name of "
+        "`http-allowed-hosts`; `certificate`, `token`: missing or wrong",
     ),
     Figure(
         "stale_files", "headway_stale_files", Kind.GAUGE, (), Unit.NUMBER,

@@ -67,6 +67,9 @@ class Discovered:
     def watched(self) -> int:
         return 0
 
+    def refused(self) -> int:
+        return len(self.refusals(1))
+
 
 @pytest.fixture
 async def port() -> AsyncIterator[Port]:

@@ -1,101 +1,208 @@
-"""Callers that open connections and never finish a request."""
+"""Callers that open connections and never finish a request, or never read an answer. Each local address is a client."""
 
 import asyncio
-from typing import Any
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-import httpx
 import pytest
-from starlette.responses import PlainTextResponse
 
 from scaler.registry import Registry
 from scaler.settings import Settings
-from scaler.status import routes
-from scaler.status import server as status_server
+from scaler.status import connections, shares
 from scaler.status.server import StatusServer
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
+from tests.servers.process import until_async
+
+CROWD, OTHER = "127.0.0.2", "127.0.0.3"
 
 
-async def test_half_requests_do_not_fail_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With hundreds of unfinished requests open, liveness is answered, and they are ended in time."""
-    monkeypatch.setattr(status_server, "REQUEST_SECONDS", 1.0)
-    settings = Settings(http_address="127.0.0.1:0")
-    it = StatusServer(settings, Registry(TriggerRules(), 15), Telemetry(), dict, lambda key: None)
-    port = await it.start()
-    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(260)]
-    for _, writer in held:
+class Port:
+    """An HTTP port with 2,000 triggers: its /metrics is longer than all buffers on the way."""
+
+    def __init__(self, share: int = 16) -> None:
+        self.telemetry = Telemetry()
+        registry = Registry(TriggerRules("http://p"), 15)
+        for number in range(2000):
+            registry.register("shop", f"web-{number}", {"query": "a", "threshold": "1", "mode": "reactive"}, 0)
+        settings = Settings(http_address="127.0.0.1:0", http_max_connections_per_client=share)
+        self.server = StatusServer(settings, registry, self.telemetry, dict, lambda key: None, lambda: 1.0)
+        self.number = 0
+
+    async def open(self, client: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        own = socket.socket()
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # else the system takes megabytes for the reader
+        own.setblocking(False)
+        own.bind((client, 0))
+        await asyncio.get_running_loop().sock_connect(own, ("127.0.0.1", self.number))
+        return await asyncio.open_connection(sock=own, limit=1024)
+
+    async def half(self, client: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection with the beginning of a request."""
+        reader, writer = await self.open(client)
         writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\nX: ")
-    await asyncio.sleep(0.2)
-    async with httpx.AsyncClient() as client:
-        answer = await client.get(f"http://127.0.0.1:{port}/livez")
-    async with asyncio.timeout(10):
-        ended = [await reader.read() for reader, _ in held]
-    await it.stop()
+        return reader, writer
 
-    assert answer.status_code == 200
+    async def get(self, client: str, path: str) -> int:
+        """The status of one answer, read to its end; 0 where there is none."""
+        reader, writer = await self.open(client)
+        try:
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            text = await reader.read(-1)
+        except ConnectionError:
+            return 0
+        finally:
+            writer.close()
+        return int(text.split()[1]) if text else 0
+
+    def refused(self, reason: str) -> float:
+        return self.telemetry.registry.get_sample_value("headway_http_refused_total", {"reason": reason}) or 0.0
+
+
+@asynccontextmanager
+async def port(share: int = 16) -> AsyncIterator[Port]:
+    it = Port(share)
+    it.number = await it.server.start()
+    yield it
+    await it.server.stop()
+
+
+async def test_half_requests_keep_nobody_out_and_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With hundreds of unfinished requests open, others are answered at once; the unfinished ones are ended."""
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 1.0)
+    async with port() as it:
+        held = [await it.half(CROWD) for _ in range(260)]
+        async with asyncio.timeout(5):
+            assert [await it.get(OTHER, path) for path in ("/livez", "/metrics")] == [200, 200]
+        async with asyncio.timeout(10):
+            ended = [await _rest(reader) for reader, _ in held]
+        assert it.refused("connections") == 260 - 16 - shares.SPARE_PER_CLIENT
     assert set(ended) == {b""}
 
 
-class Held:
-    """An application whose answers wait until `go` is set."""
-
-    def __init__(self) -> None:
-        self.go = asyncio.Event()
-        self.under_way = 0
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self.under_way += 1
-        if scope["path"] != "/livez":
-            await self.go.wait()
-        await PlainTextResponse("answer")(scope, receive, send)
-
-
-async def statuses(app: Any, paths: list[str], held: Held, let_go: bool = True) -> list[int]:
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://headway") as client:
-        requests = [asyncio.create_task(client.get(path)) for path in paths]
-        await asyncio.sleep(0.2)
-        if let_go:
-            held.go.set()
-        done, waiting = await asyncio.wait(requests, timeout=5 if let_go else 0.5)
-        for one in waiting:
-            one.cancel()
-        return sorted(one.result().status_code for one in done)
+async def test_probes_are_answered_beyond_the_share() -> None:
+    """A client that holds all its connections still gets probes answered, and a reason for everything else."""
+    async with port(share=3) as it:
+        held = [await it.half(CROWD) for _ in range(3)]
+        found = [await it.get(CROWD, path) for path in ("/livez", "/readyz", "/metrics", "/api/v1/plans")]
+        assert found == [200, 200, 429, 429]
+        assert it.refused("share") == 2
+        for _, writer in held:
+            writer.close()
+        await until_async(lambda: it.server._ports[0]._door._places._taken == 0)
+        assert await it.get(CROWD, "/metrics") == 200
 
 
-async def test_a_crowd_waits_for_its_turn() -> None:
-    """Requests beyond the bound are answered when others have ended, and never more at the same time."""
-    held = Held()
-    assert await statuses(routes.Bounded(held), ["/metrics"] * (3 * routes.MOST_REQUESTS), held) == [200] * 192
+async def test_the_share_is_of_one_client() -> None:
+    """Another address has its own."""
+    async with port(share=2) as it:
+        held = [await it.half(CROWD) for _ in range(2)]
+        assert (await it.get(CROWD, "/metrics"), await it.get(OTHER, "/metrics")) == (429, 200)
+        assert len(held) == 2
 
 
-async def test_the_bound_holds_while_requests_wait() -> None:
-    """No more than the bound are under way; probes come on top."""
-    held = Held()
-    answered = await statuses(routes.Bounded(held), [*["/"] * 100, "/livez"], held, let_go=False)
-    assert (answered, held.under_way) == ([200], routes.MOST_REQUESTS + 1)
+async def test_who_does_not_read_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that its client leaves unread is ended; what is kept for it meanwhile is bounded."""
+    monkeypatch.setattr(connections, "STALLED_SECONDS", 1.0)
+    async with port() as it:
+        reader, writer = await it.open(CROWD)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        await until_async(lambda: len(it.server._ports[0]._server.server_state.tasks) == 1)
+        await asyncio.sleep(0.3)
+        [connection] = it.server._ports[0]._server.server_state.connections
+        assert 0 < connection.transport.get_write_buffer_size() < 256 * 1024
+        await until_async(lambda: it.refused("slow") == 1, seconds=10)
+        await until_async(lambda: not it.server._ports[0]._server.server_state.tasks)
+        del reader, writer
 
 
-async def test_who_waits_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request whose turn does not come gets 503, as does one that finds too many waiting."""
-    monkeypatch.setattr(routes, "WAIT_SECONDS", 0.1)
-    held = Held()
-    late = await statuses(routes.Bounded(held), ["/"] * 70, held, let_go=False)
-    monkeypatch.setattr(routes, "WAIT_SECONDS", 10)
-    monkeypatch.setattr(routes, "MOST_WAITING", 3)
-    held = Held()
-    many = await statuses(routes.Bounded(held), ["/"] * 70, held, let_go=False)
+async def test_a_slow_reader_is_disconnected_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One byte now and then is progress, but not for ever."""
+    monkeypatch.setattr(connections, "ANSWER_SECONDS", 2.0)
+    async with port() as it:
+        reader, writer = await it.open(CROWD)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
 
-    assert (late, many) == ([503] * 6, [503] * 3)
+        async def sip() -> None:
+            for _ in range(1000):
+                await reader.read(10_000)
+                await asyncio.sleep(0.1)
+
+        sipping = asyncio.create_task(sip())
+        await until_async(lambda: it.refused("slow") == 1)
+        sipping.cancel()
 
 
-async def test_a_refusal_frees_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After refusals the port answers as many at a time as before."""
-    monkeypatch.setattr(routes, "WAIT_SECONDS", 0.05)
-    held = Held()
-    app = routes.Bounded(held)
-    await statuses(app, ["/"] * 70, held)
-    held.under_way = 0
-    held.go.clear()
-    await statuses(app, ["/"] * 100, held, let_go=False)
-    assert held.under_way == routes.MOST_REQUESTS
+async def test_unread_short_answers_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where each answer fits into the buffers, and the client asks for one after another."""
+    monkeypatch.setattr(connections, "STALLED_SECONDS", 1.0)
+    async with port() as it:
+        _, writer = await it.open(CROWD)
+        writer.write(b"GET /api/v1/plans HTTP/1.1\r\nHost: x\r\n\r\n" * 300)
+        await until_async(lambda: it.refused("slow") == 1, seconds=15)
+
+
+def test_the_client_with_most_connections_gives_one_to_another() -> None:
+    """When all places are taken by many addresses, a newcomer gets one of those of whoever has most."""
+    ended = []
+    places = shares.Places(most_per_client=4, most=8)
+    for client in ("a", "a", "b", "a", "a", "b", "c", "c"):
+        place = places.take(client)
+        assert place is not None
+        place.end = lambda client=client: ended.append(client)
+    newcomer = places.take("d")
+    assert newcomer is not None
+    assert ended == ["a"]
+    assert places.take("d") is not None
+    assert ended == ["a", "a"]
+    assert places.take("d") is None, "it would now have as many as those who have most"
+    places.release(newcomer)
+    places.release(newcomer)
+    assert places.take("d") is not None
+    assert places.take("d") is None
+
+
+async def test_turns_go_round_the_clients() -> None:
+    """A client with one piece of work waits for one piece of each other client, not for all of them."""
+    turns = shares.Turns()
+    done: list[str] = []
+
+    async def work(client: str, pieces: int) -> None:
+        for _ in range(pieces):
+            await turns.mine(client)
+            done.append(client)
+
+    crowd = [asyncio.create_task(work("crowd", 50)) for _ in range(10)]
+    await asyncio.sleep(0)
+    await work("other", 20)
+    assert done.count("crowd") <= 25
+    for one in crowd:
+        one.cancel()
+    await asyncio.gather(*crowd, return_exceptions=True)
+    await work("other", 1)
+
+
+async def test_one_piece_of_work_in_each_round_of_the_loop() -> None:
+    """What else the loop has to do, as answers to KEDA, comes between any two pieces."""
+    turns = shares.Turns()
+    in_round = [0]
+
+    async def work(client: str) -> None:
+        for _ in range(30):
+            await turns.mine(client)
+            in_round[-1] += 1
+
+    working = [asyncio.create_task(work(client)) for client in "aabbc"]
+    while not all(one.done() for one in working):
+        in_round.append(0)
+        await asyncio.sleep(0)
+    assert max(in_round) <= 1
+    assert sum(in_round) == 150
+
+
+async def _rest(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read()
+    except ConnectionError:
+        return b""

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from scaler.registry import ListedBy, Registry
 from scaler.series import Observation, Outlook
 from scaler.status.exposition import CALLED_SECONDS, exposition
+from scaler.status.shares import Turns
 from scaler.telemetry.figures import TRIGGER_FIGURES, TRIGGERS_BY_RUNG
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
@@ -16,8 +17,12 @@ from tests.servers.programs import program
 from tests.status.registry import NOW, filled_registry, forecast
 
 
+async def at_once() -> None:
+    """Every piece of work may run."""
+
+
 async def text(registry: Registry) -> str:
-    return b"".join([piece async for piece in exposition(Telemetry(), registry, NOW)]).decode()
+    return b"".join([piece async for piece in exposition(Telemetry(), registry, NOW, at_once)]).decode()
 
 
 async def figures(registry: Registry) -> dict[tuple[str, ...], float]:
@@ -142,7 +147,9 @@ async def test_answers_are_not_held_up_by_a_scrape():
             await asyncio.sleep(0)
 
     turning = asyncio.create_task(turn())
-    await text(registry)
+    shared = Turns()
+    async for _ in exposition(Telemetry(), registry, NOW, lambda: shared.mine("a")):
+        pass
     turning.cancel()
     assert turns > 50
 

@@ -1,0 +1,130 @@
+"""Who may read what at the HTTP port: names of hosts, certificates of clients, the read token."""
+
+import hmac
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import Response
+
+from scaler.errors import Fault, SettingsError
+from scaler.files import FollowedFiles
+from scaler.history.credentials import read_secret
+from scaler.status.replies import faulty
+from scaler.telemetry.redaction import excerpt
+
+PROBES = ("/livez", "/readyz")
+"""paths that everybody may read: the kubelet has neither token nor certificate, and what they show is no secret"""
+
+WITHOUT_TOKEN = (*PROBES, "/metrics")
+"""paths that need no token: a Prometheus is kept out by a certificate, or by a network policy"""
+
+SHORTEST_TOKEN = 16
+"""characters"""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRules:
+    """What a request must bring. token: None where none is needed. hosts: names, and `*.` for those below one; empty
+    for any. certificate: whether a client must have one."""
+
+    token: Callable[[], str] | None = None
+    hosts: tuple[str, ...] = ()
+    certificate: bool = False
+
+
+class Access:
+    """Answers requests that break the rules; all others reach `app`. refused: called with the name of the rule."""
+
+    def __init__(self, app: Any, rules: AccessRules, refused: Callable[[str], None]) -> None:
+        self._app = app
+        self._rules = rules
+        self._refused = refused
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        refusal = self._refusal(scope) if scope.get("path") not in PROBES else None
+        if refusal is None:
+            await self._app(scope, receive, send)
+        else:
+            rule, answer = refusal
+            self._refused(rule)
+            await answer(scope, receive, send)
+
+    def _refusal(self, scope: Any) -> tuple[str, Response] | None:
+        headers, state, rules = dict(scope["headers"]), scope.get("state", {}), self._rules
+        if state.get("spare"):
+            return "share", _share()
+        host = headers.get(b"host", b"").decode("latin-1")
+        if not is_host_allowed(host, rules.hosts):
+            return "host", _host(host)
+        if rules.certificate and not state.get("certified"):
+            return "certificate", _certificate()
+        if rules.token is not None and scope["path"] not in WITHOUT_TOKEN:
+            brought = headers.get(b"authorization", b"").decode("latin-1")
+            if not is_token(brought, rules.token()):
+                return "token", _token(bool(brought))
+        return None
+
+
+def is_token(authorization: str, token: str) -> bool:
+    """Whether the header brings the token. Takes the same time wherever they differ."""
+    scheme, _, brought = authorization.partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(brought.strip().encode(), token.encode())
+
+
+def is_host_allowed(host: str, allowed: tuple[str, ...]) -> bool:
+    """Whether a request may call this port by the name in its Host header.
+
+    Addresses and localhost always count: a page of another site that reaches this port by DNS rebinding has that
+    site's name in the header.
+    """
+    if not allowed:
+        return True
+    name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+    name = name.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return any(name == one or (one.startswith("*.") and name.endswith(one[1:])) for one in allowed)
+    return True
+
+
+def token_file(path: Path) -> FollowedFiles[str]:
+    """The token in the file, read again when it changes. Raises SettingsError where it cannot be used at the start."""
+
+    def read() -> str:
+        text = read_secret(path, "token")
+        if len(text) < SHORTEST_TOKEN:
+            raise SettingsError(f"http-token-file {path}: holds fewer than {SHORTEST_TOKEN} characters")
+        return text
+
+    return FollowedFiles([path], read)
+
+
+def _share() -> Response:
+    rule = "this client has as many connections as http-max-connections-per-client allows; beyond, probes are answered"
+    answer = faulty([Fault("client", "", rule)], HTTPStatus.TOO_MANY_REQUESTS)
+    answer.headers.update({"connection": "close", "retry-after": "10"})
+    return answer
+
+
+def _host(host: str) -> Response:
+    rule = "is not a name of http-allowed-hosts; an IP address and localhost always are"
+    return faulty([Fault("Host", excerpt(host), rule)], HTTPStatus.MISDIRECTED_REQUEST)
+
+
+def _certificate() -> Response:
+    rule = "is required here (http-tls: mtls), of an authority of tls-client-ca; /livez and /readyz need none"
+    return faulty([Fault("client certificate", "", rule)], HTTPStatus.FORBIDDEN)
+
+
+def _token(brought: bool) -> Response:
+    rule = "is not the token of http-token-file" if brought else "is required: Bearer and the token of http-token-file"
+    answer = faulty([Fault("Authorization", "", rule)], HTTPStatus.UNAUTHORIZED)
+    answer.headers["www-authenticate"] = 'Bearer realm="headway"' + (', error="invalid_token"' if brought else "")
+    return answer

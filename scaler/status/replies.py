@@ -1,0 +1,20 @@
+"""JSON answers of the HTTP port."""
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from starlette.responses import Response
+
+from scaler.errors import Fault
+from scaler.status.records import fault_records
+
+
+def as_json(content: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """The content as JSON."""
+    return Response(json.dumps(content, ensure_ascii=False), status, media_type="application/json")
+
+
+def faulty(faults: list[Fault], status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> Response:
+    """A refusal that names field, value and rule of each fault."""
+    return as_json({"errors": fault_records(faults)}, status)

@@ -1,0 +1,94 @@
+"""Shares of the HTTP port: which client may hold a further connection, and whose piece of work comes next."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+MOST_CONNECTIONS = 256
+"""held at the same time by all clients: with what a connection keeps in memory, about 64 MB"""
+
+SPARE_PER_CLIENT = 8
+"""connections of a client beyond its share, for probes only: a kubelet may have the address of a neighbour"""
+
+
+@dataclass(eq=False, slots=True)
+class Place:
+    """One connection's place. spare: it is beyond its client's share."""
+
+    client: str
+    spare: bool
+    end: Callable[[], None] = field(default=lambda: None)
+    """closes the connection at once"""
+
+
+class Places:
+    """Who holds how many connections. When all places are taken, the client with most of them gives one to a client
+    with fewer, so that nobody keeps another out."""
+
+    def __init__(self, most_per_client: int, most: int = MOST_CONNECTIONS) -> None:
+        self._most_per_client = most_per_client
+        self._most = most
+        self._taken = 0
+        self._held: dict[str, dict[Place, None]] = {}
+
+    def take(self, client: str) -> Place | None:
+        """A place for a new connection of `client`; None where it holds all that it may hold."""
+        own = len(self._held.get(client, ()))
+        if own >= self._most_per_client + SPARE_PER_CLIENT:
+            return None
+        if self._taken >= self._most and not self._make_room(own):
+            return None
+        place = Place(client, spare=own >= self._most_per_client)
+        self._held.setdefault(client, {})[place] = None
+        self._taken += 1
+        return place
+
+    def release(self, place: Place) -> None:
+        """Give a place back; again does nothing."""
+        held = self._held.get(place.client, {})
+        if place in held:
+            del held[place]
+            self._taken -= 1
+            if not held:
+                del self._held[place.client]
+
+    def _make_room(self, own: int) -> bool:
+        most = max(self._held.values(), key=len)
+        if len(most) <= own + 1:
+            return False
+        oldest = next(iter(most))
+        self.release(oldest)
+        oldest.end()
+        return True
+
+
+class Turns:
+    """One piece of work per round of the event loop, clients in turn: neither a crowd of scrapes nor one client with
+    many of them delays the answers to KEDA, or the scrape of another client, by more than a piece."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._giving = False
+
+    async def mine(self, client: str) -> None:
+        """Wait until a piece of work of `client` may run."""
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        self._waiting.setdefault(client, deque()).append(turn)
+        if not self._giving:
+            self._giving = True
+            loop.call_soon(self._give)
+        await turn
+
+    def _give(self) -> None:
+        client = next(iter(self._waiting))
+        queue = self._waiting.pop(client)
+        turn = queue.popleft()
+        if queue:
+            self._waiting[client] = queue  # behind the others
+        if not turn.done():
+            turn.set_result(None)
+        self._giving = bool(self._waiting)
+        if self._giving:
+            asyncio.get_running_loop().call_soon(self._give)
