@@ -81,6 +81,9 @@ class DailySource:
     def circuits(self) -> dict[str, bool]:
         return {}
 
+    def queue_lengths(self) -> dict[str, int]:
+        return {}
+
     async def close(self) -> None:
         pass
 

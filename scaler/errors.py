@@ -8,6 +8,8 @@ HeadwayError
 │   ├── NotReady                  UNAVAILABLE, the first observation has not arrived yet
 │   ├── SourceUnavailable         UNAVAILABLE, the source did not answer (network, timeout, 5xx, open circuit)
 │   │   ├── TryAgain                  within scaler.history: the request may succeed when it is repeated
+│   │   │   └── NoConnection              within scaler.history: the server was not reached at all
+│   │   ├── NotAsked                  within scaler.history and refresh: nothing was sent, others had the slots
 │   │   ├── TooSlow                   within scaler.history: a smaller request may be fast enough
 │   │   ├── Partial                   within scaler.history: some data was missing, so the answer counts as none
 │   │   └── Unassigned                within scaler.history: a part of a joint answer belongs to no query

@@ -97,6 +97,9 @@ class FixedSource:
     def circuits(self) -> dict[str, bool]:
         return {}
 
+    def queue_lengths(self) -> dict[str, int]:
+        return {}
+
     async def close(self) -> None:
         pass
 

@@ -85,7 +85,7 @@ class Engine:
 
     def _export_backends(self) -> None:
         catalog, source = self._backends.bundles.catalog, self._backends.source
-        queues = (self._refresh, self._checkpoint)
+        queues = (self._refresh, self._checkpoint, source)
         self._telemetry.follow(
             "circuit_open", lambda: {(name,): float(is_open) for name, is_open in source.circuits().items()}
         )

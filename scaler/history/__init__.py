@@ -3,6 +3,7 @@
 sources.py      the door: opens a source of the kind that the settings name
 arriving.py     answers that are read while others are under way
 prometheus.py   observations and history   ←  connection.py (one server), answers.py (their parts), ranges.py (pieces)
+connection.py   one server                 ←  slots.py (turns: fair_queue.py, lanes.py, pace.py), circuits.py, client.py
 rounds.py       many triggers per request  ←  queries.py (texts), known.py and apart.py (who may share one)
 credentials.py  what the operator shows to a server
 recorded.py     a recording instead        ←  traces.py (CSV, Parquet)
@@ -53,6 +54,10 @@ class MetricSource(Protocol):
 
     def circuits(self) -> Mapping[str, bool]:
         """Every server asked so far, and whether its circuit is open."""
+        ...
+
+    def queue_lengths(self) -> Mapping[str, int]:
+        """How many requests wait, by the queue's name in telemetry."""
         ...
 
     async def close(self) -> None: ...

@@ -3,6 +3,8 @@
 Below the public tree of `scaler.errors` four leaves say what the asking side may do about a failure:
 
 SourceUnavailable ┬─ TryAgain   it may work in a moment (5xx, 429, connection lost)
+                  │  └─ NoConnection
+                  ├─ NotAsked   the request got no slot before its round ended, or its query pauses
                   ├─ TooSlow    the server gave up on the query, or we did
                   ├─ Partial    a part of the data was missing: the answer may be too low, so it counts as none
                   └─ Unassigned something in the answer to several queries belongs to none of them
@@ -26,6 +28,14 @@ from scaler.trigger import Trigger
 
 class TryAgain(SourceUnavailable):
     """The request may succeed when it is repeated."""
+
+
+class NoConnection(TryAgain):
+    """The server was not reached at all."""
+
+
+class NotAsked(SourceUnavailable):
+    """The request got no slot before its round ended, or its query pauses; nothing was sent."""
 
 
 class Partial(SourceUnavailable):

@@ -1,24 +1,28 @@
-"""One metric server: bounded concurrency, time limits, retries, a circuit breaker, bounded reading."""
+"""One metric server: slots shared by turns, time limits, retries, circuit breakers, bounded reading."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import httpx
 import stamina
 import structlog
-from circuitbreaker import CircuitBreaker
 
 from scaler.errors import DependencyError, SourceRefused, SourceUnavailable
-from scaler.history.answers import ServerAnswer, TooLarge, TooSlow, TryAgain, decode
+from scaler.history.answers import NoConnection, NotAsked, ServerAnswer, TooLarge, TooSlow, TryAgain, decode
+from scaler.history.circuits import Circuits, Kind
 from scaler.history.client import Client
 from scaler.history.credentials import ServerAccess
 from scaler.history.failures import Failures
+from scaler.history.lanes import Lane, Turn
+from scaler.history.pace import Paces
 from scaler.history.queries import MOST_BYTES, MOST_QUERIES
 from scaler.history.ranges import PieceSize
+from scaler.history.slots import Slots
 from scaler.http.client import in_words
 from scaler.trigger.server_address import redact
 
@@ -48,8 +52,10 @@ class Limits:
     """How hard one server may be asked, and how long it may take."""
 
     concurrency: int = 20
-    """requests at the same time; at most half of them range queries, so that a backfill never holds up observing"""
+    """requests at the same time, instant and range queries together; lanes.py shares them"""
     observe_seconds: float = 5.0
+    round_seconds: float = 12.0
+    """how long the requests of one observe() may wait for a slot; less than a refresh"""
     range_seconds: float = 30.0
     attempts: int = 3
     """for connection errors, 5xx and 429, all within the time of one request"""
@@ -59,6 +65,39 @@ class Limits:
     """for how long: less than a refresh, so that every refresh tries once"""
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """On whose account an instant query is asked."""
+
+    namespace: str
+    queries: Sequence[str]
+    """those of the triggers; several where they share a request"""
+    until: float
+    """the last moment at which the request may begin (time of the event loop)"""
+
+
+@dataclass(slots=True)
+class _Request:
+    kind: Kind
+    turn: Turn
+    form: Mapping[str, str]
+    parameters: Pairs
+    seconds: float
+    until: float | None = None
+    """the last moment at which it may begin (time of the event loop)"""
+    began: float = 0.0
+    """by the monotonic clock; 0 while it waits for a slot"""
+
+
+_PATHS = {Kind.INSTANT: "query", Kind.RANGE: "query_range"}
+_NOT_ASKED = {
+    Lane.PROVEN: "not asked in this round: too many requests wait for {server}",
+    Lane.NEW: "not asked in this round: too many queries that {server} has never answered wait for it",
+    Lane.SUSPECT: "not asked in this round: slow queries share few requests to {server}, and others were first",
+    Lane.RANGE: "not asked: too many requests for history wait for {server}",
+}
+
+
 class Server:
     """A connection pool to one address with what was learned about it. Whatever fails is a DependencyError."""
 
@@ -66,39 +105,58 @@ class Server:
         self, address: str, access: ServerAccess, limits: Limits, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self.shown = redact(address)
-        self.piece_size = PieceSize()
-        """how much one range query may ask for"""
         self.most_together = MOST_QUERIES
         self.most_bytes = MOST_BYTES if access.method == "POST" else MOST_URL_BYTES
         self._base = address.rstrip("/")
         self._method = access.method
         self._limits = limits
-        self._slots = asyncio.Semaphore(limits.concurrency)
-        self._range_slots = asyncio.Semaphore(max(1, limits.concurrency // 2))
+        self._slots = Slots(limits.concurrency)
+        self._paces = Paces()
         self._client = Client(self._base, access, limits.concurrency, transport)
         self._failures = Failures()
-        self._circuit = CircuitBreaker(
-            failure_threshold=limits.failures_to_open,
-            recovery_timeout=limits.open_seconds,
-            expected_exception=self._is_the_server,
-        )
-        self._last_answer = 0.0
-        self._last_failure = ""
+        self._piece_sizes: dict[str, PieceSize] = {}
+        self._circuits = Circuits(limits.failures_to_open, limits.open_seconds)
 
-    async def instant(self, query: str, at: float, parameters: Pairs, seconds: float) -> ServerAnswer:
-        """What `query` returns at the moment `at`."""
-        async with self._slots:
-            return await self._guarded("query", {"query": query, "time": f"{at:.3f}"}, parameters, seconds)
+    async def instant(self, query: str, at: float, parameters: Pairs, seconds: float, asker: Asker) -> ServerAnswer:
+        """What `query` returns at the moment `at`. Raises NotAsked where its turn does not come in time."""
+        self._refuse_pausing(asker)
+        turn = Turn(self._paces.lane(asker.namespace, asker.queries), asker.namespace)
+        request = _Request(Kind.INSTANT, turn, {"query": query, "time": f"{at:.3f}"}, parameters, seconds, asker.until)
+        try:
+            answer = await self._guarded(request)
+        except TooSlow:
+            if self._circuits.answered_since(Kind.INSTANT, request.began):
+                self._paces.note_silence(asker.namespace, asker.queries, time.monotonic())
+            raise
+        except SourceRefused:
+            self._note_pace(asker, request)
+            raise
+        self._note_pace(asker, request)
+        return answer
 
-    async def range(self, query: str, start: float, end: float, step_seconds: float, parameters: Pairs) -> ServerAnswer:
+    async def range(
+        self, query: str, start: float, end: float, step_seconds: float, parameters: Pairs, namespace: str
+    ) -> ServerAnswer:
         """What `query` returns at start, start + step, … <= end."""
         form = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step_seconds:g}"}
-        async with self._range_slots, self._slots:
-            return await self._guarded("query_range", form, parameters, self._limits.range_seconds)
+        turn = Turn(Lane.RANGE, namespace)
+        return await self._guarded(_Request(Kind.RANGE, turn, form, parameters, self._limits.range_seconds))
 
-    def reachable(self) -> bool:
-        """False while the circuit is open."""
-        return not self._circuit.opened
+    def reachable(self, namespace: str) -> bool:
+        """False while this namespace's instant queries are not sent."""
+        return not self._circuits.open_because(Kind.INSTANT, namespace)
+
+    def is_down(self) -> bool:
+        """Whether nobody's instant queries are answered, and some are not sent for that reason."""
+        return self._circuits.is_down()
+
+    def piece_size(self, namespace: str) -> PieceSize:
+        """How much one range query of this namespace may ask for: heavy queries of another teach nothing about it."""
+        return self._piece_sizes.setdefault(namespace, PieceSize())
+
+    def waiting(self) -> Counter[Lane]:
+        """How many requests wait for a slot, by lane."""
+        return self._slots.waiting()
 
     def unexpected(self, error: Exception) -> DependencyError:
         """An exception as an error of this server; its kind is logged once."""
@@ -107,15 +165,34 @@ class Server:
     async def close(self) -> None:
         await self._client.close()
 
-    async def _guarded(self, path: str, form: Mapping[str, str], parameters: Pairs, seconds: float) -> ServerAnswer:
-        if not self.reachable():
+    def _refuse_pausing(self, asker: Asker) -> None:
+        pauses = [self._paces.pause(asker.namespace, query, time.monotonic()) for query in asker.queries]
+        if any(pauses):
+            again = f"it is asked again in {max(pauses):.0f} s"
+            raise NotAsked(f"not asked in this round: {self.shown} did not answer this query in time; {again}")
+
+    def _note_pace(self, asker: Asker, request: "_Request") -> None:
+        if request.began:
+            self._paces.note_answer(asker.namespace, asker.queries, time.monotonic() - request.began)
+
+    async def _guarded(self, request: "_Request") -> ServerAnswer:
+        self._refuse_open(request)
+        async with AsyncExitStack() as slot:
+            try:
+                await slot.enter_async_context(self._slots.taken(request.turn, request.until))
+            except TimeoutError:
+                raise NotAsked(_NOT_ASKED[request.turn.lane].format(server=self.shown)) from None
+            self._refuse_open(request)  # it may have opened meanwhile
+            request.began = time.monotonic()
+            with self._circuits.noted(request.kind, request.turn.namespace), self._in_words():
+                async with self._time_limit(request):
+                    return await self._retrying(request, slot)
+
+    def _refuse_open(self, request: "_Request") -> None:
+        why = self._circuits.open_because(request.kind, request.turn.namespace)
+        if why:
             times = f"{self._limits.failures_to_open} times in a row"
-            raise SourceUnavailable(f"{self._last_failure} ({self.shown} failed {times}; trying again soon)")
-        with self._circuit, self._noted():
-            async with self._time_limit(seconds):
-                answer = await self._retrying(path, {**form, "timeout": f"{round(900 * seconds)}ms"}, parameters)
-        self._last_answer = time.monotonic()
-        return answer
+            raise SourceUnavailable(f"{why} ({self.shown} failed {times}; trying again soon)")
 
     @property
     def _named(self) -> str:
@@ -123,48 +200,48 @@ class Server:
         return self.shown + self._client.through
 
     @contextmanager
-    def _noted(self) -> Iterator[None]:
-        """Every exception as a DependencyError; its text is kept for while the circuit is open."""
+    def _in_words(self) -> Iterator[None]:
+        """Every exception as a DependencyError."""
         try:
             yield
-        except DependencyError as error:
-            self._last_failure = str(error)
+        except DependencyError:
             raise
         except Exception as error:  # noqa: BLE001  logged by Failures
-            known = self.unexpected(error)
-            self._last_failure = str(known)
-            raise known from None
+            raise self.unexpected(error) from None
 
     @asynccontextmanager
-    async def _time_limit(self, seconds: float) -> AsyncIterator[None]:
-        started = time.monotonic()
+    async def _time_limit(self, request: "_Request") -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(request.seconds):
                 yield
         except TimeoutError:
-            error = TooSlow(f"{self._named} did not answer within {seconds:g} s")
-            error.started = started
+            error = TooSlow(f"{self._named} did not answer within {request.seconds:g} s")
+            error.started = request.began
             raise error from None
 
-    def _is_the_server(self, kind: type[BaseException], error: BaseException) -> bool:
-        """Whether a failure speaks against the server: not where it refused, or answered others in the meantime."""
-        if isinstance(error, TooSlow):
-            return self._last_answer < error.started
-        return not isinstance(error, SourceRefused | asyncio.CancelledError)
-
-    async def _retrying(self, path: str, form: Mapping[str, str], parameters: Pairs) -> ServerAnswer:
+    async def _retrying(self, request: "_Request", slot: AsyncExitStack) -> ServerAnswer:
+        """Try as often as allowed; between two tries others may have the slot."""
         retries = stamina.retry_context(
             on=TryAgain, attempts=self._limits.attempts, timeout=None, wait_initial=0.1, wait_max=1.0, wait_jitter=0.3
         )
         async for attempt in retries:
             with attempt:
-                try:
-                    return await self._once(path, form, parameters)
-                except NOT_ASKED as error:
-                    raise SourceRefused(f"{self._named}: {in_words(error)}") from None
-                except (httpx.TransportError, httpx.DecodingError) as error:
-                    raise TryAgain(f"{self._named}: {in_words(error)}") from None
+                if attempt.num > 1:
+                    await slot.enter_async_context(self._slots.taken(request.turn))
+                async with slot:
+                    return await self._tried(request)
         raise AssertionError("stamina returns or raises")
+
+    async def _tried(self, request: "_Request") -> ServerAnswer:
+        form = {**request.form, "timeout": f"{round(900 * request.seconds)}ms"}
+        try:
+            return await self._once(_PATHS[request.kind], form, request.parameters)
+        except NOT_ASKED as error:
+            raise SourceRefused(f"{self._named}: {in_words(error)}") from None
+        except (httpx.ConnectError, httpx.ProxyError) as error:
+            raise NoConnection(f"{self._named}: {in_words(error)}") from None
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise TryAgain(f"{self._named}: {in_words(error)}") from None
 
     async def _once(self, path: str, form: Mapping[str, str], parameters: Pairs) -> ServerAnswer:
         async with self._client.request() as client:

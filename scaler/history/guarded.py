@@ -57,6 +57,10 @@ class Guarded:
         """As the source."""
         return self._source.circuits()
 
+    def queue_lengths(self) -> Mapping[str, int]:
+        """As the source."""
+        return self._source.queue_lengths()
+
     async def close(self) -> None:
         """Close the source."""
         await self._source.close()

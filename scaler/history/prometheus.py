@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,6 +19,7 @@ from scaler.history.arriving import Answers, Arriving, Put, arriving
 from scaler.history.connection import Limits, Pairs, Server
 from scaler.history.credentials import ServerAccess, access_for
 from scaler.history.known import KnownQueries
+from scaler.history.lanes import Lane
 from scaler.history.queries import TAG, joined, over_block, tagged
 from scaler.history.ranges import merged, one_history, read
 from scaler.history.rounds import Round
@@ -56,16 +57,18 @@ class PrometheusSource:
         return arriving(partial(self._observe, triggers, at))
 
     async def _observe(self, triggers: Sequence[Trigger], at: float, put: Put) -> None:
-        groups: dict[tuple[str, Pairs, float], list[int]] = defaultdict(list)
+        until = asyncio.get_running_loop().time() + self._limits.round_seconds
+        groups: dict[tuple[str, str, Pairs, float], list[int]] = defaultdict(list)
         for position, trigger in enumerate(triggers):
             if position % AT_A_TIME == 0:
                 await asyncio.sleep(0)
-            groups[(trigger.server_address, _parameters(trigger), self._patience(trigger))].append(position)
+            mine = (trigger.server_address, trigger.namespace, _parameters(trigger), self._patience(trigger))
+            groups[mine].append(position)
         self._sweep(at)
         async with asyncio.TaskGroup() as rounds:
-            for (address, parameters, seconds), positions in groups.items():
+            for (address, namespace, parameters, seconds), positions in groups.items():
                 known = self._known_queries(address, parameters)
-                one = Round(self._server(address), known, parameters, seconds, at)
+                one = Round(self._server(address), known, namespace, parameters, seconds, at, until)
                 members = [triggers[position] for position in positions]
                 rounds.create_task(one.observe(members, partial(_put_at, positions, put)))
                 await asyncio.sleep(0)
@@ -98,13 +101,18 @@ class PrometheusSource:
         return Blocks(times - block_seconds, mean, peak, missing)
 
     def reachable(self, trigger: Trigger) -> bool:
-        """False while the circuit of this trigger's server is open."""
+        """False while the circuit of this trigger's server, or of its namespace there, is open."""
         server = self._servers.get(trigger.server_address)
-        return server is None or server.reachable()
+        return server is None or server.reachable(trigger.namespace)
 
     def circuits(self) -> dict[str, bool]:
         """Every server asked so far, by its address without credentials, and whether its circuit is open."""
-        return {server.shown: not server.reachable() for server in self._servers.values()}
+        return {server.shown: server.is_down() for server in self._servers.values()}
+
+    def queue_lengths(self) -> dict[str, int]:
+        """Requests that wait for a slot of any server, by lane."""
+        waiting = sum((server.waiting() for server in self._servers.values()), Counter())
+        return {f"source_{lane}": waiting[lane] for lane in Lane}
 
     async def close(self) -> None:
         await asyncio.gather(*(server.close() for server in self._servers.values()))
@@ -129,9 +137,9 @@ class PrometheusSource:
         server = self._server(trigger.server_address)
 
         async def ask(first: float, last: float) -> list[Series]:
-            return series(await server.range(query, first, last, step_seconds, _parameters(trigger)))
+            return series(await server.range(query, first, last, step_seconds, _parameters(trigger), trigger.namespace))
 
-        return await read(ask, start, end, step_seconds, server.piece_size)
+        return await read(ask, start, end, step_seconds, server.piece_size(trigger.namespace))
 
     def _server(self, address: str) -> Server:
         server = self._servers.get(address)

@@ -81,6 +81,10 @@ class RecordedSource:
         """None: there is no server."""
         return {}
 
+    def queue_lengths(self) -> dict[str, int]:
+        """None: nothing waits."""
+        return {}
+
     async def close(self) -> None:
         """Nothing to close."""
 

@@ -6,7 +6,6 @@ trial. Whatever is odd about an answer to several queries makes them be asked al
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -14,6 +13,7 @@ from scaler.errors import AmbiguousDemand, DependencyError, SourceUnavailable
 from scaler.history.answers import (
     BadQuery,
     Element,
+    NotAsked,
     Partial,
     ServerAnswer,
     TooLarge,
@@ -24,7 +24,7 @@ from scaler.history.answers import (
     elements,
 )
 from scaler.history.arriving import Put
-from scaler.history.connection import Pairs, Server
+from scaler.history.connection import Asker, Pairs, Server
 from scaler.history.known import KnownQueries
 from scaler.history.queries import MOST_QUERIES, TAG, joined, packed, tagged
 from scaler.trigger import Trigger
@@ -50,14 +50,28 @@ MOST_CONFIRMED = 300
 
 
 class Round:
-    """One observe() of the triggers that share server, parameters and time limit."""
+    """One observe() of the triggers that share server, namespace, parameters and time limit.
 
-    def __init__(self, server: Server, known: KnownQueries, parameters: Pairs, seconds: float, at: float) -> None:
+    What cannot begin before `until` (time of the event loop) is not asked.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        known: KnownQueries,
+        namespace: str,
+        parameters: Pairs,
+        seconds: float,
+        at: float,
+        until: float,
+    ) -> None:
         self._server = server
         self._known = known
+        self._namespace = namespace
         self._parameters = parameters
         self._seconds = seconds
         self._at = at
+        self._until = until
         self._alone: dict[str, _Comparable] = {}
         """by query: the values of an answer that may be compared"""
         self._slow: list[list[Trigger]] = []
@@ -87,27 +101,22 @@ class Round:
     # Who is asked with whom
 
     async def _requests(self, triggers: Sequence[Trigger]) -> list[_Request]:
-        requests: list[_Request] = []
-        for members in (await self._by_namespace(triggers)).values():
-            joinable = [i for i in members if self._may_join(triggers[i].query)]
-            if len(joinable) < FEWEST_JOINED:
-                joinable = []
-            alone = set(members).difference(joinable)
-            trusted = [i for i in joinable if self._known.is_trusted(triggers[i].query)]
-            tried = [i for i in joinable if not self._known.is_trusted(triggers[i].query)]
-            requests += [([i], False) for i in sorted(alone)]
-            requests += [(group, False) for group in self._packed(trusted, triggers)]
-            requests += [(group, True) for group in self._packed(tried, triggers)]
-        return requests
-
-    async def _by_namespace(self, triggers: Sequence[Trigger]) -> dict[str, list[int]]:
-        by_namespace: dict[str, list[int]] = defaultdict(list)
+        joinable = []
         for position, trigger in enumerate(triggers):
             if position % AT_A_TIME == 0:
                 await asyncio.sleep(0)
             self._known.meet(trigger.query, self._at)
-            by_namespace[trigger.namespace].append(position)
-        return by_namespace
+            if self._may_join(trigger.query):
+                joinable.append(position)
+        if len(joinable) < FEWEST_JOINED:
+            joinable = []
+        alone = set(range(len(triggers))).difference(joinable)
+        trusted = [i for i in joinable if self._known.is_trusted(triggers[i].query)]
+        tried = [i for i in joinable if not self._known.is_trusted(triggers[i].query)]
+        requests: list[_Request] = [([i], False) for i in sorted(alone)]
+        requests += [(group, False) for group in self._packed(trusted, triggers)]
+        requests += [(group, True) for group in self._packed(tried, triggers)]
+        return requests
 
     def _may_join(self, query: str) -> bool:
         return self._known.is_trusted(query) or self._known.may_be_tried(query, self._at)
@@ -147,7 +156,7 @@ class Round:
     async def _joint(self, queries: Sequence[str]) -> list[list[Element]]:
         """The elements of each query, from one request. Raises Unassigned for an answer that is no proper one."""
         tags = [str(number) for number in range(len(queries))]
-        answer = await self._instant(joined(map(tagged, queries, tags)))
+        answer = await self._instant(joined(map(tagged, queries, tags)), queries)
         try:
             return list(assigned(_elements_of_several(answer), TAG, tags).values())
         except AmbiguousDemand as error:
@@ -190,7 +199,7 @@ class Round:
 
     async def _ask_alone(self, trigger: Trigger) -> Observed:
         try:
-            answer = await self._instant(trigger.query)
+            answer = await self._instant(trigger.query, [trigger.query])
             found = elements(answer)
         except (BadQuery, TooLarge, TooSlow, Partial, AmbiguousDemand) as error:
             self._failed += 1
@@ -205,8 +214,9 @@ class Round:
             self._distrust([trigger])
         return _demand_or_error(found, trigger)
 
-    async def _instant(self, query: str) -> ServerAnswer:
-        return await self._server.instant(query, self._at, self._parameters, self._seconds)
+    async def _instant(self, query: str, members: Sequence[str]) -> ServerAnswer:
+        asker = Asker(self._namespace, members, self._until)
+        return await self._server.instant(query, self._at, self._parameters, self._seconds, asker)
 
     # Trials
 
@@ -290,5 +300,7 @@ def _demand_or_error(found: list[Element], trigger: Trigger) -> Observed:
 
 def _each(error: DependencyError, triggers: Iterable[Trigger]) -> list[Observed]:
     """An error of its own for each: one instance raised again and again would collect tracebacks."""
-    plain = SourceUnavailable if isinstance(error, SourceUnavailable) else type(error)
+    plain = (
+        SourceUnavailable if isinstance(error, SourceUnavailable) and not isinstance(error, NotAsked) else type(error)
+    )
     return [plain(str(error)) for _ in triggers]

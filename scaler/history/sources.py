@@ -5,7 +5,7 @@ and a line in KINDS, or an entry point in the group `headway.sources` of any ins
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -55,8 +55,9 @@ def access_of(settings: Settings) -> tuple[ServerAccess, ...]:
 
 def limits_of(settings: Settings) -> Limits:
     """How hard one server may be asked. One that hangs must not delay the next look at the others."""
-    longest = min(settings.prometheus_timeout, ROUND_SHARE * settings.refresh_interval)
-    return Limits(concurrency=settings.prometheus_concurrency, observe_seconds=longest)
+    round_seconds = ROUND_SHARE * settings.refresh_interval
+    longest = min(settings.prometheus_timeout, round_seconds)
+    return Limits(concurrency=settings.prometheus_concurrency, observe_seconds=longest, round_seconds=round_seconds)
 
 
 def source_for(
@@ -132,6 +133,13 @@ class Routed:
     def circuits(self) -> dict[str, bool]:
         """Those of all kinds."""
         return {name: is_open for source in self._sources.values() for name, is_open in source.circuits().items()}
+
+    def queue_lengths(self) -> dict[str, int]:
+        """Those of all kinds."""
+        lengths: Counter[str] = Counter()
+        for source in self._sources.values():
+            lengths.update(source.queue_lengths())
+        return dict(lengths)
 
     async def close(self) -> None:
         """Close all of them."""

@@ -17,6 +17,7 @@ from scaler.chunks import chunks
 from scaler.clock import Clock
 from scaler.errors import DependencyError
 from scaler.history import ROUND_SHARE, MetricSource
+from scaler.history.answers import NotAsked
 from scaler.refresh.backfill import Backfill
 from scaler.refresh.tracked import Tracked
 from scaler.registry import Registry
@@ -93,12 +94,12 @@ class Observer:
         """The triggers in groups, each when the demand of its members at the moment `at` is recorded, or their error.
 
         Those that an earlier round still waits for come first, without news; those that the source has not answered
-        by the deadline of this round come last.
+        by the deadline of this round come last. Whoever was not asked in the last rounds is asked first.
         """
         earlier = [t for t in tracked if self._is_under_way(t)]
         if earlier:
             yield earlier
-        asked = [t for t in tracked if not self._is_under_way(t)]
+        asked = sorted((t for t in tracked if not self._is_under_way(t)), key=lambda t: -t.unasked)
         if not asked:
             return
         one = _Round(asked, at)
@@ -173,6 +174,7 @@ class Observer:
         for tracked, result in results:
             if tracked.key not in tracked.table:
                 continue  # dropped while the source was queried
+            tracked.unasked = tracked.unasked + 1 if isinstance(result, NotAsked) else 0
             if isinstance(result, DependencyError):
                 self._record_error(tracked, result)
                 errors[tracked.trigger.server_address, type(result).__name__] += 1

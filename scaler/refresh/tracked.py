@@ -40,6 +40,8 @@ class Tracked:
     forecast: Forecast | None = None
     error: str = ""
     """why the newest observation failed"""
+    unasked: int = 0
+    """rounds in a row in which the source did not ask for it, because others had the slots"""
     heard_at: float = 0.0
     """when the source last answered for this trigger"""
     done: set[Phase] = field(default_factory=set)

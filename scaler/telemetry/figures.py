@@ -58,6 +58,10 @@ QUEUES = (
     "first_forecasts",
     "store_watched",
     "store_blocks",
+    "source_proven",
+    "source_new",
+    "source_suspect",
+    "source_range",
 )
 
 QUOTAS = ("triggers", "triggers-per-namespace", "streams", "streams-per-namespace", "connections")
@@ -185,7 +189,8 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     Figure(
         "queue_length", "headway_queue_length", Kind.GAUGE, ("queue",), Unit.NUMBER,
         f"Triggers that wait for a background task, by queue: {', '.join(QUEUES)}. backfill_… are the phases of "
-        "fetching history, store_… wait for the database",
+        "fetching history, store_… wait for the database, source_… are requests that wait for a slot of their server: "
+        "queries that were fast so far, new ones, those that were slow last time, and history",
     ),
     Figure(
         "refresh_interval", "headway_refresh_interval_seconds", Kind.GAUGE, (), Unit.SECONDS,
@@ -236,11 +241,11 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     Figure(
         "source_error", "headway_source_errors_total", Kind.COUNTER, ("server", "kind"), Unit.NUMBER,
         "Failed observations, by server (`others` beyond a hundred) and kind: SourceUnavailable, SourceRefused, "
-        "NoDemand, AmbiguousDemand",
+        "NoDemand, AmbiguousDemand, NotAsked (other requests had the slots of the server)",
     ),
     Figure(
         "circuit_open", "headway_source_circuit_open", Kind.GAUGE, ("server",), Unit.YES,
-        "1 while no requests are sent to a server, because several in a row failed",
+        "1 while requests to a server are not sent, because several in a row failed, and it answers nobody",
     ),
     Figure(
         "http_refused", "headway_http_refused_total", Kind.COUNTER, ("reason",), Unit.NUMBER,
