@@ -27,8 +27,10 @@ DNS_LABEL = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 OWN_NAME = "^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$"
 DNS_NAME = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$"
 SECRET_KEY = r"^[A-Za-z0-9._-]+$"
+HOST = r"^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"
 DIGEST = "^(sha256:[0-9a-f]{64})?$"
 
+SECRET_KEYS = ("database.key", "redis.key", "valkey.key", "tls.clientCA.key", "http.token.key")
 _PORT: Schema = {"minimum": 1, "maximum": 65535}
 _TEXTS: Schema = {"items": {"type": "string"}}
 _QUANTITIES: Schema = {"type": "object", "additionalProperties": {"type": ["string", "number"]}}
@@ -89,9 +91,13 @@ RULES: Mapping[str, Schema] = {
     "tls.certManager.issuerRef.kind": {"pattern": "^[A-Za-z]+$"},
     "training.timeZone": {"pattern": "^[A-Za-z0-9_+/-]*$"},
     "kedaAuth.name": {"pattern": DNS_NAME},
-    **{key: {"pattern": SECRET_KEY} for key in ("database.key", "redis.key", "valkey.key", "tls.clientCA.key")},
+    **{key: {"pattern": SECRET_KEY} for key in SECRET_KEYS},
     "tls.certManager.duration": {"pattern": DURATION},
     "tls.certManager.renewBefore": {"pattern": DURATION},
+    # YAML reads a bare `off` as a boolean
+    "http.tls": {"type": ["string", "boolean"], "enum": ["off", "tls", "mtls", False]},
+    "http.allowedHosts": {"items": {"type": "string", "pattern": HOST}},
+    "http.probePort": {"minimum": 0, "maximum": 65535},
     "kedaAuth.kind": {"enum": ["ClusterTriggerAuthentication", "TriggerAuthentication"]},
     "kedaAuth.namespaces": {"items": {"type": "string", "pattern": DNS_LABEL}},
     "discovery.namespaces": {"items": {"type": "string", "pattern": r"^(\*|[a-z0-9]([a-z0-9-]*[a-z0-9])?)$"}},
@@ -130,8 +136,11 @@ RULES: Mapping[str, Schema] = {
 }
 """value → what its schema says beyond the type of its default"""
 
-FREE = ("podSecurityContext", "securityContext", "affinity", "valkey.affinity", "training.affinity")
-"""values that Kubernetes itself checks"""
+FREE = (
+    *("podSecurityContext", "securityContext", "affinity", "valkey.affinity", "training.affinity"),
+    "serviceMonitor.tlsConfig",
+)
+"""values that the cluster itself checks"""
 
 NAMES = frozenset(
     {

@@ -69,6 +69,11 @@
   readOnly: true
 {{- end }}
 {{- end }}
+{{- if .Values.http.token.existingSecret }}
+- name: http-token
+  mountPath: /etc/headway/http-token
+  readOnly: true
+{{- end }}
 {{- if include "headway.bundle.claim" . }}
 - name: bundle
   mountPath: /bundle
@@ -109,6 +114,12 @@
     defaultMode: 0440
 {{- end }}
 {{- end }}
+{{- end }}
+{{- with .Values.http.token.existingSecret }}
+- name: http-token
+  secret:
+    secretName: {{ . | toYaml }}
+    defaultMode: 0440
 {{- end }}
 {{- with include "headway.bundle.claim" . }}
 - name: bundle

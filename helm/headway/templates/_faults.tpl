@@ -4,7 +4,7 @@ values.schema.json refuses unknown values and wrong types.
 */}}
 {{- define "headway.refuseFaults" -}}
 {{- $faults := list -}}
-{{- range list "name" "ports" "settings" "credentials" "stores" "persistence" "bundle" "tls" "kedaAuth" "access" "training" "crds" -}}
+{{- range list "name" "ports" "settings" "credentials" "stores" "persistence" "bundle" "tls" "http" "scrape" "kedaAuth" "access" "training" "crds" -}}
 {{- range include (printf "headway.faults.%s" .) $ | splitList "\n" -}}
 {{- with trim . }}{{ $faults = append $faults . }}{{ end -}}
 {{- end -}}
@@ -21,6 +21,10 @@ http-address: listenAddress
 tls-cert: tls.existingSecret or tls.certManager
 tls-key: tls.existingSecret or tls.certManager
 tls-client-ca: tls.clientAuth and tls.clientCA
+http-tls: http.tls
+http-token-file: http.token.existingSecret
+http-allowed-hosts: http.allowedHosts
+probe-address: http.probePort and listenAddress
 data-dir: persistence
 redis: redis.existingSecret, redis.url or valkey.enabled
 database: database.existingSecret or database.url
@@ -136,6 +140,48 @@ tls.existingSecret: not together with tls.certManager.enabled; remove one
 {{- if and (not .enabled) (or .existingSecret .certManager.enabled .clientCA.existingSecret) }}
 tls.enabled: is false, but a certificate is set; write tls.enabled: true, or remove tls.existingSecret, tls.certManager and tls.clientCA
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "headway.faults.http" -}}
+{{- $tls := include "headway.http.tls" . -}}
+{{- with .Values.http }}
+{{- if and $tls (not $.Values.tls.enabled) }}
+http.tls: {{ $tls }} needs a certificate; write tls.enabled: true, or http.tls: "off"
+{{- end }}
+{{- if and (eq $tls "mtls") (not $.Values.tls.clientAuth) }}
+http.tls: mtls needs the authority of the clients; write tls.clientAuth: true, or http.tls: tls
+{{- end }}
+{{- if has (int .probePort) (list 8080 (int $.Values.service.grpcPort)) }}
+http.probePort: {{ int .probePort }} is another port of the container; write another, as 8081
+{{- end }}
+{{- if and (int .probePort) (eq (int .probePort) (int $.Values.service.httpPort)) }}
+http.probePort: {{ int .probePort }} is service.httpPort, and both are ports of one Service; write another, as 8081
+{{- end }}
+{{- if and $.Values.training.enabled (or $tls .token.existingSecret) }}
+training.enabled: its job reads the triggers from the HTTP port without TLS and token; write training.enabled: false, or http.tls: "off" and http.token.existingSecret: ""
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Who scrapes must be able to. */}}
+{{- define "headway.faults.scrape" -}}
+{{- $tls := include "headway.http.tls" . -}}
+{{- $plain := or (not $tls) (int .Values.http.probePort) -}}
+{{- with .Values.serviceMonitor }}
+{{- if and .tlsConfig $plain }}
+serviceMonitor.tlsConfig: Prometheus scrapes without TLS here; remove it, or write http.tls: tls and http.probePort: 0
+{{- end }}
+{{- if and .enabled (not $plain) (not .tlsConfig) }}
+{{- if eq $tls "mtls" }}
+serviceMonitor.tlsConfig: Prometheus needs a client certificate where http.tls is mtls; write ca, cert and keySecret of its Secret, or http.probePort: 8081
+{{- else if not (has .namespace (list "" $.Release.Namespace)) }}
+serviceMonitor.tlsConfig: the Secret with the authority is not in the namespace {{ .namespace }}; write a ca of that namespace and serverName, or http.probePort: 8081
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and .Values.scrapeAnnotations.enabled (eq $tls "mtls") (not $plain) }}
+scrapeAnnotations.enabled: annotations name no client certificate, which http.tls: mtls needs; write http.probePort: 8081
 {{- end }}
 {{- end -}}
 

@@ -67,7 +67,7 @@ Service of the release's own namespace. Empty where the host does not show it.
           app.kubernetes.io/name: {{ include "headway.name" . }}
           app.kubernetes.io/instance: {{ .Release.Name }}
   ports:
-    {{- include "headway.tcpPorts" (list "http") | trim | nindent 4 }}
+    {{- include "headway.tcpPorts" (uniq (list "http" (include "headway.http.probePort" .))) | trim | nindent 4 }}
 {{- with .Values.networkPolicy.extraIngress }}
 {{ toYaml . }}
 {{- end }}

@@ -14,6 +14,18 @@
 {{- $_ := set $settings "tls-client-ca" (include "headway.tls.clientCA" .) -}}
 {{- end -}}
 {{- end -}}
+{{- with include "headway.http.tls" . }}{{ $_ := set $settings "http-tls" . }}{{ end -}}
+{{- with .Values.http -}}
+{{- if .token.existingSecret -}}
+{{- $_ := set $settings "http-token-file" (printf "/etc/headway/http-token/%s" .token.key) -}}
+{{- end -}}
+{{- with .allowedHosts -}}
+{{- $_ := set $settings "http-allowed-hosts" (concat . (include "headway.http.hosts" $ | fromJsonArray) | uniq) -}}
+{{- end -}}
+{{- if int .probePort -}}
+{{- $_ := set $settings "probe-address" (printf "%s:%d" $.Values.listenAddress (int .probePort)) -}}
+{{- end -}}
+{{- end -}}
 {{- if .Values.discovery.enabled -}}
 {{- $_ := set $settings "discover-namespaces" .Values.discovery.namespaces -}}
 {{- end -}}
