@@ -79,6 +79,8 @@ def certificate_files(settings: Settings) -> tuple[Certificates, ...]:
     named: list[tuple[str, Path | str | None]] = [
         ("grpc_server", settings.tls_cert),
         ("grpc_client_ca", settings.tls_client_ca),
+        ("http_server", settings.tls_cert if settings.http_tls != "off" else None),
+        ("http_client_ca", settings.tls_client_ca if settings.http_tls == "mtls" else None),
     ]
     for server in settings.known_servers:
         named += [("source_client", server.certificate_file), ("source_ca", server.ca_file)]

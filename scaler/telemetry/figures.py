@@ -69,6 +69,8 @@ QUOTAS = ("triggers", "triggers-per-namespace", "streams", "streams-per-namespac
 PURPOSES = (
     "grpc_server",
     "grpc_client_ca",
+    "http_server",
+    "http_client_ca",
     "source_client",
     "source_ca",
     "redis_client",

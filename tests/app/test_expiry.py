@@ -1,6 +1,8 @@
 """When the certificates that the settings name expire."""
 
 import ssl
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,7 +81,7 @@ def test_a_renewed_file_is_read_again(tmp_path: Path) -> None:
 
 
 def test_every_file_of_the_settings_is_followed(tmp_path: Path) -> None:
-    """gRPC, metric servers, Redis and PostgreSQL: every purpose of the table, and no key."""
+    """gRPC, HTTP, metric servers, Redis and PostgreSQL: every purpose of the table, and no key."""
     names = (
         "tls.crt",
         "tls.key",
@@ -99,6 +101,7 @@ def test_every_file_of_the_settings_is_followed(tmp_path: Path) -> None:
 tls-cert: {files["tls.crt"]}
 tls-key: {files["tls.key"]}
 tls-client-ca: {files["clients.crt"]}
+http-tls: mtls
 servers:
   - pattern: https://mimir.example.com
     certificate-file: {files["own.crt"]}
@@ -111,3 +114,27 @@ database: postgresql://u:secret@db/headway?sslmode=verify-full&sslcert={files["d
     found = certificate_files(load_settings({"config": str(config)}))
     assert {one.purpose for one in found} == set(PURPOSES)
     assert {str(one.path) for one in found} == {path for name, path in files.items() if not name.endswith(".key")}
+
+
+@pytest.mark.parametrize(("http_tls", "purposes"), [("off", set()), ("tls", {"http_server"})])
+def test_the_http_port_counts_where_it_uses_tls(tmp_path: Path, http_tls: str, purposes: set[str]) -> None:
+    """It has the files of the gRPC port; without TLS it has no certificate that could expire."""
+    path = written(tmp_path / "tls.crt", "x")
+    found = certificate_files(Settings(tls_cert=path, tls_key=path, tls_client_ca=path, http_tls=http_tls))
+    assert {one.purpose for one in found} - {"grpc_server", "grpc_client_ca"} == purposes
+
+
+def test_a_process_without_certificates_does_not_load_cryptography() -> None:
+    """It takes 9 MB, and only those who use TLS need it."""
+    program = (
+        "import sys\n"
+        "from scaler.app.expiry import follow_certificates\n"
+        "from scaler.settings import Settings\n"
+        "from scaler.telemetry.metrics import Telemetry\n"
+        "telemetry = Telemetry()\n"
+        "follow_certificates(Settings(), telemetry)\n"
+        "list(telemetry.registry.collect())\n"
+        "print('cryptography' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"

@@ -29,6 +29,8 @@ def reachable(values: str) -> Iterator[tuple[str, bool]]:
         ("others ask", OTHER, "grpc"),
         ("Prometheus scrapes", PROMETHEUS, "http"),
         ("others scrape", OTHER, "http"),
+        ("Prometheus scrapes plainly", PROMETHEUS, "probes"),
+        ("others scrape plainly", OTHER, "probes"),
         ("helm test", of_chart["Pod/headway-test-ready"], "http"),
     ]:
         yield name, admits(policies, scaler, "Ingress", peer, port)
@@ -53,6 +55,8 @@ def reachable(values: str) -> Iterator[tuple[str, bool]]:
 
 
 EXPECTED = {
+    "http-mtls": {"KEDA asks", "Prometheus scrapes", "Prometheus scrapes plainly", "helm test", "DNS", "Prometheus"},
+    "http-tls": {"KEDA asks", "Prometheus scrapes", "helm test", "DNS", "Prometheus"},
     "network-policy": {"KEDA asks", "Prometheus scrapes", "helm test", "DNS", "Prometheus", "PostgreSQL", "Redis"},
     "everything": {
         "KEDA asks", "Prometheus scrapes", "helm test", "DNS", "Prometheus", "PostgreSQL", "API server",

@@ -60,7 +60,8 @@ def test_ports_are_those_on_which_the_scaler_listens(
     manifests = manifests_of(values)
     workload = scaler_of(manifests)
     ports = {port["name"]: port["containerPort"] for port in container_of(workload)["ports"]}
-    assert ports == {"grpc": _port(settings.grpc_address), "http": _port(settings.http_address)}
+    listening = {"grpc": settings.grpc_address, "http": settings.http_address, "probes": settings.probe_address}
+    assert ports == {name: _port(address) for name, address in listening.items() if address}
     labels = workload["spec"]["template"]["metadata"]["labels"]
     services = {service["metadata"]["name"]: service["spec"] for service in of_kind(manifests, "Service")}
     name = workload["metadata"]["name"]
@@ -76,15 +77,56 @@ def _port(address: str) -> int:
     return int(address.rpartition(":")[2])
 
 
+def _plain(settings: Settings) -> dict[str, bool]:
+    """Ports of the scaler that answer probes and scrapes → whether without TLS. The first one is to be used."""
+    own = {"probes": True} if settings.probe_address else {}
+    return {**own, "http": settings.http_tls == "off"}
+
+
 @every_value_set
-def test_probes_ask_what_the_scaler_answers(values: str) -> None:
-    """Each probe's path is one of the scaler's, on the HTTP port."""
+def test_probes_ask_what_the_scaler_answers(values: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each probe's path is one of the scaler's, on the port that needs least, by TLS where the scaler wants it."""
+    port, plain = next(iter(_plain(settings_of(values, tmp_path, monkeypatch)).items()))
     container = container_of(scaler_of(manifests_of(values)))
     probes = {name: container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
-    assert {probe["port"] for probe in probes.values()} == {"http"}
+    assert {probe["port"] for probe in probes.values()} == {port}
+    assert {probe.get("scheme", "HTTP") for probe in probes.values()} == {"HTTP" if plain else "HTTPS"}
     assert {probe["path"] for probe in probes.values()} <= set(PATHS)
     assert probes["readinessProbe"]["path"] == "/readyz"
     assert probes["livenessProbe"]["path"] == "/livez"
+
+
+@every_value_set
+def test_scrapes_reach_telemetry(values: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By TLS where the scaler wants it: with an authority, a name that its certificate has, and a client certificate
+    where it is required."""
+    settings = settings_of(values, tmp_path, monkeypatch)
+    port, plain = next(iter(_plain(settings).items()))
+    manifests = manifests_of(values)
+    for monitor in of_kind(manifests, "ServiceMonitor"):
+        [endpoint] = monitor["spec"]["endpoints"]
+        assert endpoint["port"] == port
+        assert endpoint.get("scheme", "http") == ("http" if plain else "https")
+        tls = endpoint.get("tlsConfig", {})
+        assert set(tls) == ({"ca", "serverName"} if not plain else set()) | (
+            {"cert", "keySecret"} if not plain and settings.http_tls == "mtls" else set()
+        )
+        for certificate in of_kind(manifests, "Certificate"):
+            if tls and certificate["spec"]["secretName"] == tls["ca"]["secret"]["name"]:
+                assert tls["serverName"] in certificate["spec"]["dnsNames"]
+    annotations = scaler_of(manifests)["spec"]["template"]["metadata"]["annotations"]
+    if "prometheus.io/scrape" in annotations:
+        assert annotations.get("prometheus.io/scheme", "http") == ("http" if plain else "https")
+
+
+@every_value_set
+def test_the_release_itself_may_call_the_http_port(
+    values: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By every name of its Service, where hosts are limited."""
+    hosts = settings_of(values, tmp_path, monkeypatch).http_allowed_hosts
+    names = {f"headway-http{end}" for end in ("", f".{NAMESPACE}", f".{NAMESPACE}.svc")}
+    assert not hosts or names < set(hosts)
 
 
 @every_value_set
