@@ -51,7 +51,7 @@ def build() -> Dashboard:
             )
         )
     )
-    return finished(_backends(_resources(_background(_refreshes(_calls(built))))))
+    return finished(_backends(_resources(_quotas(_background(_refreshes(_calls(built)))))))
 
 
 def _calls(built: Builder) -> Builder:
@@ -139,6 +139,41 @@ def _background(built: Builder) -> Builder:
                     Query("sum(increase(headway_forecast_failures_total[5m])) or vector(0)", "forecasts"),
                     Query("sum(increase(headway_backfill_failures_total[5m])) or vector(0)", "history"),
                 ],
+                width=8,
+            )
+        )
+    )
+
+
+def _quotas(built: Builder) -> Builder:
+    used = "max by (quota) (headway_quota_used / headway_quota_limit)"
+    return (
+        built.with_row(row("Quotas: what one tenant may use"))
+        .with_panel(
+            lines(
+                "Quotas in use",
+                "Of the replica that uses most; per namespace: by the namespace that uses most. From 90 % on, large "
+                "namespaces are refused.",
+                [Query(used, "{{quota}}")],
+                unit="percentunit",
+                width=8,
+            )
+        )
+        .with_panel(
+            lines(
+                "Refused by quotas",
+                "Calls and streams that KEDA gets RESOURCE_EXHAUSTED for.",
+                [Query("sum by (quota) (rate(headway_quota_refused_total[5m]))", "{{quota}}")],
+                unit="reqps",
+                width=8,
+            )
+        )
+        .with_panel(
+            lines(
+                "Refused by the HTTP port",
+                "By reason: too many connections, slow readers, wrong names of hosts, missing certificates or tokens.",
+                [Query("sum by (reason) (rate(headway_http_refused_total[5m]))", "{{reason}}")],
+                unit="reqps",
                 width=8,
             )
         )
