@@ -66,4 +66,4 @@ def _store(settings: Settings) -> Store:
     from scaler.store.sql_store import open_store
 
     url = settings.database.get_secret_value() if settings.database else None
-    return open_store(url, settings.data_dir)
+    return open_store(url, settings.data_dir, settings.installation)

@@ -33,9 +33,10 @@ from scaler.quotas import Limits
 from scaler.registry import Registration, Registry
 from scaler.series import HistoryFacts
 from scaler.settings import Settings
+from scaler.settings.rules import trigger_rules
 from scaler.telemetry.logs import configure_logs
 from scaler.telemetry.metrics import Telemetry
-from scaler.trigger import Trigger, TriggerRules
+from scaler.trigger import Trigger
 
 if TYPE_CHECKING:
     from scaler.discovery.service import Discovery
@@ -53,9 +54,8 @@ class Service:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.telemetry = Telemetry()
-        rules = TriggerRules(settings.prometheus, settings.allow_server_address, settings.max_query_length)
         limits = Limits(settings.max_triggers, settings.max_triggers_per_namespace)
-        self.registry = Registry(rules, settings.refresh_interval, self._add, limits)
+        self.registry = Registry(trigger_rules(settings), settings.refresh_interval, self._add, limits)
         self.grpc_port = 0
         self.http_port = 0
         self._source = source

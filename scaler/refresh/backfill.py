@@ -209,11 +209,12 @@ class Backfill:
         return fetched.gaps
 
     async def _stored(self, tracked: Tracked, since: float) -> Blocks | None:
+        key = tracked.trigger.history_key
         try:
-            found = await self._store.load_blocks([tracked.key], tracked.forecaster.grid.coarse_seconds, since)
+            found = await self._store.load_blocks([key], tracked.forecaster.grid.coarse_seconds, since)
         except StoreUnavailable:  # scaler/refresh/checkpoint.py logs it
             return None
-        return found.get(tracked.key)
+        return found.get(key)
 
 
 def retry_seconds(attempts: int, is_refusal: bool) -> float:

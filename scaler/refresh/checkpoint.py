@@ -1,7 +1,7 @@
 """What survives a restart: who is watched, and the long history, written to the store in the background."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 
 import structlog
 
@@ -99,12 +99,13 @@ class Checkpoint:
         self._waiting["store_blocks"] = sum(map(len, due_by_block.values()))
         for block_seconds, due in due_by_block.items():
             for chunk in chunks(due, CHUNK):
-                blocks = {t.key: self._unsaved(t) for t in chunk}
+                unsaved = [(t, self._unsaved(t)) for t in chunk if t.key in t.table]
+                blocks = {t.trigger.history_key: new for t, new in unsaved}
                 keep_since = self._clock.now() - chunk[0].forecaster.grid.coarse_span_seconds
                 if not await self._done(self._store.save_blocks(blocks, block_seconds, keep_since)):
                     return
                 self._waiting["store_blocks"] -= len(chunk)
-                self._note_saved(blocks)
+                self._saved_until.update({t.key: float(new.starts[-1]) for t, new in unsaved if len(new.starts)})
                 await asyncio.sleep(0)
 
     def _due_by_block(self) -> dict[int, list[Tracked]]:
@@ -124,11 +125,6 @@ class Checkpoint:
         blocks = tracked.table.blocks_of(tracked.key)
         new = blocks.starts > self._saved_until.get(tracked.key, 0.0)
         return Blocks(blocks.starts[new], blocks.mean[new], blocks.max[new])
-
-    def _note_saved(self, blocks: Mapping[str, Blocks]) -> None:
-        for key, saved in blocks.items():
-            if len(saved.starts):
-                self._saved_until[key] = float(saved.starts[-1])
 
     async def _forget(self) -> None:
         """Remove what KEDA has fallen silent about. The long history of a trigger that was listed stays until it is too
@@ -167,4 +163,11 @@ class Checkpoint:
 
 def _record(registration: Registration) -> WatchedRecord:
     trigger = registration.trigger
-    return WatchedRecord(trigger.key, trigger.namespace, trigger.name, registration.metadata, registration.last_called)
+    return WatchedRecord(
+        trigger.key,
+        trigger.namespace,
+        trigger.name,
+        registration.metadata,
+        registration.last_called,
+        trigger.history_key,
+    )

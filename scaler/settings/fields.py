@@ -18,6 +18,7 @@ from scaler.settings.values import (
     HeaderText,
     Hosts,
     HttpTls,
+    Installation,
     Namespaces,
     Pattern,
     Patterns,
@@ -335,6 +336,13 @@ class Settings(BaseSettings):
         "node of the cluster; Sentinel is not asked. rediss:// is TLS, with the options ssl_ca_certs, ssl_certfile, "
         "ssl_keyfile and ssl_cert_reqs; unix:// is a socket. A user of the server needs the keys and channels "
         "`headway:*`. An unknown option of the URL is an error at the start.",
+    )
+    installation: Installation = _setting(
+        "",
+        "NAME",
+        "Name of this installation, the same for all its replicas. Installations that share a Redis or a database need "
+        "different names: otherwise two ScaledObjects of the same namespace and name, query and server address in two "
+        "clusters share one state. A new name begins with an empty state; the history is fetched again.",
     )
     database: DatabaseUrl | None = _setting(
         None,

@@ -12,7 +12,7 @@ from scaler.errors import Fault, SettingsError, TriggerInvalid
 from scaler.settings.bundle_url import place_fault
 from scaler.settings.values import duration_text
 from scaler.telemetry.redaction import HIDDEN, redacted
-from scaler.trigger import TriggerRules, parse_trigger
+from scaler.trigger import ServerIdentity, TriggerRules, parse_trigger
 from scaler.trigger.server_address import redact
 
 if TYPE_CHECKING:
@@ -164,8 +164,25 @@ def _timing(settings: "Settings") -> list[Fault]:
     return faults
 
 
+def trigger_rules(settings: "Settings") -> TriggerRules:
+    """What the operator allows in triggers, and what belongs to the keys of their state."""
+    identities = tuple(
+        ServerIdentity(
+            one.pattern, one.tenant, one.tenant_header, one.username, "" if one.kind == "prometheus" else one.kind
+        )
+        for one in settings.known_servers
+    )
+    return TriggerRules(
+        settings.prometheus,
+        settings.allow_server_address,
+        settings.max_query_length,
+        settings.installation,
+        identities,
+    )
+
+
 def _triggers(settings: "Settings") -> list[Fault]:
-    rules = TriggerRules(settings.prometheus, settings.allow_server_address, settings.max_query_length)
+    rules = trigger_rules(settings)
     faults = []
     for number, listed in enumerate(settings.triggers):
         try:

@@ -16,6 +16,7 @@ from scaler.trigger.server_address import NAMESPACE, chosen_by_tenants, is_patte
 ALL_NAMESPACES = "*"
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_INSTALLATION = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?")
 _PROTOCOL = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
@@ -149,6 +150,12 @@ def _header_name(value: str) -> str:
     return value
 
 
+def _installation(value: str) -> str:
+    if not _INSTALLATION.fullmatch(value):
+        raise ValueError("must be at most 63 lower-case letters, digits and dashes, a letter or digit at both ends")
+    return value
+
+
 def _readable(path: Path) -> Path:
     try:
         with path.open("rb") as file:
@@ -175,5 +182,6 @@ File: TypeAlias = Annotated[Path, AfterValidator(_readable)]
 UserName: TypeAlias = Annotated[str, AfterValidator(_user_name)]
 HeaderText: TypeAlias = Annotated[str, AfterValidator(_header_text)]
 HeaderName: TypeAlias = Annotated[str, AfterValidator(_header_name)]
+Installation: TypeAlias = Annotated[str, AfterValidator(_installation)]
 RedisUrl: TypeAlias = Annotated[SecretStr, AfterValidator(_redis)]
 DatabaseUrl: TypeAlias = Annotated[SecretStr, AfterValidator(_database)]

@@ -16,6 +16,8 @@ class WatchedRecord:
     name: str
     metadata: Mapping[str, str]
     last_called: float
+    history_key: str = ""
+    """under which its long history is kept; empty in rows of the first version, which used `key`"""
 
 
 class Store(Protocol):
@@ -36,5 +38,13 @@ class Store(Protocol):
         ...
 
     async def load_blocks(self, keys: Sequence[str], block_seconds: int, since: float) -> dict[str, Blocks]: ...
+
+    async def set_apart(self, hashes: Sequence[str], now: float) -> None:
+        """Remember queries (by their hashes) that must not be joined with others."""
+        ...
+
+    async def apart(self) -> set[str]:
+        """The hashes that were set apart, the newest 100,000 of them."""
+        ...
 
     async def close(self) -> None: ...

@@ -21,4 +21,9 @@ class NullStore:
     async def load_blocks(self, keys: Sequence[str], block_seconds: int, since: float) -> dict[str, Blocks]:
         return {}
 
+    async def set_apart(self, hashes: Sequence[str], now: float) -> None: ...
+
+    async def apart(self) -> set[str]:
+        return set()
+
     async def close(self) -> None: ...

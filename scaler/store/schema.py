@@ -1,8 +1,20 @@
 """The tables, for SQLite and PostgreSQL alike. A change here needs a migration, and `HEAD` names the newest one."""
 
-from sqlalchemy import JSON, Column, Float, Integer, LargeBinary, MetaData, PrimaryKeyConstraint, String, Table
+from sqlalchemy import (
+    JSON,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+)
 
-HEAD = "0001"
+HEAD = "0002"
 """revision of the newest migration: a database that is empty, or has it already, is used without loading Alembic"""
 
 metadata = MetaData()
@@ -15,6 +27,10 @@ watched = Table(
     Column("name", String, nullable=False),
     Column("metadata", JSON, nullable=False),
     Column("last_called", Float(53), nullable=False, comment="seconds since the epoch"),
+    # With defaults, because replicas of the previous version write beside those of this one during an upgrade.
+    Column("installation", String, nullable=False, server_default="", comment="whose trigger it is"),
+    Column("history_key", String, nullable=False, server_default="", comment="key of its rows in long_history"),
+    Index("watched_history_key", "history_key"),
 )
 
 long_history = Table(
@@ -25,6 +41,26 @@ long_history = Table(
     Column("page", Integer, primary_key=True, autoincrement=False, comment="blocks since the epoch, by 96"),
     Column("blocks", LargeBinary, nullable=False, comment="96 x (mean, max), float32 little-endian, NaN where missing"),
 )
+
+quarantined = Table(
+    "quarantined",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source", String, nullable=False, comment="the table it was in"),
+    Column("key", String, nullable=False, comment="cut"),
+    Column("reason", String, nullable=False),
+    Column("since", Float(53), nullable=False, comment="seconds since the epoch"),
+    Column("content", Text, nullable=False, comment="the row as text, cut"),
+)
+"""rows that could not be used, for inspection"""
+
+set_apart = Table(
+    "set_apart",
+    metadata,
+    Column("hash", String, primary_key=True),
+    Column("since", Float(53), nullable=False, comment="seconds since the epoch"),
+)
+"""hashes of queries that are never joined with others"""
 
 alembic_version = Table(
     "alembic_version",

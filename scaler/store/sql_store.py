@@ -19,7 +19,7 @@ from scaler.store import Store, WatchedRecord
 from scaler.store.database import TIMEOUT_SECONDS, Database, Postgres, Sqlite
 from scaler.store.null import NullStore
 from scaler.store.pages import PAGE_BLOCKS, Pages, merged, page_of, paged, unpaged
-from scaler.store.schema import long_history, watched
+from scaler.store.schema import long_history, set_apart, watched
 from scaler.telemetry.redaction import excerpt
 
 if TYPE_CHECKING:
@@ -33,19 +33,24 @@ SQLITE_NAME = "headway.db"
 RECORDS = 250
 PAGES = 500
 KEYS_LOADED = 32
+MOST_APART = 100_000
+"""hashes of queries that are read at a start"""
 
 _Row = dict[str, Any]
+_RECORD = ("key", "namespace", "name", "metadata", "last_called", "history_key")
 
 
-def open_store(url: str | None, data_dir: Path | None) -> Store:
+def open_store(url: str | None, data_dir: Path | None, installation: str = "") -> Store:
     """The store at `url` (postgresql://… or sqlite:///FILE), else a file in `data_dir`, else one that keeps nothing.
+
+    It holds the triggers of one installation; others may keep theirs in the same database.
 
     Nothing is connected before it is used: a database that is down is reported by the store's methods. Raises
     SettingsError for a URL that cannot be used.
     """
     if url is not None:
-        return SqlStore(_database(url))
-    return NullStore() if data_dir is None else SqlStore(Sqlite(data_dir / SQLITE_NAME))
+        return SqlStore(_database(url), installation=installation)
+    return NullStore() if data_dir is None else SqlStore(Sqlite(data_dir / SQLITE_NAME), installation=installation)
 
 
 class SqlStore:
@@ -54,14 +59,16 @@ class SqlStore:
     `timeout_seconds` bounds an operation; one of many transactions gets a twentieth of it more for each.
     """
 
-    def __init__(self, database: Database, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, database: Database, timeout_seconds: float = TIMEOUT_SECONDS, installation: str = "") -> None:
         self.database = database
+        self._installation = installation
         self._timeout_seconds = timeout_seconds
         self._dropped_before: dict[int, int] = {}
 
     async def watched(self, called_since: float) -> list[WatchedRecord]:
         records: list[WatchedRecord] = []
-        by_key = select(watched).where(watched.c.last_called >= called_since).order_by(watched.c.key).limit(RECORDS)
+        own = select(*(watched.c[name] for name in _RECORD)).where(watched.c.installation == self._installation)
+        by_key = own.where(watched.c.last_called >= called_since).order_by(watched.c.key).limit(RECORDS)
         refused: list[str] = []
         query = by_key
         while True:
@@ -83,13 +90,14 @@ class SqlStore:
         sent = statement.excluded
         latest = case((sent.last_called > watched.c.last_called, sent.last_called), else_=watched.c.last_called)
         upsert = statement.on_conflict_do_update(
-            index_elements=[watched.c.key], set_={"metadata": sent.metadata, "last_called": latest}
+            index_elements=[watched.c.key],
+            set_={"metadata": sent.metadata, "last_called": latest, "history_key": sent.history_key},
         )
         # In the order of keys, so that replicas which write the same rows cannot wait for each other in a circle.
         parts = list(chunks(sorted(records, key=lambda record: record.key), RECORDS))
         async with self._bounded(len(parts)):
             for chunk in parts:
-                await self.database.run(_execute, upsert, [_watched_row(record) for record in chunk])
+                await self.database.run(_execute, upsert, [self._row(record) for record in chunk])
 
     async def forget(self, keys: Sequence[str]) -> None:
         parts = list(chunks(sorted(keys), RECORDS))
@@ -114,6 +122,21 @@ class SqlStore:
                 rows = await self.database.run(_fetch, _pages(chunk, block_seconds, page_of(since, block_seconds)))
                 loaded.update(unpaged(rows, block_seconds, since))
         return loaded
+
+    async def set_apart(self, hashes: Sequence[str], now: float) -> None:
+        """Remember queries (by their hashes) that must not be joined with others."""
+        parts = list(chunks(sorted(set(hashes)), RECORDS))
+        insert = self._insert(set_apart).on_conflict_do_nothing()
+        async with self._bounded(len(parts)):
+            for chunk in parts:
+                await self.database.run(_execute, insert, [{"hash": one, "since": now} for one in chunk])
+
+    async def apart(self) -> set[str]:
+        """The hashes that were set apart, the newest 100,000 of them."""
+        newest = select(set_apart.c.hash).order_by(set_apart.c.since.desc()).limit(MOST_APART)
+        async with self._bounded():
+            rows = await self.database.run(_fetch, newest)
+        return {row.hash for row in rows if isinstance(row.hash, str)}
 
     async def close(self) -> None:
         await self.database.close()
@@ -143,6 +166,10 @@ class SqlStore:
                 for (key, page), packed in zip(pages.rows, packed_pages, strict=True)
             ],
         )
+
+    def _row(self, record: WatchedRecord) -> _Row:
+        values = {name: getattr(record, name) for name in _RECORD}
+        return {**values, "metadata": dict(record.metadata), "installation": self._installation}
 
     def _insert(self, table: Table) -> "postgresql.Insert | sqlite.Insert":
         """The INSERT of the dialect in use; the other one is not loaded."""
@@ -198,22 +225,16 @@ def _pages(keys: Sequence[str], block_seconds: int, first_page: int) -> Any:
     )
 
 
-def _record(key: Any, namespace: Any, name: Any, metadata: Any, last_called: Any) -> WatchedRecord | None:
+def _record(
+    key: Any, namespace: Any, name: Any, metadata: Any, last_called: Any, history_key: Any
+) -> WatchedRecord | None:
     """What a row says; None where it was not written by this program: neither SQLite nor JSON checks types."""
-    texts = (key, namespace, name, *metadata, *metadata.values()) if isinstance(metadata, dict) else (None,)
+    texts = (
+        (key, namespace, name, history_key, *metadata, *metadata.values()) if isinstance(metadata, dict) else (None,)
+    )
     if all(isinstance(text, str) for text in texts) and isinstance(last_called, float) and isfinite(last_called):
-        return WatchedRecord(key, namespace, name, metadata, last_called)
+        return WatchedRecord(key, namespace, name, metadata, last_called, history_key)
     return None
-
-
-def _watched_row(record: WatchedRecord) -> _Row:
-    return {
-        "key": record.key,
-        "namespace": record.namespace,
-        "name": record.name,
-        "metadata": dict(record.metadata),
-        "last_called": record.last_called,
-    }
 
 
 def _by_pages(blocks: Mapping[str, Blocks]) -> Iterator[dict[str, Blocks]]:

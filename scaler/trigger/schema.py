@@ -4,13 +4,14 @@
 parser and the reference page in the docs are made from it.
 """
 
+import dataclasses
 import difflib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -33,6 +34,23 @@ class TriggerRules:
     a path allows what lies below it. `*` alone allows every server. The default server is always allowed."""
     max_query_length: int = 4096
     """characters"""
+    installation: str = ""
+    """whose state it is, where several installations share a cache or a database"""
+    identities: tuple["ServerIdentity", ...] = ()
+    """whose data the servers answer with; the first one that matches a server counts"""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerIdentity:
+    """What the operator's entry for some servers says of whose data they answer with. No secrets."""
+
+    pattern: str
+    """as in `TriggerRules.allowed_servers`"""
+    tenant: str = ""
+    tenant_header: str = ""
+    username: str = ""
+    kind: str = ""
+    """empty: a Prometheus"""
 
 
 class Mode(StrEnum):
@@ -71,7 +89,10 @@ class Trigger:
     query_parameters: tuple[tuple[str, str], ...] = ()
     timeout_seconds: float | None = None
     key: str = ""
-    """namespace/name/hash of the relevant metadata: the key of all state"""
+    """namespace/name/hash of all that determines the answer: the key of its state"""
+    history_key: str = dataclasses.field(default="", compare=False)
+    """namespace/name/hash of all that determines the demand, and of nothing else: the key of its long history, which
+    another threshold or policy leaves in place"""
 
     @property
     def short_key(self) -> str:
@@ -234,6 +255,7 @@ _HINTS = {
 _KEYS = {key.name: key for key in TRIGGER_KEYS}
 _BY_LOWER = {name.lower(): name for name in _KEYS}
 _FROM_ENV = "FromEnv"
+_DEFAULTS: Mapping[str, object] = {one.name: one.default for one in fields(Trigger)}
 _KUBERNETES_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 
 
@@ -263,7 +285,7 @@ def parse_trigger(namespace: str, name: str, metadata: Mapping[str, str], rules:
     faults.extend(_unknown_faults(entries))
     if faults:
         raise TriggerInvalid(tuple(faults), threshold=values.get("threshold"))
-    return Trigger(namespace=namespace, name=name, key=_state_key(namespace, name, entries), **values)
+    return _with_keys(Trigger(namespace=namespace, name=name, **values), rules)
 
 
 def _threshold(metadata: Mapping[str, str]) -> float | None:
@@ -395,6 +417,34 @@ def _nearest(name: str) -> str | None:
     return _BY_LOWER[close[0]] if close else None
 
 
-def _state_key(namespace: str, name: str, entries: Mapping[str, _Entry]) -> str:
-    relevant = json.dumps(sorted((key, found.text) for key, found in entries.items()))
-    return f"{namespace}/{name}/{hashlib.sha256(relevant.encode()).hexdigest()[:12]}"
+def _with_keys(trigger: Trigger, rules: TriggerRules) -> Trigger:
+    """The trigger with the keys of its state. They depend on values, however these are spelled."""
+    demand = (
+        rules.installation,
+        trigger.server_address.rstrip("/"),
+        _identity(trigger.server_address, rules.identities),
+        trigger.tenant,
+        trigger.query,
+        trigger.query_parameters,
+        trigger.query_step_seconds,
+        trigger.ignore_null_values,
+    )
+    chosen = {one.name: getattr(trigger, one.name) for one in fields(trigger)}
+    chosen = {name: chosen[name] for name in chosen if chosen[name] != _DEFAULTS[name]}
+    place = f"{trigger.namespace}/{trigger.name}"
+    return replace(trigger, key=f"{place}/{_digest(demand, chosen)}", history_key=f"{place}/{_digest(demand)}")
+
+
+def _identity(address: str, identities: Sequence[ServerIdentity]) -> tuple[str, ...]:
+    """What the first matching entry says, without its pattern, which may be written in another way tomorrow."""
+    if not identities:
+        return ()
+    server = server_address.parse_server_address(address)
+    found = next((one for one in identities if server_address.is_allowed(server, (one.pattern,))), None)
+    if found is None or not (found.tenant or found.username or found.kind):
+        return ()
+    return (found.tenant, found.tenant and found.tenant_header, found.username, found.kind)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]

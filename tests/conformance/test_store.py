@@ -329,12 +329,26 @@ async def test_processes_at_the_same_time_and_after_each_other(place: Place, reo
     assert {tuple(found.starts.tolist()) for found in loaded.values()} == {(0.0, 900.0, 1800.0, 2700.0, 3600.0)}
 
 
+async def test_queries_that_were_set_apart_outlive_the_process(reopen: Opener) -> None:
+    """Setting apart what is apart already changes nothing; any number can be set apart at once."""
+    hashes = {f"{number:064x}" for number in range(600)}
+    first = reopen()
+    assert await first.apart() == set()
+    await first.set_apart(sorted(hashes), NOW)
+    await first.set_apart(sorted(hashes)[:3], NOW + 1)
+    await first.set_apart([], NOW)
+    await first.close()
+    assert await reopen().apart() == hashes
+
+
 OPERATIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "watched": lambda store: store.watched(0.0),
     "watch": lambda store: store.watch([record("other")]),
     "forget": lambda store: store.forget(["shop/other/0f"]),
     "save_blocks": lambda store: store.save_blocks({"b": blocks(NOW, 2)}, BLOCK, 0.0),
     "load_blocks": lambda store: store.load_blocks(["a"], BLOCK, 0.0),
+    "set_apart": lambda store: store.set_apart(["0f"], NOW),
+    "apart": lambda store: store.apart(),
 }
 
 
@@ -374,4 +388,6 @@ async def test_the_null_store_takes_everything_and_keeps_nothing() -> None:
     await store.forget(["a"])
     assert await store.watched(0.0) == []
     assert await store.load_blocks(["a"], BLOCK, 0.0) == {}
+    await store.set_apart(["0f"], NOW)
+    assert await store.apart() == set()
     await store.close()

@@ -109,7 +109,7 @@ async def test_the_long_history_returns(tmp_path: Path) -> None:
         await world.pass_time(3)
         remember = remembering(store, world.registry, world.refresh, world.clock)
         await remember.write()
-        key = registration.trigger.key
+        key = registration.trigger.history_key
         stored = await store.load_blocks([key], GRID.coarse_seconds, START - 86400)
         assert len(stored[key].starts) > 80
         assert set(stored[key].mean.tolist()) == {100.0}
@@ -131,7 +131,9 @@ async def test_of_listed_triggers_only_the_long_history_is_stored(tmp_path: Path
         world.registry.unlist(key)
         world.registry.forget_silent(world.clock.now(), 3600.0)
         await remember.write()
-        assert len((await store.load_blocks([key], GRID.coarse_seconds, START - 86400))[key].starts) > 80
+        history_key = registration.trigger.history_key
+        stored = await store.load_blocks([history_key], GRID.coarse_seconds, START - 86400)
+        assert len(stored[history_key].starts) > 80
     await store.close()
 
 

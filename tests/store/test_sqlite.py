@@ -270,7 +270,10 @@ async def test_metadata_that_is_no_json_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "headway.db"
     await written(path)
     with sqlite3.connect(path) as connection:
-        connection.execute("INSERT INTO watched VALUES ('shop/b/0f', 'shop', 'b', '{\"query\": ', 200.0)")
+        row = ("shop/b/0f", "shop", "b", '{"query": ', 200.0)
+        connection.execute(
+            "INSERT INTO watched (key, namespace, name, metadata, last_called) VALUES (?, ?, ?, ?, ?)", row
+        )
     connection.close()
     store = SqlStore(Sqlite(path))
     assert await store.watched(0.0) == [APP]

@@ -1,13 +1,14 @@
 """Strings → a frozen trigger, or every fault at once."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.errors import MOST_SPELLED_OUT, TriggerInvalid
-from scaler.trigger import TRIGGER_KEYS, Mode, PolicyName, Trigger, TriggerRules, parse_trigger
+from scaler.trigger import TRIGGER_KEYS, Mode, PolicyName, ServerIdentity, Trigger, TriggerRules, parse_trigger
 from scaler.trigger.schema import KEDA_KEYS, RETIRED_KEYS, relevant, shown_key
 from scaler.trigger.sizes import LONGEST_VALUE, MOST_KEYS
 
@@ -41,7 +42,7 @@ def test_every_default_is_the_one_that_is_documented() -> None:
 def test_every_key_fills_its_own_field() -> None:
     """The table names each field of `Trigger` once, but for those that KEDA's request itself fills."""
     fields = [key.field for key in TRIGGER_KEYS]
-    assert sorted(fields) == sorted(set(Trigger.__dataclass_fields__) - {"namespace", "name", "key"})
+    assert sorted(fields) == sorted(set(Trigger.__dataclass_fields__) - {"namespace", "name", "key", "history_key"})
 
 
 @pytest.mark.parametrize(
@@ -220,13 +221,67 @@ def test_retired_keys_are_ignored(key: str) -> None:
 
 
 def test_key_of_the_state() -> None:
-    """Namespace, name and what is relevant: the spelling does not matter, each value does."""
+    """Namespace, name and what determines the answer: the spelling does not matter, each value does."""
     key = parse(leadTime="3m").key
     assert key.startswith("shop/web/")
     assert len(key) == len("shop/web/") + 12
-    assert key == parse(leadTimeFromEnv=" 3m ", scalerAddress="headway:50051").key
+    assert key == parse(leadTimeFromEnv=" 180s ", scalerAddress="headway:50051").key
     assert key != parse(leadTime="4m").key
     assert key != parse_trigger("shop", "api", LEAST | {"leadTime": "3m"}, RULES).key
+    assert parse().key == parse(leadTime="2m").key
+
+
+SERIES = {"query": "up", "serverAddress": "http://a.monitoring:9090", "namespace": "team", "queryParameters": "a=b"}
+SERIES |= {"queryStep": "30s", "ignoreNullValues": "true"}
+PLAN = {"threshold": "11", "leadTime": "3m", "quantile": "0.8", "policy": "aggressive", "mode": "shadow"}
+PLAN |= {"model": "seasonal", "timezone": "Europe/Berlin", "activationThreshold": "1", "maxStaleness": "4m"}
+
+
+@pytest.mark.parametrize(("key", "text"), SERIES.items())
+def test_another_demand_has_another_history(key: str, text: str) -> None:
+    """Both keys change with everything that determines the demand."""
+    changed = parse(**{key: text})
+    assert changed.key != parse().key
+    assert changed.history_key != parse().history_key
+
+
+@pytest.mark.parametrize(("key", "text"), PLAN.items())
+def test_another_plan_keeps_the_history(key: str, text: str) -> None:
+    """What only changes the plan is another trigger with the same history."""
+    changed = parse(**{key: text})
+    assert changed.key != parse().key
+    assert changed.history_key == parse().history_key
+
+
+OTHERS = {
+    "another default server": replace(RULES, default_server="http://other:9090"),
+    "another installation": replace(RULES, installation="staging"),
+    "a tenant": replace(RULES, identities=(ServerIdentity("http://prometheus:9090", "team", "X-Scope-OrgID"),)),
+    "a user": replace(RULES, identities=(ServerIdentity("*", username="42"),)),
+    "another kind": replace(RULES, identities=(ServerIdentity("*", kind="recorded"),)),
+}
+
+
+@pytest.mark.parametrize("rules", OTHERS.values(), ids=OTHERS.keys())
+def test_keys_follow_the_operators_settings(rules: TriggerRules) -> None:
+    """Another server, tenant or installation is another state, although the trigger reads the same."""
+    changed = parse_trigger("shop", "web", LEAST, rules)
+    assert changed.key != parse().key
+    assert changed.history_key != parse().history_key
+
+
+def test_keys_do_not_follow_what_says_nothing() -> None:
+    """Entries for other servers and a server without identity change nothing; nor does naming the default server."""
+    others = (ServerIdentity("http://elsewhere", "team"), ServerIdentity("*", tenant_header="X-Other"))
+    assert parse_trigger("shop", "web", LEAST, replace(RULES, identities=others)).key == parse().key
+    assert parse(serverAddress="http://prometheus:9090/").key == parse().key
+
+
+def test_only_the_first_entry_counts() -> None:
+    """As with credentials."""
+    first, second = ServerIdentity("*", "one", "T"), ServerIdentity("http://prometheus:9090", "two", "T")
+    only, both = replace(RULES, identities=(first,)), replace(RULES, identities=(first, second))
+    assert parse_trigger("shop", "web", LEAST, only).key == parse_trigger("shop", "web", LEAST, both).key
 
 
 @pytest.mark.parametrize(("namespace", "name"), [("", "web"), ("shop", ""), ("a/b", "web"), ("shop", "x" * 254)])
