@@ -1,15 +1,15 @@
 """Filling a trigger's history: all of it when it is new, only the hole when its source was away.
 
-Jobs wait in one queue and a bounded number of workers takes them: a day of fine samples first (with it a first
-forecast is possible), weeks of coarse blocks after every trigger has its day.
+Jobs wait in one queue: a day of fine samples first (with it a first forecast is possible), weeks of coarse blocks after
+every trigger has its day, what failed before behind all that is new. Servers and namespaces take turns, each with its
+share of the workers (workers.py).
 """
 
 import asyncio
-import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import structlog
@@ -17,7 +17,9 @@ import structlog
 from scaler.clock import Clock
 from scaler.errors import AmbiguousDemand, DependencyError, SourceRefused, StoreUnavailable
 from scaler.history import MetricSource
+from scaler.history.fair_queue import FairQueue
 from scaler.refresh.tracked import Phase, Tracked
+from scaler.refresh.workers import Owner, Workers
 from scaler.series import Blocks, Gap
 from scaler.store import Store
 from scaler.telemetry.metrics import Telemetry
@@ -33,14 +35,22 @@ LONGEST_REFUSAL_PAUSE_SECONDS = 3600.0
 """while the source refuses: somebody must change the query, the access or a limit first"""
 
 
-@dataclass(order=True, slots=True)
+@dataclass(slots=True)
 class _Job:
     phase: Phase
-    number: int
-    tracked: Tracked = field(compare=False)
-    since: float = field(compare=False, default=0.0)
-    attempts: int = field(compare=False, default=0)
+    tracked: Tracked
+    since: float = 0.0
+    attempts: int = 0
     """failed so far"""
+
+    @property
+    def owner(self) -> Owner:
+        return Owner(self.tracked.trigger.server_address, self.tracked.trigger.namespace)
+
+    @property
+    def rank(self) -> int:
+        """What failed waits behind all that is new."""
+        return len(Phase) if self.attempts else self.phase
 
 
 @dataclass(slots=True)
@@ -67,7 +77,7 @@ class BackfillState:
 
 
 class Backfill:
-    """The queue and its workers. `on_filled` is called after each part that has arrived."""
+    """The queue and its workers, `per_server` for each server. `on_filled` is called after each part that arrived."""
 
     def __init__(
         self,
@@ -75,17 +85,17 @@ class Backfill:
         store: Store,
         clock: Clock,
         telemetry: Telemetry,
-        concurrency: int,
+        per_server: int,
         on_filled: Callable[[Tracked], None],
     ) -> None:
         self._source = source
         self._store = store
         self._clock = clock
         self._telemetry = telemetry
-        self._concurrency = concurrency
         self._on_filled = on_filled
-        self._jobs: asyncio.PriorityQueue[_Job] = asyncio.PriorityQueue()
-        self._numbers = itertools.count()
+        self._jobs: FairQueue[Owner, _Job] = FairQueue()
+        self._workers = Workers(per_server)
+        self._running: asyncio.TaskGroup | None = None
         self._queued: Counter[Phase] = Counter()
         self._retries: set[asyncio.Task[None]] = set()
 
@@ -100,11 +110,16 @@ class Backfill:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        await asyncio.gather(*(self._work() for _ in range(self._concurrency)))
+        try:
+            async with asyncio.TaskGroup() as self._running:
+                self._start_more()
+                await asyncio.Event().wait()
+        finally:
+            self._running = None
 
     def waiting(self) -> int:
         """How many jobs wait."""
-        return self._jobs.qsize()
+        return len(self._jobs)
 
     def waiting_by_phase(self) -> Mapping[Phase, int]:
         """How many jobs of each phase wait; those that pause after a failure do not."""
@@ -112,27 +127,36 @@ class Backfill:
 
     def _put(self, phase: Phase, tracked: Tracked, since: float = 0.0) -> None:
         tracked.wanted_since.setdefault(phase, self._clock.now())
-        self._enqueue(_Job(phase, next(self._numbers), tracked, since))
+        self._enqueue(_Job(phase, tracked, since))
 
     def _enqueue(self, job: _Job) -> None:
         self._queued[job.phase] += 1
-        self._jobs.put_nowait(job)
+        self._jobs.put(job.owner, job, job.rank)
+        self._start_more()
 
-    async def _work(self) -> None:
-        while True:
-            job = await self._jobs.get()
+    def _start_more(self) -> None:
+        while self._running is not None and (next_one := self._jobs.take(self._workers.may_start)) is not None:
+            owner, job = next_one
             self._queued[job.phase] -= 1
-            if job.tracked.key not in job.tracked.table:
-                continue
-            try:
-                await self._fill(job)
-            except DependencyError as error:
-                self._note_failure(job, str(error), isinstance(error, SourceRefused | AmbiguousDemand))
-            except Exception:  # a fault of ours in one history must not end the worker for all
-                log.exception("backfill_failed", namespace=job.tracked.trigger.namespace, name=job.tracked.trigger.name)
-                self._note_failure(job, "the history could not be read: see the log", is_refusal=True)
-            else:
-                self._note_success(job)
+            if job.tracked.key in job.tracked.table:
+                self._workers.start(owner)
+                self._running.create_task(self._work(owner, job))
+
+    async def _work(self, owner: Owner, job: _Job) -> None:
+        answered = True
+        try:
+            await self._fill(job)
+        except DependencyError as error:
+            answered = is_refusal = isinstance(error, SourceRefused | AmbiguousDemand)
+            self._note_failure(job, str(error), is_refusal)
+        except Exception:  # a fault of ours in one history must not end the backfill of all
+            log.exception("backfill_failed", namespace=job.tracked.trigger.namespace, name=job.tracked.trigger.name)
+            self._note_failure(job, "the history could not be read: see the log", is_refusal=True)
+        else:
+            self._note_success(job)
+        finally:
+            self._workers.end(owner, answered=answered)
+        self._start_more()
 
     def _note_success(self, job: _Job) -> None:
         tracked = job.tracked

@@ -181,8 +181,8 @@ class Settings(BaseSettings):
     backfill_concurrency: int = _setting(
         8,
         "NUMBER",
-        "Triggers whose history is fetched concurrently. Few, because range queries over weeks are the heaviest "
-        "requests that Headway sends to a server.",
+        "Triggers whose history is fetched concurrently from one server; at most eight times as many from all. Few, "
+        "because range queries over weeks are the heaviest requests that Headway sends to a server.",
         ge=1,
         le=64,
     )
