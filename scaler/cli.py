@@ -170,15 +170,31 @@ def why(
         str, typer.Option(envvar="HEADWAY_ADDRESS", help="HTTP address of a running scaler.")
     ] = "http://localhost:8080",
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer of the scaler as JSON.")] = False,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="HEADWAY_TOKEN_FILE",
+            metavar="FILE",
+            help="The read token of the scaler, where it has http-token-file.",
+        ),
+    ] = None,
+    ca_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PEM of the CA to trust, for an address with https://.")
+    ] = None,
+    client_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PEM certificate for a scaler with http-tls: mtls.")
+    ] = None,
+    client_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its PEM key.")] = None,
 ) -> None:
     """Show why a workload gets its metric; or, before its first forecast, what is missing and until when.
 
     Reads /api/v1/why/NAMESPACE/NAME of a running scaler; port-forward its HTTP port where it runs in a cluster.
     Exit status 1 where the trigger is unknown or has no answer yet.
     """
-    from scaler.commands.why import explain
+    from scaler.commands.why import explain, read_access
 
-    raise typer.Exit(explain(namespace, name, address, as_json))
+    access = read_access(token_file, ca_cert, client_cert, client_key)
+    raise typer.Exit(explain(namespace, name, address, as_json, access))
 
 
 @app.command(cls=PlainHelp, epilog=CHECK_EXIT_TEXT)
@@ -233,7 +249,7 @@ def check(
     text, fix], queries[trigger, server, query, tried, demand, replicas, error], calls[phase, rpc, trigger,
     milliseconds, status, answer, number, error, consequence]].
     """
-    from scaler.commands.check.command import CheckOptions, read_tls
+    from scaler.commands.check.command import CheckOptions, read_patterns, read_tls
     from scaler.commands.check.command import check as run_check
     from scaler.history.sources import access_of
 
@@ -245,7 +261,7 @@ def check(
         scaler=scaler,
         keda_version=keda_version,
         namespace=namespace,
-        allow_server_address=tuple(allow_server_address or ()) or settings.allow_server_address,
+        allow_server_address=read_patterns(allow_server_address or ()) or settings.allow_server_address,
         offline=offline,
         as_json=as_json,
         tls=read_tls(tls, ca_cert, client_cert, client_key),

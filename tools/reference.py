@@ -55,6 +55,10 @@ YAML file of `--config`, the default. Durations have a unit, as in Go: `15s`, `2
 | 1 | a bug | `crashed` |
 | 2 | wrong flags, settings or files, a port that is taken, or a `data-dir` that cannot be used | `start_refused` |
 | 137 | killed: out of memory, or the drain took longer than the grace period of the pod | |
+| 143 or 130 | ended without a drain by a second SIGTERM or SIGINT, a second or more after the first | `draining` |
+
+SIGHUP reads again what can be read again: the files below, and the place of `bundle`. The event `reloaded` names the
+settings that have changed in the file of `config`; they need a restart. SIGUSR1, SIGUSR2 and SIGPIPE do nothing.
 
 What may recover by itself never ends the process; it answers meanwhile and logs an error or a warning: a database that
 refuses (`store_refused`) or is down (`store_unavailable`), Redis (`cache_unavailable`), a bundle that cannot be used

@@ -1,5 +1,5 @@
-"""Reading the place of the bundles beside everything else: an object store that hangs must delay neither answers nor
-the end of the process.
+"""Reading the place of the bundles beside everything else: a place that hangs must delay neither answers nor the end of
+the process. Until it has been read, a shipped bundle serves.
 """
 
 import asyncio
@@ -15,8 +15,12 @@ from scaler.telemetry.metrics import Telemetry
 
 log = structlog.get_logger()
 
-FIRST_READ_SECONDS = 10.0
-"""how long a start waits for its own bundles before a shipped one serves"""
+FOLDER_SECONDS = 2.0
+"""how long a start waits for bundles in a folder, so that they serve from the first forecast on: reading and opening one
+takes a quarter of a second. For a URL it does not wait"""
+
+AWAITED_SECONDS = 10.0
+"""after this time the log says that the place has not answered yet"""
 
 RELOAD_SECONDS = 60.0
 """how often the place of the bundles is looked at for new versions"""
@@ -32,26 +36,49 @@ class BundleReads:
         self.catalog = catalog
         self._shown = shown
         self._running: asyncio.Future[None] | None = None
+        self._wanted = asyncio.Event()
 
-    async def first(self, seconds: float = FIRST_READ_SECONDS) -> None:
-        """Read, and wait for it; after `seconds` it goes on in the background."""
+    async def first(self, seconds: float = FOLDER_SECONDS) -> None:
+        """Begin to read. For a folder, wait for it up to `seconds`; it goes on in the background."""
         if self._shown:
             read = self._read()
-            await asyncio.wait({read}, timeout=seconds)
+            if "://" not in self._shown:
+                await asyncio.wait({read}, timeout=seconds)
             if read.done():
                 read.result()
-            else:
-                log.warning("bundle_awaited", bundle=self._shown, serving=self.catalog.champion.model)
+
+    def read_now(self) -> None:
+        """Look for new versions without waiting for the next time to do so."""
+        self._wanted.set()
 
     async def follow(self, clock: Clock, telemetry: Telemetry) -> None:
         """Take up new versions until cancelled. A refused one is logged once, and the running one stays."""
         reported: dict[str, str] = {}
+        await self._first_answer()
         while True:
             if self._running is None:
                 reported = self._report(reported, telemetry)
-                await clock.sleep_until(clock.now() + RELOAD_SECONDS)
+                await self._next_time(clock)
             if self._shown:
                 await self._read()
+
+    async def _first_answer(self) -> None:
+        if self._running is None:
+            return
+        await asyncio.wait({self._running}, timeout=AWAITED_SECONDS)
+        if self._running is not None:
+            log.warning("bundle_awaited", bundle=self._shown, serving=self.catalog.champion.model)
+
+    async def _next_time(self, clock: Clock) -> None:
+        """Until it is time to look again, or `read_now` was called."""
+        due = asyncio.ensure_future(clock.sleep_until(clock.now() + RELOAD_SECONDS))
+        wanted = asyncio.ensure_future(self._wanted.wait())
+        try:
+            await asyncio.wait({due, wanted}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            due.cancel()
+            wanted.cancel()
+        self._wanted.clear()
 
     def _read(self) -> "asyncio.Future[None]":
         """The read that is running, or a new one."""

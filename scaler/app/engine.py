@@ -76,6 +76,10 @@ class Engine:
         """Whether asking the trigger's source now may succeed."""
         return self._backends.source.reachable(trigger)
 
+    def read_bundles(self) -> None:
+        """Look for new bundles now."""
+        self._backends.bundles.read_now()
+
     async def close(self) -> None:
         """End the tasks, give the leases back, write what is not stored yet, and close the backends."""
         await self._tasks.stop()

@@ -6,7 +6,6 @@ shared cache) is imported and opened behind it.
 
 import asyncio
 import os
-import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
@@ -19,7 +18,9 @@ from scaler.app.early import EarlyRegistrations
 from scaler.app.engine import Engine
 from scaler.app.expiry import follow_certificates, watch_certificates
 from scaler.app.quotas import follow_quotas
+from scaler.app.reload import Reload
 from scaler.app.scheduling import prefer_answers, release_memory
+from scaler.app.signals import ignore_signals, on_signals
 from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock, SystemClock
 from scaler.files import stale_files
@@ -87,6 +88,11 @@ class Service:
         await self._server.stop(self.settings.drain_grace)
         await self._opened.aclose()
         log.info("stopped")
+
+    def read_bundles(self) -> None:
+        """Look for new bundles now."""
+        if self._engine is not None:
+            self._engine.read_bundles()
 
     async def _open_ports(self) -> None:
         self.grpc_port = await self._server.start()
@@ -170,9 +176,8 @@ class Service:
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then drain. Raises SettingsError when the process cannot start."""
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     service = Service(settings)
+    on_signals(stopping.set, Reload(settings, service.read_bundles))
     try:
         await service.start()
         await stopping.wait()
@@ -184,6 +189,7 @@ def run(settings: Settings) -> None:
     """`serve` on the event loop chosen in docs/decisions/0002-server-kind.md."""
     configure_logs(settings.log_format, settings.log_level)
     prefer_answers()
+    ignore_signals()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(settings))
 

@@ -4,7 +4,8 @@ Knows no other part of the scaler but its errors and their redaction, and no run
 without running it.
 """
 
-from scaler.bundle.folder import FILES, Bundle, checksum, fetch, find_bundles, read_bundle, shown_url, write_bundle
+from scaler.bundle.fetching import fetch
+from scaler.bundle.folder import FILES, Bundle, checksum, find_bundles, read_bundle, shown_url, write_bundle
 from scaler.bundle.manifest import SCHEMA_VERSION, Manifest, parse_manifest
 from scaler.bundle.signature import Found, Sizes, Tensor
 

@@ -1,10 +1,11 @@
-"""A bundle as a folder: read, written atomically, found, fetched from a URL."""
+"""A bundle as a folder: read, written atomically, found."""
 
 import ctypes
 import hashlib
 import os
 import re
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from scaler.telemetry.redaction import excerpt, os_error_text, redacted
 
 GRAPH, MANIFEST, REFERENCE = "model.onnx", "manifest.json", "reference.npz"
 FILES = (GRAPH, MANIFEST, REFERENCE)
+
+LARGEST: Mapping[str, int] = {GRAPH: 512 * 2**20, MANIFEST: 16 * 2**20, REFERENCE: 256 * 2**20}
+"""bytes of each file, and of what the reference unpacks to; those that ship have 3 MB"""
 
 HOW_TO_INSTALL = "Install headway[object-stores], or use an image whose tag ends in -object-stores"
 
@@ -56,14 +60,27 @@ def read_bundle(folder: Path) -> Bundle:
 
 
 def _read(path: Path) -> bytes:
+    limit = LARGEST[path.name]
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
     except OSError as error:
         raise BundleInvalid(str(path.parent), (f"{path.name}: cannot be read: {os_error_text(error)}",)) from None
+    if len(content) > limit:
+        raise BundleInvalid(str(path.parent), (too_large(path.name),))
+    return content
+
+
+def too_large(name: str) -> str:
+    """The fault of a file that is longer than LARGEST allows."""
+    return f"{name}: has more than {LARGEST[name] // 2**20} MiB, the largest that is read"
 
 
 def _read_reference(path: Path, manifest: Manifest) -> tuple[Arrays, list[str]]:
     try:
+        with zipfile.ZipFile(path) as archive:  # a megabyte can unpack to gigabytes
+            if sum(part.file_size for part in archive.infolist()) > LARGEST[REFERENCE]:
+                return {}, [too_large(REFERENCE)]
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except Exception as error:  # noqa: BLE001 - zlib, zipfile and numpy raise a dozen kinds without a common base
@@ -141,28 +158,6 @@ def find_bundles(folder: Path) -> list[Path]:
 
 def _looks_like_bundle(folder: Path) -> bool:
     return any((folder / name).is_file() for name in FILES)
-
-
-def fetch(url: str, into: Path) -> Path:
-    """A local folder with what lies at `url`: a local path as it is, anything fsspec reads as a copy under `into`.
-
-    The copy is replaced atomically. Raises BundleInvalid when the URL is empty or unreadable.
-    """
-    if "://" not in url:
-        return Path(url)
-    import fsspec
-
-    target = into / hashlib.sha256(url.encode()).hexdigest()[:16]
-    into.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=into) as temporary:
-        copy = Path(temporary, "copy")
-        try:
-            files, path = fsspec.core.url_to_fs(url)
-            files.get(path.rstrip("/") + "/", f"{copy}/", recursive=True)
-        except Exception as error:  # noqa: BLE001 - every file system of fsspec raises its own
-            raise BundleInvalid(shown_url(url), (f"cannot be fetched: {store_error_text(error)}",)) from None
-        replace_folder(copy, target)
-    return target
 
 
 def shown_url(url: str) -> str:

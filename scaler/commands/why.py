@@ -1,7 +1,10 @@
 """`headway why`: what a running scaler knows of one workload, as text. The record's form: scaler/status/records.py."""
 
+import ssl
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
@@ -12,8 +15,17 @@ from rich.table import Table
 
 from scaler.commands import Exit, Usage
 from scaler.commands.numbers import figure, rounded
-from scaler.errors import CommandError
-from scaler.http.client import client_options, environment_proxy, in_words, through, trust_for
+from scaler.errors import CommandError, SourceUnavailable
+from scaler.files import reason_of
+from scaler.history.credentials import read_secret
+from scaler.http.client import (
+    client_options,
+    environment_proxy,
+    in_words,
+    through,
+    trust_for,
+    trust_plain_certificates,
+)
 from scaler.series import Gap
 from scaler.trigger.server_address import redact
 
@@ -50,6 +62,12 @@ REFUSED = (
     "the object asks for a forecast by annotation and has faults. KEDA reads the half after `or` until they are fixed"
 )
 
+REFUSED_BY: Mapping[int, str] = {
+    httpx.codes.UNAUTHORIZED: "Name the file of the scaler's read token: --token-file, or HEADWAY_TOKEN_FILE.",
+    httpx.codes.FORBIDDEN: "Name a certificate that the scaler trusts: --client-cert and --client-key.",
+}
+"""status of a refusal → what to write"""
+
 MOST_GAPS = 5
 """gaps that are printed"""
 
@@ -58,11 +76,43 @@ class Unreachable(CommandError):
     """No scaler answers at the address."""
 
 
-def explain(namespace: str, name: str, address: str, as_json: bool) -> Exit:
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a request brings. trust: the context of HTTPS; None for the authorities of the system."""
+
+    token: str = field(default="", repr=False)
+    trust: ssl.SSLContext | None = None
+
+
+def read_access(
+    token_file: Path | None, ca_cert: Path | None, client_cert: Path | None, client_key: Path | None
+) -> Access:
+    """The contents of the files. Raises Usage, naming the flag, where one cannot be used or half a pair is given."""
+    if (client_cert is None) != (client_key is None):
+        raise Usage("--client-cert and --client-key go together")
+    try:
+        token = read_secret(token_file, "token") if token_file is not None else ""
+    except SourceUnavailable as error:
+        raise Usage(f"--token-file: {error}") from None
+    if ca_cert is None and client_cert is None:
+        return Access(token)
+    try:
+        trust = ssl.create_default_context(cafile=ca_cert)
+        trust_plain_certificates(trust)
+        if client_cert is not None:
+            # OpenSSL would ask the terminal for a password
+            trust.load_cert_chain(client_cert, client_key, password="")
+    except (OSError, ValueError) as error:
+        names = ", ".join(str(path) for path in (ca_cert, client_cert, client_key) if path is not None)
+        raise Usage(f"TLS files {names}: {reason_of(error)}") from None
+    return Access(token, trust)
+
+
+def explain(namespace: str, name: str, address: str, as_json: bool, access: Access) -> Exit:
     """Print why; FAULTS where the trigger is unknown or not ready, UNREACHABLE where there is no scaler."""
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        status, found = fetch(namespace, name, address)
+        status, found = fetch(namespace, name, address, access)
     except Unreachable as error:
         errors.print(f"headway: {error}", markup=False)
         return Exit.UNREACHABLE
@@ -70,7 +120,9 @@ def explain(namespace: str, name: str, address: str, as_json: bool) -> Exit:
         console.print_json(data=rounded(found))
     elif status != httpx.codes.OK:
         for fault in found["errors"]:
-            errors.print(f"headway: {fault['value']}: {fault['rule']}", markup=False)
+            errors.print(f"headway: {fault['value'] or fault['field']}: {fault['rule']}", markup=False)
+        if status in REFUSED_BY:
+            errors.print(REFUSED_BY[status], markup=False)
         if status == httpx.codes.NOT_FOUND:
             errors.print(UNKNOWN, markup=False)
     else:
@@ -80,19 +132,21 @@ def explain(namespace: str, name: str, address: str, as_json: bool) -> Exit:
     return Exit.FINE if status == httpx.codes.OK and is_fine(found) else Exit.FAULTS
 
 
-def fetch(namespace: str, name: str, address: str) -> tuple[int, dict[str, Any]]:
+def fetch(namespace: str, name: str, address: str, access: Access) -> tuple[int, dict[str, Any]]:
     """Status and JSON of the scaler's answer. Raises Unreachable, or Usage for an address that is none."""
     base = address if "://" in address else f"http://{address}"
     url = f"{base.rstrip('/')}/api/v1/why/{quote(namespace, safe='')}/{quote(name, safe='')}"
+    headers = {"Authorization": f"Bearer {access.token}"} if access.token else {}
+    trust = trust_for(url) if access.trust is None else access.trust
     proxy = environment_proxy(base)
     shown = redact(base) + through(proxy)
     try:
-        answer = httpx.get(url, timeout=TIMEOUT_SECONDS, verify=trust_for(url), **client_options(proxy))
+        answer = httpx.get(url, headers=headers, timeout=TIMEOUT_SECONDS, verify=trust, **client_options(proxy))
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
         rule = f"must be the URL of a scaler's HTTP port: {in_words(error)}"
         raise Usage(f"--address={redact(address)!r}: {rule}") from None
     except httpx.HTTPError as error:
-        raise Unreachable(f"no scaler at {shown}: {in_words(error)} (is --address its HTTP port?)") from None
+        raise Unreachable(f"no scaler at {shown}: {in_words(error)} (is --address its HTTP port{_scheme(base)}?)") from None
     try:
         found = answer.json()
     except ValueError:
@@ -100,6 +154,10 @@ def fetch(namespace: str, name: str, address: str) -> tuple[int, dict[str, Any]]
     if not isinstance(found, dict) or not ("triggers" in found or "errors" in found):
         raise Unreachable(f"what answers at {shown} is no scaler: its JSON has neither triggers nor errors")
     return answer.status_code, found
+
+
+def _scheme(base: str) -> str:
+    return "" if base.startswith("https:") else ", and https:// where it has http-tls"
 
 
 def is_fine(found: Record) -> bool:

@@ -15,6 +15,7 @@ from scaler.bundle import FILES, fetch, find_bundles, read_bundle, shown_url
 from scaler.errors import BundleInvalid
 from scaler.forecast import Choice
 from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster, open_bundle, open_later
+from scaler.telemetry.redaction import os_error_text
 from scaler.trigger import Trigger
 
 SHIPPED = Path(scaler.bundle.__file__).parent / "shipped"
@@ -152,7 +153,10 @@ class Catalog:
     def _folders(self) -> list[Path]:
         if "://" in self._source and self._cache is None:
             self._cache = Path(mkdtemp(prefix="headway-bundles-"))
-        folders = find_bundles(fetch(self._source, self._cache or Path()))
+        try:
+            folders = find_bundles(fetch(self._source, self._cache or Path()))
+        except OSError as error:
+            raise BundleInvalid(shown_url(self._source), (f"cannot be read: {os_error_text(error)}",)) from None
         if not folders:
             raise BundleInvalid(shown_url(self._source), (NO_BUNDLE,))
         return folders

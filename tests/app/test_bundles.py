@@ -5,12 +5,14 @@ import subprocess
 import sys
 import threading
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from structlog.testing import capture_logs
 
+from scaler.app import bundles
 from scaler.app.bundles import BundleReads, in_thread
+from scaler.clock import SystemClock
 
 
 class Place:
@@ -42,19 +44,21 @@ class Ticking:
         await asyncio.sleep(0.001)
 
 
-async def test_a_place_that_hangs_does_not_keep_the_start_waiting():
-    """The log names it; the read goes on, and no second one begins beside it."""
+async def test_a_url_that_hangs_keeps_nothing_waiting(monkeypatch: pytest.MonkeyPatch):
+    """The start goes on at once. The log names the place in time; no second read begins beside the first."""
+    monkeypatch.setattr(bundles, "AWAITED_SECONDS", 0.05)
     place: Any = Place()
     reads = BundleReads(place, "s3://bucket")
+    async with asyncio.timeout(0.5):
+        await reads.first(seconds=20)
+    clock, counted = Ticking(), []
+    telemetry: Any = SimpleNamespace(count=counted.append)
     with capture_logs() as logged:
-        await reads.first(seconds=0.05)
+        following = asyncio.create_task(reads.follow(clock, telemetry))
+        await asyncio.sleep(0.2)
     assert logged == [
         {"event": "bundle_awaited", "log_level": "warning", "bundle": "s3://bucket", "serving": "general@1"}
     ]
-    clock, counted = Ticking(), []
-    telemetry: Any = SimpleNamespace(count=counted.append)
-    following = asyncio.create_task(reads.follow(clock, telemetry))
-    await asyncio.sleep(0.05)
     assert (place.reads, clock.slept) == (1, 0)
     place.refusals["s3://bucket"] = "there is nothing"
     place.answers.set()
@@ -66,12 +70,35 @@ async def test_a_place_that_hangs_does_not_keep_the_start_waiting():
     assert counted == ["bundle_refused"]
 
 
-async def test_a_place_that_answers_is_read_before_the_start_goes_on():
+async def test_a_folder_that_hangs_delays_the_start_by_a_moment():
+    """A folder may be on a network, too."""
+    place: Any = Place()
+    async with asyncio.timeout(0.5):
+        await BundleReads(place, "/bundles").first(seconds=0.05)
+    place.answers.set()
+
+
+async def test_a_folder_that_answers_is_read_before_the_start_goes_on():
+    """Its bundle makes the first forecast."""
     place: Any = Place()
     place.answers.set()
     with capture_logs() as logged:
         await BundleReads(place, "/bundles").first()
     assert (place.reads, logged) == (1, [])
+
+
+async def test_new_versions_can_be_looked_for_at_once():
+    """Without waiting for the minute to end."""
+    place: Any = Place()
+    place.answers.set()
+    reads = BundleReads(place, "/bundles")
+    following = asyncio.create_task(reads.follow(SystemClock(), cast("Any", SimpleNamespace())))
+    await asyncio.sleep(0.05)
+    assert place.reads == 0
+    reads.read_now()
+    await asyncio.sleep(0.2)
+    following.cancel()
+    assert place.reads == 1
 
 
 async def test_shipped_bundles_need_no_read():

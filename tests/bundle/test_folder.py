@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scaler.bundle import fetch, find_bundles, read_bundle, write_bundle
-from scaler.bundle.folder import HOW_TO_INSTALL
+from scaler.bundle import find_bundles, read_bundle, write_bundle
+from scaler.bundle.folder import LARGEST
 from scaler.errors import BundleInvalid
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -169,47 +170,20 @@ def test_bundles_are_found_in_their_folder_or_below(folder: Path) -> None:
     assert find_bundles(folder.parent / "nowhere") == []
 
 
-def test_a_url_is_fetched(folder: Path, tmp_path: Path) -> None:
-    """What lies at a URL comes as a local copy, replaced when fetched again."""
-    url, cache = f"file://{folder}", tmp_path / "cache"
-    (folder / "old.txt").write_text("old")
-    fetch(url, cache)
-    (folder / "old.txt").unlink()
-    copy = fetch(url, cache)
-    assert read_bundle(copy).graph == read_bundle(folder).graph
-    assert not (copy / "old.txt").exists()
-    assert [path.name for path in cache.iterdir()] == [copy.name]
+def test_a_file_that_is_too_large_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not read to its end."""
+    with (folder / "model.onnx").open("ab") as file:
+        file.truncate(LARGEST["model.onnx"] + 1)
+    assert refused(folder) == ("model.onnx: has more than 512 MiB, the largest that is read",)
 
 
-@pytest.mark.parametrize("url", ["file:///nowhere/at/all", "nosuchprotocol://bundle"])
-def test_an_unreachable_url_is_refused(tmp_path: Path, url: str) -> None:
-    """The refusal says what could not be fetched."""
-    with pytest.raises(BundleInvalid, match="cannot be fetched"):
-        fetch(url, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("error", "why"),
-    [
-        (FileNotFoundError("https://h/b?sig=s3cret"), "there is nothing"),
-        (PermissionError("https://h/b?sig=s3cret"), "access is denied"),
-        (ConnectionRefusedError(111, "s3cret"), "Connection refused"),
-        (
-            ImportError("Install s3fs to access S3"),
-            f"a package is missing: Install s3fs to access S3. {HOW_TO_INSTALL}",
-        ),
-        (RuntimeError("https://h/b?sig=s3cret"), "RuntimeError"),
-    ],
-)
-def test_a_refusal_holds_no_secret_of_the_url(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
-) -> None:
-    """Neither user name and password, nor the signature in the query, nor a library's text that repeats them."""
-
-    def fail(url: str) -> None:
-        raise error
-
-    monkeypatch.setattr("fsspec.core.url_to_fs", fail)
-    with pytest.raises(BundleInvalid) as raised:
-        fetch("https://me:s3cret@h/b?sig=s3cret", tmp_path)
-    assert str(raised.value) == f"bundle https://***@h/b refused: cannot be fetched: {why}"
+def test_a_reference_that_unpacks_without_end_is_refused(folder: Path) -> None:
+    """Three hundred megabytes of zeros are a small file."""
+    with (
+        zipfile.ZipFile(folder / "reference.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("history.npy", "w") as part,
+    ):
+        for _ in range(300):
+            part.write(bytes(2**20))
+    assert (folder / "reference.npz").stat().st_size < 2**20
+    assert refused(folder) == ("reference.npz: has more than 256 MiB, the largest that is read",)

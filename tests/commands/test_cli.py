@@ -200,6 +200,13 @@ def test_check_refuses_servers_that_are_not_allowed(good: Path) -> None:
     assert run("check", "--offline", "--allow-server-address", "http://prometheus:9090", good)[0] == 1
 
 
+@pytest.mark.parametrize(("pattern", "rule"), [("http://p.*:9090", "{namespace}"), ("nothing", "SCHEME://HOST")])
+def test_check_refuses_patterns_that_the_scaler_refuses(good: Path, pattern: str, rule: str) -> None:
+    """With the rule that the scaler's start shows."""
+    code, _, err = run("check", "--offline", "--allow-server-address", pattern, good)
+    assert (code, rule in err) == (2, True)
+
+
 def test_check_against_a_closed_port_exits_3(good: Path) -> None:
     """Nobody at --prometheus or --scaler is neither a fault of the file nor fine."""
     code, out, _ = run("check", good, "--prometheus", "http://127.0.0.1:9", "--scaler", "127.0.0.1:9")

@@ -4,9 +4,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
+import trustme
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
@@ -269,3 +271,53 @@ def test_an_address_that_is_none_exits_2() -> None:
     result = CliRunner().invoke(app, ["why", "shop", "web", "--address", "ftp://somewhere"])
     assert result.exit_code == 2
     assert "--address='ftp://somewhere'" in result.stderr
+
+
+async def closed_port(tmp_path: Path) -> tuple[StatusServer, str, dict[str, str]]:
+    """An HTTP port with mTLS and a token, its address, and the flags that open it."""
+    authority = trustme.CA()
+    (tmp_path / "token").write_text("a-token-of-some-length\n")
+    (tmp_path / "wrong").write_text("another-token-of-some-length\n")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    for name in ("127.0.0.1", "operator"):
+        issued = authority.issue_cert(name)
+        issued.private_key_pem.write_to_path(str(tmp_path / f"{name}.key"))
+        issued.cert_chain_pems[0].write_to_path(str(tmp_path / f"{name}.pem"))
+    files = {name: str(tmp_path / file) for name, file in (
+        ("tls_cert", "127.0.0.1.pem"), ("tls_key", "127.0.0.1.key"), ("tls_client_ca", "ca.pem"),
+        ("http_token_file", "token"),
+    )}  # fmt: skip
+    settings = load_settings({"http_address": "127.0.0.1:0", "http_tls": "mtls", **files})
+    registry = Registry(TriggerRules("http://prometheus"), 15.0)
+    registry.register("shop", "web", METADATA, NOW)
+    server = StatusServer(settings, registry, Telemetry(), dict, lambda key: None, lambda: NOW)
+    flags = {"--token-file": "token", "--ca-cert": "ca.pem", "--client-cert": "operator.pem"}
+    flags |= {"--client-key": "operator.key"}
+    return server, f"https://127.0.0.1:{await server.start()}", {k: str(tmp_path / v) for k, v in flags.items()}
+
+
+async def test_a_closed_port_is_opened_by_flags(tmp_path: Path) -> None:
+    """With each of them it answers; without one, the message names the flag."""
+    server, address, flags = await closed_port(tmp_path)
+
+    async def why(**changed: str | None) -> Result:
+        own = {**flags, **{f"--{name.replace('_', '-')}": value for name, value in changed.items()}}
+        pairs = [text for name, value in own.items() if value is not None for text in (name, value)]
+        return await asyncio.to_thread(CliRunner().invoke, app, ["why", "shop", "web", "--address", address, *pairs])
+
+    answered = await why()
+    assert (answered.exit_code, "no answer: KEDA gets UNAVAILABLE" in answered.stdout) == (1, True)
+    without = await why(token_file=None)
+    assert (without.exit_code, "--token-file" in without.stderr) == (1, True)
+    wrong = await why(token_file=str(tmp_path / "wrong"))
+    assert "is not the token" in wrong.stderr
+    assert "another-token" not in wrong.stderr
+    anonymous = await why(client_cert=None, client_key=None)
+    assert "--client-cert and --client-key" in " ".join(anonymous.stderr.split())
+    untrusted = await why(ca_cert=None, client_cert=None, client_key=None)
+    assert (untrusted.exit_code, "certificate" in untrusted.stderr) == (3, True)
+    assert (await why(client_key=None)).exit_code == 2
+    for name in ("token_file", "ca_cert", "client_cert"):
+        missing = await why(**{name: str(tmp_path / "nowhere")})
+        assert (missing.exit_code, "nowhere" in missing.stderr) == (2, True)
+    await server.stop()

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from scaler.manifest import Manifest, ManifestError, ScaledObject, TriggerEntry,
 from scaler.telemetry.logs import configure_logs
 from scaler.telemetry.redaction import redacted
 from scaler.trigger import Trigger, TriggerRules
+from scaler.trigger.server_address import chosen_by_tenants, is_pattern
 
 NO_ADDRESS = "the trigger names no serverAddress"
 SCALERS_DEFAULT = "the trigger names no serverAddress, and only the scaler knows its default"
@@ -99,6 +100,15 @@ def read_tls(on: bool, ca_cert: Path | None, client_cert: Path | None, client_ke
         raise Usage("--client-cert and --client-key go together")
     contents = [path.read_bytes() if path else None for path in (ca_cert, client_cert, client_key)]
     return ScalerTls(on, *contents)
+
+
+def read_patterns(patterns: Sequence[str]) -> tuple[str, ...]:
+    """The patterns of --allow-server-address. Raises Usage where one is none, or the scaler would refuse it."""
+    for pattern in patterns:
+        rule = chosen_by_tenants(pattern) if is_pattern(pattern) else "must be SCHEME://HOST[:PORT][/PATH], or *"
+        if rule:
+            raise Usage(f"--allow-server-address={pattern!r}: {rule}")
+    return tuple(patterns)
 
 
 def _read(options: CheckOptions) -> Manifest:

@@ -1,0 +1,87 @@
+"""A bundle, or a folder of bundles, from a URL: only the files of a bundle are copied, and each up to a size.
+
+What lies at a URL is chosen by whoever may write there. Names from a listing never become paths here but as one plain
+name of a subfolder.
+"""
+
+import hashlib
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from scaler.bundle.folder import FILES, LARGEST, replace_folder, shown_url, store_error_text, too_large
+from scaler.errors import BundleInvalid
+
+MOST_BUNDLES = 1000
+"""subfolders that are looked at"""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def fetch(url: str, into: Path) -> Path:
+    """A local folder with what lies at `url`: a local path as it is, anything fsspec reads as a copy under `into`.
+
+    The copy is replaced atomically. Raises BundleInvalid where the URL is unreadable, or one of its files too large.
+    """
+    if "::" in url:
+        raise BundleInvalid(shown_url(url), ("must not be a chained URL",))
+    if "://" not in url:
+        return Path(url)
+    import fsspec
+
+    target = into / hashlib.sha256(url.encode()).hexdigest()[:16]
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=into) as temporary:
+        copy = Path(temporary, "copy")
+        copy.mkdir()
+        try:
+            files, path = fsspec.core.url_to_fs(url)
+            files.invalidate_cache()
+            _copy(files, path.rstrip("/"), copy)
+        except _TooLarge as error:
+            raise BundleInvalid(shown_url(url), (str(error),)) from None
+        except Exception as error:  # noqa: BLE001 - every file system of fsspec raises its own
+            raise BundleInvalid(shown_url(url), (f"cannot be fetched: {store_error_text(error)}",)) from None
+        replace_folder(copy, target)
+    return target
+
+
+class _TooLarge(Exception):
+    pass
+
+
+def _copy(files: Any, root: str, into: Path) -> None:
+    """The files of the bundle at `root`; where there is none, those of the bundles in its subfolders."""
+    if _copy_bundle(files, root, into):
+        return
+    names = (str(entry["name"]).rstrip("/").rpartition("/")[2] for entry in files.ls(root, detail=True))
+    for name in [name for name in names if _NAME.fullmatch(name)][:MOST_BUNDLES]:
+        (into / name).mkdir(exist_ok=True)
+        if not _copy_bundle(files, f"{root}/{name}", into / name):
+            (into / name).rmdir()
+
+
+def _copy_bundle(files: Any, place: str, into: Path) -> int:
+    """How many files of a bundle lie at `place`; they are copied."""
+    return sum(_copy_file(files, f"{place}/{name}", into / name) for name in FILES)
+
+
+def _copy_file(files: Any, remote: str, local: Path) -> bool:
+    """Whether the file exists; it is copied then. Raises _TooLarge, at the latest when more than its limit came."""
+    from fsspec.callbacks import Callback
+
+    limit, fault = LARGEST[local.name], _TooLarge(too_large(local.name))
+
+    def check(size: int | None, received: int) -> None:
+        if max(size or 0, received) > limit:
+            raise fault
+
+    try:
+        check(files.info(remote).get("size"), 0)
+        files.get_file(remote, str(local), callback=Callback(hooks={"limit": check}))
+    except FileNotFoundError:
+        local.unlink(missing_ok=True)
+        return False
+    check(local.stat().st_size, 0)
+    return True
