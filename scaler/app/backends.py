@@ -32,8 +32,8 @@ class Backends:
 async def open_backends(settings: Settings, cache: ForecastCache, source: MetricSource | None = None) -> Backends:
     """All backends, the slow ones opened side by side. Raises SettingsError for a setting that an operator must fix.
 
-    A bundle that is refused does not raise: a shipped one serves, and the refusals of the catalog say why. A bundle from
-    a URL, or from a folder that does not answer, is taken up when it comes.
+    A bundle that is refused does not raise: a shipped one serves, and the refusals of the catalog say why. One from a
+    URL, or from a folder that does not answer, is taken up when it comes.
     """
     bundles, store = await asyncio.gather(asyncio.to_thread(_bundles, settings), asyncio.to_thread(_store, settings))
     await bundles.first()

@@ -16,8 +16,8 @@ from scaler.telemetry.metrics import Telemetry
 log = structlog.get_logger()
 
 FOLDER_SECONDS = 2.0
-"""how long a start waits for bundles in a folder, so that they serve from the first forecast on: reading and opening one
-takes a quarter of a second. For a URL it does not wait"""
+"""how long a start waits for bundles in a folder, so that they make the first forecast: reading and opening one takes a
+quarter of a second. For a URL it does not wait"""
 
 AWAITED_SECONDS = 10.0
 """after this time the log says that the place has not answered yet"""

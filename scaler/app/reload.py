@@ -1,5 +1,5 @@
-"""What SIGHUP reads again: files of credentials and certificates, the place of the bundles. Settings need a restart; those
-that have changed in the file are named."""
+"""What SIGHUP reads again: files of credentials and certificates, the place of the bundles. Settings need a restart;
+those that have changed in the file are named."""
 
 from collections.abc import Callable
 from pathlib import Path

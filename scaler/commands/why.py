@@ -146,7 +146,9 @@ def fetch(namespace: str, name: str, address: str, access: Access) -> tuple[int,
         rule = f"must be the URL of a scaler's HTTP port: {in_words(error)}"
         raise Usage(f"--address={redact(address)!r}: {rule}") from None
     except httpx.HTTPError as error:
-        raise Unreachable(f"no scaler at {shown}: {in_words(error)} (is --address its HTTP port{_scheme(base)}?)") from None
+        raise Unreachable(
+            f"no scaler at {shown}: {in_words(error)} (is --address its HTTP port{_scheme(base)}?)"
+        ) from None
     try:
         found = answer.json()
     except ValueError:

@@ -42,7 +42,7 @@ EVENTS: tuple[Event, ...] = (
         "SIGHUP was received: files of credentials and certificates and the place of the bundles were looked at. "
         "`restart_needed`: settings that have changed in the file of `config`; they need a restart",
     ),
-    Event("reload_failed", "error", ("file", "reason"), "The file of `config` cannot be read on SIGHUP; nothing changes"),
+    Event("reload_failed", "error", ("file", "reason"), "On SIGHUP the file of `config` could not be read"),
     Event("draining", "info", (), "SIGTERM or SIGINT was received: health is NOT_SERVING, then the ports close"),
     Event("stopped", "info", (), "The process ends"),
     Event(
@@ -106,8 +106,8 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event(
         "bundle_awaited", "warning", ("bundle", "serving"),
-        "The place of the bundles has not answered within 10 s of a start. `serving` is in use until it does, and delays "
-        "no answer",
+        "The place of the bundles has not answered within 10 s of a start. `serving` is in use until it does; "
+        "no answer waits",
     ),
     Event(
         "bundle_failed", "error", ("bundle", "error", "serving"),
