@@ -38,40 +38,36 @@ def fetch(url: str, into: Path) -> Path:
         try:
             files, path = fsspec.core.url_to_fs(url)
             files.invalidate_cache()
-            _copy(files, path.rstrip("/"), copy)
-        except _TooLarge as error:
-            raise BundleInvalid(shown_url(url), (str(error),)) from None
+            _copy(files, path.rstrip("/"), copy, shown_url(url))
+        except BundleInvalid:
+            raise
         except Exception as error:  # noqa: BLE001 - every file system of fsspec raises its own
             raise BundleInvalid(shown_url(url), (f"cannot be fetched: {store_error_text(error)}",)) from None
         replace_folder(copy, target)
     return target
 
 
-class _TooLarge(Exception):
-    pass
-
-
-def _copy(files: Any, root: str, into: Path) -> None:
+def _copy(files: Any, root: str, into: Path, shown: str) -> None:
     """The files of the bundle at `root`; where there is none, those of the bundles in its subfolders."""
-    if _copy_bundle(files, root, into):
+    if _copy_bundle(files, root, into, shown):
         return
     names = (str(entry["name"]).rstrip("/").rpartition("/")[2] for entry in files.ls(root, detail=True))
     for name in [name for name in names if _NAME.fullmatch(name)][:MOST_BUNDLES]:
         (into / name).mkdir(exist_ok=True)
-        if not _copy_bundle(files, f"{root}/{name}", into / name):
+        if not _copy_bundle(files, f"{root}/{name}", into / name, shown):
             (into / name).rmdir()
 
 
-def _copy_bundle(files: Any, place: str, into: Path) -> int:
+def _copy_bundle(files: Any, place: str, into: Path, shown: str) -> int:
     """How many files of a bundle lie at `place`; they are copied."""
-    return sum(_copy_file(files, f"{place}/{name}", into / name) for name in FILES)
+    return sum(_copy_file(files, f"{place}/{name}", into / name, shown) for name in FILES)
 
 
-def _copy_file(files: Any, remote: str, local: Path) -> bool:
-    """Whether the file exists; it is copied then. Raises _TooLarge, at the latest when more than its limit came."""
+def _copy_file(files: Any, remote: str, local: Path, shown: str) -> bool:
+    """Whether the file exists; it is copied then. Raises BundleInvalid, at the latest when more than its limit came."""
     from fsspec.callbacks import Callback
 
-    limit, fault = LARGEST[local.name], _TooLarge(too_large(local.name))
+    limit, fault = LARGEST[local.name], BundleInvalid(shown, (too_large(local.name),))
 
     def check(size: int | None, received: int) -> None:
         if max(size or 0, received) > limit:
