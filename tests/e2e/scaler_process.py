@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +34,16 @@ class ScalerProcess:
 
 @contextmanager
 def scaler_running(
-    folder: Path, *options: str, name: str = "scaler", environment: Mapping[str, str] | None = None
+    folder: Path,
+    *options: str,
+    name: str = "scaler",
+    environment: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
 ) -> Iterator[ScalerProcess]:
-    """`headway serve` on free ports, ready to be called; its log in `folder`."""
+    """`headway serve` on free ports, ready to be called; its log in `folder`. `prefix`: a command that starts it."""
     log = folder / f"{name}-{time.monotonic_ns()}.log"
     command = [
-        *(sys.executable, "-m", "scaler.cli", "serve", "--log-format", "json"),
+        *(*prefix, sys.executable, "-m", "scaler.cli", "serve", "--log-format", "json"),
         *("--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"),
         *("--data-dir", str(folder / f"{name}-data"), *options),
     ]

@@ -122,6 +122,9 @@ def _server(state: Front) -> ThreadingHTTPServer:
         daemon_threads = True
         request_queue_size = 512
 
+        def handle_error(self, *_: object) -> None:
+            """A client that broke off is no fault of this server."""
+
     return Server(("127.0.0.1", 0), Handler)
 
 

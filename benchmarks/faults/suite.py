@@ -1,0 +1,83 @@
+"""Injecting faults one after the other, each several times, and making the rows of the matrix."""
+
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from tests.servers.prometheus import PrometheusServer
+
+from .record import Injection, Row, Watch, fill
+from .world import settled
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of fault: while `injected()` is entered, the fault is there."""
+
+    name: str
+    injected: Callable[[], AbstractContextManager[object]]
+    note: str = ""
+    long_seconds: float = 20.0
+    """the first injection: longer than an observation stays fresh"""
+    short_seconds: float = 3.0
+    """all others"""
+
+
+@dataclass
+class Run:
+    """What all families share: how much to do, where, and the rows so far."""
+
+    folder: Path
+    prometheus: PrometheusServer
+    quick: bool = False
+    rows: list[Row] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    random: Random = field(default_factory=lambda: Random(15))
+    say: Callable[[str], None] = print
+
+    def times(self, full: int, quick: int = 1) -> int:
+        """How often to inject."""
+        return quick if self.quick else full
+
+    def place(self, name: str) -> Path:
+        """A new folder."""
+        made = self.folder / name
+        made.mkdir(parents=True)
+        return made
+
+    def add(self, row: Row) -> None:
+        """Keep a row and show it."""
+        self.rows.append(row)
+        self.say(
+            f"{row.family:<16} {row.fault:<44} x{row.injected:<4} below {row.below_need} zeros {row.made_up_zeros} "
+            f"lost {row.lost_rows} without {row.longest_without_seconds:.1f} s wait {row.longest_wait_seconds:.2f} s "
+            f"recovery {row.recovery_seconds:.1f} s {dict(row.errors) or ''}"
+        )
+
+
+def lengths(fault: Fault, times: int) -> Iterator[float]:
+    """How long each injection lasts."""
+    for number in range(times):
+        yield fault.long_seconds if number == 0 else fault.short_seconds
+
+
+def one_by_one(
+    run: Run, family: str, faults: Sequence[Fault], watches: Sequence[Watch], replicas: int, times: int
+) -> None:
+    """Each fault in turn, `times` times; between two faults the bystander must be well again."""
+    for fault in faults:
+        if not settled(watches, replicas):
+            run.say(f"{family}: not well again before {fault.name}")
+        injections = []
+        for seconds in lengths(fault, times):
+            start = time.time()
+            with fault.injected():
+                time.sleep(seconds)
+            injections.append(Injection(start, time.time()))
+            time.sleep(run.random.uniform(0.5, 1.5))
+        settled(watches, replicas, 40)
+        run.add(fill(Row(family, fault.name, len(injections), note=fault.note), watches, injections, time.time()))
