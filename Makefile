@@ -13,7 +13,7 @@ HELM := .tools/helm4/helm
 CHARTS := helm/headway helm/headway-trigger
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run servers test test-fast coverage check format proto docs dashboards bundle default-bundle golden chart lock audit sbom league bench clean
+.PHONY: help setup run servers test test-fast coverage check format proto docs dashboards bundle default-bundle golden chart lock audit sbom league bench faults clean
 
 help:  ## list every verb
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -116,6 +116,9 @@ bench: $(STAMP)  ## run every benchmark in its quick form
 	tools/helm.sh
 	$(BIN)/python benchmarks/chart_render.py --quick
 	$(BIN)/python benchmarks/install.py --quick
+
+faults: $(STAMP) servers  ## inject hundreds of faults and write what a bystander got to docs/faults.md (half an hour); QUICK=1 for minutes
+	$(BIN)/python -m benchmarks.faults $(if $(QUICK),--quick,--write docs/faults.md)
 
 clean:  ## remove the virtual environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.* .tools

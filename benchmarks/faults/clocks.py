@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from scaler.commands.check.keda_client import OurTrigger
+
 from .record import Injection, Row, fill
 from .suite import Fault, Run, one_by_one
 from .world import Group, replicas, settled, triggers
@@ -126,27 +128,28 @@ def _moments(run: Run, loaded: Path) -> None:
 
 
 def _moment(run: Run, loaded: Path, name: str) -> Row:
-    """A process that lives through the moment, 15 s before to 30 s after."""
+    """A process that starts 40 s before the moment and runs for 30 s after it."""
     zone, text = MOMENTS[name]
     folder = run.place(f"moment-{list(MOMENTS).index(name)}")
     clock = FakeClock(folder / "clock")
     midnight = "T24:00:00" in text
     moment = datetime.fromisoformat(text.replace("T24:00:00", "T00:00:00")).timestamp() + 86_400 * midnight
-    clock.set(moment - time.time() - 45)
+    clock.set(moment - time.time() - 40)
     environment = {**clock.environment(loaded), "TZ": zone}
     with replicas(folder, 1, "--prometheus", run.prometheus.url, environment=environment) as group:
         wanted = triggers(run.prometheus.url, timezone=zone)
         _until_answers(group, wanted)
-        clock.set(moment - time.time() - 15)
         with group.watched(wanted, offsets=clock.offsets, ahead=AHEAD_SECONDS) as watches:
             settled(watches, 1)
-            start = time.time()
-            time.sleep(45)
+            start, then = time.time(), moment - clock.offset
+            time.sleep(max(0.0, then + 30 - start))
             row = Row(FAMILY, f"{name} ({zone})", 1)
-            return fill(row, watches, [Injection(start, start + 45)], time.time())
+            if start > then:
+                row.wrong("the process was not ready before the moment")
+            return fill(row, watches, [Injection(start, then + 1)], time.time())
 
 
-def _until_answers(group: Group, wanted: list) -> None:
+def _until_answers(group: Group, wanted: list[OurTrigger]) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if all(group.clients()[0].metrics(one, "headway", "poll").number for one in wanted):

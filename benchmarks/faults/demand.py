@@ -8,8 +8,11 @@ PERIOD_SECONDS = 127
 """no divisor of ten minutes or an hour, so that the demand of another time is another demand"""
 LOWEST = 1000.0
 RISE = 100.0
-READ_SECONDS = 15.0
-"""how often an HPA reads a reactive trigger, and how long an observation is fresh here"""
+FRESH_SECONDS = 15.0
+"""maxStaleness of the bystander's triggers, and how often an HPA reads a reactive one"""
+TICK_SECONDS = 7.5
+"""A plan is judged at the tick of its refresh, and counts for one and a half intervals of 5 s: an observation that was
+fresh at the tick counts for so much longer."""
 PROMQL = f"{LOWEST:g} + {RISE:g} * floor(vector(time() % {PERIOD_SECONDS}) / {STEP_SECONDS})"
 
 
@@ -30,4 +33,4 @@ def reactive_need(asked: float, answered: float, ahead: float = 0.0) -> float:
 
     ahead: also count observations up to so many seconds later, as after a clock was set back.
     """
-    return least(asked - READ_SECONDS - 1.0, answered + ahead)
+    return least(asked - FRESH_SECONDS - TICK_SECONDS - 0.5, answered + ahead)

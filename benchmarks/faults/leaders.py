@@ -13,7 +13,9 @@ FAMILY = "replicas"
 REPLICAS = 3
 
 
-def _paused(chosen: Callable[[], list[Replica]], in_endpoints: bool = False) -> Callable[[], AbstractContextManager[None]]:
+def _paused(
+    chosen: Callable[[], list[Replica]], in_endpoints: bool = False
+) -> Callable[[], AbstractContextManager[None]]:
     @contextmanager
     def injected() -> Iterator[None]:
         stopped = chosen()
@@ -28,7 +30,9 @@ def _paused(chosen: Callable[[], list[Replica]], in_endpoints: bool = False) -> 
     return injected
 
 
-def _killed(chosen: Callable[[], list[Replica]], how: Callable[[Replica], object]) -> Callable[[], AbstractContextManager[None]]:
+def _killed(
+    chosen: Callable[[], list[Replica]], how: Callable[[Replica], object]
+) -> Callable[[], AbstractContextManager[None]]:
     @contextmanager
     def injected() -> Iterator[None]:
         gone = chosen()

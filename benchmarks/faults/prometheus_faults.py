@@ -20,7 +20,7 @@ from .wire import Mode, Wire
 from .world import Group, replicas, settled, triggers
 
 FAMILY = "Prometheus"
-LONG_SECONDS, SHORT_SECONDS = 25.0, 4.0
+LONG_SECONDS, SHORT_SECONDS = 30.0, 4.0
 REPLICAS = 2
 Change = Callable[[dict[str, Any]], None]
 

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
 
 from scaler.commands.check.keda_client import Call, KedaClient, OurTrigger
 
@@ -104,6 +104,8 @@ class Watch:
         except ValueError:  # the channel of a replica that was just taken away
             return
         answered = time.time()
+        if call.status == "CANCELLED":  # the channel was closed here, because its replica was killed
+            return
         need = 0.0
         if rpc == "GetMetrics":
             offsets = {*before, *self._offsets()}
@@ -112,8 +114,6 @@ class Watch:
         rung = ""
         if rpc == "GetMetrics" and call.number is not None and call.number < need:
             rung = self._rung(self.trigger)
-        if call.number is not None and call.number < need and rung != FORECAST_ALONE:
-            print("BELOW", self.trigger.name, call.number, need, rung, [demand(asked-d) for d in (0,5,10,15,16,17,20,25,30)], asked % 127)
         self.answers.append(Answer(asked, answered, rpc, status, call.number, need, rung))
 
 
@@ -148,8 +148,16 @@ class Row:
     lost_rows: int = 0
     recovery_seconds: float = 0.0
     note: str = ""
+    examples: list[str] = field(default_factory=list)
+    """what was wrong with some answers"""
+
+    def wrong(self, text: str) -> None:
+        """Keep an example."""
+        if len(self.examples) < MOST_EXAMPLES:
+            self.examples.append(text)
 
 
+MOST_EXAMPLES = 5
 FORECAST_ALONE = "forecast_alone"
 
 
@@ -183,13 +191,14 @@ def _count(row: Row, answers: Sequence[Answer]) -> None:
                 row.forecast_below = max(row.forecast_below, one.below)
             elif one.below > 0:
                 row.below_need += 1
+                row.wrong(f"{one.number:g} for {one.need:g} at {one.asked:.1f}, rung {one.rung or 'unknown'}")
                 row.worst_below = max(row.worst_below, one.below)
 
 
 def longest_gap(good: Sequence[Answer], start: float, end: float) -> float:
     """The longest time between two good answers, in seconds."""
     moments = [start, *(one.answered for one in good), end]
-    return max(later - earlier for earlier, later in zip(moments, moments[1:], strict=False))
+    return max(later - earlier for earlier, later in pairwise(moments))
 
 
 def recovery(values: Sequence[Answer], injections: Sequence[Injection], until: float) -> float:

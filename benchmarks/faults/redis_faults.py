@@ -4,12 +4,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import redis
 from redis.exceptions import RedisError
 
+from scaler.settings import Settings
 from tests.servers.redis import RedisServer, redis_server
 
 from .suite import Fault, Run, one_by_one
@@ -199,24 +201,26 @@ class Redis:
 
 
 def faults(server: Redis) -> list[Fault]:
-    return [
-        Fault("down", server.down),
-        Fault("hanging", server.hanging),
-        Fault("restarted empty", server.restarted, short_seconds=2),
-        Fault("flushed", server.flushed, short_seconds=2),
-        Fault("full: writes refused", server.full),
-        Fault("read-only after a failover", server.read_only),
-        Fault("connections closed", server.disconnecting),
-        Fault("values of another type", server.wrong_types),
-        Fault("leases held by nobody", server.leases_held_by_nobody),
-        Fault("forged: bytes flipped", server.forged(flipped)),
-        Fault("forged: bytes flipped, checksum right", server.forged(sealed(flipped))),
-        Fault("forged: cut short", server.forged(cut)),
-        Fault("forged: foreign values", server.forged(foreign)),
-        Fault("forged: messages", server.forged_messages),
-    ]
+    injected: dict[str, Callable[[], Any]] = {
+        "down": server.down,
+        "hanging": server.hanging,
+        "restarted empty": server.restarted,
+        "flushed": server.flushed,
+        "full: writes refused": server.full,
+        "read-only after a failover": server.read_only,
+        "connections closed": server.disconnecting,
+        "values of another type": server.wrong_types,
+        "leases held by nobody": server.leases_held_by_nobody,
+        "forged: bytes flipped": server.forged(flipped),
+        "forged: bytes flipped, checksum right": server.forged(sealed(flipped)),
+        "forged: cut short": server.forged(cut),
+        "forged: foreign values": server.forged(foreign),
+        "forged: messages": server.forged_messages,
+    }
+    return [Fault(name, one, long_seconds=26 if name in LONG else 14) for name, one in injected.items()]
 
 
+LONG = ("down", "hanging")
 QUICK = ("down", "hanging", "flushed", "forged: bytes flipped, checksum right")
 
 
@@ -236,8 +240,10 @@ def run_family(run: Run) -> None:
         time.sleep(1)
 
 
-def signing(folder: Any) -> tuple[str, ...]:
+def signing(folder: Path) -> tuple[str, ...]:
     """The option that signs shared records, with a key of its own."""
+    if "redis_signing_key_file" not in Settings.model_fields:
+        return ()
     key = folder / "signing-key"
     key.write_text("0123456789abcdef0123456789abcdef\n")
     return ("--redis-signing-key-file", str(key))

@@ -1,8 +1,7 @@
 """Injecting faults one after the other, each several times, and making the rows of the matrix."""
 
-
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +20,12 @@ class Fault:
     name: str
     injected: Callable[[], AbstractContextManager[object]]
     note: str = ""
-    long_seconds: float = 20.0
+    long_seconds: float = 30.0
     """the first injection: longer than an observation stays fresh"""
     short_seconds: float = 3.0
     """all others"""
+    rows: Callable[[], Mapping[str, float]] | None = None
+    """what the store holds and must not lose: last calls by key"""
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Run:
     quick: bool = False
     rows: list[Row] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    """families that could not be run to their end"""
     random: Random = field(default_factory=lambda: Random(15))
     say: Callable[[str], None] = print
 
@@ -56,6 +59,7 @@ class Run:
             f"{row.family:<16} {row.fault:<44} x{row.injected:<4} below {row.below_need} zeros {row.made_up_zeros} "
             f"lost {row.lost_rows} without {row.longest_without_seconds:.1f} s wait {row.longest_wait_seconds:.2f} s "
             f"recovery {row.recovery_seconds:.1f} s {dict(row.errors) or ''}"
+            + "".join(f"\n    {one}" for one in row.examples)
         )
 
 
@@ -73,6 +77,7 @@ def one_by_one(
         if not settled(watches, replicas):
             run.say(f"{family}: not well again before {fault.name}")
         injections = []
+        before = fault.rows() if fault.rows is not None else {}
         for seconds in lengths(fault, times):
             start = time.time()
             with fault.injected():
@@ -80,4 +85,8 @@ def one_by_one(
             injections.append(Injection(start, time.time()))
             time.sleep(run.random.uniform(0.5, 1.5))
         settled(watches, replicas, 40)
-        run.add(fill(Row(family, fault.name, len(injections), note=fault.note), watches, injections, time.time()))
+        row = fill(Row(family, fault.name, len(injections), note=fault.note), watches, injections, time.time())
+        after = fault.rows() if fault.rows is not None else {}
+        row.checked_rows = len(before)
+        row.lost_rows = sum(after.get(key, 0) < called for key, called in before.items())
+        run.add(row)

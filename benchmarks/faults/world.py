@@ -49,6 +49,11 @@ class Replica:
     client: KedaClient
     reachable: bool = True
 
+    def register(self, trigger: OurTrigger) -> None:
+        """Call for it, and do not wait for the answer."""
+        with KedaClient(self.process.grpc_address, timeout_seconds=0.1) as client:
+            client.is_active(trigger, "create")
+
     def kill(self) -> None:
         """kill -9; the process is gone from the endpoints."""
         self.reachable = False
@@ -85,7 +90,19 @@ class Replica:
 class Group:
     """Replicas that share what their options name."""
 
+    folder: Path
+    name: str
     replicas: list[Replica] = field(default_factory=list)
+
+    def data_dir(self, number: int) -> Path:
+        """Where this replica keeps its files."""
+        return self.folder / f"{self.name}-{number}-data"
+
+    def resume(self) -> None:
+        """Let all go on that live."""
+        for one in self.replicas:
+            if one.process.process.poll() is None:
+                one.resume()
 
     def clients(self) -> Sequence[KedaClient]:
         """What KEDA balances over."""
@@ -139,11 +156,11 @@ def replicas(
     prefix: Sequence[str] = (),
 ) -> Iterator[Group]:
     """`number` scaler processes with the same options, each with a data folder of its own; they start together."""
-    group = Group()
+    group = Group(folder, name)
     with ExitStack() as stack:
         # A child dies with the thread that started it: the threads live as long as the group.
         starters = stack.enter_context(ThreadPoolExecutor(number))
-        stack.callback(lambda: [one.resume() for one in group.replicas if one.process.process.poll() is None])
+        stack.callback(group.resume)
         starting = []
         for at in range(number):
             life = stack.enter_context(ExitStack())
