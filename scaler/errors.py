@@ -12,7 +12,7 @@ HeadwayError
 │   │   ├── NotAsked                  within scaler.history and refresh: nothing was sent, others had the slots
 │   │   ├── TooSlow                   within scaler.history: a smaller request may be fast enough
 │   │   ├── Partial                   within scaler.history: some data was missing, so the answer counts as none
-│   │   └── Unassigned                within scaler.history: a part of a joint answer belongs to no query
+│   │   └── Malformed                 within scaler.history: not what Prometheus answers; no part of it counts
 │   ├── SourceRefused             FAILED_PRECONDITION, the source answered with an error (bad query, no access)
 │   │   ├── BadQuery                  within scaler.history: one query of a joint request is wrong
 │   │   └── TooLarge                  within scaler.history: a smaller request may be accepted

@@ -57,10 +57,9 @@ class Gap:
 
 def within(moments: NDArray[np.float64], gaps: Iterable[Gap]) -> NDArray[np.bool_]:
     """Which of the moments lie in a gap."""
-    inside = np.zeros(len(moments), bool)
-    for gap in gaps:
-        inside |= (moments >= gap.first) & (moments <= gap.last)
-    return inside
+    ends = np.array(sorted((gap.first, gap.last) for gap in gaps), dtype=np.float64).reshape(-1, 2)
+    last = np.concatenate([[-np.inf], np.maximum.accumulate(ends[:, 1])])
+    return moments <= last[np.searchsorted(ends[:, 0], moments, side="right")]
 
 
 @dataclass(frozen=True, slots=True)

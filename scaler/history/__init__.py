@@ -2,7 +2,7 @@
 
 sources.py      the door: opens a source of the kind that the settings name
 arriving.py     answers that are read while others are under way
-prometheus.py   observations and history   ←  connection.py (one server), answers.py (their parts), ranges.py (pieces)
+prometheus.py   observations and history   ←  connection.py (one server), answers.py, ranges.py (pieces), sampled.py
 connection.py   one server                 ←  slots.py (turns: fair_queue.py, lanes.py, pace.py), circuits.py, client.py
 rounds.py       many triggers per request  ←  queries.py (texts), known.py and apart.py (who may share one)
 credentials.py  what the operator shows to a server

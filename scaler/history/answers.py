@@ -7,7 +7,7 @@ SourceUnavailable ┬─ TryAgain   it may work in a moment (5xx, 429, connectio
                   ├─ NotAsked   the request got no slot before its round ended, or its query pauses
                   ├─ TooSlow    the server gave up on the query, or we did
                   ├─ Partial    a part of the data was missing: the answer may be too low, so it counts as none
-                  └─ Unassigned something in the answer to several queries belongs to none of them
+                  └─ Malformed  the answer is none that Prometheus gives
 SourceRefused ────┬─ BadQuery   this query (or one of those asked together) is wrong
                   └─ TooLarge   more was returned than anybody wants to read
 """
@@ -49,8 +49,8 @@ class TooSlow(SourceUnavailable):
     """when the request was begun, by the monotonic clock"""
 
 
-class Unassigned(SourceUnavailable):
-    """An answer to several queries of which a part belongs to none of them, so that no part of it can be trusted."""
+class Malformed(SourceUnavailable):
+    """Not what Prometheus answers: no part of it can be trusted. In a joint answer, also a part of no query."""
 
 
 class BadQuery(SourceRefused):
@@ -85,6 +85,10 @@ class Series:
         """The same series with one label less."""
         return Series(_without(self.labels, name), self.times, self.values)
 
+    def lies_within(self, start: float, end: float) -> bool:
+        """Whether every sample is of [start, end]."""
+        return bool(np.all((self.times >= start) & (self.times <= end)))
+
 
 def _without(labels: Mapping[str, str], name: str) -> dict[str, str]:
     return {key: value for key, value in labels.items() if key != name}
@@ -94,7 +98,7 @@ Labelled = TypeVar("Labelled", Element, Series)
 
 
 def assigned(found: Sequence[Labelled], label: str, tags: Iterable[str]) -> dict[str, list[Labelled]]:
-    """What belongs to each of `tags` by the value of `label`, without that label. Raises Unassigned.
+    """What belongs to each of `tags` by the value of `label`, without that label. Raises Malformed.
 
     An answer that lost the label, on its way through a proxy or because a query broke out of its place, is no empty
     answer.
@@ -103,7 +107,7 @@ def assigned(found: Sequence[Labelled], label: str, tags: Iterable[str]) -> dict
     for one in found:
         mine = by_tag.get(one.labels.get(label, ""))
         if mine is None:
-            raise Unassigned("the server's answer to several queries holds something that belongs to none of them")
+            raise Malformed("the server's answer to several queries holds something that belongs to none of them")
         mine.append(one.without_label(label))
     return by_tag
 
@@ -130,10 +134,11 @@ def decode(server: str, status: int, body: bytes) -> ServerAnswer:
     missing = _missing(document)
     partial = f"{server} reports: {shortened(missing, 400)}; the answer may be partial" if missing else ""
     try:
-        data = document["data"] or {"resultType": "vector"}
-        return ServerAnswer(str(data["resultType"] or "vector"), data.get("result") or [], partial)
+        data = document["data"]
+        result = data["result"]
+        return ServerAnswer(str(data["resultType"]), [] if result is None else result, partial)
     except (KeyError, TypeError, AttributeError):
-        raise SourceUnavailable(f"{server} answered with JSON of another shape: {shortened(body)}") from None
+        raise Malformed(f"{server} answered with JSON of another shape: {shortened(body)}") from None
 
 
 ANNOTATIONS = ("PromQL warning:", "PromQL info:")
@@ -167,7 +172,7 @@ def _failure(server: str, status: int, document: Any, body: bytes) -> SourceUnav
         return SourceRefused(f"{server}: {words}")
     if status >= 300:
         return SourceRefused(f"{server} answered HTTP {status}, a redirect: give the address it leads to")
-    return SourceUnavailable(f"{server} answered, but not with Prometheus's JSON: {shortened(body)}")
+    return Malformed(f"{server} answered, but not with Prometheus's JSON: {shortened(body)}")
 
 
 def shortened(text: str | bytes, most: int = 80) -> str:
@@ -178,13 +183,18 @@ def shortened(text: str | bytes, most: int = 80) -> str:
 
 
 def elements(answer: ServerAnswer) -> list[Element]:
-    """Elements of an instant answer. Raises AmbiguousDemand for a string, a range or a histogram, and Partial."""
+    """Elements of an instant answer. Raises AmbiguousDemand for a string, a range or a histogram, and Partial.
+
+    Only a vector can be empty; an answer of an unknown kind is none (Malformed).
+    """
     if answer.partial:
         raise Partial(answer.partial)
     if answer.kind == "scalar":
         return [Element({}, _number(answer.result))]
+    if answer.kind in _KINDS:
+        raise AmbiguousDemand(f"the query returns a {_KINDS[answer.kind]}; it must return one number")
     if answer.kind != "vector":
-        raise AmbiguousDemand(f"the query returns a {_KINDS.get(answer.kind, answer.kind)}; it must return one number")
+        raise Malformed(f"the server answered with a result of an unknown kind: {shortened(answer.kind)}")
     return [Element(item.get("metric") or {}, _number(_plain(item, "value"))) for item in _items(answer)]
 
 
@@ -193,12 +203,14 @@ NO_STORE = "No StoreAPIs matched for this query"
 
 
 def series(answer: ServerAnswer) -> list[Series]:
-    """Series of a range answer. Raises AmbiguousDemand for histograms, and Partial.
+    """Series of a range answer. Raises AmbiguousDemand for histograms, Partial, and Malformed for no matrix.
 
     An empty answer for a time that no store of Thanos covers is complete: nothing was there.
     """
     if answer.partial and (answer.result or NO_STORE not in answer.partial):
         raise Partial(answer.partial)
+    if answer.kind != "matrix":
+        raise Malformed(f"the server answered a range query with a {shortened(answer.kind)}, not a matrix")
     return [_series(item) for item in _items(answer)]
 
 
@@ -207,7 +219,7 @@ _KINDS = {"matrix": "range vector (`[5m]` without a function around it)", "strin
 
 def _items(answer: ServerAnswer) -> list[dict[str, Any]]:
     if not isinstance(answer.result, list) or not all(map(_is_item, answer.result)):
-        raise SourceUnavailable(f"a {shortened(str(answer.kind))} of another shape: {shortened(str(answer.result))}")
+        raise Malformed(f"a {shortened(str(answer.kind))} of another shape: {shortened(str(answer.result))}")
     return answer.result
 
 
@@ -228,16 +240,17 @@ def _number(sample: Any) -> float:
     try:
         return float(sample[1])
     except (TypeError, ValueError, OverflowError, IndexError, KeyError):
-        raise SourceUnavailable(f"a sample of another shape: {shortened(str(sample))}") from None
+        raise Malformed(f"a sample of another shape: {shortened(str(sample))}") from None
 
 
 def _series(item: Mapping[str, Any]) -> Series:
-    samples = _plain(item, "values") or []
+    samples = _plain(item, "values")
     try:
+        samples = [] if samples is None and "values" in item else samples
         times = np.array([sample[0] for sample in samples], dtype=np.float64)
         values = np.array([float(sample[1]) for sample in samples], dtype=np.float64)
     except (TypeError, ValueError, OverflowError, IndexError, KeyError):
-        raise SourceUnavailable(f"samples of another shape: {shortened(str(samples))}") from None
+        raise Malformed(f"samples of another shape: {shortened(str(samples))}") from None
     return Series(item.get("metric") or {}, times, values)
 
 
@@ -245,30 +258,29 @@ LARGEST_KEPT = float(np.finfo(np.float32).max)
 """history is kept as float32; a larger number would become infinite there, and be missing without a reason"""
 
 
+NOT_FINITE = "divide by (… > 0), which returns nothing where there is nothing to divide by"
+
+
 def demand(found: Sequence[Element], trigger: Trigger) -> float:
     """The one number that a trigger's query must return, finite and >= 0.
 
-    Raises NoDemand (nothing, NaN or infinite; 0.0 instead where the trigger ignores null values, as in KEDA's
-    prometheus_scaler.go), AmbiguousDemand (several), SourceRefused (negative, or too large for the history).
+    Raises NoDemand (nothing: 0.0 instead where the trigger ignores null values; or NaN or infinite: never 0),
+    AmbiguousDemand (several), SourceRefused (negative, or too large for the history).
     """
     if len(found) > 1:
         raise ambiguity([element.labels for element in found])
     if not found:
-        return _nothing(trigger, "the query returned nothing")
+        if trigger.ignore_null_values:
+            return 0.0
+        raise NoDemand("the query returned nothing; that is unknown, not 0 (set ignoreNullValues to read it as 0)")
     value = found[0].value
     if not math.isfinite(value):
-        return _nothing(trigger, f"the query returned {value}")
+        raise NoDemand(f"the query returned {value}; that is unknown, not 0: {NOT_FINITE}")
     if value < 0:
         raise SourceRefused(f"the query returned {value:g}: demand must not be negative")
     if value > LARGEST_KEPT:
         raise SourceRefused(f"the query returned {value:g}: demand must be at most {LARGEST_KEPT:.1e}")
     return value + 0.0
-
-
-def _nothing(trigger: Trigger, what: str) -> float:
-    if trigger.ignore_null_values:
-        return 0.0
-    raise NoDemand(f"{what}; that is unknown, not 0 (set ignoreNullValues to read it as 0)")
 
 
 def ambiguity(label_sets: Sequence[Mapping[str, str]]) -> AmbiguousDemand:

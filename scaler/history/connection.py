@@ -20,7 +20,7 @@ from scaler.history.credentials import ServerAccess
 from scaler.history.failures import Failures
 from scaler.history.lanes import Lane, Turn
 from scaler.history.pace import Paces
-from scaler.history.queries import MOST_BYTES, MOST_QUERIES
+from scaler.history.queries import MOST_BYTES
 from scaler.history.ranges import PieceSize
 from scaler.history.slots import Slots
 from scaler.http.client import in_words
@@ -105,7 +105,6 @@ class Server:
         self, address: str, access: ServerAccess, limits: Limits, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self.shown = redact(address)
-        self.most_together = MOST_QUERIES
         self.most_bytes = MOST_BYTES if access.method == "POST" else MOST_URL_BYTES
         self._base = address.rstrip("/")
         self._method = access.method

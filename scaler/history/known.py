@@ -1,6 +1,6 @@
-"""What this process knows of the queries of one server: which of them may share a request. Pure.
+"""What this process knows of one namespace's queries at one server: which of them may share a request. Pure.
 
-new ── answered alone, then alike together ──▶ trusted, and joined with others of its namespace
+new ── answered alone, then alike together ──▶ trusted, and joined with others
  │ ▲                                               │
  │ └─────── a joint request with it failed ────────┘
  └── MOST_UNLIKE times unlike ──▶ apart: asked alone, also after a restart
@@ -9,6 +9,7 @@ new ── answered alone, then alike together ──▶ trusted, and joined wit
 from dataclasses import dataclass
 
 from scaler.history.apart import Apart, digest
+from scaler.history.queries import MOST_QUERIES
 from scaler.trigger.promql import self_contained
 
 MOST_UNLIKE = 3
@@ -34,9 +35,11 @@ class _Known:
 
 
 class KnownQueries:
-    """By text. `where` is the server with its parameters: elsewhere the same text is another query."""
+    """By text. `where` is all that is not in the text: elsewhere the same text is another query."""
 
     def __init__(self, where: tuple[str, ...], apart: Apart) -> None:
+        self.most_together = MOST_QUERIES
+        """queries that a request may hold, as far as the server has shown"""
         self._where = where
         self._apart = apart
         self._known: dict[str, _Known] = {}

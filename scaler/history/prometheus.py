@@ -8,12 +8,10 @@ from dataclasses import replace
 from functools import partial
 
 import httpx
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from scaler.errors import AmbiguousDemand, SourceRefused
-from scaler.history.answers import Series, series
+from scaler.history.answers import Malformed, Series, assigned, series
 from scaler.history.apart import Apart
 from scaler.history.arriving import Answers, Arriving, Put, arriving
 from scaler.history.connection import Limits, Pairs, Server
@@ -21,16 +19,18 @@ from scaler.history.credentials import ServerAccess, access_for
 from scaler.history.known import KnownQueries
 from scaler.history.lanes import Lane
 from scaler.history.queries import TAG, joined, over_block, tagged
-from scaler.history.ranges import merged, one_history, read
+from scaler.history.ranges import read
 from scaler.history.rounds import Round
+from scaler.history.sampled import Sampled, one_history, side_by_side
 from scaler.history.sources import SourceOptions
-from scaler.series import Blocks, Floats, Gap, Samples, within
+from scaler.series import Blocks, Gap, Samples
 from scaler.trigger import Trigger
 
 log = structlog.get_logger(__name__)
 
 BLOCK_STEP_SECONDS = 60.0
 """how often demand is sampled within a coarse block where the trigger has no step of its own"""
+MEAN_AND_MAXIMUM = ("avg_over_time", "max_over_time")
 AT_A_TIME = 500
 """triggers sorted into rounds before the event loop may answer a call"""
 
@@ -50,7 +50,7 @@ class PrometheusSource:
         self._transport = transport
         self._apart = Apart() if apart is None else apart
         self._servers: dict[str, Server] = {}
-        self._known: dict[tuple[str, Pairs], KnownQueries] = {}
+        self._known: dict[tuple[str, str, Pairs], KnownQueries] = {}
 
     def observe(self, triggers: Sequence[Trigger], at: float) -> Arriving:
         """Demand of each trigger at `at`, or its error; a part as soon as its request is answered."""
@@ -67,7 +67,7 @@ class PrometheusSource:
         self._sweep(at)
         async with asyncio.TaskGroup() as rounds:
             for (address, namespace, parameters, seconds), positions in groups.items():
-                known = self._known_queries(address, parameters)
+                known = self._known_queries(address, namespace, parameters)
                 one = Round(self._server(address), known, namespace, parameters, seconds, at, until)
                 members = [triggers[position] for position in positions]
                 rounds.create_task(one.observe(members, partial(_put_at, positions, put)))
@@ -75,12 +75,10 @@ class PrometheusSource:
 
     async def samples(self, trigger: Trigger, start: float, end: float, step_seconds: float) -> Samples:
         """Demand at start, start + step, … <= end; missing moments are left out (0 where null values are ignored)."""
-        found, gaps = await self._read(trigger, trigger.query, start, end, step_seconds)
-        times, values, ambiguous = one_history(found, step_seconds)
-        gaps = tuple(merged([*gaps, *ambiguous], step_seconds))
+        found = await self._sampled(trigger, start, end, step_seconds)
         if trigger.ignore_null_values:
-            times, (values,) = _zeros_between(times, [values], end, step_seconds, gaps)
-        return Samples(times, values, gaps)
+            found = found.with_zeros(end, step_seconds)
+        return Samples(found.times, found.columns[0], found.gaps)
 
     async def blocks(self, trigger: Trigger, start: float, end: float, block_seconds: float) -> Blocks:
         """Mean and max per clock-aligned block: the block that starts at s covers (s, s + block].
@@ -90,15 +88,16 @@ class PrometheusSource:
         first = math.ceil(start / block_seconds) * block_seconds + block_seconds
         last = math.floor(end / block_seconds) * block_seconds
         try:
-            times, mean, peak, gaps = await self._summed_up(trigger, first, last, block_seconds)
-        except (SourceRefused, AmbiguousDemand) as error:
+            found = await self._summed_up(trigger, first, last, block_seconds)
+        except (SourceRefused, AmbiguousDemand, Malformed) as error:
             log.debug("no_subqueries", namespace=trigger.namespace, name=trigger.name, why=str(error))
-            plain = await self.samples(trigger, first, last, block_seconds)
-            times, mean, peak, gaps = plain.times, plain.values, plain.values, plain.gaps
+            plain = await self._sampled(trigger, first, last, block_seconds)
+            found = plain._replace(columns=2 * plain.columns)
         if trigger.ignore_null_values:
-            times, (mean, peak) = _zeros_between(times, [mean, peak], last, block_seconds, gaps)
-        missing = tuple(replace(gap, first=gap.first - block_seconds) for gap in gaps)
-        return Blocks(times - block_seconds, mean, peak, missing)
+            found = found.with_zeros(last, block_seconds)
+        missing = tuple(replace(gap, first=gap.first - block_seconds) for gap in found.gaps)
+        mean, peak = found.columns
+        return Blocks(found.times - block_seconds, mean, peak, missing)
 
     def reachable(self, trigger: Trigger) -> bool:
         """False while the circuit of this trigger's server, or of its namespace there, is open."""
@@ -117,19 +116,17 @@ class PrometheusSource:
     async def close(self) -> None:
         await asyncio.gather(*(server.close() for server in self._servers.values()))
 
-    async def _summed_up(
-        self, trigger: Trigger, first: float, last: float, block_seconds: float
-    ) -> tuple[NDArray[np.float64], Floats, Floats, tuple[Gap, ...]]:
+    async def _sampled(self, trigger: Trigger, start: float, end: float, step_seconds: float) -> Sampled:
+        found, gaps = await self._read(trigger, trigger.query, start, end, step_seconds)
+        return one_history(found, step_seconds).with_gaps(gaps, step_seconds)
+
+    async def _summed_up(self, trigger: Trigger, first: float, last: float, block_seconds: float) -> Sampled:
+        """Mean and maximum of each block that ends at first, …, last."""
         step = min(trigger.query_step_seconds or BLOCK_STEP_SECONDS, block_seconds)
-        functions = ("avg_over_time", "max_over_time")
-        query = joined(tagged(over_block(name, trigger.query, block_seconds, step), name) for name in functions)
+        query = joined(tagged(over_block(name, trigger.query, block_seconds, step), name) for name in MEAN_AND_MAXIMUM)
         found, gaps = await self._read(trigger, query, first, last, block_seconds)
-        (mean_times, mean, ambiguous), (peak_times, peak, _) = (
-            one_history([one.without_label(TAG) for one in found if one.labels.get(TAG) == name], block_seconds)
-            for name in functions
-        )
-        times, in_mean, in_peak = np.intersect1d(mean_times, peak_times, assume_unique=True, return_indices=True)
-        return times, mean[in_mean], peak[in_peak], tuple(merged([*gaps, *ambiguous], block_seconds))
+        mean, peak = assigned(found, TAG, MEAN_AND_MAXIMUM).values()
+        return side_by_side(mean, peak, block_seconds).with_gaps(gaps, block_seconds)
 
     async def _read(
         self, trigger: Trigger, query: str, start: float, end: float, step_seconds: float
@@ -137,7 +134,11 @@ class PrometheusSource:
         server = self._server(trigger.server_address)
 
         async def ask(first: float, last: float) -> list[Series]:
-            return series(await server.range(query, first, last, step_seconds, _parameters(trigger), trigger.namespace))
+            answer = await server.range(query, first, last, step_seconds, _parameters(trigger), trigger.namespace)
+            found = series(answer)
+            if not all(one.lies_within(first - step_seconds, last + step_seconds) for one in found):
+                raise Malformed(f"{server.shown} answered for another time than it was asked for")
+            return found
 
         return await read(ask, start, end, step_seconds, server.piece_size(trigger.namespace))
 
@@ -148,11 +149,11 @@ class PrometheusSource:
             server = self._servers[address] = Server(address, access, self._limits, self._transport)
         return server
 
-    def _known_queries(self, address: str, parameters: Pairs) -> KnownQueries:
-        known = self._known.get((address, parameters))
+    def _known_queries(self, address: str, namespace: str, parameters: Pairs) -> KnownQueries:
+        known = self._known.get((address, namespace, parameters))
         if known is None:
-            where = (address, *(part for pair in parameters for part in pair))
-            known = self._known[address, parameters] = KnownQueries(where, self._apart)
+            where = (address, namespace, *(part for pair in parameters for part in pair))
+            known = self._known[address, namespace, parameters] = KnownQueries(where, self._apart)
         return known
 
     def _sweep(self, at: float) -> None:
@@ -174,23 +175,6 @@ def _parameters(trigger: Trigger) -> Pairs:
 
 def _put_at(positions: Sequence[int], put: Put, part: Answers) -> None:
     put([(positions[i], value) for i, value in part])
-
-
-def _zeros_between(
-    times: NDArray[np.float64], columns: list[Floats], end: float, step_seconds: float, gaps: Sequence[Gap]
-) -> tuple[NDArray[np.float64], list[Floats]]:
-    """The columns on every step from the first known moment to `end`, 0 where there was no demand; gaps stay out."""
-    if not len(times):
-        return times, columns
-    positions = np.round((times - times[0]) / step_seconds).astype(np.int64)
-    count = int(max(positions[-1], math.floor((end - times[0]) / step_seconds + 1e-9))) + 1
-    moments = times[0] + np.arange(count) * step_seconds
-    known = ~within(moments, gaps)
-    known[positions] = True
-    filled = [np.zeros(count, np.float32) for _ in columns]
-    for column, values in zip(filled, columns, strict=True):
-        column[positions] = values
-    return moments[known], [column[known] for column in filled]
 
 
 def open_prometheus(options: SourceOptions) -> PrometheusSource:

@@ -5,17 +5,14 @@ allows. Both show only when it is asked, so a refused piece is asked again by ha
 """
 
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from scaler.errors import DependencyError, SourceUnavailable
-from scaler.history.answers import BadQuery, Partial, Series, TooLarge, TooSlow, ambiguity
-from scaler.series import Floats, Gap
+from scaler.history.answers import BadQuery, Partial, Series, TooLarge, TooSlow
+from scaler.series import Gap
 
 MOST_POINTS = 10_000
 """moments per range query; Prometheus refuses more than 11,000"""
@@ -150,36 +147,6 @@ class _Reading:
         if learn and all(complete):  # no moment in it is at fault: the piece was too long
             self.size.learn(self.step_seconds, moments - moments // 2)
         return all(complete)
-
-
-def one_history(found: Sequence[Series], step_seconds: float) -> tuple[NDArray[np.float64], Floats, tuple[Gap, ...]]:
-    """Times and values of the finite samples >= 0, ascending, and the moments at which several series have a sample.
-
-    Several series are one history where they follow each other (a label changed on the way). Where they overlap,
-    neither counts. Raises AmbiguousDemand where that leaves nothing.
-    """
-    if not found:
-        return np.empty(0), np.empty(0, np.float32), ()
-    times = np.concatenate([one.times for one in found])
-    values = np.concatenate([one.values for one in found])
-    moments, first, count = np.unique(times, return_index=True, return_counts=True)
-    unique, twice = count == 1, moments[count > 1]
-    error = ambiguity(list({tuple(sorted(one.labels.items())): one.labels for one in found}.values()))
-    if len(twice) and not unique.any():
-        raise error
-    gaps = tuple(_gaps_at(twice, step_seconds, str(error)))
-    with np.errstate(over="ignore"):
-        short = values[first[unique]].astype(np.float32)
-    known = np.isfinite(short) & (short >= 0)
-    return moments[unique][known], short[known], gaps
-
-
-def _gaps_at(moments: NDArray[np.float64], step_seconds: float, why: str) -> Iterator[Gap]:
-    """Neighbouring moments as one gap."""
-    if not len(moments):
-        return
-    for run in np.split(moments, np.flatnonzero(np.diff(moments) > 1.5 * step_seconds) + 1):
-        yield Gap(float(run[0]), float(run[-1]), why)
 
 
 def merged(gaps: Iterable[Gap], step_seconds: float) -> Iterator[Gap]:

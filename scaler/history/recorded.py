@@ -105,15 +105,20 @@ class RecordedSource:
         return np.where(np.isfinite(values) & (values >= 0), values, np.float32(np.nan))
 
     def _at(self, trigger: Trigger, moments: NDArray[np.float64]) -> Floats:
-        """The last complete bin at each moment; NaN for a gap (0 where the trigger ignores null values)."""
+        """The last complete bin at each moment; NaN for a gap (0 where the trigger ignores null values).
+
+        Outside of a recording that is not repeated, nothing is known: NaN for every trigger.
+        """
         trace = self._trace(trigger.query)
         bins = np.floor((moments + self._shift - trace.start) / trace.step_seconds + 1e-9).astype(np.int64) - 1
+        inside = np.ones(bins.shape, bool)
         if self._loop:
             values = trace.values[bins % _whole_bins(trace)]
         else:
             inside = (bins >= 0) & (bins < len(trace.values))
-            values = np.where(inside, trace.values[np.where(inside, bins, 0)], np.nan).astype(np.float32)
-        return np.where(np.isnan(values), np.float32(0), values) if trigger.ignore_null_values else values
+            values = np.where(inside, trace.values[np.where(inside, bins, 0)], np.float32(np.nan))
+        is_gap = inside & np.isnan(values)
+        return np.where(is_gap, np.float32(0), values) if trigger.ignore_null_values else values
 
     def _trace(self, query: str) -> Trace:
         trace = self._traces.get(query.strip())

@@ -13,12 +13,12 @@ from scaler.errors import AmbiguousDemand, DependencyError, SourceUnavailable
 from scaler.history.answers import (
     BadQuery,
     Element,
+    Malformed,
     NotAsked,
     Partial,
     ServerAnswer,
     TooLarge,
     TooSlow,
-    Unassigned,
     assigned,
     demand,
     elements,
@@ -45,6 +45,8 @@ MOST_SPLITS = 300
 MOST_PARTIAL_SPLITS = 8
 """requests with a partial answer that are split in one round: enough to find one query; an outage of a store is not
 multiplied"""
+MOST_MALFORMED = 20
+"""requests with an answer of another shape whose queries are asked alone in the same round; those of others in the next"""
 MOST_CONFIRMED = 300
 """queries asked alone in one round because a joint answer suddenly held nothing for them"""
 
@@ -75,7 +77,7 @@ class Round:
         self._alone: dict[str, _Comparable] = {}
         """by query: the values of an answer that may be compared"""
         self._slow: list[list[Trigger]] = []
-        self._failed = self._splits = self._partial_splits = self._confirmed = 0
+        self._failed = self._splits = self._partial_splits = self._malformed = self._confirmed = 0
 
     async def observe(self, triggers: Sequence[Trigger], put: Put) -> None:
         """Put demand or error of each, request by request."""
@@ -123,7 +125,7 @@ class Round:
 
     def _packed(self, members: Sequence[int], triggers: Sequence[Trigger]) -> Iterable[list[int]]:
         queries = [triggers[i].query for i in members]
-        groups = packed(queries, self._server.most_together, self._server.most_bytes)
+        groups = packed(queries, self._known.most_together, self._server.most_bytes)
         return ([members[k] for k in group] for group in groups)
 
     # Together
@@ -135,7 +137,7 @@ class Round:
             return await self._ask_together(triggers)
         except (BadQuery, TooLarge):
             return await self._ask_halves(triggers)
-        except Unassigned as error:
+        except Malformed as error:
             self._distrust(triggers)
             return await self._ask_each(triggers, error)
         except Partial as error:
@@ -154,13 +156,13 @@ class Round:
         return list(await asyncio.gather(*map(self._demand_or_alone, found, triggers)))
 
     async def _joint(self, queries: Sequence[str]) -> list[list[Element]]:
-        """The elements of each query, from one request. Raises Unassigned for an answer that is no proper one."""
+        """The elements of each query, from one request. Raises Malformed for an answer that is no proper one."""
         tags = [str(number) for number in range(len(queries))]
         answer = await self._instant(joined(map(tagged, queries, tags)), queries)
         try:
             return list(assigned(_elements_of_several(answer), TAG, tags).values())
         except AmbiguousDemand as error:
-            raise Unassigned(str(error)) from None
+            raise Malformed(str(error)) from None
 
     async def _demand_or_alone(self, found: list[Element], trigger: Trigger) -> Observed:
         """A joint answer without anything for a trigger is no 0 before its query alone has returned nothing, too."""
@@ -181,7 +183,7 @@ class Round:
         failed_before = self._failed
         answers = await self._ask_both_halves(triggers)
         if self._failed == failed_before:
-            self._server.most_together = max(1, min(self._server.most_together, len(triggers) // 2))
+            self._known.most_together = max(1, min(self._known.most_together, len(triggers) // 2))
         return answers
 
     async def _ask_both_halves(self, triggers: list[Trigger]) -> list[Observed]:
@@ -190,8 +192,8 @@ class Round:
         return left + right
 
     async def _ask_each(self, triggers: list[Trigger], error: DependencyError) -> list[Observed]:
-        self._splits += 1
-        if self._splits > MOST_SPLITS:
+        self._malformed += 1
+        if self._malformed > MOST_MALFORMED:
             return _each(error, triggers)
         return list(await asyncio.gather(*map(self._ask_alone, triggers)))
 
@@ -237,7 +239,7 @@ class Round:
         try:
             found = await self._joint(queries)
             alike = [_comparable(one) for one in found] == [self._alone[query] for query in queries]
-        except (BadQuery, TooLarge, Unassigned):
+        except (BadQuery, TooLarge, Malformed):
             alike = False
         except DependencyError:
             return self._postpone(queries)
@@ -277,12 +279,12 @@ class Round:
         if 0 < len(self._slow) <= FEW:
             self._distrust(trigger for triggers in self._slow for trigger in triggers)
         if not self._splits:
-            self._server.most_together = min(MOST_QUERIES, self._server.most_together + 1)
+            self._known.most_together = min(MOST_QUERIES, self._known.most_together + 1)
 
 
 def _elements_of_several(answer: ServerAnswer) -> list[Element]:
     if answer.kind != "vector":
-        raise Unassigned(f"the server's answer to several queries is a {answer.kind}, not a vector")
+        raise Malformed(f"the server's answer to several queries is a {answer.kind}, not a vector")
     return elements(answer)
 
 

@@ -165,20 +165,42 @@ async def test_remarks_on_the_query_leave_the_answer_whole(remarks: dict[str, ob
     assert await observe(httpx.Response(200, json={**vector(7), **remarks})) == 7.0
 
 
+async def test_null_is_an_empty_answer() -> None:
+    """Go writes an empty list as null."""
+    answer = await observe(httpx.Response(200, json=_document("vector", None)))
+    assert isinstance(answer, NoDemand)
+    source = PrometheusSource(limits=QUICK, transport=answering(httpx.Response(200, json=_document("matrix", None))))
+    assert not len((await source.samples(TRIGGER, AT - 600, AT, 60)).times)
+    await source.close()
+
+
+def _document(kind: str, result: object) -> dict[str, object]:
+    return {"status": "success", "data": {"resultType": kind, "result": result}}
+
+
 @pytest.mark.parametrize(
     "document",
     [
         {"status": "success", "data": None},
-        {"status": "success", "data": {"resultType": "vector", "result": None}},
         {"status": "success", "data": {"resultType": "vector"}},
+        *(_document("vector", result) for result in ("", 0, False, {}, [None])),
+        *(_document(kind, []) for kind in ("", "table", "Vector")),
     ],
 )
-async def test_null_is_an_empty_answer(document: dict[str, object]) -> None:
-    """Go writes empty lists and maps as null."""
-    answer = await observe(httpx.Response(200, json=document))
-    assert isinstance(answer, NoDemand)
-    source = PrometheusSource(limits=QUICK, transport=answering(httpx.Response(200, json=document)))
-    assert not len((await source.samples(TRIGGER, AT - 600, AT, 60)).times)
+async def test_what_is_no_vector_is_not_an_empty_one(document: dict[str, object]) -> None:
+    """Nothing is 0 only where the server has said that there is nothing."""
+    for ignores in (False, True):
+        answer = await observe(httpx.Response(200, json=document), trigger=replace(TRIGGER, ignore_null_values=ignores))
+        assert isinstance(answer, SourceUnavailable)
+
+
+@pytest.mark.parametrize("kind", ["vector", "scalar", "string", ""])
+async def test_history_is_a_matrix(kind: str) -> None:
+    """Whatever else comes for a range is an error, not an empty history."""
+    source = PrometheusSource(limits=QUICK, transport=answering(httpx.Response(200, json=_document(kind, []))))
+    for asked in (source.samples, source.blocks):
+        with pytest.raises(SourceUnavailable):
+            await asked(replace(TRIGGER, ignore_null_values=True), AT - 3600, AT, 900)
     await source.close()
 
 

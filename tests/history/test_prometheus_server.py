@@ -89,13 +89,28 @@ async def test_every_trigger_gets_its_own_answer(source, ask) -> None:
 
 
 async def test_nothing_is_zero_where_null_values_are_ignored(source, ask) -> None:
-    """As in KEDA's own prometheus scaler: also for NaN; in history, from the first known moment on."""
-    nothing = [ask(query, ignore_null_values=True) for query in ("none", "0 * sum(apps) / 0")]
-    assert await observe_all(source, nothing, NOW) == [0.0, 0.0]
+    """As in KEDA's own prometheus scaler; in history, from the first known moment on."""
+    assert await observe_all(source, [ask("none", ignore_null_values=True)], NOW) == [0.0]
     samples = await source.samples(ask("moved > 0", ignore_null_values=True), NOW - DAY, NOW, 60)
     assert len(samples.times) == 120
     assert samples.values[:60].tolist() == [1.0] * 60
     assert 4 <= samples.values.tolist().count(0.0) <= 6  # ten minutes less the five that Prometheus looks back
+
+
+async def test_what_is_no_number_is_never_zero(source, ask) -> None:
+    """NaN and infinity are no empty answer, whatever the trigger reads that as."""
+    strange = [ask(query, ignore_null_values=True) for query in ("0 * sum(apps) / 0", "sum(apps) / 0")]
+    for answer in await observe_all(source, strange, NOW):
+        assert isinstance(answer, NoDemand)
+        assert "which returns nothing" in str(answer)
+    # NaN in every second minute
+    query = "wave + on() group_left() (0 / (minute() % 2))"
+    for trigger in (ask(query), ask(query, ignore_null_values=True)):
+        samples = await source.samples(trigger, NOW - 3600, NOW, 60)
+        assert 0.0 not in samples.values
+        assert len(samples.times) == 30
+        blocks = await source.blocks(trigger, NOW - DAY, NOW, 900)
+        assert 0.0 not in blocks.mean
 
 
 async def test_samples_of_two_weeks_arrive_in_pieces(source, ask) -> None:

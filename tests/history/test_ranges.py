@@ -1,6 +1,5 @@
 """Ranges that a server refuses as a whole are read by halves, and what is missing is a gap with its reason."""
 
-import math
 from itertools import pairwise
 
 import numpy as np
@@ -8,9 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scaler.errors import AmbiguousDemand, SourceUnavailable
+from scaler.errors import SourceUnavailable
 from scaler.history.answers import BadQuery, Partial, Series, TooSlow
-from scaler.history.ranges import MOST_POINTS, PieceSize, merged, newest_piece, one_history, read
+from scaler.history.ranges import MOST_POINTS, PieceSize, merged, newest_piece, read
 from scaler.series import Gap
 
 WEEKS = 14 * 86400.0
@@ -161,31 +160,6 @@ async def test_what_is_learned_is_about_one_step() -> None:
     server = Server(longer_than(72 * 3600))
     await read(server, 0.0, 86400.0, 60.0, size)
     assert len(server.asked) == 1
-
-
-def test_overlapping_series_leave_a_gap_at_the_overlap_alone() -> None:
-    """A pod was replaced: both pods have samples for some minutes, and neither counts there."""
-    old = Series({"pod": "old"}, np.arange(0.0, 600.0, 60.0), np.full(10, 5.0))
-    new = Series({"pod": "new"}, np.arange(420.0, 900.0, 60.0), np.full(8, 6.0))
-    times, values, gaps = one_history([old, new], 60.0)
-    assert times.tolist() == [*range(0, 420, 60), *range(600, 900, 60)]
-    assert values.tolist() == [5.0] * 7 + [6.0] * 5
-    assert [(gap.first, gap.last) for gap in gaps] == [(420.0, 540.0)]
-    assert "2 series" in gaps[0].why
-
-
-def test_series_that_overlap_everywhere_are_refused() -> None:
-    """There is no history to take: the query must aggregate."""
-    both = [Series({"pod": pod}, np.arange(5.0), np.ones(5)) for pod in "ab"]
-    with pytest.raises(AmbiguousDemand, match="sum"):
-        one_history(both, 1.0)
-
-
-def test_only_finite_demand_is_known() -> None:
-    """NaN, infinity and negative values are missing, not gaps with a reason."""
-    found = Series({}, np.arange(4.0), np.array([1.0, math.nan, -1.0, math.inf]))
-    times, values, gaps = one_history([found], 1.0)
-    assert (times.tolist(), values.tolist(), gaps) == ([0.0], [1.0], ())
 
 
 def test_gaps_of_different_reasons_stay_apart() -> None:

@@ -48,7 +48,19 @@ async def test_gaps_stay_gaps() -> None:
     assert (await recorded.samples(TRIGGER, START + 60, START + 180, 60)).times.tolist() == [START + 60, START + 180]
     (gap,) = await observe_all(recorded, [TRIGGER], START + 120)
     assert isinstance(gap, NoDemand)
-    assert await observe_all(recorded, [replace(TRIGGER, ignore_null_values=True)], START + 120) == [0.0]
+    ignoring = replace(TRIGGER, ignore_null_values=True)
+    assert await observe_all(recorded, [ignoring], START + 120) == [0.0]
+    assert (await recorded.samples(ignoring, START - 60, START + 300, 60)).values.tolist() == [1.0, 0.0, 3.0]
+
+
+async def test_outside_of_a_recording_nothing_is_0() -> None:
+    """It says nothing about other times, whatever the trigger reads nothing as."""
+    recorded = source(1, 2, loop=False)
+    ignoring = replace(TRIGGER, ignore_null_values=True)
+    for moment in (START, START + 180):
+        (answer,) = await observe_all(recorded, [ignoring], moment)
+        assert isinstance(answer, NoDemand)
+    assert not len((await recorded.blocks(ignoring, START + 900, START + 2700, 900)).starts)
 
 
 async def test_blocks_sum_up_what_was_seen_within_them() -> None:
