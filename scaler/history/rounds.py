@@ -46,7 +46,7 @@ MOST_PARTIAL_SPLITS = 8
 """requests with a partial answer that are split in one round: enough to find one query; an outage of a store is not
 multiplied"""
 MOST_MALFORMED = 20
-"""requests with an answer of another shape whose queries are asked alone in the same round; those of others in the next"""
+"""requests with an answer of another shape whose queries are asked alone in the same round; more wait for the next"""
 MOST_CONFIRMED = 300
 """queries asked alone in one round because a joint answer suddenly held nothing for them"""
 
