@@ -204,8 +204,8 @@ TRIGGER_KEYS: tuple[TriggerKey, ...] = (
     ),
     TriggerKey(
         "ignoreNullValues", "ignore_null_values", "false",
-        "whether an empty result means 0; otherwise demand is unknown, as it is for NaN and infinity. KEDA's `prometheus` "
-        "trigger defaults to true",
+        "whether an empty result means 0; otherwise demand is unknown, as it is for NaN and infinity. KEDA's "
+        "`prometheus` trigger defaults to true",
         "true or false", value.boolean,
     ),
     TriggerKey(
