@@ -52,9 +52,11 @@ IDLE_SECONDS = 300.0
 MOST_IDLE_DROPPED = 100
 """at once, those that were called least recently"""
 
-SPARE_NEW = 200
-"""new triggers of one namespace between two refreshes, beyond its quota: until the refresh has noticed, a dropped one
-takes as much memory as one that is watched"""
+NEW_SECONDS = 600.0
+NEW_PER_QUOTA = 2
+LEAST_NEW = 200
+"""within the first, a namespace registers at most as many triggers as the other two say: each is observed, forecast and
+stored, and takes memory for a while after it was dropped"""
 
 
 class Registration:
@@ -178,14 +180,17 @@ class Registry:
     ) -> None:
         self.rules = rules
         self.refresh_seconds = refresh_seconds
+        self.forgotten = 0
+        """how many triggers were forgotten so far"""
         self.quota = Quota("triggers", limits, "Delete ScaledObjects that are not needed (silent triggers expire)")
         self._on_new = on_new
         self._registrations: dict[str, Registration] = {}
         self._index = KeyIndex()
         self._new: Counter[str] = Counter()
-        """by namespace, since the last `forget_silent`"""
+        """by namespace, since `_new_since`"""
+        self._new_since = 0.0
         self._dropped: list[Registration] = []
-        """since then"""
+        """since the last `forget_silent`"""
         self._none_idle_before: dict[str, float] = {}
         """by namespace that reached its quota"""
         self._followers: dict[str, set[Callable[[float], None]]] = {}
@@ -250,8 +255,9 @@ class Registry:
         """Drop an older version of the ScaledObject, and idle triggers of its namespace, where that is needed for a
         new one. Raises QuotaReached where that is not enough."""
         namespace, quota = trigger.namespace, self.quota
-        if self._new[namespace] >= quota.limits.per_namespace + SPARE_NEW:
-            raise quota.reached(quota.own, f"namespace {namespace} registers triggers faster than they are observed")
+        if self._new[namespace] >= max(LEAST_NEW, NEW_PER_QUOTA * quota.limits.per_namespace):
+            text = f"namespace {namespace} has registered {self._new[namespace]} triggers within {NEW_SECONDS:.0f} s"
+            raise quota.reached(quota.own, text)
         versions = self.page(MOST_OF_ONE_OBJECT, namespace=namespace, name=trigger.name)
         if len(versions) == MOST_OF_ONE_OBJECT:
             self._drop(_least_recently_called(versions, 1))
@@ -270,11 +276,12 @@ class Registry:
         for registration in registrations:
             del self._registrations[registration.trigger.key]
             self._index.remove(registration.trigger)
-            self._forgotten(registration)
+            self._let_go(registration)
             self._dropped.append(registration)
 
-    def _forgotten(self, registration: Registration) -> None:
+    def _let_go(self, registration: Registration) -> None:
         registration.forget()
+        self.forgotten += 1
         self.quota.give_back(registration.trigger.namespace)
 
     @contextmanager
@@ -348,11 +355,13 @@ class Registry:
         silent = [w for w in self._registrations.values() if not w.is_wanted(now, silence_seconds)]
         for registration in silent:
             del self._registrations[registration.trigger.key]
-            self._forgotten(registration)
+            self._let_go(registration)
         if silent:
             self._index.keep(self._registrations)
         dropped, self._dropped = self._dropped, []
-        self._new.clear()
+        if not 0 <= now - self._new_since < NEW_SECONDS:
+            self._new_since = now
+            self._new.clear()
         self._none_idle_before.clear()
         return [*dropped, *silent]
 

@@ -3,10 +3,17 @@
 Measured in docs/decisions/0002-server-kind.md.
 """
 
+import asyncio
 import ctypes
 import gc
 import os
 import sys
+
+from scaler.clock import Clock
+from scaler.registry import Registry
+
+RELEASE_SECONDS = 30.0
+"""how often memory may be given back"""
 
 GIL_SWITCH_SECONDS = 0.0005
 """for how long the forecasting thread may keep the interpreter while an answer waits; Python's default is 5 ms"""
@@ -26,8 +33,22 @@ def prefer_answers() -> None:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
+MANY_FORGOTTEN = 100
+"""triggers; fewer are not worth a look at all of the heap"""
+
+
+async def release_forgotten(registry: Registry, clock: Clock) -> None:
+    """Give the memory of forgotten triggers back to the system, until cancelled."""
+    released = 0
+    while True:
+        await clock.sleep_until(clock.now() + RELEASE_SECONDS)
+        if registry.forgotten - released >= MANY_FORGOTTEN:
+            released = registry.forgotten
+            await asyncio.to_thread(release_memory)
+
+
 def release_memory() -> None:
-    """Give what was freed while opening (2 MB) back to the system, which glibc does only when it is asked."""
+    """Give what was freed (28 kB per trigger) back to the system, which glibc does only when it is asked."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)

@@ -7,6 +7,13 @@ from dataclasses import dataclass, field
 
 from scaler.series import Outlook
 
+KEPT_SECONDS = 900.0
+"""for how long an outlook that is not published again is kept at most: a trigger that fell silent must not take memory
+for as long as its forecast reaches"""
+
+SWEEP_SECONDS = 60.0
+"""how often what has expired is dropped"""
+
 
 @dataclass(slots=True)
 class SharedMemory:
@@ -31,12 +38,13 @@ class MemoryCache:
 
     async def publish(self, outlooks: Mapping[str, Outlook], seconds: float) -> None:
         memory, now = self._memory, self._memory.clock()
-        self._sweep(now, seconds)
+        self._sweep(now)
+        expiry = now + min(seconds, KEPT_SECONDS)
         taken = []
         for key, outlook in outlooks.items():
             known, expires = memory.outlooks.get(key, (outlook, 0.0))
             if expires <= now or known.counts_from <= outlook.counts_from:
-                memory.outlooks[key] = (outlook, now + seconds)
+                memory.outlooks[key] = (outlook, expiry)
                 taken.append(key)
         if taken:
             for replica_id, queue in memory.listeners:
@@ -80,11 +88,11 @@ class MemoryCache:
             if replica_id == self._replica_id:
                 queue.put_nowait(None)
 
-    def _sweep(self, now: float, seconds: float) -> None:
-        """Drop what has expired, at most once per `seconds`: triggers that fell silent must not add up."""
+    def _sweep(self, now: float) -> None:
+        """Drop what has expired: triggers that fell silent must not add up."""
         memory = self._memory
         if now < memory.next_sweep:
             return
-        memory.next_sweep = now + seconds
+        memory.next_sweep = now + SWEEP_SECONDS
         memory.outlooks = {key: entry for key, entry in memory.outlooks.items() if entry[1] > now}
         memory.leases = {key: entry for key, entry in memory.leases.items() if entry[1] > now}
