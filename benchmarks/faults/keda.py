@@ -29,7 +29,7 @@ FAILURE_THRESHOLD = 3
 FALLBACK_REPLICAS = 20
 REAL_SECONDS = 1.0
 """between two syncs of this model"""
-GONE_SECONDS = 45.0
+GONE_SECONDS = 30.0
 HPA = Hpa(max_replicas=100, downscale_stabilization_seconds=60.0)
 
 
