@@ -18,7 +18,7 @@ from tests.servers.prometheus import prometheus
 
 from . import bundles, clocks, disks, keda, kills, leaders, neighbours, postgres_faults, prometheus_faults, redis_faults
 from .demand import FRESH_SECONDS, TICK_SECONDS
-from .record import Row
+from .record import METRONOME, Row
 from .report import page, targets, totals
 from .suite import Run
 
@@ -67,7 +67,7 @@ def main(
         place = Path(folder)
         if halved:
             _halve(place)
-        with prometheus(place / "prometheus") as metrics:
+        with METRONOME, prometheus(place / "prometheus") as metrics:
             run = Run(place, metrics, quick, say=typer.echo)
             for name in ALONE:
                 _family(run, name, wanted)

@@ -117,6 +117,38 @@ class Watch:
         self.answers.append(Answer(asked, answered, rpc, status, call.number, need, rung))
 
 
+class Metronome:
+    """How late this process itself wakes: what a wait may owe to the measurement."""
+
+    BEAT_SECONDS = 0.05
+
+    def __init__(self) -> None:
+        self._late: list[tuple[float, float]] = []
+        self._ends = threading.Event()
+
+    def __enter__(self) -> "Metronome":
+        threading.Thread(target=self._run, name="metronome", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+
+    def latest(self, start: float, end: float) -> float:
+        """The longest delay within a span, in seconds."""
+        return max((late for at, late in list(self._late) if start <= at <= end), default=0.0)
+
+    def _run(self) -> None:
+        while not self._ends.is_set():
+            due = time.time() + self.BEAT_SECONDS
+            time.sleep(self.BEAT_SECONDS)
+            now = time.time()
+            if now - due > self.BEAT_SECONDS:
+                self._late.append((now, now - due))
+
+
+METRONOME = Metronome()
+
+
 @dataclass(frozen=True)
 class Injection:
     """One fault that was injected: from when to when."""
@@ -138,6 +170,9 @@ class Row:
     longest_without_seconds: float = 0.0
     longest_without_reactive_seconds: float = 0.0
     longest_wait_seconds: float = 0.0
+    longest_wait_of: str = ""
+    measuring_late_seconds: float = 0.0
+    """the longest delay of the measuring process itself meanwhile"""
     below_need: int = 0
     worst_below: float = 0.0
     forecast_below: float = 0.0
@@ -164,6 +199,7 @@ FORECAST_ALONE = "forecast_alone"
 def fill(row: Row, watches: Iterable[Watch], injections: Sequence[Injection], until: float) -> Row:
     """The figures of the calls from the first injection until `until`; `row` itself, for convenience."""
     start = injections[0].start
+    row.measuring_late_seconds = max(row.measuring_late_seconds, METRONOME.latest(start, until))
     for watch in watches:
         answers = watch.since(start, until)
         _count(row, answers)
@@ -179,7 +215,9 @@ def fill(row: Row, watches: Iterable[Watch], injections: Sequence[Injection], un
 
 def _count(row: Row, answers: Sequence[Answer]) -> None:
     for one in answers:
-        row.longest_wait_seconds = max(row.longest_wait_seconds, one.wait_seconds)
+        if one.wait_seconds > row.longest_wait_seconds:
+            row.longest_wait_seconds = one.wait_seconds
+            row.longest_wait_of = f"{one.rpc} {one.status}, {one.asked - answers[0].asked:.1f} s after the first call"
         if one.number is None:
             row.errors[f"{one.rpc} {one.status}" if one.rpc != "GetMetrics" else one.status] += 1
         elif one.rpc == "IsActive":

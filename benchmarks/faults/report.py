@@ -73,6 +73,7 @@ def totals(rows: Sequence[Row], seconds: float) -> dict[str, float]:
         "lost_rows": sum(row.lost_rows for row in rows),
         "longest_wait_seconds": max((row.longest_wait_seconds for row in rows), default=0.0),
         "longest_without_answer_seconds": max((row.longest_without_seconds for row in rows), default=0.0),
+        "measuring_late_seconds": max((row.measuring_late_seconds for row in rows), default=0.0),
         "longest_recovery_seconds": max((row.recovery_seconds for row in rows), default=0.0),
         "run_seconds": seconds,
     }
@@ -111,6 +112,7 @@ def _summary(figures: dict[str, float]) -> Iterator[str]:
     yield f"| answers that were compared | | {figures['answers']:.0f} |"
     yield f"| rows that were compared | | {figures['checked_rows']:.0f} |"
     yield f"| longest wait for one call | | {figures['longest_wait_seconds']:.1f} s |"
+    yield f"| longest delay of the measuring process itself | | {figures['measuring_late_seconds']:.1f} s |"
     yield f"| longest recovery | | {figures['longest_recovery_seconds']:.1f} s |"
 
 

@@ -58,6 +58,7 @@ class Run:
         self.say(
             f"{row.family:<16} {row.fault:<44} x{row.injected:<4} below {row.below_need} zeros {row.made_up_zeros} "
             f"lost {row.lost_rows} without {row.longest_without_seconds:.1f} s wait {row.longest_wait_seconds:.2f} s "
+            f"({row.longest_wait_of}; late {row.measuring_late_seconds:.2f}) "
             f"recovery {row.recovery_seconds:.1f} s {dict(row.errors) or ''}"
             + "".join(f"\n    {one}" for one in row.examples)
         )
