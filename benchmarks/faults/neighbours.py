@@ -131,7 +131,9 @@ def _row(run: Run, one: Neighbour, shared: Front, group: Group, watches: list[Wa
     for _ in range(run.times(2, 1)):
         start = time.time()
         with _hostile(one, shared, group) as flood:
-            while time.time() < start + (QUICK_SECONDS if run.quick else LONG_SECONDS) or (flood is not None and flood.poll() is None):
+            while time.time() < start + (QUICK_SECONDS if run.quick else LONG_SECONDS) or (
+                flood is not None and flood.poll() is None
+            ):
                 most = max(most, process.memory_info().rss)
                 time.sleep(0.2)
             if flood is not None and flood.stdout is not None:

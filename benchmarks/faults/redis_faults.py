@@ -1,16 +1,15 @@
 """Redis, which the replicas share: down, hanging, emptied, full, and with records that none of them wrote."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import redis
 from redis.exceptions import RedisError
 
+from scaler.commands.check.keda_client import OurTrigger
 from scaler.settings import Settings
 from tests.servers.redis import RedisServer, redis_server
 
@@ -19,6 +18,7 @@ from .world import replicas, settled, triggers
 
 FAMILY = "Redis"
 REPLICAS = 3
+NEIGHBOUR = "neighbour-with-little"
 FORGE_EVERY_SECONDS = 0.1
 Forgery = Callable[[bytes, Random], bytes]
 
@@ -156,6 +156,35 @@ class Redis:
         return injected
 
     @contextmanager
+    def replayed(self) -> Iterator[None]:
+        """The records of this moment again and again, over newer ones."""
+        with self._client() as client:
+            old = {key: client.get(key) for key in client.scan_iter("*outlook*", count=1000)}
+
+        def restore(again: Any) -> None:
+            for key, record in old.items():
+                again.set(key, record, px=60_000)
+            self._wake(again)
+
+        with self._repeated(restore):
+            yield
+
+    @contextmanager
+    def exchanged(self) -> Iterator[None]:
+        """The record of a neighbour with little demand in the place of the bystander's."""
+
+        def exchange(client: Any) -> None:
+            keys = list(client.scan_iter("*outlook*", count=1000))
+            little = [client.get(key) for key in keys if NEIGHBOUR.encode() in key]
+            for key in keys:
+                if NEIGHBOUR.encode() not in key and little and little[0]:
+                    client.set(key, little[0], px=60_000)
+            self._wake(client)
+
+        with self._repeated(exchange):
+            yield
+
+    @contextmanager
     def forged_messages(self) -> Iterator[None]:
         """Nonsense on every channel."""
         texts = [b"", b"[", b"[]", b'["x", 5]', b'["x", ["' + b"k" * 100_000 + b'"]]', b"\xff" * 100, b"null"]
@@ -216,34 +245,43 @@ def faults(server: Redis) -> list[Fault]:
         "forged: cut short": server.forged(cut),
         "forged: foreign values": server.forged(foreign),
         "forged: messages": server.forged_messages,
+        "replayed: old records over newer ones": server.replayed,
     }
     return [Fault(name, one, long_seconds=26 if name in LONG else 14) for name, one in injected.items()]
 
 
 LONG = ("down", "hanging")
-QUICK = ("down", "hanging", "flushed", "forged: bytes flipped, checksum right")
+QUICK = ("down", "flushed", "forged: bytes flipped, checksum right", "signed: bytes flipped")
 
 
 def run_family(run: Run) -> None:
-    """Three replicas that share one Redis; the bystander asks them in turn."""
+    """Three replicas that share one Redis; the bystander asks them in turn. First without a signing key, then with."""
+    _group(run, "unsigned", (), faults)
+    if "redis_signing_key_file" not in Settings.model_fields:
+        run.left_out.append("records that are signed: this version has no signing key")
+        return
+    key = run.place("redis-key") / "key"
+    key.write_text("0123456789abcdef0123456789abcdef\n")
+    _group(run, "signed", ("--redis-signing-key-file", str(key)), _signed_faults)
+
+
+def _signed_faults(server: Redis) -> list[Fault]:
+    """What only a signature keeps out."""
+    return [
+        Fault("signed: a neighbour's record for the bystander's", server.exchanged, long_seconds=14),
+        Fault("signed: bytes flipped", server.forged(flipped), long_seconds=14),
+    ]
+
+
+def _group(run: Run, name: str, options: tuple[str, ...], made: Callable[[Redis], list[Fault]]) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(redis_server())
-        folder = run.place("redis-faults")
-        options = ("--prometheus", run.prometheus.url, "--redis", server.url, *signing(folder))
-        group = stack.enter_context(replicas(folder, REPLICAS, *options))
+        given = ("--prometheus", run.prometheus.url, "--redis", server.url, *options)
+        group = stack.enter_context(replicas(run.place(f"redis-{name}"), REPLICAS, *given))
         wanted = triggers(run.prometheus.url)
-        group.until_forecast(wanted)
+        neighbour = OurTrigger(0, NEIGHBOUR, "little", {"query": "vector(10)", "threshold": "1", "mode": "reactive"})
+        group.until_forecast([*wanted, neighbour])
         watches = stack.enter_context(group.watched(wanted))
         settled(watches, REPLICAS)
-        chosen = [one for one in faults(Redis(server, run.random)) if not run.quick or one.name in QUICK]
+        chosen = [one for one in made(Redis(server, run.random)) if not run.quick or one.name in QUICK]
         one_by_one(run, FAMILY, chosen, watches, REPLICAS, run.times(6, 2))
-        time.sleep(1)
-
-
-def signing(folder: Path) -> tuple[str, ...]:
-    """The option that signs shared records, with a key of its own."""
-    if "redis_signing_key_file" not in Settings.model_fields:
-        return ()
-    key = folder / "signing-key"
-    key.write_text("0123456789abcdef0123456789abcdef\n")
-    return ("--redis-signing-key-file", str(key))
