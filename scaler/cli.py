@@ -191,7 +191,8 @@ def why(
     Reads /api/v1/why/NAMESPACE/NAME of a running scaler; port-forward its HTTP port where it runs in a cluster.
     Exit status 1 where the trigger is unknown or has no answer yet.
     """
-    from scaler.commands.why import explain, read_access
+    from scaler.commands.http_access import read_access
+    from scaler.commands.why import explain
 
     access = read_access(token_file, ca_cert, client_cert, client_key)
     raise typer.Exit(explain(namespace, name, address, as_json, access))

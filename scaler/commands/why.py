@@ -1,10 +1,7 @@
 """`headway why`: what a running scaler knows of one workload, as text. The record's form: scaler/status/records.py."""
 
-import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
@@ -14,17 +11,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from scaler.commands import Exit, Usage
+from scaler.commands.http_access import Access
 from scaler.commands.numbers import figure, rounded
-from scaler.errors import CommandError, SourceUnavailable
-from scaler.files import reason_of
-from scaler.history.credentials import read_secret
+from scaler.errors import CommandError
 from scaler.http.client import (
     client_options,
     environment_proxy,
     in_words,
     through,
     trust_for,
-    trust_plain_certificates,
 )
 from scaler.series import Gap
 from scaler.trigger.server_address import redact
@@ -76,38 +71,6 @@ class Unreachable(CommandError):
     """No scaler answers at the address."""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """What a request brings. trust: the context of HTTPS; None for the authorities of the system."""
-
-    token: str = field(default="", repr=False)
-    trust: ssl.SSLContext | None = None
-
-
-def read_access(
-    token_file: Path | None, ca_cert: Path | None, client_cert: Path | None, client_key: Path | None
-) -> Access:
-    """The contents of the files. Raises Usage, naming the flag, where one cannot be used or half a pair is given."""
-    if (client_cert is None) != (client_key is None):
-        raise Usage("--client-cert and --client-key go together")
-    try:
-        token = read_secret(token_file, "token") if token_file is not None else ""
-    except SourceUnavailable as error:
-        raise Usage(f"--token-file: {error}") from None
-    if ca_cert is None and client_cert is None:
-        return Access(token)
-    try:
-        trust = ssl.create_default_context(cafile=ca_cert)
-        trust_plain_certificates(trust)
-        if client_cert is not None:
-            # OpenSSL would ask the terminal for a password
-            trust.load_cert_chain(client_cert, client_key, password="")
-    except (OSError, ValueError) as error:
-        names = ", ".join(str(path) for path in (ca_cert, client_cert, client_key) if path is not None)
-        raise Usage(f"TLS files {names}: {reason_of(error)}") from None
-    return Access(token, trust)
-
-
 def explain(namespace: str, name: str, address: str, as_json: bool, access: Access) -> Exit:
     """Print why; FAULTS where the trigger is unknown or not ready, UNREACHABLE where there is no scaler."""
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False, soft_wrap=True)
@@ -136,12 +99,11 @@ def fetch(namespace: str, name: str, address: str, access: Access) -> tuple[int,
     """Status and JSON of the scaler's answer. Raises Unreachable, or Usage for an address that is none."""
     base = address if "://" in address else f"http://{address}"
     url = f"{base.rstrip('/')}/api/v1/why/{quote(namespace, safe='')}/{quote(name, safe='')}"
-    headers = {"Authorization": f"Bearer {access.token}"} if access.token else {}
     trust = trust_for(url) if access.trust is None else access.trust
     proxy = environment_proxy(base)
     shown = redact(base) + through(proxy)
     try:
-        answer = httpx.get(url, headers=headers, timeout=TIMEOUT_SECONDS, verify=trust, **client_options(proxy))
+        answer = httpx.get(url, headers=access.headers, timeout=TIMEOUT_SECONDS, verify=trust, **client_options(proxy))
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
         rule = f"must be the URL of a scaler's HTTP port: {in_words(error)}"
         raise Usage(f"--address={redact(address)!r}: {rule}") from None

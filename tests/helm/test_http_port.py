@@ -3,6 +3,8 @@ whoever has less does not."""
 
 import re
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,6 +114,48 @@ def test_probes_and_scrapes_of_the_chart_reach_the_scaler(running: Deployed) -> 
         tls.get("serverName"),
     )
     assert answer == 200
+
+
+def test_the_training_job_reads_the_triggers(running: Deployed) -> None:
+    """With the arguments of its first step: `data pull` reaches the API, and finds no trigger yet."""
+    _, manifests, addresses, authority = running
+    for job in of_kind(manifests, "CronJob"):
+        steps = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["initContainers"]
+        [pull] = [step["args"] for step in steps if step["name"] == "pull"]
+        files = re.sub(r"/etc/headway/[\w-]+/", f"{authority.folder}/", "\n".join(pull)).split("\n")
+        scheme, _, port = files[files.index("--scaler") + 1].rpartition(":")
+        assert (scheme, port) == ("https://headway-http", "8080")
+        files[files.index("--scaler") + 1] = f"https://localhost:{addresses['http'].rpartition(':')[2]}"
+        files[files.index("--config") + 1] = str(authority.folder / "pull.yaml")
+        (authority.folder / "pull.yaml").write_text("prometheus: http://127.0.0.1:9\n")
+        files[files.index("--out") + 1] = str(authority.folder / "demand.parquet")
+        ended = headway(*files)
+        assert (ended.returncode, ended.stderr) == (1, "headway: the scaler has no triggers yet\n")
+        without = [one for one in files if one not in ("--scaler-token-file", str(authority.folder / "token"))]
+        assert "answers HTTP 401: give the file of its read token" in headway(*without).stderr
+
+
+def headway(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    program = "from scaler.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_why_in_the_pod_reads_the_api(running: Deployed) -> None:
+    """With the environment of the container and the flags of the chart's notes."""
+    values, manifests, addresses, authority = running
+    environment = {one["name"]: one.get("value", "") for one in container_of(scaler_of(manifests))["env"]}
+    assert environment["HEADWAY_ADDRESS"] == "https://localhost:8080"
+    address = f"https://localhost:{addresses['http'].rpartition(':')[2]}"
+    flags = ["--address", address, "--ca-cert", str(authority.folder / "ca.crt")]
+    if token := environment.get("HEADWAY_TOKEN_FILE"):
+        flags += ["--token-file", str(authority.folder / Path(token).name)]
+    if "mtls" in values:
+        assert "Name a certificate that the scaler trusts" in headway("why", *flags, "shop", "web").stderr
+        flags += [
+            f"--client-{one}={authority.folder / 'client'}.{end}" for one, end in (("cert", "crt"), ("key", "key"))
+        ]
+    ended = headway("why", *flags, "shop", "web")
+    assert (ended.returncode, "not watched" in ended.stderr) == (1, True), ended.stderr
 
 
 def test_whoever_has_less_is_refused(running: Deployed) -> None:

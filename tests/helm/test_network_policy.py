@@ -56,7 +56,7 @@ def reachable(values: str) -> Iterator[tuple[str, bool]]:
 
 EXPECTED = {
     "http-mtls": {"KEDA asks", "Prometheus scrapes", "Prometheus scrapes plainly", "helm test", "DNS", "Prometheus"},
-    "http-tls": {"KEDA asks", "Prometheus scrapes", "helm test", "DNS", "Prometheus"},
+    "http-tls": {"KEDA asks", "Prometheus scrapes", "helm test", "DNS", "Prometheus", "training reads the triggers"},
     "network-policy": {"KEDA asks", "Prometheus scrapes", "helm test", "DNS", "Prometheus", "PostgreSQL", "Redis"},
     "everything": {
         "KEDA asks", "Prometheus scrapes", "helm test", "DNS", "Prometheus", "PostgreSQL", "API server",

@@ -45,7 +45,7 @@ CONTRADICTIONS = {
     "settings.http-tls=tls": "settings.http-tls: the chart sets it; write http.tls",
     "settings.http-token-file=/a": "settings.http-token-file: the chart sets it; write http.token.existingSecret",
     "settings.probe-address=0.0.0.0:1": "settings.probe-address: the chart sets it; write http.probePort",
-    "training.enabled=true,bundle.claim.create=true,http.token.existingSecret=a": "training.enabled: its job reads the",
+    f"{ISSUED},http.tls=mtls,training.enabled=true,bundle.claim.create=true": "training.enabled: its job reads the",
     "serviceMonitor.tlsConfig.serverName=a": "serviceMonitor.tlsConfig: Prometheus scrapes without TLS here; remove it",
     f"{ISSUED},http.tls=mtls,serviceMonitor.enabled=true": "serviceMonitor.tlsConfig: Prometheus needs a client cert",
     f"{ISSUED},http.tls=tls,serviceMonitor.enabled=true,serviceMonitor.namespace=monitoring": (

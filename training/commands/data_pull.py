@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from scaler.commands import Exit, Usage
+from scaler.commands.http_access import Access, read_access
 from training.commands.shared import access_to, command_errors, fail, progress_bar, seconds_of
 
 EXIT_TEXT = (
@@ -27,6 +28,17 @@ def pull(
     scaler: Annotated[
         str, typer.Option(metavar="URL", help="HTTP address of a running scaler; pulls the demand of all its triggers.")
     ] = "",
+    scaler_token_file: Annotated[
+        Path | None,
+        typer.Option(envvar="HEADWAY_TOKEN_FILE", metavar="FILE", help="The scaler's read token, where it has one."),
+    ] = None,
+    scaler_ca_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PEM of the CA to trust at a scaler with https://.")
+    ] = None,
+    scaler_client_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PEM certificate for a scaler with http-tls: mtls.")
+    ] = None,
+    scaler_client_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its PEM key.")] = None,
     since: Annotated[str, typer.Option(metavar="DURATION", help="How far back, as 14d or 36h.")] = "14d",
     step: Annotated[str, typer.Option(metavar="DURATION", help="Step between the values.")] = "60s",
     unit: Annotated[str, typer.Option(help="Unit of the values, kept in the file.")] = "",
@@ -50,7 +62,9 @@ def pull(
         step_seconds, seconds = seconds_of("--step", step), seconds_of("--since", since)
         if out.suffix != ".parquet":
             raise Usage(f"--out {str(out)!r}: must end in .parquet")
-        wanted, faulty = _wanted(settings, query or [], triggers, scaler)
+        files = (scaler_token_file, scaler_ca_cert, scaler_client_cert, scaler_client_key)
+        at_scaler = read_access(*files, prefix="--scaler-")
+        wanted, faulty = _wanted(settings, query or [], triggers, scaler, at_scaler)
         access = access_to(settings, wanted)
         until = time.time() // step_seconds * step_seconds
         with progress_bar() as (progress, _):
@@ -83,7 +97,9 @@ def _print_pulled(pulled: Any, left_out: list[Any]) -> None:
         typer.echo(f"headway: no series arrived; {pulled.path} was not written", err=True)
 
 
-def _wanted(settings: Any, queries: list[str], triggers: Path | None, scaler: str) -> tuple[list[Any], list[Any]]:
+def _wanted(
+    settings: Any, queries: list[str], triggers: Path | None, scaler: str, at_scaler: Access
+) -> tuple[list[Any], list[Any]]:
     """(what to pull, what cannot be pulled). Raises Usage; exits when the scaler cannot be reached."""
     from training.data.pull import watched
     from training.data.pull_targets import of_manifest, of_queries
@@ -98,7 +114,8 @@ def _wanted(settings: Any, queries: list[str], triggers: Path | None, scaler: st
         wanted += found
     if scaler:
         try:
-            found, hidden = watched(scaler if "://" in scaler else f"http://{scaler}", settings.prometheus)
+            address = scaler if "://" in scaler else f"http://{scaler}"
+            found, hidden = watched(address, settings.prometheus, headers=at_scaler.headers, trust=at_scaler.trust)
             wanted, faulty = [*wanted, *found], [*faulty, *hidden]
         except DataError as error:
             fail(str(error), Exit.UNREACHABLE)

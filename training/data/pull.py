@@ -8,6 +8,7 @@ every series has arrived.
 import asyncio
 import math
 import shutil
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -150,10 +151,22 @@ def _why_empty(gaps: Sequence[Gap]) -> str:
     return "; ".join([rule, *gap_notes(gaps)])
 
 
+_REFUSED_BY: Mapping[int, str] = {
+    httpx.codes.UNAUTHORIZED: ": give the file of its read token as --scaler-token-file",
+    httpx.codes.FORBIDDEN: ": give a certificate that it trusts as --scaler-client-cert and --scaler-client-key",
+}
+"""status → what to write"""
+
+
 def watched(
-    address: str, server: str = "", transport: httpx.BaseTransport | None = None
+    address: str,
+    server: str = "",
+    transport: httpx.BaseTransport | None = None,
+    headers: Mapping[str, str] | None = None,
+    trust: ssl.SSLContext | None = None,
 ) -> tuple[list[Wanted], list[Refused]]:
-    """What the scaler at `address` (http://HOST:8080) watches, named namespace/name; and what it tells too little of.
+    """What the scaler at `address` (http://HOST:8080) watches, named namespace/name; and what it shows too little of.
+    headers: with its read token; trust: of HTTPS, None for the authorities of the system.
 
     Where one ScaledObject has several triggers, their short hashes tell them apart. The scaler hides what may be a
     secret: a server's address of which it hides a part is taken from `server` where that is the same. Raises DataError.
@@ -163,9 +176,11 @@ def watched(
     proxy = environment_proxy(address)
     shown = redacted(address) + through(proxy)
     options = client_options(None if transport else proxy)
-    verify = trust_for(address)
+    verify = trust_for(address) if trust is None else trust
     try:
-        with httpx.Client(timeout=TIMEOUT_SECONDS, transport=transport, verify=verify, **options) as client:
+        with httpx.Client(
+            timeout=TIMEOUT_SECONDS, transport=transport, verify=verify, headers=headers, **options
+        ) as client:
             while after is not None:
                 found = client.get(f"{address.rstrip('/')}/api/v1/plans", params={"limit": PAGE, "after": after})
                 found.raise_for_status()
@@ -179,7 +194,8 @@ def watched(
             for name, record in zip(names, records, strict=True)
         ]
     except httpx.HTTPStatusError as error:
-        raise DataError(f"scaler at {shown}: answers HTTP {error.response.status_code}") from None
+        status = error.response.status_code
+        raise DataError(f"scaler at {shown}: answers HTTP {status}{_REFUSED_BY.get(status, '')}") from None
     except (AttributeError, KeyError, TypeError, JSONDecodeError, UnicodeDecodeError):
         raise DataError(f"scaler at {shown}: answers, but not as a scaler does") from None
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:

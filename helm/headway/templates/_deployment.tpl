@@ -34,6 +34,18 @@
 - name: HEADWAY_REDIS
   value: redis://:$(VALKEY_PASSWORD)@{{ include "headway.fullname" . }}-valkey:6379/0
 {{- end }}
+{{- if include "headway.http.tls" . }}
+# for `headway why` in the pod
+- name: HEADWAY_ADDRESS
+  value: https://localhost:8080
+{{- end }}
+{{- with .Values.http.token }}
+{{- if .existingSecret }}
+# for `headway why` in the pod
+- name: HEADWAY_TOKEN_FILE
+  value: /etc/headway/http-token/{{ .key }}
+{{- end }}
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}

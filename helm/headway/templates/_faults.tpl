@@ -158,8 +158,8 @@ http.probePort: {{ int .probePort }} is another port of the container; write ano
 {{- if and (int .probePort) (eq (int .probePort) (int $.Values.service.httpPort)) }}
 http.probePort: {{ int .probePort }} is service.httpPort, and both are ports of one Service; write another, as 8081
 {{- end }}
-{{- if and $.Values.training.enabled (or $tls .token.existingSecret) }}
-training.enabled: its job reads the triggers from the HTTP port without TLS and token; write training.enabled: false, or http.tls: "off" and http.token.existingSecret: ""
+{{- if and $.Values.training.enabled (eq $tls "mtls") }}
+training.enabled: its job reads the triggers from the HTTP port, and has no client certificate; write http.tls: tls with http.token.existingSecret, or training.enabled: false
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -3,6 +3,10 @@
 {{- if has .Values.http.tls (list "tls" "mtls") }}{{ .Values.http.tls }}{{ end -}}
 {{- end -}}
 
+{{- define "headway.http.scheme" -}}
+{{- ternary "https" "http" (ne (include "headway.http.tls" .) "") -}}
+{{- end -}}
+
 {{/* The names of the HTTP Service, as JSON. */}}
 {{- define "headway.http.hosts" -}}
 {{- $name := printf "%s-http" (include "headway.fullname" .) -}}

@@ -359,6 +359,8 @@ def test_what_a_scaler_tells_of_its_queries() -> None:
     ("answer", "rule"),
     [
         (httpx.Response(404), "answers HTTP 404"),
+        (httpx.Response(401), "answers HTTP 401: give the file of its read token as --scaler-token-file"),
+        (httpx.Response(403), "answers HTTP 403: give a certificate that it trusts as --scaler-client-cert"),
         (httpx.Response(200, text="<html>"), "answers, but not as a scaler does"),
         (httpx.Response(200, json={"plans": [{}], "next": None}), "answers, but not as a scaler does"),
     ],
@@ -367,6 +369,19 @@ def test_a_port_that_is_no_scaler(answer, rule) -> None:
     """Another server at that address is named as such."""
     with pytest.raises(DataError, match=rule):
         watched("http://other:80", transport=httpx.MockTransport(lambda request: answer))
+
+
+def test_a_scaler_with_a_read_token_gets_it_with_every_page() -> None:
+    """The header is that of the HTTP port."""
+    pages = [{"plans": [], "next": "shop/web"}, {"plans": [], "next": None}]
+    brought = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        brought.append(request.headers.get("Authorization"))
+        return httpx.Response(200, json=pages[len(brought) - 1])
+
+    watched("http://headway:8080", transport=httpx.MockTransport(answer), headers={"Authorization": "Bearer abc"})
+    assert brought == ["Bearer abc"] * 2
 
 
 def test_a_scaler_that_is_not_there() -> None:

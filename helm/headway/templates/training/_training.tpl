@@ -19,7 +19,7 @@
 {{- toYaml $settings -}}
 {{- end -}}
 
-{{/* What the steps share: (dict "root" $ "name" … "args" […] ["publishes" true]). */}}
+{{/* What the steps share: (dict "root" $ "name" … "args" […] ["pulls" true] ["publishes" true]). */}}
 {{- define "headway.training.step" -}}
 {{- $training := .root.Values.training -}}
 - name: {{ .name }}
@@ -54,6 +54,16 @@
       mountPath: /tmp
     {{- with include "headway.credentialMounts" .root | trim }}
     {{- . | nindent 4 }}
+    {{- end }}
+    {{- if and .pulls .root.Values.http.token.existingSecret }}
+    - name: http-token
+      mountPath: /etc/headway/http-token
+      readOnly: true
+    {{- end }}
+    {{- if and .pulls (include "headway.http.tls" .root) }}
+    - name: scaler-ca
+      mountPath: /etc/headway/scaler-ca
+      readOnly: true
     {{- end }}
     {{- if and .publishes (include "headway.bundle.claim" .root) }}
     - name: bundle
