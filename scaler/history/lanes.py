@@ -55,16 +55,19 @@ class Shares:
         self._lanes: Counter[Lane] = Counter()
         self._turns: Counter[Turn] = Counter()
 
-    def may_take(self, turn: Turn) -> bool:
-        """Whether there is a slot for this lane and namespace."""
-        lane, taken = turn.lane, self._lanes.total()
+    def is_open(self, lane: Lane) -> bool:
+        """Whether there is a slot for this lane."""
+        taken = self._lanes.total()
         unproven = taken - self._lanes[Lane.PROVEN]
         return (
             taken < self._slots
             and (lane is Lane.PROVEN or unproven < self._unproven)
             and self._lanes[lane] < self._of_lane[lane]
-            and self._turns[turn] < self._of_namespace[lane]
         )
+
+    def may_take(self, turn: Turn) -> bool:
+        """Whether there is a slot for this lane and namespace."""
+        return self.is_open(turn.lane) and self._turns[turn] < self._of_namespace[turn.lane]
 
     def take(self, turn: Turn) -> None:
         """One more slot is taken."""

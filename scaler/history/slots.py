@@ -1,7 +1,7 @@
 """Waiting for one of a server's slots: by turns of the namespaces (fair_queue.py), within their shares (lanes.py)."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,19 +14,22 @@ class Slots:
 
     def __init__(self, slots: int) -> None:
         self._shares = Shares(slots)
-        self._queue: FairQueue[Turn, asyncio.Future[None]] = FairQueue()
+        self._queues: OrderedDict[Lane, FairQueue[str, asyncio.Future[None]]]
+        self._queues = OrderedDict((lane, FairQueue()) for lane in Lane)
+        """one for each lane: thousands that wait in a full one cost the others nothing"""
 
     @asynccontextmanager
     async def taken(self, turn: Turn, until: float | None = None) -> AsyncIterator[None]:
         """A slot, as soon as it is this turn's. Raises TimeoutError where that is not before `until` (loop time)."""
         go = asyncio.get_running_loop().create_future()
-        place = self._queue.put(turn, go)
+        queue = self._queues[turn.lane]
+        place = queue.put(turn.namespace, go)
         self._start_more()
         try:
             async with asyncio.timeout_at(until):
                 await go
         except BaseException:
-            self._queue.remove(place)
+            queue.remove(place)
             if go.done() and not go.cancelled():
                 self._give_back(turn)
             raise
@@ -37,18 +40,26 @@ class Slots:
 
     def waiting(self) -> Counter[Lane]:
         """How many requests wait, by lane."""
-        by_lane: Counter[Lane] = Counter()
-        for turn, count in self._queue.waiting().items():
-            by_lane[turn.lane] += count
-        return by_lane
+        return +Counter({lane: len(queue) for lane, queue in self._queues.items()})
 
     def _give_back(self, turn: Turn) -> None:
         self._shares.give_back(turn)
         self._start_more()
 
     def _start_more(self) -> None:
-        while (next_one := self._queue.take(self._shares.may_take)) is not None:
-            turn, go = next_one
-            if not go.done():  # a cancelled one has no use for a slot
-                self._shares.take(turn)
-                go.set_result(None)
+        while any(map(self._starts_one, list(self._queues))):
+            pass
+
+    def _starts_one(self, lane: Lane) -> bool:
+        """Whether a request of this lane could begin; its next turn comes after the other lanes'."""
+        if not self._shares.is_open(lane):
+            return False
+        next_one = self._queues[lane].take(lambda namespace: self._shares.may_take(Turn(lane, namespace)))
+        if next_one is None:
+            return False
+        namespace, go = next_one
+        if not go.done():  # a cancelled one has no use for a slot
+            self._shares.take(Turn(lane, namespace))
+            go.set_result(None)
+            self._queues.move_to_end(lane)
+        return True

@@ -103,3 +103,24 @@ def test_cancelled_requests_give_their_slots_back(requests: list[tuple[Lane, str
                 await asyncio.wait_for(stack.enter_async_context(slots.taken(Turn(PROVEN, namespace))), 1)
 
     asyncio.run(run())
+
+
+async def test_thousands_of_namespaces_cost_each_of_them_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full lane is passed by as a whole, whoever waits in it."""
+    looks = Counter[str]()
+    may_take = Shares.may_take
+
+    def counted(shares: Shares, turn: Turn) -> bool:
+        looks[turn.lane] += 1
+        return may_take(shares, turn)
+
+    monkeypatch.setattr(Shares, "may_take", counted)
+    slots = Slots(8)
+
+    async def one(turn: Turn) -> None:
+        async with slots.taken(turn):
+            await asyncio.sleep(0)
+
+    turns = [Turn(lane, f"team-{number}") for number in range(1000) for lane in (NEW, PROVEN)]
+    await asyncio.gather(*map(one, turns))
+    assert looks.total() < 3 * len(turns)
