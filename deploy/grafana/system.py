@@ -3,7 +3,21 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard as Builder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from deploy.grafana.panels import FULL, HALF, ORANGE, RED, Query, bars, dashboard, finished, lines, number, row, rows
+from deploy.grafana.panels import (
+    FULL,
+    HALF,
+    ORANGE,
+    QUARTER,
+    RED,
+    Query,
+    bars,
+    dashboard,
+    finished,
+    lines,
+    number,
+    row,
+    rows,
+)
 
 UID = "headway-system"
 INSTANCE = "{{instance}}"
@@ -148,7 +162,7 @@ def _background(built: Builder) -> Builder:
 def _quotas(built: Builder) -> Builder:
     used = "max by (quota) (headway_quota_used / headway_quota_limit)"
     return (
-        built.with_row(row("Quotas: what one tenant may use"))
+        built.with_row(row("Shares of one tenant"))
         .with_panel(
             lines(
                 "Quotas in use",
@@ -156,7 +170,7 @@ def _quotas(built: Builder) -> Builder:
                 "namespaces are refused.",
                 [Query(used, "{{quota}}")],
                 unit="percentunit",
-                width=8,
+                width=QUARTER,
             )
         )
         .with_panel(
@@ -165,7 +179,16 @@ def _quotas(built: Builder) -> Builder:
                 "Calls and streams that KEDA gets RESOURCE_EXHAUSTED for.",
                 [Query("sum by (quota) (rate(headway_quota_refused_total[5m]))", "{{quota}}")],
                 unit="reqps",
-                width=8,
+                width=QUARTER,
+            )
+        )
+        .with_panel(
+            lines(
+                "Rounds that reached their deadline",
+                "Rounds of observing a server that some queries did not end in time. The other triggers are answered; "
+                "these keep their last observation until theirs comes.",
+                [Query("sum by (instance) (increase(headway_observe_deadlines_total[5m]))", INSTANCE)],
+                width=QUARTER,
             )
         )
         .with_panel(
@@ -174,7 +197,7 @@ def _quotas(built: Builder) -> Builder:
                 "By reason: too many connections, slow readers, wrong names of hosts, missing certificates or tokens.",
                 [Query("sum by (reason) (rate(headway_http_refused_total[5m]))", "{{reason}}")],
                 unit="reqps",
-                width=8,
+                width=QUARTER,
             )
         )
     )
