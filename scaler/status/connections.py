@@ -53,13 +53,11 @@ class Door:
         places: Places,
         make: Make,
         tls: Callable[[], ssl.SSLContext] | None,
-        refused: Callable[[], None],
     ) -> None:
         self._listening = listening
         self._places = places
         self._make = make
         self._tls = tls
-        self._refused = refused
         self._opening: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -73,7 +71,6 @@ class Door:
             place = self._places.take(_client(address))
             if place is None:
                 accepted.close()
-                self._refused()
                 continue
             opening = loop.create_task(self._open(accepted, place), name="http connection")
             self._opening.add(opening)

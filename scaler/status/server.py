@@ -104,7 +104,7 @@ class _Port:
                 timeout_graceful_shutdown=int(GOODBYE_SECONDS),
             )
         )
-        places = Places(share)
+        places = Places(share, refused=partial(refused, "connections"))
         config, state = self._server.config, self._server.server_state
         slow = partial(refused, "slow")
         self._door = Door(
@@ -112,7 +112,6 @@ class _Port:
             places,
             lambda place: Connection(place, places.release, slow, config=config, server_state=state, app_state={}),
             None if tls is None else tls.current,
-            partial(refused, "connections"),
         )
         self._tasks: list[asyncio.Task[None]] = []
 

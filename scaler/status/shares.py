@@ -24,22 +24,32 @@ class Place:
 
 class Places:
     """Who holds how many connections. When all places are taken, the client with most of them gives one to a client
-    with fewer, so that nobody keeps another out."""
+    with fewer, so that nobody keeps another out.
 
-    def __init__(self, most_per_client: int, most: int = MOST_CONNECTIONS) -> None:
+    refused: called for each connection that gets no place or loses it.
+    """
+
+    def __init__(
+        self, most_per_client: int, most: int = MOST_CONNECTIONS, refused: Callable[[], None] = lambda: None
+    ) -> None:
         self._most_per_client = most_per_client
         self._most = most
+        self._refused = refused
         self._taken = 0
         self._held: dict[str, dict[Place, None]] = {}
 
     def take(self, client: str) -> Place | None:
-        """A place for a new connection of `client`; None where it holds all that it may hold."""
-        own = len(self._held.get(client, ()))
-        if own >= self._most_per_client + SPARE_PER_CLIENT:
+        """A place for a new connection of `client`; None where it holds as many as others who need one.
+
+        Beyond its share and the spare places, the oldest of these ends: a probe takes a moment only.
+        """
+        held = self._held.get(client, {})
+        if len(held) >= self._most_per_client + SPARE_PER_CLIENT:
+            self._end(next(place for place in held if place.spare))
+        if self._taken >= self._most and not self._make_room(len(held)):
+            self._refused()
             return None
-        if self._taken >= self._most and not self._make_room(own):
-            return None
-        place = Place(client, spare=own >= self._most_per_client)
+        place = Place(client, spare=sum(not one.spare for one in held) >= self._most_per_client)
         self._held.setdefault(client, {})[place] = None
         self._taken += 1
         return place
@@ -57,10 +67,13 @@ class Places:
         most = max(self._held.values(), key=len)
         if len(most) <= own + 1:
             return False
-        oldest = next(iter(most))
-        self.release(oldest)
-        oldest.end()
+        self._end(next(iter(most)))
         return True
+
+    def _end(self, place: Place) -> None:
+        self.release(place)
+        place.end()
+        self._refused()
 
 
 class Turns:

@@ -1,0 +1,94 @@
+"""Budgets of the HTTP port: one client that fills its share keeps out neither Prometheus, nor the probes, nor KEDA."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import httpx
+import psutil
+import pytest
+
+from tests.isolation.world import Replica, bystander, p99_milliseconds, replica
+from tests.servers.process import until
+from tests.servers.prometheus import PrometheusServer
+
+pytestmark = pytest.mark.e2e
+
+CROWD, PROMETHEUS = "127.0.0.2", "127.0.0.3"
+
+TRIGGERS = 3000
+"""their telemetry has 3 MB: more than all buffers on the way to a reader"""
+
+
+@pytest.fixture(scope="module")
+def scaler(tmp_path_factory: pytest.TempPathFactory, metrics: PrometheusServer) -> Iterator[Replica]:
+    """A scaler that watches many triggers, and has answered the bystander."""
+    folder = tmp_path_factory.mktemp("http")
+    listed = [
+        {"namespace": "shop", "name": f"web-{n}", "metadata": {"query": "up", "threshold": "1", "mode": "reactive"}}
+        for n in range(TRIGGERS)
+    ]
+    (folder / "headway.yaml").write_text(json.dumps({"triggers": listed}))
+    quotas = ("--max-triggers-per-namespace", "5000")
+    with replica(folder, metrics.url, "--config", str(folder / "headway.yaml"), *quotas) as started:
+        started.until_value(bystander(), 1000)
+        until(lambda: get(started, "/readyz") == 200, seconds=60)
+        yield started
+
+
+@contextlib.contextmanager
+def crowd(kind: str, scaler: Replica) -> Iterator[None]:
+    command = [sys.executable, "-m", "tests.isolation.http_crowd", kind, scaler.process.http_address, CROWD]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as attacking:
+        assert attacking.stdout is not None
+        assert attacking.stdout.readline() == "ready\n"
+        try:
+            yield
+        finally:
+            attacking.kill()
+
+
+def get(scaler: Replica, path: str, client: str = PROMETHEUS, seconds: float = 10) -> int:
+    """The status of an answer, read to its end as a scraper does: within ten seconds."""
+    transport = httpx.HTTPTransport(local_address=client)
+    began = time.monotonic()
+    with httpx.Client(transport=transport, timeout=seconds) as caller:
+        with caller.stream("GET", f"http://{scaler.process.http_address}{path}") as answer:
+            for _ in answer.iter_bytes():
+                assert time.monotonic() - began < seconds, "a scraper would have given up"
+        return answer.status_code
+
+
+@pytest.mark.parametrize("kind", ["unread", "half", "scrape"])
+def test_one_client_keeps_nobody_out(scaler: Replica, kind: str) -> None:
+    """It does not read, does not finish its requests, or reads all day long: others and KEDA are answered."""
+    quiet = p99_milliseconds(scaler.poll(bystander(), 3, pause=0.01))
+    with crowd(kind, scaler):
+        probes = [get(scaler, path, client) for path in ("/livez", "/readyz") for client in (CROWD, PROMETHEUS)]
+        assert probes == [200] * 4
+        assert [get(scaler, path) for path in ("/metrics", "/api/v1/plans", "/metrics")] == [200] * 3
+        answers = scaler.poll(bystander(), 5, pause=0.01)
+    assert {call.number for call in answers} == {1000}
+    print(f"{kind}: p99 {p99_milliseconds(answers):.1f} ms, quiet {quiet:.1f} ms")
+    assert max(call.milliseconds for call in answers) < 1000
+
+
+def test_readers_that_do_not_read_are_disconnected(scaler: Replica) -> None:
+    """Their memory is bounded while they are there, and given back; telemetry counts them."""
+    process = psutil.Process(scaler.process.process.pid)
+    before = process.memory_info().rss
+    with crowd("unread", scaler):
+        time.sleep(3)
+        during = process.memory_info().rss
+        until(lambda: counted(scaler, "slow") > 0, seconds=30)
+    assert during - before < 64 * 2**20
+    assert counted(scaler, "connections") > 0
+
+
+def counted(scaler: Replica, reason: str) -> float:
+    text = httpx.get(f"http://{scaler.process.http_address}/metrics", timeout=20).text
+    name = f'headway_http_refused_total{{reason="{reason}"}} '
+    return next(float(line.removeprefix(name)) for line in text.splitlines() if line.startswith(name))
