@@ -83,6 +83,7 @@ class _Request:
     form: Mapping[str, str]
     parameters: Pairs
     seconds: float
+    rank: int = 0
     until: float | None = None
     """the last moment at which it may begin (time of the event loop)"""
     began: float = 0.0
@@ -120,7 +121,8 @@ class Server:
         """What `query` returns at the moment `at`. Raises NotAsked where its turn does not come in time."""
         self._refuse_pausing(asker)
         turn = Turn(self._paces.lane(asker.namespace, asker.queries), asker.namespace)
-        request = _Request(Kind.INSTANT, turn, {"query": query, "time": f"{at:.3f}"}, parameters, seconds, asker.until)
+        rank, form = self._paces.rank(asker.namespace, asker.queries), {"query": query, "time": f"{at:.3f}"}
+        request = _Request(Kind.INSTANT, turn, form, parameters, seconds, rank, asker.until)
         try:
             answer = await self._guarded(request)
         except TooSlow:
@@ -178,7 +180,7 @@ class Server:
         self._refuse_open(request)
         async with AsyncExitStack() as slot:
             try:
-                await slot.enter_async_context(self._slots.taken(request.turn, request.until))
+                await slot.enter_async_context(self._slots.taken(request.turn, request.rank, request.until))
             except TimeoutError:
                 raise NotAsked(_NOT_ASKED[request.turn.lane].format(server=self.shown)) from None
             self._refuse_open(request)  # it may have opened meanwhile
@@ -226,7 +228,7 @@ class Server:
         async for attempt in retries:
             with attempt:
                 if attempt.num > 1:
-                    await slot.enter_async_context(self._slots.taken(request.turn))
+                    await slot.enter_async_context(self._slots.taken(request.turn, request.rank))
                 async with slot:
                     return await self._tried(request)
         raise AssertionError("stamina returns or raises")

@@ -25,14 +25,16 @@ class FairQueue(Generic[Owner, Item]):
     def __init__(self) -> None:
         self._ranks: dict[int, OrderedDict[Owner, dict[int, Item]]] = {}
         self._numbers = itertools.count()
+        self._size = 0
 
     def __len__(self) -> int:
-        return sum(len(line) for owners in self._ranks.values() for line in owners.values())
+        return self._size
 
     def put(self, owner: Owner, item: Item, rank: int = 0) -> Place[Owner]:
         """Wait at the end of the owner's line of this rank."""
         place = Place(rank, owner, next(self._numbers))
         self._ranks.setdefault(rank, OrderedDict()).setdefault(owner, {})[place.number] = item
+        self._size += 1
         return place
 
     def take(self, may_start: Callable[[Owner], bool]) -> tuple[Owner, Item] | None:
@@ -46,7 +48,10 @@ class FairQueue(Generic[Owner, Item]):
     def remove(self, place: Place[Owner]) -> None:
         """Leave the queue; nothing happens where the item has left it already."""
         line = self._ranks[place.rank].get(place.owner) if place.rank in self._ranks else None
-        if line is not None and line.pop(place.number, None) is not None and not line:
+        if line is None or line.pop(place.number, None) is None:
+            return
+        self._size -= 1
+        if not line:
             self._forget(place.rank, place.owner)
 
     def waiting(self) -> Counter[Owner]:
@@ -60,6 +65,7 @@ class FairQueue(Generic[Owner, Item]):
     def _first(self, rank: int, owner: Owner) -> Item:
         line = self._ranks[rank][owner]
         item = line.pop(next(iter(line)))
+        self._size -= 1
         if line:
             self._ranks[rank].move_to_end(owner)
         else:

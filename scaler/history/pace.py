@@ -20,6 +20,7 @@ NEWEST_COUNTS = 0.2
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0
 """seconds until a suspect without an answer is asked again; twice as long each time"""
 MOST_RELAPSES = 6
+MOST_STRIKES = 3
 MOST_QUERIES = 20_000
 """remembered of one namespace; beyond this number the oldest are new again"""
 MOST_NAMESPACES = 10_000
@@ -30,6 +31,8 @@ class _Pace:
     fast_needed: int = 0
     """fast answers until it is proven"""
     relapses: int = 0
+    strikes: int = 0
+    """slow requests, and those without an answer, since the last fast one"""
     failures: int = 0
     """requests in a row without an answer in time"""
     not_before: float = 0.0
@@ -68,6 +71,12 @@ class Paces:
                 lane = Lane.NEW
         return lane
 
+    def rank(self, namespace: str, queries: Iterable[str]) -> int:
+        """0 goes first in its lane: who was slow once waits for none that is always slow."""
+        known = self._of(namespace).queries
+        strikes = max((known[query].strikes for query in queries if query in known), default=0)
+        return min(max(0, strikes - 1), MOST_STRIKES)
+
     def pause(self, namespace: str, query: str, now: float) -> float:
         """Seconds until a query may be asked again; 0 where it may be now."""
         pace = self._of(namespace).queries.get(query)
@@ -101,12 +110,13 @@ class Paces:
         pace = mine.pace(query)
         if pace.fast_needed:
             pace.fast_needed -= 1
-            pace.failures, pace.not_before = 0, 0.0
+            pace.strikes, pace.failures, pace.not_before = 0, 0, 0.0
 
     def _suspect(self, mine: _Namespace, query: str) -> _Pace:
         pace = mine.pace(query)
         if not pace.fast_needed:
             pace.relapses = min(pace.relapses + 1, MOST_RELAPSES)
+        pace.strikes += 1
         pace.fast_needed = 2 ** (pace.relapses - 1)
         return pace
 

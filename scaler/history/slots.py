@@ -19,11 +19,14 @@ class Slots:
         """one for each lane: thousands that wait in a full one cost the others nothing"""
 
     @asynccontextmanager
-    async def taken(self, turn: Turn, until: float | None = None) -> AsyncIterator[None]:
-        """A slot, as soon as it is this turn's. Raises TimeoutError where that is not before `until` (loop time)."""
+    async def taken(self, turn: Turn, rank: int = 0, until: float | None = None) -> AsyncIterator[None]:
+        """A slot, as soon as it is this turn's; lower ranks go first.
+
+        Raises TimeoutError where that is not before `until` (loop time).
+        """
         go = asyncio.get_running_loop().create_future()
         queue = self._queues[turn.lane]
-        place = queue.put(turn.namespace, go)
+        place = queue.put(turn.namespace, go, rank)
         self._start_more()
         try:
             async with asyncio.timeout_at(until):

@@ -7,7 +7,7 @@ share of the workers (workers.py).
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -93,7 +93,8 @@ class Backfill:
         self._clock = clock
         self._telemetry = telemetry
         self._on_filled = on_filled
-        self._jobs: FairQueue[Owner, _Job] = FairQueue()
+        self._jobs: OrderedDict[str, FairQueue[str, _Job]] = OrderedDict()
+        """by server, in the order of their turns: what waits for a busy one costs the others nothing"""
         self._workers = Workers(per_server)
         self._running: asyncio.TaskGroup | None = None
         self._queued: Counter[Phase] = Counter()
@@ -119,7 +120,7 @@ class Backfill:
 
     def waiting(self) -> int:
         """How many jobs wait."""
-        return len(self._jobs)
+        return sum(map(len, self._jobs.values()))
 
     def waiting_by_phase(self) -> Mapping[Phase, int]:
         """How many jobs of each phase wait; those that pause after a failure do not."""
@@ -131,16 +132,30 @@ class Backfill:
 
     def _enqueue(self, job: _Job) -> None:
         self._queued[job.phase] += 1
-        self._jobs.put(job.owner, job, job.rank)
-        self._start_more()
+        server, namespace = job.owner
+        self._jobs.setdefault(server, FairQueue()).put(namespace, job, job.rank)
+        self._starts_one(server)
 
     def _start_more(self) -> None:
-        while self._running is not None and (next_one := self._jobs.take(self._workers.may_start)) is not None:
-            owner, job = next_one
-            self._queued[job.phase] -= 1
-            if job.tracked.key in job.tracked.table:
-                self._workers.start(owner)
-                self._running.create_task(self._work(owner, job))
+        while any(map(self._starts_one, list(self._jobs))):
+            pass
+
+    def _starts_one(self, server: str) -> bool:
+        """Whether a job of this server could begin; its next turn comes after the other servers'."""
+        if self._running is None or not self._workers.is_open(server):
+            return False
+        next_one = self._jobs[server].take(lambda namespace: self._workers.may_start(Owner(server, namespace)))
+        if next_one is None:
+            return False
+        self._jobs.move_to_end(server)
+        if not self._jobs[server]:
+            del self._jobs[server]
+        namespace, job = next_one
+        self._queued[job.phase] -= 1
+        if job.tracked.key in job.tracked.table:
+            self._workers.start(Owner(server, namespace))
+            self._running.create_task(self._work(Owner(server, namespace), job))
+        return True
 
     async def _work(self, owner: Owner, job: _Job) -> None:
         answered = True

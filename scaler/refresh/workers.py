@@ -35,14 +35,14 @@ class Workers:
         self._owners: Counter[Owner] = Counter()
         self._unanswered: set[Owner] = set()
 
+    def is_open(self, server: str) -> bool:
+        """Whether there is a worker for this server."""
+        return self._servers[server] < self._per_server and self._servers.total() < SERVERS * self._per_server
+
     def may_start(self, owner: Owner) -> bool:
         """Whether there is a worker for this namespace of this server."""
         most = 1 if owner in self._unanswered else most_of(self._per_server)
-        return (
-            self._owners[owner] < most
-            and self._servers[owner.server] < self._per_server
-            and self._servers.total() < SERVERS * self._per_server
-        )
+        return self.is_open(owner.server) and self._owners[owner] < most
 
     def start(self, owner: Owner) -> None:
         """One more worker is busy."""

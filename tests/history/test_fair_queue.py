@@ -59,6 +59,7 @@ def test_turns_are_fair_whatever_the_order_of_arrival(arrivals: list[str]) -> No
         queue.put(owner, number)
     out = [taken for _ in arrivals if (taken := queue.take(anybody)) is not None]
     assert sorted(number for _, number in out) == list(range(len(arrivals)))
+    assert len(queue) == 0
     for owner in set(arrivals):
         own = [place for place, (who, _) in enumerate(out) if who == owner]
         assert [out[place][1] for place in own] == [n for n, who in enumerate(arrivals) if who == owner]

@@ -53,6 +53,17 @@ def test_pauses_grow_without_an_answer_and_end_with_one() -> None:
     assert paces.pause("bystander", "hangs", now=100.0) == 0
 
 
+def test_who_was_slow_once_goes_before_who_always_is() -> None:
+    """A neighbour that stuttered does not wait for 200 suspects."""
+    paces = known(once=SLOW)
+    for _ in range(10):
+        paces.note_answer("shop", ["always"], SLOW)
+        paces.note_silence("shop", ["hangs"], now=0.0)
+    assert [paces.rank("shop", [query]) for query in ("once", "unknown", "always", "hangs")] == [0, 0, 3, 3]
+    paces.note_answer("shop", ["always"], FAST)
+    assert paces.rank("shop", ["always"]) == 0
+
+
 def test_what_is_slow_but_answered_does_not_pause() -> None:
     assert known(slow=SLOW).pause("shop", "slow", now=0.0) == 0
 

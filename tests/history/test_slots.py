@@ -74,7 +74,7 @@ async def test_a_slot_does_not_come_after_the_deadline() -> None:
     async with slots.taken(turn):
         until = asyncio.get_running_loop().time() + 0.01
         with pytest.raises(TimeoutError):
-            await AsyncExitStack().enter_async_context(slots.taken(Turn(NEW, "late"), until))
+            await AsyncExitStack().enter_async_context(slots.taken(Turn(NEW, "late"), until=until))
         assert not slots.waiting()
     async with slots.taken(turn):
         assert not slots.waiting()

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,6 +82,26 @@ async def test_hanging_triggers_do_not_stop_the_history_of_others() -> None:
         await world.pass_time(5)
         tracked = world.refresh.tracking.get(sound.trigger.key)
         assert {Phase.FINE, Phase.COARSE} <= tracked.done
+
+
+async def test_thousands_of_waiting_namespaces_cost_each_of_them_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server without a free worker is passed by as a whole, whoever waits for it."""
+    looks = Counter[str]()
+    may_start = Workers.may_start
+
+    def counted(workers: Workers, owner: Owner) -> bool:
+        looks[owner.server] += 1
+        return may_start(workers, owner)
+
+    monkeypatch.setattr(Workers, "may_start", counted)
+    async with replica(steady, lambda *_: None) as world:
+        hang_and_count(world)
+        for number in range(400):
+            metadata = {"query": "demand", "threshold": "10", "serverAddress": HANGING}
+            world.registry.register(f"team-{number}", "web", metadata, world.clock.now())
+        await world.pass_time(5)
+        assert world.refresh.backfill.waiting() > 700
+    assert looks[HANGING] <= 3 * 800
 
 
 async def test_failed_history_waits_behind_new_history() -> None:
