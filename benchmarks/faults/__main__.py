@@ -7,7 +7,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -80,7 +79,7 @@ def main(
         fresh = FRESH_SECONDS + TICK_SECONDS
         write.write_text(page(_in_order(run), run.left_out, seconds, datetime.now(UTC).date(), fresh))
     if json_file is not None:
-        found = {"summary": figures, "rows": [asdict(row) for row in run.rows], "left_out": run.left_out}
+        found = {"summary": figures, "rows": [vars(row) for row in _in_order(run)], "left_out": run.left_out}
         json_file.write_text(json.dumps(found, indent=2) + "\n")
     raise typer.Exit(0 if all(one.met for one in targets(figures)[1:]) and not run.broken else 1)
 

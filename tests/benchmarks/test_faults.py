@@ -86,7 +86,7 @@ def test_the_page_states_what_was_missed():
     assert "| **1, 60%** |" in text
     assert "UNAVAILABLE 5" in text
     assert "* DST: no library" in text
-    json.dumps(totals([good, bad], 60))
+    json.dumps({"summary": totals([good, bad], 60), "rows": [vars(good), vars(bad)]})
 
 
 def test_acknowledged_rows_survive_a_kill(tmp_path: Path):
