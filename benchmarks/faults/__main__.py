@@ -2,21 +2,25 @@
 
 import json
 import os
+import sys
 import tempfile
-import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tests.servers.process import running
 from tests.servers.prometheus import prometheus
 
 from . import bundles, clocks, disks, keda, kills, leaders, neighbours, postgres_faults, prometheus_faults, redis_faults
 from .demand import FRESH_SECONDS, TICK_SECONDS
+from .kills import ROOT
 from .record import METRONOME, Row
 from .report import page, targets, totals
 from .suite import Run
@@ -79,7 +83,12 @@ def main(
         fresh = FRESH_SECONDS + TICK_SECONDS
         write.write_text(page(_in_order(run), run.left_out, seconds, datetime.now(UTC).date(), fresh))
     if json_file is not None:
-        found = {"summary": figures, "rows": [vars(row) for row in _in_order(run)], "left_out": run.left_out}
+        found = {
+            "summary": figures,
+            "rows": [vars(row) for row in _in_order(run)],
+            "left_out": run.left_out,
+            "broken": run.broken,
+        }
         json_file.write_text(json.dumps(found, indent=2) + "\n")
     raise typer.Exit(0 if all(one.met for one in targets(figures)[1:]) and not run.broken else 1)
 
@@ -98,15 +107,37 @@ def _family(run: Run, name: str, wanted: Sequence[str]) -> None:
 
 
 def _side_by_side(run: Run, wanted: Sequence[str]) -> None:
-    def work(lane: Sequence[str]) -> None:
-        for name in lane:
+    """Each lane in a process of its own, so that the callers of one do not delay those of another."""
+    lanes = [names for lane in LANES if (names := [name for name in lane if name in wanted])]
+    if len(lanes) < 2:
+        for name in (name for names in lanes for name in names):
             _family(run, name, wanted)
+        return
+    with ExitStack() as stack:
+        started = []
+        for number, names in enumerate(lanes):
+            file = run.folder / f"lane-{number}.json"
+            chosen = [option for name in names for option in ("--only", name)]
+            command = [sys.executable, "-m", "benchmarks.faults", *chosen, "--json", str(file)]
+            quick = ["--quick"] if run.quick else []
+            log = run.folder / f"lane-{number}.log"
+            started.append((names, file, log, stack.enter_context(running([*command, *quick], log, ROOT))))
+        for names, file, log, process in started:
+            process.wait()
+            run.say(log.read_text(errors="replace"))
+            _take_over(run, names, file)
 
-    threads = [threading.Thread(target=work, args=(lane,)) for lane in LANES]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+
+def _take_over(run: Run, names: Sequence[str], file: Path) -> None:
+    """The rows of a lane; a lane without a result is stated."""
+    if not file.exists():
+        run.broken += names
+        run.left_out.append(f"the families {', '.join(names)}: the run itself failed there")
+        return
+    found = json.loads(file.read_text())
+    run.rows += [Row(**{**row, "errors": Counter(row["errors"])}) for row in found["rows"]]
+    run.left_out += found["left_out"]
+    run.broken += found["broken"]
 
 
 def _in_order(run: Run) -> list[Row]:

@@ -1,6 +1,5 @@
 """Hostile neighbours: another namespace does what it likes, and the bystander shares server and replica with it."""
 
-import gzip
 import json
 import statistics
 import subprocess
@@ -16,6 +15,7 @@ from scaler.commands.check.keda_client import OurTrigger
 from tests.servers.front import Asked, Front, Instead, Rule, front
 
 from .kills import ROOT
+from .prometheus_faults import PACKED, bomb
 from .record import Injection, Row, Watch, fill
 from .suite import Run
 from .world import Group, replicas, settled, triggers
@@ -55,10 +55,6 @@ class Neighbour:
     http: bool = False
 
 
-def _bomb() -> bytes:
-    return gzip.compress(b'{"status":"success","data":{"x":"' + b"0" * (300 << 20) + b'"}}', 9)
-
-
 def _large() -> bytes:
     element = {"metric": {"pod": "a-rather-long-name-of-a-pod"}, "value": [0, "1"]}
     result = [{**element, "metric": {"pod": f"pod-{n}"}} for n in range(70_000)]
@@ -73,7 +69,6 @@ def _to(needle: str, instead: Instead) -> Rule:
 
 
 def _neighbours(quick: bool) -> list[Neighbour]:
-    packed = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     odd = json.dumps({"status": "success", "data": {"resultType": "v" * 200_000, "result": []}}).encode()
     few = 10 if quick else 1
     return [
@@ -86,7 +81,7 @@ def _neighbours(quick: bool) -> list[Neighbour]:
         Neighbour(
             "gzip bombs of one tenant",
             [f"sum(bomb_{n})" for n in range(10)],
-            _to("bomb_", Instead(_bomb(), headers=packed)),
+            _to("bomb_", Instead(bomb(), headers=PACKED)),
         ),
         Neighbour("20 answers of 70,000 elements", [f"large_{n}" for n in range(20)], _to("large_", Instead(_large()))),
         Neighbour(

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from scaler.commands.check.keda_client import OurTrigger
+from scaler.history.queries import TAG
 from tests.servers.front import Asked, Front, Instead, Rule, front
 from tests.servers.redis import redis_server
 
@@ -22,6 +23,7 @@ from .world import Group, replicas, settled, triggers
 FAMILY = "Prometheus"
 LONG_SECONDS, SHORT_SECONDS = 30.0, 4.0
 REPLICAS = 2
+PACKED = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
 Change = Callable[[dict[str, Any]], None]
 
 
@@ -57,8 +59,20 @@ def _vector(count: int, value: str = "1") -> bytes:
     )
 
 
-def _bomb(megabytes: int) -> bytes:
-    return gzip.compress(b'{"status":"success","data":{"x":"' + b"0" * (megabytes << 20) + b'"}}', 9)
+@cache
+def bomb() -> bytes:
+    """300 MB of JSON as a third of a megabyte of gzip; takes a second or two to make."""
+    return gzip.compress(b'{"status":"success","data":{"x":"' + b"0" * (300 << 20) + b'"}}', 6)
+
+
+def _untagged(asked: Asked) -> Instead | None:
+    """A number that belongs to none of the members; a query that is asked alone gets its own answer."""
+    body = _json({"resultType": "vector", "result": [{"metric": {}, "value": [time.time(), "5"]}]})
+    return Instead(body) if TAG in asked.query else None
+
+
+def _bombs(_: Asked) -> Instead:
+    return Instead(bomb(), headers=PACKED)
 
 
 def _each_value(change: Callable[[list[Any]], list[Any]], document: dict[str, Any]) -> None:
@@ -95,7 +109,7 @@ def _twice(document: dict[str, Any]) -> None:
     found["result"] = [{**one, "metric": {**one["metric"], "pod": n}} for one in found.get("result", []) for n in "ab"]
 
 
-def _cases() -> list[Case]:
+def cases() -> list[Case]:
     element = {"metric": {}, "value": [time.time(), "5"]}
     return [
         Case("down: connections refused", mode=Mode.REFUSE),
@@ -117,7 +131,7 @@ def _cases() -> list[Case]:
         Case("negative", _says(_json({"resultType": "vector", "result": [{"metric": {}, "value": [0, "-5"]}]}))),
         Case("an unknown kind of 200 kB", _says(_json({"resultType": "v" * 200_000, "result": [element]})), nulls=True),
         Case("deeply nested JSON", _says(b"[" * 100_000 + b"]" * 100_000), nulls=True),
-        Case("one element for a joined query", _says(_json({"resultType": "vector", "result": [element]})), nulls=True),
+        Case("one element without labels for a joined query", _untagged, nulls=True),
         Case("labels dropped", changed=_unlabelled, nulls=True),
         Case("a scalar for a vector", changed=_as_scalar, nulls=True),
         Case("every element twice", changed=_twice, nulls=True),
@@ -125,7 +139,7 @@ def _cases() -> list[Case]:
         Case("sample times 10 min behind", changed=_shifted(-600)),
         Case("sample times 10 min ahead", changed=_shifted(600)),
         Case("large: 70,000 elements", _says(_vector(70_000)), nulls=True),
-        Case("gzip bomb: 300 MB", _says(_bomb(300), Content_Encoding="gzip"), nulls=True),
+        Case("gzip bomb: 300 MB", _bombs, nulls=True),
         Case("wrong gzip", _says(b"no gzip", Content_Encoding="gzip"), nulls=True),
         Case("status 400", _says(b'{"status":"error","errorType":"bad_data","error":"bad"}', 400), nulls=True),
         Case("status 401", _says(b"", 401), nulls=True),
@@ -179,10 +193,11 @@ def _changed(state: Front, change: Change | None, asked: Asked) -> Instead:
 
 def run_family(run: Run) -> None:
     """All cases at the same time, each with its own server and triggers."""
-    cases = [case for case in _cases() if not run.quick or case.name.startswith(QUICK)]
+    chosen = [case for case in cases() if not run.quick or case.name.startswith(QUICK)]
     folder = run.place("prometheus-faults")
+    bomb()
     with ExitStack() as stack:
-        servers = [Server(case, run.prometheus.url, stack) for case in cases]
+        servers = [Server(case, run.prometheus.url, stack) for case in chosen]
         redis = stack.enter_context(redis_server())
         allowed = [option for one in servers for option in ("--allow-server-address", one.url)]
         options = ("--prometheus", run.prometheus.url, "--redis", redis.url, *allowed)

@@ -166,7 +166,6 @@ class Row:
     injected: int
     answers: int = 0
     errors: Counter[str] = field(default_factory=Counter)
-    rungs: Counter[str] = field(default_factory=Counter)
     longest_without_seconds: float = 0.0
     longest_without_reactive_seconds: float = 0.0
     longest_wait_seconds: float = 0.0

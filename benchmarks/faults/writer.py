@@ -22,6 +22,7 @@ from scaler.trigger.schema import parse_trigger
 BLOCK_SECONDS = 900
 AT_ONCE = 8
 """rows of one call"""
+BLOCKS = 200
 KEPT_SECONDS = 28 * 86_400.0
 
 
@@ -30,7 +31,8 @@ class Written:
     """Rows of one acknowledged call: triggers with their last call, or blocks by trigger, (start, mean) each."""
 
     called: dict[str, float]
-    blocks: dict[str, list[tuple[float, float]]]
+    blocks: dict[str, tuple[float, int]]
+    """by key: the start of the block after the newest, and the number of the call (see `blocks_of`)"""
 
 
 def store_at(place: str) -> Store:
@@ -45,21 +47,24 @@ def record(seed: int, number: int) -> WatchedRecord:
     return WatchedRecord(key, "kills", name, metadata, time.time())
 
 
+def blocks_of(end: float, number: int) -> Blocks:
+    """The blocks that the call of this number writes for each of its triggers."""
+    means = np.arange(BLOCKS, dtype=np.float32) + number
+    return Blocks(end - BLOCK_SECONDS * np.arange(BLOCKS, 0.0, -1.0), means, means)
+
+
 async def write(store: Store, seed: int) -> None:
     """Triggers and their blocks, without an end; each call's rows are printed when it returned."""
     number = 0
     while True:
         records = [record(seed, number * AT_ONCE + n) for n in range(AT_ONCE)]
         newest = time.time() // BLOCK_SECONDS * BLOCK_SECONDS
-        starts = newest - BLOCK_SECONDS * np.arange(200.0, 0.0, -1.0)
-        means = np.arange(200, dtype=np.float32) + number
-        blocks = {one.key: Blocks(starts, means, means) for one in records}
+        blocks = {one.key: blocks_of(newest, number) for one in records}
         try:
             await store.watch(records)
             _acknowledge(Written({one.key: one.last_called for one in records}, {}))
             await store.save_blocks(blocks, BLOCK_SECONDS, newest - KEPT_SECONDS)
-            pairs = list(zip(starts.tolist(), means.tolist(), strict=True))
-            _acknowledge(Written({}, {one.key: pairs for one in records}))
+            _acknowledge(Written({}, {one.key: (newest, number) for one in records}))
         except StoreUnavailable as error:
             print(json.dumps({"error": str(error)}), flush=True)
             await asyncio.sleep(0.05)
@@ -77,15 +82,19 @@ async def missing(place: str, written: list[Written]) -> tuple[int, int]:
         known = {one.key: one.last_called for one in await store.watched(0)}
         called = {key: moment for one in written for key, moment in one.called.items()}
         lost = sum(known.get(key, 0) < moment - 1e-3 for key, moment in called.items())
-        blocks = {key: pairs for one in written for key, pairs in one.blocks.items()}
+        blocks = {key: blocks_of(*made) for one in written for key, made in one.blocks.items()}
         stored = await store.load_blocks(sorted(blocks), BLOCK_SECONDS, 0) if blocks else {}
-        for key, pairs in blocks.items():
-            found = stored.get(key)
-            have = {} if found is None else dict(zip(found.starts.tolist(), found.mean.tolist(), strict=True))
-            lost += any(have.get(start) != mean for start, mean in pairs)
+        lost += sum(not _are_there(made, stored.get(key)) for key, made in blocks.items())
         return len(called) + len(blocks), lost
     finally:
         await store.close()
+
+
+def _are_there(made: Blocks, stored: Blocks | None) -> bool:
+    if stored is None:
+        return False
+    same = np.isin(stored.starts, made.starts)
+    return bool(np.array_equal(stored.starts[same], made.starts) and np.array_equal(stored.mean[same], made.mean))
 
 
 if __name__ == "__main__":

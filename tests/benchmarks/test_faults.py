@@ -7,14 +7,20 @@ from collections import Counter
 from datetime import date
 from pathlib import Path
 
+import httpx
 import pytest
+from faults.__main__ import ALONE, FAMILIES, LANES
 from faults.demand import PERIOD_SECONDS, demand, least, reactive_need
+from faults.keda import ScaledObject
 from faults.kills import killed_writer
+from faults.prometheus_faults import QUICK, cases
 from faults.record import Answer, Injection, Row, Watch, fill, longest_gap, recovery
 from faults.report import page, targets, totals
+from faults.wire import Mode, Wire
 from faults.writer import missing
 
-from scaler.commands.check.keda_client import OurTrigger
+from scaler.commands.check.keda_client import Call, OurTrigger
+from tests.servers.front import Instead, front
 
 START = 1_800_000_000.0
 
@@ -98,3 +104,69 @@ def test_acknowledged_rows_survive_a_kill(tmp_path: Path):
     empty = tmp_path / "empty"
     empty.mkdir()
     assert asyncio.run(missing(str(empty), written)) == (checked, checked)
+
+
+class Caller:
+    """A client of a scaler that is there, or is not."""
+
+    def __init__(self) -> None:
+        self.there = True
+        self.value = 1500.0
+
+    def metric_spec(self, trigger: OurTrigger, phase: str) -> Call:
+        return self._call("GetMetricSpec", 100.0)
+
+    def metrics(self, trigger: OurTrigger, name: str, phase: str) -> Call:
+        return self._call("GetMetrics", self.value)
+
+    def _call(self, rpc: str, number: float) -> Call:
+        if self.there:
+            return Call(rpc, 0, "", 1.0, "", number=number)
+        return Call(rpc, 0, "", 1.0, "", "UNAVAILABLE", "failed to connect to all addresses")
+
+
+@pytest.mark.parametrize(
+    ("keeps_specs", "other", "replicas"),
+    [(False, 3000.0, 15), (True, 3000.0, 30), (False, None, 15), (True, None, 20)],
+    ids=["today, two triggers", "proposed, two triggers", "today, alone", "proposed, alone"],
+)
+def test_what_keda_does_without_a_scaler(keeps_specs: bool, other: float | None, replicas: int):
+    """Today nothing scales; with kept specs the other trigger does, or the fallback acts."""
+    caller = Caller()
+    ours = OurTrigger(0, "shop", "web", {})
+    read = None if other is None else lambda: 1000.0 if caller.there else other
+    made = ScaledObject(ours, lambda: caller, read, keeps_specs)
+    for _ in range(5):
+        made.once()
+    assert made.replicas == 15
+    caller.there = False
+    for _ in range(10):
+        made.once()
+    assert made.replicas == replicas
+
+
+@pytest.mark.parametrize("mode", [mode for mode in Mode if mode not in (Mode.TRICKLE, Mode.HOLD)])
+def test_a_wire_breaks_as_it_says(tmp_path: Path, mode: Mode):
+    """While it is broken no whole answer comes through; before and after, one does."""
+    with front("http://127.0.0.1:9") as server, Wire(int(server.url.rpartition(":")[2])).running() as wire:
+        server.rules.append(lambda _: Instead(b"x" * 1000))
+        url = f"http://127.0.0.1:{wire.port}/"
+
+        def whole() -> bool:
+            try:
+                return len(httpx.get(url, timeout=5, trust_env=False).content) == 1000
+            except httpx.HTTPError:
+                return False
+
+        assert whole()
+        with wire.broken(mode):
+            assert whole() is (mode is Mode.PASS)
+        assert whole()
+
+
+def test_every_family_is_in_one_lane():
+    """None is forgotten, and the faults of quick runs exist."""
+    assert sorted([*ALONE, *(name for lane in LANES for name in lane)]) == sorted(FAMILIES)
+    names = [case.name for case in cases()]
+    assert len(set(names)) == len(names)
+    assert all(any(name.startswith(start) for name in names) for start in QUICK)
