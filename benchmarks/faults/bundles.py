@@ -10,7 +10,7 @@ from random import Random
 import scaler.bundle
 
 from .suite import Fault, Run, one_by_one
-from .world import replicas, triggers
+from .world import hooked, replicas, triggers
 
 FAMILY = "bundle"
 SHIPPED = Path(scaler.bundle.__file__).parent / "shipped"
@@ -24,13 +24,10 @@ scaler.app.bundles.RELOAD_SECONDS = 1.0
 def run_family(run: Run) -> None:
     """One scaler with a folder of its own, which is read all the time."""
     folder = run.place("bundles")
-    (folder / "hook").mkdir()
-    (folder / "hook" / "sitecustomize.py").write_text(HOOK)
-    path = os.pathsep.join(filter(None, (str(folder / "hook"), os.environ.get("PYTHONPATH"))))
     place = folder / "bundle"
     shutil.copytree(SHIPPED / "general", place)
     options = ("--prometheus", run.prometheus.url, "--bundle", str(place))
-    with replicas(folder, 1, *options, environment={"PYTHONPATH": path}) as group:
+    with replicas(folder, 1, *options, environment=hooked(folder, HOOK)) as group:
         wanted = triggers(run.prometheus.url)
         group.until_forecast(wanted)
         with group.watched(wanted) as watches:

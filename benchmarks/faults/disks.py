@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .kills import rows
 from .suite import Fault, Run, one_by_one
-from .world import Group, replicas, triggers
+from .world import WRITES_OFTEN, Group, hooked, newcomers, replicas, triggers
 
 FAMILY = "disk"
 MOUNTED = 'mount -t tmpfs -o size=3m,mode=0777 tmpfs "$0" && exec "$@"'
@@ -44,10 +44,12 @@ def run_family(run: Run) -> None:
     prefix = _namespace(data)
     if not prefix:
         run.left_out.append("a full or read-only disk: mount namespaces are not allowed here")
-    with replicas(folder, 1, "--prometheus", run.prometheus.url, prefix=prefix) as group:
+    often = hooked(folder, WRITES_OFTEN)
+    with replicas(folder, 1, "--prometheus", run.prometheus.url, prefix=prefix, environment=often) as group:
         wanted = triggers(run.prometheus.url)
         group.until_forecast(wanted)
-        with group.watched(wanted) as watches:
+        with newcomers(group), group.watched(wanted) as watches:
+            time.sleep(5)
             faults = _faults(group, data, bool(prefix))
             one_by_one(run, FAMILY, faults[: 2 if run.quick else None], watches, 1, run.times(4, 2))
 

@@ -14,7 +14,7 @@ from tests.servers.postgres import postgres_server
 
 from .record import Injection, Row, fill
 from .suite import Run
-from .world import replicas, settled, triggers
+from .world import WRITES_OFTEN, hooked, newcomers, replicas, settled, triggers
 from .writer import Written, missing
 
 FAMILY = "kill -9"
@@ -72,10 +72,12 @@ def killed_writer(place: str, seed: int, random: Random) -> list[Written]:
 def _scalers(run: Run) -> None:
     """One scaler with SQLite, killed again and again: it must come back with its rows and answer."""
     row = Row(FAMILY, "a whole scaler with SQLite, and a start", 0, note="rows seen in the file before each kill")
-    with replicas(run.place("killed-scaler"), 1, "--prometheus", run.prometheus.url) as group:
+    folder = run.place("killed-scaler")
+    often = hooked(folder, WRITES_OFTEN)
+    with replicas(folder, 1, "--prometheus", run.prometheus.url, environment=often) as group:
         wanted = triggers(run.prometheus.url)
         group.until_forecast(wanted)
-        with group.watched(wanted) as watches:
+        with newcomers(group), group.watched(wanted) as watches:
             settled(watches, 1)
             injections = []
             for _ in range(run.times(45, 3)):

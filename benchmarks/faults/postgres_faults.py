@@ -4,8 +4,9 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -15,7 +16,7 @@ from tests.servers.redis import redis_server
 
 from .record import Injection, Row, fill
 from .suite import Fault, Run, one_by_one
-from .world import Group, replicas, settled, triggers
+from .world import WRITES_OFTEN, Group, hooked, newcomers, replicas, settled, triggers
 
 FAMILY = "PostgreSQL"
 REPLICAS = 3
@@ -59,6 +60,17 @@ class Database:
                 await connection.close()
 
         asyncio.run(run())
+
+    def rows(self) -> Mapping[str, float]:
+        """Watched triggers that were not made up here, with their last calls."""
+        found: dict[str, float] = {}
+
+        async def read(connection: Any) -> None:
+            query = "SELECT key, last_called FROM watched WHERE namespace IN ('bystander', 'newcomers')"
+            found.update({row["key"]: row["last_called"] for row in await connection.fetch(query)})
+
+        self._with(read)
+        return found
 
     @contextmanager
     def down(self) -> Iterator[None]:
@@ -207,11 +219,15 @@ def run_family(run: Run) -> None:
         cache = stack.enter_context(redis_server())
         database = Database(server, server.fresh_database())
         options = ("--prometheus", run.prometheus.url, "--redis", cache.url, "--database", database.url)
-        group = stack.enter_context(replicas(run.place("postgres"), REPLICAS, *options))
+        folder = run.place("postgres")
+        often = hooked(folder, WRITES_OFTEN)
+        group = stack.enter_context(replicas(folder, REPLICAS, *options, environment=often))
         wanted = triggers(run.prometheus.url)
         group.until_forecast(wanted)
+        stack.enter_context(newcomers(group))
         watches = stack.enter_context(group.watched(wanted))
-        chosen = [one for one in faults(database, group) if not run.quick or one.name in QUICK]
+        made = [replace(one, rows=database.rows) for one in faults(database, group)]
+        chosen = [one for one in made if not run.quick or one.name in QUICK]
         one_by_one(run, FAMILY, chosen, watches, REPLICAS, run.times(5, 2))
     with postgres_server() as server:
         run.add(_migrating(run, server))

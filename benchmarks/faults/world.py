@@ -1,7 +1,9 @@
 """Scaler processes with their servers, and the bystander's triggers."""
 
 import json
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -181,6 +183,44 @@ def replicas(
             client = KedaClient(process.grpc_address, timeout_seconds=TIMEOUT_SECONDS)
             group.replicas.append(Replica(start, life, process, client))
         yield group
+
+
+def hooked(folder: Path, source: str) -> Mapping[str, str]:
+    """An environment in which a scaler process runs `source` first."""
+    hooks = folder / "hooks"
+    hooks.mkdir()
+    (hooks / "sitecustomize.py").write_text(source)
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(hooks), os.environ.get("PYTHONPATH"))))}
+
+
+WRITES_OFTEN = """
+import scaler.refresh.checkpoint
+scaler.refresh.checkpoint.EVERY_SECONDS = 1.0
+"""
+"""a process that writes to its store every second, so that faults of the store hit a write"""
+
+
+@contextmanager
+def newcomers(group: Group) -> Iterator[None]:
+    """A new trigger every second, so that there is something to write."""
+    ends = threading.Event()
+
+    def run() -> None:
+        for number in count():
+            if ends.wait(1):
+                return
+            given = {"query": f"vector({number})", "threshold": "1", "mode": "reactive"}
+            reachable = [one for one in group.replicas if one.reachable]
+            with suppress(IndexError, ValueError):
+                reachable[number % max(1, len(reachable))].register(OurTrigger(0, "newcomers", f"new-{number}", given))
+
+    thread = threading.Thread(target=run, name="newcomers", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ends.set()
+        thread.join(10)
 
 
 def settled(watches: Sequence[Watch], number: int, seconds: float = 60) -> bool:
