@@ -56,12 +56,13 @@ class Run:
         """Keep a row and show it."""
         self.rows.append(row)
         self.say(
-            f"{row.family:<16} {row.fault:<44} x{row.injected:<4} below {row.below_need} zeros {row.made_up_zeros} "
-            f"lost {row.lost_rows} without {row.longest_without_seconds:.1f} s wait {row.longest_wait_seconds:.2f} s "
-            f"({row.longest_wait_of}; late {row.measuring_late_seconds:.2f}) "
+            f"{row.family:<12} {row.fault:<48} x{row.injected:<4} below {row.below_need} zeros {row.made_up_zeros} "
+            f"lost {row.lost_rows} of {row.checked_rows} without {row.longest_without_seconds:.1f} s "
+            f"wait {row.longest_wait_seconds:.2f} s ({row.longest_wait_of}; late {row.measuring_late_seconds:.2f} s) "
             f"recovery {row.recovery_seconds:.1f} s {dict(row.errors) or ''}"
-            + "".join(f"\n    {one}" for one in row.examples)
         )
+        for one in (*row.examples, *filter(None, (row.note,))):
+            self.say(f"    {one}")
 
 
 def lengths(fault: Fault, times: int) -> Iterator[float]:
