@@ -25,6 +25,7 @@ HeadwayError
 │   ├── CacheUnavailable          never reaches a caller: answers go on from memory
 │   └── StoreUnavailable          never reaches a caller: answers go on from memory
 │       └── StoreRefused              within scaler.store and refresh: an operator must act, waiting does not help
+├── BodyTooLarge              scaler.http.body: an answer of more bytes than are read; callers name what it is
 ├── RecordInvalid             scaler.forecast.record: a shared outlook that cannot be read; it is ignored and counted
 ├── BundleError               the bundle is wrong: refused, the running one stays
 │   └── BundleInvalid             INTERNAL, lists what differs

@@ -18,6 +18,7 @@ from scaler.discovery.place import ApiServer
 from scaler.errors import DependencyError, HeadwayError
 from scaler.history.client import Client
 from scaler.history.credentials import ServerAccess
+from scaler.http.body import PLAIN, BodyTooLarge, bounded, off_loop
 from scaler.http.client import in_words
 from scaler.telemetry.redaction import excerpt
 
@@ -25,14 +26,14 @@ RESOURCE = "scaledobjects.keda.sh"
 GROUP_VERSION = "keda.sh/v1alpha1"
 
 PAGE_OBJECTS = 100
-"""objects of one page: parsing it keeps the event loop for some milliseconds"""
-MOST_PAGE_BYTES = 8 * 2**20
+"""objects of one page: parsing it takes some milliseconds"""
+MOST_PAGE_BYTES = 4 * 2**20
 """a page of more is asked for again with fewer objects; a single object always fits"""
 MOST_EVENT_BYTES = 4 * 2**20
 """the API server takes objects of up to 3 MB"""
 MOST_ERROR_BYTES = 16 * 2**10
 
-_HEADERS = {"Accept": "application/json"}
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": PLAIN}
 
 CONNECT_SECONDS = 5.0
 PAGE_SECONDS = 60.0
@@ -111,7 +112,8 @@ class ScopedApi:
         parameters = {"limit": str(limit)} | ({"continue": following} if following else {})
         try:
             async with asyncio.timeout(PAGE_SECONDS), self._answer("list", parameters, READ_SECONDS) as answer:
-                return _page(_parsed(await _body(answer, MOST_PAGE_BYTES), "list"))
+                body = await _body(answer, MOST_PAGE_BYTES)
+                return _page(await off_loop(len(body), _parsed, body, "list"))
         except TimeoutError:
             raise ApiUnavailable(f"the Kubernetes API: a page took longer than {PAGE_SECONDS:g} s") from None
 
@@ -139,7 +141,7 @@ class ScopedApi:
                 client.stream("GET", self._url, params=parameters, headers=_HEADERS, timeout=timeout) as answer,
             ):
                 if answer.status_code != httpx.codes.OK:
-                    raise self._refused(answer.status_code, verb, await _body(answer, MOST_ERROR_BYTES))
+                    raise self._refused(answer.status_code, verb, await bounded(answer, MOST_ERROR_BYTES, cut=True))
                 yield answer
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise ApiUnavailable(f"the Kubernetes API: {in_words(error)}{self._client.through}") from None
@@ -173,23 +175,21 @@ def _message(body: bytes) -> str:
 
 
 async def _body(answer: httpx.Response, most: int) -> bytes:
-    body = bytearray()
-    async for piece in answer.aiter_bytes():
-        body += piece
-        if len(body) > most:
-            raise TooLarge(f"the Kubernetes API sent more than {most} bytes at once")
-    return bytes(body)
+    try:
+        return await bounded(answer, most)
+    except BodyTooLarge:
+        raise TooLarge(f"the Kubernetes API sent more than {most} bytes at once") from None
 
 
 async def _events(answer: httpx.Response) -> AsyncIterator[Event]:
     async for line in _lines(answer):
-        yield _event(_parsed(line, "event"))
+        yield _event(await off_loop(len(line), _parsed, line, "event"))
 
 
 async def _lines(answer: httpx.Response) -> AsyncIterator[bytes]:
     """Complete lines; what follows the last line break was cut off and is left out."""
     rest = bytearray()
-    async for piece in answer.aiter_bytes():
+    async for piece in answer.aiter_raw():  # not compressed: that was not asked for
         *lines, last = piece.split(b"\n")
         for line in lines:
             if complete := bytes(rest + line).strip():

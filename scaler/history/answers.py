@@ -12,8 +12,10 @@ SourceRefused ────┬─ BadQuery   this query (or one of those asked to
                   └─ TooLarge   more was returned than anybody wants to read
 """
 
+import itertools
 import json
 import math
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -121,6 +123,8 @@ class ServerAnswer:
     result: Any
     partial: str = ""
     """why data may be missing from it; empty where it is complete"""
+    size: int = 0
+    """bytes of the answer"""
 
 
 def decode(server: str, status: int, body: bytes) -> ServerAnswer:
@@ -132,14 +136,17 @@ def decode(server: str, status: int, body: bytes) -> ServerAnswer:
     if status >= 300 or not isinstance(document, dict) or document.get("status") != "success":
         raise _failure(server, status, document, body)
     missing = _missing(document)
-    partial = f"{server} reports: {shortened(missing, 400)}; the answer may be partial" if missing else ""
+    partial = f"{server} reports: {shortened(missing, MOST_SHOWN)}; the answer may be partial" if missing else ""
     try:
         data = document["data"]
         result = data["result"]
-        return ServerAnswer(str(data["resultType"]), [] if result is None else result, partial)
+        return ServerAnswer(_kind(data["resultType"]), [] if result is None else result, partial, len(body))
     except (KeyError, TypeError, AttributeError):
         raise Malformed(f"{server} answered with JSON of another shape: {shortened(body)}") from None
 
+
+MOST_SHOWN = 400
+"""characters of what a server says that an error repeats"""
 
 ANNOTATIONS = ("PromQL warning:", "PromQL info:")
 """what Prometheus and Mimir put before remarks on the query (util/annotations/annotations.go); the data is complete"""
@@ -152,16 +159,20 @@ def _missing(document: Mapping[str, Any]) -> str:
     """
     warnings = document.get("warnings") or []
     if not isinstance(warnings, list):
-        return shortened(str(warnings))
-    texts = list(dict.fromkeys(str(one) for one in warnings if not str(one).startswith(ANNOTATIONS)))
+        return described(warnings)
+    texts = list(dict.fromkeys(one for one in map(_warning, warnings) if not one.startswith(ANNOTATIONS)))
     if document.get("isPartial") is True:
         texts.append("isPartial: some storage nodes did not answer")
     return "; ".join(texts[:3]) + (f" and {len(texts) - 3} more" if len(texts) > 3 else "")
 
 
+def _warning(one: Any) -> str:
+    return one[:MOST_SHOWN] if isinstance(one, str) else described(one)
+
+
 def _failure(server: str, status: int, document: Any, body: bytes) -> SourceUnavailable | SourceRefused:
     spoken = isinstance(document, dict) and isinstance(document.get("error"), str)
-    words = shortened(document["error"], 400) if spoken else f"HTTP {status}: {shortened(body)}"
+    words = shortened(document["error"], MOST_SHOWN) if spoken else f"HTTP {status}: {shortened(body)}"
     if status == 503 and spoken and document.get("errorType") == "timeout":
         return TooSlow(f"{server}: {words}")
     if status == 429 or status >= 500:
@@ -176,10 +187,19 @@ def _failure(server: str, status: int, document: Any, body: bytes) -> SourceUnav
 
 
 def shortened(text: str | bytes, most: int = 80) -> str:
-    """At most `most` characters of a foreign text, on one line and without secrets."""
-    if isinstance(text, bytes):
-        text = text[: 4 * most].decode(errors="replace")
-    return excerpt(text.encode(errors="replace").decode(), most)
+    """At most `most` characters of a foreign text, on one line and without secrets; cut before it is looked at."""
+    head = text[: 4 * most]
+    plain = head if isinstance(head, bytes) else head.encode(errors="replace")
+    return excerpt(plain.decode(errors="replace"), most)
+
+
+def described(value: Any) -> str:
+    """A foreign value of any kind and size, shortened; no more of it is turned into text than is shown."""
+    return shortened(_REPR.repr(value))
+
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80
 
 
 def elements(answer: ServerAnswer) -> list[Element]:
@@ -214,12 +234,17 @@ def series(answer: ServerAnswer) -> list[Series]:
     return [_series(item) for item in _items(answer)]
 
 
+def _kind(kind: Any) -> str:
+    """The kind of a result, fit for a message."""
+    return shortened(kind) if isinstance(kind, str) else described(kind)
+
+
 _KINDS = {"matrix": "range vector (`[5m]` without a function around it)", "string": "string"}
 
 
 def _items(answer: ServerAnswer) -> list[dict[str, Any]]:
     if not isinstance(answer.result, list) or not all(map(_is_item, answer.result)):
-        raise Malformed(f"a {shortened(str(answer.kind))} of another shape: {shortened(str(answer.result))}")
+        raise Malformed(f"a {answer.kind} of another shape: {described(answer.result)}")
     return answer.result
 
 
@@ -238,9 +263,19 @@ def _plain(item: Mapping[str, Any], key: str) -> Any:
 
 def _number(sample: Any) -> float:
     try:
-        return float(sample[1])
+        return _float(sample[1])
     except (TypeError, ValueError, OverflowError, IndexError, KeyError):
-        raise Malformed(f"a sample of another shape: {shortened(str(sample))}") from None
+        raise Malformed(f"a sample of another shape: {described(sample)}") from None
+
+
+MOST_DIGITS = 400
+"""of a number; the longest that Go writes for a float64 has 327 characters"""
+
+
+def _float(text: Any) -> float:
+    if isinstance(text, str) and len(text) > MOST_DIGITS:
+        raise ValueError
+    return float(text)
 
 
 def _series(item: Mapping[str, Any]) -> Series:
@@ -248,9 +283,9 @@ def _series(item: Mapping[str, Any]) -> Series:
     try:
         samples = [] if samples is None and "values" in item else samples
         times = np.array([sample[0] for sample in samples], dtype=np.float64)
-        values = np.array([float(sample[1]) for sample in samples], dtype=np.float64)
+        values = np.array([_float(sample[1]) for sample in samples], dtype=np.float64)
     except (TypeError, ValueError, OverflowError, IndexError, KeyError):
-        raise Malformed(f"samples of another shape: {shortened(str(samples))}") from None
+        raise Malformed(f"samples of another shape: {described(samples)}") from None
     return Series(item.get("metric") or {}, times, values)
 
 
@@ -289,9 +324,10 @@ def ambiguity(label_sets: Sequence[Mapping[str, str]]) -> AmbiguousDemand:
 
 
 def _several(label_sets: Sequence[Mapping[str, str]]) -> str:
-    shown = [shortened("{" + ", ".join(f'{k}="{v}"' for k, v in labels.items()) + "}", 100) for labels in label_sets]
-    more = ", …" if len(shown) > 2 else ""
-    return (
-        f"the query returned {len(shown)} series, {', '.join(shown[:2])}{more}; "
-        "it must return one: aggregate it, as with sum()"
-    )
+    shown = ", ".join(map(_labels, label_sets[:2])) + (", …" if len(label_sets) > 2 else "")
+    return f"the query returned {len(label_sets)} series, {shown}; it must return one: aggregate it, as with sum()"
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    pairs = (f'{name[:100]}="{value[:100]}"' for name, value in itertools.islice(labels.items(), 10))
+    return shortened("{" + ", ".join(pairs) + "}", 100)

@@ -1,5 +1,6 @@
 """The HTTP client of one server, opened by the first request, and again when its TLS files change."""
 
+import socket
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -9,6 +10,9 @@ import httpx
 
 from scaler.history.credentials import Credentials, ServerAccess, tls_context
 from scaler.http.client import client_options, environment_proxy, through
+
+READ_AHEAD = (socket.SOL_SOCKET, socket.SO_RCVBUF, 128 * 2**10)
+"""uvloop reads all that the system has, up to megabytes a connection, before anybody takes the first piece of it"""
 
 
 class Client:
@@ -54,14 +58,14 @@ class Client:
     def _opened(self, verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
         proxy = environment_proxy(self._address)
         self.through = through(proxy)
-        return httpx.AsyncClient(
-            auth=self._credentials,
-            transport=self._transport,
+        network = self._transport or httpx.AsyncHTTPTransport(
             verify=verify,
-            timeout=None,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._keep_alive),
-            headers={"User-Agent": "headway"},
-            **client_options(None if self._transport else proxy),
+            socket_options=[READ_AHEAD],
+            **client_options(proxy),
+        )
+        return httpx.AsyncClient(
+            auth=self._credentials, transport=network, timeout=None, trust_env=False, headers={"User-Agent": "headway"}
         )
 
     async def _close_replaced(self) -> None:

@@ -23,11 +23,19 @@ from scaler.history.pace import Paces
 from scaler.history.queries import MOST_BYTES
 from scaler.history.ranges import PieceSize
 from scaler.history.slots import Slots
+from scaler.http.body import GZIP, PLAIN, BodyTooLarge, bounded, off_loop
 from scaler.http.client import in_words
 from scaler.trigger.server_address import redact
 
-MOST_ANSWER_BYTES = 16 * 2**20
-"""10,000 samples of one series are 0.3 MB; more than this is a query that forgot to aggregate"""
+MOST_ANSWER_BYTES = {"query": 64 * 2**10, "query_range": 2**20}
+"""by path, decompressed. 50 numbers with their labels are 10 kB, 10,000 samples of mean and maximum 0.7 MB; more is a
+query that forgot to aggregate, or a range that is asked for in smaller pieces. Parsing a megabyte takes 3 to 20 ms."""
+
+MOST_ERROR_BYTES = 16 * 2**10
+"""of an answer that is an error; the rest is not read"""
+
+ACCEPTED = {"query": PLAIN, "query_range": GZIP}
+"""the compression asked for: on answers of a few hundred bytes it costs more than it gains"""
 
 MOST_URL_BYTES = 2_500
 """queries sent in the URL grow threefold there, and proxies refuse URLs above 8 kB"""
@@ -177,6 +185,13 @@ class Server:
             self._paces.note_answer(asker.namespace, asker.queries, time.monotonic() - request.began)
 
     async def _guarded(self, request: "_Request") -> ServerAnswer:
+        try:
+            return await self._asked(request)
+        except DependencyError as error:
+            error.__context__ = None  # it leads to the connection, and to the megabytes that this has read
+            raise error.with_traceback(None) from None
+
+    async def _asked(self, request: "_Request") -> ServerAnswer:
         self._refuse_open(request)
         async with AsyncExitStack() as slot:
             try:
@@ -252,21 +267,23 @@ class Server:
                 status, body = await self._sent(client, "GET", path, form, parameters)
                 if status < 500 and status not in REFUSES_GET:
                     self._ask_with_get(refused)
-        return decode(self._named, status, body)
+        return await off_loop(len(body), decode, self._named, status, body)
 
     async def _sent(
         self, client: httpx.AsyncClient, method: str, path: str, form: Mapping[str, str], parameters: Pairs
     ) -> tuple[int, bytes]:
-        url = f"{self._base}/api/v1/{path}"
+        url, headers = f"{self._base}/api/v1/{path}", {"Accept-Encoding": ACCEPTED[path]}
         if method == "GET":
-            request = client.build_request("GET", url, params=[*parameters, *form.items()])
+            request = client.build_request("GET", url, params=[*parameters, *form.items()], headers=headers)
         else:
-            request = client.build_request("POST", url, params=parameters or None, data=form)
+            request = client.build_request("POST", url, params=parameters or None, data=form, headers=headers)
         response = await client.send(request, stream=True)
         try:
-            return response.status_code, await self._body(response)
+            return response.status_code, await self._body(response, MOST_ANSWER_BYTES[path])
         finally:
             await response.aclose()
+            # The two refer to each other, and to the megabytes that the connection has read beyond the limit.
+            response.stream = httpx.ByteStream(b"")
 
     def _ask_with_get(self, refused: int) -> None:
         if self._method == "POST":
@@ -274,11 +291,11 @@ class Server:
         self._method = "GET"
         self.most_bytes = min(self.most_bytes, MOST_URL_BYTES)
 
-    async def _body(self, response: httpx.Response) -> bytes:
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > MOST_ANSWER_BYTES:
-                most = MOST_ANSWER_BYTES // 2**20
-                raise TooLarge(f"{self._named}: the answer is larger than {most} MiB; the query must return one series")
-        return bytes(body)
+    async def _body(self, response: httpx.Response, most: int) -> bytes:
+        if not response.is_success:
+            return await bounded(response, MOST_ERROR_BYTES, cut=True)
+        try:
+            return await bounded(response, most)
+        except BodyTooLarge:
+            rule = "the query must return one series: aggregate it, as with sum()"
+            raise TooLarge(f"{self._named}: the answer is larger than {most // 2**10} KiB; {rule}") from None

@@ -23,6 +23,7 @@ from scaler.history.ranges import read
 from scaler.history.rounds import Round
 from scaler.history.sampled import Sampled, one_history, side_by_side
 from scaler.history.sources import SourceOptions
+from scaler.http.body import off_loop
 from scaler.series import Blocks, Gap, Samples
 from scaler.trigger import Trigger
 
@@ -135,7 +136,7 @@ class PrometheusSource:
 
         async def ask(first: float, last: float) -> list[Series]:
             answer = await server.range(query, first, last, step_seconds, _parameters(trigger), trigger.namespace)
-            found = series(answer)
+            found = await off_loop(answer.size, series, answer)
             if not all(one.lies_within(first - step_seconds, last + step_seconds) for one in found):
                 raise Malformed(f"{server.shown} answered for another time than it was asked for")
             return found

@@ -27,6 +27,7 @@ from scaler.history.arriving import Put
 from scaler.history.connection import Asker, Pairs, Server
 from scaler.history.known import KnownQueries
 from scaler.history.queries import MOST_QUERIES, TAG, joined, packed, tagged
+from scaler.http.body import off_loop
 from scaler.trigger import Trigger
 
 Observed: TypeAlias = float | DependencyError
@@ -160,7 +161,8 @@ class Round:
         tags = [str(number) for number in range(len(queries))]
         answer = await self._instant(joined(map(tagged, queries, tags)), queries)
         try:
-            return list(assigned(_elements_of_several(answer), TAG, tags).values())
+            found = await off_loop(answer.size, _elements_of_several, answer)
+            return list(assigned(found, TAG, tags).values())
         except AmbiguousDemand as error:
             raise Malformed(str(error)) from None
 
@@ -202,7 +204,7 @@ class Round:
     async def _ask_alone(self, trigger: Trigger) -> Observed:
         try:
             answer = await self._instant(trigger.query, [trigger.query])
-            found = elements(answer)
+            found = await off_loop(answer.size, elements, answer)
         except (BadQuery, TooLarge, TooSlow, Partial, AmbiguousDemand) as error:
             self._failed += 1
             self._distrust([trigger])

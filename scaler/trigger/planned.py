@@ -15,7 +15,7 @@ from scaler.trigger.promql import masked
 
 _NAME = re.compile(rf"\b{PLANNED_DEMAND}\b")
 _SELECTOR = re.compile(rf"{PLANNED_DEMAND}\b\s*(?:\{{(?P<labels>[^}}]*)\}})?")
-_LABEL = re.compile(r"""(\w+)\s*(=~|=)\s*["']([^"']*)["']""")
+_LABEL = re.compile(r"""(?<!\w)(\w+)\s{0,20}(=~|=)\s{0,20}["']([^"']*)["']""")
 _PARTS = re.compile(r"(?P<open>[(\[{])|(?P<close>[)\]}])|(?<![\w:])(?P<join>or)(?![\w:])", re.IGNORECASE)
 _MATCHING = re.compile(r"\s*(?:on|ignoring)\s*\([^()]*\)", re.IGNORECASE)
 """what may follow `or`: which labels it compares"""

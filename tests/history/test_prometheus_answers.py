@@ -16,7 +16,7 @@ import trustme
 from structlog.testing import capture_logs
 
 from scaler.errors import AmbiguousDemand, NoDemand, SettingsError, SourceRefused, SourceUnavailable
-from scaler.history import connection, observe_all
+from scaler.history import observe_all
 from scaler.history.connection import Limits
 from scaler.history.credentials import ServerAccess, access_for
 from scaler.history.prometheus import PrometheusSource
@@ -107,7 +107,7 @@ async def observe(*responses: httpx.Response | Exception, trigger: Trigger = TRI
             AmbiguousDemand,
             "native histogram",
         ),
-        (httpx.Response(200, text="[" * 100_000), SourceUnavailable, "not with Prometheus's JSON"),
+        (httpx.Response(200, text="[" * 60_000), SourceUnavailable, "not with Prometheus's JSON"),
         (httpx.DecodingError("incorrect header check"), SourceUnavailable, "cannot be decompressed"),
         (
             httpx.Response(200, text=json.dumps(vector(1)).replace('"1"', "1" + 400 * "0")),
@@ -313,12 +313,29 @@ async def test_a_wrong_query_is_asked_once() -> None:
     assert len(seen) == 1
 
 
-async def test_an_endless_answer_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_endless_answer_is_not_read() -> None:
     """Reading stops at the limit, and the text says why."""
-    monkeypatch.setattr(connection, "MOST_ANSWER_BYTES", 2**20)
-    answer = await observe(httpx.Response(200, content=b" " * (2**20 + 1)))
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        while True:
+            read += 10_000
+            yield b" " * 10_000
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=endless()))
+    [answer] = await observe_all(PrometheusSource(transport=transport), [TRIGGER], AT)
     assert isinstance(answer, SourceRefused)
-    assert "larger than 1 MiB" in str(answer)
+    assert "larger than 64 KiB" in str(answer)
+    assert read <= 80_000
+
+
+async def test_a_range_may_be_longer_than_a_number() -> None:
+    """A backfill reads what would be far too much for one number, and no more than its own limit."""
+    samples = [[AT + 60 * n, "1234.5678"] for n in range(10_000)]
+    document = {"status": "success", "data": {"resultType": "matrix", "result": [{"metric": {}, "values": samples}]}}
+    source = PrometheusSource(transport=answering(httpx.Response(200, json=document)))
+    assert len((await source.samples(TRIGGER, AT, AT + 599_940, 60)).values) == 10_000
 
 
 async def test_what_the_trigger_adds_goes_into_the_url() -> None:

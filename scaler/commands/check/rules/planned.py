@@ -9,7 +9,7 @@ from scaler.manifest import ScaledObject, TriggerEntry
 from scaler.telemetry.names import PLANNED_DEMAND
 from scaler.trigger.planned import PlanSelector, plan_selector
 
-_MAXIMUM = re.compile(rf"\bmax\s*\((?:\s*\w+\s*\()*\s*{PLANNED_DEMAND}\b")
+_MAXIMUM = re.compile(rf"\bmax\s{{0,20}}\((?:\s{{0,20}}\w{{1,40}}\s{{0,20}}\(){{0,10}}\s{{0,20}}{PLANNED_DEMAND}\b")
 """`max(…`, also around functions: `max(max_over_time(…`"""
 _LABELS_KEPT = re.compile(r"[^()]*\)+\s*(by|without)\b", re.IGNORECASE)
 """what follows the selector in `max(…) by (name)`"""

@@ -1,0 +1,120 @@
+"""No answer of a metric server can freeze the process that answers KEDA.
+
+One tenant's query is answered with something large or odd; the bystander's calls and the probe go on meanwhile.
+"""
+
+import gzip
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.isolation.world import DEMAND, SHOP, Replica, bystander, replica, trigger
+from tests.servers.front import Asked, Instead, front
+
+pytestmark = [pytest.mark.server, pytest.mark.e2e]
+
+NEEDLE = "hostile"
+LONGEST_CALL_MS = 1000.0
+"""on a machine that is busy with other things; the answers below froze everything for up to a minute"""
+MOST_GROWTH_MB = 150.0
+
+
+def vector(count: int) -> bytes:
+    """A successful answer of `count` series, as from a query without sum()."""
+    one = [{"metric": {"pod": f"pod-{n:06d}", "node": "n" * 20}, "value": [1.7e9, "1"]} for n in range(count)]
+    return json.dumps({"status": "success", "data": {"resultType": "vector", "result": one}}).encode()
+
+
+def success(kind: object, result: object) -> bytes:
+    return json.dumps({"status": "success", "data": {"resultType": kind, "result": result}}).encode()
+
+
+def bomb(megabytes: int, times: int = 1) -> Instead:
+    """An answer of that size, compressed `times` times over."""
+    body = b'{"status":"success","data":"' + b" " * (megabytes << 20) + b'"}'
+    for _ in range(times):
+        body = gzip.compress(body, 9)
+    headers = {"Content-Type": "application/json", "Content-Encoding": ", ".join(["gzip"] * times)}
+    return Instead(body, headers=headers)
+
+
+MEGABYTE = 2**20
+HOSTILE = {
+    "a long result type": Instead(success("x" * 200_000, [])),
+    "a result type full of near secrets": Instead(success("token" * 200_000, [])),
+    "a result type of a long scheme": Instead(success("a+" * 500_000, [])),
+    "an error text of a megabyte": Instead(
+        json.dumps({"status": "error", "error": "password " * 120_000}).encode(), 422
+    ),
+    "blank error text": Instead(json.dumps({"status": "error", "error": "token" + " " * MEGABYTE}).encode(), 500),
+    "warnings of megabytes": Instead(
+        json.dumps(
+            {"status": "success", "warnings": ["a" * MEGABYTE] * 8, "data": {"resultType": "vector", "result": []}}
+        ).encode()
+    ),
+    "70,000 series": Instead(vector(70_000)),
+    "a label of megabytes": Instead(success("vector", [{"metric": {"a": "b" * 8 * MEGABYTE}, "value": [1, "1"]}])),
+    "a number of a megabyte": Instead(success("vector", [{"metric": {}, "value": [1, "9" * MEGABYTE]}])),
+    "a whole number of a megabyte": Instead(
+        b'{"status":"success","data":{"resultType":"scalar","result":[1,' + b"9" * MEGABYTE + b"]}}"
+    ),
+    "deeply nested": Instead(b"[" * 5 * MEGABYTE),
+    "no JSON, 15 MB": Instead(b"<html>" * 2_500_000, 502),
+    "a gzip bomb": bomb(1500),
+    "a gzip bomb in gzip": bomb(1500, times=2),
+    "a bomb as an error": Instead(bomb(500).body, 500, bomb(1).headers),
+    "compressed otherwise": Instead(b"\0" * 1000, headers={"Content-Encoding": "br"}),
+}
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[str, Instead]:
+    """What the hostile query gets now: one entry."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def scaler(tmp_path_factory: pytest.TempPathFactory, metrics: object, answers: dict[str, Instead]) -> Iterator[Replica]:
+
+    with front(metrics.url) as state:  # type: ignore[attr-defined]
+        state.rules.append(lambda asked: _hostile(asked, answers))
+        with replica(tmp_path_factory.mktemp("frozen"), state.url) as process:
+            process.until_value(bystander(), float(DEMAND))
+            yield process
+
+
+def _hostile(asked: Asked, answers: dict[str, Instead]) -> Instead | None:
+    return answers.get("now") if NEEDLE in asked.query else None
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_bystander_does_not_notice(scaler: Replica, answers: dict[str, Instead], name: str) -> None:
+    """Ten triggers get the hostile answer at once, for instant and range queries; no call of another waits."""
+    answers["now"] = HOSTILE[name]
+    before = _resident_mb(scaler)
+    scaler.register([trigger(SHOP, f"{NEEDLE}_{len(name)}_{n}") for n in range(10)])
+    began = time.monotonic()
+    longest = largest = 0.0
+    while time.monotonic() - began < 8:  # more than one refresh
+        call = scaler.ask(bystander())
+        assert call.number == float(DEMAND), call
+        longest = max(longest, call.milliseconds, _probe_milliseconds(scaler))
+        largest = max(largest, _resident_mb(scaler))
+    assert longest < LONGEST_CALL_MS
+    assert largest - before < MOST_GROWTH_MB
+
+
+def _probe_milliseconds(scaler: Replica) -> float:
+    began = time.perf_counter()
+    with urlopen(f"http://{scaler.process.http_address}/livez", timeout=30) as answer:
+        assert answer.status == 200
+    return (time.perf_counter() - began) * 1000
+
+
+def _resident_mb(scaler: Replica) -> float:
+    pages = int(Path(f"/proc/{scaler.process.process.pid}/statm").read_text().split()[1])
+    return pages * 4096 / 2**20
