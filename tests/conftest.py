@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 
@@ -16,6 +17,10 @@ for name in [name for name in os.environ if name.startswith("HEADWAY_")]:
 for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "grpc_proxy"):
     os.environ.pop(name, None)  # nor is their way out of the network
     os.environ.pop(name.upper(), None)
+
+
+hypothesis.settings.register_profile("headway", deadline=None)  # a busy machine stops a process for longer
+hypothesis.settings.load_profile("headway")
 
 
 @pytest.fixture(autouse=True)
