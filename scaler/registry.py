@@ -221,6 +221,14 @@ class Registry:
         registration.last_called = now
         return registration
 
+    def restore(
+        self, namespace: str, name: str, metadata: Mapping[str, str], last_called: float, now: float
+    ) -> Registration:
+        """Watch again what was last called at `last_called`, before this process. Raises as `register`."""
+        registration = self._register(parse_trigger(namespace, name, metadata, self.rules), metadata, now)
+        registration.last_called = max(registration.last_called, min(last_called, now))
+        return registration
+
     def register_listed(
         self, by: ListedBy, namespace: str, name: str, metadata: Mapping[str, str], now: float
     ) -> Registration:

@@ -22,6 +22,13 @@ from scaler.trigger import Trigger
 log = structlog.get_logger()
 
 
+LONGEST_RESTORE_SECONDS = 10.0
+"""how long readiness waits for the database"""
+FIRST_RESTORE_PAUSE_SECONDS = 5.0
+LONGEST_RESTORE_PAUSE_SECONDS = 60.0
+"""between attempts to read a database that does not answer"""
+
+
 class Engine:
     """Refreshes registered triggers from opened backends. `start` begins, `close` ends it and closes the backends."""
 
@@ -29,13 +36,15 @@ class Engine:
         self, settings: Settings, backends: Backends, registry: Registry, clock: Clock, telemetry: Telemetry
     ) -> None:
         self.restored = asyncio.Event()
-        """set once the triggers from before the restart are registered again"""
+        """set once the triggers from before the restart are registered again, or their reading has taken too long"""
         self._settings = settings
         self._backends = backends
         self._registry = registry
         self._clock = clock
         self._telemetry = telemetry
         self._tasks = BackgroundTasks(telemetry)
+        self._on_restored: Callable[[], None] = lambda: None
+        self._late: asyncio.TimerHandle | None = None
         self._refresh = Refresh(
             registry,
             backends.source,
@@ -60,7 +69,10 @@ class Engine:
         self._tasks.keep_running("first_forecasts", self._refresh.run_first_forecasts)
         self._tasks.keep_running("listen", self._refresh.run_listen)
         self._tasks.keep_running("refresh", self._refresh.run)
-        self._tasks.keep_running("checkpoint", lambda: self._restore_then_write(on_restored))
+        self._on_restored = on_restored
+        self._late = asyncio.get_running_loop().call_later(LONGEST_RESTORE_SECONDS, self._go_on)
+        self._tasks.keep_running("restore", self._restore)
+        self._tasks.keep_running("checkpoint", self._checkpoint.run)
         self._tasks.keep_running("bundles", lambda: self._backends.bundles.follow(self._clock, self._telemetry))
         self._list_triggers()
 
@@ -82,6 +94,8 @@ class Engine:
 
     async def close(self) -> None:
         """End the tasks, give the leases back, write what is not stored yet, and close the backends."""
+        if self._late is not None:
+            self._late.cancel()
         await self._tasks.stop()
         await self._refresh.close()
         await self._checkpoint.write()
@@ -99,13 +113,26 @@ class Engine:
         self._telemetry.follow("refused_bundles", lambda: {(): float(len(catalog.refusals))})
         self._telemetry.follow("bundle_info", lambda: {(f.model,): 1.0 for f in catalog.forecasters.values()})
 
-    async def _restore_then_write(self, on_restored: Callable[[], None]) -> None:
+    async def _restore(self) -> None:
+        """Read the triggers from before the restart, as soon as the database answers. Nothing else waits for it."""
+        pause = FIRST_RESTORE_PAUSE_SECONDS
+        while True:
+            try:
+                restored = await self._checkpoint.restore()
+            finally:
+                self._go_on()
+            if restored is not None:
+                break
+            await self._clock.sleep_until(self._clock.now() + pause)
+            pause = min(2 * pause, LONGEST_RESTORE_PAUSE_SECONDS)
+        log.info("restored", triggers=restored, listed=len(self._settings.triggers))
+        await asyncio.Event().wait()
+
+    def _go_on(self) -> None:
+        """Serve with what is known, whether or not the database has answered."""
         if not self.restored.is_set():
-            restored = await self._checkpoint.restore()
             self.restored.set()
-            on_restored()
-            log.info("restored", triggers=restored, listed=len(self._settings.triggers))
-        await self._checkpoint.run()
+            self._on_restored()
 
     def _list_triggers(self) -> None:
         """Watch the triggers of the settings: KEDA does not call for them, their plans are read from telemetry."""

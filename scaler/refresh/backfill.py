@@ -30,6 +30,8 @@ RETRY_SECONDS = 15.0
 """pause after the first failed attempt; it doubles with each further one"""
 LONGEST_OUTAGE_PAUSE_SECONDS = 120.0
 """while the source does not answer: it may be back at any moment, and its open circuit makes an attempt cheap"""
+STORE_PAUSE_SECONDS = 30.0
+"""how long the database is not asked for history after it did not answer"""
 MOST_LOGGED_GAPS = 5
 LONGEST_REFUSAL_PAUSE_SECONDS = 3600.0
 """while the source refuses: somebody must change the query, the access or a limit first"""
@@ -99,6 +101,7 @@ class Backfill:
         self._running: asyncio.TaskGroup | None = None
         self._queued: Counter[Phase] = Counter()
         self._retries: set[asyncio.Task[None]] = set()
+        self._store_away_until = 0.0
 
     def new(self, tracked: Tracked) -> None:
         """Fetch everything a new trigger lacks."""
@@ -227,9 +230,9 @@ class Backfill:
     async def _fill_coarse(self, tracked: Tracked, now: float) -> tuple[Gap, ...]:
         """Stored blocks first, then those the source still has and the store has not."""
         block = tracked.forecaster.grid.coarse_seconds
-        stored = await self._stored(tracked, now - tracked.forecaster.grid.coarse_span_seconds)
+        stored = await self._stored(tracked, now)
         since = now - min(tracked.trigger.history_window_seconds, tracked.forecaster.grid.coarse_span_seconds)
-        if stored is not None and len(stored.starts):
+        if stored is not None and len(stored.starts) and tracked.key in tracked.table:
             tracked.table.backfill_blocks(tracked.key, stored)
             since = max(since, _first_hole(stored, since, now, block))
         return await self._fill_blocks(tracked, since, now)
@@ -247,11 +250,16 @@ class Backfill:
             tracked.table.backfill_blocks(tracked.key, fetched)
         return fetched.gaps
 
-    async def _stored(self, tracked: Tracked, since: float) -> Blocks | None:
-        key = tracked.trigger.history_key
+    async def _stored(self, tracked: Tracked, now: float) -> Blocks | None:
+        """What the database holds; None where it does not answer, and for a while after that: each wait for it would
+        delay all that is fetched."""
+        if now < self._store_away_until:
+            return None
+        key, grid = tracked.trigger.history_key, tracked.forecaster.grid
         try:
-            found = await self._store.load_blocks([key], tracked.forecaster.grid.coarse_seconds, since)
+            found = await self._store.load_blocks([key], grid.coarse_seconds, now - grid.coarse_span_seconds)
         except StoreUnavailable:  # scaler/refresh/checkpoint.py logs it
+            self._store_away_until = self._clock.now() + STORE_PAUSE_SECONDS
             return None
         return found.get(key)
 

@@ -2,24 +2,44 @@
 
 import asyncio
 from collections.abc import Awaitable
+from dataclasses import dataclass, field
 
 import structlog
 
 from scaler.chunks import chunks
 from scaler.clock import Clock
-from scaler.errors import QuotaReached, StoreRefused, StoreUnavailable, TriggerInvalid
-from scaler.refresh.tracked import Phase, Tracked, Tracking
+from scaler.errors import HeadwayError, StoreRefused, StoreUnavailable
+from scaler.refresh.saving import HistoryWriter
+from scaler.refresh.tracked import Tracking
 from scaler.registry import Registration, Registry
-from scaler.series import Blocks
 from scaler.store import Store, WatchedRecord
 from scaler.telemetry.metrics import Telemetry
+from scaler.telemetry.redaction import excerpt
 
 log = structlog.get_logger()
 
 EVERY_SECONDS = 30.0
 TOUCH_SECONDS = 600.0
 """how old a stored `last_called` may get; expiry after a restart is that much less exact"""
+WRITES_PER_SWEEP = 20
+"""by then, whatever is called for was written again: as seldom as TOUCH_SECONDS, in writes, which no clock changes"""
 CHUNK = 256
+RESTORED_AT_A_TIME = 50
+"""triggers that are registered before calls get their turn: some milliseconds"""
+MOST_LOGGED = 20
+"""refused triggers that the log names one by one"""
+
+
+@dataclass(slots=True)
+class Restored:
+    """What came of the stored triggers."""
+
+    count: int = 0
+    refused: int = 0
+    broken: dict[str, str] = field(default_factory=dict)
+    """key → why it cannot be registered by any version"""
+    history_keys: dict[str, str] = field(default_factory=dict)
+    """key of a row of the first version → the key that its history has now"""
 
 
 class Checkpoint:
@@ -35,29 +55,44 @@ class Checkpoint:
         silence_seconds: float,
     ) -> None:
         self._registry = registry
-        self._tracking = tracking
         self._store = store
         self._clock = clock
         self._telemetry = telemetry
         self._silence_seconds = silence_seconds
         self._written: dict[str, float] = {}
-        self._saved_until: dict[str, float] = {}
+        self._history = HistoryWriter(registry, tracking, store, clock)
+        self._writes = 0
+        self._sweep_limit: float | None = None
         self._up, self._refused = True, False
-        self._waiting = {"store_watched": 0, "store_blocks": 0}
+        self._waiting = 0
 
     def queue_lengths(self) -> dict[str, int]:
         """How many triggers the last write left to be written, by the queue's name in telemetry."""
-        return dict(self._waiting)
+        return {"store_watched": self._waiting, "store_blocks": self._history.waiting}
 
-    async def restore(self) -> int:
-        """Watch again whatever was watched before the restart and has not fallen silent; returns how many."""
+    async def restore(self) -> int | None:
+        """Watch again whatever was watched before the restart and has not fallen silent; returns how many, and None
+        where the store does not answer."""
+        now = self._clock.now()
         try:
-            records = await self._store.watched(self._clock.now() - self._silence_seconds)
+            records = await self._store.watched(now - self._silence_seconds)
         except StoreUnavailable as error:
             self._note_down(error)
-            return 0
+            return None
         self._note_up()
-        return sum(self._restore_one(record) for record in records)
+        restored = Restored()
+        # The latest last: where an object has many versions, the registry keeps those that came last.
+        for chunk in chunks(sorted(records, key=lambda record: record.last_called), RESTORED_AT_A_TIME):
+            for record in chunk:
+                self._restore_one(record, restored)
+            await asyncio.sleep(0)
+        if restored.refused > MOST_LOGGED:
+            log.warning("restore_refused_more", count=restored.refused - MOST_LOGGED)
+        if restored.broken:
+            await self._done(self._store.quarantine(restored.broken))
+        if restored.history_keys:
+            await self._done(self._store.adopt_history(restored.history_keys))
+        return restored.count
 
     async def run(self) -> None:
         """Write what is new, for ever."""
@@ -66,77 +101,67 @@ class Checkpoint:
             await self.write()
 
     async def write(self) -> None:
-        """Write new and renewed triggers and completed blocks; remove what is no longer watched."""
+        """Write new and renewed triggers and completed blocks; now and then remove what nobody calls for."""
         await self._write_watched()
-        await self._write_blocks()
-        await self._forget()
+        await self._write_history()
+        self._drop_forgotten()
+        self._writes += 1
+        if self._writes % WRITES_PER_SWEEP == 0:
+            await self._sweep()
 
-    def _restore_one(self, record: WatchedRecord) -> bool:
+    def _restore_one(self, record: WatchedRecord, restored: Restored) -> None:
+        namespace, name, now = record.namespace, record.name, self._clock.now()
         try:
-            registration = self._registry.register(record.namespace, record.name, record.metadata, self._clock.now())
-        except (TriggerInvalid, QuotaReached) as error:
-            log.warning("restore_refused", namespace=record.namespace, name=record.name, error=str(error))
-            return False
-        # within what is possible: a clock may have been wrong when it was written
-        earliest, now = registration.first_called - self._silence_seconds, registration.first_called
-        registration.restored = True
-        registration.last_called = min(max(record.last_called, earliest), now)
-        self._written[registration.trigger.key] = record.last_called
-        return True
+            # within what is possible: a clock may have been wrong when it was written
+            last_called = max(record.last_called, now - self._silence_seconds)
+            trigger = self._registry.restore(namespace, name, record.metadata, last_called, now).trigger
+        except HeadwayError as error:  # it breaks today's rules or quotas, which may change again
+            restored.refused += 1
+            if restored.refused <= MOST_LOGGED:
+                log.warning("restore_refused", namespace=excerpt(namespace), name=excerpt(name), error=str(error))
+            return
+        except Exception as error:  # one row must not keep the others away
+            log.exception("restore_failed", namespace=excerpt(namespace), name=excerpt(name))
+            restored.broken[record.key] = f"it cannot be registered: {type(error).__name__}"
+            return
+        restored.count += 1
+        if trigger.key == record.key:
+            self._written[trigger.key] = record.last_called
+        elif not record.history_key:
+            restored.history_keys[record.key] = trigger.history_key
 
     async def _write_watched(self) -> None:
         called = (w for w in self._registry if w.listed_by is None)  # who lists a trigger lists it after a restart, too
-        due = [w for w in called if w.last_called - self._written.get(w.trigger.key, 0.0) > TOUCH_SECONDS]
-        self._waiting["store_watched"] = len(due)
+        due = [w for w in called if abs(w.last_called - self._written.get(w.trigger.key, 0.0)) > TOUCH_SECONDS]
+        self._waiting = len(due)
         for chunk in chunks(due, CHUNK):
             if not await self._done(self._store.watch([_record(w) for w in chunk])):
                 return
-            self._waiting["store_watched"] -= len(chunk)
+            self._waiting -= len(chunk)
             self._written.update({w.trigger.key: w.last_called for w in chunk})
 
-    async def _write_blocks(self) -> None:
-        due_by_block = self._due_by_block()
-        self._waiting["store_blocks"] = sum(map(len, due_by_block.values()))
-        for block_seconds, due in due_by_block.items():
-            for chunk in chunks(due, CHUNK):
-                unsaved = [(t, self._unsaved(t)) for t in chunk if t.key in t.table]
-                blocks = {t.trigger.history_key: new for t, new in unsaved}
-                keep_since = self._clock.now() - chunk[0].forecaster.grid.coarse_span_seconds
-                if not await self._done(self._store.save_blocks(blocks, block_seconds, keep_since)):
-                    return
-                self._waiting["store_blocks"] -= len(chunk)
-                self._saved_until.update({t.key: float(new.starts[-1]) for t, new in unsaved if len(new.starts)})
-                await asyncio.sleep(0)
+    async def _write_history(self) -> None:
+        try:
+            if await self._history.write():
+                self._note_up()
+        except StoreUnavailable as error:
+            self._note_down(error)
 
-    def _due_by_block(self) -> dict[int, list[Tracked]]:
-        """Refreshed triggers that have complete blocks which are not stored yet, by the length of a block."""
-        due: dict[int, list[Tracked]] = {}
-        for registration in self._registry:
-            tracked = self._tracking.get(registration.trigger.key)
-            if tracked is None or Phase.COARSE not in tracked.done:
-                continue
-            block = tracked.forecaster.grid.coarse_seconds
-            newest_complete = (self._clock.now() // block - 1) * block
-            if self._saved_until.get(tracked.key, 0.0) < newest_complete:
-                due.setdefault(block, []).append(tracked)
-        return due
+    def _drop_forgotten(self) -> None:
+        """What is stored stays until no replica was called for it; see `_sweep`."""
+        for key in [key for key in self._written if key not in self._registry]:
+            del self._written[key]
+        self._history.drop_forgotten()
 
-    def _unsaved(self, tracked: Tracked) -> Blocks:
-        blocks = tracked.table.blocks_of(tracked.key)
-        new = blocks.starts > self._saved_until.get(tracked.key, 0.0)
-        return Blocks(blocks.starts[new], blocks.mean[new], blocks.max[new])
+    async def _sweep(self) -> None:
+        """Remove what fell silent, as the store knows it. The limit is the one of the sweep before: a clock that was
+        set forwards meanwhile makes everything look silent until it is called for again."""
+        now = self._clock.now()
+        limit, self._sweep_limit = self._sweep_limit, now - self._silence_seconds
+        if limit is not None:
+            await self._done(self._store.sweep(min(limit, self._sweep_limit), self._silence_seconds, now))
 
-    async def _forget(self) -> None:
-        """Remove what KEDA has fallen silent about. The long history of a trigger that was listed stays until it is too
-        old: its ScaledObject may come back."""
-        gone = [key for key in self._written if self._registry.get(key) is None]
-        if gone and await self._done(self._store.forget(gone)):
-            for key in gone:
-                self._written.pop(key, None)
-        for key in [key for key in self._saved_until if self._registry.get(key) is None]:
-            self._saved_until.pop(key)
-
-    async def _done(self, doing: Awaitable[None]) -> bool:
+    async def _done(self, doing: Awaitable[object]) -> bool:
         """Whether the store did it. Its first failure is logged."""
         try:
             await doing

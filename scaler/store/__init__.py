@@ -21,7 +21,10 @@ class WatchedRecord:
 
 
 class Store(Protocol):
-    """Every method raises StoreUnavailable when the database does not answer in time; the caller goes on without."""
+    """Every method raises StoreUnavailable when the database does not answer in time; the caller goes on without.
+
+    A row that cannot be used never raises: it is left out, quarantined where there is a database, and logged.
+    """
 
     async def watched(self, called_since: float) -> list[WatchedRecord]: ...
 
@@ -29,12 +32,25 @@ class Store(Protocol):
         """Insert or update by key."""
         ...
 
-    async def forget(self, keys: Sequence[str]) -> None:
-        """Remove the triggers and their long history."""
+    async def quarantine(self, reasons: Mapping[str, str]) -> None:
+        """Move watched triggers, by their keys, to where no start reads them."""
+        ...
+
+    async def sweep(self, called_before: float, silence_seconds: float, now: float) -> int:
+        """Remove the triggers that no replica was called for since `called_before`, and for `silence_seconds`, with
+        the long history that no other trigger needs; how many."""
+        ...
+
+    async def adopt_history(self, new_keys: Mapping[str, str]) -> None:
+        """Give the long history under each old key to a new one that has none."""
         ...
 
     async def save_blocks(self, blocks: Mapping[str, Blocks], block_seconds: int, keep_since: float) -> None:
-        """Merge coarse blocks (by key and block start); older ones than `keep_since` are dropped."""
+        """Merge coarse blocks (by key and block start); of these keys, older ones than `keep_since` are dropped."""
+        ...
+
+    async def page_counts(self, keys: Sequence[str], block_seconds: int, since: float, until: float) -> dict[str, int]:
+        """How many pages (of 96 blocks) are stored of each key, from the page of `since` to that of `until`."""
         ...
 
     async def load_blocks(self, keys: Sequence[str], block_seconds: int, since: float) -> dict[str, Blocks]: ...

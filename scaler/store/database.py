@@ -4,16 +4,30 @@
 """
 
 import asyncio
-import json
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
-from sqlalchemy import URL, Connection, event, inspect, text
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Executable,
+    LargeBinary,
+    Table,
+    Text,
+    and_,
+    cast,
+    event,
+    func,
+    inspect,
+    literal_column,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from scaler.errors import StoreRefused, StoreUnavailable
@@ -56,6 +70,26 @@ class Database(ABC):
     async def lock(self, connection: AsyncConnection) -> None:
         """Keep every other process from reading, merging and writing back until this transaction ends."""
 
+    @abstractmethod
+    def address(self, table: Table) -> ColumnElement[Any]:
+        """Where a row of `table` is, whatever its columns hold. An update may move it."""
+
+    @abstractmethod
+    def is_at(self, table: Table, addresses: Sequence[Any]) -> ColumnElement[bool]:
+        """Whether a row of `table` is at one of the addresses."""
+
+    @abstractmethod
+    def size(self, column: ColumnElement[Any]) -> ColumnElement[int]:
+        """How many bytes a text or binary value has."""
+
+    @abstractmethod
+    def hex_digits(self, column: ColumnElement[Any], most_bytes: int) -> ColumnElement[str]:
+        """The first bytes of a value of any type, as text that every driver can decode."""
+
+    @abstractmethod
+    async def now(self, connection: AsyncConnection, local: float) -> float:
+        """The moment that counts where something is removed: `local`, unless the server's clock is behind it."""
+
     async def run(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of `work(connection, …)`, done in one transaction. Raises StoreUnavailable."""
         try:
@@ -79,7 +113,7 @@ class Database(ABC):
 
     async def _bring_to_head(self) -> None:
         async with self.engine.begin() as connection:
-            if await connection.run_sync(_revision) == HEAD:
+            if await connection.run_sync(_is_at_head):
                 return
             await self.lock(connection)
             if not await connection.run_sync(_create):
@@ -115,7 +149,6 @@ class Postgres(Database):
             pool_timeout=timeout_seconds,
             pool_pre_ping=True,
             hide_parameters=True,
-            json_deserializer=_json,
         )
         super().__init__(url.name, engine)
 
@@ -130,6 +163,23 @@ class Postgres(Database):
     async def lock(self, connection: AsyncConnection) -> None:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": LOCK})
 
+    def address(self, table: Table) -> ColumnElement[Any]:
+        return literal_column(f"CAST({table.name}.ctid AS text)")
+
+    def is_at(self, table: Table, addresses: Sequence[Any]) -> ColumnElement[bool]:
+        listed = "CAST(CAST(:addresses AS text[]) AS tid[])"
+        return and_(text(f"{table.name}.ctid = ANY({listed})").bindparams(addresses=list(addresses)))
+
+    def size(self, column: ColumnElement[Any]) -> ColumnElement[int]:
+        return func.octet_length(column)
+
+    def hex_digits(self, column: ColumnElement[Any], most_bytes: int) -> ColumnElement[str]:
+        return func.left(func.encode(func.textsend(cast(column, Text)), "hex"), 2 * most_bytes)
+
+    async def now(self, connection: AsyncConnection, local: float) -> float:
+        found = await connection.scalar(text("SELECT CAST(extract(epoch FROM clock_timestamp()) AS float8)"))
+        return min(local, float(found))
+
 
 class Sqlite(Database):
     """A SQLite file in WAL mode, made with its folder where missing. A damaged one is set aside, never overwritten."""
@@ -143,7 +193,6 @@ class Sqlite(Database):
             max_overflow=0,
             pool_timeout=timeout_seconds,
             hide_parameters=True,
-            json_deserializer=_json,
         )
         event.listen(engine.sync_engine, "connect", _configure)
         event.listen(engine.sync_engine, "begin", _begin)
@@ -152,6 +201,22 @@ class Sqlite(Database):
 
     async def lock(self, connection: AsyncConnection) -> None:
         """Nothing to do: every transaction begins with the lock."""
+
+    def address(self, table: Table) -> ColumnElement[Any]:
+        return literal_column(f"{table.name}.rowid")
+
+    def is_at(self, table: Table, addresses: Sequence[Any]) -> ColumnElement[bool]:
+        return self.address(table).in_(addresses)
+
+    def size(self, column: ColumnElement[Any]) -> ColumnElement[int]:
+        return func.length(cast(column, LargeBinary))
+
+    def hex_digits(self, column: ColumnElement[Any], most_bytes: int) -> ColumnElement[str]:
+        return func.hex(func.substr(cast(column, LargeBinary), 1, most_bytes))
+
+    async def now(self, connection: AsyncConnection, local: float) -> float:
+        """The file has no other clock than this machine's."""
+        return local
 
     async def run(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         seen = self._set_aside_times
@@ -180,7 +245,12 @@ class Sqlite(Database):
                     f"{self.name}: damaged, and cannot be set aside: {os_error_text(error)}"
                 ) from error
             self._set_aside_times += 1
-            log.warning("store_set_aside", file=str(self.path), aside=str(aside), error=why)
+            log.error("store_set_aside", file=str(self.path), aside=str(aside), error=why)
+
+
+async def fetched(connection: AsyncConnection, query: Executable) -> Sequence[Any]:
+    """All rows of the answer."""
+    return (await connection.execute(query)).all()
 
 
 def set_aside(path: Path) -> Path:
@@ -210,14 +280,6 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _json(text: str | bytes) -> Any:
-    """None for a text that is not JSON: one bad row must not fail the others."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
-
-
 def _load_upgrade() -> Callable[[Connection], None]:
     """Alembic takes a third of a second and 8 MB to load, and only a database with an old schema needs it."""
     from scaler.store.migrations import upgrade
@@ -226,8 +288,11 @@ def _load_upgrade() -> Callable[[Connection], None]:
 
 
 def _create(connection: Connection) -> bool:
-    """Create the newest schema where there is none of it; False where there is something to migrate."""
+    """Create the newest schema, or what is missing of it; False where there is something to migrate."""
     found = inspect(connection)
+    if _revision(connection) == HEAD:
+        metadata.create_all(connection)
+        return True
     if any(found.has_table(table) for table in (*metadata.tables, alembic_version.name)):
         return False
     metadata.create_all(connection)
@@ -242,6 +307,12 @@ def _revision(connection: Connection) -> str | None:
         return None
     revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     return revision
+
+
+def _is_at_head(connection: Connection) -> bool:
+    """Whether nothing has to be done; a table that somebody has dropped is not there."""
+    found = inspect(connection)
+    return _revision(connection) == HEAD and all(found.has_table(table) for table in metadata.tables)
 
 
 def _is_damage(error: BaseException | None) -> bool:

@@ -1,5 +1,7 @@
 """Why a database did not do what was asked, in words that may be shown: cut, and without secrets."""
 
+import sqlite3
+
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from scaler.errors import StoreUnavailable
@@ -35,6 +37,12 @@ def driver_error(error: BaseException | None) -> BaseException | None:
 def is_refusal(error: BaseException) -> bool:
     """Whether the database answers, and refuses what it was asked until an operator acts."""
     return getattr(driver_error(error), "sqlstate", None) in _REFUSED
+
+
+def is_undecodable(error: StoreUnavailable) -> bool:
+    """Whether the driver could not make text of the bytes that a row holds."""
+    cause = driver_error(error.__cause__)
+    return isinstance(cause, UnicodeError) or (isinstance(cause, sqlite3.OperationalError) and "decode" in str(cause))
 
 
 def reason(error: BaseException) -> str:

@@ -14,9 +14,17 @@ class NullStore:
 
     async def watch(self, records: Sequence[WatchedRecord]) -> None: ...
 
-    async def forget(self, keys: Sequence[str]) -> None: ...
+    async def quarantine(self, reasons: Mapping[str, str]) -> None: ...
+
+    async def sweep(self, called_before: float, silence_seconds: float, now: float) -> int:
+        return 0
+
+    async def adopt_history(self, new_keys: Mapping[str, str]) -> None: ...
 
     async def save_blocks(self, blocks: Mapping[str, Blocks], block_seconds: int, keep_since: float) -> None: ...
+
+    async def page_counts(self, keys: Sequence[str], block_seconds: int, since: float, until: float) -> dict[str, int]:
+        return {}
 
     async def load_blocks(self, keys: Sequence[str], block_seconds: int, since: float) -> dict[str, Blocks]:
         return {}

@@ -9,12 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scaler.series import Blocks, Floats
+from scaler.trigger import DEMAND_LIMIT
 
 PAGE_BLOCKS = 96
 _FLOAT32 = np.dtype("<f4")
-_PAGE_BYTES = PAGE_BLOCKS * 2 * _FLOAT32.itemsize
+PAGE_BYTES = PAGE_BLOCKS * 2 * _FLOAT32.itemsize
+_LATEST = 1e11
+"""no block starts later: that is the year 5138"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ def paged(blocks: Mapping[str, Blocks], block_seconds: int, keep_since: float) -
     opens = np.ones(len(page), bool)
     opens[1:] = (owner[1:] != owner[:-1]) | (page[1:] != page[:-1])
     values_RB2 = np.full((int(opens.sum()), PAGE_BLOCKS, 2), np.nan, np.float32)
-    values_RB2[np.cumsum(opens) - 1, slot] = np.where(np.isfinite(mean_max).all(-1, keepdims=True), mean_max, np.nan)
+    values_RB2[np.cumsum(opens) - 1, slot] = np.where(_is_demand(mean_max)[:, None], mean_max, np.nan)
     rows = zip(owner[opens].tolist(), page[opens].tolist(), strict=True)
     return Pages(tuple((keys[at], number) for at, number in rows), values_RB2)
 
@@ -57,22 +61,23 @@ def merged(pages: Pages, stored: Mapping[tuple[str, int], bytes]) -> Pages:
     found = [row for row, at in enumerate(pages.rows) if _is_page(stored.get(at))]
     if not found:
         return pages
-    before_FB2 = _values([stored[pages.rows[row]] for row in found])
+    before_FB2 = _values([stored[pages.rows[row]] for row in found]).copy()
+    before_FB2[~_is_demand(before_FB2)] = np.nan
     values_RB2 = pages.values_RB2.copy()
     values_RB2[found] = np.where(np.isnan(values_RB2[found]), before_FB2, values_RB2[found])
     return Pages(pages.rows, values_RB2)
 
 
 def unpaged(rows: Sequence[tuple[str, int, bytes]], block_seconds: int, since: float) -> dict[str, Blocks]:
-    """The blocks that start at `since` or later, from rows (key, page, packed) ascending by key and page."""
-    rows = [row for row in rows if _is_page(row[2])]
+    """The blocks that start at `since` or later, from rows (key, page, packed) ascending by key and page; all rows
+    without fault."""
     if not rows:
         return {}
     values_NB2 = _values([packed for _, _, packed in rows])
     starts_NB = (
         np.array([page for _, page, _ in rows])[:, None] * PAGE_BLOCKS + np.arange(PAGE_BLOCKS)
     ) * block_seconds
-    there_NB = np.isfinite(values_NB2).all(-1) & (starts_NB >= since)
+    there_NB = _is_demand(values_NB2) & (starts_NB >= since)
     keys = [key for key, _, _ in rows]
     first = [n for n, key in enumerate(keys) if n == 0 or key != keys[n - 1]]
     blocks = {}
@@ -84,9 +89,32 @@ def unpaged(rows: Sequence[tuple[str, int, bytes]], block_seconds: int, since: f
     return blocks
 
 
+def faults_of(rows: Sequence[tuple[str, object, object]], block_seconds: int) -> list[str]:
+    """Why each row was not written by `Pages.packed`; empty where it was. SQLite keeps values of any type in any
+    column, and a byte that was changed makes a demand that nobody has observed."""
+    faults = [_shape_fault(page, packed, block_seconds) for _, page, packed in rows]
+    shaped = [number for number, fault in enumerate(faults) if not fault]
+    if shaped:
+        values_NB2 = _values([bytes(rows[number][2]) for number in shaped])  # type: ignore[call-overload]
+        sound_N = (_is_demand(values_NB2) | np.isnan(values_NB2).any(-1)).all(-1)
+        for number in np.flatnonzero(~sound_N).tolist():
+            faults[shaped[number]] = "a block holds no demand"
+    return faults
+
+
+def _shape_fault(page: object, packed: object, block_seconds: int) -> str:
+    if type(page) is not int or not 0 <= page * PAGE_BLOCKS * block_seconds <= _LATEST:
+        return "the number of the page is none"
+    return "" if _is_page(packed) else f"a page has {PAGE_BYTES} bytes"
+
+
 def _is_page(packed: object) -> bool:
-    """Whether it was written by `Pages.packed`; SQLite keeps values of any type in any column."""
-    return isinstance(packed, bytes) and len(packed) == _PAGE_BYTES
+    return isinstance(packed, bytes) and len(packed) == PAGE_BYTES
+
+
+def _is_demand(mean_max: Floats) -> NDArray[np.bool_]:
+    """Whether each (mean, max) on the last axis is one: NaN is not, nor what is larger than can be answered."""
+    return np.logical_and.reduce((mean_max >= 0) & (mean_max <= DEMAND_LIMIT), axis=-1)  # type: ignore[no-any-return]
 
 
 def _values(packed: Sequence[bytes]) -> Floats:

@@ -4,7 +4,6 @@ from sqlalchemy import (
     JSON,
     Column,
     Float,
-    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -30,7 +29,6 @@ watched = Table(
     # With defaults, because replicas of the previous version write beside those of this one during an upgrade.
     Column("installation", String, nullable=False, server_default="", comment="whose trigger it is"),
     Column("history_key", String, nullable=False, server_default="", comment="key of its rows in long_history"),
-    Index("watched_history_key", "history_key"),
 )
 
 long_history = Table(

@@ -1,25 +1,44 @@
 """The `Store` in SQL: a few statements that SQLite and PostgreSQL share, in short transactions."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from math import isfinite
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import Executable, Table, case, delete, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Executable,
+    LargeBinary,
+    Select,
+    Table,
+    Text,
+    and_,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scaler.chunks import chunks
 from scaler.errors import SettingsError, StoreUnavailable
 from scaler.series import Blocks
 from scaler.settings.database_url import parse_database_url
-from scaler.store import Store, WatchedRecord
-from scaler.store.database import TIMEOUT_SECONDS, Database, Postgres, Sqlite
+from scaler.store import Store, WatchedRecord, sweeping
+from scaler.store.database import TIMEOUT_SECONDS, Database, Postgres, Sqlite, fetched
 from scaler.store.null import NullStore
-from scaler.store.pages import PAGE_BLOCKS, Pages, merged, page_of, paged, unpaged
+from scaler.store.pages import PAGE_BLOCKS, PAGE_BYTES, Pages, faults_of, merged, page_of, paged, unpaged
+from scaler.store.quarantine import BadRow, bad_row, move, unreadable_row
+from scaler.store.reading import Reading
 from scaler.store.schema import long_history, set_apart, watched
+from scaler.store.watched_rows import LONGEST_METADATA_BYTES, LONGEST_TEXT_BYTES, Unusable, record_of
 from scaler.telemetry.redaction import excerpt
 
 if TYPE_CHECKING:
@@ -33,10 +52,13 @@ SQLITE_NAME = "headway.db"
 RECORDS = 250
 PAGES = 500
 KEYS_LOADED = 32
+MOST_PAGES_READ = 100
+"""transactions for which a start or a sweep may wait"""
 MOST_APART = 100_000
 """hashes of queries that are read at a start"""
 
 _Row = dict[str, Any]
+_PAGE = ("key", "page", "blocks")
 _RECORD = ("key", "namespace", "name", "metadata", "last_called", "history_key")
 
 
@@ -63,32 +85,30 @@ class SqlStore:
         self.database = database
         self._installation = installation
         self._timeout_seconds = timeout_seconds
-        self._dropped_before: dict[int, int] = {}
+        self._swept_pages_at = 0.0
 
     async def watched(self, called_since: float) -> list[WatchedRecord]:
-        records: list[WatchedRecord] = []
-        own = select(*(watched.c[name] for name in _RECORD)).where(watched.c.installation == self._installation)
-        by_key = own.where(watched.c.last_called >= called_since).order_by(watched.c.key).limit(RECORDS)
-        refused: list[str] = []
-        query = by_key
-        while True:
-            async with self._bounded():
-                rows = await self.database.run(_fetch, query)
-            read = [(row.key, _record(*row)) for row in rows]
-            records += [record for _, record in read if record is not None]
-            refused += [excerpt(str(key)) for key, record in read if record is None]
-            if len(rows) < RECORDS:
-                break
-            query = by_key.where(watched.c.key > rows[-1].key)
-        if refused:
-            log.warning("store_rows_refused", database=self.database.name, count=len(refused), first_key=refused[0])
+        """The usable rows of this installation; the others are quarantined, and the log names the first."""
+        reading = Reading(self.database, watched, self._record_columns())
+        async with self._bounded(MOST_PAGES_READ):
+            rows = await reading.rows(
+                and_(watched.c.installation == self._installation, watched.c.last_called >= called_since)
+            )
+        records, bad = [], []
+        for address, *values in rows:
+            try:
+                records.append(record_of(*values))
+            except Unusable as fault:
+                bad.append(bad_row(address, str(fault), _RECORD, values))
+        await self._quarantine(watched, _RECORD, bad, reading.unreadable)
         return records
 
     async def watch(self, records: Sequence[WatchedRecord]) -> None:
         """Insert or update by key; the latest `last_called` stays, whichever replica saw it."""
         statement = self._insert(watched)
         sent = statement.excluded
-        latest = case((sent.last_called > watched.c.last_called, sent.last_called), else_=watched.c.last_called)
+        stays = watched.c.last_called.between(sent.last_called, sent.last_called + sweeping.DAY)  # no wrong clock's
+        latest = case((stays, watched.c.last_called), else_=sent.last_called)
         upsert = statement.on_conflict_do_update(
             index_elements=[watched.c.key],
             set_={"metadata": sent.metadata, "last_called": latest, "history_key": sent.history_key},
@@ -99,28 +119,75 @@ class SqlStore:
             for chunk in parts:
                 await self.database.run(_execute, upsert, [self._row(record) for record in chunk])
 
-    async def forget(self, keys: Sequence[str]) -> None:
-        parts = list(chunks(sorted(keys), RECORDS))
+    async def quarantine(self, reasons: Mapping[str, str]) -> None:
+        """Move watched triggers, by their keys, out of the way of every later start."""
+        keys = sorted(reasons)[:RECORDS]
+        query = select(self.database.address(watched), *self._record_columns()).where(watched.c.key.in_(keys))
+        async with self._bounded():
+            rows = await self.database.run(fetched, query)
+        bad = [bad_row(address, reasons[values[0]], _RECORD, values) for address, *values in rows]
+        await self._quarantine(watched, _RECORD, bad, [])
+
+    async def sweep(self, called_before: float, silence_seconds: float, now: float) -> int:
+        """Remove the triggers that no replica was called for since `called_before`, with their history; how many.
+
+        Where the database's clock is behind this one, it decides what `silence_seconds` ago was. Pages of history that
+        no trigger leads to are removed when they are three months old.
+        """
+        removed, more = 0, sweeping.ROWS
+        async with self._bounded(MOST_PAGES_READ):
+            while more == sweeping.ROWS:
+                more = await self.database.run(self._remove_silent, called_before, silence_seconds, now)
+                removed += more
+            if abs(now - self._swept_pages_at) > sweeping.DAY:
+                await self.database.run(sweeping.remove_aged, self.database, called_before, now)
+                self._swept_pages_at = now
+        return removed
+
+    async def adopt_history(self, new_keys: Mapping[str, str]) -> None:
+        """Give the history under each old key to a new one that has none yet."""
+        other = long_history.alias("other")
+        parts = list(chunks(sorted(new_keys.items()), KEYS_LOADED))
         async with self._bounded(len(parts)):
             for chunk in parts:
-                await self.database.run(_forget, chunk)
+                await self.database.run(self._rename, other, chunk)
+
+    async def page_counts(self, keys: Sequence[str], block_seconds: int, since: float, until: float) -> dict[str, int]:
+        """How many pages of history are stored of each key, from the page of `since` to that of `until`."""
+        kept = long_history.c
+        pages = kept.page.between(page_of(since, block_seconds), page_of(until, block_seconds))
+        query = (
+            select(kept.key, func.count())
+            .where(kept.key.in_(keys), kept.block_seconds == block_seconds, pages)
+            .group_by(kept.key)
+        )
+        async with self._bounded():
+            return {key: int(count) for key, count in await self.database.run(fetched, query)}
 
     async def save_blocks(self, blocks: Mapping[str, Blocks], block_seconds: int, keep_since: float) -> None:
-        """Merge coarse blocks (by key and block start). Older ones than `keep_since` are dropped, 96 at a time."""
+        """Merge coarse blocks (by key and block start). Older ones of these keys are dropped, 96 at a time."""
         parts = list(_by_pages(blocks))
         async with self._bounded(len(parts)):
-            await self._drop_before(page_of(keep_since, block_seconds), block_seconds)
             for chunk in parts:
-                await self.database.run(self._merge, paged(chunk, block_seconds, keep_since), block_seconds)
+                await self.database.run(self._merge, paged(chunk, block_seconds, keep_since), block_seconds, keep_since)
 
     async def load_blocks(self, keys: Sequence[str], block_seconds: int, since: float) -> dict[str, Blocks]:
-        """The blocks of each key that start at `since` or later; keys without any are left out."""
+        """The blocks of each key that start at `since` or later; keys without any are left out, and rows that hold no
+        blocks are quarantined."""
         loaded: dict[str, Blocks] = {}
+        bad: list[BadRow] = []
         parts = list(chunks(keys, KEYS_LOADED))
         async with self._bounded(len(parts)):
             for chunk in parts:
-                rows = await self.database.run(_fetch, _pages(chunk, block_seconds, page_of(since, block_seconds)))
-                loaded.update(unpaged(rows, block_seconds, since))
+                query = self._pages(chunk, block_seconds, page_of(since, block_seconds))
+                rows = await self.database.run(fetched, query)
+                faults = faults_of([row[1:] for row in rows], block_seconds)
+                found = [row[1:] for row, fault in zip(rows, faults, strict=True) if not fault]
+                loaded.update(unpaged(found, block_seconds, since))
+                bad += [
+                    bad_row(row[0], fault, _PAGE, row[1:]) for row, fault in zip(rows, faults, strict=True) if fault
+                ]
+        await self._quarantine(long_history, _PAGE, bad, [])
         return loaded
 
     async def set_apart(self, hashes: Sequence[str], now: float) -> None:
@@ -135,25 +202,37 @@ class SqlStore:
         """The hashes that were set apart, the newest 100,000 of them."""
         newest = select(set_apart.c.hash).order_by(set_apart.c.since.desc()).limit(MOST_APART)
         async with self._bounded():
-            rows = await self.database.run(_fetch, newest)
+            rows = await self.database.run(fetched, newest)
         return {row.hash for row in rows if isinstance(row.hash, str)}
 
     async def close(self) -> None:
         await self.database.close()
 
-    async def _drop_before(self, page: int, block_seconds: int) -> None:
-        """Drop older pages, also of triggers that were not forgotten. Reads the whole table, so once per page."""
-        if page > self._dropped_before.get(block_seconds, 0):
-            await self.database.run(_delete_before, page, block_seconds)
-            self._dropped_before[block_seconds] = page
+    async def _remove_silent(
+        self, connection: AsyncConnection, called_before: float, silence_seconds: float, now: float
+    ) -> int:
+        moment = await self.database.now(connection, now)
+        await sweeping.bring_back(connection, moment)
+        limit = min(called_before, moment - silence_seconds)
+        return await sweeping.remove_silent(connection, self._installation, limit)
 
-    async def _merge(self, connection: AsyncConnection, pages: Pages, block_seconds: int) -> None:
+    async def _rename(self, connection: AsyncConnection, other: Any, pairs: Sequence[tuple[str, str]]) -> None:
+        await self.database.lock(connection)
+        for old, new in pairs:
+            taken = exists(select(1).where(other.c.key == new))
+            await connection.execute(update(long_history).where(long_history.c.key == old, ~taken).values(key=new))
+
+    async def _merge(self, connection: AsyncConnection, pages: Pages, block_seconds: int, keep_since: float) -> None:
         if not pages.rows:
             return
         await self.database.lock(connection)
         keys, numbers = zip(*pages.rows, strict=True)
-        query = _pages(sorted(set(keys)), block_seconds, min(numbers)).where(long_history.c.page <= max(numbers))
-        stored = {(key, page): packed for key, page, packed in await _fetch(connection, query)}
+        newest = max(numbers) * PAGE_BLOCKS * block_seconds
+        if await self.database.now(connection, newest) < newest:
+            raise StoreUnavailable("the clock of this machine is ahead of the database's: no history is written")
+        own = sorted(set(keys))
+        query = self._pages(own, block_seconds, min(numbers)).where(long_history.c.page <= max(numbers))
+        stored = {(key, page): packed for _, key, page, packed in await fetched(connection, query)}
         statement = self._insert(long_history)
         upsert = statement.on_conflict_do_update(
             index_elements=list(long_history.primary_key), set_={"blocks": statement.excluded.blocks}
@@ -165,6 +244,53 @@ class SqlStore:
                 {"key": key, "block_seconds": block_seconds, "page": page, "blocks": packed}
                 for (key, page), packed in zip(pages.rows, packed_pages, strict=True)
             ],
+        )
+        await connection.execute(_older(own, block_seconds, page_of(keep_since, block_seconds)))
+
+    async def _quarantine(
+        self, table: Table, columns: Sequence[str], bad: list[BadRow], unreadable: Sequence[Any]
+    ) -> None:
+        """Move what cannot be used. A database that cannot be written keeps it: it is left out again next time."""
+        if not bad and not unreadable:
+            return
+        with suppress(StoreUnavailable):
+            async with self._bounded(1 + len(unreadable)):
+                bad += [
+                    await self.database.run(unreadable_row, self.database, table, columns, address)
+                    for address in unreadable
+                ]
+                for chunk in chunks(bad, RECORDS):
+                    await self.database.run(move, self.database, table, chunk, time.time())
+        count = max(len(bad), len(unreadable))
+        first = bad[0] if bad else None
+        log.error(
+            "store_rows_quarantined",
+            database=self.database.name,
+            table=table.name,
+            count=count,
+            first_key=excerpt(first.key, 80) if first else "",
+            reason=first.reason if first else "",
+        )
+
+    def _record_columns(self) -> list[ColumnElement[Any]]:
+        """The columns of `watched` as text, None instead of what is too long to be ours."""
+        sizes = dict.fromkeys(_RECORD, LONGEST_TEXT_BYTES) | {"metadata": LONGEST_METADATA_BYTES}
+        texts = {name: cast(watched.c[name], Text) for name in _RECORD}
+        cut = {name: case((self.database.size(texts[name]) <= sizes[name], texts[name])) for name in _RECORD}
+        return list((cut | {"last_called": watched.c.last_called}).values())
+
+    def _pages(self, keys: Sequence[str], block_seconds: int, first_page: int) -> Select[Any]:
+        kept = long_history.c
+        packed = cast(kept.blocks, LargeBinary)
+        return (
+            select(
+                self.database.address(long_history),
+                kept.key,
+                cast(kept.page, BigInteger),
+                case((self.database.size(packed) == PAGE_BYTES, packed)),
+            )
+            .where(kept.key.in_(keys), kept.block_seconds == block_seconds, kept.page >= first_page)
+            .order_by(kept.key, kept.page)
         )
 
     def _row(self, record: WatchedRecord) -> _Row:
@@ -198,43 +324,13 @@ def _database(url: str) -> Database:
     return Sqlite(place) if isinstance(place, Path) else Postgres(place)
 
 
-async def _fetch(connection: AsyncConnection, query: Executable) -> Sequence[Any]:
-    return (await connection.execute(query)).all()
-
-
 async def _execute(connection: AsyncConnection, statement: Executable, rows: Sequence[_Row]) -> None:
     await connection.execute(statement, rows)
 
 
-async def _forget(connection: AsyncConnection, keys: Sequence[str]) -> None:
-    for table in (watched, long_history):
-        await connection.execute(delete(table).where(table.c.key.in_(keys)))
-
-
-async def _delete_before(connection: AsyncConnection, page: int, block_seconds: int) -> None:
-    aged = long_history.c
-    await connection.execute(delete(long_history).where(aged.block_seconds == block_seconds, aged.page < page))
-
-
-def _pages(keys: Sequence[str], block_seconds: int, first_page: int) -> Any:
+def _older(keys: Sequence[str], block_seconds: int, page: int) -> Executable:
     kept = long_history.c
-    return (
-        select(kept.key, kept.page, kept.blocks)
-        .where(kept.key.in_(keys), kept.block_seconds == block_seconds, kept.page >= first_page)
-        .order_by(kept.key, kept.page)
-    )
-
-
-def _record(
-    key: Any, namespace: Any, name: Any, metadata: Any, last_called: Any, history_key: Any
-) -> WatchedRecord | None:
-    """What a row says; None where it was not written by this program: neither SQLite nor JSON checks types."""
-    texts = (
-        (key, namespace, name, history_key, *metadata, *metadata.values()) if isinstance(metadata, dict) else (None,)
-    )
-    if all(isinstance(text, str) for text in texts) and isinstance(last_called, float) and isfinite(last_called):
-        return WatchedRecord(key, namespace, name, metadata, last_called, history_key)
-    return None
+    return delete(long_history).where(kept.key.in_(keys), kept.block_seconds == block_seconds, kept.page < page)
 
 
 def _by_pages(blocks: Mapping[str, Blocks]) -> Iterator[dict[str, Blocks]]:

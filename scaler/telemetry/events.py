@@ -78,7 +78,13 @@ EVENTS: tuple[Event, ...] = (
     Event("discovery_back", "info", ("scope",), "They are watched again"),
     Event(
         "restore_refused", "warning", ("namespace", "name", "error"),
-        "A trigger in the database breaks the current rules and is not restored; KEDA's next call registers it again",
+        "A trigger in the database breaks the current rules or a quota and is not restored; KEDA's next call may "
+        "register it again. At most 20 per start",
+    ),
+    Event("restore_refused_more", "warning", ("count",), "So many further triggers were not restored either"),
+    Event(
+        "restore_failed", "error", ("namespace", "name"),
+        "A trigger in the database cannot be registered, by a fault of Headway; its row is quarantined",
     ),
     Event(
         "model_not_used", "warning", ("namespace", "name", "why"),
@@ -150,12 +156,17 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event("store_back", "info", (), "The database answers again"),
     Event(
-        "store_set_aside", "warning", ("file", "aside", "error"),
+        "store_set_aside", "error", ("file", "aside", "error"),
         "The database file was damaged. It was renamed to `aside`, and a new one is used; nothing was deleted",
     ),
     Event(
-        "store_rows_refused", "warning", ("database", "count", "first_key"),
-        "Rows of the database are not watched triggers of this version; they are left out",
+        "store_rows_quarantined", "error", ("database", "table", "count", "first_key", "reason"),
+        "Rows of the database cannot be used. They were moved into the table `quarantined`, or, where that fails, left "
+        "out; docs/runbook.md says what to do. `first_key` and `reason` are those of the first",
+    ),
+    Event(
+        "history_lost", "warning", ("namespace", "name"),
+        "Pages of the long history of a trigger are no longer in the database; they are written again",
     ),
     Event(
         "cache_values_refused", "warning", ("server", "count", "first_key", "reason"),

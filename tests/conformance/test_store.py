@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import structlog
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from scaler.errors import StoreUnavailable
 from scaler.series import Blocks
 from scaler.store import Store, WatchedRecord
 from scaler.store.null import NullStore
-from scaler.store.schema import watched
+from scaler.store.schema import quarantined, watched
 from scaler.store.sql_store import SqlStore, open_store
 from tests.servers.pgbouncer import PgBouncer, pgbouncer
 from tests.servers.postgres import PostgresServer, postgres_server
@@ -146,7 +146,10 @@ async def test_a_fresh_store_is_empty(store: Store) -> None:
     assert await store.watched(0.0) == []
     assert await store.load_blocks(["shop/app/0f"], BLOCK, 0.0) == {}
     await store.watch([])
-    await store.forget([])
+    await store.quarantine({})
+    await store.adopt_history({})
+    assert await store.sweep(NOW, 3600.0, NOW) == 0
+    assert await store.page_counts([], BLOCK, 0.0, NOW) == {}
     await store.save_blocks({}, BLOCK, 0.0)
     assert await store.load_blocks([], BLOCK, 0.0) == {}
 
@@ -185,10 +188,16 @@ async def test_a_row_that_is_no_trigger_is_left_out(store: Store, values: dict[s
             await connection.execute(update(watched).where(watched.c.key == changed.key).values(values))
     with structlog.testing.capture_logs() as logs:
         found = await store.watched(0.0)
+        again = await store.watched(0.0)
     assert sorted(found, key=lambda r: r.key) == [*records[1:249], *records[250:599]]
-    assert [(log["event"], log["count"], log["first_key"]) for log in logs] == [
-        ("store_rows_refused", 3, records[0].key)
+    assert len(again) == len(found)
+    assert [(log["event"], log["log_level"], log["count"], log["first_key"]) for log in logs] == [
+        ("store_rows_quarantined", "error", 3, records[0].key)
     ]
+    async with store.database.engine.begin() as connection:
+        kept = (await connection.execute(select(quarantined).order_by(quarantined.c.key))).all()
+    assert [(row.source, row.key) for row in kept] == [("watched", records[n].key) for n in (0, 249, 599)]
+    assert "namespace=shop" in kept[0].content
 
 
 async def test_blocks_come_back_as_they_were_saved(reopen: Opener) -> None:
@@ -236,21 +245,40 @@ async def test_blocks_are_loaded_from_a_moment_on(store: Store) -> None:
     assert {key: found.mean.tolist() for key, found in loaded.items()} == {"a": [2, 3]}
 
 
-async def test_old_blocks_are_dropped_for_every_trigger(store: Store) -> None:
-    """Saving drops what is older than asked for, to within 96 blocks, also of triggers that are not saved now."""
-    await store.save_blocks({"a": blocks(NOW - 10 * DAY, 1), "gone": blocks(NOW - 10 * DAY, 1)}, BLOCK, 0.0)
+async def test_old_blocks_are_dropped_with_what_is_saved(store: Store) -> None:
+    """Saving drops what is older than asked for, to within 96 blocks, and nothing of triggers that are not saved now:
+    another bundle may want more of theirs."""
+    await store.save_blocks({"a": blocks(NOW - 10 * DAY, 1), "other": blocks(NOW - 10 * DAY, 1)}, BLOCK, 0.0)
     await store.save_blocks({"a": blocks(NOW - DAY, 2), "b": blocks(NOW - 9 * DAY, 3)}, BLOCK, NOW - 7 * DAY)
-    loaded = await store.load_blocks(["a", "b", "gone"], BLOCK, 0.0)
-    assert {key: as_rows(found) for key, found in loaded.items()} == {"a": [(NOW - DAY, 2, 4)]}
+    loaded = await store.load_blocks(["a", "b", "other"], BLOCK, 0.0)
+    assert {key: as_rows(found) for key, found in loaded.items()} == {
+        "a": [(NOW - DAY, 2, 4)],
+        "other": [(NOW - 10 * DAY, 1, 2)],
+    }
 
 
-async def test_what_is_forgotten_is_gone_entirely(store: Store) -> None:
-    """Forgetting removes a trigger and its history, and no other's; unknown keys do no harm."""
+async def test_pages_are_counted(store: Store) -> None:
+    """Those that lie in the given span, per key; keys without any are left out."""
+    await store.save_blocks({"a": blocks(NOW, *range(200)), "b": blocks(NOW, 1)}, BLOCK, 0.0)
+    assert await store.page_counts(["a", "b", "c"], BLOCK, NOW, NOW + 3 * DAY) == {"a": 3, "b": 1}
+    assert await store.page_counts(["a"], BLOCK, NOW + DAY, NOW + DAY) == {"a": 1}
+    assert await store.page_counts(["a"], 60, NOW, NOW + 3 * DAY) == {}
+
+
+async def test_history_is_adopted_once(store: Store) -> None:
+    """It moves to the new key, unless there is a history already; unknown keys do no harm."""
+    await store.save_blocks({"old": blocks(NOW, 1), "older": blocks(NOW, 2)}, BLOCK, 0.0)
+    await store.adopt_history({"old": "new", "unknown": "other"})
+    await store.adopt_history({"older": "new"})
+    loaded = await store.load_blocks(["old", "older", "new", "other"], BLOCK, 0.0)
+    assert {key: found.mean.tolist() for key, found in loaded.items()} == {"new": [1], "older": [2]}
+
+
+async def test_what_is_quarantined_by_key_is_not_read_again(store: Store) -> None:
+    """The others stay."""
     await store.watch([record("app"), record("other")])
-    await store.save_blocks({key: blocks(NOW, 1) for key in ("shop/app/0f", "shop/other/0f")}, BLOCK, 0.0)
-    await store.forget(["shop/app/0f", "shop/unknown/0f"])
+    await store.quarantine({"shop/app/0f": "odd", "shop/unknown/0f": "odd"})
     assert [r.name for r in await store.watched(0.0)] == ["other"]
-    assert list(await store.load_blocks(["shop/app/0f", "shop/other/0f"], BLOCK, 0.0)) == ["shop/other/0f"]
 
 
 async def test_replicas_that_start_at_once_share_one_schema(reopen: Opener) -> None:
@@ -344,7 +372,10 @@ async def test_queries_that_were_set_apart_outlive_the_process(reopen: Opener) -
 OPERATIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "watched": lambda store: store.watched(0.0),
     "watch": lambda store: store.watch([record("other")]),
-    "forget": lambda store: store.forget(["shop/other/0f"]),
+    "quarantine": lambda store: store.quarantine({"shop/other/0f": "odd"}),
+    "sweep": lambda store: store.sweep(50.0, 3600.0, NOW),
+    "adopt_history": lambda store: store.adopt_history({"c": "d"}),
+    "page_counts": lambda store: store.page_counts(["a"], BLOCK, 0.0, NOW),
     "save_blocks": lambda store: store.save_blocks({"b": blocks(NOW, 2)}, BLOCK, 0.0),
     "load_blocks": lambda store: store.load_blocks(["a"], BLOCK, 0.0),
     "set_apart": lambda store: store.set_apart(["0f"], NOW),
@@ -385,7 +416,10 @@ async def test_the_null_store_takes_everything_and_keeps_nothing() -> None:
     assert isinstance(store, NullStore)
     await store.watch([record("app")])
     await store.save_blocks({"a": blocks(NOW, 1)}, BLOCK, 0.0)
-    await store.forget(["a"])
+    await store.quarantine({"shop/app/0f": "odd"})
+    await store.adopt_history({"a": "b"})
+    assert await store.sweep(NOW, 3600.0, NOW) == 0
+    assert await store.page_counts(["a"], BLOCK, 0.0, NOW) == {}
     assert await store.watched(0.0) == []
     assert await store.load_blocks(["a"], BLOCK, 0.0) == {}
     await store.set_apart(["0f"], NOW)

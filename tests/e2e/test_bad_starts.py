@@ -177,7 +177,7 @@ def test_a_database_that_refuses_is_an_error_in_the_log(tmp_path: Path):
             ("postgresql://u:geheim@nohost.invalid/d", "store_unavailable", "cannot be resolved"),
         ):
             with scaler_running(tmp_path, "--database", url) as scaler:
-                wait_until(lambda log=scaler.log: '"restored"' in log.read_text(), scaler.process, scaler.log)
+                wait_until(lambda log=scaler.log, event=event: event in log.read_text(), scaler.process, scaler.log)
                 (line,) = events(scaler.log, event)
                 assert line["level"] == ("error" if event == "store_refused" else "warning")
                 assert named in line["error"]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from scaler.forecast.cache import MemoryCache
-from scaler.refresh.checkpoint import Checkpoint
+from scaler.refresh.checkpoint import WRITES_PER_SWEEP, Checkpoint
 from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.registry import ListedBy, Registry
 from scaler.store import Store
@@ -113,7 +113,7 @@ async def test_the_long_history_returns(tmp_path: Path) -> None:
         stored = await store.load_blocks([key], GRID.coarse_seconds, START - 86400)
         assert len(stored[key].starts) > 80
         assert set(stored[key].mean.tolist()) == {100.0}
-        assert remember._due_by_block() == {}
+        assert remember._history.due_by_block() == {}
     await store.close()
 
 
@@ -137,14 +137,31 @@ async def test_of_listed_triggers_only_the_long_history_is_stored(tmp_path: Path
     await store.close()
 
 
-async def test_forgotten_triggers_leave_the_store(tmp_path: Path) -> None:
-    """What the registry has forgotten does not return."""
+async def test_what_nobody_calls_for_leaves_the_store(tmp_path: Path) -> None:
+    """At the second sweep after it fell silent; a trigger that is called for stays."""
+    clock = ManualClock(START)
+    store = open_store(None, tmp_path)
+    registry, remember = idle_replica(store, clock, RULES)
+    registry.register("shop", "web", METADATA, START)
+    registry.register("shop", "used", METADATA, START)
+    await remember.write()
+    for _ in range(3 * WRITES_PER_SWEEP):
+        await clock.advance(300)
+        registry.register("shop", "used", METADATA, clock.now())
+        await remember.write()
+    assert [record.name for record in await store.watched(0)] == ["used"]
+    await store.close()
+
+
+async def test_what_a_registry_forgot_stays_in_the_store(tmp_path: Path) -> None:
+    """Another replica may be called for it: only the moments that are stored decide."""
     clock = ManualClock(START)
     store = open_store(None, tmp_path)
     registry, remember = idle_replica(store, clock, RULES)
     registry.register("shop", "web", METADATA, START)
     await remember.write()
     registry.forget_silent(START + 100, 60)
-    await remember.write()
-    assert await store.watched(0) == []
+    for _ in range(3 * WRITES_PER_SWEEP):
+        await remember.write()
+    assert [record.name for record in await store.watched(0)] == ["web"]
     await store.close()

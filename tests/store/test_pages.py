@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.series import Blocks
-from scaler.store.pages import PAGE_BLOCKS, merged, page_of, paged, unpaged
+from scaler.store.pages import PAGE_BLOCKS, faults_of, merged, page_of, paged, unpaged
 
 BLOCK = 900
 DAY = 86400
@@ -80,12 +80,58 @@ def test_a_block_that_is_not_finite_is_missing(rubbish: float) -> None:
     assert unpaged(stored_rows({"a": blocks}), BLOCK, 0.0)["a"].mean.tolist() == [0, 2]
 
 
-def test_rows_of_another_size_count_as_absent() -> None:
-    """A row that is no page is neither read nor merged with."""
-    good = stored_rows({"a": numbered([1], 0)})
-    assert unpaged([("a", 0, b"rubbish"), ("b", 0, good[0][2])], BLOCK, 0.0).keys() == {"b"}
+def test_a_row_of_another_size_is_not_merged_with() -> None:
+    """It is written over."""
     pages = paged({"a": numbered([1], 0)}, BLOCK, 0.0)
     assert merged(pages, {("a", 0): b"rubbish"}).packed() == pages.packed()
+
+
+def packed(*blocks: tuple[float, float]) -> bytes:
+    """A page that begins with these blocks; the others are missing."""
+    values = np.full((PAGE_BLOCKS, 2), np.nan, "<f4")
+    values[: len(blocks)] = np.reshape(blocks, (-1, 2))
+    return values.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("page", "content", "fault"),
+    [
+        (0, packed((1, 2)), ""),
+        (0, packed(), ""),
+        (0, packed((5, np.nan)), ""),
+        (0, b"rubbish", "768 bytes"),
+        (0, "x" * 768, "768 bytes"),
+        (0, None, "768 bytes"),
+        (-1, packed((1, 2)), "number"),
+        (2**62, packed((1, 2)), "number"),
+        ("0", packed((1, 2)), "number"),
+        (1.5, packed((1, 2)), "number"),
+        (None, packed((1, 2)), "number"),
+        (0, packed((1, 2), (-1, 2)), "demand"),
+        (0, packed((1, np.inf)), "demand"),
+        (0, packed((1, 1e38)), "demand"),
+    ],
+)
+def test_what_is_wrong_with_a_stored_row(page: object, content: object, fault: str) -> None:
+    """Each row has its own answer, whatever the others hold."""
+    good = ("a", 0, packed((7, 8)))
+    found = faults_of([good, ("a", page, content), good], BLOCK)
+    assert fault in found[1]
+    assert [found[0], bool(found[1]), found[2]] == ["", bool(fault), ""]
+
+
+cells = st.none() | st.integers() | st.floats() | st.text() | st.binary() | st.just(packed((1, 2)))
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), cells, cells | st.binary(min_size=768, max_size=768))))
+def test_any_row_is_read_or_has_a_fault(rows: list[tuple[str, object, object]]) -> None:
+    """What has no fault can be read, and holds demand only."""
+    faults = faults_of(rows, BLOCK)
+    sound = sorted((row for row, fault in zip(rows, faults, strict=True) if not fault), key=lambda row: row[:2])
+    for blocks in unpaged(sound, BLOCK, 0.0).values():  # type: ignore[arg-type]
+        assert (blocks.mean >= 0).all()
+        assert np.isfinite(blocks.max).all()
+        assert (blocks.starts >= 0).all()
 
 
 def test_values_that_are_no_demand_are_missing() -> None:

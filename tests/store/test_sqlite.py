@@ -73,7 +73,7 @@ async def test_a_damaged_file_is_set_aside(tmp_path: Path, damage: Callable[[Pat
     await store.close()
     assert (tmp_path / "headway.db.corrupt-1").read_bytes() == damaged
     assert [(log["event"], log["log_level"], log["aside"]) for log in logs] == [
-        ("store_set_aside", "warning", str(tmp_path / "headway.db.corrupt-1"))
+        ("store_set_aside", "error", str(tmp_path / "headway.db.corrupt-1"))
     ]
 
 
@@ -159,7 +159,7 @@ async def test_a_full_disk_is_unavailable_and_loses_nothing(tmp_path: Path) -> N
         connection.execute(f"PRAGMA max_page_count = {room['pages']}").close()
 
     event.listen(store.database.engine.sync_engine, "connect", limit)
-    many = [WatchedRecord(key, "shop", key, {"query": "x" * 1000}, 1.0) for key in KEYS]
+    many = [WatchedRecord(key, "shop", key.split("/")[1], {"query": "x" * 1000}, 1.0) for key in KEYS]
     with pytest.raises(StoreUnavailable, match="full"):
         await store.watch(many)
     assert await store.watched(50.0) == [APP]
@@ -191,12 +191,27 @@ async def test_errors_show_no_metadata(tmp_path: Path) -> None:
     path = tmp_path / "headway.db"
     await written(path)
     with sqlite3.connect(path) as raw:
-        raw.execute("DROP TABLE watched")
+        raw.execute("ALTER TABLE watched RENAME COLUMN metadata TO other")
     raw.close()
     store = SqlStore(Sqlite(path))
     with pytest.raises(StoreUnavailable) as caught:
         await store.watch([WatchedRecord("k", "shop", "app", {"query": "sup3rsecret"}, 1.0)])
     assert "sup3rsecret" not in f"{caught.value} {caught.value.__cause__}"
+    await store.close()
+
+
+async def test_a_table_that_was_dropped_is_made_again(tmp_path: Path) -> None:
+    """Nothing but its rows is lost."""
+    path = tmp_path / "headway.db"
+    await written(path, history=1)
+    with sqlite3.connect(path) as raw:
+        raw.execute("DROP TABLE watched")
+    raw.close()
+    store = SqlStore(Sqlite(path))
+    assert await store.watched(0.0) == []
+    await store.watch([APP])
+    assert await store.watched(0.0) == [APP]
+    assert len(await store.load_blocks(["shop/app-0/0f"], BLOCK, 0.0)) == 1
     await store.close()
 
 
@@ -216,7 +231,8 @@ async def main():
     for turn in range(1, 1_000_000):
         demand = np.full(96, turn, np.float32)
         day = Blocks({BLOCK} * 96.0 * 20000 + {BLOCK} * np.arange(96), demand, demand)
-        await store.watch([WatchedRecord(key, "shop", key, {{"turn": str(turn)}}, float(turn)) for key in KEYS])
+        turns = {{"turn": str(turn)}}
+        await store.watch([WatchedRecord(key, "shop", key.split("/")[1], turns, float(turn)) for key in KEYS])
         await store.save_blocks(dict.fromkeys(KEYS, day), {BLOCK}, 0.0)
         print(turn, flush=True)
 

@@ -18,7 +18,6 @@ def upgrade() -> None:
             "history_key", sa.String(), nullable=False, server_default="", comment="key of its rows in long_history"
         ),
     )
-    op.create_index("watched_history_key", "watched", ["history_key"])
     op.create_table(
         "quarantined",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -38,6 +37,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("set_apart")
     op.drop_table("quarantined")
-    op.drop_index("watched_history_key", "watched")
     op.drop_column("watched", "history_key")
     op.drop_column("watched", "installation")

@@ -1,0 +1,61 @@
+"""Reading rows one by one where they cannot be read together: a driver that fails to decode one text loses the page."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Table, select
+
+from scaler.chunks import chunks
+from scaler.errors import StoreUnavailable
+from scaler.store.database import Database, fetched
+from scaler.store.database_errors import is_undecodable
+
+ROWS = 250
+"""rows of one transaction: a few milliseconds of this process's event loop"""
+MOST_UNREADABLE = 50
+"""unreadable rows that one reading isolates; the pages of further ones wait for the next reading"""
+MOST_MOVED = 3
+"""looks for rows that PostgreSQL has moved, because another replica has updated them meanwhile"""
+
+
+class Reading:
+    """Reads rows of `table`. Each row begins with its address in the table."""
+
+    def __init__(self, database: Database, table: Table, columns: Sequence[ColumnElement[Any]]) -> None:
+        self.unreadable: list[Any] = []
+        """addresses of rows that the driver cannot decode"""
+        self._database = database
+        self._table = table
+        self._columns = columns
+
+    async def rows(self, condition: ColumnElement[bool]) -> list[Any]:
+        """All readable rows where `condition` holds. Raises StoreUnavailable."""
+        found: list[Any] = []
+        seen: set[Any] = set()
+        where = select(self._database.address(self._table)).where(condition)
+        for _ in range(MOST_MOVED):
+            addresses = [row[0] for row in await self._database.run(fetched, where) if row[0] not in seen]
+            if not addresses:
+                break
+            seen.update(addresses)
+            for chunk in chunks(addresses, ROWS):
+                found += await self._at(chunk)
+        return found
+
+    async def _at(self, addresses: Sequence[Any]) -> list[Any]:
+        try:
+            return list(await self._database.run(fetched, self._select(addresses)))
+        except StoreUnavailable as error:
+            if not is_undecodable(error):
+                raise
+        if len(addresses) == 1:
+            self.unreadable.append(addresses[0])
+        if len(addresses) == 1 or len(self.unreadable) >= MOST_UNREADABLE:
+            return []
+        middle = len(addresses) // 2
+        return [*await self._at(addresses[:middle]), *await self._at(addresses[middle:])]
+
+    def _select(self, addresses: Sequence[Any]) -> Select[Any]:
+        return select(self._database.address(self._table), *self._columns).where(
+            self._database.is_at(self._table, addresses)
+        )

@@ -1,0 +1,65 @@
+"""Removing what nobody has called for: decided in the database, on what all replicas have stored there.
+
+A replica's own memory never decides: it may just have started, or may not be the one that KEDA calls.
+"""
+
+from sqlalchemy import ColumnElement, Float, Select, and_, case, cast, delete, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scaler.store.database import Database, fetched
+from scaler.store.pages import PAGE_BLOCKS
+from scaler.store.schema import long_history, watched
+
+DAY = 86400.0
+OTHERS_KEPT_SECONDS = 30 * DAY
+"""how long the triggers of other installations stay: each removes its own earlier, by its own setting"""
+HISTORY_KEPT_SECONDS = 91 * DAY
+"""how old a page may get that no watched trigger leads to"""
+ROWS = 250
+"""triggers, or PAGES pages, that one transaction removes"""
+PAGES = 5000
+
+
+def _history_key() -> ColumnElement[str]:
+    """Under which key the history of a watched trigger lies; rows of the first version used their own."""
+    return case((watched.c.history_key == "", watched.c.key), else_=watched.c.history_key)
+
+
+async def remove_silent(connection: AsyncConnection, installation: str, limit: float) -> int:
+    """Remove up to ROWS triggers that were last called before `limit`, with the history that no other one needs."""
+    silent = _silent(installation, limit)
+    await _remove_history(connection, silent)
+    removed = await connection.execute(delete(watched).where(watched.c.key.in_(silent)))
+    return int(removed.rowcount)
+
+
+def _silent(installation: str, limit: float) -> Select[tuple[str]]:
+    own = and_(watched.c.installation == installation, watched.c.last_called < limit)
+    return (
+        select(watched.c.key)
+        .where(or_(own, watched.c.last_called < limit - OTHERS_KEPT_SECONDS))
+        .order_by(watched.c.last_called, watched.c.key)
+        .limit(ROWS)
+    )
+
+
+async def _remove_history(connection: AsyncConnection, silent: Select[tuple[str]]) -> None:
+    theirs = select(_history_key()).where(watched.c.key.in_(silent))
+    needed = select(_history_key()).where(watched.c.key.not_in(silent))
+    await connection.execute(delete(long_history).where(long_history.c.key.in_(theirs.except_(needed))))
+
+
+async def remove_aged(connection: AsyncConnection, database: Database, called_before: float, now: float) -> None:
+    """Remove pages of history that ended HISTORY_KEPT_SECONDS ago, at most PAGES at a time."""
+    before = min(called_before, await database.now(connection, now)) - HISTORY_KEPT_SECONDS
+    # As floats: a row that somebody wrote may hold numbers whose product is no integer of the database.
+    ends = (cast(long_history.c.page, Float) + 1) * PAGE_BLOCKS * cast(long_history.c.block_seconds, Float)
+    address = database.address(long_history)
+    aged = [row[0] for row in await fetched(connection, select(address).where(ends < before).limit(PAGES))]
+    if aged:
+        await connection.execute(delete(long_history).where(database.is_at(long_history, aged)))
+
+
+async def bring_back(connection: AsyncConnection, now: float) -> None:
+    """Give calls from the future, which a wrong clock has written, the moment `now`: they would never expire."""
+    await connection.execute(update(watched).where(watched.c.last_called > now + DAY).values(last_called=now))
