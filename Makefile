@@ -116,6 +116,7 @@ bench: $(STAMP)  ## run every benchmark in its quick form
 	tools/helm.sh
 	$(BIN)/python benchmarks/chart_render.py --quick
 	$(BIN)/python benchmarks/install.py --quick
+	$(BIN)/python -m benchmarks.faults.bystander --quick
 
 faults: $(STAMP) servers  ## inject hundreds of faults and write what a bystander got to docs/faults.md (half an hour); QUICK=1 for minutes
 	$(BIN)/python -m benchmarks.faults $(if $(QUICK),--quick,--write docs/faults.md)

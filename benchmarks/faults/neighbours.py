@@ -68,7 +68,8 @@ def _to(needle: str, instead: Instead) -> Rule:
     return rule
 
 
-def _neighbours(quick: bool) -> list[Neighbour]:
+def neighbours(quick: bool) -> list[Neighbour]:
+    """All of them; with `quick`, a tenth of each flood."""
     odd = json.dumps({"status": "success", "data": {"resultType": "v" * 200_000, "result": []}}).encode()
     few = 10 if quick else 1
     return [
@@ -113,7 +114,7 @@ def run_family(run: Run) -> None:
         start = time.time()
         time.sleep(5 if run.quick else 20)
         quiet = p99(watches, start, time.time())
-        for one in _neighbours(run.quick):
+        for one in neighbours(run.quick):
             if not run.quick or one.name.startswith(QUICK):
                 run.add(_row(run, one, shared, group, watches, quiet))
 
@@ -125,7 +126,7 @@ def _row(run: Run, one: Neighbour, shared: Front, group: Group, watches: list[Wa
     most = before
     for _ in range(run.times(2, 1)):
         start = time.time()
-        with _hostile(one, shared, group) as flood:
+        with hostile(one, shared, group) as flood:
             while time.time() < start + (QUICK_SECONDS if run.quick else LONG_SECONDS) or (
                 flood is not None and flood.poll() is None
             ):
@@ -145,7 +146,8 @@ def _row(run: Run, one: Neighbour, shared: Front, group: Group, watches: list[Wa
 
 
 @contextmanager
-def _hostile(one: Neighbour, shared: Front, group: Group) -> Iterator[subprocess.Popen[str] | None]:
+def hostile(one: Neighbour, shared: Front, group: Group) -> Iterator[subprocess.Popen[str] | None]:
+    """The neighbour at work; yields its flood, where it sends one."""
     replica = group.replicas[0]
     if one.rule is not None:
         shared.rules.append(one.rule)

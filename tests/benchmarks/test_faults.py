@@ -7,12 +7,15 @@ from collections import Counter
 from datetime import date
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
 from faults.__main__ import ALONE, FAMILIES, LANES
+from faults.bystander import SLOW, called, named
 from faults.demand import PERIOD_SECONDS, demand, least, reactive_need
 from faults.keda import ScaledObject
 from faults.kills import killed_writer
+from faults.neighbours import neighbours
 from faults.prometheus_faults import QUICK, cases
 from faults.record import Answer, Injection, Row, Watch, fill, longest_gap, recovery
 from faults.report import page, targets, totals
@@ -170,3 +173,16 @@ def test_every_family_is_in_one_lane():
     names = [case.name for case in cases()]
     assert len(set(names)) == len(names)
     assert all(any(name.startswith(start) for name in names) for start in QUICK)
+
+
+def test_each_neighbour_has_a_figure_of_its_own():
+    """Names of figures differ, and the one that the step of demand is measured beside is among them."""
+    tried = neighbours(quick=False)
+    assert len({named(one) for one in tried}) == len(tried)
+    assert [one.name for one in tried].count(SLOW) == 1
+
+
+def test_a_failing_call_of_the_bystander_ends_its_benchmark():
+    """A refused call is quick; counted as a time it would make the figure better."""
+    with pytest.raises(grpc.RpcError):
+        called("127.0.0.1:9", b"", seconds=1)

@@ -1,0 +1,177 @@
+"""What a hostile namespace costs a bystander: its calls, its step of demand, and the memory of the replica they share.
+
+    python -m benchmarks.faults.bystander [--quick] [--json FILE]
+
+One scaler process reads a real Prometheus. A process of its own calls the bystander's GetMetrics every 5 ms, first
+while nobody else is there, then beside each hostile neighbour of neighbours.py; the figure is the ratio of the two p99.
+The demand then grows tenfold while 200 queries of 9 s run. Last, 100,000 different triggers are sent to a new process.
+"""
+
+import json
+import multiprocessing
+import re
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import grpc
+import psutil
+import typer
+
+from scaler.commands.check.keda_client import OurTrigger
+from scaler.metric.wire import externalscaler_pb2 as wire
+from scaler.metric.wire.externalscaler_pb2_grpc import ExternalScalerStub
+from tests.servers.front import Front, front
+from tests.servers.prometheus import prometheus
+
+from .flood import triggers as flood_of_triggers
+from .neighbours import Neighbour, hostile, neighbours
+from .world import REFRESH_SECONDS, Group, Replica, replicas
+
+PAUSE_SECONDS = 0.005
+STEP_FROM, STEP_TO = 1000.0, 10_000.0
+SLOW = "200 queries of 9 s"
+
+
+@dataclass(frozen=True)
+class Place:
+    """What runs: the shared server, the replica, and the process that calls for the bystander."""
+
+    shared: Front
+    group: Group
+    caller: ProcessPoolExecutor
+
+    @property
+    def replica(self) -> Replica:
+        """The one replica."""
+        return self.group.replicas[0]
+
+    def p99_ms(self, wanted: OurTrigger, seconds: float) -> float:
+        """Of the bystander's calls in the next `seconds`."""
+        request = wire.GetMetricsRequest(scaledObjectRef=wanted.reference, metricName="headway").SerializeToString()
+        taken = self.caller.submit(called, self.replica.process.grpc_address, request, seconds).result()
+        return 1000 * statistics.quantiles(taken, n=100, method="inclusive")[98]
+
+
+def called(address: str, request: bytes, seconds: float) -> list[float]:
+    """The seconds that each GetMetrics took. Raises where one fails: a bystander's call never does."""
+    taken = []
+    with grpc.insecure_channel(address) as channel:
+        ask = ExternalScalerStub(channel).GetMetrics  # type: ignore[no-untyped-call]
+        message = wire.GetMetricsRequest.FromString(request)
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            began = time.perf_counter()
+            ask(message, timeout=30)
+            taken.append(time.perf_counter() - began)
+            time.sleep(PAUSE_SECONDS)
+    return taken
+
+
+def main(
+    quick: Annotated[bool, typer.Option("--quick", help="three neighbours, 10,000 triggers")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write a flat summary of named figures")] = None,
+) -> None:
+    with _place() as place:
+        summary = _calls(place, quick) | _step(place, times=1 if quick else 3)
+    with _place() as place:
+        summary |= _memory(place, 10_000 if quick else 100_000)
+    for name, value in summary.items():
+        print(f"{name:>60} {value:10.2f}")
+    if json_file is not None:
+        json_file.write_text(json.dumps({"summary": summary}, indent=2) + "\n")
+
+
+@contextmanager
+def _place() -> Iterator[Place]:
+    with (
+        tempfile.TemporaryDirectory(prefix="headway-isolation-") as folder,
+        prometheus(Path(folder) / "prometheus") as server,
+        front(server.url) as shared,
+        replicas(Path(folder), 1, "--prometheus", shared.url) as group,
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as caller,
+    ):
+        yield Place(shared, group, caller)
+
+
+def _bystander(query: str = "vector(1000)", name: str = "orders") -> OurTrigger:
+    return OurTrigger(0, "bystander", name, {"query": query, "threshold": "10", "mode": "reactive"})
+
+
+def _calls(place: Place, quick: bool) -> dict[str, float]:
+    wanted, seconds = _bystander(), 8.0 if quick else 20.0
+    _until(place.replica, wanted, 1000.0, 30)
+    place.p99_ms(wanted, 2)  # the caller's own start
+    quiet = place.p99_ms(wanted, seconds)
+    summary = {"quiet_p99_ms": quiet}
+    tried: list[Neighbour] = neighbours(quick)
+    for one in tried[:: 5 if quick else 1]:
+        with hostile(one, place.shared, place.group):
+            time.sleep(1)
+            found = place.p99_ms(wanted, seconds)
+        summary |= {f"p99_ms_{named(one)}": found, f"p99_ratio_{named(one)}": found / quiet}
+        time.sleep(2)
+    summary["worst_p99_ratio"] = max(value for name, value in summary.items() if name.startswith("p99_ratio"))
+    return summary
+
+
+def named(one: Neighbour) -> str:
+    """Its name as a part of a figure's."""
+    return re.sub(r"\W+", "_", one.name.lower())
+
+
+def _step(place: Place, times: int) -> dict[str, float]:
+    """Refresh intervals from the step of the bystander's demand to the first answer that has it."""
+    [slow] = [one for one in neighbours(quick=False) if one.name == SLOW]
+    taken = []
+    with hostile(slow, place.shared, place.group):
+        time.sleep(6 * REFRESH_SECONDS)
+        for number in range(times):
+            # at another point of the interval each time
+            at = time.time() + 3 * REFRESH_SECONDS + number * REFRESH_SECONDS / times
+            query = f"vector({STEP_FROM:g}) + {STEP_TO - STEP_FROM:g} * (vector(time()) >= bool {at:.3f})"
+            wanted = _bystander(query, name=f"step-{number}")
+            _until(place.replica, wanted, STEP_FROM, 3 * REFRESH_SECONDS)
+            taken.append((_until(place.replica, wanted, STEP_TO, 60) - at) / REFRESH_SECONDS)
+    return {"step_answered_intervals": statistics.median(taken), "step_answered_intervals_worst": max(taken)}
+
+
+def _until(replica: Replica, wanted: OurTrigger, value: float, seconds: float) -> float:
+    """The moment of the first answer that is at least `value`."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        call = replica.client.metrics(wanted, "headway", "poll")
+        if call.number is not None and call.number >= value:
+            return time.time()
+        time.sleep(0.02)
+    raise TimeoutError(f"no answer of {value:g} within {seconds:g} s")
+
+
+def _memory(place: Place, count: int) -> dict[str, float]:
+    _until(place.replica, _bystander(), 1000.0, 30)
+    process = psutil.Process(place.replica.process.process.pid)
+    before = most = process.memory_info().rss
+    for _ in range(10):
+        flood_of_triggers(place.replica.process.grpc_address, count // 10)
+        most = max(most, process.memory_info().rss)
+    time.sleep(3 * REFRESH_SECONDS)
+    after = process.memory_info().rss
+    megabyte = 2.0**20
+    return {
+        "hostile_triggers": float(count),
+        "memory_before_mb": before / megabyte,
+        "memory_most_mb": most / megabyte,
+        "memory_after_mb": after / megabyte,
+        "memory_ratio": after / before,
+        "memory_ratio_most": most / before,
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)
