@@ -226,6 +226,7 @@ class Registry:
     ) -> Registration:
         """Watch again what was last called at `last_called`, before this process. Raises as `register`."""
         registration = self._register(parse_trigger(namespace, name, metadata, self.rules), metadata, now)
+        registration.restored = True
         registration.last_called = max(registration.last_called, min(last_called, now))
         return registration
 

@@ -88,12 +88,11 @@ class HistoryWriter:
         if not saved:
             return
         page = block_seconds * PAGE_BLOCKS
-        since = keep_since + page  # the oldest page may have been dropped already
         keys = [t.trigger.history_key for t in saved]
-        stored = await self._store.page_counts(keys, block_seconds, since, self._clock.now())
+        stored = await self._store.page_counts(keys, block_seconds, keep_since, self._clock.now())
         for t in saved:
             starts = known[t.key].starts
-            counted = starts[(starts // page >= since // page) & (starts <= self._saved_until[t.key])]
+            counted = starts[(starts // page >= keep_since // page) & (starts <= self._saved_until[t.key])]
             if stored.get(t.trigger.history_key, 0) < len(np.unique(counted // page)):
                 log.warning("history_lost", namespace=t.trigger.namespace, name=t.trigger.name)
                 del self._saved_until[t.key]

@@ -174,7 +174,8 @@ class Postgres(Database):
         return func.octet_length(column)
 
     def hex_digits(self, column: ColumnElement[Any], most_bytes: int) -> ColumnElement[str]:
-        return func.left(func.encode(func.textsend(cast(column, Text)), "hex"), 2 * most_bytes)
+        # SQL_ASCII: no conversion, which would fail as it did for the driver
+        return func.left(func.encode(func.convert_to(cast(column, Text), "SQL_ASCII"), "hex"), 2 * most_bytes)
 
     async def now(self, connection: AsyncConnection, local: float) -> float:
         found = await connection.scalar(text("SELECT CAST(extract(epoch FROM clock_timestamp()) AS float8)"))

@@ -15,6 +15,9 @@ _REFUSED = {
 }
 """by SQLSTATE: what an operator must do; waiting does not help"""
 
+_NO_TEXT = ("22021", "22P05")
+"""SQLSTATE of bytes that are no text in the encoding of the connection"""
+
 _HINTS = {
     "transaction blocks not allowed": "the pooler is in statement mode, which has no transactions: "
     "use transaction or session mode",
@@ -40,9 +43,11 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def is_undecodable(error: StoreUnavailable) -> bool:
-    """Whether the driver could not make text of the bytes that a row holds."""
+    """Whether the driver or the server could not make text of the bytes that a row holds."""
     cause = driver_error(error.__cause__)
-    return isinstance(cause, UnicodeError) or (isinstance(cause, sqlite3.OperationalError) and "decode" in str(cause))
+    if isinstance(cause, sqlite3.OperationalError):
+        return "decode" in str(cause)
+    return isinstance(cause, UnicodeError) or getattr(cause, "sqlstate", None) in _NO_TEXT
 
 
 def reason(error: BaseException) -> str:
