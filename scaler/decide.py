@@ -4,7 +4,7 @@ import math
 
 from scaler.plan import Plan
 from scaler.plan.rules import plan
-from scaler.series import Outlook
+from scaler.series import FURTHEST_AHEAD_SECONDS, Outlook
 from scaler.trigger import Trigger
 
 
@@ -18,7 +18,9 @@ def moment_of(outlook: Outlook, now: float, refresh_seconds: float) -> float:
 
     A plan counts until the next refresh is due and half a refresh longer, for it to arrive; when none comes, the plan
     is made anew at every tick. Ticks are multiples of the refresh interval since the epoch, so even replicas that
-    cannot talk to each other plan for the same moments.
+    cannot talk to each other plan for the same moments. An outlook from far ahead was made before a clock was set back:
+    what it holds lies in the future by now, and the plan shows it.
     """
-    moment = outlook.counts_from if now < outlook.counts_from + 1.5 * refresh_seconds else now
-    return math.floor(moment / refresh_seconds) * refresh_seconds
+    counts_from = outlook.counts_from
+    is_fresh = counts_from - FURTHEST_AHEAD_SECONDS <= now < counts_from + 1.5 * refresh_seconds
+    return math.floor((counts_from if is_fresh else now) / refresh_seconds) * refresh_seconds

@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import itertools
+import math
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -26,6 +27,8 @@ class Answer:
     outlook: Outlook
     plan: Plan
     counts_from: float
+    valid_from: float
+    """earlier than this, the clock was set back since the plan was made"""
     valid_until: float
     wire: bytes | None = None
 
@@ -76,6 +79,7 @@ class Registration:
         "metric_calls",
         "ready",
         "restored",
+        "settled_from",
         "settled_until",
         "trigger",
         "upcoming",
@@ -91,8 +95,8 @@ class Registration:
         """how often KEDA has called GetMetrics; the HPA's share of them shows whether it reads this trigger"""
         self.current: Answer | None = None
         self.upcoming: Answer | None = None
-        self.settled_until = 0.0
-        """until then `current` is the answer, without looking at anything else"""
+        self.settled_from = self.settled_until = 0.0
+        """between these moments `current` is the answer, without looking at anything else"""
         self.error: HeadwayError | None = None
         """why there is no answer yet: the last failure of observing"""
         self.forgotten = False
@@ -116,6 +120,11 @@ class Registration:
         if self.last_called - self.first_called < TRIED_SECONDS and not self.restored:
             silence_seconds = min(silence_seconds, TRIAL_SECONDS)
         return now - self.last_called <= silence_seconds
+
+    def bound_calls(self, now: float) -> None:
+        """A call from the future was noted before a clock was set back: it counts as one of `now`."""
+        self.first_called = min(self.first_called, now)
+        self.last_called = min(self.last_called, now)
 
     def forget(self) -> None:
         """Keep nothing that takes room."""
@@ -310,11 +319,10 @@ class Registry:
         registration = self._registrations.get(key)
         if registration is None:
             return
-        furthest = now + FURTHEST_AHEAD_SECONDS
-        if outlook.counts_from > furthest:
+        if outlook.is_ahead(now):
             return  # from a replica whose clock is wrong: it would keep all others' outlooks out until then
         known = registration.upcoming or registration.current
-        if known is not None and outlook.counts_from < known.outlook.counts_from <= furthest:
+        if known is not None and outlook.order < known.outlook.order and not known.outlook.is_ahead(now):
             return  # what is known from further ahead comes from before a clock was set back
         answer = self._answer(registration.trigger, outlook, max(now, outlook.counts_from))
         if outlook.counts_from > now and registration.current is not None and registration.first_answer.is_set():
@@ -341,7 +349,7 @@ class Registry:
     def answer(self, registration: Registration, now: float) -> Answer:
         """The answer that counts at `now`. Raises NotReady, the source's own error, or SourceUnavailable."""
         current = registration.current
-        if now < registration.settled_until and current is not None:
+        if registration.settled_from <= now < registration.settled_until and current is not None:
             return current
         return self._look(registration, now)
 
@@ -351,7 +359,7 @@ class Registry:
         if current is None:
             # one instance is raised many times: without this its traceback would grow with every call
             raise (registration.error or _not_ready(registration.trigger)).with_traceback(None)
-        if now >= current.valid_until:
+        if not current.valid_from <= now < current.valid_until:
             current = registration.current = self._answer(registration.trigger, current.outlook, now)
         _settle(registration)
         if current.plan.rung is Rung.NOTHING:
@@ -361,7 +369,11 @@ class Registry:
     def forget_silent(self, now: float, silence_seconds: float) -> list[Registration]:
         """Drop the triggers that are not listed and without a call for `silence_seconds`: KEDA does not report
         deletions. Returns them, and those that were dropped since the last time to make room for others."""
-        silent = [w for w in self._registrations.values() if not w.is_wanted(now, silence_seconds)]
+        for registration in self._registrations.values():
+            if registration.last_called > now + FURTHEST_AHEAD_SECONDS:
+                registration.bound_calls(now)
+        every = self._registrations.values() if silence_seconds < math.inf else ()
+        silent = [w for w in every if not w.is_wanted(now, silence_seconds)]
         for registration in silent:
             del self._registrations[registration.trigger.key]
             self._let_go(registration)
@@ -380,8 +392,10 @@ class Registry:
 
     def _answer(self, trigger: Trigger, outlook: Outlook, now: float) -> Answer:
         made = decide(trigger, outlook, now, self.refresh_seconds)
-        valid_until = max(outlook.counts_from + 1.5 * self.refresh_seconds, made.at + self.refresh_seconds)
-        return Answer(outlook, made, outlook.counts_from, valid_until)
+        valid_until = made.at + self.refresh_seconds
+        if outlook.counts_from <= now + FURTHEST_AHEAD_SECONDS:
+            valid_until = max(outlook.counts_from + 1.5 * self.refresh_seconds, valid_until)
+        return Answer(outlook, made, outlook.counts_from, made.at - FURTHEST_AHEAD_SECONDS, valid_until)
 
 
 def _least_recently_called(registrations: Iterable[Registration], count: int) -> list[Registration]:
@@ -392,6 +406,8 @@ def _least_recently_called(registrations: Iterable[Registration], count: int) ->
 
 def _settle(registration: Registration) -> None:
     current, upcoming = registration.current, registration.upcoming
+    if current is not None:
+        registration.settled_from = current.valid_from
     if current is None or current.plan.rung is Rung.NOTHING:
         registration.settled_until = 0.0
     elif upcoming is None:

@@ -150,7 +150,10 @@ class Observation:
 
 
 FURTHEST_AHEAD_SECONDS = 30.0
-"""how far ahead an outlook may begin to count: one from further ahead comes from a replica whose clock is wrong"""
+"""how far ahead a moment may lie: one from further ahead comes from a clock that is wrong, or was set back since"""
+
+REMEMBERED: Mapping[str, tuple[float, float]] = {"growth": (1.0, 2.0), "replicas": (1.0, 2.0**31 - 1)}
+"""the range of each conclusion of the planner that an outlook can hold, by name"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,16 @@ class Outlook:
     """why the observation is old or missing, in the source's own words; empty when all is well"""
     remembered: Mapping[str, float] = field(default_factory=dict)
     """what the planner concluded from earlier observations and answers, by name; see scaler/plan/memory.py"""
+
+    @property
+    def order(self) -> tuple[float, float, float]:
+        """Of two outlooks of one trigger, the greater one is newer: by what was known, and then by when it counts."""
+        observed_at = self.observation.at if self.observation is not None else 0.0
+        return observed_at, self.forecast.start if self.forecast is not None else 0.0, self.counts_from
+
+    def is_ahead(self, now: float) -> bool:
+        """Whether a moment in it lies so far ahead that a clock is wrong, or was set back since."""
+        return max(self.order) > now + FURTHEST_AHEAD_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

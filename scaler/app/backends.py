@@ -46,10 +46,13 @@ def open_cache(settings: Settings) -> ForecastCache:
         from scaler.forecast.cache import MemoryCache
 
         return MemoryCache()
-    from scaler.forecast.redis_cache import RedisCache
+    from scaler.forecast.redis_cache import RedisCache, prefix_of
+    from scaler.forecast.signing import Signer
 
     replica = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
-    return RedisCache(settings.redis.get_secret_value(), replica)
+    signer = Signer(settings.redis_signing_key_file) if settings.redis_signing_key_file else None
+    url, prefix = settings.redis.get_secret_value(), prefix_of(settings.installation)
+    return RedisCache(url, replica, prefix, signer=signer)
 
 
 def _bundles(settings: Settings) -> "BundleReads":

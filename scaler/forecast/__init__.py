@@ -53,7 +53,8 @@ class ForecastCache(Protocol):
     async def publish(self, outlooks: Mapping[str, Outlook], seconds: float) -> None:
         """Store the outlooks under their trigger keys for `seconds`, and wake the other replicas.
 
-        An outlook that counts from an earlier moment than the one stored is left out.
+        An outlook that is older than the one stored (see `Outlook.order`) is left out, and so is one of a trigger whose
+        lease this replica has lost to another without knowing it.
         """
         ...
 

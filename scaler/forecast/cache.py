@@ -22,8 +22,9 @@ class SharedMemory:
     clock: Callable[[], float] = time.monotonic
     outlooks: dict[str, tuple[Outlook, float]] = field(default_factory=dict)
     """by trigger key, with the moment of expiry"""
-    leases: dict[str, tuple[str, float]] = field(default_factory=dict)
-    """by trigger key: who holds it, and until when"""
+    leases: dict[str, tuple[str, float, int]] = field(default_factory=dict)
+    """by trigger key: who holds it, until when, and the fencing token"""
+    last_token: int = 0
     listeners: list[tuple[str, asyncio.Queue[list[str] | None]]] = field(default_factory=list)
     """replica and where its wakes go; None ends them"""
     next_sweep: float = 0.0
@@ -35,6 +36,8 @@ class MemoryCache:
     def __init__(self, replica_id: str = "single", memory: SharedMemory | None = None) -> None:
         self._replica_id = replica_id
         self._memory = memory or SharedMemory()
+        self._tokens: dict[str, int] = {}
+        """of the leases that this replica holds, as far as it knows"""
 
     async def publish(self, outlooks: Mapping[str, Outlook], seconds: float) -> None:
         memory, now = self._memory, self._memory.clock()
@@ -43,7 +46,9 @@ class MemoryCache:
         taken = []
         for key, outlook in outlooks.items():
             known, expires = memory.outlooks.get(key, (outlook, 0.0))
-            if expires <= now or known.counts_from <= outlook.counts_from:
+            if self._is_fenced(key, now):
+                continue
+            if expires <= now or known.order <= outlook.order:
                 memory.outlooks[key] = (outlook, expiry)
                 taken.append(key)
         if taken:
@@ -57,18 +62,24 @@ class MemoryCache:
         return {key: entry[0] for key, entry in found if entry is not None and entry[1] > now}
 
     async def lease(self, keys: Sequence[str], seconds: float) -> set[str]:
-        leases, now = self._memory.leases, self._memory.clock()
-        own = set()
+        memory, now = self._memory, self._memory.clock()
+        own = {}
         for key in keys:
-            holder, expires = leases.get(key, (self._replica_id, 0.0))
-            if holder == self._replica_id or expires <= now:
-                leases[key] = (self._replica_id, now + seconds)
-                own.add(key)
-        return own
+            holder, expires, token = memory.leases.get(key, ("", 0.0, 0))
+            if expires <= now:
+                memory.last_token += 1
+                holder, token = self._replica_id, memory.last_token
+            if holder == self._replica_id:
+                memory.leases[key] = (holder, now + seconds, token)
+                own[key] = token
+            self._tokens.pop(key, None)
+        self._tokens |= own
+        return set(own)
 
     async def release(self, keys: Sequence[str]) -> None:
         leases = self._memory.leases
         for key in keys:
+            self._tokens.pop(key, None)
             if key in leases and leases[key][0] == self._replica_id:
                 del leases[key]
 
@@ -87,6 +98,11 @@ class MemoryCache:
         for replica_id, queue in self._memory.listeners:
             if replica_id == self._replica_id:
                 queue.put_nowait(None)
+
+    def _is_fenced(self, key: str, now: float) -> bool:
+        """Whether another replica has taken the lease that this one holds as far as it knows."""
+        token, (_, expires, taken) = self._tokens.get(key, 0), self._memory.leases.get(key, ("", 0.0, 0))
+        return 0 < token < taken and expires > now
 
     def _sweep(self, now: float) -> None:
         """Drop what has expired: triggers that fell silent must not add up."""

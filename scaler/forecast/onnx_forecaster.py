@@ -19,6 +19,7 @@ from scaler.bundle.signature import HISTORY, LOCAL_TIME, LONG_HISTORY, PEAKS, QU
 from scaler.errors import BundleInvalid
 from scaler.series import Floats, Forecast, Grid, HistoryBatch
 from scaler.telemetry.redaction import excerpt
+from scaler.trigger import LARGEST_DEMAND
 
 RELATIVE_TOLERANCE = 1e-3
 """by how much a reference output may differ from the stored one, relative to the largest output of its case"""
@@ -202,10 +203,10 @@ def _series_of(trigger_key: str) -> str:
 
 
 def _sound(values_NXQ: Floats) -> NDArray[np.bool_]:
-    """Which series have finite, not negative, ascending quantiles throughout."""
+    """Which series have ascending quantiles throughout, none negative and none larger than any demand."""
     lowest = values_NXQ[:, :, 0].min(axis=1)
     ascending = (values_NXQ[:, :, 1:] >= values_NXQ[:, :, :-1]).all(axis=(1, 2))
-    sound: NDArray[np.bool_] = (lowest >= 0) & ascending & np.isfinite(values_NXQ[:, :, -1]).all(axis=1)
+    sound: NDArray[np.bool_] = (lowest >= 0) & ascending & (values_NXQ[:, :, -1] <= LARGEST_DEMAND).all(axis=1)
     return sound
 
 

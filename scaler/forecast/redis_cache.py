@@ -1,8 +1,12 @@
 """The `ForecastCache` that replicas share through Redis (or Valkey): outlooks, leases and wakes.
 
-Under the prefix: `outlook:KEY` (a packed outlook, expiring), `lease:KEY` (a replica's id, expiring), and the channel
-`published`, whose messages are JSON `[replica, [key, …]]`. The scripts below run atomically on the server, one call
-per chunk of keys. The prefix has a hash tag, so that one node of a cluster holds all keys.
+Under the prefix: `outlook:KEY` (a packed outlook, signed where there is a key, expiring), `lease:KEY` (a fencing token
+and a replica's id, expiring), `token` (the last fencing token), and the channel `published`, whose messages are JSON
+`[replica, [key, …]]`. The scripts (redis_scripts.py) run atomically on the server, one call per chunk of keys. The
+prefix has a hash tag, so that one node of a cluster holds all keys.
+
+Whatever the server holds is taken for foreign: sizes are bounded before a value is fetched, and a value that cannot be
+used is as good as none, for its own key alone.
 """
 
 import json
@@ -16,68 +20,34 @@ from redis.exceptions import RedisError
 
 from scaler.chunks import chunks
 from scaler.errors import CacheUnavailable
-from scaler.forecast.record import COUNTS_FROM_OFFSET, MARK, RecordInvalid, pack, unpack
+from scaler.forecast.record import MOST_RECORD_BYTES, RecordInvalid, pack, unpack
 from scaler.forecast.redis_connection import RedisConnection
-from scaler.series import FURTHEST_AHEAD_SECONDS, Outlook
+from scaler.forecast.redis_scripts import FETCH, LEASE, PUBLISH, RELEASE
+from scaler.forecast.signing import SIGNATURE_BYTES, Signer
+from scaler.series import Outlook
 
 log = structlog.get_logger()
-
-PREFIX = "headway:{v2}:"
-"""what stands in the braces alone decides on the slot of a key. The number changes with what the keys mean, so that
-during an upgrade old and new replicas do not read each other's keys."""
 
 RECORDS_PER_CALL = 50
 """outlooks in one call: about 0.2 MB, and two or three milliseconds of this event loop"""
 LEASES_PER_CALL = 500
 QUIET_SECONDS = 5.0
 """without a wake for this long, the subscription is checked"""
+MOST_NOTICE_BYTES, LONGEST_KEY = 128 * 1024, 1024
+"""of one message; characters of one key in it"""
+MOST_VALUE_BYTES = MOST_RECORD_BYTES + SIGNATURE_BYTES
 
-# A known record is kept where it is whole, of this version, expiring, and counts from a later moment than the new one.
-_PUBLISH = f"""
-local replica, channel, milliseconds, prefix = unpack(ARGV, 1, 4)
-local function counts_from(record)
-  return (struct.unpack('<d', record, {COUNTS_FROM_OFFSET + 1}))
-end
-local function is_newer(known, record, key)
-  return type(known) == 'string' and #known == {COUNTS_FROM_OFFSET + 8}
-    and known:sub(1, {len(MARK)}) == record:sub(1, {len(MARK)})
-    and counts_from(known) > counts_from(record)
-    and counts_from(known) < tonumber(redis.call('TIME')[1]) + {FURTHEST_AHEAD_SECONDS}
-    and redis.call('PTTL', key) > 0
-end
-local taken = {{}}
-for i, key in ipairs(KEYS) do
-  local record = ARGV[i + 4]
-  if not is_newer(redis.pcall('GETRANGE', key, 0, {COUNTS_FROM_OFFSET + 7}), record, key) then
-    redis.call('SET', key, record, 'PX', milliseconds)
-    taken[#taken + 1] = key:sub(#prefix + 1)
-  end
-end
-if #taken > 0 then
-  redis.call('PUBLISH', channel, cjson.encode({{replica, taken}}))
-end
-return #taken
-"""
 
-# A lease that never expires was not written by us, and must not hold a trigger back for ever.
-_LEASE = """
-local replica, milliseconds = unpack(ARGV)
-local own = {}
-for i, key in ipairs(KEYS) do
-  local holder = redis.pcall('GET', key)
-  if not holder or holder == replica or type(holder) == 'table' or redis.call('PTTL', key) < 0 then
-    redis.call('SET', key, replica, 'PX', milliseconds)
-    own[#own + 1] = i
-  end
-end
-return own
-"""
+def prefix_of(installation: str = "") -> str:
+    """What the keys of an installation begin with; all of them begin with `headway:`.
 
-_RELEASE = """
-for i, key in ipairs(KEYS) do
-  if redis.pcall('GET', key) == ARGV[1] then redis.call('DEL', key) end
-end
-"""
+    What stands in the braces alone decides on the slot of a key. The number changes with what the keys mean, so that
+    during an upgrade old and new replicas do not read each other's keys.
+    """
+    return f"headway:{installation}:{{v3}}:" if installation else "headway:{v3}:"
+
+
+PREFIX = prefix_of()
 
 
 class RedisCache:
@@ -85,38 +55,62 @@ class RedisCache:
 
     `url`: redis://, rediss:// or unix://; `replica_id` is this process's own name among them; `prefix` has a hash tag.
     `timeout_seconds` bounds one round trip; an operation over many keys gets a fiftieth of it more per call it takes.
-    Raises SettingsError for a URL that cannot be used. `refused` counts received values that were no outlooks.
+    With a `signer`, outlooks are signed, and those that are not are refused. Raises SettingsError for a URL that cannot
+    be used. `refused` counts received values that were no outlooks.
     """
 
-    def __init__(self, url: str, replica_id: str, prefix: str = PREFIX, timeout_seconds: float = 2.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        replica_id: str,
+        prefix: str = PREFIX,
+        timeout_seconds: float = 2.0,
+        signer: Signer | None = None,
+    ) -> None:
         self.refused = 0
+        self._signer = signer
+        self._tokens: dict[str, int] = {}
+        """of the leases that this replica holds, as far as it knows"""
         self._replica_id = replica_id
         self._outlooks, self._leases = f"{prefix}outlook:", f"{prefix}lease:"
-        self._channel = f"{prefix}published"
+        self._channel, self._token = f"{prefix}published", f"{prefix}token"
         self._timeout_seconds = timeout_seconds
         self._closed = False
         self._redis = RedisConnection(url, timeout_seconds)
 
     async def publish(self, outlooks: Mapping[str, Outlook], seconds: float) -> None:
-        head = (self._replica_id, self._channel, _milliseconds(seconds), self._outlooks)
+        head = (self._replica_id, self._channel, _milliseconds(seconds), self._outlooks, self._leases)
+        refused: list[tuple[str, RecordInvalid]] = []
         parts = list(chunks(list(outlooks), RECORDS_PER_CALL))
+        self._refresh_keys()
         async with self._redis.translated("publishing", len(parts)):
             for chunk in parts:
-                records = [pack(outlooks[key]) for key in chunk]
-                await self._run(_PUBLISH, self._outlooks, chunk, *head, *records)
+                records: dict[str, bytes] = {}
+                for key in chunk:
+                    try:
+                        records[key] = self._packed(key, outlooks[key])
+                    except RecordInvalid as error:
+                        refused.append((key, error))
+                names = [*(self._outlooks + key for key in records), *(self._leases + key for key in records)]
+                if names:
+                    await self._run(PUBLISH, names, *head, *records.values())
+        if refused:
+            first, why = refused[0]
+            log.warning("cache_values_not_shared", count=len(refused), first_key=first, reason=str(why))
 
     async def receive(self, keys: Sequence[str]) -> dict[str, Outlook]:
         parts = list(chunks(keys, RECORDS_PER_CALL))
+        self._refresh_keys()
         received: dict[str, Outlook] = {}
         refused: list[tuple[str, RecordInvalid]] = []
         async with self._redis.translated("receiving", len(parts)):
             for chunk in parts:
-                records = await self._records(chunk)
-                for key, record in zip(chunk, records, strict=True):
-                    if record is None:
+                values = await self._run(FETCH, [self._outlooks + key for key in chunk], MOST_VALUE_BYTES)
+                for key, value in zip(chunk, values, strict=True):
+                    if value is None:
                         continue
                     try:
-                        received[key] = unpack(record)
+                        received[key] = self._unpacked(key, value)
                     except RecordInvalid as error:
                         refused.append((key, error))
         self._report_refused(refused)
@@ -127,15 +121,22 @@ class RedisCache:
         own: set[str] = set()
         async with self._redis.translated("leasing", len(parts)):
             for chunk in parts:
-                taken = await self._run(_LEASE, self._leases, chunk, self._replica_id, _milliseconds(seconds))
-                own.update(chunk[position - 1] for position in taken)
+                names = [self._token, *(self._leases + key for key in chunk)]
+                taken, tokens = await self._run(LEASE, names, self._replica_id, _milliseconds(seconds))
+                mine = {chunk[position - 1]: int(token) for position, token in zip(taken, tokens, strict=True)}
+                for key in chunk:
+                    self._tokens.pop(key, None)
+                self._tokens |= mine
+                own |= mine.keys()
         return own
 
     async def release(self, keys: Sequence[str]) -> None:
         parts = list(chunks(keys, LEASES_PER_CALL))
         async with self._redis.translated("releasing", len(parts)):
             for chunk in parts:
-                await self._run(_RELEASE, self._leases, chunk, self._replica_id)
+                await self._run(RELEASE, [self._leases + key for key in chunk], self._replica_id)
+        for key in keys:
+            self._tokens.pop(key, None)
 
     async def wakes(self) -> AsyncIterator[list[str]]:
         subscription = self._redis.subscription()
@@ -163,13 +164,24 @@ class RedisCache:
         self._closed = True
         await self._redis.close()
 
-    async def _records(self, keys: Sequence[str]) -> list[Any]:
-        names = [self._outlooks + key for key in keys]
-        return await self._redis.ask(lambda redis: redis.mget(names))
-
-    async def _run(self, script: str, prefix: str, keys: Sequence[str], *arguments: Any) -> Any:
-        names = [prefix + key for key in keys]
+    async def _run(self, script: str, names: Sequence[str], *arguments: Any) -> Any:
         return await self._redis.ask(lambda redis: redis.eval(script, len(names), *names, *arguments))
+
+    def _refresh_keys(self) -> None:
+        if self._signer is not None:
+            self._signer.refresh()
+
+    def _packed(self, key: str, outlook: Outlook) -> bytes:
+        record = pack(outlook, self._tokens.get(key, 0))
+        return record if self._signer is None else self._signer.signed(self._outlooks + key, record)
+
+    def _unpacked(self, key: str, value: Any) -> Outlook:
+        if not isinstance(value, bytes):
+            raise RecordInvalid(f"a value has at most {MOST_VALUE_BYTES} bytes, this one more")
+        record = value if self._signer is None else self._signer.verified(self._outlooks + key, value)
+        if record is None:
+            raise RecordInvalid("not signed with a key of redis-signing-key-file")
+        return unpack(record)
 
     async def _next_message(self, subscription: PubSub, quiet_seconds: float) -> dict[str, Any]:
         """The next message of any type; a connection that is quiet for this long is checked."""
@@ -197,8 +209,12 @@ def _milliseconds(seconds: float) -> int:
 
 def _notice(data: bytes) -> tuple[str, list[str]]:
     """Sender and keys of one message; no keys where it is none of ours."""
+    if len(data) > MOST_NOTICE_BYTES:
+        return "", []
     try:
         sender, keys = json.loads(data)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return "", []
-    return str(sender), [str(key) for key in keys] if isinstance(keys, list) else []
+    if not isinstance(sender, str) or not isinstance(keys, list) or len(keys) > RECORDS_PER_CALL:
+        return "", []
+    return sender, [key for key in keys if isinstance(key, str) and 0 < len(key) <= LONGEST_KEY]

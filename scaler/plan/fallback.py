@@ -31,7 +31,7 @@ class Situation:
     """see `window_end`"""
     rung: Rung
     observed: float | None
-    """the newest observation, where it is not older than the trigger's maxStaleness"""
+    """the newest observation, where it is within the trigger's maxStaleness of `now`, before or after"""
     last: Observation | None
     """the newest observation, however old"""
     forecast: Forecast | None
@@ -98,9 +98,14 @@ def _fresh(last: Observation | None, trigger: Trigger, now: float, problems: lis
         problems.append("there is no observation")
         return None
     age = now - last.at
-    if age > trigger.max_staleness_seconds:
+    limit = trigger.max_staleness_seconds
+    if age > limit:
+        problems.append(f"the newest observation is {age:.0f} s old, maxStaleness is {limit:g} s")
+        return None
+    if -age > limit:
         problems.append(
-            f"the newest observation is {age:.0f} s old, maxStaleness is {trigger.max_staleness_seconds:g} s"
+            f"the newest observation is {-age:.0f} s in the future, maxStaleness is {limit:g} s: "
+            "a clock is wrong, or was set back"
         )
         return None
     return min(last.value, LARGEST_DEMAND)

@@ -11,7 +11,7 @@ def hold(situation: Situation, value: float) -> tuple[float, str] | None:
     Never more than the recent peak of demand: holding keeps what is there, and orders nothing.
     """
     forecast, last = situation.forecast, situation.last
-    if forecast is None or last is None or situation.now - last.at > RECENT_SECONDS:
+    if forecast is None or last is None or abs(situation.now - last.at) > RECENT_SECONDS:
         return None
     if not value < last.recent_peak:
         return None

@@ -98,7 +98,7 @@ GROWTH: Remembered[Surge] = Remembered(
 def surge(situation: Situation, value: float) -> tuple[float, str] | None:
     """The rule: more than was forecast, where demand was seen to outgrow its forecasts within the last minute."""
     factor, last = situation.remembered.get(GROWTH.name, 1.0), situation.last
-    if situation.need is None or last is None or situation.now - last.at > GROWS_SECONDS or not factor > 1:
+    if situation.need is None or last is None or abs(situation.now - last.at) > GROWS_SECONDS or not factor > 1:
         return None
     return value * factor, (
         f"demand has outgrown its forecasts for two minutes; its growth is taken to go on: × {factor:.2f}"

@@ -3,11 +3,14 @@
 Only the lease at each tick finds out whether the cache is back: until then nothing else waits for it.
 """
 
+import math
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 
 import structlog
 
+from scaler.clock import Clock
 from scaler.errors import CacheUnavailable
 from scaler.forecast import ForecastCache
 from scaler.series import Outlook
@@ -25,10 +28,13 @@ OUTLOOK_SECONDS = 7200.0
 class Replicas:
     """The other replicas, as far as they can be reached. No method raises CacheUnavailable."""
 
-    def __init__(self, cache: ForecastCache, telemetry: Telemetry, interval_seconds: float) -> None:
+    def __init__(self, cache: ForecastCache, clock: Clock, telemetry: Telemetry, interval_seconds: float) -> None:
         self._cache = cache
+        self._clock = clock
         self._telemetry = telemetry
         self._lease_seconds = LEASE_INTERVALS * interval_seconds
+        self._leased_at = (-math.inf, -math.inf)
+        """when the leases were last asked for, by the clock and by the seconds that this machine is up"""
         self._alone = False
         """whether the cache is left alone until the next tick"""
         self._mute = False
@@ -37,11 +43,13 @@ class Replicas:
 
     async def lease(self, keys: Sequence[str]) -> set[str]:
         """Those of `keys` that this replica refreshes; all of them while the cache does not answer."""
+        asked_at = self._clock.now(), time.monotonic()
         try:
             own = await self._cache.lease(keys, self._lease_seconds)
         except CacheUnavailable as error:
             self._note(True, str(error))
             return set(keys)
+        self._leased_at = asked_at
         self._note(self._mute)
         self._alone = False  # publishing is tried again, if only once a tick
         return own
@@ -51,8 +59,12 @@ class Replicas:
         return set(keys) if self._alone else await self.lease(keys)
 
     async def publish(self, outlooks: Mapping[str, Outlook]) -> None:
-        """Pass outlooks to the other replicas."""
+        """Pass outlooks to the other replicas, unless the leases may have run out: then others have newer ones."""
         if self._alone or not outlooks:
+            return
+        if not self._may_hold_leases():
+            log.warning("not_published", triggers=len(outlooks), why="the leases ran out: stopped, or too slow")
+            self._telemetry.count("publish_late", len(outlooks))
             return
         try:
             await self._cache.publish(outlooks, OUTLOOK_SECONDS)
@@ -85,6 +97,11 @@ class Replicas:
             await self._cache.release(keys)
         except CacheUnavailable as error:
             self._note(True, str(error))
+
+    def _may_hold_leases(self) -> bool:
+        """By both clocks: one of them does not notice that it was set, the other one that the machine slept."""
+        passed = (now - then for now, then in zip((self._clock.now(), time.monotonic()), self._leased_at, strict=True))
+        return all(abs(seconds) <= self._lease_seconds for seconds in passed)
 
     def _note(self, alone: bool, why: str = "") -> None:
         if alone and not self._reported_down:

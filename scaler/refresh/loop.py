@@ -27,6 +27,7 @@ from scaler.refresh.publishing import Publisher
 from scaler.refresh.tracked import Tracked, Tracking
 from scaler.refresh.urgency import select
 from scaler.registry import Registration, Registry
+from scaler.series import FURTHEST_AHEAD_SECONDS
 from scaler.store import Store
 from scaler.telemetry.metrics import Telemetry
 
@@ -34,6 +35,9 @@ log = structlog.get_logger()
 
 GATHER_SECONDS = 0.1
 """how long freshly backfilled triggers are gathered, to be forecast together"""
+
+MISSED_INTERVALS = 4.0
+"""between two ticks, after which this process was stopped, or its clock set forwards"""
 
 COUNTED_AT_A_TIME = 1000
 """triggers whose state is counted before other work of the event loop gets its turn: a fifth of a millisecond"""
@@ -70,7 +74,7 @@ class Refresh:
         self._clock = clock
         self._telemetry = telemetry
         self._settings = settings
-        self._replicas = Replicas(cache, telemetry, interval)
+        self._replicas = Replicas(cache, clock, telemetry, interval)
         self.tracking = Tracking(catalog, clock, interval)
         self.backfill = Backfill(
             source, store, clock, telemetry, settings.backfill_concurrency, on_filled=self._forecast_soon
@@ -134,10 +138,12 @@ class Refresh:
         self._telemetry.set("backfill_oldest_wait", waited)
 
     def _detect_clock_step(self, at: float) -> None:
-        """A clock that was set back makes all that is kept come from the future: begin again."""
-        back = self._ticked_at - at
-        self._ticked_at = at
-        if back > self._settings.interval_seconds:
+        """A clock that was set back makes all that is kept come from the future: begin again. After a time in which
+        this process could not be called, every trigger looks silent."""
+        back, self._ticked_at = self._ticked_at - at, at
+        if -back > MISSED_INTERVALS * self._settings.interval_seconds:
+            self._ownership.keep_silent(at)
+        if back > min(self._settings.interval_seconds, FURTHEST_AHEAD_SECONDS):
             log.warning("clock_set_back", seconds=round(back), consequence="all history is fetched again")
             self.tracking.clear()
 
@@ -213,13 +219,15 @@ class Refresh:
             await asyncio.sleep(1.0)
 
     async def _ticks(self) -> AsyncIterator[float]:
-        """The moments of the ticks, each when it comes; one that a clock set back has made wrong is left out."""
+        """The moments of the ticks, each when it comes; one that a clock set back has made wrong is left out, and of
+        those that passed while this process was stopped, all but the last."""
         interval = self._settings.interval_seconds
         while True:
             at = (math.floor(self._clock.now() / interval) + 1) * interval
             await self._clock.sleep_until(at)
-            if self._clock.now() >= at - interval:
-                yield at
+            now = self._clock.now()
+            if now >= at - interval:
+                yield max(at, math.floor(now / interval) * interval)
 
     async def _begin(self, new: Sequence[Registration]) -> None:
         await self._receive([one.trigger.key for one in new])

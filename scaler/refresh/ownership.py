@@ -1,6 +1,7 @@
 """Which triggers this replica refreshes: those whose lease it holds, and those that no other replica refreshes."""
 
 import asyncio
+import math
 from collections.abc import Iterable, Sequence
 
 import structlog
@@ -16,6 +17,9 @@ log = structlog.get_logger()
 
 ORPHANED_INTERVALS = 2.5
 """refresh intervals without an outlook from the holder of the lease, after which this replica refreshes, too"""
+
+GRACE_SECONDS = 900.0
+"""after a time without ticks, how long KEDA has for its calls before silent triggers are forgotten again"""
 
 MOST_LOGGED = 20
 """forgotten triggers of one refresh that are named in the log"""
@@ -44,8 +48,13 @@ class Ownership:
         self._telemetry = telemetry
         self._orphaned_seconds = ORPHANED_INTERVALS * interval_seconds
         self._silence_seconds = silence_seconds
+        self._forgets_from = 0.0
         self._orphaned: set[str] = set()
         """refreshed here, although another replica holds the lease, until it publishes them again"""
+
+    def keep_silent(self, at: float) -> None:
+        """Forget no trigger for a while: this process was stopped, or its clock was set forwards."""
+        self._forgets_from = at + min(GRACE_SECONDS, self._silence_seconds)
 
     async def update(self, at: float) -> None:
         """Forget silent triggers, renew the leases, and track this replica's triggers and no others."""
@@ -74,7 +83,8 @@ class Ownership:
         self._orphaned.difference_update(keys)
 
     def _forget_silent(self, at: float) -> None:
-        forgotten = self._registry.forget_silent(at, self._silence_seconds)
+        is_waiting = 0 <= self._forgets_from - at <= GRACE_SECONDS
+        forgotten = self._registry.forget_silent(at, math.inf if is_waiting else self._silence_seconds)
         for registration in forgotten:
             if registration.trigger.key not in self._registry:  # else it is registered again
                 self._tracking.drop(registration.trigger.key)

@@ -13,6 +13,7 @@ from scaler.refresh.tracked import Phase, Tracked, Tracking
 from scaler.registry import Registry
 from scaler.series import RECENT_SECONDS, Observation, Outlook
 from scaler.telemetry.metrics import Telemetry
+from scaler.trigger import LARGEST_DEMAND
 
 
 class Publisher:
@@ -75,15 +76,20 @@ def _update_observations(chunk: Sequence[Tracked]) -> None:
         highest = table.history_peak(keys)
         for tracked, (at, value), near, far in zip(mine, newest, recent.tolist(), highest.tolist(), strict=True):
             if not math.isnan(value):
-                tracked.observation = _with_known_peak(tracked, Observation(at, value, near, far))
+                seen = Observation(at, *(min(one, LARGEST_DEMAND) for one in (value, near, far)))
+                tracked.observation = _with_known(tracked, seen)
 
 
-def _with_known_peak(tracked: Tracked, new: Observation) -> Observation:
-    """`new`, with the highest demand that the replica before this one knew of, until the past has been fetched."""
+def _with_known(tracked: Tracked, new: Observation) -> Observation:
+    """`new`, unless the replica before this one knew newer demand; with the highest demand that it knew of, until the
+    past has been fetched."""
     old = tracked.observation
-    if old is None or Phase.COARSE in tracked.done:
+    if old is None:
         return new
-    return replace(new, history_peak=max(new.history_peak, old.history_peak))
+    newest = new if new.at >= old.at else old
+    if Phase.COARSE in tracked.done:
+        return newest
+    return replace(newest, history_peak=max(new.history_peak, old.history_peak))
 
 
 def _news(tracked: Tracked, now: float, refresh_seconds: float) -> News:

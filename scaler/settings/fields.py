@@ -337,6 +337,15 @@ class Settings(BaseSettings):
         "ssl_keyfile and ssl_cert_reqs; unix:// is a socket. A user of the server needs the keys and channels "
         "`headway:*`. An unknown option of the URL is an error at the start.",
     )
+    redis_signing_key_file: File | None = _setting(
+        None,
+        "FILE",
+        "Key that signs what replicas share in Redis (HMAC-SHA256), at least 32 characters, the same for all replicas. "
+        "With it, what anybody else wrote there is refused; without it, only impossible records are. One key per line, "
+        "at most 4: the first signs, all are accepted. The file is read again when it changes, and its former keys are "
+        "accepted for another hour. To change the key without a gap, add the new one as the second line, wait until "
+        "all replicas have the file (two minutes for a Kubernetes Secret), and put it first.",
+    )
     installation: Installation = _setting(
         "",
         "NAME",

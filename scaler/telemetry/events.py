@@ -170,7 +170,15 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event(
         "cache_values_refused", "warning", ("server", "count", "first_key", "reason"),
-        "Values in Redis are not outlooks of this version; they count as absent",
+        "Values in Redis are not outlooks of this version, or not signed with our key; they count as absent",
+    ),
+    Event(
+        "cache_values_not_shared", "warning", ("count", "first_key", "reason"),
+        "Outlooks are too large to be shared; each replica answers from its own",
+    ),
+    Event(
+        "not_published", "warning", ("triggers", "why"),
+        "Outlooks were not shared, because the leases had run out: other replicas may have newer ones",
     ),
     Event(
         "certificate_not_valid", "error", ("purpose", "file", "reason"),

@@ -278,6 +278,10 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
         "Triggers that this process refreshed and that another replica has leased since",
     ),
     Figure(
+        "publish_late", "headway_publish_late_total", Kind.COUNTER, (), Unit.NUMBER,
+        "Outlooks that were not shared because the leases had run out: this process was stopped or is too slow",
+    ),
+    Figure(
         "lease_taken_over", "headway_leases_taken_over_total", Kind.COUNTER, (), Unit.NUMBER,
         "Triggers that this process began to refresh with the outlook of another replica",
     ),

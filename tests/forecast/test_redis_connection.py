@@ -232,11 +232,9 @@ async def test_the_permissions_that_are_needed() -> None:
     """A user with the keys and channels headway:* and no other permission than the documented ones works."""
     commands = (
         "eval",
-        "get",
         "set",
         "del",
         "getrange",
-        "mget",
         "pttl",
         "time",
         "publish",
