@@ -112,3 +112,4 @@ class MemoryCache:
         memory.next_sweep = now + SWEEP_SECONDS
         memory.outlooks = {key: entry for key, entry in memory.outlooks.items() if entry[1] > now}
         memory.leases = {key: entry for key, entry in memory.leases.items() if entry[1] > now}
+        self._tokens = {key: token for key, token in self._tokens.items() if key in memory.leases}

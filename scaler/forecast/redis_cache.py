@@ -10,6 +10,7 @@ used is as good as none, for its own key alone.
 """
 
 import json
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -35,6 +36,9 @@ QUIET_SECONDS = 5.0
 """without a wake for this long, the subscription is checked"""
 MOST_NOTICE_BYTES, LONGEST_KEY = 128 * 1024, 1024
 """of one message; characters of one key in it"""
+NO_TOKEN = (0, 0.0)
+TOKENS_KEPT_SECONDS = 7200.0
+"""a replica that was stopped for longer has no lease; then the order of outlooks alone decides"""
 MOST_VALUE_BYTES = MOST_RECORD_BYTES + SIGNATURE_BYTES
 
 
@@ -69,8 +73,9 @@ class RedisCache:
     ) -> None:
         self.refused = 0
         self._signer = signer
-        self._tokens: dict[str, int] = {}
-        """of the leases that this replica holds, as far as it knows"""
+        self._tokens: dict[str, tuple[int, float]] = {}
+        """of the leases that this replica holds, as far as it knows, and when it was last sure"""
+        self._next_sweep = 0.0
         self._replica_id = replica_id
         self._outlooks, self._leases = f"{prefix}outlook:", f"{prefix}lease:"
         self._channel, self._token = f"{prefix}published", f"{prefix}token"
@@ -123,11 +128,13 @@ class RedisCache:
             for chunk in parts:
                 names = [self._token, *(self._leases + key for key in chunk)]
                 taken, tokens = await self._run(LEASE, names, self._replica_id, _milliseconds(seconds))
-                mine = {chunk[position - 1]: int(token) for position, token in zip(taken, tokens, strict=True)}
                 for key in chunk:
                     self._tokens.pop(key, None)
+                now = time.monotonic()
+                mine = {chunk[position - 1]: (int(token), now) for position, token in zip(taken, tokens, strict=True)}
                 self._tokens |= mine
                 own |= mine.keys()
+        self._sweep()
         return own
 
     async def release(self, keys: Sequence[str]) -> None:
@@ -167,12 +174,20 @@ class RedisCache:
     async def _run(self, script: str, names: Sequence[str], *arguments: Any) -> Any:
         return await self._redis.ask(lambda redis: redis.eval(script, len(names), *names, *arguments))
 
+    def _sweep(self) -> None:
+        """Forget tokens of triggers that are no longer watched."""
+        now = time.monotonic()
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + TOKENS_KEPT_SECONDS
+        self._tokens = {key: one for key, one in self._tokens.items() if now - one[1] < TOKENS_KEPT_SECONDS}
+
     def _refresh_keys(self) -> None:
         if self._signer is not None:
             self._signer.refresh()
 
     def _packed(self, key: str, outlook: Outlook) -> bytes:
-        record = pack(outlook, self._tokens.get(key, 0))
+        record = pack(outlook, self._tokens.get(key, NO_TOKEN)[0])
         return record if self._signer is None else self._signer.signed(self._outlooks + key, record)
 
     def _unpacked(self, key: str, value: Any) -> Outlook:
