@@ -24,24 +24,28 @@ NOW = 1_700_000_000.0
 VICTIM = "sum(vector(1000))"
 
 
-def forged(tag: int, number: float = 0) -> str:
-    """A tail that closes the brackets around a query and answers for the one with this tag."""
-    return f'), "{TAG}", "x", "", "") or label_replace((vector({number}) ), "{TAG}", "{tag}", "", "") or ((vector(7)'
+def _answers(tag: int) -> str:
+    return f'label_replace((vector(0)), "{TAG}", "{tag}", "", "")'
 
+
+FORGED = f'), "{TAG}", "9", "", "") or {" or ".join(map(_answers, range(6)))} or label_replace((vector(7)'
+"""closes the brackets around a query, answers for its neighbours, and opens others for the rest"""
 
 ESCAPES = [
-    "vector(1) #\r" + forged(1),
-    'vector(1) # "\r' + forged(1),
-    r"vector(1)\)" + forged(1),
-    r"\( " + forged(1),
-    "vector(1)" + forged(1),
-    "vector(1) # (((((\n" + forged(1),
-    "vector(1) #\u2028" + forged(1),
-    "vector(1) #\x0b" + forged(1),
-    r"vector(1) + count({a=`\`}" + forged(1) + r"{b=`\`})",
-    'vector(1) + count({a="\n"}) # "' + forged(1),
-    "vector(1) offset 5m" + forged(1),
-    "WITH (x = vector(1)) x" + forged(1),
+    "vector(1) #\r" + FORGED,
+    'vector(1) # "\r' + FORGED,
+    r"x\(\( or vector(1)" + FORGED + r" or y\)\)",
+    r"x\x28\x28 or vector(1)" + FORGED,
+    r"vector(1)\)" + FORGED,
+    r"\( " + FORGED,
+    "vector(1)" + FORGED,
+    "vector(1) # (((((\n" + FORGED,
+    "vector(1) #\u2028" + FORGED,
+    "vector(1) #\x0b" + FORGED,
+    r"vector(1) + count({a=`\`}" + FORGED + r"{b=`\`})",
+    'vector(1) + count({a="\n"}) # "' + FORGED,
+    "vector(1) offset 5m" + FORGED,
+    "WITH (x = vector(1)) x" + FORGED,
     "vector(1) or",
     "vector(1) or vector(0",
     "vector(1) #",
@@ -63,7 +67,7 @@ parts = st.sampled_from(
         *("vector(1)", "(", ")", "[", "]", "{", "}", '"', "'", "`", "\\", "\\\\", "#", "\n", "\r", "\t", "\u2028", " "),
         *("or", "and", "unless", "offset 5m", "@ 0", "sum", "[5m:1m]", "WITH (a = 1)", "$__interval", "\\u0022", ","),
         *(f'"{TAG}"', '"1"', '""', "label_replace((vector(0)", "vector(0)", "# \"", "\n)", "\\x29"),
-        *(forged(0), forged(1), forged(2)),
+        FORGED,
     ]
 )  # fmt: skip
 hostile = st.lists(parts, max_size=12).map("".join).filter(str.strip)
@@ -119,6 +123,7 @@ async def test_the_same_holds_for_victoria_metrics(victoria_address: str, text: 
 
 @given(st.lists(hostile, min_size=1, max_size=8))
 @example(ESCAPES)
+@example(ESCAPES[:2])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_no_text_changes_the_number_of_another_namespace(metrics: PrometheusServer, texts: list[str]) -> None:
     """Made of everything that opens, closes, quotes, escapes and comments."""
@@ -166,12 +171,13 @@ def test_what_servers_read_differently_is_refused(character: str) -> None:
 
 
 def test_the_process_answers_the_bystander_as_it_is(tmp_path: Path, metrics: PrometheusServer) -> None:
-    """Over gRPC, with every hostile text registered first and again after the victim."""
+    """Over gRPC, next to texts that once answered for it: after a restart, all were asked in one request."""
     victim = bystander(query=VICTIM)
-    attackers = [trigger(SHOP, text) for text in ESCAPES]
-    with replica(tmp_path, metrics.url) as scaler:
-        scaler.register(attackers)
-        scaler.until_value(victim, 1000)
-        scaler.register(attackers)
-        answers = scaler.poll(victim, seconds=16)
+    attackers = [trigger(SHOP, text) for text in ESCAPES[:2]]
+    answers = []
+    for _ in range(2):
+        with replica(tmp_path, metrics.url) as scaler:
+            scaler.register(attackers)
+            scaler.until(victim, lambda call: call.number is not None)
+            answers += scaler.poll(victim, seconds=12)
     assert {call.number for call in answers} == {1000.0}
