@@ -3,11 +3,12 @@
 import asyncio
 import socket
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from scaler.forecast import ForecastCache
 from scaler.history import MetricSource, open_source
+from scaler.history.apart import Apart
 from scaler.settings import Settings
 from scaler.store import Store
 
@@ -23,6 +24,8 @@ class Backends:
     bundles: "BundleReads"
     cache: ForecastCache
     store: Store
+    apart: Apart = field(default_factory=Apart)
+    """which queries the source never joins with others"""
 
     async def close(self) -> None:
         """Close all of them, whatever one of them fails with."""
@@ -37,7 +40,8 @@ async def open_backends(settings: Settings, cache: ForecastCache, source: Metric
     """
     bundles, store = await asyncio.gather(asyncio.to_thread(_bundles, settings), asyncio.to_thread(_store, settings))
     await bundles.first()
-    return Backends(source or open_source(settings), bundles, cache, store)
+    apart = Apart()
+    return Backends(source or open_source(settings, apart), bundles, cache, store, apart)
 
 
 def open_cache(settings: Settings) -> ForecastCache:

@@ -13,6 +13,7 @@ from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock
 from scaler.refresh.checkpoint import Checkpoint
 from scaler.refresh.loop import Refresh, RefreshSettings
+from scaler.refresh.stored_apart import StoredApart
 from scaler.registry import ListedBy, Registration, Registry
 from scaler.series import HistoryFacts
 from scaler.settings import Settings
@@ -58,6 +59,7 @@ class Engine:
         self._checkpoint = Checkpoint(
             registry, self._refresh.tracking, backends.store, clock, telemetry, settings.trigger_expiry
         )
+        self._apart = StoredApart(backends.apart, backends.store, clock)
 
     def start(self, registrations: Iterable[Registration], on_restored: Callable[[], None]) -> None:
         """Begin with what is registered already; then keep everything up to date in the background."""
@@ -73,6 +75,7 @@ class Engine:
         self._late = asyncio.get_running_loop().call_later(LONGEST_RESTORE_SECONDS, self._go_on)
         self._tasks.keep_running("restore", self._restore)
         self._tasks.keep_running("checkpoint", self._checkpoint.run)
+        self._tasks.keep_running("apart", self._apart.run)
         self._tasks.keep_running("bundles", lambda: self._backends.bundles.follow(self._clock, self._telemetry))
         self._list_triggers()
 
@@ -99,6 +102,7 @@ class Engine:
         await self._tasks.stop()
         await self._refresh.close()
         await self._checkpoint.write()
+        await self._apart.write()
         await self._backends.close()
 
     def _export_backends(self) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from scaler.errors import DependencyError, SourceUnavailable
+from scaler.history.apart import Apart
 from scaler.history.arriving import Arriving
 from scaler.series import Blocks, Samples
 from scaler.trigger import Trigger
@@ -69,8 +70,11 @@ async def observe_all(source: MetricSource, triggers: Sequence[Trigger], at: flo
     return [found.get(position, SourceUnavailable("no answer")) for position in range(len(triggers))]
 
 
-def open_source(settings: "Settings") -> MetricSource:
-    """Where the settings say that demand is read. No server is asked yet. Raises SettingsError."""
+def open_source(settings: "Settings", apart: Apart | None = None) -> MetricSource:
+    """Where the settings say that demand is read. No server is asked yet. Raises SettingsError.
+
+    apart: which queries are never joined with others; the source adds to it.
+    """
     from scaler.history.sources import access_of, limits_of, source_for  # with it comes the HTTP client
 
-    return source_for(access_of(settings), limits_of(settings))
+    return source_for(access_of(settings), limits_of(settings), apart=apart)

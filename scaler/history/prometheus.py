@@ -180,4 +180,4 @@ def _put_at(positions: Sequence[int], put: Put, part: Answers) -> None:
 
 def open_prometheus(options: SourceOptions) -> PrometheusSource:
     """The kind `prometheus` of `scaler.history.sources`."""
-    return PrometheusSource(options.access, options.limits, options.transport)
+    return PrometheusSource(options.access, options.limits, options.transport, options.apart)

@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, TypeAlias
@@ -17,6 +17,7 @@ import httpx
 
 from scaler.errors import SettingsError
 from scaler.history import ROUND_SHARE, MetricSource
+from scaler.history.apart import Apart
 from scaler.history.arriving import Arriving, Put, arriving
 from scaler.history.connection import Limits
 from scaler.history.credentials import PROMETHEUS, ServerAccess, access_for
@@ -43,6 +44,8 @@ class SourceOptions:
     limits: Limits = Limits()  # noqa: RUF009  frozen
     transport: httpx.AsyncBaseTransport | None = None
     """instead of the network, in tests"""
+    apart: Apart = field(default_factory=Apart)
+    """which queries are never joined with others, for all kinds; it outlives a restart"""
 
 
 Opener: TypeAlias = Callable[[SourceOptions], MetricSource]
@@ -64,6 +67,7 @@ def source_for(
     access: Sequence[ServerAccess],
     limits: Limits = Limits(),  # noqa: B008  frozen
     transport: httpx.AsyncBaseTransport | None = None,
+    apart: Apart | None = None,
 ) -> MetricSource:
     """A source that asks each server as its kind is asked; every failure is a DependencyError.
 
@@ -71,8 +75,9 @@ def source_for(
     is unknown, or options that it refuses.
     """
     kinds = dict.fromkeys([PROMETHEUS, *(one.kind for one in access)])
+    apart = Apart() if apart is None else apart
     sources = {
-        kind: guarded(opener(kind)(SourceOptions(tuple(a for a in access if a.kind == kind), limits, transport)))
+        kind: guarded(opener(kind)(SourceOptions(tuple(a for a in access if a.kind == kind), limits, transport, apart)))
         for kind in kinds
     }
     return sources[PROMETHEUS] if len(sources) == 1 else Routed(access, sources)

@@ -55,12 +55,13 @@ class Store(Protocol):
 
     async def load_blocks(self, keys: Sequence[str], block_seconds: int, since: float) -> dict[str, Blocks]: ...
 
-    async def set_apart(self, hashes: Sequence[str], now: float) -> None:
-        """Remember queries (by their hashes) that must not be joined with others."""
+    async def set_apart(self, hashes: Sequence[str], now: float, keep_since: float) -> None:
+        """Remember queries (by their hashes) that must not be joined with others; those from before `keep_since` are
+        dropped."""
         ...
 
-    async def apart(self) -> set[str]:
-        """The hashes that were set apart, the newest 100,000 of them."""
+    async def apart(self, since: float) -> dict[str, float]:
+        """The hashes that were set apart at `since` or later, and when; the newest 100,000 of them."""
         ...
 
     async def close(self) -> None: ...

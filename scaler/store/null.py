@@ -29,9 +29,9 @@ class NullStore:
     async def load_blocks(self, keys: Sequence[str], block_seconds: int, since: float) -> dict[str, Blocks]:
         return {}
 
-    async def set_apart(self, hashes: Sequence[str], now: float) -> None: ...
+    async def set_apart(self, hashes: Sequence[str], now: float, keep_since: float) -> None: ...
 
-    async def apart(self) -> set[str]:
-        return set()
+    async def apart(self, since: float) -> dict[str, float]:
+        return {}
 
     async def close(self) -> None: ...

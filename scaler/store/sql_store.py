@@ -190,20 +190,25 @@ class SqlStore:
         await self._quarantine(long_history, _PAGE, bad, [])
         return loaded
 
-    async def set_apart(self, hashes: Sequence[str], now: float) -> None:
-        """Remember queries (by their hashes) that must not be joined with others."""
+    async def set_apart(self, hashes: Sequence[str], now: float, keep_since: float) -> None:
+        """Remember queries (by their hashes) that must not be joined with others; older ones are dropped."""
         parts = list(chunks(sorted(set(hashes)), RECORDS))
-        insert = self._insert(set_apart).on_conflict_do_nothing()
-        async with self._bounded(len(parts)):
+        statement = self._insert(set_apart)
+        upsert = statement.on_conflict_do_update(
+            index_elements=[set_apart.c.hash], set_={"since": statement.excluded.since}
+        )
+        async with self._bounded(1 + len(parts)):
+            await self.database.run(_forget_apart, keep_since)
             for chunk in parts:
-                await self.database.run(_execute, insert, [{"hash": one, "since": now} for one in chunk])
+                await self.database.run(_execute, upsert, [{"hash": one, "since": now} for one in chunk])
 
-    async def apart(self) -> set[str]:
-        """The hashes that were set apart, the newest 100,000 of them."""
-        newest = select(set_apart.c.hash).order_by(set_apart.c.since.desc()).limit(MOST_APART)
+    async def apart(self, since: float) -> dict[str, float]:
+        """The hashes that were set apart at `since` or later, and when; the newest 100,000 of them."""
+        stored = set_apart.c
+        newest = select(stored.hash, stored.since).where(stored.since >= since).order_by(stored.since.desc())
         async with self._bounded():
-            rows = await self.database.run(fetched, newest)
-        return {row.hash for row in rows if isinstance(row.hash, str)}
+            rows = await self.database.run(fetched, newest.limit(MOST_APART))
+        return {row.hash: row.since for row in rows if isinstance(row.hash, str) and isinstance(row.since, float)}
 
     async def close(self) -> None:
         await self.database.close()
@@ -326,6 +331,10 @@ def _database(url: str) -> Database:
 
 async def _execute(connection: AsyncConnection, statement: Executable, rows: Sequence[_Row]) -> None:
     await connection.execute(statement, rows)
+
+
+async def _forget_apart(connection: AsyncConnection, keep_since: float) -> None:
+    await connection.execute(delete(set_apart).where(set_apart.c.since < keep_since))
 
 
 def _older(keys: Sequence[str], block_seconds: int, page: int) -> Executable:

@@ -358,15 +358,19 @@ async def test_processes_at_the_same_time_and_after_each_other(place: Place, reo
 
 
 async def test_queries_that_were_set_apart_outlive_the_process(reopen: Opener) -> None:
-    """Setting apart what is apart already changes nothing; any number can be set apart at once."""
-    hashes = {f"{number:064x}" for number in range(600)}
+    """Any number can be set apart at once, and again; what is old is dropped."""
+    hashes = [f"{number:064x}" for number in range(600)]
     first = reopen()
-    assert await first.apart() == set()
-    await first.set_apart(sorted(hashes), NOW)
-    await first.set_apart(sorted(hashes)[:3], NOW + 1)
-    await first.set_apart([], NOW)
+    assert await first.apart(0.0) == {}
+    await first.set_apart(hashes, NOW, 0.0)
+    await first.set_apart(hashes[:3], NOW + 1, 0.0)
+    await first.set_apart([], NOW, 0.0)
     await first.close()
-    assert await reopen().apart() == hashes
+    second = reopen()
+    assert await second.apart(0.0) == dict.fromkeys(hashes, NOW) | dict.fromkeys(hashes[:3], NOW + 1)
+    assert set(await second.apart(NOW + 1)) == set(hashes[:3])
+    await second.set_apart([], NOW, NOW + 1)
+    assert set(await second.apart(0.0)) == set(hashes[:3])
 
 
 OPERATIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
@@ -378,8 +382,8 @@ OPERATIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "page_counts": lambda store: store.page_counts(["a"], BLOCK, 0.0, NOW),
     "save_blocks": lambda store: store.save_blocks({"b": blocks(NOW, 2)}, BLOCK, 0.0),
     "load_blocks": lambda store: store.load_blocks(["a"], BLOCK, 0.0),
-    "set_apart": lambda store: store.set_apart(["0f"], NOW),
-    "apart": lambda store: store.apart(),
+    "set_apart": lambda store: store.set_apart(["0f"], NOW, 0.0),
+    "apart": lambda store: store.apart(0.0),
 }
 
 
@@ -422,6 +426,6 @@ async def test_the_null_store_takes_everything_and_keeps_nothing() -> None:
     assert await store.page_counts(["a"], BLOCK, 0.0, NOW) == {}
     assert await store.watched(0.0) == []
     assert await store.load_blocks(["a"], BLOCK, 0.0) == {}
-    await store.set_apart(["0f"], NOW)
-    assert await store.apart() == set()
+    await store.set_apart(["0f"], NOW, 0.0)
+    assert await store.apart(0.0) == {}
     await store.close()
