@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaler.errors import AmbiguousDemand, NoDemand, SourceRefused, SourceUnavailable
-from scaler.telemetry.redaction import excerpt
+from scaler.telemetry.redaction import excerpt, without_tokens
 from scaler.trigger import Trigger
 
 
@@ -187,10 +187,10 @@ def _failure(server: str, status: int, document: Any, body: bytes) -> SourceUnav
 
 
 def shortened(text: str | bytes, most: int = 80) -> str:
-    """At most `most` characters of a foreign text, on one line and without secrets; cut before it is looked at."""
+    """At most `most` characters of a foreign text, on one line, without what may be secrets; cut before a look."""
     head = text[: 4 * most]
     plain = head if isinstance(head, bytes) else head.encode(errors="replace")
-    return excerpt(plain.decode(errors="replace"), most)
+    return excerpt(without_tokens(plain.decode(errors="replace")), most)
 
 
 def described(value: Any) -> str:

@@ -14,6 +14,7 @@ from scaler.settings.values import duration_text
 from scaler.telemetry.redaction import HIDDEN, redacted
 from scaler.trigger import ServerIdentity, TriggerRules, parse_trigger
 from scaler.trigger.server_address import redact
+from scaler.trigger.values import veil
 
 if TYPE_CHECKING:
     from scaler.settings.fields import Server, Settings
@@ -121,7 +122,9 @@ def _shown(value: Any) -> str:
         return ", ".join(map(_shown, value))
     if isinstance(value, str | int | float):
         text = str(value)
-        return redact(text) if "://" in text and "@" in text else redacted(text)
+        if "://" in text:
+            return redact(text) if "@" in text else redacted(text)
+        return text if text.startswith(("/", "./", "../")) else veil(redacted(text))
     return HIDDEN if value is not None else ""
 
 

@@ -18,6 +18,28 @@ _SECRET_PAIR = re.compile(
     re.IGNORECASE,
 )
 
+LONGEST_WHOLE_WORD = 16
+"""characters of a value or a word that a message repeats whole; a longer one may be a secret in the wrong field"""
+ENDS_SHOWN = 4
+"""characters that a message repeats of both ends of a longer one: its author recognises it, nobody can use it"""
+
+_LONG_WORD = re.compile(rf"[A-Za-z0-9_~+=-]{{{LONGEST_WHOLE_WORD + 1},}}")
+
+
+def ends(text: str) -> str:
+    """`sk-l…90ab` of a longer text."""
+    return text if len(text) <= LONGEST_WHOLE_WORD else f"{text[:ENDS_SHOWN]}…{text[-ENDS_SHOWN:]}"
+
+
+def without_tokens(text: str) -> str:
+    """The same text with the ends alone of long words of letters and digits: a server's error repeats the query, and
+    what was typed as a query may be a token. Names of functions and most metrics have no digits."""
+    return _LONG_WORD.sub(lambda word: word[0] if _is_name(word[0]) else ends(word[0]), text)
+
+
+def _is_name(word: str) -> bool:
+    return not any(c.isdigit() for c in word) or not any(c.isalpha() for c in word)
+
 
 def redacted(text: str) -> str:
     """The same text without user names and passwords in URLs, nor the values of `password=`, `token:` and the like."""

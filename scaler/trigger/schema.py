@@ -16,10 +16,11 @@ from enum import StrEnum
 from typing import Any
 
 from scaler.errors import Fault, TriggerInvalid
+from scaler.telemetry.redaction import LONGEST_WHOLE_WORD
 from scaler.trigger import server_address
 from scaler.trigger import values as value
 from scaler.trigger.sizes import LONGEST_KEY, size_faults
-from scaler.trigger.values import LONGEST_WHOLE_VALUE, NOT_SHOWN, hide, is_secret, shorten, veil
+from scaler.trigger.values import NOT_SHOWN, hide, is_secret, shorten, veil
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,7 +409,7 @@ def shown_key(spelled: str) -> str:
     """A key as a message repeats it. An unknown long one that resembles no key may be a secret in the wrong place."""
     name = spelled.removesuffix(_FROM_ENV)
     is_known = name in _KEYS or name in _HINTS or name in _CONNECTION_KEYS or (name.isalpha() and is_secret(name))
-    return shorten(spelled) if len(spelled) <= LONGEST_WHOLE_VALUE or is_known or _nearest(name) else veil(spelled)
+    return shorten(spelled) if len(spelled) <= LONGEST_WHOLE_WORD or is_known or _nearest(name) else veil(spelled)
 
 
 def _nearest(name: str) -> str | None:

@@ -11,16 +11,13 @@ from typing import TypeVar
 
 import durationpy
 
+from scaler.telemetry.redaction import LONGEST_WHOLE_WORD, ends
 from scaler.trigger.promql import fault
 
 Value = TypeVar("Value")
 
 LONGEST_SHOWN = 60
 """characters of a name that a message repeats"""
-LONGEST_WHOLE_VALUE = 16
-"""characters of a value that a message repeats whole; a longer one may be a secret in the wrong field"""
-ENDS_SHOWN = 4
-"""characters that a message repeats of both ends of a longer value: its author recognises it, nobody can use it"""
 NOT_SHOWN = "(not shown)"
 
 _LONGEST_NUMBER = 40
@@ -47,9 +44,8 @@ def printable(text: str) -> str:
 
 def veil(text: str) -> str:
     """A value as a message may repeat it: `sk-l…90ab (43 characters)` of one that is long enough for a secret."""
-    if len(text) <= LONGEST_WHOLE_VALUE:
-        return printable(text)
-    return f"{printable(text[:ENDS_SHOWN])}…{printable(text[-ENDS_SHOWN:])} ({len(text)} characters)"
+    length = f" ({len(text)} characters)" if len(text) > LONGEST_WHOLE_WORD else ""
+    return printable(ends(text)) + length
 
 
 def shorten(text: str) -> str:
