@@ -1,17 +1,21 @@
 """Whatever JSON a server answers, a trigger gets its demand or an error in words; nothing else is raised."""
 
 import asyncio
+import itertools
 import json
 import math
+import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from scaler.errors import DependencyError
-from scaler.history import observe_all
+from scaler.history import answers, observe_all
 from scaler.history.connection import Limits
 from scaler.history.prometheus import PrometheusSource
 from scaler.history.queries import TAG
@@ -64,6 +68,55 @@ def test_every_answer_is_demand_or_an_error_in_words(document: dict[str, Any]) -
     for answer in found:
         assert isinstance(answer, DependencyError | Samples | Blocks) or (math.isfinite(answer) and answer >= 0)
     assert [line for line in logged if line["event"] == "source_failed"] == []
+
+
+MOST_SECONDS = 5.0
+"""of the processor, for an answer of the largest size that is read; it takes a twentieth of a second"""
+LONG: list[Any] = [
+    *(one * (900_000 // len(one.encode())) for one in ["token", "a+", " ", "9", "é"]),
+    [[]] * 200_000,
+    [{"metric": {}}] * 50_000,
+    {str(n): "x" for n in range(50_000)},
+]
+PLACES = ["resultType", "result", "label", "name", "sample", "value", "values", "warnings", "error", "key"]
+
+
+def with_long(place: str, value: Any) -> dict[str, Any]:
+    """A successful or failed answer with something very long at one place."""
+    text = value if isinstance(value, str) else "x"
+    item: dict[str, Any] = {"metric": {"app": "a"}, "value": [AT, "1"], "values": [[AT, "1"]]}
+    item |= {"label": {"metric": {"app": value}}, "name": {"metric": {text: "a"}}}.get(place, {})
+    item |= {"sample": {"value": [AT, value], "values": [[AT, value]]}, "value": {"value": value}}.get(place, {})
+    item |= {"values": {"values": value}}.get(place, {})
+    document: dict[str, Any] = {"status": "success", "data": {"resultType": "vector", "result": [item]}}
+    if place in ("resultType", "result"):
+        document["data"][place] = value
+    elif place == "warnings":
+        document["warnings"] = [value, text]
+    elif place == "error":
+        document = {"status": "error", "error": value, "errorType": value}
+    elif place == "key":
+        document[text] = value
+    return document
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_long_answers_take_time_in_proportion_to_their_size(place: str) -> None:
+    """Whatever is long about it: what it says is cut before anything looks at it, and the error stays short."""
+    for value, status in itertools.product(LONG, (200, 422)):
+        body = json.dumps(with_long(place, value)).encode()
+        began = time.process_time()
+        said = [_error(read, status, body) for read in (answers.elements, answers.series)]
+        assert time.process_time() - began < MOST_SECONDS, (status, str(value)[:100])
+        assert max(map(len, said)) < 1000, (status, str(value)[:100])
+
+
+def _error(read: Callable[[answers.ServerAnswer], object], status: int, body: bytes) -> str:
+    try:
+        read(answers.decode("http://prometheus:9090", status, body))
+    except DependencyError as error:
+        return str(error)
+    return ""
 
 
 async def _ask_everything(body: str) -> list[Any]:
