@@ -19,7 +19,7 @@ from scaler.history.client import Client
 from scaler.history.credentials import ServerAccess
 from scaler.history.failures import Failures
 from scaler.history.lanes import Lane, Turn
-from scaler.history.pace import Paces
+from scaler.history.pace import SLOW_SECONDS, Paces
 from scaler.history.queries import MOST_BYTES
 from scaler.history.ranges import PieceSize
 from scaler.history.slots import Slots
@@ -133,9 +133,8 @@ class Server:
         request = _Request(Kind.INSTANT, turn, form, parameters, seconds, rank, asker.until)
         try:
             answer = await self._guarded(request)
-        except TooSlow:
-            if self._circuits.answered_since(Kind.INSTANT, request.began):
-                self._paces.note_silence(asker.namespace, asker.queries, time.monotonic())
+        except SourceUnavailable as error:
+            self._note_silence(asker, request, error)
             raise
         except SourceRefused:
             self._note_pace(asker, request)
@@ -183,6 +182,13 @@ class Server:
     def _note_pace(self, asker: Asker, request: "_Request") -> None:
         if request.began:
             self._paces.note_answer(asker.namespace, asker.queries, time.monotonic() - request.began)
+
+    def _note_silence(self, asker: Asker, request: "_Request", error: SourceUnavailable) -> None:
+        """A long wait for nothing speaks against the query where the server has answered others meanwhile."""
+        now = time.monotonic()
+        is_long = isinstance(error, TooSlow) or now - request.began > SLOW_SECONDS
+        if request.began and is_long and self._circuits.answered_since(Kind.INSTANT, request.began):
+            self._paces.note_silence(asker.namespace, asker.queries, now)
 
     async def _guarded(self, request: "_Request") -> ServerAnswer:
         try:

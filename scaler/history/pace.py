@@ -13,6 +13,8 @@ from scaler.history.lanes import Lane
 
 SLOW_SECONDS = 2.0
 """an instant query usually takes milliseconds"""
+SHORT_SECONDS = 0.25
+"""in the lane of the proven ones, shorter requests go before longer ones"""
 TIMES_USUAL = 4.0
 """slow is what takes so many times as long as the fastest namespace's requests usually take"""
 NEWEST_COUNTS = 0.2
@@ -28,6 +30,8 @@ MOST_NAMESPACES = 10_000
 
 @dataclass(slots=True)
 class _Pace:
+    seconds: float = 0.0
+    """of its last fast answer"""
     fast_needed: int = 0
     """fast answers until it is proven"""
     relapses: int = 0
@@ -36,6 +40,12 @@ class _Pace:
     failures: int = 0
     """requests in a row without an answer in time"""
     not_before: float = 0.0
+
+    @property
+    def rank(self) -> int:
+        if self.fast_needed:
+            return min(max(0, self.strikes - 1), MOST_STRIKES)
+        return int(self.seconds > SHORT_SECONDS)
 
 
 @dataclass(slots=True)
@@ -72,10 +82,9 @@ class Paces:
         return lane
 
     def rank(self, namespace: str, queries: Iterable[str]) -> int:
-        """0 goes first in its lane: who was slow once waits for none that is always slow."""
+        """0 goes first in its lane: short requests before long ones, and who was slow once before who always is."""
         known = self._of(namespace).queries
-        strikes = max((known[query].strikes for query in queries if query in known), default=0)
-        return min(max(0, strikes - 1), MOST_STRIKES)
+        return max((known[query].rank for query in queries if query in known), default=0)
 
     def pause(self, namespace: str, query: str, now: float) -> float:
         """Seconds until a query may be asked again; 0 where it may be now."""
@@ -89,7 +98,7 @@ class Paces:
         is_slow = seconds > SLOW_SECONDS and seconds > TIMES_USUAL * self._usual()
         for query in queries:
             if not is_slow:
-                self._note_fast(mine, query)
+                self._note_fast(mine, query, seconds)
             elif len(queries) > 1:  # one of them is slow: each is new again, and asked alone
                 mine.queries.pop(query, None)
             else:
@@ -106,8 +115,9 @@ class Paces:
             pace.failures += 1
             pace.not_before = now + min(FIRST_PAUSE * 2.0 ** (pace.failures - 1), LONGEST_PAUSE)
 
-    def _note_fast(self, mine: _Namespace, query: str) -> None:
+    def _note_fast(self, mine: _Namespace, query: str, seconds: float) -> None:
         pace = mine.pace(query)
+        pace.seconds = seconds
         if pace.fast_needed:
             pace.fast_needed -= 1
             pace.strikes, pace.failures, pace.not_before = 0, 0, 0.0

@@ -105,18 +105,20 @@ class Observer:
         one = _Round(asked, at)
         self._under_way |= {t.key: t for t in asked}
         reading, deadline = self._start(self._read(one)), self._start(self._end_at_deadline(one))
+        yielded: set[str] = set()
         try:
             async for group in one.groups():
+                yielded.update(t.key for t in group)
                 yield group
             if reading.done():
                 reading.result()
         finally:
             one.is_open = False
             deadline.cancel()
-        late = [t for t in asked if self._is_under_way(t)]
-        if late:
+        left = [t for t in asked if t.key not in yielded]  # an answer at the very deadline is recorded, and in no group
+        if left:
             self._telemetry.count("observe_deadline")
-            yield late
+            yield left
 
     def close(self) -> None:
         """Stop waiting for answers."""

@@ -64,6 +64,14 @@ def test_who_was_slow_once_goes_before_who_always_is() -> None:
     assert paces.rank("shop", ["always"]) == 0
 
 
+def test_short_requests_go_before_long_ones() -> None:
+    """200 queries that are just not slow delay nobody's short one by their number."""
+    paces = known(short=FAST, long=1.9)
+    assert paces.lane("shop", ["long"]) is Lane.PROVEN
+    assert [paces.rank("shop", [query]) for query in ("short", "long", "unknown")] == [0, 1, 0]
+    assert paces.rank("shop", ["short", "long"]) == 1
+
+
 def test_what_is_slow_but_answered_does_not_pause() -> None:
     assert known(slow=SLOW).pause("shop", "slow", now=0.0) == 0
 
