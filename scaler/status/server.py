@@ -20,8 +20,8 @@ from scaler.settings import Settings
 from scaler.status.access import Access, AccessRules, token_file
 from scaler.status.connections import Connection, Door
 from scaler.status.report import Explain
-from scaler.status.routes import Missing, RequestIds, StatusRoutes
-from scaler.status.shares import Places
+from scaler.status.routes import InTurns, Missing, RequestIds, StatusRoutes
+from scaler.status.shares import Places, Turns
 from scaler.telemetry.figures import HTTP_REFUSALS
 from scaler.telemetry.metrics import Telemetry
 from scaler.telemetry.redaction import os_error_text
@@ -50,7 +50,8 @@ class StatusServer:
         self.probe_port = 0
         self._settings = settings
         self._telemetry = telemetry
-        self._routes = StatusRoutes(registry, telemetry, readiness, explain, now, discoveries)
+        self._turns = Turns()
+        self._routes = StatusRoutes(registry, telemetry, readiness, explain, now, discoveries, self._turns)
         self._ports: list[_Port] = []
         for reason in HTTP_REFUSALS:
             telemetry.count("http_refused", 0, reason=reason)
@@ -74,7 +75,7 @@ class StatusServer:
 
     async def _open(self, setting: str, address: str, app: Any, rules: AccessRules, tls: "_Tls | None") -> int:
         listening = _listening(setting, address)
-        guarded = RequestIds(Access(app, rules, self._refuse))
+        guarded = InTurns(RequestIds(Access(app, rules, self._refuse)), self._turns)
         port = _Port(listening, guarded, self._settings.http_max_connections_per_client, tls, self._refuse)
         self._ports.append(port)
         port.start()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 MOST_CONNECTIONS = 256
 """held at the same time by all clients: with what a connection keeps in memory, about 64 MB"""
 
-SPARE_PER_CLIENT = 8
+SPARE_PER_CLIENT = 32
 """connections of a client beyond its share, for probes only: a kubelet may have the address of a neighbour"""
 
 

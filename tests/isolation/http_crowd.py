@@ -48,10 +48,29 @@ async def scrape(address: str, client: str) -> None:
         pass
 
 
+async def flood(address: str, client: str) -> None:
+    """Sends small requests one after another, without waiting for answers, and reads these."""
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), local_addr=(client, 0), limit=2**20)
+
+    async def send() -> None:
+        while True:
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+            await writer.drain()
+
+    sending = asyncio.create_task(send())
+    try:
+        while await reader.read(2**20):
+            pass
+    finally:
+        sending.cancel()
+
+
 KINDS: dict[str, tuple[Callable[[str, str], Awaitable[None]], int]] = {
     "unread": (unread, MANY),
     "half": (half, MANY),
     "scrape": (scrape, 32),
+    "flood": (flood, 32),
 }
 
 

@@ -232,7 +232,7 @@ async def test_a_client_that_makes_no_handshake_is_ended(tmp_path: Path, monkeyp
         host, _, port = address.rpartition(":")
         silent = [await asyncio.open_connection(host, int(port)) for _ in range(30)]
         places = server._ports[0]._door._places
-        await until_async(lambda: places._taken == 10)
+        await until_async(lambda: places._taken == 30)
         await until_async(lambda: places._taken == 0)
         assert (await get(f"https://{address}", "/metrics", files.trusting())).status_code == 200
         for _, writer in silent:

@@ -4,12 +4,14 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from scaler.registry import Registry
 from scaler.settings import Settings
 from scaler.status import connections, shares
+from scaler.status.routes import InTurns
 from scaler.status.server import StatusServer
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
@@ -212,6 +214,28 @@ async def test_one_piece_of_work_in_each_round_of_the_loop() -> None:
         await asyncio.sleep(0)
     assert max(in_round) <= 1
     assert sum(in_round) == 150
+
+
+async def test_one_small_request_begins_in_each_round_of_the_loop() -> None:
+    """Thousands of probes on some connections do not fill a round; those of other clients come in between."""
+    begun: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        begun.append(scope["client"][0])
+
+    guarded = InTurns(app, shares.Turns())
+    requests = [{"client": ("crowd", 1), "state": {}}] * 20 + [{"client": ("crowd", 1), "state": {"spare": True}}]
+    requests.append({"client": ("other", 1), "state": {}})
+    for scope in requests:
+        asyncio.create_task(guarded(scope, None, None))  # noqa: RUF006
+    rounds = []
+    while len(begun) < 22:
+        before = len(begun)
+        await asyncio.sleep(0)
+        rounds.append(len(begun) - before)
+    assert max(rounds) == 1
+    assert begun[:3].count("other") == 1
+    assert begun[:3] == ["crowd", "crowd", "other"], "its share, a connection beyond it, and the other client"
 
 
 async def _rest(reader: asyncio.StreamReader) -> bytes:
