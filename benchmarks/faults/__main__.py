@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,6 +59,7 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help=f"one of {', '.join(FAMILIES)}; repeatable")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write a flat summary of named figures")] = None,
     write: Annotated[Path | None, typer.Option(help="write the matrix as Markdown")] = None,
+    earlier: Annotated[list[Path] | None, typer.Option(help="--json of a run whose other families are kept")] = None,
     halved: Annotated[bool, typer.Option(help="halve every answer: shows that the matrix would notice")] = False,
 ) -> None:
     """Inject faults and show what a bystander got. Ends with status 1 where a target was missed."""
@@ -75,6 +76,8 @@ def main(
             for name in ALONE:
                 _family(run, name, wanted)
             _side_by_side(run, wanted)
+    for file in earlier or ():
+        _keep(run, json.loads(file.read_text()))
     seconds = time.monotonic() - begun
     figures = totals(run.rows, seconds)
     for one in targets(figures):
@@ -134,8 +137,14 @@ def _take_over(run: Run, names: Sequence[str], file: Path) -> None:
         run.broken += names
         run.left_out.append(f"the families {', '.join(names)}: the run itself failed there")
         return
-    found = json.loads(file.read_text())
-    run.rows += [Row(**{**row, "errors": Counter(row["errors"])}) for row in found["rows"]]
+    _keep(run, json.loads(file.read_text()))
+
+
+def _keep(run: Run, found: dict[str, Any]) -> None:
+    """The rows of families that this run does not have."""
+    own = {row.family for row in run.rows}
+    rows = [Row(**{**row, "errors": Counter(row["errors"])}) for row in found["rows"]]
+    run.rows += [row for row in rows if row.family not in own]
     run.left_out += found["left_out"]
     run.broken += found["broken"]
 
