@@ -7,7 +7,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,12 +59,14 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help=f"one of {', '.join(FAMILIES)}; repeatable")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write a flat summary of named figures")] = None,
     write: Annotated[Path | None, typer.Option(help="write the matrix as Markdown")] = None,
-    earlier: Annotated[list[Path] | None, typer.Option(help="--json of a run whose other families are kept")] = None,
+    earlier: Annotated[
+        list[Path] | None, typer.Option(help="--json of a run whose families are kept; without --only, nothing else")
+    ] = None,
     halved: Annotated[bool, typer.Option(help="halve every answer: shows that the matrix would notice")] = False,
 ) -> None:
     """Inject faults and show what a bystander got. Ends with status 1 where a target was missed."""
     begun = time.monotonic()
-    wanted = only or list(FAMILIES)
+    wanted = only or ([] if earlier else list(FAMILIES))
     if unknown := set(wanted) - set(FAMILIES):
         raise typer.BadParameter(f"--only {', '.join(unknown)}: known are {', '.join(FAMILIES)}")
     with tempfile.TemporaryDirectory(prefix="headway-faults-", ignore_cleanup_errors=True) as folder:
@@ -72,28 +74,27 @@ def main(
         if halved:
             _halve(place)
         with METRONOME, prometheus(place / "prometheus") as metrics:
-            run = Run(place, metrics, quick, say=typer.echo)
+            run = Run(place, metrics, quick, json_file, say=typer.echo)
             for name in ALONE:
                 _family(run, name, wanted)
             _side_by_side(run, wanted)
     for file in earlier or ():
         _keep(run, json.loads(file.read_text()))
-    seconds = time.monotonic() - begun
-    figures = totals(run.rows, seconds)
+    figures = totals(run.rows, time.monotonic() - begun)
     for one in targets(figures):
         typer.echo(f"{one.name}: {one.figure} ({one.wanted}){'' if one.met else ' MISSED'}")
     if write is not None:
         fresh = FRESH_SECONDS + TICK_SECONDS
-        write.write_text(page(_in_order(run), run.left_out, seconds, datetime.now(UTC).date(), fresh))
-    if json_file is not None:
-        found = {
-            "summary": figures,
-            "rows": [vars(row) for row in _in_order(run)],
-            "left_out": run.left_out,
-            "broken": run.broken,
-        }
-        json_file.write_text(json.dumps(found, indent=2) + "\n")
+        write.write_text(page(_in_order(run), run.left_out, datetime.now(UTC).date(), fresh))
+    _write_json(run, figures)
     raise typer.Exit(0 if all(one.met for one in targets(figures)[1:]) and not run.broken else 1)
+
+
+def _write_json(run: Run, figures: Mapping[str, float]) -> None:
+    if run.json_file is not None:
+        rows = [vars(row) for row in _in_order(run)]
+        found = {"summary": figures, "rows": rows, "left_out": run.left_out, "broken": run.broken}
+        run.json_file.write_text(json.dumps(found, indent=2) + "\n")
 
 
 def _family(run: Run, name: str, wanted: Sequence[str]) -> None:
@@ -107,6 +108,7 @@ def _family(run: Run, name: str, wanted: Sequence[str]) -> None:
         run.left_out.append(f"a part of the family {name}: the run itself failed there")
         typer.echo(traceback.format_exc(), err=True)
     typer.echo(f"{name}: {time.monotonic() - begun:.0f} s")
+    _write_json(run, totals(run.rows, time.monotonic() - begun))
 
 
 def _side_by_side(run: Run, wanted: Sequence[str]) -> None:

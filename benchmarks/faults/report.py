@@ -93,14 +93,14 @@ def targets(figures: dict[str, float]) -> list[Target]:
     ]
 
 
-def page(rows: Sequence[Row], left_out: Sequence[str], seconds: float, day: date, fresh: float) -> str:
+def page(rows: Sequence[Row], left_out: Sequence[str], day: date, fresh: float) -> str:
     """The whole page."""
-    figures = totals(rows, seconds)
+    figures = totals(rows, 0)
     parts = [HEAD.format(day=day.isoformat(), fresh=fresh, summary="\n".join(_summary(figures)))]
     families = dict.fromkeys(row.family for row in rows)
     parts += ["\n".join(_family(name, [row for row in rows if row.family == name])) for name in families]
     if left_out:
-        parts.append("\n".join(["## Left out", "", *(f"* {one}" for one in left_out)]))
+        parts.append("\n".join(["## Left out", "", *(f"* {one}" for one in dict.fromkeys(left_out))]))
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 

@@ -35,6 +35,8 @@ class Run:
     folder: Path
     prometheus: PrometheusServer
     quick: bool = False
+    json_file: Path | None = None
+    """where the rows are written after each family"""
     rows: list[Row] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)

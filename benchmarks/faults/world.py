@@ -123,7 +123,7 @@ class Group:
         with urlopen(f"http://{replica.process.http_address}{path}", timeout=2) as answer:
             return str(json.load(answer)["plans"][0]["plan"]["rung"])
 
-    def until_forecast(self, wanted: Sequence[OurTrigger], seconds: float = 90) -> None:
+    def until_forecast(self, wanted: Sequence[OurTrigger], seconds: float = 180) -> None:
         """Return when every one of `wanted` is answered as well as it can be."""
         deadline = time.monotonic() + seconds
         while waiting := [one for one in wanted if self.rung(one) != _best_rung(one)]:

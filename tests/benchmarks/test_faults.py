@@ -89,7 +89,7 @@ def test_the_page_states_what_was_missed():
     """A missed target is bold, and what was left out is listed."""
     good, bad = row_of(watch([1000.0])), row_of(watch([400.0, None]))
     bad.errors = Counter({"UNAVAILABLE": 3, "IsActive UNAVAILABLE": 2})
-    text = page([good, bad], ["DST: no library"], 60, date(2027, 1, 2), 22.5)
+    text = page([good, bad], ["DST: no library"], date(2027, 1, 2), 22.5)
     assert "2027-01-02" in text
     assert "**1** (missed)" in text
     assert "| **1, 60%** |" in text
