@@ -130,9 +130,11 @@ class Postgres(Database):
     def __init__(self, url: PostgresUrl, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         import asyncpg
 
+        from scaler.store import postgres_connection
+
         async def connect() -> Any:
             try:
-                return await asyncpg.connect(
+                return await postgres_connection.connect(
                     url.dsn, timeout=CONNECT_SECONDS, command_timeout=timeout_seconds, statement_cache_size=0
                 )
             except (OSError, asyncpg.PostgresError):
