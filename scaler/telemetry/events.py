@@ -162,7 +162,7 @@ EVENTS: tuple[Event, ...] = (
     Event(
         "store_rows_quarantined", "error", ("database", "table", "count", "first_key", "reason"),
         "Rows of the database cannot be used. They were moved into the table `quarantined`, or, where that fails, left "
-        "out; docs/runbook.md says what to do. `first_key` and `reason` are those of the first",
+        "out; docs/operations.md says how to look at them. `first_key` and `reason` are those of the first",
     ),
     Event(
         "history_lost", "warning", ("namespace", "name"),

@@ -1,6 +1,6 @@
 """Point 5: state knows whose it is, with real databases that several installations or settings share.
 
-The keys themselves are tested in tests/trigger/test_trigger.py; tests/isolation/test_05_whose_outlooks.py does the same
+The keys themselves are tested in tests/trigger/test_trigger.py; tests/isolation/test_05_shared_cache.py does the same
 for Redis.
 """
 
