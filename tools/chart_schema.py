@@ -30,7 +30,7 @@ SECRET_KEY = r"^[A-Za-z0-9._-]+$"
 HOST = r"^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"
 DIGEST = "^(sha256:[0-9a-f]{64})?$"
 
-SECRET_KEYS = ("database.key", "redis.key", "valkey.key", "tls.clientCA.key", "http.token.key")
+SECRET_KEYS = ("database.key", "redis.key", "valkey.key", "tls.clientCA.key", "http.token.key", "redis.signingKey.key")
 _PORT: Schema = {"minimum": 1, "maximum": 65535}
 _TEXTS: Schema = {"items": {"type": "string"}}
 _QUANTITIES: Schema = {"type": "object", "additionalProperties": {"type": ["string", "number"]}}

@@ -156,6 +156,7 @@ BASES: dict[str, dict[str, Any]] = {
     "kedaNamespace": {"networkPolicy": {"enabled": True}},
     "database.key": {"database": {"existingSecret": "s"}},
     "redis.key": {"redis": {"existingSecret": "s"}},
+    "redis.signingKey": {"redis": {"url": "redis://r", "signingKey": {"existingSecret": "s"}}},
     "valkey.password": {"valkey": {"enabled": True, "password": "p"}},
     "valkey.enabled": {"valkey": {"password": "p"}},
     "valkey": {"valkey": {"enabled": True, "existingSecret": "s"}},

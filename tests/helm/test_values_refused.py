@@ -20,6 +20,8 @@ CONTRADICTIONS = {
     "credentials[0].name=a,credentials[0].secretName=b,credentials[1].name=a,credentials[1].secretName=c": (
         "two entries are named a; give each its own name"
     ),
+    "settings.redis-signing-key-file=/a": "settings.redis-signing-key-file: the chart sets it; write redis.signingKey",
+    "redis.signingKey.existingSecret=a": "redis.signingKey.existingSecret: signs what replicas share, and there is no",
     "redis.url=redis://redis,redis.existingSecret=a": "redis.url: not together with redis.existingSecret",
     "redis.url=redis://:secret@redis": "redis.url: contains a password",
     "database.url=postgresql://headway:secret@db/headway": "database.url: contains a password",

@@ -81,6 +81,11 @@
   readOnly: true
 {{- end }}
 {{- end }}
+{{- if .Values.redis.signingKey.existingSecret }}
+- name: redis-signing-key
+  mountPath: /etc/headway/redis-signing-key
+  readOnly: true
+{{- end }}
 {{- if .Values.http.token.existingSecret }}
 - name: http-token
   mountPath: /etc/headway/http-token
@@ -126,6 +131,12 @@
     defaultMode: 0440
 {{- end }}
 {{- end }}
+{{- end }}
+{{- with .Values.redis.signingKey.existingSecret }}
+- name: redis-signing-key
+  secret:
+    secretName: {{ . | toYaml }}
+    defaultMode: 0440
 {{- end }}
 {{- with .Values.http.token.existingSecret }}
 - name: http-token

@@ -27,6 +27,7 @@ http-allowed-hosts: http.allowedHosts
 probe-address: http.probePort and listenAddress
 data-dir: persistence
 redis: redis.existingSecret, redis.url or valkey.enabled
+redis-signing-key-file: redis.signingKey.existingSecret
 database: database.existingSecret or database.url
 bundle: bundle.url or bundle.existingClaim
 discover-namespaces: discovery.enabled and discovery.namespaces
@@ -85,6 +86,9 @@ redis.url: contains a password, which everybody who may read the Deployment woul
 {{- if and $.Values.valkey.enabled (or .existingSecret .url) }}
 valkey.enabled: not together with redis.existingSecret or redis.url; a release has one shared cache, so remove one
 {{- end }}
+{{- end }}
+{{- if and .Values.redis.signingKey.existingSecret (not (or .Values.redis.existingSecret .Values.redis.url .Values.valkey.enabled)) }}
+redis.signingKey.existingSecret: signs what replicas share, and there is no Redis; write redis.existingSecret, redis.url or valkey.enabled, or remove it
 {{- end }}
 {{- with .Values.database }}
 {{- if and .existingSecret .url }}

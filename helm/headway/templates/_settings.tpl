@@ -6,6 +6,11 @@
 {{- $_ := set $settings "data-dir" "/var/lib/headway" -}}
 {{- with .Values.database.url }}{{ $_ := set $settings "database" . }}{{ end -}}
 {{- with .Values.redis.url }}{{ $_ := set $settings "redis" . }}{{ end -}}
+{{- with .Values.redis.signingKey -}}
+{{- if .existingSecret -}}
+{{- $_ := set $settings "redis-signing-key-file" (printf "/etc/headway/redis-signing-key/%s" .key) -}}
+{{- end -}}
+{{- end -}}
 {{- with include "headway.bundle" . }}{{ $_ := set $settings "bundle" . }}{{ end -}}
 {{- if .Values.tls.enabled -}}
 {{- $_ := set $settings "tls-cert" "/etc/headway/tls/tls.crt" -}}
