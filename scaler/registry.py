@@ -4,15 +4,15 @@ import asyncio
 import heapq
 import itertools
 import math
-from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
 from scaler.decide import decide
 from scaler.errors import HeadwayError, NotReady, SourceUnavailable
+from scaler.key_index import KeyIndex
 from scaler.plan import Plan, Rung
 from scaler.quotas import NO_LIMITS, Limits, Quota
 from scaler.series import FURTHEST_AHEAD_SECONDS, Outlook
@@ -133,50 +133,6 @@ class Registration:
         self.settled_until = 0.0
 
 
-class KeyIndex:
-    """The keys of triggers in order, so that one page of them takes time for the page and not for all.
-
-    A key is namespace/name/hash, and names of Kubernetes have no slash.
-    """
-
-    def __init__(self) -> None:
-        self._keys: list[str] = []
-        self._names: list[tuple[str, str]] = []
-        """(name, key)"""
-
-    def add(self, trigger: Trigger) -> None:
-        insort(self._keys, trigger.key)
-        insort(self._names, (trigger.name, trigger.key))
-
-    def remove(self, trigger: Trigger) -> None:
-        """Remove one that was added."""
-        del self._keys[bisect_left(self._keys, trigger.key)]
-        del self._names[bisect_left(self._names, (trigger.name, trigger.key))]
-
-    def keep(self, keys: Container[str]) -> None:
-        """Remove all others."""
-        self._keys = [key for key in self._keys if key in keys]
-        self._names = [(name, key) for name, key in self._names if key in keys]
-
-    def after(self, key: str, namespace: str | None = None, name: str | None = None) -> Iterator[str]:
-        """The keys after `key`, of one namespace or one name where these are set."""
-        if namespace is None and name is not None:
-            yield from self._of_name(key, name)
-            return
-        prefix = "".join(f"{part}/" for part in (namespace, name) if part is not None)
-        for position in range(max(bisect_left(self._keys, prefix), bisect_right(self._keys, key)), len(self._keys)):
-            if not self._keys[position].startswith(prefix):
-                return
-            yield self._keys[position]
-
-    def _of_name(self, key: str, name: str) -> Iterator[str]:
-        for position in range(bisect_right(self._names, (name, key)), len(self._names)):
-            found, following = self._names[position]
-            if found != name:
-                return
-            yield following
-
-
 class Registry:
     """All watched triggers of this process. Every method is synchronous and takes the time as an argument."""
 
@@ -254,6 +210,7 @@ class Registry:
         registration = self._registrations.get(key)
         if registration is not None:
             registration.listed_by = None
+            self._none_idle_before.pop(registration.trigger.namespace, None)
 
     def _register(
         self, trigger: Trigger, metadata: Mapping[str, str], now: float, unless_full: bool = True

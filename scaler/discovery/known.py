@@ -115,6 +115,8 @@ class KnownObjects:
     def _take(self, scope: str, name: ObjectName, found: Annotated | tuple[Fault, ...], now: float) -> None:
         known = self._known.get(name)
         if isinstance(found, Annotated) and not (known and known.key == found.trigger.key):
+            if known is not None and known.key:
+                self._registry.unlist(known.key)  # its successor may need its room
             found = self._admit(scope, name, found, now, is_new=not (known and known.key))
         new = _Known(scope, faults=found) if isinstance(found, tuple) else _Known(scope, found.trigger.key)
         if new == known:

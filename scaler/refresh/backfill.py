@@ -7,9 +7,10 @@ share of the workers (workers.py).
 
 import asyncio
 import random
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import structlog
@@ -100,13 +101,19 @@ class Backfill:
         self._workers = Workers(per_server)
         self._running: asyncio.TaskGroup | None = None
         self._queued: Counter[Phase] = Counter()
-        self._retries: set[asyncio.Task[None]] = set()
+        self._retries: defaultdict[str, set[asyncio.Task[None]]] = defaultdict(set)
+        """by the trigger's key: parts of its history that wait for another attempt"""
         self._store_away_until = 0.0
 
     def new(self, tracked: Tracked) -> None:
         """Fetch everything a new trigger lacks."""
         self._put(Phase.FINE, tracked)
         self._put(Phase.COARSE, tracked)
+
+    def forget(self, key: str) -> None:
+        """Try nothing again for a trigger that is no longer watched: a pause of an hour would keep its memory."""
+        for retry in self._retries.pop(key, ()):
+            retry.cancel()
 
     def hole(self, tracked: Tracked, since: float) -> None:
         """Fetch what was missed between `since` and now."""
@@ -195,6 +202,8 @@ class Backfill:
         self._again_later(job, is_refusal)
 
     def _again_later(self, job: _Job, is_refusal: bool) -> None:
+        if job.tracked.key not in job.tracked.table:
+            return  # it was forgotten while it was asked
         job.attempts += 1
         pause = retry_seconds(job.attempts, is_refusal) * random.uniform(1.0, 1.1)
         job.tracked.retry_at[job.phase] = self._clock.now() + pause
@@ -206,8 +215,15 @@ class Backfill:
             self._enqueue(job)
 
         task = asyncio.create_task(wait())
-        self._retries.add(task)
-        task.add_done_callback(self._retries.discard)
+        self._retries[job.tracked.key].add(task)
+        task.add_done_callback(partial(self._retried, job.tracked.key))
+
+    def _retried(self, key: str, task: asyncio.Task[None]) -> None:
+        waiting = self._retries.get(key)
+        if waiting is not None:
+            waiting.discard(task)
+            if not waiting:
+                del self._retries[key]
 
     async def _fill(self, job: _Job) -> None:
         tracked, now = job.tracked, self._clock.now()

@@ -88,6 +88,7 @@ class Ownership:
         for registration in forgotten:
             if registration.trigger.key not in self._registry:  # else it is registered again
                 self._tracking.drop(registration.trigger.key)
+                self._backfill.forget(registration.trigger.key)
         self._telemetry.count("trigger_expired", len(forgotten))
         for trigger in [registration.trigger for registration in forgotten[:MOST_LOGGED]]:
             log.info("trigger_expired", namespace=trigger.namespace, name=trigger.name)

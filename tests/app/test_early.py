@@ -39,6 +39,9 @@ async def test_they_are_kept_and_answered_from_what_replicas_published() -> None
     assert [registry.answer(one, NOW).plan.metric for one in (before, after)] == [70.0, 80.0]
     assert unknown.current is None
     assert early.all == [before, unknown, after]
+    unknown.forget()
+    assert early.take() == [before, after]
+    assert early.all == [], "what is forgotten later is kept by nobody"
 
 
 async def test_a_cache_that_fails_is_asked_again_for_the_next() -> None:

@@ -9,6 +9,7 @@ from scaler.discovery import known as known_module
 from scaler.discovery.annotated import read_annotated
 from scaler.discovery.known import KnownObjects
 from scaler.manifest import ScaledObject
+from scaler.quotas import NO_LIMITS, Limits
 from scaler.registry import Registration, Registry
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
@@ -19,8 +20,9 @@ SILENCE = 3600.0
 
 
 class Process:
-    def __init__(self, *in_settings: tuple[str, str]) -> None:
-        self.registry = Registry(TriggerRules(allowed_servers=("http://prometheus:9090",)), 15.0)
+    def __init__(self, *in_settings: tuple[str, str], limits: Limits = NO_LIMITS) -> None:
+        rules = TriggerRules(allowed_servers=("http://prometheus:9090",))
+        self.registry = Registry(rules, 15.0, limits=limits)
         self.telemetry = Telemetry()
         self.known = KnownObjects(self.registry, self.telemetry, in_settings)
 
@@ -41,6 +43,24 @@ def test_a_listed_trigger_outlives_silence_and_is_dropped_at_once_when_unlisted(
     assert it.registry.forget_silent(NOW + 100 * SILENCE, SILENCE) == []
     it.known.gone("shop", "web")
     assert [one.trigger.name for one in it.registry.forget_silent(NOW + 1, SILENCE)] == ["web"]
+
+
+def test_an_object_beyond_a_quota_is_refused_until_there_is_room() -> None:
+    """It says which quota, once; the others stay. A list that finds room watches it."""
+    it = Process(limits=Limits(100, 2))
+    for name in ("a", "b", "c"):
+        it.see(name)
+    assert [one.trigger.name for one in it.listed()] == ["a", "b"]
+    refusal = it.known.refusal("shop", "c")
+    assert refusal is not None
+    assert "max-triggers-per-namespace" in str(refusal.faults[0])
+    assert [it.known.lacked_room(scope) for scope in ("*", "shop", "shop")] == [False, True, False]
+    it.see("a", threshold="7")
+    assert [one.trigger.threshold for one in it.listed()] == [100, 7], "an edit needs no more room"
+    it.known.gone("shop", "b")
+    it.see("c")
+    assert [one.trigger.name for one in it.listed()] == ["a", "c"]
+    assert it.known.refusal("shop", "c") is None
 
 
 def test_a_trigger_that_keda_calls_for_too_outlives_its_object() -> None:

@@ -1,5 +1,6 @@
 """A replica whose triggers are leased by one that cannot publish; answers that cannot be read."""
 
+import asyncio
 from dataclasses import replace
 
 import numpy as np
@@ -87,6 +88,27 @@ async def test_a_past_that_is_refused_is_reported_and_tried_again_seldom(error: 
     assert str(error) in facts.backfill_error
     assert facts.retry_at is not None
     assert [line["phase"] for line in lines if line["event"] == "history_missing"].count("coarse") == 1
+
+
+async def test_no_attempt_waits_for_a_forgotten_trigger() -> None:
+    """A pause of up to an hour would keep its memory, and thousands of them that of thousands."""
+
+    async def blocks(*_: object) -> None:
+        raise SourceRefused("limit: 72h")
+
+    async with replica(lambda _, __: 100.0, rising, silence_seconds=60) as world:
+        world.source.blocks = blocks  # type: ignore[assignment,method-assign]
+        world.call()
+        await world.pass_time(30)
+        assert len(waiting_for_another_attempt()) == 1
+        await world.pass_time(60)
+        assert len(world.registry) == 0
+        assert waiting_for_another_attempt() == []
+        assert not world.refresh.backfill._retries
+
+
+def waiting_for_another_attempt() -> list[str]:
+    return [repr(task) for task in asyncio.all_tasks() if "_again_at" in repr(task)]
 
 
 async def test_gaps_of_the_past_are_reported_with_the_forecast() -> None:
