@@ -41,7 +41,8 @@ class Discovery:
 
     def is_waiting(self) -> bool:
         """Whether first lists are still expected. An API server that does not answer delays nothing for long."""
-        return self._clock.now() < self._waits_until and not all(watch.has_tried for watch in self._watches)
+        left = self._waits_until - self._clock.now()  # more than all of it: the clock was set back
+        return 0 < left <= FIRST_LIST_SECONDS and not all(watch.has_tried for watch in self._watches)
 
     def scopes(self) -> Sequence[Scope]:
         return [watch.state for watch in self._watches]

@@ -11,6 +11,7 @@ from scaler.refresh.backfill import Backfill
 from scaler.refresh.coordination import Replicas
 from scaler.refresh.tracked import Tracked, Tracking
 from scaler.registry import Registration, Registry
+from scaler.series import FURTHEST_AHEAD_SECONDS
 from scaler.telemetry.metrics import Telemetry
 
 log = structlog.get_logger()
@@ -105,7 +106,7 @@ class Ownership:
     def _is_orphaned(self, registration: Registration, at: float) -> bool:
         known = registration.upcoming or registration.current
         heard_at = known.outlook.counts_from if known is not None else registration.first_called
-        return at - heard_at > self._orphaned_seconds
+        return not -FURTHEST_AHEAD_SECONDS <= at - heard_at <= self._orphaned_seconds
 
     def _track(self, registrations: Sequence[Registration]) -> list[Tracked]:
         known = [one.current or one.upcoming for one in registrations if one.trigger.key not in self._tracking]

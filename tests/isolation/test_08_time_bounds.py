@@ -170,3 +170,20 @@ async def test_a_shared_outlook_from_a_replica_with_a_wrong_clock_is_not_taken()
         await wrong.publish({one.trigger.key: seen(START + HOUR, 0.0)}, 7200)
         await world.pass_time(60)
         assert world.plan(one).metric == 100  # type: ignore[attr-defined]
+
+
+async def test_the_holder_of_a_lease_from_the_future_is_not_waited_for() -> None:
+    """The clock was set back, and the replica that held the lease is gone: this one refreshes at the next tick."""
+    clock, memory = ManualClock(START), SharedMemory()
+    gone = MemoryCache("gone", memory)
+    key = ""
+    async with replica(steady, rising, MemoryCache("left", memory), clock) as world:
+        one = world.call(mode="reactive")
+        key = one.trigger.key
+        await world.refresh._replicas.leave([key])
+        assert await gone.lease([key], 7200) == {key}
+        await gone.publish({key: seen(START + 1)}, 7200)
+        await world.pass_time(16)
+        clock.step_back(HOUR)
+        await world.pass_time(46)
+        assert world.plan(one).metric == 100  # type: ignore[attr-defined]
