@@ -122,6 +122,7 @@ class Server:
         self._paces = Paces()
         self._client = Client(self._base, access, limits.concurrency, transport)
         self._failures = Failures()
+        self._asked_at = time.monotonic()
         self._piece_sizes: dict[str, PieceSize] = {}
         self._circuits = Circuits(limits.failures_to_open, limits.open_seconds)
 
@@ -153,6 +154,10 @@ class Server:
     def reachable(self, namespace: str) -> bool:
         """False while this namespace's instant queries are not sent."""
         return not self._circuits.open_because(Kind.INSTANT, namespace)
+
+    def idle_seconds(self) -> float:
+        """How long ago the last request was made; a request takes far less than what counts as unused."""
+        return time.monotonic() - self._asked_at
 
     def is_down(self) -> bool:
         """Whether nobody's instant queries are answered, and some are not sent for that reason."""
@@ -191,6 +196,7 @@ class Server:
             self._paces.note_silence(asker.namespace, asker.queries, now)
 
     async def _guarded(self, request: "_Request") -> ServerAnswer:
+        self._asked_at = time.monotonic()
         try:
             return await self._asked(request)
         except DependencyError as error:

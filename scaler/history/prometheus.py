@@ -16,7 +16,7 @@ from scaler.history.apart import Apart
 from scaler.history.arriving import Answers, Arriving, Put, arriving
 from scaler.history.connection import Limits, Pairs, Server
 from scaler.history.credentials import ServerAccess, access_for
-from scaler.history.known import KnownQueries
+from scaler.history.known import UNUSED_SECONDS, KnownQueries
 from scaler.history.lanes import Lane
 from scaler.history.queries import TAG, joined, over_block, tagged
 from scaler.history.ranges import read
@@ -35,6 +35,8 @@ MEAN_AND_MAXIMUM = ("avg_over_time", "max_over_time")
 AT_A_TIME = 500
 """triggers sorted into rounds before the event loop may answer a call"""
 
+SWEEP_SECONDS = 300.0
+
 
 class PrometheusSource:
     """A MetricSource. Triggers of one server share requests; each server has its own pool, limits and circuit."""
@@ -51,6 +53,7 @@ class PrometheusSource:
         self._transport = transport
         self._apart = Apart() if apart is None else apart
         self._servers: dict[str, Server] = {}
+        self._swept_at = 0.0
         self._known: dict[tuple[str, str, Pairs], KnownQueries] = {}
 
     def observe(self, triggers: Sequence[Trigger], at: float) -> Arriving:
@@ -65,7 +68,7 @@ class PrometheusSource:
                 await asyncio.sleep(0)
             mine = (trigger.server_address, trigger.namespace, _parameters(trigger), self._patience(trigger))
             groups[mine].append(position)
-        self._sweep(at)
+        await self._sweep(at)
         async with asyncio.TaskGroup() as rounds:
             for (address, namespace, parameters, seconds), positions in groups.items():
                 known = self._known_queries(address, namespace, parameters)
@@ -157,8 +160,13 @@ class PrometheusSource:
             known = self._known[address, namespace, parameters] = KnownQueries(where, self._apart)
         return known
 
-    def _sweep(self, at: float) -> None:
-        """Give back the memory of queries that nobody asks any more."""
+    async def _sweep(self, at: float) -> None:
+        """Give back the memory of queries and servers that nobody asks any more."""
+        if abs(at - self._swept_at) < SWEEP_SECONDS:
+            return
+        self._swept_at = at
+        unused = [address for address, server in self._servers.items() if server.idle_seconds() > UNUSED_SECONDS]
+        await asyncio.gather(*(self._servers.pop(address).close() for address in unused))
         for where, known in list(self._known.items()):
             known.sweep(at)
             if not known:
