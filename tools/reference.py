@@ -17,6 +17,7 @@ from scaler.settings.rules import written
 from scaler.telemetry.events import EVENTS
 from scaler.telemetry.figures import FIGURES, Figure
 from scaler.trigger.schema import TRIGGER_KEYS, TriggerKey
+from scaler.trigger.sizes import LONGEST_VALUE, MOST_CHARACTERS, MOST_KEYS
 
 ALERTS = Path(__file__).parent.parent / "helm" / "headway" / "files" / "rules" / "alerts.yaml"
 
@@ -40,6 +41,9 @@ TRIGGER_MORE = """\
 * Credentials (`bearerToken`, `username`, `password`, `customHeaders`, …) are refused, because metadata is stored and
   transmitted in plain text. Credentials for servers are a setting: [settings.md](settings.md).
 * Any other key is a fault. The message names the nearest known key.
+* The metadata of one trigger has at most {keys} keys, {value:,} characters in one value, and {all:,} in all.
+* A message repeats a value of more than 16 characters by its first and last four only: it may be a secret in the wrong
+  field.
 * GetMetrics and IsActive report all faults at once; the event `KEDAScalerFailed` of the ScaledObject shows them.
   GetMetricSpec always answers, with a placeholder target where `threshold` cannot be read, so that the other triggers
   of the ScaledObject keep working.
@@ -203,7 +207,7 @@ def trigger_page() -> str:
         "scaler/trigger/schema.py",
         TRIGGER,
         _table(("key", "default", "meaning", "rule"), rows),
-        TRIGGER_MORE,
+        TRIGGER_MORE.format(keys=MOST_KEYS, value=LONGEST_VALUE, all=MOST_CHARACTERS),
     )
 
 

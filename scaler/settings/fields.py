@@ -371,7 +371,8 @@ class Settings(BaseSettings):
         3600.0,
         "DURATION",
         "Time without a call after which a trigger is forgotten. KEDA never unregisters a trigger, and makes no calls "
-        "for a paused ScaledObject. When the calls resume, its history is fetched again.",
+        "for a paused ScaledObject. When the calls resume, its history is fetched again. A trigger that was called for "
+        "during less than a minute is forgotten after a quarter of an hour.",
     )
 
     bundle: str = _setting(
