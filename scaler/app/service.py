@@ -17,6 +17,7 @@ from scaler.app.backends import open_backends, open_cache
 from scaler.app.early import EarlyRegistrations
 from scaler.app.engine import Engine
 from scaler.app.expiry import follow_certificates, watch_certificates
+from scaler.app.garbage import collect_on_loop
 from scaler.app.quotas import follow_quotas
 from scaler.app.reload import Reload
 from scaler.app.scheduling import prefer_answers, release_forgotten, release_memory
@@ -113,6 +114,7 @@ class Service:
         watching = BackgroundTasks(self.telemetry)
         self._opened.push_async_callback(watching.stop)
         watching.keep_running("loop_delay", self._servicer.timing.watch_loop)
+        watching.keep_running("garbage", collect_on_loop)
         watching.keep_running("memory", lambda: release_forgotten(self.registry, self.clock))
         watching.keep_running("certificates", lambda: watch_certificates(self.settings, self.clock))
         log.info(
