@@ -3,6 +3,7 @@ the process. Until it has been read, a shipped bundle serves.
 """
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,9 +16,12 @@ from scaler.telemetry.metrics import Telemetry
 
 log = structlog.get_logger()
 
-FOLDER_SECONDS = 2.0
-"""how long a start waits for bundles in a folder, so that they make the first forecast: reading and opening one takes a
-quarter of a second. For a URL it does not wait"""
+FOLDER_SECONDS = 10.0
+"""how long a start waits for bundles in a folder, so that they make the first forecast; a quarter of a second is usual.
+For a URL it does not wait"""
+
+LISTING_SECONDS = 1.0
+"""how long a folder may take to be listed; one that does not answer, as on a lost network drive, is not waited for"""
 
 AWAITED_SECONDS = 10.0
 """after this time the log says that the place has not answered yet"""
@@ -42,10 +46,15 @@ class BundleReads:
         """Begin to read. For a folder, wait for it up to `seconds`; it goes on in the background."""
         if self._shown:
             read = self._read()
-            if "://" not in self._shown:
+            if "://" not in self._shown and await self._is_listed():
                 await asyncio.wait({read}, timeout=seconds)
             if read.done():
                 read.result()
+
+    async def _is_listed(self) -> bool:
+        listed = in_thread(lambda: _list(self._shown))
+        await asyncio.wait({listed}, timeout=LISTING_SECONDS)
+        return listed.done()
 
     def read_now(self) -> None:
         """Look for new versions without waiting for the next time to do so."""
@@ -97,6 +106,11 @@ class BundleReads:
                 log.error("bundle_refused", bundle=place, error=why, serving=self.catalog.champion.model)
                 telemetry.count("bundle_refused")
         return refused
+
+
+def _list(folder: str) -> None:
+    with suppress(OSError):  # whoever reads it reports that
+        os.listdir(folder)
 
 
 def in_thread(work: Callable[[], None]) -> "asyncio.Future[None]":

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -13,6 +14,9 @@ from scaler.status.shares import Place, Places
 
 HANDSHAKE_SECONDS = 5.0
 """how long a client may take for the TLS handshake"""
+
+HANDSHAKES_AT_A_TIME = 4
+"""of one client: each is a millisecond's work that cannot be divided"""
 
 HEAD_SECONDS = 10.0
 """how long a client may take to send the head of a request"""
@@ -59,6 +63,8 @@ class Door:
         self._make = make
         self._tls = tls
         self._opening: set[asyncio.Task[None]] = set()
+        self._handshakes: WeakValueDictionary[tuple[str, bool], asyncio.Semaphore] = WeakValueDictionary()
+        """those of clients that have a handshake under way"""
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -79,21 +85,27 @@ class Door:
 
     async def _open(self, accepted: socket.socket, place: Place) -> None:
         """Hand an accepted socket to its connection, after the TLS handshake where there is one."""
-        options: dict[str, Any] = {}
+        loop = asyncio.get_running_loop()
         try:
             accepted.setblocking(False)
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNSENT_BYTES)
-            if self._tls is not None:
-                options = {
-                    "ssl": self._tls(),
-                    "ssl_handshake_timeout": HANDSHAKE_SECONDS,
-                    "ssl_shutdown_timeout": CLOSING_SECONDS,
-                }
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: self._make(place), accepted, **options)
+            if self._tls is None:
+                await loop.connect_accepted_socket(lambda: self._make(place), accepted)
+                return
+            own = self._handshakes.setdefault((place.client, place.spare), asyncio.Semaphore(HANDSHAKES_AT_A_TIME))
+            async with own:
+                await loop.connect_accepted_socket(
+                    lambda: self._make(place),
+                    accepted,
+                    ssl=self._tls(),
+                    ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                    ssl_shutdown_timeout=CLOSING_SECONDS,
+                )
         except (OSError, TimeoutError):  # ssl.SSLError is an OSError
             accepted.close()
             self._places.release(place)
         except asyncio.CancelledError:
+            accepted.close()
             self._places.release(place)
             raise
 

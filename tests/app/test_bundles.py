@@ -70,11 +70,15 @@ async def test_a_url_that_hangs_keeps_nothing_waiting(monkeypatch: pytest.Monkey
     assert counted == ["bundle_refused"]
 
 
-async def test_a_folder_that_hangs_delays_the_start_by_a_moment():
-    """A folder may be on a network, too."""
+async def test_a_folder_that_hangs_delays_the_start_by_a_moment(monkeypatch: pytest.MonkeyPatch):
+    """A folder may be on a network, too: what cannot be listed is not waited for, nor what is read for too long."""
     place: Any = Place()
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(5):
         await BundleReads(place, "/bundles").first(seconds=0.05)
+    monkeypatch.setattr(bundles, "LISTING_SECONDS", 0.05)
+    monkeypatch.setattr(bundles, "_list", lambda folder: place.answers.wait(20))
+    async with asyncio.timeout(5):
+        await BundleReads(place, "/bundles").first(seconds=60)
     place.answers.set()
 
 

@@ -158,7 +158,7 @@ def test_a_certificate_of_another_time_is_named(tmp_path: Path, validity: tuple[
 )
 def test_a_bundle_that_is_not_there_is_named(tmp_path: Path, bundle: str, named: str):
     """A shipped bundle serves meanwhile."""
-    with scaler_running(tmp_path, "--bundle", bundle) as scaler:
+    with scaler_running(tmp_path, "--bundle", bundle, "--bundle-protocols", "ftps3") as scaler:
         wait_until(lambda: "bundle_refused" in scaler.log.read_text(), scaler.process, scaler.log)
         (line,) = events(scaler.log, "bundle_refused")
         assert (line["level"], line["bundle"], line["serving"]) == ("error", bundle, "general@1")

@@ -1,6 +1,7 @@
 """Who may read what at the HTTP port, with real sockets and certificates."""
 
 import asyncio
+import gc
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -225,16 +226,20 @@ async def test_unusable_files_stop_the_start(tmp_path: Path) -> None:
 
 
 async def test_a_client_that_makes_no_handshake_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its place is counted while it waits, and free afterwards."""
+    """Its place is counted while it waits, and free afterwards. Four of its handshakes are under way at a time, and
+    another client does not wait for them."""
     monkeypatch.setattr("scaler.status.connections.HANDSHAKE_SECONDS", 0.5)
     files = Files(tmp_path)
     async with served(**files.settings("tls"), http_max_connections_per_client="2") as (address, server, _):
         host, _, port = address.rpartition(":")
-        silent = [await asyncio.open_connection(host, int(port)) for _ in range(30)]
+        silent = [await asyncio.open_connection(host, int(port), local_addr=("127.0.0.2", 0)) for _ in range(12)]
         places = server._ports[0]._door._places
-        await until_async(lambda: places._taken == 30)
-        await until_async(lambda: places._taken == 0)
+        await until_async(lambda: places._taken == 12)
         assert (await get(f"https://{address}", "/metrics", files.trusting())).status_code == 200
+        assert places._taken >= 2
+        await until_async(lambda: places._taken == 0)
+        gc.collect()
+        assert not server._ports[0]._door._handshakes
         for _, writer in silent:
             writer.close()
 
