@@ -79,7 +79,7 @@ def measure(triggers: Sequence[Trigger], at: float, rounds_measured: int, server
     """Costs of a first refresh, and the least of later ones with and without joining."""
 
     async def run() -> tuple[Cost, Cost, Cost]:
-        source = PrometheusSource(limits=connection.Limits(round_seconds=600, observe_seconds=60))
+        source = PrometheusSource(limits=connection.Limits(round_seconds=3600, observe_seconds=600))
         try:
             first = await _refresh(source, triggers, at, server_process)
             later = [await _refresh(source, triggers, at + n, server_process) for n in range(1, 1 + rounds_measured)]

@@ -115,10 +115,10 @@ class Round:
             joinable = []
         alone = set(range(len(triggers))).difference(joinable)
         trusted = [i for i in joinable if self._known.is_trusted(triggers[i].query)]
-        tried = [i for i in joinable if not self._known.is_trusted(triggers[i].query)]
+        tried = set(joinable).difference(trusted)
         requests: list[_Request] = [([i], False) for i in sorted(alone)]
         requests += [(group, False) for group in self._packed(trusted, triggers)]
-        requests += [(group, True) for group in self._packed(tried, triggers)]
+        requests += [(group, True) for group in self._packed(sorted(tried), triggers)]
         return requests
 
     def _may_join(self, query: str) -> bool:
@@ -154,7 +154,13 @@ class Round:
 
     async def _ask_together(self, triggers: list[Trigger]) -> list[Observed]:
         found = await self._joint([trigger.query for trigger in triggers])
-        return list(await asyncio.gather(*map(self._demand_or_alone, found, triggers)))
+        pairs = list(zip(found, triggers, strict=True))
+        answers = [_demand_or_error(one, trigger) for one, trigger in pairs]
+        doubtful = [i for i, (one, trigger) in enumerate(pairs) if self._is_doubtful(one, trigger)]
+        confirmed = await asyncio.gather(*(self._confirm(triggers[i]) for i in doubtful))
+        for i, answer in zip(doubtful, confirmed, strict=True):
+            answers[i] = answer
+        return answers
 
     async def _joint(self, queries: Sequence[str]) -> list[list[Element]]:
         """The elements of each query, from one request. Raises Malformed for an answer that is no proper one."""
@@ -166,16 +172,17 @@ class Round:
         except AmbiguousDemand as error:
             raise Malformed(str(error)) from None
 
-    async def _demand_or_alone(self, found: list[Element], trigger: Trigger) -> Observed:
+    def _is_doubtful(self, found: list[Element], trigger: Trigger) -> bool:
         """A joint answer without anything for a trigger is no 0 before its query alone has returned nothing, too."""
         if found:
             self._known.note_answer(trigger.query, empty=False)
-        elif trigger.ignore_null_values and not self._known.is_empty(trigger.query):
-            self._confirmed += 1
-            if self._confirmed > MOST_CONFIRMED:
-                return SourceUnavailable("nothing was returned for it together with others; it is asked alone next")
-            return await self._ask_alone(trigger)
-        return _demand_or_error(found, trigger)
+        return not found and trigger.ignore_null_values and not self._known.is_empty(trigger.query)
+
+    async def _confirm(self, trigger: Trigger) -> Observed:
+        self._confirmed += 1
+        if self._confirmed > MOST_CONFIRMED:
+            return SourceUnavailable("nothing was returned for it together with others; it is asked alone next")
+        return await self._ask_alone(trigger)
 
     async def _ask_halves(self, triggers: list[Trigger]) -> list[Observed]:
         """Ask again by halves until the failing query is alone; where none fails, the request was too long."""
