@@ -86,7 +86,7 @@ def of(namespace: str, number: int, query: str, server: str) -> Trigger:
 
 async def observed(triggers: Sequence[Trigger], rounds: int = 3) -> list[list[object]]:
     """What a new process sees of them in each round: asked alone, tried together, joined."""
-    source = PrometheusSource(limits=Limits(failures_to_open=10**9, attempts=1))
+    source = PrometheusSource(limits=Limits(failures_to_open=10**9, attempts=1, observe_seconds=60, round_seconds=120))
     try:
         return [await observe_all(source, triggers, NOW + 60 * number) for number in range(rounds)]
     finally:
