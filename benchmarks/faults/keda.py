@@ -108,7 +108,7 @@ def _row(run: Run, keeps_specs: bool, with_other: bool) -> Row:
         other = (lambda: _read(run.prometheus.url, wanted[0].metadata["query"])) if with_other else None
         courses, injections = [], []
         with group.watched(wanted) as watches:
-            for _ in range(run.times(3, 1)):
+            for _ in range(run.times(2, 1)):
                 settled(watches, 1)
                 _until_the_foot(0 if run.quick else PERIOD_SECONDS)
                 workload = ScaledObject(wanted[0], lambda: group.replicas[0].client, other, keeps_specs)

@@ -228,7 +228,7 @@ def run_family(run: Run) -> None:
         watches = stack.enter_context(group.watched(wanted))
         made = [replace(one, rows=database.rows) for one in faults(database, group)]
         chosen = [one for one in made if not run.quick or one.name in QUICK]
-        one_by_one(run, FAMILY, chosen, watches, REPLICAS, run.times(5, 2))
+        one_by_one(run, FAMILY, chosen, watches, REPLICAS, run.times(3, 2))
     with postgres_server() as server:
         run.add(_migrating(run, server))
 
@@ -236,7 +236,7 @@ def run_family(run: Run) -> None:
 def _migrating(run: Run, server: PostgresServer) -> Row:
     """Three replicas start at once on an empty database; well means that all three answer."""
     row = Row(FAMILY, "three replicas migrate an empty database at once", 0, note="from the start of the processes")
-    for number in range(run.times(8, 1)):
+    for number in range(run.times(5, 1)):
         options = ("--prometheus", run.prometheus.url, "--database", server.fresh_database())
         start = time.time()
         with replicas(run.place(f"migrating-{number}"), REPLICAS, *options) as group:

@@ -284,4 +284,4 @@ def _group(run: Run, name: str, options: tuple[str, ...], made: Callable[[Redis]
         watches = stack.enter_context(group.watched(wanted))
         settled(watches, REPLICAS)
         chosen = [one for one in made(Redis(server, run.random)) if not run.quick or one.name in QUICK]
-        one_by_one(run, FAMILY, chosen, watches, REPLICAS, run.times(6, 2))
+        one_by_one(run, FAMILY, chosen, watches, REPLICAS, run.times(4, 2))
