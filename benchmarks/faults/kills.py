@@ -18,6 +18,7 @@ from .world import WRITES_OFTEN, hooked, newcomers, replicas, settled, triggers
 from .writer import Written, missing
 
 FAMILY = "kill -9"
+NOTE = "the only replica; often killed again before it answered; rows seen in the file before each kill"
 ROOT = Path(__file__).parents[2]
 LONGEST_SECONDS = 0.5
 """from the first acknowledged row to the kill"""
@@ -71,7 +72,7 @@ def killed_writer(place: str, seed: int, random: Random) -> list[Written]:
 
 def _scalers(run: Run) -> None:
     """One scaler with SQLite, killed again and again: it must come back with its rows and answer."""
-    row = Row(FAMILY, "a whole scaler with SQLite, and a start", 0, note="rows seen in the file before each kill")
+    row = Row(FAMILY, "a whole scaler with SQLite, and a start", 0, note=NOTE)
     folder = run.place("killed-scaler")
     often = hooked(folder, WRITES_OFTEN)
     with replicas(folder, 1, "--prometheus", run.prometheus.url, environment=often) as group:

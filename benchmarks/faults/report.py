@@ -42,6 +42,14 @@ judged at ticks of the refresh. An answer below it would take replicas away that
 * **recovery**: from the end of a fault to the first answer after which all were good.
 """
 
+TAIL = """## What it does not show
+
+* A server that answers a wrong number in the right form is believed, as a reactive trigger would believe it.
+* KEDA and the HPA are models of their source code. Headway, Prometheus, Redis and PostgreSQL are real.
+* Without `redis-signing-key-file`, who can write to Redis and knows the layout of records can set plausible demand.
+* `kill -9` ends processes, not machines: what a power cut leaves of a disk is up to the disk.
+"""
+
 COLUMNS = (
     "fault", "times", "answers", "errors", "without, s", "wait, s", "below", "forecast alone", "zeros", "rows lost",
     "recovery, s",
@@ -99,6 +107,7 @@ def page(rows: Sequence[Row], left_out: Sequence[str], day: date, fresh: float) 
     parts = [HEAD.format(day=day.isoformat(), fresh=fresh, summary="\n".join(_summary(figures)))]
     families = dict.fromkeys(row.family for row in rows)
     parts += ["\n".join(_family(name, [row for row in rows if row.family == name])) for name in families]
+    parts.append(TAIL)
     if left_out:
         parts.append("\n".join(["## Left out", "", *(f"* {one}" for one in dict.fromkeys(left_out))]))
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
