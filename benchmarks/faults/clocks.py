@@ -128,13 +128,13 @@ def _moments(run: Run, loaded: Path) -> None:
 
 
 def _moment(run: Run, loaded: Path, name: str) -> Row:
-    """A process that starts 40 s before the moment and runs for 30 s after it."""
+    """A process that starts 90 s before the moment and runs for 30 s after it."""
     zone, text = MOMENTS[name]
     folder = run.place(f"moment-{list(MOMENTS).index(name)}")
     clock = FakeClock(folder / "clock")
     midnight = "T24:00:00" in text
     moment = datetime.fromisoformat(text.replace("T24:00:00", "T00:00:00")).timestamp() + 86_400 * midnight
-    clock.set(moment - time.time() - 40)
+    clock.set(moment - time.time() - 90)
     environment = {**clock.environment(loaded), "TZ": zone}
     with replicas(folder, 1, "--prometheus", run.prometheus.url, environment=environment) as group:
         wanted = triggers(run.prometheus.url, timezone=zone)
