@@ -23,6 +23,8 @@ from .world import Group, replicas, settled, triggers
 FAMILY = "Prometheus"
 LONG_SECONDS, SHORT_SECONDS = 30.0, 4.0
 REPLICAS = 2
+PAUSE_SECONDS = 0.8
+"""between the calls for one of more than a hundred triggers"""
 PACKED = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
 Change = Callable[[dict[str, Any]], None]
 
@@ -205,7 +207,7 @@ def run_family(run: Run) -> None:
         wanted = {server.case.name: _wanted(server, number) for number, server in enumerate(servers)}
         healthy = triggers(run.prometheus.url, "healthy")
         group.until_forecast([*healthy, *(one for each in wanted.values() for one in each[:2])])
-        watches = {name: stack.enter_context(group.watched(each)) for name, each in wanted.items()}
+        watches = {name: stack.enter_context(group.watched(each, pause=PAUSE_SECONDS)) for name, each in wanted.items()}
         beside = stack.enter_context(group.watched(healthy))
         _inject(run, servers, watches, beside, group)
 

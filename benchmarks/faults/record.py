@@ -61,10 +61,12 @@ class Watch:
         rung: Rung = lambda _: "",
         offsets: Offsets = lambda: (0.0,),
         ahead: float = 0.0,
+        pause: float = PAUSE_SECONDS,
     ) -> None:
         self.trigger = trigger
         self.answers: list[Answer] = []
         self._clients, self._rung, self._offsets, self._ahead = clients, rung, offsets, ahead
+        self._pause = pause
         self._turn = count()
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"watch {trigger.name}", daemon=True)
@@ -84,11 +86,11 @@ class Watch:
     def is_good(self, replicas: int) -> bool:
         """Whether the newest values, as many as there are replicas, are all good and recent."""
         values = [one for one in list(self.answers) if one.rpc == "GetMetrics"][-replicas:]
-        recent = bool(values) and values[0].asked > time.time() - 5 - PAUSE_SECONDS * replicas
+        recent = bool(values) and values[0].asked > time.time() - 5 - self._pause * replicas
         return recent and len(values) == replicas and all(one.good for one in values)
 
     def _run(self) -> None:
-        while not self._ends.wait(PAUSE_SECONDS):
+        while not self._ends.wait(self._pause):
             self._keep("GetMetricSpec", lambda client: client.metric_spec(self.trigger, "poll"))
             self._keep("GetMetrics", lambda client: client.metrics(self.trigger, "headway", "poll"))
             self._keep("IsActive", lambda client: client.is_active(self.trigger, "poll"))
