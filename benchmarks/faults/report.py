@@ -17,8 +17,8 @@ What a bystander gets while faults are injected into real servers and processes.
 two cores; several families of faults ran at the same time there, so waits are those of a busy machine.
 
 A bystander is a workload that did nothing wrong. It is called as KEDA calls: GetMetricSpec, GetMetrics and IsActive,
-from each replica in turn, up to five times a second. Its demand is a staircase that is known at every moment: from 1000 to
-2200 and back in about two minutes. It has two triggers: `reactive` answers its observation, and the other one a plan.
+from each replica in turn, up to five times a second. Its demand is a staircase that is known at every moment: from 1000
+to 2200 and back in about two minutes. It has two triggers: a reactive one answers its observation, the other a plan.
 Both have `maxStaleness: 15s`, and the replicas refresh every 5 s.
 
 The **reactive need** is the least that a reactive trigger can have read: the lowest demand of the last {fresh:.1f} s.
