@@ -200,7 +200,7 @@ TRIGGER_KEYS: tuple[TriggerKey, ...] = (
     ),
     TriggerKey(
         "maxStaleness", "max_staleness_seconds", "5m",
-        "age above which an observation no longer counts; then only the forecast does",
+        "age above which an observation no longer counts, nor one that far in the future; then only the forecast does",
         "a duration from 15s to 2h", value.duration(15, 2 * 3600),
     ),
     TriggerKey(
