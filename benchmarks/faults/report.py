@@ -15,7 +15,7 @@ HEAD = """# Faults
 
 What a bystander gets while faults are injected into real servers and processes. Measured on {day} with
 `make faults` on two cores, which several families of faults and other work kept busy at the same time: waits are upper
-bounds. How long a bystander waits beside hostile neighbours alone is measured by `benchmarks/isolation.py`.
+bounds. How long a bystander waits beside hostile neighbours alone is measured by `benchmarks/faults/bystander.py`.
 
 A bystander is a workload that did nothing wrong. It is called as KEDA calls: GetMetricSpec, GetMetrics and IsActive,
 from each replica in turn, up to five times a second. Its demand is a staircase that is known at every moment: from 1000
