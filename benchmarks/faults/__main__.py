@@ -85,7 +85,7 @@ def main(
         typer.echo(f"{one.name}: {one.figure} ({one.wanted}){'' if one.met else ' MISSED'}")
     if write is not None:
         fresh = FRESH_SECONDS + TICK_SECONDS
-        write.write_text(page(_in_order(run), run.left_out, datetime.now(UTC).date(), fresh))
+        write.write_text(page(_in_order(run), run.left_out, datetime.now(UTC).date(), fresh, bool(earlier)))
     _write_json(run, figures)
     raise typer.Exit(0 if all(one.met for one in targets(figures)[1:]) and not run.broken else 1)
 

@@ -13,9 +13,10 @@ HEAD = """# Faults
 
 <!-- Written by `make faults` (benchmarks/faults): run it again instead of editing. -->
 
-What a bystander gets while faults are injected into real servers and processes. Measured on {day} with
-`make faults` on two cores, which several families of faults and other work kept busy at the same time: waits are upper
-bounds. How long a bystander waits beside hostile neighbours alone is measured by `benchmarks/faults/bystander.py`.
+What a bystander gets while faults are injected into real servers and processes. Measured on {day}
+{runs}with `make faults` on two cores, which several families of faults and other work kept busy:
+waits are upper bounds. How long a bystander waits beside hostile neighbours alone is measured by
+`benchmarks/faults/bystander.py`.
 
 A bystander is a workload that did nothing wrong. It is called as KEDA calls: GetMetricSpec, GetMetrics and IsActive,
 from each replica in turn, up to five times a second. Its demand is a staircase that is known at every moment: from 1000
@@ -102,10 +103,17 @@ def targets(figures: dict[str, float]) -> list[Target]:
     ]
 
 
-def page(rows: Sequence[Row], left_out: Sequence[str], day: date, fresh: float) -> str:
-    """The whole page."""
+def page(rows: Sequence[Row], left_out: Sequence[str], day: date, fresh: float, merged: bool = False) -> str:
+    """The whole page. `merged`: the families come from several runs of this day."""
     figures = totals(rows, 0)
-    parts = [HEAD.format(day=day.isoformat(), fresh=fresh, summary="\n".join(_summary(figures)))]
+    parts = [
+        HEAD.format(
+            runs="in several runs " if merged else "",
+            day=day.isoformat(),
+            fresh=fresh,
+            summary="\n".join(_summary(figures)),
+        )
+    ]
     families = dict.fromkeys(row.family for row in rows)
     parts += ["\n".join(_family(name, [row for row in rows if row.family == name])) for name in families]
     parts.append(TAIL)
