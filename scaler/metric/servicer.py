@@ -21,6 +21,7 @@ from scaler.errors import DependencyError, HeadwayError, TriggerInvalid
 from scaler.metric.first_answer import FirstAnswers
 from scaler.metric.lookup import Lookup, is_too_large, measured_object, scaled_object
 from scaler.metric.memo import Memo
+from scaler.metric.newcomers import Newcomers
 from scaler.metric.replies import ACTIVE, INACTIVE, PLACEHOLDER_TARGET, spec_reply, value_reply
 from scaler.metric.streams import Streams, Wake
 from scaler.metric.timing import Timing
@@ -51,6 +52,7 @@ class Servicer:
         self._specs = Memo[bytes]()
         self._objects = Lookup(registry, scaled_object)
         self._measured = Lookup(registry, measured_object)
+        self._newcomers = Newcomers()
 
     @property
     def calls(self) -> Mapping[tuple[str, str], int]:
@@ -65,6 +67,8 @@ class Servicer:
         """
         started = perf_counter_ns()
         try:
+            if self._specs.get(request) is None:
+                await self._newcomers.turn()
             reply = self._spec(request)
         except Exception as error:  # noqa: BLE001 - whatever fails, the caller gets a status
             await self._refuse("GetMetricSpec", started, error, context)
@@ -76,7 +80,10 @@ class Servicer:
         started = perf_counter_ns()
         try:
             now = self._now()
-            registration = self._measured.known(request, now) or self._measured.register(request, now)
+            registration = self._measured.known(request, now)
+            if registration is None:
+                await self._newcomers.turn()
+                registration = self._measured.register(request, now)
             registration.metric_calls += 1
             if not registration.first_answer.is_set():
                 await self.first_answers.wait(registration)
@@ -93,7 +100,10 @@ class Servicer:
         started = perf_counter_ns()
         try:
             now = self._now()
-            registration = self._objects.known(request, now) or self._objects.register(request, now)
+            registration = self._objects.known(request, now)
+            if registration is None:
+                await self._newcomers.turn()
+                registration = self._objects.register(request, now)
             if not registration.first_answer.is_set():
                 await self.first_answers.wait(registration)
                 now = self._now()
