@@ -98,7 +98,7 @@ chart:  ## lint and package the charts, with an index of a chart repository, int
 lock: $(STAMP)  ## update the locks after a change in pyproject.toml; make lock UPGRADE=1 takes newer versions
 	$(BIN)/python -m tools.lock $(if $(UPGRADE),--upgrade)
 
-audit: $(STAMP)  ## look for known faults in all that the locks name; fails, too, where their data cannot be reached
+audit: $(STAMP)  ## look for known vulnerabilities in all packages of the locks; fails, too, where the vulnerability database cannot be reached
 	$(BIN)/python -m tools.audit
 
 sbom: $(STAMP)  ## write the bills of materials of the images to build/sbom

@@ -44,7 +44,7 @@ def main() -> None:
     unchecked = tuple(dict.fromkeys(why for one in found for why in one.unchecked))
     print("\n".join((*faults, *(f"not checked: {why}" for why in unchecked))), end="\n" if faults or unchecked else "")
     count = sum(len(batch) for batch in asked)
-    print(f"{count} packages: {len(faults)} known faults, {len(unchecked)} not checked")
+    print(f"{count} packages: {len(faults)} known vulnerabilities, {len(unchecked)} not checked")
     sys.exit(Findings(faults, unchecked).status)
 
 

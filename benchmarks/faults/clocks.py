@@ -104,7 +104,10 @@ def _steps(run: Run, loaded: Path) -> None:
         group.until_forecast(wanted)
         with group.watched(wanted, offsets=clock.offsets, ahead=AHEAD_SECONDS) as watches:
             names = [name for name in STEPS if not run.quick or name.startswith("an hour")]
-            faults = [Fault(name, _stepped(clock, STEPS[name]), "and back again at its end", 22, 8) for name in names]
+            faults = [
+                Fault(name, _stepped(clock, STEPS[name]), "the clock is set right again at its end", 22, 8)
+                for name in names
+            ]
             one_by_one(run, FAMILY, faults, watches, 1, run.times(2, 1))
 
 

@@ -33,10 +33,11 @@ judged at ticks of the refresh. An answer below it would take replicas away that
 
 * **times**: how often the fault was injected. In most rows the first injection lasts longer than an observation is
   fresh, or than a lease; the others last seconds.
+* **errors**: failed calls by gRPC status. `UNREACHABLE` is not one of gRPC: no connection, or no answer within 10 s.
 * **without**: the longest time without a good answer, in seconds: of the trigger with a plan / of the reactive one. A
   good answer is a number that is not below the reactive need. The reactive trigger has none when its source is down for
   longer than `maxStaleness`; it then gets `UNAVAILABLE`, and KEDA's `fallback` acts.
-* **wait**: the longest wait for one call. Calls were given up after 10 s; KEDA would wait on.
+* **wait**: the longest wait for one call. Calls were given up after 10 s; KEDA would wait longer.
 * **below**: answers below the reactive need while an observation is fresh, and the worst of them.
 * **forecast alone**: the worst answer below the reactive need from a forecast whose source was down.
 * **zeros**: answers of 0, and "inactive", while there was demand.

@@ -117,7 +117,7 @@ class Settings(BaseSettings):
         "environment separated by commas. `{namespace}` is the trigger's own namespace, as in "
         "`http://prometheus.{namespace}:9090`. `*` matches a part of one segment; where a namespace of Kubernetes may "
         "stand it is refused, because who may create a namespace would choose the server. None by default: metadata "
-        "is tenant input, and an open list would give tenants access to any server in the cluster.",
+        "is tenant input, and an open list, such as `*` alone, would give tenants access to any server in the cluster.",
     )
     prometheus_username: UserName = _setting("", "NAME", "User name of basic authentication at `prometheus`.")
     prometheus_password_file: File | None = _setting(
@@ -349,7 +349,8 @@ class Settings(BaseSettings):
     installation: Installation = _setting(
         "",
         "NAME",
-        "Name of this installation, the same for all its replicas. Installations that share a Redis or a database need "
+        "Name of this installation, the same for all its replicas: at most 63 lower-case letters, digits and dashes. "
+        "Installations that share a Redis or a database need "
         "different names: otherwise two ScaledObjects of the same namespace and name, query and server address in two "
         "clusters share one state. A new name begins with an empty state; the history is fetched again.",
     )

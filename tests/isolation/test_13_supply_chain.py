@@ -178,7 +178,7 @@ SKIPPED = 'lambda name, version: {"name": name, "skip_reason": "not found"}'
 @pytest.mark.parametrize(
     ("mode", "status", "said"),
     [
-        (CLEAN, 0, "packages: 0 known faults, 0 not checked"),
+        (CLEAN, 0, "packages: 0 known vulnerabilities, 0 not checked"),
         (FAULTY, 1, "PYSEC-7, fixed in no version"),
         (SKIPPED, 2, "not checked: idna"),
         ("None", 2, "pip-audit gave no answer: requests.exceptions.ConnectionError"),
