@@ -115,11 +115,13 @@ class Servicer:
 
     async def StreamIsActive(self, request: bytes, context: Context) -> None:
         """Activity now and at each change; silent while nothing is known."""
-        await self._stream("StreamIsActive", lambda: self._activities(request), context)
+        is_known = self._objects.known(request, self._now()) is not None
+        await self._stream("StreamIsActive", is_known, lambda: self._activities(request), context)
 
     async def StreamMetricSpec(self, request: bytes, context: Context) -> None:
         """The spec, once: it never changes for the same metadata. The stream stays open: KEDA would open it again."""
-        await self._stream("StreamMetricSpec", lambda: self._metric_specs(request), context)
+        is_known = self._specs.get(request) is not None
+        await self._stream("StreamMetricSpec", is_known, lambda: self._metric_specs(request), context)
 
     def _activities(self, request: bytes) -> AsyncGenerator[bytes, None]:
         trigger = self._object(request).trigger
@@ -159,8 +161,12 @@ class Servicer:
         except DependencyError:
             return None
 
-    async def _stream(self, rpc: str, open_one: Callable[[], AsyncGenerator[bytes, None]], context: Context) -> None:
+    async def _stream(
+        self, rpc: str, is_known: bool, open_one: Callable[[], AsyncGenerator[bytes, None]], context: Context
+    ) -> None:
         try:
+            if not is_known:
+                await self._newcomers.turn()
             async with contextlib.aclosing(open_one()) as sending:
                 async for message in sending:
                     await context.write(message)

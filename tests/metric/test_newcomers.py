@@ -7,12 +7,16 @@ import pytest
 
 from scaler.metric.wire import externalscaler_pb2 as wire
 from tests.metric.port import Served, registered, scaled_object, served
+from tests.servers.process import until_async
 
 MANY = 200
 
 
 class NoContext:
-    """A call's context that only takes the refusal."""
+    """A call's context that takes messages and the refusal."""
+
+    async def write(self, message: bytes) -> None:
+        pass
 
     async def abort(self, code: grpc.StatusCode, details: str) -> None:
         raise grpc.aio.AbortError(code, details)
@@ -76,3 +80,21 @@ async def test_a_caller_that_leaves_blocks_nobody() -> None:
         for one in crowd[:-1]:
             one.cancel()
         assert await asyncio.wait_for(crowd[-1], 10) is False
+
+
+@pytest.mark.parametrize("rpc", ["StreamIsActive", "StreamMetricSpec"])
+async def test_a_known_request_passes_a_crowd_of_new_streams(rpc: str) -> None:
+    """Of two hundred streams that were opened before it, a few are open when a known request is answered."""
+    async with served() as it:
+        known = scaled_object("known")
+        await registered(it, known)
+        it.observe(42)
+        await it.metrics(known)
+        request = wire.GetMetricsRequest(scaledObjectRef=known, metricName="headway").SerializeToString()
+        refs = [scaled_object(f"new-{n}") for n in range(MANY)]
+        crowd = [asyncio.create_task(call(it, rpc, ref.SerializeToString())) for ref in refs]
+        assert await asyncio.create_task(call(it, "GetMetrics", request))
+        assert len(it.servicer.streams) < 5
+        await until_async(lambda: len(it.servicer.streams) == MANY)
+        it.servicer.streams.drain()
+        assert all(await asyncio.gather(*crowd))
