@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from scaler.history.credentials import Credentials, ServerAccess, tls_context
-from scaler.http.client import client_options, environment_proxy, through
+from scaler.http.client import NoCookies, client_options, environment_proxy, through
 
 READ_AHEAD = (socket.SOL_SOCKET, socket.SO_RCVBUF, 128 * 2**10)
 """uvloop reads all that the system has, up to megabytes a connection, before anybody takes the first piece of it"""
@@ -65,7 +65,12 @@ class Client:
             **client_options(proxy),
         )
         return httpx.AsyncClient(
-            auth=self._credentials, transport=network, timeout=None, trust_env=False, headers={"User-Agent": "headway"}
+            auth=self._credentials,
+            transport=network,
+            timeout=None,
+            trust_env=False,
+            headers={"User-Agent": "headway"},
+            cookies=NoCookies(),
         )
 
     async def _close_replaced(self) -> None:

@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 from functools import lru_cache
+from http.cookiejar import CookieJar
 from typing import Any
 
 import httpx
@@ -32,6 +33,14 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (httpx.TooManyRedirects, "too many redirects"),
     (httpx.HTTPError, "the HTTP request failed"),
 )
+
+
+class NoCookies(CookieJar):
+    """Keeps nothing. A server that sets a thousand cookies would get them all back, cost half a second of the event
+    loop for each answer, and never stop growing."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Nothing is read."""
 
 
 def environment_proxy(url: str) -> Proxy | None:
