@@ -308,6 +308,7 @@ class Server:
             return await bounded(response, MOST_ERROR_BYTES, cut=True)
         try:
             return await bounded(response, most)
-        except BodyTooLarge:
+        except BodyTooLarge as error:
             rule = "the query must return one series: aggregate it, as with sum()"
-            raise TooLarge(f"{self._named}: the answer is larger than {most // 2**10} KiB; {rule}") from None
+            size = str(error) or f"is larger than {most // 2**10} KiB"
+            raise TooLarge(f"{self._named}: the answer {size}; {rule}") from None

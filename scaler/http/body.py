@@ -21,6 +21,11 @@ ON_LOOP_BYTES = 4096
 PLAIN, GZIP = "identity", "gzip"
 """what a request may accept as the encoding of its answer"""
 
+MOST_PIECES = 4096
+"""of one body: each costs some 50 microseconds, also where a server sends a chunk for each byte"""
+_PIECES_OF_ONE_TURN = 8
+"""after which other work gets its turn; pieces that have arrived are read without a pause"""
+
 _GZIP_WINDOW = 31
 """zlib's code for a gzip header and the largest window"""
 
@@ -31,7 +36,7 @@ _reader = ThreadPoolExecutor(1, thread_name_prefix="answers")
 
 
 class BodyTooLarge(HeadwayError):
-    """More bytes than the caller takes."""
+    """More bytes than the caller takes; or, with a text, more pieces."""
 
 
 async def off_loop(size: int, work: Callable[..., _Result], *arguments: object) -> _Result:
@@ -44,21 +49,25 @@ async def off_loop(size: int, work: Callable[..., _Result], *arguments: object) 
 async def bounded(answer: httpx.Response, most: int, cut: bool = False) -> bytes:
     """The body of a streamed answer, decompressed.
 
-    Raises BodyTooLarge for more than `most` bytes, or leaves out the rest where `cut` is set; httpx.DecodingError for
-    damaged or unknown compression.
+    Raises BodyTooLarge for more than `most` bytes or MOST_PIECES, or leaves out the rest where `cut` is set;
+    httpx.DecodingError for damaged or unknown compression.
     """
     if answer.is_stream_consumed:  # in memory already, and so decompressed: a transport that stands for the network
         return answer.content[:most] if cut else _whole(answer.content, most)
-    body = bytearray()
+    body, count = bytearray(), 0
     pieces: Any = answer.aiter_raw()
     async with aclosing(pieces):
         async for piece in pieces:
             body += piece
-            if len(body) > most:
+            count += 1
+            if len(body) > most or count > MOST_PIECES:
                 break
-    if len(body) > most and not cut:
+            if count % _PIECES_OF_ONE_TURN == 0:
+                await asyncio.sleep(0)
+    if (len(body) > most or count > MOST_PIECES) and not cut:
+        in_pieces = len(body) <= most
         body.clear()  # the error's traceback would keep it
-        raise BodyTooLarge
+        raise BodyTooLarge(f"comes in more than {MOST_PIECES} pieces" if in_pieces else "")
     encoding = answer.headers.get("Content-Encoding", "")[:100].strip().lower()
     if encoding in ("", PLAIN):
         return bytes(body[:most])

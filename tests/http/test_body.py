@@ -1,5 +1,6 @@
 """Bodies of foreign answers: the limit holds for what comes out of the decompressor."""
 
+import asyncio
 import contextlib
 import gzip
 import threading
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.http.body import ON_LOOP_BYTES, BodyTooLarge, bounded, off_loop, unpacked
+from scaler.http.body import MOST_PIECES, ON_LOOP_BYTES, BodyTooLarge, bounded, off_loop, unpacked
 
 MOST = 10_000
 
@@ -78,3 +79,31 @@ async def test_large_work_runs_in_the_reading_thread() -> None:
     here = threading.get_ident()
     assert await off_loop(ON_LOOP_BYTES, threading.get_ident) == here
     assert await off_loop(ON_LOOP_BYTES + 1, threading.get_ident) != here
+
+
+def byte_by_byte(count: int) -> httpx.Response:
+    """A body of which each byte is a chunk of its own, and all have arrived."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield b"1"
+
+    return httpx.Response(200, content=pieces())
+
+
+async def test_small_pieces_leave_turns_to_others() -> None:
+    """Reading pieces that have arrived waits for nothing, so nothing else would run."""
+    reading = asyncio.create_task(bounded(byte_by_byte(1000), MOST))
+    turns = 0
+    while not reading.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert await reading == b"1" * 1000
+    assert turns > 100
+
+
+async def test_too_many_pieces_are_refused_or_cut() -> None:
+    """Each costs time, however small it is."""
+    with pytest.raises(BodyTooLarge, match="comes in more than 4096 pieces"):
+        await bounded(byte_by_byte(MOST), MOST)
+    assert len(await bounded(byte_by_byte(MOST), MOST, cut=True)) <= MOST_PIECES + 1
