@@ -1,7 +1,9 @@
 """Files: a value that follows files as they change, and files that appear when they are complete."""
 
+import errno
 import os
 import ssl
+import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,6 +16,9 @@ import structlog
 from scaler.errors import HeadwayError
 
 log = structlog.get_logger(__name__)
+
+LARGEST_BYTES = 16 * 2**20
+"""of one followed file or file of settings; the authorities of a whole system have a quarter of a megabyte"""
 
 _T = TypeVar("_T")
 _Stamp: TypeAlias = tuple[tuple[int, int, int, int], ...]
@@ -62,6 +67,8 @@ class FollowedFiles(Generic[_T]):
                 if self._good is not None and self._good[0] == stamp:
                     self._reported = ""
                     return self._good[1]
+                for path in self._paths:
+                    check_is_file(path)
                 value = self._read()
             except (OSError, ValueError, HeadwayError) as error:
                 if self._good is None:
@@ -88,10 +95,23 @@ class FollowedFiles(Generic[_T]):
 def stamp_of(path: Path) -> tuple[int, int, int, int]:
     """What changes when the file does; zeros while it cannot be found."""
     try:
-        stat = path.stat()
+        found = path.stat()
     except OSError:  # reading it says what is wrong
         return (0, 0, 0, 0)
-    return (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size)
+    return (found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size)
+
+
+def check_is_file(path: Path) -> None:
+    """Raises OSError for a pipe or device, which would block or never end; and for what is larger than any file that
+    this project follows. A missing file passes: reading it says so."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):  # of a folder, the system itself says so
+        raise OSError(errno.EINVAL, "it is a pipe or device, not a file")
+    if found.st_size > LARGEST_BYTES:
+        raise OSError(errno.EFBIG, f"it has more than {LARGEST_BYTES // 2**20} MiB")
 
 
 def reason_of(error: Exception) -> str:

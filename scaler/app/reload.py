@@ -1,14 +1,16 @@
 """What SIGHUP reads again: files of credentials and certificates, the place of the bundles. Settings need a restart;
 those that have changed in the file are named."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from scaler.app.bundles import in_thread
 from scaler.errors import SettingsError
-from scaler.files import look_at_files
+from scaler.files import check_is_file, look_at_files
 from scaler.settings import Settings
 from scaler.settings.file import read_settings_file
 from scaler.settings.rules import written
@@ -17,16 +19,37 @@ log = structlog.get_logger()
 
 
 class Reload:
-    """Reads again what can be read again. read_bundles: begins to look for new bundles."""
+    """Reads again what can be read again, beside the event loop and once at a time: the file of settings may be long.
+
+    A call while it reads makes it read once more. read_bundles: begins to look for new bundles.
+    """
 
     def __init__(self, settings: Settings, read_bundles: Callable[[], None]) -> None:
         self._config = settings.config
         self._at_start = _content(settings.config)
         self._read_bundles = read_bundles
+        self._reading: asyncio.Future[None] | None = None
+        self._again = False
 
     def __call__(self) -> None:
-        look_at_files()
         self._read_bundles()
+        if self._reading is None:
+            self._read()
+        else:
+            self._again = True
+
+    def _read(self) -> None:
+        self._again = False
+        self._reading = in_thread(self._look)
+        self._reading.add_done_callback(self._ended)
+
+    def _ended(self, _: "asyncio.Future[None]") -> None:
+        self._reading = None
+        if self._again:
+            self._read()
+
+    def _look(self) -> None:
+        look_at_files()
         try:
             changed = _changed(self._at_start, _content(self._config))
         except (OSError, SettingsError) as error:
@@ -39,6 +62,7 @@ class Reload:
 def _content(config: Path | None) -> dict[str, Any]:
     if config is not None:
         config.stat()  # else a file that is gone would read as an empty one
+        check_is_file(config)
     return read_settings_file(config)
 
 

@@ -18,7 +18,7 @@ def read_settings_file(path: object) -> dict[str, Any]:
         content = yaml.safe_load(Path(str(path)).read_text(encoding="utf-8")) or {}
     except OSError:
         return {}  # the field's own check reports it, together with the other faults
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise _unusable(path, f"must be YAML: {_why_not(error)}") from None
     if not isinstance(content, dict):
         raise _unusable(path, "must be a mapping of settings at its top level")
@@ -34,11 +34,14 @@ def _why_not(error: Exception) -> str:
 
 
 def _with_field_names(value: Any) -> Any:
+    """Of a list of mappings, as `servers` is; no setting is deeper, and aliases can make deep ones endless."""
     if isinstance(value, list):
-        return [_with_field_names(item) for item in value]
-    if isinstance(value, dict):
-        return {field_name(str(key)): item for key, item in value.items()}
-    return value
+        return [_names(item) if isinstance(item, dict) else item for item in value]
+    return _names(value) if isinstance(value, dict) else value
+
+
+def _names(mapping: dict[Any, Any]) -> dict[str, Any]:
+    return {field_name(str(key)): item for key, item in mapping.items()}
 
 
 def _unusable(path: object, rule: str) -> SettingsInvalid:

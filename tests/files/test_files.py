@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from scaler.errors import SettingsError
-from scaler.files import FollowedFiles, appearing, reason_of
+from scaler.files import LARGEST_BYTES, FollowedFiles, appearing, reason_of
 
 
 def number_in(path: Path) -> FollowedFiles[int]:
@@ -105,3 +105,27 @@ def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
         fail()
     assert path.read_text() == "whole"
     assert sorted(tmp_path.rglob("*")) == [path.parent, path]
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    """Nobody writes to it: reading it would stop the event loop."""
+    path = tmp_path / "number"
+    path.write_text("1")
+    followed = number_in(path)
+    assert followed.current() == 1
+    path.unlink()
+    os.mkfifo(path)
+    with capture_logs() as logged:
+        assert followed.current() == 1
+    assert [line["reason"] for line in logged] == ["it is a pipe or device, not a file"]
+
+
+def test_a_file_without_end_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "number"
+    path.write_text("1")
+    followed = number_in(path)
+    assert followed.current() == 1
+    os.truncate(path, LARGEST_BYTES + 1)
+    with capture_logs() as logged:
+        assert followed.current() == 1
+    assert [line["reason"] for line in logged] == ["it has more than 16 MiB"]
