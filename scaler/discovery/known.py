@@ -22,10 +22,14 @@ log = structlog.get_logger(__name__)
 MOST_WATCHED = 10_000
 """objects; what one process refreshes in time, see docs/performance.md"""
 
+MOST_VALUES = 2000
+"""mappings, lists and values in an object's `spec`: reading them all takes about ten milliseconds"""
+
 ObjectName: TypeAlias = tuple[str, str]
 """namespace and name"""
 
 _IN_SETTINGS = "must not be set on an object that Headway's settings list under `triggers`: remove one of the two"
+_TOO_LARGE = f"has more than {MOST_VALUES} values, the most that are read of one object: split it into several"
 _TOO_MANY = f"is one object too many: {MOST_WATCHED} are watched already"
 
 
@@ -99,6 +103,8 @@ class KnownObjects:
         header = value["metadata"]
         if not asks_for_forecast(header.get(ANNOTATIONS[1]) or {}) or header.get("deletionTimestamp"):
             return None  # an object in deletion: KEDA is about to leave the workload alone
+        if not has_at_most(MOST_VALUES, value.get("spec")):
+            return (Fault("spec", "", _TOO_LARGE),)
         try:
             found = read_annotated(read_object(value), self._registry.rules)
         except ManifestError as error:
@@ -171,3 +177,16 @@ def _name_of(value: Mapping[str, Any]) -> ObjectName | None:
         return None
     namespace, name = header.get("namespace"), header.get("name")
     return (namespace, name) if isinstance(namespace, str) and isinstance(name, str) else None
+
+
+def has_at_most(most: int, value: Any) -> bool:
+    """Whether there are no more than `most` mappings, lists and values in `value`, itself included."""
+    left, waiting = most, [value]
+    while waiting:
+        one = waiting.pop()
+        parts = one.values() if isinstance(one, Mapping) else one if isinstance(one, list) else ()
+        left -= 1
+        if left < len(waiting) + len(parts):
+            return False
+        waiting += parts
+    return True

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import structlog
 
-from scaler.chunks import chunks
 from scaler.clock import Clock
 from scaler.discovery import Scope
 from scaler.discovery.api import ApiUnavailable, Denied, Gone, ScopedApi, Unreadable
@@ -24,9 +23,6 @@ STEADY_SECONDS = 10.0
 """a watch that lasted this long counts as no failure, even if nothing changed"""
 MOST_RESTARTS = 3
 """of one list, because its version expired between two pages"""
-
-AT_A_TIME = 8
-"""objects read before the event loop may answer KEDA: about two milliseconds' work"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +115,11 @@ class ScopeWatch:
         read: set[str] = set()
         page = await self._api.page()
         while True:
-            for chunk in chunks(page.objects, AT_A_TIME):
-                seen = [self._known.see(self._namespace, one, self._clock.now()) for one in chunk]
-                named.update(name for name in seen if name is not None)
-                await asyncio.sleep(0)
+            for one in page.objects:
+                name = self._known.see(self._namespace, one, self._clock.now())
+                if name is not None:
+                    named.add(name)
+                await _let_others_run()
             if not page.following:
                 self._known.keep_only(self._namespace, named)
                 return page.version
@@ -142,6 +139,7 @@ class ScopeWatch:
                     self._known.see(self._namespace, event.object, self._clock.now())
                 self._version = event.version
                 self._failures = 0
+                await _let_others_run()
 
     def _note_up(self) -> None:
         if self._reported:
@@ -160,3 +158,8 @@ class ScopeWatch:
         if self._error != self._reported:
             log.warning("discovery_unavailable", scope=self._namespace, error=self._error)
             self._reported = self._error
+
+
+async def _let_others_run() -> None:
+    """After each object: one may be large, and many events may arrive in one piece. KEDA is answered in between."""
+    await asyncio.sleep(0)

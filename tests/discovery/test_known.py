@@ -225,3 +225,25 @@ def test_a_spec_of_a_wrong_kind_is_a_fault() -> None:
         "spec.triggers[0].metadata.query: must be a string, not a list",
         "spec.triggers={}: must be a list",
     ]
+
+
+@pytest.mark.parametrize("place", ["triggers", "advanced"])
+def test_an_object_of_many_values_is_refused_unread(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading it would hold up the answers to everybody."""
+    it = Process()
+    read: list[object] = []
+    monkeypatch.setattr(known_module, "read_object", read.append)
+    scaled = scaled_object("web")
+    many = [{"type": "cron", "metadata": {"end": "0 * * * *"}}] * (known_module.MOST_VALUES // 3)
+    scaled["spec"][place] = many if place == "triggers" else {"policies": many}
+    it.known.see("shop", scaled, NOW)
+    refusal = it.known.refusal("shop", "web")
+    assert refusal is not None
+    assert "more than 2000 values" in str(refusal.faults[0])
+    assert read == []
+
+
+@pytest.mark.parametrize(("value", "size"), [("x", 1), ([], 1), ({"a": ["b", {"c": 1}], "d": None}, 6)])
+def test_values_are_counted_at_every_depth(value: object, size: int) -> None:
+    assert known_module.has_at_most(size, value)
+    assert not known_module.has_at_most(size - 1, value)

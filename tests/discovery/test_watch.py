@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -424,3 +425,30 @@ async def test_a_list_in_pages_drops_nothing_before_its_end(api: KubernetesApi) 
             await until_async(lambda: len(api.asked("list")) == 4)
             await until_async(lambda: len([one for one in api.asked("watch") if one.status == 200]) == 2)
     assert [one["name"] for one in logs if one["event"] == "discovered_gone"] == []
+
+
+async def test_others_run_between_the_events_of_a_burst(api: KubernetesApi) -> None:
+    """Hundreds of small events arrive in one piece, and KEDA's calls wait for whatever reads them at once."""
+    events = [
+        {"type": "MODIFIED", "object": scaled_object("web", query=f"sum(demand{number % 2})")} for number in range(500)
+    ]
+    for number, event in enumerate(events):
+        event["object"]["metadata"]["resourceVersion"] = str(1000 + number)
+    async with watching(api.url) as it:
+        await until_async(lambda: bool(api.asked("watch")))
+        seen = it.known.see
+        turns, calls, others = 0, 0, []
+
+        def see(*arguments: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            others.append(turns)
+            return seen(*arguments)
+
+        it.known.see = see  # type: ignore[method-assign]
+        api.send(b"".join(json.dumps(event).encode() + b"\n" for event in events))
+        async with asyncio.timeout(20):
+            while calls < len(events):
+                turns += 1
+                await asyncio.sleep(0)
+    assert len(set(others)) >= len(events) - 1
