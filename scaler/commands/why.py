@@ -1,7 +1,9 @@
 """`headway why`: what a running scaler knows of one workload, as text. The record's form: scaler/status/records.py."""
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
@@ -14,6 +16,7 @@ from scaler.commands import Exit, Usage
 from scaler.commands.http_access import Access
 from scaler.commands.numbers import figure, rounded
 from scaler.errors import CommandError
+from scaler.http.body import PLAIN
 from scaler.http.client import (
     client_options,
     environment_proxy,
@@ -27,6 +30,9 @@ from scaler.trigger.server_address import redact
 Record: TypeAlias = Mapping[str, Any]
 
 TIMEOUT_SECONDS = 10.0
+
+MOST_BYTES = 16 * 2**20
+"""of an answer; 500 triggers, the most that are listed, have two megabytes"""
 
 UNKNOWN = (
     "A trigger with faults is not watched either: KEDA gets INVALID_ARGUMENT until they are fixed. "
@@ -63,12 +69,18 @@ REFUSED_BY: Mapping[int, str] = {
 }
 """status of a refusal → what to write"""
 
+ODD = "its record lacks a field, or has one of another kind"
+
 MOST_GAPS = 5
 """gaps that are printed"""
 
 
 class Unreachable(CommandError):
     """No scaler answers at the address."""
+
+
+class _TooMuch(CommandError):
+    """An answer that no scaler gives."""
 
 
 def explain(namespace: str, name: str, address: str, as_json: bool, access: Access) -> Exit:
@@ -79,6 +91,16 @@ def explain(namespace: str, name: str, address: str, as_json: bool, access: Acce
     except Unreachable as error:
         errors.print(f"headway: {error}", markup=False)
         return Exit.UNREACHABLE
+    try:
+        _print(status, found, as_json, console, errors)
+        is_good = status == httpx.codes.OK and is_fine(found)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        errors.print(f"headway: what answers at {redact(address)} is no scaler of this version: {ODD}", markup=False)
+        return Exit.UNREACHABLE
+    return Exit.FINE if is_good else Exit.FAULTS
+
+
+def _print(status: int, found: dict[str, Any], as_json: bool, console: Console, errors: Console) -> None:
     if as_json:
         console.print_json(data=rounded(found))
     elif status != httpx.codes.OK:
@@ -92,7 +114,6 @@ def explain(namespace: str, name: str, address: str, as_json: bool, access: Acce
         print_refusal(found, console)
         for record in found["triggers"]:
             print_record(record, float(found["at"]), console)
-    return Exit.FINE if status == httpx.codes.OK and is_fine(found) else Exit.FAULTS
 
 
 def fetch(namespace: str, name: str, address: str, access: Access) -> tuple[int, dict[str, Any]]:
@@ -103,7 +124,7 @@ def fetch(namespace: str, name: str, address: str, access: Access) -> tuple[int,
     proxy = environment_proxy(base)
     shown = redact(base) + through(proxy)
     try:
-        answer = httpx.get(url, headers=access.headers, timeout=TIMEOUT_SECONDS, verify=trust, **client_options(proxy))
+        status, body = _read(url, headers=access.headers, verify=trust, **client_options(proxy))
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
         rule = f"must be the URL of a scaler's HTTP port: {in_words(error)}"
         raise Usage(f"--address={redact(address)!r}: {rule}") from None
@@ -111,13 +132,40 @@ def fetch(namespace: str, name: str, address: str, access: Access) -> tuple[int,
         raise Unreachable(
             f"no scaler at {shown}: {in_words(error)} (is --address its HTTP port{_scheme(base)}?)"
         ) from None
+    except _TooMuch as error:
+        raise Unreachable(f"what answers at {shown} is no scaler: {error}") from None
     try:
-        found = answer.json()
-    except ValueError:
+        found = printable(json.loads(body))
+    except (ValueError, RecursionError):
         raise Unreachable(f"what answers at {shown} is no scaler: its answer is not JSON") from None
     if not isinstance(found, dict) or not ("triggers" in found or "errors" in found):
         raise Unreachable(f"what answers at {shown} is no scaler: its JSON has neither triggers nor errors")
-    return answer.status_code, found
+    return status, found
+
+
+def _read(url: str, headers: Mapping[str, str], **options: Any) -> tuple[int, bytes]:
+    """Status and body. Raises _TooMuch where it is too long or takes too long, else as httpx does."""
+    body, ends = bytearray(), monotonic() + TIMEOUT_SECONDS
+    plain = {**headers, "Accept-Encoding": PLAIN}
+    with httpx.stream("GET", url, headers=plain, timeout=TIMEOUT_SECONDS, **options) as answer:
+        if answer.headers.get("Content-Encoding", PLAIN) != PLAIN:
+            raise _TooMuch("its answer is compressed, which was not asked for")
+        for piece in answer.iter_raw():
+            body += piece
+            if len(body) > MOST_BYTES:
+                raise _TooMuch(f"its answer has more than {MOST_BYTES // 2**20} MiB")
+            if monotonic() > ends:
+                raise _TooMuch(f"its answer takes longer than {TIMEOUT_SECONDS:g} s")
+    return answer.status_code, bytes(body)
+
+
+def printable(value: Any) -> Any:
+    """The same with a question mark for each character in its texts that a terminal would obey."""
+    if isinstance(value, str):
+        return "".join(one if one.isprintable() or one == "\n" else "?" for one in value)
+    if isinstance(value, list):
+        return [printable(one) for one in value]
+    return {printable(name): printable(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def _scheme(base: str) -> str:

@@ -1,9 +1,13 @@
 """`headway why` against the scaler's real HTTP port over a registry that the test fills."""
 
 import asyncio
+import gzip
 import json
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from scaler.cli import app
-from scaler.commands.why import print_record
+from scaler.commands.why import MOST_BYTES, print_record
 from scaler.discovery import Scope
 from scaler.discovery.known import KnownObjects
 from scaler.errors import HeadwayError, SourceRefused, SourceUnavailable, TriggerError
@@ -321,3 +325,64 @@ async def test_a_closed_port_is_opened_by_flags(tmp_path: Path) -> None:
         missing = await why(**{name: str(tmp_path / "nowhere")})
         assert (missing.exit_code, "nowhere" in missing.stderr) == (2, True)
     await server.stop()
+
+
+ODD_ANSWERS = {
+    "empty record": b'{"triggers": [{}]}',
+    "no list": b'{"triggers": null}',
+    "text for a time": b'{"triggers": [1], "at": "x"}',
+    "text for faults": b'{"errors": "x"}',
+    "deep": b"[" * 100_000,
+    "huge number": b'{"triggers": [], "at": ' + b"9" * 5000 + b"}",
+    "no UTF-8": b"\xff\xfe{}",
+    "long": b" " * (MOST_BYTES + 1),
+}
+
+
+@contextmanager
+def answering(body: bytes, headers: Mapping[str, str]) -> Iterator[str]:
+    """The address of what answers every request alike."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            with suppress(OSError):
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("kind", ODD_ANSWERS)
+def test_an_odd_answer_is_one_line(kind: str) -> None:
+    """Neither a traceback nor an answer without end."""
+    with answering(ODD_ANSWERS[kind], {}) as address:
+        result = CliRunner().invoke(app, ["why", "shop", "web", "--address", address])
+    assert result.exit_code == 3
+    assert "is no scaler" in result.stderr
+
+
+def test_an_answer_is_not_unpacked() -> None:
+    """A megabyte can unpack to gigabytes."""
+    with answering(gzip.compress(b"{}"), {"Content-Encoding": "gzip"}) as address:
+        result = CliRunner().invoke(app, ["why", "shop", "web", "--address", address])
+    assert result.exit_code == 3
+    assert "compressed" in result.stderr
+
+
+def test_an_answer_does_not_command_the_terminal() -> None:
+    """Escape sequences could rename the window or hide lines."""
+    fault = {"field": "a\x1b]0;b\x07\x9b2J", "value": "", "rule": "c"}
+    body = json.dumps({"triggers": [], "at": 1, "namespace": "shop", "name": "web", "refused": [fault]}).encode()
+    with answering(body, {}) as address:
+        result = CliRunner().invoke(app, ["why", "shop", "web", "--address", address])
+    assert "a?]0;b??2J" in result.stdout
+    assert "\x1b" not in result.stdout
