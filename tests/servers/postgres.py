@@ -60,7 +60,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Return when it accepts connections."""
-        options = ["-D", self._data, "-h", "", "-k", self.folder, "-c", "fsync=off"]
+        options: list[str | Path] = ["-D", self._data, "-h", "", "-k", self.folder, "-c", "fsync=off"]
         command = [self.binaries / "postgres", *options]
         life = running(command, self._log, cwd=self.folder, privileges=self._privileges)
         self.process = self._stack.enter_context(life)
