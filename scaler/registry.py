@@ -117,7 +117,9 @@ class Registration:
         called for, in the last quarter of an hour."""
         if self.listed_by is not None:
             return True
-        if self.last_called - self.first_called < TRIED_SECONDS and not self.restored:
+        if self.last_called == NEVER:
+            return False  # whoever listed it lists it no longer
+        if silence_seconds < math.inf and self.last_called - self.first_called < TRIED_SECONDS and not self.restored:
             silence_seconds = min(silence_seconds, TRIAL_SECONDS)
         return now - self.last_called <= silence_seconds
 
@@ -329,8 +331,7 @@ class Registry:
         for registration in self._registrations.values():
             if registration.last_called > now + FURTHEST_AHEAD_SECONDS:
                 registration.bound_calls(now)
-        every = self._registrations.values() if silence_seconds < math.inf else ()
-        silent = [w for w in every if not w.is_wanted(now, silence_seconds)]
+        silent = [w for w in self._registrations.values() if not w.is_wanted(now, silence_seconds)]
         for registration in silent:
             del self._registrations[registration.trigger.key]
             self._let_go(registration)

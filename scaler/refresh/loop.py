@@ -140,8 +140,9 @@ class Refresh:
     def _detect_clock_step(self, at: float) -> None:
         """A clock that was set back makes all that is kept come from the future: begin again. After a time in which
         this process could not be called, every trigger looks silent."""
+        is_first = not self._ticked_at
         back, self._ticked_at = self._ticked_at - at, at
-        if -back > MISSED_INTERVALS * self._settings.interval_seconds:
+        if not is_first and -back > MISSED_INTERVALS * self._settings.interval_seconds:
             self._ownership.keep_silent(at)
         if back > min(self._settings.interval_seconds, FURTHEST_AHEAD_SECONDS):
             log.warning("clock_set_back", seconds=round(back), consequence="all history is fetched again")

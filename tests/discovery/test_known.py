@@ -1,5 +1,6 @@
 """What discovery does with objects: lists, replaces, drops and refuses, and says each once."""
 
+import math
 from typing import Any
 
 import pytest
@@ -43,6 +44,19 @@ def test_a_listed_trigger_outlives_silence_and_is_dropped_at_once_when_unlisted(
     assert it.registry.forget_silent(NOW + 100 * SILENCE, SILENCE) == []
     it.known.gone("shop", "web")
     assert [one.trigger.name for one in it.registry.forget_silent(NOW + 1, SILENCE)] == ["web"]
+
+
+def test_an_unlisted_trigger_is_dropped_also_while_nothing_falls_silent() -> None:
+    """After a time in which nobody could call, silence proves nothing; KEDA never called for this one."""
+    it = Process()
+    it.see()
+    called = it.registry.register(
+        "shop", "called", {"query": "sum(a)", "threshold": "1", "serverAddress": "http://prometheus:9090"}, NOW
+    )
+    assert it.registry.forget_silent(NOW + 1, math.inf) == []
+    it.known.gone("shop", "web")
+    assert [one.trigger.name for one in it.registry.forget_silent(NOW + 100 * SILENCE, math.inf)] == ["web"]
+    assert list(it.registry) == [called]
 
 
 def test_an_object_beyond_a_quota_is_refused_until_there_is_room() -> None:

@@ -21,3 +21,12 @@ async def test_a_clock_that_is_set_back_stops_nothing() -> None:
             assert plan.metric >= 500  # type: ignore[attr-defined]
             assert plan.at <= clock.now()  # type: ignore[attr-defined]
     assert [line["event"] for line in note if "clock" in line["event"]] == ["clock_set_back"]
+
+
+async def test_silent_triggers_are_forgotten_from_the_first_refresh_on() -> None:
+    """The first refresh follows no other: this process was not stopped before it."""
+    clock = ManualClock(START)
+    async with replica(lambda _, __: 100.0, rising, clock=clock) as world:
+        world.call().last_called = START - 7 * 24 * 3600
+        await world.pass_time(30)
+        assert len(world.registry) == 0
