@@ -27,7 +27,7 @@ class Port:
         self.telemetry = Telemetry()
         registry = Registry(TriggerRules("http://p"), 15)
         for number in range(2000):
-            registry.register("shop", f"web-{number}", {"query": "a", "threshold": "1", "mode": "reactive"}, 0)
+            registry.register("shop", f"web-{number}", {"query": "a", "threshold": "1", "mode": "reactive"}, 1.0)
         settings = Settings(http_address="127.0.0.1:0", http_max_connections_per_client=share)
         self.server = StatusServer(settings, registry, self.telemetry, dict, lambda key: None, lambda: 1.0)
         self.number = 0
