@@ -114,6 +114,7 @@ class Engine:
         self._telemetry.follow(
             "queue_length", lambda: {(name,): float(n) for one in queues for name, n in one.queue_lengths().items()}
         )
+        self._telemetry.follow("cache_refused", lambda: {(): float(self._backends.cache.refused)})
         self._telemetry.follow("refused_bundles", lambda: {(): float(len(catalog.refusals))})
         self._telemetry.follow("bundle_info", lambda: {(f.model,): 1.0 for f in catalog.forecasters.values()})
 

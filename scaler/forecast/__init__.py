@@ -50,6 +50,9 @@ class ForecastCache(Protocol):
     Every method raises CacheUnavailable when the server does not answer in time; the caller continues without it.
     """
 
+    refused: int
+    """received values that were no outlooks, or not signed with our key"""
+
     async def publish(self, outlooks: Mapping[str, Outlook], seconds: float) -> None:
         """Store the outlooks under their trigger keys for `seconds`, and wake the other replicas.
 

@@ -33,6 +33,8 @@ class SharedMemory:
 class MemoryCache:
     """A cache that needs no server: one replica holds every lease. Replay and tests put several on one memory."""
 
+    refused = 0
+
     def __init__(self, replica_id: str = "single", memory: SharedMemory | None = None) -> None:
         self._replica_id = replica_id
         self._memory = memory or SharedMemory()

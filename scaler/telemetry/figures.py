@@ -294,6 +294,11 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
         "1 if the shared cache answered last time; while 0, every replica refreshes all its triggers",
     ),
     Figure(
+        "cache_refused", "headway_cache_refused_total", Kind.COUNTER, (), Unit.NUMBER,
+        "Values in Redis that were read and refused: no outlooks of this version, or not signed with our key. The log "
+        "event cache_values_refused has the reason",
+    ),
+    Figure(
         "store_up", "headway_store_up", Kind.GAUGE, (), Unit.YES,
         "1 if the database answered last time; while 0, new state does not survive a restart",
     ),

@@ -1,14 +1,12 @@
 """No tenant can make another's observation stale, or stop its history."""
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.isolation.world import SEARCH, SHOP, Replica, bystander, p99_milliseconds, replica, trigger
+from tests.isolation.world import SEARCH, SHOP, Replica, bystander, figure, p99_milliseconds, replica, trigger
 from tests.servers.front import HANGS, Asked, Front, Instead, front, slow, wait_for_requests
 from tests.servers.prometheus import PrometheusServer
 
@@ -22,13 +20,6 @@ def hanging(metrics: PrometheusServer) -> Iterator[Front]:
     with front(metrics.url) as state:
         state.rules.append(lambda _: HANGS)
         yield state
-
-
-def figure(scaler: Replica, name: str) -> float:
-    """A figure without labels, or with these, of /metrics."""
-    text = httpx.get(f"http://{scaler.process.http_address}/metrics", trust_env=False).text
-    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
-    return float(found[1]) if found else 0.0
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:

@@ -27,7 +27,7 @@ from scaler.plan.rule import News
 from scaler.registry import Registry
 from scaler.series import Forecast, Observation, Outlook
 from scaler.trigger import PolicyName, Trigger, TriggerRules
-from tests.isolation.world import BYSTANDER, bystander, replica
+from tests.isolation.world import BYSTANDER, bystander, figure, replica
 from tests.servers.prometheus import PrometheusServer
 from tests.servers.redis import RedisServer
 
@@ -368,8 +368,10 @@ def test_replicas_answer_on_while_every_record_is_forged(
                 forged = pack(Outlook(now + 20, Observation(now + 20, 0.0, 0.0, 0.0), None), 1e12)
                 overwrite(redis, name, forged)
             answers += [*one.poll(wanted, 0.25), *two.poll(wanted, 0.25)]
+        refused = [figure(each, "headway_cache_refused_total") for each in (one, two)]
     assert {call.number for call in answers} == {1000.0}
     assert "cache_values_refused" in one.log() + two.log()
+    assert sum(refused) > 0
 
 
 def overwrite(redis: RedisServer, name: str, value: bytes) -> None:

@@ -4,6 +4,7 @@ The tenants `shop` and `search` do what they like; the namespace `bystander` has
 look at what that one gets. Servers are real; `Front` stands before Prometheus where a test wants other answers.
 """
 
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+
+import httpx
 
 from scaler.commands.check.keda_client import Call, KedaClient, OurTrigger
 from tests.e2e.scaler_process import ScalerProcess, scaler_running
@@ -97,3 +100,10 @@ class Replica:
 def p99_milliseconds(calls: Sequence[Call]) -> float:
     """The 99th percentile of the calls' durations."""
     return statistics.quantiles([call.milliseconds for call in calls], n=100, method="inclusive")[98]
+
+
+def figure(scaler: Replica, name: str) -> float:
+    """A figure without labels, or with these, of /metrics."""
+    text = httpx.get(f"http://{scaler.process.http_address}/metrics", trust_env=False).text
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
