@@ -26,6 +26,7 @@ HeadwayError
 │   └── StoreUnavailable          never reaches a caller: answers go on from memory
 │       └── StoreRefused              within scaler.store and refresh: an operator must act, waiting does not help
 ├── BodyTooLarge              scaler.http.body: an answer of more bytes than are read; callers name what it is
+├── HeadTooLong               scaler.http.network: an answer whose headers do not end; as above
 ├── RecordInvalid             scaler.forecast.record: a shared outlook that cannot be read; it is ignored and counted
 ├── BundleError               the bundle is wrong: refused, the running one stays
 │   └── BundleInvalid             INTERNAL, lists what differs

@@ -12,7 +12,7 @@ from typing import Any
 
 from scaler.commands.check.keda_client import OurTrigger
 from scaler.history.queries import TAG
-from tests.servers.front import Asked, Front, Instead, Rule, front
+from tests.servers.front import ENDLESS, Asked, Front, Instead, Rule, front
 from tests.servers.redis import redis_server
 
 from .record import Injection, Row, Watch, fill
@@ -45,6 +45,10 @@ class Case:
 def _says(body: bytes, status: int = 200, after: float = 0.0, **headers: str) -> Rule:
     given = {"Content-Type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
     return lambda _: Instead(body, status, given, after)
+
+
+def _gives(instead: Instead) -> Rule:
+    return lambda _: instead
 
 
 def _json(data: object, **more: object) -> bytes:
@@ -151,6 +155,7 @@ def cases() -> list[Case]:
         Case("status 500", _says(b"x" * 1_000_000, 500), nulls=True),
         Case("status 503", _says(b"", 503), nulls=True),
         Case("redirect to another server", _says(b"", 302, Location="http://127.0.0.1:9/"), nulls=True),
+        *(Case(name, _gives(one), nulls=True) for name, one in ENDLESS.items()),
         Case("redirect in a circle", _says(b"", 302, Location="/api/v1/query"), nulls=True),
     ]
 

@@ -21,6 +21,7 @@ from scaler.history.credentials import ServerAccess
 from scaler.http.body import PLAIN, BodyTooLarge, bounded, off_loop
 from scaler.http.client import in_words
 from scaler.telemetry.redaction import excerpt
+from scaler.turns import Turns
 
 RESOURCE = "scaledobjects.keda.sh"
 GROUP_VERSION = "keda.sh/v1alpha1"
@@ -84,7 +85,7 @@ class Event:
 def open_client(server: ApiServer) -> Client:
     """A client that reads token and authorities again when their files change."""
     access = ServerAccess(server.url, bearer_token_file=server.token_file, ca_file=server.ca_file)
-    return Client(server.url, access, keep_alive=4, transport=None)
+    return Client(server.url, access, keep_alive=4, turns=Turns())
 
 
 class ScopedApi:

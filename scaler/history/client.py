@@ -10,6 +10,8 @@ import httpx
 
 from scaler.history.credentials import Credentials, ServerAccess, tls_context
 from scaler.http.client import NoCookies, client_options, environment_proxy, through
+from scaler.http.network import SmallPieces
+from scaler.turns import Turns
 
 READ_AHEAD = (socket.SOL_SOCKET, socket.SO_RCVBUF, 128 * 2**10)
 """uvloop reads all that the system has, up to megabytes a connection, before anybody takes the first piece of it"""
@@ -19,7 +21,12 @@ class Client:
     """The connections to one server. A client that was replaced is closed when its last request has ended."""
 
     def __init__(
-        self, address: str, access: ServerAccess, keep_alive: int, transport: httpx.AsyncBaseTransport | None
+        self,
+        address: str,
+        access: ServerAccess,
+        keep_alive: int,
+        turns: Turns,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.through = ""
         """for errors: the proxy, once a request was made"""
@@ -27,6 +34,7 @@ class Client:
         self._credentials = Credentials(access)
         self._tls = tls_context(access) if address.startswith("https:") else None
         self._keep_alive = keep_alive
+        self._turns = turns
         self._transport = transport
         self._verify: ssl.SSLContext | bool = False
         self._current: httpx.AsyncClient | None = None
@@ -58,7 +66,8 @@ class Client:
     def _opened(self, verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
         proxy = environment_proxy(self._address)
         self.through = through(proxy)
-        network = self._transport or httpx.AsyncHTTPTransport(
+        network = self._transport or SmallPieces(
+            self._turns,
             verify=verify,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._keep_alive),
             socket_options=[READ_AHEAD],

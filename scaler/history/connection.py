@@ -13,7 +13,7 @@ import stamina
 import structlog
 
 from scaler.errors import DependencyError, SourceRefused, SourceUnavailable
-from scaler.history.answers import NoConnection, NotAsked, ServerAnswer, TooLarge, TooSlow, TryAgain, decode
+from scaler.history.answers import Malformed, NoConnection, NotAsked, ServerAnswer, TooLarge, TooSlow, TryAgain, decode
 from scaler.history.circuits import Circuits, Kind
 from scaler.history.client import Client
 from scaler.history.credentials import ServerAccess
@@ -25,7 +25,9 @@ from scaler.history.ranges import PieceSize
 from scaler.history.slots import Slots
 from scaler.http.body import GZIP, PLAIN, BodyTooLarge, bounded, off_loop
 from scaler.http.client import in_words
+from scaler.http.network import MOST_HEAD_BYTES, HeadTooLong
 from scaler.trigger.server_address import redact
+from scaler.turns import Turns
 
 MOST_ANSWER_BYTES = {"query": 64 * 2**10, "query_range": 2**20}
 """by path, decompressed. 50 numbers with their labels are 10 kB, 10,000 samples of mean and maximum 0.7 MB; more is a
@@ -111,7 +113,12 @@ class Server:
     """A connection pool to one address with what was learned about it. Whatever fails is a DependencyError."""
 
     def __init__(
-        self, address: str, access: ServerAccess, limits: Limits, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        address: str,
+        access: ServerAccess,
+        limits: Limits,
+        turns: Turns,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.shown = redact(address)
         self.most_bytes = MOST_BYTES if access.method == "POST" else MOST_URL_BYTES
@@ -120,7 +127,8 @@ class Server:
         self._limits = limits
         self._slots = Slots(limits.concurrency)
         self._paces = Paces()
-        self._client = Client(self._base, access, limits.concurrency, transport)
+        self._turns = turns
+        self._client = Client(self._base, access, limits.concurrency, turns, transport)
         self._failures = Failures()
         self._asked_at = time.monotonic()
         self._piece_sizes: dict[str, PieceSize] = {}
@@ -264,6 +272,9 @@ class Server:
         form = {**request.form, "timeout": f"{round(900 * request.seconds)}ms"}
         try:
             return await self._once(_PATHS[request.kind], form, request.parameters)
+        except HeadTooLong:
+            head = f"more than {MOST_HEAD_BYTES // 2**10} KiB of headers and interim answers (1xx)"
+            raise Malformed(f"{self._named}: the answer has {head}") from None
         except NOT_ASKED as error:
             raise SourceRefused(f"{self._named}: {in_words(error)}") from None
         except (httpx.ConnectError, httpx.ProxyError) as error:
@@ -305,10 +316,10 @@ class Server:
 
     async def _body(self, response: httpx.Response, most: int) -> bytes:
         if not response.is_success:
-            return await bounded(response, MOST_ERROR_BYTES, cut=True)
+            return await bounded(response, MOST_ERROR_BYTES, cut=True, turn=self._turns.turn)
         try:
-            return await bounded(response, most)
+            return await bounded(response, most, turn=self._turns.turn)
         except BodyTooLarge as error:
             rule = "the query must return one series: aggregate it, as with sum()"
-            size = str(error) or f"is larger than {most // 2**10} KiB"
-            raise TooLarge(f"{self._named}: the answer {size}; {rule}") from None
+            too_large = f"is larger than {most // 2**10} KiB; {rule}"
+            raise TooLarge(f"{self._named}: the answer {str(error) or too_large}") from None

@@ -26,6 +26,7 @@ from scaler.history.sources import SourceOptions
 from scaler.http.body import off_loop
 from scaler.series import Blocks, Gap, Samples
 from scaler.trigger import Trigger
+from scaler.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,8 @@ class PrometheusSource:
         self._transport = transport
         self._apart = Apart() if apart is None else apart
         self._servers: dict[str, Server] = {}
+        self._turns = Turns()
+        """of all servers' answers: pieces of them are parsed on the event loop that answers KEDA"""
         self._swept_at = 0.0
         self._known: dict[tuple[str, str, Pairs], KnownQueries] = {}
 
@@ -150,7 +153,7 @@ class PrometheusSource:
         server = self._servers.get(address)
         if server is None:
             access = access_for(address, self._access)
-            server = self._servers[address] = Server(address, access, self._limits, self._transport)
+            server = self._servers[address] = Server(address, access, self._limits, self._turns, self._transport)
         return server
 
     def _known_queries(self, address: str, namespace: str, parameters: Pairs) -> KnownQueries:

@@ -6,7 +6,7 @@ read, up to a limit.
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any, TypeVar
@@ -21,8 +21,8 @@ ON_LOOP_BYTES = 4096
 PLAIN, GZIP = "identity", "gzip"
 """what a request may accept as the encoding of its answer"""
 
-MOST_PIECES = 4096
-"""of one body: each costs some 50 microseconds, also where a server sends a chunk for each byte"""
+MOST_PIECES = 256
+"""of one body, and one more for each as many bytes: a piece costs some 50 microseconds, also where it is one byte"""
 _PIECES_OF_ONE_TURN = 8
 """after which other work gets its turn; pieces that have arrived are read without a pause"""
 
@@ -46,28 +46,35 @@ async def off_loop(size: int, work: Callable[..., _Result], *arguments: object) 
     return await asyncio.get_running_loop().run_in_executor(_reader, work, *arguments)
 
 
-async def bounded(answer: httpx.Response, most: int, cut: bool = False) -> bytes:
-    """The body of a streamed answer, decompressed.
+async def _next_round() -> None:
+    await asyncio.sleep(0)
 
-    Raises BodyTooLarge for more than `most` bytes or MOST_PIECES, or leaves out the rest where `cut` is set;
+
+async def bounded(
+    answer: httpx.Response, most: int, cut: bool = False, turn: Callable[[], Awaitable[None]] = _next_round
+) -> bytes:
+    """The body of a streamed answer, decompressed. It waits for its turn after every few pieces.
+
+    Raises BodyTooLarge for more than `most` bytes or too many pieces, or leaves out the rest where `cut` is set;
     httpx.DecodingError for damaged or unknown compression.
     """
     if answer.is_stream_consumed:  # in memory already, and so decompressed: a transport that stands for the network
         return answer.content[:most] if cut else _whole(answer.content, most)
-    body, count = bytearray(), 0
+    body, count, is_scattered = bytearray(), 0, False
     pieces: Any = answer.aiter_raw()
     async with aclosing(pieces):
         async for piece in pieces:
             body += piece
             count += 1
-            if len(body) > most or count > MOST_PIECES:
+            is_scattered = count > MOST_PIECES + len(body) // MOST_PIECES
+            if len(body) > most or is_scattered:
                 break
             if count % _PIECES_OF_ONE_TURN == 0:
-                await asyncio.sleep(0)
-    if (len(body) > most or count > MOST_PIECES) and not cut:
-        in_pieces = len(body) <= most
+                await turn()
+    if (len(body) > most or is_scattered) and not cut:
+        size = len(body) // count
         body.clear()  # the error's traceback would keep it
-        raise BodyTooLarge(f"comes in more than {MOST_PIECES} pieces" if in_pieces else "")
+        raise BodyTooLarge(f"comes in {count} pieces of {size} byte{'s' * (size != 1)}" if is_scattered else "")
     encoding = answer.headers.get("Content-Encoding", "")[:100].strip().lower()
     if encoding in ("", PLAIN):
         return bytes(body[:most])

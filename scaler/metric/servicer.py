@@ -21,12 +21,12 @@ from scaler.errors import DependencyError, HeadwayError, TriggerInvalid
 from scaler.metric.first_answer import FirstAnswers
 from scaler.metric.lookup import Lookup, is_too_large, measured_object, scaled_object
 from scaler.metric.memo import Memo
-from scaler.metric.newcomers import Newcomers
 from scaler.metric.replies import ACTIVE, INACTIVE, PLACEHOLDER_TARGET, spec_reply, value_reply
 from scaler.metric.streams import Streams, Wake
 from scaler.metric.timing import Timing
 from scaler.registry import Answer, Registration, Registry
 from scaler.trigger import parse_trigger
+from scaler.turns import Turns
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 
@@ -52,7 +52,8 @@ class Servicer:
         self._specs = Memo[bytes]()
         self._objects = Lookup(registry, scaled_object)
         self._measured = Lookup(registry, measured_object)
-        self._newcomers = Newcomers()
+        self._newcomers = Turns()
+        """of requests that were not seen before: a known one costs some microseconds, a new one about 0.3 ms"""
 
     @property
     def calls(self) -> Mapping[tuple[str, str], int]:

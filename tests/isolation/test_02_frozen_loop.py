@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.isolation.world import DEMAND, SHOP, Replica, bystander, replica, trigger
-from tests.servers.front import Asked, Instead, front
+from tests.servers.front import ENDLESS, Asked, Instead, front
 
 pytestmark = [pytest.mark.server, pytest.mark.e2e]
 
@@ -68,6 +68,7 @@ HOSTILE = {
     "a gzip bomb in gzip": bomb(1500, times=2),
     "a bomb as an error": Instead(bomb(500).body, 500, bomb(1).headers),
     "compressed otherwise": Instead(b"\0" * 1000, headers={"Content-Encoding": "br"}),
+    **ENDLESS,
 }
 
 

@@ -33,9 +33,25 @@ class Instead:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
     after_seconds: float = 0.0
+    endless: bytes = b""
+    """what follows `body` over and over; the two are sent as they are, without a status or headers"""
 
 
 HANGS = Instead(after_seconds=3600.0)
+
+MANY_BYTES = 2**16
+"""about as many are written at once"""
+
+ENDLESS = {
+    "endless interim answers": Instead(endless=b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n"),
+    "endless headers": Instead(b"HTTP/1.1 200 OK\r\n", endless=b"A: 1\r\n"),
+    "an endless header": Instead(b"HTTP/1.1 200 OK\r\nA: ", endless=b"1"),
+    "endless chunks of a byte": Instead(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", endless=b"1\r\n \r\n"
+    ),
+    "endless blanks": Instead(b"HTTP/1.1 200 OK\r\n\r\n", endless=b" "),
+}
+"""answers that never end"""
 
 Rule: TypeAlias = Callable[[Asked], Instead | None]
 
@@ -100,6 +116,9 @@ def _server(state: Front) -> ThreadingHTTPServer:
         def _send(self, instead: Instead, form: bytes) -> None:
             if instead.after_seconds and state.closing.wait(instead.after_seconds):
                 return
+            if instead.endless:
+                self._send_for_ever(instead.body or b"", instead.endless)
+                return
             status, headers, body = instead.status, dict(instead.headers), instead.body
             if body is None:
                 found = state.client.request(
@@ -117,6 +136,13 @@ def _server(state: Front) -> ThreadingHTTPServer:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+        def _send_for_ever(self, first: bytes, endless: bytes) -> None:
+            self.close_connection = True
+            with suppress(OSError):
+                self.wfile.write(first)
+                while not state.closing.is_set():
+                    self.wfile.write(endless * (MANY_BYTES // len(endless)))
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
