@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,18 @@ from tools.lock import BUILD_LOCK, DEV_LOCK, IMAGES, LOCKS, SUPPLY_CHAIN_LOCK, T
 ALL_LOCKS = (BUILD_LOCK, TORCH_LOCK, DEV_LOCK, SUPPLY_CHAIN_LOCK, *(IMAGES / name for name in LOCKS))
 FAULTY, UNCHECKED = 1, 2
 
+NAMED = 5
+"""packages that a line names"""
+
+NOT_ANSWERED = "pip-audit leaves it out of its answer"
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """One line each. `unchecked` says why, too."""
+    """faults: one line each. unchecked: `name version` → why."""
 
     faults: tuple[str, ...]
-    unchecked: tuple[str, ...]
+    unchecked: Mapping[str, str]
 
     @property
     def status(self) -> int:
@@ -41,11 +46,26 @@ def main() -> None:
     asked = batches(locked)
     found = [_audit(batch) for batch in asked]
     faults = tuple(dict.fromkeys(fault for one in found for fault in one.faults))
-    unchecked = tuple(dict.fromkeys(why for one in found for why in one.unchecked))
-    print("\n".join((*faults, *(f"not checked: {why}" for why in unchecked))), end="\n" if faults or unchecked else "")
+    unchecked = {package: why for one in found for package, why in one.unchecked.items()}
+    for line in (*faults, *unchecked_lines(unchecked)):
+        print(line)
     count = sum(len(batch) for batch in asked)
     print(f"{count} packages: {len(faults)} known vulnerabilities, {len(unchecked)} not checked")
     sys.exit(Findings(faults, unchecked).status)
+
+
+def unchecked_lines(unchecked: Mapping[str, str]) -> list[str]:
+    """One line per reason, with how many packages it kept from being checked, and some of them."""
+    by_reason: dict[str, list[str]] = {}
+    for package, why in unchecked.items():
+        by_reason.setdefault(why, []).append(package)
+    return [f"not checked: {_some(packages)}: {why}" for why, packages in by_reason.items()]
+
+
+def _some(packages: Sequence[str]) -> str:
+    more = len(packages) - NAMED
+    named = ", ".join(packages[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"{len(packages)} package{'' if len(packages) == 1 else 's'} ({named})"
 
 
 def batches(locked: Iterable[Locked]) -> list[list[str]]:
@@ -71,10 +91,25 @@ def findings(requirements: Sequence[str], answer: dict[str, Any]) -> Findings:
         for (name, version), one in known.items()
         for fault in one.get("vulns", ())
     ]
-    asked = [tuple(requirement.split(" ")[0].split("==")) for requirement in requirements]
+    skipped = {one["name"]: _why(one) for one in answer["dependencies"] if "skip_reason" in one}
     return Findings(
-        tuple(faults), tuple(f"{name} {version}" for name, version in asked if (name, version) not in checked)
+        tuple(faults),
+        {
+            f"{name} {version}": skipped.get(name, NOT_ANSWERED)
+            for name, version in map(_asked, requirements)
+            if (name, version) not in checked
+        },
     )
+
+
+def _why(skipped: Mapping[str, str]) -> str:
+    """Its reason without the package at its end, which would make each reason another one."""
+    return skipped["skip_reason"].partition(f": {skipped['name']} ")[0]
+
+
+def _asked(requirement: str) -> tuple[str, str]:
+    name, _, version = requirement.split(" ")[0].partition("==")
+    return name, version
 
 
 def _audit(requirements: Sequence[str]) -> Findings:
@@ -87,7 +122,8 @@ def _audit(requirements: Sequence[str]) -> Findings:
         if answer.exists():
             return findings(requirements, json.loads(answer.read_text()))
     last = (ended.stderr.strip().splitlines() or [f"status {ended.returncode}"])[-1]
-    return Findings((), (f"{len(requirements)} packages, pip-audit gave no answer: {last[:300]}",))
+    why = f"pip-audit gave no answer: {last[:300]}"
+    return Findings((), {" ".join(_asked(requirement)): why for requirement in requirements})
 
 
 if __name__ == "__main__":

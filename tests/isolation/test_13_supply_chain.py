@@ -11,7 +11,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from tools.audit import batches, findings
+from tools.audit import NOT_ANSWERED, batches, findings, unchecked_lines
 from tools.lock import BUILD_SOURCE, IMAGES, ROOT, SUPPLY_CHAIN_SOURCE, Locked
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -152,7 +152,7 @@ def test_a_package_that_was_not_checked_does_not_pass():
     }
     found = findings(asked, answer)
     assert found.faults == ("a 1: PYSEC-1, fixed in 1.1",)
-    assert found.unchecked == ("b 1", "c 1")
+    assert found.unchecked == {"b 1": "not found", "c 1": NOT_ANSWERED}
     assert (found.status, findings(asked[1:2], answer | {"dependencies": []}).status) == (1, 2)
     clean = {"dependencies": [{"name": "a", "version": "1", "vulns": []}]}
     assert findings(asked[:1], clean).status == 0
@@ -172,7 +172,7 @@ Path(options["--output"]).write_text(json.dumps({"dependencies": [answer(*one) f
 CLEAN = 'lambda name, version: {"name": name, "version": version, "vulns": []}'
 FAULTY = """lambda name, version: {"name": name, "version": version,
     "vulns": [{"id": "PYSEC-7", "fix_versions": []}] if name == "idna" else []}"""
-SKIPPED = 'lambda name, version: {"name": name, "skip_reason": "not found"}'
+SKIPPED = 'lambda name, version: {"name": name, "skip_reason": f"not found: {name} ({version})"}'
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ SKIPPED = 'lambda name, version: {"name": name, "skip_reason": "not found"}'
     [
         (CLEAN, 0, "packages: 0 known vulnerabilities, 0 not checked"),
         (FAULTY, 1, "PYSEC-7, fixed in no version"),
-        (SKIPPED, 2, "not checked: idna"),
+        (SKIPPED, 2, " more): not found\n"),
         ("None", 2, "pip-audit gave no answer: requests.exceptions.ConnectionError"),
     ],
     ids=["clean", "faulty", "skipped", "unreachable"],
@@ -194,3 +194,14 @@ def test_make_audit_reports_what_it_could_not_check(mode: str, status: int, said
     )
     assert (result.returncode, result.stderr) == (status, "")
     assert said in result.stdout
+    assert result.stdout.count("not checked: ") <= 1
+
+
+def test_packages_that_were_not_checked_share_a_line():
+    """Where the index answers nothing, hundreds of them have one reason."""
+    many = {f"p{number} 1": "not found" for number in range(250)}
+    lines = unchecked_lines(many | {"q 1": "another reason"})
+    assert lines == [
+        "not checked: 250 packages (p0 1, p1 1, p2 1, p3 1, p4 1 and 245 more): not found",
+        "not checked: 1 package (q 1): another reason",
+    ]
