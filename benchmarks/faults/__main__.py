@@ -81,7 +81,7 @@ def main(
     for file in earlier or ():
         _keep(run, json.loads(file.read_text()))
     figures = totals(run.rows, time.monotonic() - begun)
-    for one in targets(figures):
+    for one in targets(figures, quick):
         typer.echo(f"{one.name}: {one.figure} ({one.wanted}){'' if one.met else ' MISSED'}")
     if write is not None:
         fresh = FRESH_SECONDS + TICK_SECONDS

@@ -57,6 +57,12 @@ def test_half_the_demand_is_noticed():
     assert not missed.met
 
 
+def test_a_quick_run_is_not_too_short():
+    """A few faults are what it is for; a full run wants hundreds."""
+    figures = totals([row_of(watch([1000.0]))], 1)
+    assert [targets(figures, quick)[0].met for quick in (True, False)] == [True, False]
+
+
 def test_a_forecast_without_an_observation_is_shown_apart():
     """Below the need, but not while an observation is fresh."""
     row = row_of(watch([800.0], rung="forecast_alone"))
