@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from scaler.http.headers import header_fault, is_header_name
 from scaler.settings.database_url import parse_database_url
 from scaler.settings.redis_url import check_redis_url
-from scaler.trigger.server_address import NAMESPACE, chosen_by_tenants, is_pattern, parse_server_address
+from scaler.trigger.server_address import NAMESPACE, PATTERN_RULE, chosen_by_tenants, is_pattern, parse_server_address
 
 ALL_NAMESPACES = "*"
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -59,7 +59,7 @@ def _patterns(values: tuple[str, ...]) -> tuple[str, ...]:
     wrong = [value for value in values if not is_pattern(value)]
     if wrong:
         which = f" (wrong: {', '.join(wrong)})" if len(values) > 1 else ""
-        raise ValueError(f"must be SCHEME://HOST[:PORT][/PATH], * and ? within a segment, or * for any server{which}")
+        raise ValueError(PATTERN_RULE + which)
     for value in values:
         if rule := chosen_by_tenants(value):
             raise ValueError(f"{rule} (wrong: {value})")

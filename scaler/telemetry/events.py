@@ -38,6 +38,10 @@ EVENTS: tuple[Event, ...] = (
         "Neither `prometheus` nor `allow-server-address` is set: every trigger will be refused",
     ),
     Event(
+        "any_server", "warning", ("consequence",),
+        "`allow-server-address` has `*`: whoever may create a ScaledObject chooses which server this process calls",
+    ),
+    Event(
         "reloaded", "info", ("restart_needed",),
         "SIGHUP was received: files of credentials and certificates and the place of the bundles were looked at. "
         "`restart_needed`: settings that have changed in the file of `config`; they need a restart",

@@ -69,6 +69,13 @@ def is_allowed(address: ServerAddress, patterns: tuple[str, ...], namespace: str
     return any(pattern == ANY_SERVER or _matches(pattern, address, namespace) for pattern in patterns)
 
 
+PATTERN_RULE = (
+    f"must be SCHEME://HOST[:PORT][/PATH], with * and ? within a segment and {NAMESPACE} for the trigger's own, "
+    "or * for any server"
+)
+"""what breaks it is no pattern"""
+
+
 def is_pattern(pattern: str) -> bool:
     """Whether `pattern` can match anything: `*`, or `SCHEME://HOST[:PORT][/PATH]` with `*` and `?` within a segment,
     and `{namespace}` in host and path."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from scaler.trigger.server_address import chosen_by_tenants, is_pattern
 from tests.helm.rendering import CHART, NAMESPACE, RELEASE, Cluster, render
 from tests.servers.helm import MAJORS, run_helm
 
@@ -21,6 +22,8 @@ CONTRADICTIONS = {
         "two entries are named a; give each its own name"
     ),
     "settings.redis-signing-key-file=/a": "settings.redis-signing-key-file: the chart sets it; write redis.signingKey",
+    "settings.allow-server-address[0]=http://prometheus.\\{ns\\}:9090": "is no pattern; write SCHEME://HOST[:PORT][/PATH]",
+    "settings.allow-server-address[0]=http://prometheus.*:9090": "lets a * stand for any namespace, which a tenant",
     "redis.signingKey.existingSecret=a": "redis.signingKey.existingSecret: signs what replicas share, and there is no",
     "redis.url=redis://redis,redis.existingSecret=a": "redis.url: not together with redis.existingSecret",
     "redis.url=redis://:secret@redis": "redis.url: contains a password",
@@ -74,6 +77,25 @@ def test_contradiction_is_refused(values: str) -> None:
     assert "1 fault in the values of headway:" in error, error
     assert CONTRADICTIONS[values] in error
     assert "secret@" not in error
+
+
+SERVER_PATTERNS = (
+    "*", "http://*:9090", "http://prometheus-*", "http://*.monitoring:9090", "http://*.monitoring.svc.cluster.local",
+    "https://*.metrics.example.com/tenants/*/prom", "https://mimir.*.example.com", "http://10.0.0.*:*",
+    "http://prometheus.{namespace}:9090", "http://[::1]:9090", "http://prometheus.*", "http://*.*", "*://p.*.svc",
+    "http://prometheus.*.svc:9090/path", "http://prometheus.*.SVC.cluster.local.", "http://p.*.s?c.example.com",
+    "http://prometheus.*.*.example.com", "http://10-0-0-1.*.pod.cluster.local", "http://p.?:80", "http://p.a*/x.y",
+    "prometheus:9090", "http://a:9*", "http://{namespace", "http://a b", "ftp://a", "http://p.example.com/*",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", SERVER_PATTERNS)
+def test_the_chart_refuses_the_server_patterns_that_the_program_does(pattern: str) -> None:
+    """At `helm install`, not in a pod that ends at its start."""
+    literal = pattern.replace("{", "\\{").replace("}", "\\}").replace("[", "\\[").replace("]", "\\]")
+    error = render(MAJORS[-1], HERE, "--set-string", f"settings.allow-server-address[0]={literal}").error
+    program = "" if is_pattern(pattern) and not chosen_by_tenants(pattern) else "1 fault in the values of headway:"
+    assert (program in error, bool(program)) == (True, bool(error)), error
 
 
 def test_a_release_that_no_service_can_be_named_after_is_refused() -> None:

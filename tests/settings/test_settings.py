@@ -304,6 +304,12 @@ def test_a_server_pattern_that_tenants_choose_is_refused():
     assert "any namespace" in found["servers.1.pattern"]
 
 
+def test_a_server_pattern_that_is_none_names_what_it_may_hold():
+    """`{ns}` is a likely guess at `{namespace}`."""
+    text = faults(allow_server_address=["http://prometheus.{ns}:9090"])["allow-server-address"]
+    assert "{namespace} for the trigger's own" in text
+
+
 def test_the_doors(tmp_path):
     """What the ports need of each other is asked for at the start."""
     file = tmp_path / "file"

@@ -4,7 +4,7 @@ values.schema.json refuses unknown values and wrong types.
 */}}
 {{- define "headway.refuseFaults" -}}
 {{- $faults := list -}}
-{{- range list "name" "ports" "settings" "credentials" "stores" "persistence" "bundle" "tls" "http" "scrape" "kedaAuth" "access" "training" "crds" -}}
+{{- range list "name" "ports" "settings" "servers" "credentials" "stores" "persistence" "bundle" "tls" "http" "scrape" "kedaAuth" "access" "training" "crds" -}}
 {{- range include (printf "headway.faults.%s" .) $ | splitList "\n" -}}
 {{- with trim . }}{{ $faults = append $faults . }}{{ end -}}
 {{- end -}}
@@ -43,6 +43,22 @@ settings.{{ $key }}: the chart sets it; write {{ $instead }}
 {{- if eq .name (printf "HEADWAY_%s" ($key | upper | replace "-" "_")) }}
 extraEnv {{ .name }}: the chart sets it; write {{ $instead }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The program would end at its start, with the same reason: scaler/trigger/server_address.py. */}}
+{{- define "headway.faults.servers" -}}
+{{- $pattern := "^(\\*|(https?|\\*)://(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9_.*?-]+)(:([0-9]+|\\*))?(/[A-Za-z0-9._~*?/-]*)?)$" -}}
+{{- $network := "://[0-9]+\\.[0-9*?]+\\.[0-9*?]+\\.[0-9*?]+([:/]|$)" -}}
+{{- $oneName := "://[^./:]+\\.?([:/]|$)" -}}
+{{- $anyNamespace := "(?i)://([^./:]+\\.)*[^./:]*[*?][^./:]*(\\.(svc|pod|[*?svcpod]*[*?][*?svcpod]*)(\\.[^/:]*)?)?\\.?([:/]|$)" -}}
+{{- range index .Values.settings "allow-server-address" | default list | join "," | splitList "," }}
+{{- $one := trim . }}
+{{- if and $one (not (regexMatch $pattern ($one | replace "{namespace}" "n"))) }}
+settings.allow-server-address: {{ $one }} is no pattern; write SCHEME://HOST[:PORT][/PATH], with * and ? within a segment and {namespace} for the trigger's own
+{{- else if and (regexMatch $anyNamespace $one) (not (regexMatch $network $one)) (not (regexMatch $oneName $one)) }}
+settings.allow-server-address: {{ $one }} lets a * stand for any namespace, which a tenant chooses; write {namespace} for the trigger's own, or one pattern per namespace
 {{- end }}
 {{- end }}
 {{- end -}}

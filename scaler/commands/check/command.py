@@ -21,7 +21,7 @@ from scaler.manifest import Manifest, ManifestError, ScaledObject, TriggerEntry,
 from scaler.telemetry.logs import configure_logs
 from scaler.telemetry.redaction import redacted
 from scaler.trigger import Trigger, TriggerRules
-from scaler.trigger.server_address import chosen_by_tenants, is_pattern
+from scaler.trigger.server_address import PATTERN_RULE, chosen_by_tenants, is_pattern
 
 NO_ADDRESS = "the trigger names no serverAddress"
 SCALERS_DEFAULT = "the trigger names no serverAddress, and only the scaler knows its default"
@@ -105,7 +105,7 @@ def read_tls(on: bool, ca_cert: Path | None, client_cert: Path | None, client_ke
 def read_patterns(patterns: Sequence[str]) -> tuple[str, ...]:
     """The patterns of --allow-server-address. Raises Usage where one is none, or the scaler would refuse it."""
     for pattern in patterns:
-        rule = chosen_by_tenants(pattern) if is_pattern(pattern) else "must be SCHEME://HOST[:PORT][/PATH], or *"
+        rule = chosen_by_tenants(pattern) if is_pattern(pattern) else PATTERN_RULE
         if rule:
             raise Usage(f"--allow-server-address={pattern!r}: {rule}")
     return tuple(patterns)
