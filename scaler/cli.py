@@ -30,7 +30,8 @@ SERVE_EXIT_TEXT = (
 )
 WHY_EXIT_TEXT = (
     "Exit status: 0 fine, there is a forecast (or mode is reactive) · 1 the trigger is unknown, KEDA gets an "
-    "error, or there is no forecast yet · 2 wrong flags · 3 the scaler could not be reached."
+    "error, or there is no forecast yet · 2 wrong flags, or the scaler refuses token, certificate or name · "
+    "3 the scaler could not be reached."
 )
 CHECK_EXIT_TEXT = (
     "Exit status: 0 fine, there may be warnings · 1 errors in the file, or a query or a call that failed · 2 wrong "

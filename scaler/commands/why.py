@@ -66,8 +66,9 @@ REFUSED = (
 REFUSED_BY: Mapping[int, str] = {
     httpx.codes.UNAUTHORIZED: "Name the file of the scaler's read token: --token-file, or HEADWAY_TOKEN_FILE.",
     httpx.codes.FORBIDDEN: "Name a certificate that the scaler trusts: --client-cert and --client-key.",
+    httpx.codes.MISDIRECTED_REQUEST: "Call the scaler by another name: --address.",
 }
-"""status of a refusal → what to write"""
+"""status of a refusal for which the flags are to blame → what to write"""
 
 ODD = "its record lacks a field, or has one of another kind"
 
@@ -84,7 +85,8 @@ class _TooMuch(CommandError):
 
 
 def explain(namespace: str, name: str, address: str, as_json: bool, access: Access) -> Exit:
-    """Print why; FAULTS where the trigger is unknown or not ready, UNREACHABLE where there is no scaler."""
+    """Print why; FAULTS where the trigger is unknown or not ready, USAGE where the scaler wants other flags,
+    UNREACHABLE where there is no scaler."""
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         status, found = fetch(namespace, name, address, access)
@@ -97,6 +99,8 @@ def explain(namespace: str, name: str, address: str, as_json: bool, access: Acce
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         errors.print(f"headway: what answers at {redact(address)} is no scaler of this version: {ODD}", markup=False)
         return Exit.UNREACHABLE
+    if status in REFUSED_BY:
+        return Exit.USAGE
     return Exit.FINE if is_good else Exit.FAULTS
 
 

@@ -312,12 +312,12 @@ async def test_a_closed_port_is_opened_by_flags(tmp_path: Path) -> None:
     answered = await why()
     assert (answered.exit_code, "no answer: KEDA gets UNAVAILABLE" in answered.stdout) == (1, True)
     without = await why(token_file=None)
-    assert (without.exit_code, "--token-file" in without.stderr) == (1, True)
+    assert (without.exit_code, "--token-file" in without.stderr) == (2, True)
     wrong = await why(token_file=str(tmp_path / "wrong"))
-    assert "is not the token" in wrong.stderr
+    assert (wrong.exit_code, "is not the token" in wrong.stderr) == (2, True)
     assert "another-token" not in wrong.stderr
     anonymous = await why(client_cert=None, client_key=None)
-    assert "--client-cert and --client-key" in " ".join(anonymous.stderr.split())
+    assert (anonymous.exit_code, "--client-cert and --client-key" in anonymous.stderr) == (2, True)
     untrusted = await why(ca_cert=None, client_cert=None, client_key=None)
     assert (untrusted.exit_code, "certificate" in untrusted.stderr) == (3, True)
     assert (await why(client_key=None)).exit_code == 2

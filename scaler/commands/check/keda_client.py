@@ -39,6 +39,10 @@ _NO_CONNECTION = (
 )
 """texts of the gRPC library where no server answered; the text of a scaler's own UNAVAILABLE differs"""
 
+_ENDED_AT_ONCE = "Socket closed"
+"""text of the gRPC library where the other side ended the connection before it answered"""
+_NEEDS_TLS = " (a port with TLS? give --tls or --ca-cert; with mTLS also --client-cert and --client-key)"
+
 
 @dataclass(frozen=True, slots=True)
 class ScalerTls:
@@ -96,6 +100,7 @@ class KedaClient:
         options = [("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'), *_proxy_options(proxy)]
         self._through = through(proxy)
         credentials = _credentials(tls or ScalerTls())
+        self._plain = credentials is None
         self._channel = (
             grpc.secure_channel(address, credentials, options)
             if credentials
@@ -156,7 +161,10 @@ class KedaClient:
         on_failure: str,
     ) -> Call:
         call = _timed(rpc, trigger, phase, ask, read, on_failure)
-        return replace(call, error=call.error + self._through) if call.unreachable else call
+        if not call.unreachable:
+            return call
+        hint = _NEEDS_TLS if self._plain and _ENDED_AT_ONCE in call.error else ""
+        return replace(call, error=call.error + hint + self._through)
 
 
 def keda_calls(client: KedaClient, triggers: Sequence[OurTrigger]) -> Iterator[Call]:

@@ -185,7 +185,7 @@ def _call_table(calls: list[Call]) -> Table:
         ("ms", "right"),
         ("answer", "left"),
     ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for call in calls:
         shown = _safe(call.answer)
         if call.error:

@@ -185,3 +185,19 @@ def test_a_scaler_on_this_machine_is_never_called_through_a_proxy(
         monkeypatch.setenv(variable, proxy)
     with serving(Scripted([SPEC], [VALUE])) as address, KedaClient(f"{prefix}{address}") as client:
         assert client.metric_spec(OurTrigger(0, "shop", "web", {}), "poll").answer == "demand target 10"
+
+
+def test_a_plain_call_at_a_port_with_tls_names_the_flags() -> None:
+    """The library says only that the socket closed. With the flags there is nothing to add."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    pair = (issued.private_key_pem.bytes(), issued.cert_chain_pems[0].bytes())
+    with serving(Scripted([SPEC], [VALUE]), grpc.ssl_server_credentials([pair])) as address:
+        trigger = OurTrigger(0, "shop", "web", {"query": "q"})
+        with KedaClient(address) as client:
+            plain = client.metric_spec(trigger, "create")
+        with KedaClient(address, ScalerTls(ca_cert=trustme.CA().cert_pem.bytes())) as client:
+            distrusting = client.metric_spec(trigger, "create")
+    assert plain.unreachable
+    assert "give --tls or --ca-cert" in plain.error
+    assert "--ca-cert" not in distrusting.error

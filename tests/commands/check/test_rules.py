@@ -11,7 +11,8 @@ import yaml
 from scaler.commands.check.rules import Context, Finding, inspect
 from scaler.commands.check.rules.metadata import SHIPPED_BUNDLES
 from scaler.forecast.catalog import SHIPPED
-from scaler.manifest import read_manifest
+from scaler.manifest import ScaledObject, read_manifest
+from scaler.trigger import TriggerRules
 
 ROOT = Path(__file__).parents[3]
 
@@ -47,6 +48,12 @@ def check(change: Callable[[dict[str, Any]], object], keda: tuple[int, int, int]
     manifest = read_manifest(yaml.safe_dump(document))
     (scaled,) = manifest.objects
     return inspect(scaled, Context(keda_version=keda, tls_parameters=manifest.tls_parameters))
+
+
+def scaled_object() -> ScaledObject:
+    """The good object."""
+    (scaled,) = read_manifest(yaml.safe_dump(GOOD)).objects
+    return scaled
 
 
 def spec(**fields: Any) -> Callable[[dict[str, Any]], object]:
@@ -503,3 +510,17 @@ def test_tls_by_trigger_authentication_needs_2_20() -> None:
     manifest = read_manifest(yaml.safe_dump_all([document, authentication]))
     found = inspect(manifest.objects[0], Context((2, 19, 0), tls_parameters=manifest.tls_parameters))
     assert "TLS settings" in " ".join(finding.text for finding in found if finding.rule == "keda-version")
+
+
+def test_fix_of_a_server_that_is_not_allowed() -> None:
+    """No way of writing it helps."""
+    manifest = read_manifest(yaml.safe_dump(GOOD))
+    rules = TriggerRules("http://prometheus", ("http://prometheus.{namespace}:9090",))
+    document = copy.deepcopy(GOOD)
+    metadata(serverAddress="http://elsewhere:9090")(document)
+    (scaled,) = read_manifest(yaml.safe_dump(document)).objects
+    found = inspect(scaled, Context((2, 20, 2), rules, manifest.tls_parameters))
+    fixes = [one.fix for one in found if "operator of Headway" in one.text]
+    assert fixes == [
+        "Name an allowed server, remove `serverAddress`, or ask the operator to add it to allow-server-address."
+    ]

@@ -99,6 +99,8 @@ def _fix(fault: Fault) -> str:
         return f"Add `{fault.field}`."
     if fault.rule.startswith(("is not a key", "is refused")):
         return f"Remove `{fault.field}`."
+    if "operator of Headway" in fault.rule:
+        return f"Name an allowed server, remove `{fault.field}`, or ask the operator to add it to allow-server-address."
     return f"Write `{fault.field}` as the rule says."
 
 

@@ -1,0 +1,30 @@
+"""What `headway check` prints for people."""
+
+import io
+
+from rich.console import Console
+
+from scaler.commands.check.keda_client import Call
+from scaler.commands.check.probes import Asked
+from scaler.commands.check.report import Report, print_report
+from tests.commands.check.test_rules import scaled_object
+
+LONG = "http://" + "prometheus-of-the-team" * 8 + ":9090/api/v1/query"
+
+
+def printed(report: Report) -> str:
+    console = Console(width=80, file=io.StringIO(), record=True)
+    print_report(report, console)
+    return console.export_text()
+
+
+def test_long_words_are_folded() -> None:
+    """In a terminal of 80 columns an address of 190 letters can still be read whole."""
+    scaled = scaled_object()
+    asked = Asked(0, LONG, "q", error=f"{LONG}: connection refused", unreachable=True)
+    call = Call("GetMetrics", 0, "poll", 1.0, "", "UNAVAILABLE", f"UNAVAILABLE: {LONG}: no answer", f"see {LONG}")
+    text = printed(Report(scaled, [], [asked], [call]))
+    joined = "".join(text.split())
+    assert joined.count(LONG) == 4
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
