@@ -25,6 +25,7 @@ from scaler.app.signals import ignore_signals, on_signals
 from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock, SystemClock
 from scaler.files import stale_files
+from scaler.forecast.signing import Signer
 from scaler.history import MetricSource
 from scaler.metric.certificates import TlsFiles
 from scaler.metric.first_answer import FirstAnswers
@@ -36,9 +37,11 @@ from scaler.registry import Registration, Registry
 from scaler.series import HistoryFacts
 from scaler.settings import Settings
 from scaler.settings.rules import trigger_rules
+from scaler.status.token import token_file
 from scaler.telemetry.logs import configure_logs
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import Trigger
+from scaler.trigger.server_address import ANY_SERVER
 
 if TYPE_CHECKING:
     from scaler.discovery.service import Discovery
@@ -77,6 +80,7 @@ class Service:
         """Open the ports, then the engine, and begin to refresh. Raises SettingsError for a setting that is wrong."""
         self._servicer.first_answers.opening()
         self._discovery = _discovery(self)
+        _check_secrets(self.settings)
         await self._open_ports()
         await self._open_engine()
         self._start_discovery()
@@ -125,6 +129,8 @@ class Service:
         )
         if not (self.settings.prometheus or self.settings.allow_server_address or self._source):
             log.warning("no_source", consequence="every trigger is refused: set prometheus or allow-server-address")
+        if ANY_SERVER in self.settings.allow_server_address:
+            log.warning("any_server", consequence="each trigger may name any server that this process reaches")
 
     async def _open_engine(self) -> None:
         cache = open_cache(self.settings)
@@ -215,6 +221,14 @@ def _discovery(service: Service) -> "Discovery | None":
 
     server = api_server(service.settings, os.environ)
     return Discovery(service.settings, server, service.registry, service.clock, service.telemetry)
+
+
+def _check_secrets(settings: Settings) -> None:
+    """Raises SettingsError for a file that this process cannot do without, before a port is open."""
+    if settings.http_token_file is not None:
+        token_file(settings.http_token_file)
+    if settings.redis_signing_key_file is not None:
+        Signer(settings.redis_signing_key_file)
 
 
 def _at(address: str, port: int) -> str:

@@ -67,10 +67,10 @@ def _read(path: Path) -> tuple[bytes, ...]:
         with path.open("rb") as file:
             content = file.read(LONGEST_FILE_BYTES + 1)
     except OSError as error:
-        raise SettingsError(f"redis-signing-key-file {path}: cannot be read: {reason_of(error)}") from None
+        raise SettingsError(f"redis-signing-key-file {path} cannot be read: {reason_of(error)}") from None
     keys = tuple(line.strip() for line in content.splitlines() if line.strip())
     if len(content) > LONGEST_FILE_BYTES or not 1 <= len(keys) <= MOST_KEYS:
-        raise SettingsError(f"redis-signing-key-file {path}: must hold 1 to {MOST_KEYS} keys, one per line")
+        raise SettingsError(f"redis-signing-key-file {path} must hold 1 to {MOST_KEYS} keys, one per line")
     if any(len(key) < SHORTEST_KEY for key in keys):
-        raise SettingsError(f"redis-signing-key-file {path}: a key must have at least {SHORTEST_KEY} characters")
+        raise SettingsError(f"redis-signing-key-file {path} has a key of fewer than {SHORTEST_KEY} characters")
     return keys

@@ -5,14 +5,11 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from starlette.responses import Response
 
-from scaler.errors import Fault, SettingsError
-from scaler.files import FollowedFiles
-from scaler.history.credentials import read_secret
+from scaler.errors import Fault
 from scaler.status.replies import faulty
 from scaler.telemetry.redaction import excerpt
 
@@ -21,9 +18,6 @@ PROBES = ("/livez", "/readyz")
 
 WITHOUT_TOKEN = (*PROBES, "/metrics")
 """paths that need no token: a Prometheus is kept out by a certificate, or by a network policy"""
-
-SHORTEST_TOKEN = 16
-"""characters"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +86,6 @@ def is_host_allowed(host: str, allowed: tuple[str, ...]) -> bool:
     except ValueError:
         return any(name == one or (one.startswith("*.") and name.endswith(one[1:])) for one in allowed)
     return True
-
-
-def token_file(path: Path) -> FollowedFiles[str]:
-    """The token in the file, read again when it changes. Raises SettingsError where it cannot be used at the start."""
-
-    def read() -> str:
-        text = read_secret(path, "token")
-        if len(text) < SHORTEST_TOKEN:
-            raise SettingsError(f"http-token-file {path}: holds fewer than {SHORTEST_TOKEN} characters")
-        return text
-
-    return FollowedFiles([path], read)
 
 
 def _share() -> Response:

@@ -42,21 +42,21 @@ UNSENT_BYTES = 128 * 1024
 PAUSE_SECONDS = 0.1
 """pause of accepting while the process has no file descriptors left"""
 
+Tls = Callable[[], ssl.SSLContext]
+"""the context of a new connection; another one once the files have changed"""
+
 Make = Callable[[Place], "Connection"]
 
 
 class Door:
-    """Accepts connections at a listening socket. `run` does so until cancelled.
-
-    tls: the context of a new connection; None for plain HTTP.
-    """
+    """Accepts connections at a listening socket. `run` does so until cancelled. tls: None for plain HTTP."""
 
     def __init__(
         self,
         listening: socket.socket,
         places: Places,
         make: Make,
-        tls: Callable[[], ssl.SSLContext] | None,
+        tls: Tls | None,
     ) -> None:
         self._listening = listening
         self._places = places
@@ -120,10 +120,21 @@ def _client(address: Any) -> str:
 
 
 class Connection(H11Protocol):
-    """One connection. uvicorn itself waits for ever for a head, and for a client that does not read."""
+    """One connection. uvicorn itself waits for ever for a head, and for a client that does not read.
 
-    def __init__(self, place: Place, released: Callable[[Place], None], slow: Callable[[], None], **given: Any) -> None:
+    tls: as of the Door. A connection that began with other files ends after the answer under way.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        released: Callable[[Place], None],
+        slow: Callable[[], None],
+        tls: Tls | None = None,
+        **given: Any,
+    ) -> None:
         super().__init__(**given)
+        self._tls = tls
         self._place = place
         self._released = released
         self._slow = slow
@@ -172,6 +183,16 @@ class Connection(H11Protocol):
             self.transport.abort()
         elif answering is None and now - self._since > (SPARE_HEAD_SECONDS if self._place.spare else HEAD_SECONDS):
             self.transport.close()
+        elif self._is_outdated():
+            if answering is None:
+                self.transport.close()
+            else:
+                answering.keep_alive = False
+
+    def _is_outdated(self) -> bool:
+        """Whether the certificates of the handshake may be trusted no longer."""
+        encrypted = self.transport.get_extra_info("ssl_object")
+        return self._tls is not None and encrypted is not None and encrypted.context is not self._tls()
 
 
 def _later(since: float | None, now: float, seconds: float) -> bool:

@@ -3,7 +3,8 @@
 import difflib
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from functools import partial
 from http import HTTPStatus
 from time import time
 from typing import Any, TypeAlias
@@ -18,6 +19,7 @@ from scaler import __version__
 from scaler.discovery import Discoveries
 from scaler.errors import MOST_SPELLED_OUT, Fault
 from scaler.registry import Registration, Registry
+from scaler.status.access import WITHOUT_TOKEN
 from scaler.status.exposition import CONTENT_TYPE, Turn, exposition
 from scaler.status.records import Record, discovery_record, fault_records, plan_record, why_record
 from scaler.status.replies import as_json, faulty
@@ -70,6 +72,7 @@ class StatusRoutes:
     def app(self) -> Starlette:
         """All paths."""
         return _application(
+            PATHS,
             *self._open(),
             Route("/", self.index),
             Route("/api/v1/plans", self.plans),
@@ -80,7 +83,7 @@ class StatusRoutes:
 
     def probe_app(self) -> Starlette:
         """The paths of `probe-address` alone."""
-        return _application(*self._open())
+        return _application(WITHOUT_TOKEN, *self._open())
 
     def _open(self) -> list[Route]:
         return [Route("/livez", self.livez), Route("/readyz", self.readyz), Route("/metrics", self.metrics)]
@@ -199,9 +202,9 @@ class RequestIds:
             await self._app(scope, receive, answer)
 
 
-def _application(*routes: Route) -> Starlette:
+def _application(paths: Collection[str], *routes: Route) -> Starlette:
     # Exception last: starlette turns it into the answer to whatever was not foreseen
-    handlers: dict[Any, Any] = {HTTPException: _refused, Exception: _broken}
+    handlers: dict[Any, Any] = {HTTPException: partial(_refused, paths), Exception: _broken}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
@@ -240,14 +243,14 @@ def _list(head: Record, name: str, records: AsyncIterator[str]) -> Response:
     return StreamingResponse(pieces(), media_type="application/json")
 
 
-async def _refused(request: Request, error: HTTPException) -> Response:
+async def _refused(paths: Collection[str], request: Request, error: HTTPException) -> Response:
     path = excerpt(request.scope["path"])
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return faulty(
             [Fault("method", excerpt(request.method), "this port is read-only: GET")], HTTPStatus.METHOD_NOT_ALLOWED
         )
-    near = difflib.get_close_matches(path, [known for known in PATHS if known != "/"], n=1)
-    rule = f"unknown path; did you mean {near[0]}?" if near else f"unknown path; known are {', '.join(PATHS)}"
+    near = difflib.get_close_matches(path, [known for known in paths if known != "/"], n=1)
+    rule = f"unknown path; did you mean {near[0]}?" if near else f"unknown path; known are {', '.join(paths)}"
     return faulty([Fault("path", path, rule)], HTTPStatus(error.status_code))
 
 

@@ -13,15 +13,16 @@ from typing import Any, TypeAlias
 import uvicorn
 
 from scaler.discovery import Discoveries
-from scaler.errors import SettingsError, SourceUnavailable
+from scaler.errors import SettingsError
 from scaler.files import FollowedFiles, reason_of
 from scaler.registry import Registry
 from scaler.settings import Settings
-from scaler.status.access import Access, AccessRules, token_file
+from scaler.status.access import Access, AccessRules
 from scaler.status.connections import Connection, Door
 from scaler.status.report import Explain
 from scaler.status.routes import InTurns, Missing, RequestIds, StatusRoutes
 from scaler.status.shares import Places, Turns
+from scaler.status.token import token_file
 from scaler.telemetry.figures import HTTP_REFUSALS
 from scaler.telemetry.metrics import Telemetry
 from scaler.telemetry.redaction import os_error_text
@@ -107,12 +108,14 @@ class _Port:
         )
         places = Places(share, refused=partial(refused, "connections"))
         config, state = self._server.config, self._server.server_state
-        slow = partial(refused, "slow")
+        slow, context = partial(refused, "slow"), None if tls is None else tls.current
         self._door = Door(
             listening,
             places,
-            lambda place: Connection(place, places.release, slow, config=config, server_state=state, app_state={}),
-            None if tls is None else tls.current,
+            lambda place: Connection(
+                place, places.release, slow, context, config=config, server_state=state, app_state={}
+            ),
+            context,
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -163,14 +166,7 @@ def _tls(settings: Settings) -> _Tls:
 
 def _access(settings: Settings) -> AccessRules:
     """What requests at the HTTP port must bring. Raises SettingsError for a token that cannot be used."""
-    token = None
-    if settings.http_token_file is not None:
-        followed = token_file(settings.http_token_file)
-        try:
-            followed.current()
-        except SourceUnavailable as error:
-            raise SettingsError(f"http-token-file: {error}") from None
-        token = followed.current
+    token = None if settings.http_token_file is None else token_file(settings.http_token_file).current
     return AccessRules(token, settings.http_allowed_hosts, settings.http_tls == "mtls")
 
 

@@ -98,6 +98,27 @@ def test_wrong_variables_end_it_with_all_faults(tmp_path: Path):
     assert (status, "publish-grace='soon'" in error, "max-query-length='x'" in error) == (2, True, True)
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--http-token-file", "./token"], "http-token-file token holds fewer than 16 characters"),
+        (
+            ["--redis", "redis://127.0.0.1:1", "--redis-signing-key-file", "./token"],
+            "redis-signing-key-file token has a key of fewer than 32 characters",
+        ),
+    ],
+)
+def test_a_secret_that_cannot_be_used_ends_it_before_a_port_opens(tmp_path: Path, options: list[str], reason: str):
+    """KEDA and the kubelet meet no process that ends a moment later. A file may be named as what it holds."""
+    (tmp_path / "token").write_text("short\n")
+    with socket.socket() as taken:  # a port that cannot be opened would be the error otherwise
+        taken.bind(("127.0.0.1", free_port()))
+        taken.listen()
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        status, error, _ = refused(tmp_path, "--grpc-address", place, *options)
+    assert (status, error) == (2, reason)
+
+
 @pytest.mark.parametrize("address", ["grpc-address", "http-address"])
 def test_a_port_that_is_taken_ends_it(tmp_path: Path, address: str):
     """The reason is the operating system's."""

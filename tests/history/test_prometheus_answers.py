@@ -330,6 +330,20 @@ async def test_an_endless_answer_is_not_read() -> None:
     assert read <= 80_000
 
 
+async def test_an_answer_in_tiny_pieces_is_no_fault_of_the_query() -> None:
+    """No aggregation would make them larger."""
+
+    async def tiny() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=tiny()))
+    [answer] = await observe_all(PrometheusSource(transport=transport), [TRIGGER], AT)
+    assert isinstance(answer, SourceRefused)
+    assert "pieces" in str(answer)
+    assert "sum()" not in str(answer)
+
+
 async def test_a_range_may_be_longer_than_a_number() -> None:
     """A backfill reads what would be far too much for one number, and no more than its own limit."""
     samples = [[AT + 60 * n, "1234.5678"] for n in range(10_000)]

@@ -87,6 +87,14 @@ def probe_address(scaler: Replica) -> str:
     return str(logged(scaler, "listening")[0]["probe_address"])
 
 
+@pytest.mark.parametrize(("pattern", "warned"), [("*", True), ("http://prometheus.{namespace}:9090", False)])
+def test_an_open_list_of_servers_is_a_warning(tmp_path: Path, pattern: str, warned: bool) -> None:
+    """Every tenant then chooses what this process calls."""
+    with process(tmp_path, "--allow-server-address", pattern) as scaler:
+        until(lambda: logged(scaler, "listening"))
+        assert bool(logged(scaler, "any_server")) == warned
+
+
 def kubelet(url: str) -> int:
     """A probe as the kubelet makes it: without certificate, token, name, or a look at the server's certificate."""
     return httpx.get(url, verify=False, trust_env=False).status_code

@@ -191,8 +191,15 @@ async def test_mtls_needs_a_certificate_but_for_probes(tmp_path: Path) -> None:
             await get(url, "/metrics", files.trusting(trustme.CA()))
 
 
+async def until_refused(client: httpx.AsyncClient, url: str) -> None:
+    """Ask until it fails, which it does not for ten seconds at most."""
+    for _ in range(100):
+        await client.get(url)
+        await asyncio.sleep(0.1)
+
+
 async def test_a_renewed_certificate_counts_for_new_connections(tmp_path: Path) -> None:
-    """The port stays open, and so does a connection that began before; a broken renewal changes nothing."""
+    """The port stays open; an earlier connection ends between two requests; a broken renewal changes nothing."""
     files = Files(tmp_path)
     async with served(**files.settings("mtls")) as (address, _, _):
         url = f"https://{address}"
@@ -204,7 +211,8 @@ async def test_a_renewed_certificate_counts_for_new_connections(tmp_path: Path) 
             assert (await get(url, "/metrics", files.trusting(files.clients))).status_code == 200
             with pytest.raises(httpx.ConnectError):
                 await get(url, "/metrics", old)
-            assert (await kept.get(f"{url}/metrics")).status_code == 200
+            with pytest.raises(httpx.ConnectError):  # it connects anew, and does not trust the new authority
+                await until_refused(kept, f"{url}/metrics")
         (tmp_path / "key.pem").write_text("half a k")
         assert (await get(url, "/metrics", files.trusting(files.clients))).status_code == 200
         earlier = files.clients
@@ -214,6 +222,18 @@ async def test_a_renewed_certificate_counts_for_new_connections(tmp_path: Path) 
         assert (await get(url, "/metrics", files.trusting(files.clients))).status_code == 200
         with pytest.raises(httpx.HTTPError):
             await get(url, "/metrics", files.trusting(earlier))
+
+
+async def test_a_client_whose_authority_was_removed_is_refused_on_its_open_connection(tmp_path: Path) -> None:
+    """Within seconds, however long it keeps its connection; an answer under way is completed."""
+    files = Files(tmp_path)
+    async with served(**files.settings("mtls")) as (address, _, _):
+        url = f"https://{address}/metrics"
+        async with httpx.AsyncClient(verify=files.trusting(files.clients)) as kept:
+            assert (await kept.get(url)).status_code == 200
+            trustme.CA().cert_pem.write_to_path(str(tmp_path / "clients.pem"))
+            with pytest.raises(httpx.HTTPError):
+                await until_refused(kept, url)
 
 
 async def test_unusable_files_stop_the_start(tmp_path: Path) -> None:
@@ -251,6 +271,8 @@ async def test_the_probe_port_shows_no_tenant(tmp_path: Path) -> None:
     settings = {**files.settings("mtls"), "probe_address": "127.0.0.1:0", "http_token_file": str(tmp_path / "token")}
     async with served(**settings) as (address, server, _):
         assert await statuses(f"http://127.0.0.1:{server.probe_port}") == [200, 200, 200, 404, 404, 404, 404]
+        unknown = await get(f"http://127.0.0.1:{server.probe_port}", "/api/v1/plan")
+        assert unknown.json()["errors"][0]["rule"] == "unknown path; known are /livez, /readyz, /metrics"
         client = files.trusting(files.clients)
         assert await statuses(f"https://{address}", client) == [200, 200, 200, 401, 401, 401, 401]
         found = await statuses(f"https://{address}", client, Authorization=f"Bearer {TOKEN}")
