@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import psutil
 
 from scaler.commands.check.keda_client import OurTrigger
-from tests.servers.front import Asked, Front, Instead, Rule, front
+from tests.servers.front import ENDLESS, Asked, Front, Instead, Rule, front
 
 from .kills import ROOT
 from .prometheus_faults import PACKED, bomb
@@ -89,6 +89,10 @@ def neighbours(quick: bool) -> list[Neighbour]:
         Neighbour(
             "20 answers of an unknown kind of 200 kB", [f"odd_{n}" for n in range(20)], _to("odd_", Instead(odd))
         ),
+        *(
+            Neighbour(f"20 times {name}", [f"endless_{number}_{n}" for n in range(20)], _to(f"endless_{number}_", one))
+            for number, (name, one) in enumerate(ENDLESS.items())
+        ),
         Neighbour("queries that break out of a joint query", BREAKOUTS),
         Neighbour("an object edited 2,000 times", flood=("edits", 2000 // few)),
         Neighbour("calls with 70,000 keys", flood=("keys", 300 // few)),
@@ -133,7 +137,7 @@ def _row(run: Run, one: Neighbour, shared: Front, group: Group, watches: list[Wa
             ):
                 most = max(most, process.memory_info().rss)
                 time.sleep(0.2)
-            ended = _told(flood)
+            ended = _ended(flood)
         injections.append(Injection(start, time.time()))
         settled(watches, 1, 30)
     row = fill(Row(FAMILY, one.name, len(injections)), watches, injections, time.time())
@@ -145,7 +149,7 @@ def _row(run: Run, one: Neighbour, shared: Front, group: Group, watches: list[Wa
     return row
 
 
-def _told(flood: subprocess.Popen[str] | None) -> str:
+def _ended(flood: subprocess.Popen[str] | None) -> str:
     """How its calls ended, where it is done."""
     if flood is None or flood.stdout is None:
         return ""
