@@ -15,6 +15,7 @@ import structlog
 
 from scaler.app.backends import open_backends, open_cache
 from scaler.app.early import EarlyRegistrations
+from scaler.app.ending import CLOSING_SECONDS, cut_off_after, leave_soon
 from scaler.app.engine import Engine
 from scaler.app.expiry import follow_certificates, watch_certificates
 from scaler.app.garbage import collect_on_loop
@@ -183,10 +184,16 @@ class Service:
 
 
 async def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, then drain. Raises SettingsError when the process cannot start."""
+    """Run until SIGTERM or SIGINT, then drain; what is not done CLOSING_SECONDS after `drain-grace` is cut off. Raises
+    SettingsError when the process cannot start."""
     stopping = asyncio.Event()
     service = Service(settings)
-    on_signals(stopping.set, Reload(settings, service.read_bundles))
+
+    def stop() -> None:
+        stopping.set()
+        cut_off_after(settings.drain_grace + CLOSING_SECONDS, asyncio.get_running_loop())
+
+    on_signals(stop, Reload(settings, service.read_bundles))
     try:
         await service.start()
         await stopping.wait()
@@ -201,6 +208,7 @@ def run(settings: Settings) -> None:
     ignore_signals()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(settings))
+        leave_soon()
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -72,6 +72,7 @@ class StatusServer:
 
     async def stop(self) -> None:
         """Close the ports; requests under way get a moment to finish."""
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # those that take longer are no fault
         await asyncio.gather(*(port.stop() for port in self._ports))
 
     async def _open(self, setting: str, address: str, app: Any, rules: AccessRules, tls: "_Tls | None") -> int:

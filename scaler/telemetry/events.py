@@ -50,6 +50,11 @@ EVENTS: tuple[Event, ...] = (
     Event("draining", "info", (), "SIGTERM or SIGINT was received: health is NOT_SERVING, then the ports close"),
     Event("stopped", "info", (), "The process ends"),
     Event(
+        "stop_cut_off", "error", ("seconds", "tasks"),
+        "18 s after `drain-grace`, something was still being stored or closed: the process ends with status 1. `tasks` "
+        "are those that it waited for. What was not stored yet is fetched again after the start",
+    ),
+    Event(
         "trigger_expired", "info", ("namespace", "name"),
         "A trigger without a call for `trigger-expiry`, one that is no longer listed, or one that made room for a "
         "newer one was forgotten",
