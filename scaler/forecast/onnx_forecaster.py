@@ -6,6 +6,8 @@ Axes: N series, T fine past steps, L coarse past blocks, H future steps, W windo
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from threading import TIMEOUT_MAX, Timer
+from time import monotonic
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +17,18 @@ from numpy.typing import NDArray
 
 from scaler.bundle import Bundle, Found, Manifest, read_bundle
 from scaler.bundle.folder import Arrays
-from scaler.bundle.signature import HISTORY, LOCAL_TIME, LONG_HISTORY, PEAKS, QUANTILES, SERIES, differences, expected
+from scaler.bundle.signature import (
+    HISTORY,
+    LOCAL_TIME,
+    LONG_HISTORY,
+    OUTPUTS,
+    PEAKS,
+    QUANTILES,
+    SERIES,
+    differences,
+    expected,
+    shape_of,
+)
 from scaler.errors import BundleInvalid
 from scaler.series import Floats, Forecast, Grid, HistoryBatch
 from scaler.telemetry.redaction import excerpt
@@ -26,8 +39,16 @@ RELATIVE_TOLERANCE = 1e-3
 CHUNK = 64
 """series per run: a larger run needs more memory (0.45 MB per series for the seasonal graph) and is no faster"""
 
+LONGEST_RUN_SECONDS = 30.0
+"""of one run of a graph, and of the replay of a bundle's reference; usual are 0.1 s. A graph may have loops"""
+
+RESTING_SECONDS = 600.0
+"""how long a bundle is not run after a run had to be ended: each would keep the forecasts of all waiting"""
+
 REPLAYED_AT_ONCE = 2
 """reference cases per run: the session keeps the memory of its largest run"""
+
+TOO_LONG = f"model.onnx ran for {LONGEST_RUN_SECONDS:.0f} s and was ended"
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +60,9 @@ class Session(Protocol):
 
     def get_outputs(self) -> Sequence[onnxruntime.NodeArg]: ...
 
-    def run(self, names: Sequence[str], inputs: Mapping[str, NDArray[np.generic]]) -> Sequence[NDArray[np.generic]]: ...
+    def run(
+        self, names: Sequence[str], inputs: Mapping[str, NDArray[np.generic]], options: onnxruntime.RunOptions
+    ) -> Sequence[NDArray[np.generic]]: ...
 
 
 class _LateSession:
@@ -55,8 +78,10 @@ class _LateSession:
     def get_outputs(self) -> Sequence[onnxruntime.NodeArg]:
         return self._session.get_outputs()
 
-    def run(self, names: Sequence[str], inputs: Mapping[str, NDArray[np.generic]]) -> Sequence[NDArray[np.generic]]:
-        return self._session.run(names, inputs)
+    def run(
+        self, names: Sequence[str], inputs: Mapping[str, NDArray[np.generic]], options: onnxruntime.RunOptions
+    ) -> Sequence[NDArray[np.generic]]:
+        return self._session.run(names, inputs, options)
 
 
 class OnnxForecaster:
@@ -81,6 +106,7 @@ class OnnxForecaster:
         self._chunk = chunk
         self._fallback = fallback if fallback is not None and fallback.grid == self.grid else None
         self._positions = {name: i for i, name in enumerate(manifest.series)}
+        self._rests_until = 0.0
 
     def serves(self, trigger_key: str) -> bool:
         """Whether the bundle can forecast the trigger `namespace/name/hash`."""
@@ -109,6 +135,8 @@ class OnnxForecaster:
         return forecasts
 
     def _own(self, batch: HistoryBatch) -> list[Forecast | None]:
+        if monotonic() < self._rests_until:
+            raise BundleInvalid(self.model, (f"{TOO_LONG}; it rests for {RESTING_SECONDS / 60:.0f} minutes",))
         forecasts: list[Forecast | None] = []
         for start in range(0, len(batch.keys), self._chunk):
             rows = slice(start, start + self._chunk)
@@ -120,8 +148,22 @@ class OnnxForecaster:
             }
             if self._positions:
                 inputs[SERIES.name] = np.array([self._positions.get(_series_of(key), 0) for key in keys], np.int64)
-            forecasts += self._read(run(self._session, inputs, self.model), keys, batch.end)
+            forecasts += self._read(self._run(inputs, len(keys)), keys, batch.end)
         return forecasts
+
+    def _run(self, inputs: Mapping[str, NDArray[np.generic]], series: int) -> Arrays:
+        """The outputs. Raises BundleInvalid where they are not of this many series, or take too long."""
+        try:
+            outputs = run(self._session, inputs, self.model, LONGEST_RUN_SECONDS)
+        except _TooLong:
+            self._rests_until = monotonic() + RESTING_SECONDS
+            raise
+        for tensor in OUTPUTS:
+            shape = shape_of(tensor, self.manifest.sizes, series)
+            if tensor.name in outputs and outputs[tensor.name].shape != shape:
+                answered = f"model.onnx answered {tensor.name}{list(outputs[tensor.name].shape)}, must be {list(shape)}"
+                raise BundleInvalid(self.model, (answered,))
+        return outputs
 
     def _read(self, outputs: Arrays, keys: Sequence[str], end: float) -> Iterator[Forecast | None]:
         quantiles = np.asarray(outputs[QUANTILES.name], np.float32)
@@ -188,13 +230,26 @@ def open_graph(graph: bytes, name: str, threads: int = 1) -> onnxruntime.Inferen
         raise BundleInvalid(name, (f"model.onnx cannot be loaded: {excerpt(str(error))}",)) from error
 
 
-def run(session: Session, inputs: Mapping[str, NDArray[np.generic]], name: str) -> Arrays:
-    """All outputs by name. Raises BundleInvalid when the graph fails."""
+class _TooLong(BundleInvalid):
+    """A run that had to be ended."""
+
+
+def run(session: Session, inputs: Mapping[str, NDArray[np.generic]], name: str, seconds: float = TIMEOUT_MAX) -> Arrays:
+    """All outputs by name. Raises BundleInvalid when the graph fails, or takes longer than `seconds`."""
     names = [output.name for output in session.get_outputs()]
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = 4
+    ending = Timer(max(seconds, 0.0), setattr, (options, "terminate", True))
+    ending.daemon = True
+    ending.start()
     try:
-        return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+        return dict(zip(names, session.run(names, dict(inputs), options), strict=True))
     except Exception as error:  # as above
+        if options.terminate:
+            raise _TooLong(name, (TOO_LONG,)) from None
         raise BundleInvalid(name, (f"model.onnx failed while running: {excerpt(str(error))}",)) from error
+    finally:
+        ending.cancel()
 
 
 def _series_of(trigger_key: str) -> str:
@@ -225,9 +280,14 @@ def _found(tensors: Sequence[onnxruntime.NodeArg]) -> list[Found]:
 def _replayed_differences(session: onnxruntime.InferenceSession, bundle: Bundle, name: str) -> list[str]:
     """How what the graph answers differs from the stored answers, a sentence per output."""
     inputs, outputs = expected(bundle.manifest.sizes, bool(bundle.manifest.series))
-    cases = len(bundle.reference[inputs[0].name])
+    cases, ends = len(bundle.reference[inputs[0].name]), monotonic() + LONGEST_RUN_SECONDS
     parts = [
-        run(session, {t.name: bundle.reference[t.name][i : i + REPLAYED_AT_ONCE] for t in inputs}, name)
+        run(
+            session,
+            {t.name: bundle.reference[t.name][i : i + REPLAYED_AT_ONCE] for t in inputs},
+            name,
+            ends - monotonic(),
+        )
         for i in range(0, cases, REPLAYED_AT_ONCE)
     ]
     found = {t.name: np.concatenate([part[t.name] for part in parts]) for t in outputs}

@@ -1,16 +1,19 @@
 """The forecaster that runs a bundle's graph, on the golden bundle: no training package is needed here."""
 
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from scaler.bundle import Bundle, checksum, read_bundle
 from scaler.errors import BundleInvalid
 from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster, open_bundle, reference_difference
 from scaler.series import HistoryBatch
+from tests.servers.process import until
 
 GOLDEN = Path(__file__).parents[1] / "bundle" / "golden"
 END = 1_750_003_380.0
@@ -157,7 +160,7 @@ class Rubbish:
     def get_outputs(self) -> list[object]:
         return [type("Output", (), {"name": "quantiles"})]
 
-    def run(self, _names: list[str], _inputs: object) -> list[np.ndarray]:
+    def run(self, _names: list[str], _inputs: object, _options: object) -> list[np.ndarray]:
         return [self.answer]
 
 
@@ -187,8 +190,48 @@ class Failing(Rubbish):
     def __init__(self) -> None:
         super().__init__(np.empty(0))
 
-    def run(self, _names: list[str], _inputs: object) -> list[np.ndarray]:
+    def run(self, _names: list[str], _inputs: object, _options: object) -> list[np.ndarray]:
         raise RuntimeError("no memory")
+
+
+class Endless(Rubbish):
+    """Stands for a session whose graph loops for ever, which onnxruntime ends when it is asked to."""
+
+    def __init__(self) -> None:
+        super().__init__(np.empty(0))
+        self.runs = 0
+
+    def run(self, _names: list[str], _inputs: object, options: onnxruntime.RunOptions) -> list[np.ndarray]:
+        self.runs += 1
+        until(lambda: options.terminate, seconds=20)
+        raise RuntimeError("Exiting due to terminate flag being set to true.")
+
+
+def test_an_endless_graph_is_ended_and_rests(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next bundle answers, at once from the second time on, until the rest is over."""
+    monkeypatch.setattr("scaler.forecast.onnx_forecaster.LONGEST_RUN_SECONDS", 0.05)
+    manifest = bundle.manifest.model_copy(update={"peak_steps": ()})
+    sound = np.tile(np.array([1, 2, 3], np.float32), (1, 12, 1))
+    endless, below = Endless(), manifest.model_copy(update={"name": "below"})
+    forecaster = OnnxForecaster(manifest, endless, fallback=OnnxForecaster(below, Rubbish(sound)))
+    for _ in range(3):
+        [forecast] = forecaster.forecast(batch_of(bundle, ["shop/a/0"]))
+        assert forecast is not None
+        assert forecast.model == "below@1"
+    assert endless.runs == 1
+    monkeypatch.setattr("scaler.forecast.onnx_forecaster.monotonic", lambda: time.monotonic() + 601)
+    forecaster.forecast(batch_of(bundle, ["shop/a/0"]))
+    assert endless.runs == 2
+
+
+@pytest.mark.parametrize("shape", [(1, 12, 3), (3, 12, 3), (2, 11, 3), (2, 12, 4), (12, 3), ()])
+def test_an_answer_of_another_shape_is_none(bundle: Bundle, shape: tuple[int, ...]) -> None:
+    """A graph may answer other shapes than it declares: the next bundle serves all."""
+    manifest = bundle.manifest.model_copy(update={"peak_steps": ()})
+    odd, sound = np.ones(shape, np.float32), np.ones((2, 12, 3), np.float32)
+    below = OnnxForecaster(manifest.model_copy(update={"name": "below"}), Rubbish(sound))
+    forecasts = OnnxForecaster(manifest, Rubbish(odd), fallback=below).forecast(batch_of(bundle, ["a/a/0", "a/b/0"]))
+    assert [f and f.model for f in forecasts] == ["below@1", "below@1"]
 
 
 def test_what_a_bundle_cannot_say_the_next_one_says(bundle: Bundle) -> None:
