@@ -91,30 +91,23 @@ def streams(address: str, count: int) -> Counter[str]:
 
 def connections(address: str, count: int) -> Counter[str]:
     """Idle connections, for 20 s. Also against the HTTP port."""
-    host, _, port = address.rpartition(":")
-    opened, ended = [], Counter[str]()
-    for _ in range(count):
-        try:
-            opened.append(socket.create_connection((host, int(port)), timeout=2))
-            ended["open"] += 1
-        except OSError:
-            ended["refused"] += 1
-    time.sleep(20)
-    for one in opened:
-        one.close()
-    return ended
+    return _held_open(address, count, b"")
 
 
 def readers(address: str, count: int) -> Counter[str]:
     """HTTP requests whose answers nobody reads, for 20 s."""
+    return _held_open(address, count, b"GET /api/v1/plans?limit=500 HTTP/1.1\r\nHost: a\r\n\r\n" * 20)
+
+
+def _held_open(address: str, count: int, sent: bytes) -> Counter[str]:
     host, _, port = address.rpartition(":")
     opened, ended = [], Counter[str]()
     for _ in range(count):
         try:
             one = socket.create_connection((host, int(port)), timeout=2)
-            one.sendall(b"GET /api/v1/plans?limit=500 HTTP/1.1\r\nHost: a\r\n\r\n" * 20)
+            one.sendall(sent)
             opened.append(one)
-            ended["sent"] += 1
+            ended["open"] += 1
         except OSError:
             ended["refused"] += 1
     time.sleep(20)

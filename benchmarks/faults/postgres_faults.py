@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -15,7 +16,7 @@ from tests.servers.postgres import PostgresServer, postgres_server
 from tests.servers.redis import redis_server
 
 from .record import Injection, Row, fill
-from .suite import Fault, Run, one_by_one
+from .suite import Fault, Run, down, hanging, one_by_one
 from .world import WRITES_OFTEN, Group, hooked, newcomers, replicas, settled, triggers
 
 FAMILY = "PostgreSQL"
@@ -73,22 +74,6 @@ class Database:
 
         self._with(read)
         return found
-
-    @contextmanager
-    def down(self) -> Iterator[None]:
-        self.server.stop()
-        try:
-            yield
-        finally:
-            self.server.start()
-
-    @contextmanager
-    def hanging(self) -> Iterator[None]:
-        self.server.pause()
-        try:
-            yield
-        finally:
-            self.server.resume()
 
     @contextmanager
     def read_only(self) -> Iterator[None]:
@@ -195,15 +180,15 @@ def faults(database: Database, group: Group) -> list[Fault]:
 
     start = "one replica is killed and starts meanwhile"
     return [
-        Fault("down", database.down),
-        Fault("hanging", database.hanging),
+        Fault("down", partial(down, database.server)),
+        Fault("hanging", partial(hanging, database.server)),
         Fault("read-only", database.read_only),
         Fault("sessions terminated", database.disconnecting),
         Fault("tables locked", database.locked),
         Fault(DROPPED, database.dropped),
         Fault("bad rows, and a start", database.bad_rows(group), start, 10, 3),
-        Fault("down, and a start", with_start(database.down), start, 15, 3),
-        Fault("hanging, and a start", with_start(database.hanging), start, 20, 3),
+        Fault("down, and a start", with_start(partial(down, database.server)), start, 15, 3),
+        Fault("hanging, and a start", with_start(partial(hanging, database.server)), start, 20, 3),
         Fault("read-only, and a start", with_start(database.read_only), start, 15, 3),
     ]
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -13,7 +14,7 @@ from scaler.commands.check.keda_client import OurTrigger
 from scaler.settings import Settings
 from tests.servers.redis import RedisServer, redis_server
 
-from .suite import Fault, Run, one_by_one
+from .suite import Fault, Run, down, hanging, one_by_one
 from .world import replicas, settled, triggers
 
 FAMILY = "Redis"
@@ -58,22 +59,6 @@ class Redis:
 
     def __init__(self, server: RedisServer, random: Random) -> None:
         self.server, self.random = server, random
-
-    @contextmanager
-    def down(self) -> Iterator[None]:
-        self.server.stop()
-        try:
-            yield
-        finally:
-            self.server.start()
-
-    @contextmanager
-    def hanging(self) -> Iterator[None]:
-        self.server.pause()
-        try:
-            yield
-        finally:
-            self.server.resume()
 
     @contextmanager
     def flushed(self) -> Iterator[None]:
@@ -231,8 +216,8 @@ class Redis:
 
 def faults(server: Redis) -> list[Fault]:
     injected: dict[str, Callable[[], Any]] = {
-        "down": server.down,
-        "hanging": server.hanging,
+        "down": partial(down, server.server),
+        "hanging": partial(hanging, server.server),
         "restarted empty": server.restarted,
         "flushed": server.flushed,
         "full: writes refused": server.full,

@@ -2,15 +2,45 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Protocol
 
 from tests.servers.prometheus import PrometheusServer
 
 from .record import Injection, Row, Watch, fill
 from .world import settled
+
+
+class Server(Protocol):
+    """A server that can be stopped and paused."""
+
+    def stop(self) -> None: ...
+    def start(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
+
+@contextmanager
+def down(server: Server) -> Iterator[None]:
+    """It refuses connections."""
+    server.stop()
+    try:
+        yield
+    finally:
+        server.start()
+
+
+@contextmanager
+def hanging(server: Server) -> Iterator[None]:
+    """It takes connections and answers nothing."""
+    server.pause()
+    try:
+        yield
+    finally:
+        server.resume()
 
 
 @dataclass(frozen=True)
