@@ -36,8 +36,8 @@ class Restored:
 
     count: int = 0
     refused: int = 0
-    broken: dict[str, str] = field(default_factory=dict)
-    """key → why it cannot be registered by any version"""
+    broken: list[tuple[WatchedRecord, str]] = field(default_factory=list)
+    """what cannot be registered by any version, and why"""
     history_keys: dict[str, str] = field(default_factory=dict)
     """key of a row of the first version → the key that its history has now"""
 
@@ -122,7 +122,7 @@ class Checkpoint:
             return
         except Exception as error:  # one row must not keep the others away
             log.exception("restore_failed", namespace=excerpt(namespace), name=excerpt(name))
-            restored.broken[record.key] = f"it cannot be registered: {type(error).__name__}"
+            restored.broken.append((record, f"it cannot be registered: {type(error).__name__}"))
             return
         restored.count += 1
         if trigger.key == record.key:

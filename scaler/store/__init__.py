@@ -32,8 +32,9 @@ class Store(Protocol):
         """Insert or update by key."""
         ...
 
-    async def quarantine(self, reasons: Mapping[str, str]) -> None:
-        """Move watched triggers, by their keys, to where no start reads them."""
+    async def quarantine(self, broken: Sequence[tuple[WatchedRecord, str]]) -> None:
+        """Move watched triggers, with the reason of each, to where no start reads them; one that was written again
+        since it was read stays."""
         ...
 
     async def sweep(self, called_before: float, silence_seconds: float, now: float) -> int:

@@ -13,14 +13,17 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
 from sqlalchemy import (
+    ARRAY,
     URL,
+    BindParameter,
     ColumnElement,
     Connection,
     Executable,
     LargeBinary,
     Table,
     Text,
-    and_,
+    any_,
+    bindparam,
     cast,
     event,
     func,
@@ -29,6 +32,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.types import UserDefinedType
 
 from scaler.errors import StoreRefused, StoreUnavailable
 from scaler.settings.database_url import PostgresUrl
@@ -120,6 +124,15 @@ class Database(ABC):
                 await connection.run_sync(await asyncio.to_thread(_load_upgrade))
 
 
+class _Tid(UserDefinedType[Any]):
+    """Where PostgreSQL keeps a row."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "tid"
+
+
 class Postgres(Database):
     """PostgreSQL, also behind a pooler that gives every transaction another connection (PgBouncer's transaction mode).
 
@@ -169,8 +182,8 @@ class Postgres(Database):
         return literal_column(f"CAST({table.name}.ctid AS text)")
 
     def is_at(self, table: Table, addresses: Sequence[Any]) -> ColumnElement[bool]:
-        listed = "CAST(CAST(:addresses AS text[]) AS tid[])"
-        return and_(text(f"{table.name}.ctid = ANY({listed})").bindparams(addresses=list(addresses)))
+        given: BindParameter[Sequence[Any]] = bindparam(None, list(addresses), ARRAY(Text))
+        return literal_column(f"{table.name}.ctid", _Tid) == any_(cast(given, ARRAY(_Tid)))
 
     def size(self, column: ColumnElement[Any]) -> ColumnElement[int]:
         return func.octet_length(column)

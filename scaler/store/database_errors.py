@@ -42,9 +42,9 @@ def is_refusal(error: BaseException) -> bool:
     return getattr(driver_error(error), "sqlstate", None) in _REFUSED
 
 
-def is_undecodable(error: StoreUnavailable) -> bool:
+def is_undecodable(error: BaseException | None) -> bool:
     """Whether the driver or the server could not make text of the bytes that a row holds."""
-    cause = driver_error(error.__cause__)
+    cause = driver_error(error)
     if isinstance(cause, sqlite3.OperationalError):
         return "decode" in str(cause)
     return isinstance(cause, UnicodeError) or getattr(cause, "sqlstate", None) in _NO_TEXT

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, select
+from sqlalchemy import ColumnElement, select
 
 from scaler.chunks import chunks
 from scaler.errors import StoreUnavailable
 from scaler.store.database import Database, fetched
 from scaler.store.database_errors import is_undecodable
+from scaler.store.quarantine import Source
 
 ROWS = 250
 """rows of one transaction: a few milliseconds of this process's event loop"""
@@ -19,20 +20,19 @@ MOST_MOVED = 3
 
 
 class Reading:
-    """Reads rows of `table`. Each row begins with its address in the table."""
+    """Reads rows of a table. Each row begins with its address in the table."""
 
-    def __init__(self, database: Database, table: Table, columns: Sequence[ColumnElement[Any]]) -> None:
+    def __init__(self, database: Database, source: Source) -> None:
         self.unreadable: list[Any] = []
         """addresses of rows that the driver cannot decode"""
         self._database = database
-        self._table = table
-        self._columns = columns
+        self._source = source
 
     async def rows(self, condition: ColumnElement[bool]) -> list[Any]:
         """All readable rows where `condition` holds. Raises StoreUnavailable."""
         found: list[Any] = []
         seen: set[Any] = set()
-        where = select(self._database.address(self._table)).where(condition)
+        where = select(self._database.address(self._source.table)).where(condition)
         for _ in range(MOST_MOVED):
             addresses = [row[0] for row in await self._database.run(fetched, where) if row[0] not in seen]
             if not addresses:
@@ -44,9 +44,9 @@ class Reading:
 
     async def _at(self, addresses: Sequence[Any]) -> list[Any]:
         try:
-            return list(await self._database.run(fetched, self._select(addresses)))
+            return list(await self._database.run(fetched, self._source.at(self._database, addresses)))
         except StoreUnavailable as error:
-            if not is_undecodable(error):
+            if not is_undecodable(error.__cause__):
                 raise
         if len(addresses) == 1:
             self.unreadable.append(addresses[0])
@@ -54,8 +54,3 @@ class Reading:
             return []
         middle = len(addresses) // 2
         return [*await self._at(addresses[:middle]), *await self._at(addresses[middle:])]
-
-    def _select(self, addresses: Sequence[Any]) -> Select[Any]:
-        return select(self._database.address(self._table), *self._columns).where(
-            self._database.is_at(self._table, addresses)
-        )

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Executable,
     LargeBinary,
     Select,
@@ -35,7 +34,7 @@ from scaler.store import Store, WatchedRecord, sweeping
 from scaler.store.database import TIMEOUT_SECONDS, Database, Postgres, Sqlite, fetched
 from scaler.store.null import NullStore
 from scaler.store.pages import PAGE_BLOCKS, PAGE_BYTES, Pages, faults_of, merged, page_of, paged, unpaged
-from scaler.store.quarantine import BadRow, bad_row, move, unreadable_row
+from scaler.store.quarantine import UNDECODABLE, BadRow, Source, move, shown_key
 from scaler.store.reading import Reading
 from scaler.store.schema import long_history, set_apart, watched
 from scaler.store.watched_rows import LONGEST_METADATA_BYTES, LONGEST_TEXT_BYTES, Unusable, record_of
@@ -89,7 +88,8 @@ class SqlStore:
 
     async def watched(self, called_since: float) -> list[WatchedRecord]:
         """The usable rows of this installation; the others are quarantined, and the log names the first."""
-        reading = Reading(self.database, watched, self._record_columns())
+        source = self._records()
+        reading = Reading(self.database, source)
         async with self._bounded(MOST_PAGES_READ):
             rows = await reading.rows(
                 and_(watched.c.installation == self._installation, watched.c.last_called >= called_since)
@@ -99,8 +99,9 @@ class SqlStore:
             try:
                 records.append(record_of(*values))
             except Unusable as fault:
-                bad.append(bad_row(address, str(fault), _RECORD, values))
-        await self._quarantine(watched, _RECORD, bad, reading.unreadable)
+                bad.append(BadRow(address, str(fault), values))
+        bad += [BadRow(address, UNDECODABLE) for address in reading.unreadable]
+        await self._quarantine(source, bad)
         return records
 
     async def watch(self, records: Sequence[WatchedRecord]) -> None:
@@ -111,7 +112,7 @@ class SqlStore:
         latest = case((stays, watched.c.last_called), else_=sent.last_called)
         upsert = statement.on_conflict_do_update(
             index_elements=[watched.c.key],
-            set_={"metadata": sent.metadata, "last_called": latest, "history_key": sent.history_key},
+            set_={name: sent[name] for name in (*_RECORD, "installation")} | {"last_called": latest},
         )
         # In the order of keys, so that replicas which write the same rows cannot wait for each other in a circle.
         parts = list(chunks(sorted(records, key=lambda record: record.key), RECORDS))
@@ -119,14 +120,21 @@ class SqlStore:
             for chunk in parts:
                 await self.database.run(_execute, upsert, [self._row(record) for record in chunk])
 
-    async def quarantine(self, reasons: Mapping[str, str]) -> None:
-        """Move watched triggers, by their keys, out of the way of every later start."""
-        keys = sorted(reasons)[:RECORDS]
-        query = select(self.database.address(watched), *self._record_columns()).where(watched.c.key.in_(keys))
+    async def quarantine(self, broken: Sequence[tuple[WatchedRecord, str]]) -> None:
+        """Move watched triggers, with the reason of each, out of the way of every later start. One that somebody has
+        written again since it was read stays."""
+        reasons = {record.key: (record, reason) for record, reason in broken[:RECORDS]}
+        source = self._records()
         async with self._bounded():
+            query = source.select(self.database).where(watched.c.key.in_(sorted(reasons)))
             rows = await self.database.run(fetched, query)
-        bad = [bad_row(address, reasons[values[0]], _RECORD, values) for address, *values in rows]
-        await self._quarantine(watched, _RECORD, bad, [])
+        bad = []
+        for address, *values in rows:
+            record, reason = reasons[values[0]]
+            with suppress(Unusable):
+                if record_of(*values) == record:
+                    bad.append(BadRow(address, reason, values))
+        await self._quarantine(source, bad)
 
     async def sweep(self, called_before: float, silence_seconds: float, now: float) -> int:
         """Remove the triggers that no replica was called for since `called_before`, with their history; how many.
@@ -179,15 +187,13 @@ class SqlStore:
         parts = list(chunks(keys, KEYS_LOADED))
         async with self._bounded(len(parts)):
             for chunk in parts:
-                query = self._pages(chunk, block_seconds, page_of(since, block_seconds))
+                query = self._page_rows(chunk, block_seconds, page_of(since, block_seconds))
                 rows = await self.database.run(fetched, query)
                 faults = faults_of([row[1:] for row in rows], block_seconds)
                 found = [row[1:] for row, fault in zip(rows, faults, strict=True) if not fault]
                 loaded.update(unpaged(found, block_seconds, since))
-                bad += [
-                    bad_row(row[0], fault, _PAGE, row[1:]) for row, fault in zip(rows, faults, strict=True) if fault
-                ]
-        await self._quarantine(long_history, _PAGE, bad, [])
+                bad += [BadRow(row[0], fault, row[1:]) for row, fault in zip(rows, faults, strict=True) if fault]
+        await self._quarantine(self._pages(), bad)
         return loaded
 
     async def set_apart(self, hashes: Sequence[str], now: float, keep_since: float) -> None:
@@ -219,7 +225,7 @@ class SqlStore:
         moment = await self.database.now(connection, now)
         await sweeping.bring_back(connection, moment)
         limit = min(called_before, moment - silence_seconds)
-        return await sweeping.remove_silent(connection, self._installation, limit)
+        return await sweeping.remove_silent(connection, self.database, self._installation, limit)
 
     async def _rename(self, connection: AsyncConnection, other: Any, pairs: Sequence[tuple[str, str]]) -> None:
         await self.database.lock(connection)
@@ -236,7 +242,7 @@ class SqlStore:
         if await self.database.now(connection, newest) < newest:
             raise StoreUnavailable("the clock of this machine is ahead of the database's: no history is written")
         own = sorted(set(keys))
-        query = self._pages(own, block_seconds, min(numbers)).where(long_history.c.page <= max(numbers))
+        query = self._page_rows(own, block_seconds, min(numbers)).where(long_history.c.page <= max(numbers))
         stored = {(key, page): packed for _, key, page, packed in await fetched(connection, query)}
         statement = self._insert(long_history)
         upsert = statement.on_conflict_do_update(
@@ -252,48 +258,46 @@ class SqlStore:
         )
         await connection.execute(_older(own, block_seconds, page_of(keep_since, block_seconds)))
 
-    async def _quarantine(
-        self, table: Table, columns: Sequence[str], bad: list[BadRow], unreadable: Sequence[Any]
-    ) -> None:
+    async def _quarantine(self, source: Source, bad: Sequence[BadRow]) -> None:
         """Move what cannot be used. A database that cannot be written keeps it: it is left out again next time."""
-        if not bad and not unreadable:
-            return
+        named = [(shown_key(row), row.reason) for row in bad]
         with suppress(StoreUnavailable):
-            async with self._bounded(1 + len(unreadable)):
-                bad += [
-                    await self.database.run(unreadable_row, self.database, table, columns, address)
-                    for address in unreadable
+            async with self._bounded(1 + len(bad) // RECORDS):
+                kept = [
+                    await self.database.run(move, self.database, source, chunk, time.time())
+                    for chunk in chunks(bad, RECORDS)
                 ]
-                for chunk in chunks(bad, RECORDS):
-                    await self.database.run(move, self.database, table, chunk, time.time())
-        count = max(len(bad), len(unreadable))
-        first = bad[0] if bad else None
-        log.error(
-            "store_rows_quarantined",
-            database=self.database.name,
-            table=table.name,
-            count=count,
-            first_key=excerpt(first.key, 80) if first else "",
-            reason=first.reason if first else "",
-        )
+            named = [(row.key, row.reason) for part in kept for row in part]
+        if named:
+            key, reason = named[0]
+            log.error(
+                "store_rows_quarantined",
+                database=self.database.name,
+                table=source.table.name,
+                count=len(named),
+                first_key=excerpt(key, 80),
+                reason=reason,
+            )
 
-    def _record_columns(self) -> list[ColumnElement[Any]]:
+    def _records(self) -> Source:
         """The columns of `watched` as text, None instead of what is too long to be ours."""
         sizes = dict.fromkeys(_RECORD, LONGEST_TEXT_BYTES) | {"metadata": LONGEST_METADATA_BYTES}
         texts = {name: cast(watched.c[name], Text) for name in _RECORD}
         cut = {name: case((self.database.size(texts[name]) <= sizes[name], texts[name])) for name in _RECORD}
-        return list((cut | {"last_called": watched.c.last_called}).values())
+        return Source(watched, _RECORD, list((cut | {"last_called": watched.c.last_called}).values()))
 
-    def _pages(self, keys: Sequence[str], block_seconds: int, first_page: int) -> Select[Any]:
+    def _pages(self) -> Source:
+        """The rows of long history, None instead of what is no page."""
         kept = long_history.c
         packed = cast(kept.blocks, LargeBinary)
+        whole = case((self.database.size(packed) == PAGE_BYTES, packed))
+        return Source(long_history, _PAGE, [kept.key, cast(kept.page, BigInteger), whole])
+
+    def _page_rows(self, keys: Sequence[str], block_seconds: int, first_page: int) -> Select[Any]:
+        kept = long_history.c
         return (
-            select(
-                self.database.address(long_history),
-                kept.key,
-                cast(kept.page, BigInteger),
-                case((self.database.size(packed) == PAGE_BYTES, packed)),
-            )
+            self._pages()
+            .select(self.database)
             .where(kept.key.in_(keys), kept.block_seconds == block_seconds, kept.page >= first_page)
             .order_by(kept.key, kept.page)
         )

@@ -3,7 +3,7 @@
 A replica's own memory never decides: it may just have started, or may not be the one that KEDA calls.
 """
 
-from sqlalchemy import ColumnElement, Float, Select, and_, case, cast, delete, or_, select, update
+from sqlalchemy import ColumnElement, Float, and_, case, cast, delete, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scaler.store.database import Database, fetched
@@ -25,28 +25,26 @@ def _history_key() -> ColumnElement[str]:
     return case((watched.c.history_key == "", watched.c.key), else_=watched.c.history_key)
 
 
-async def remove_silent(connection: AsyncConnection, installation: str, limit: float) -> int:
-    """Remove up to ROWS triggers that were last called before `limit`, with the history that no other one needs."""
-    silent = _silent(installation, limit)
-    await _remove_history(connection, silent)
-    removed = await connection.execute(delete(watched).where(watched.c.key.in_(silent)))
-    return int(removed.rowcount)
+async def remove_silent(connection: AsyncConnection, database: Database, installation: str, limit: float) -> int:
+    """Remove up to ROWS triggers that were last called before `limit`, with the history that no other one needs.
+
+    They are locked first: one that another replica is called for meanwhile stays, or is inserted again.
+    """
+    query = select(database.address(watched)).where(_is_silent(installation, limit))
+    ordered = query.order_by(watched.c.last_called, watched.c.key).limit(ROWS)
+    # Who holds a row is about to renew or to remove it.
+    silent = [row[0] for row in await fetched(connection, ordered.with_for_update(skip_locked=True))]
+    if silent:
+        removed = database.is_at(watched, silent)
+        theirs, needed = select(_history_key()).where(removed), select(_history_key()).where(not_(removed))
+        await connection.execute(delete(long_history).where(long_history.c.key.in_(theirs.except_(needed))))
+        await connection.execute(delete(watched).where(removed))
+    return len(silent)
 
 
-def _silent(installation: str, limit: float) -> Select[tuple[str]]:
+def _is_silent(installation: str, limit: float) -> ColumnElement[bool]:
     own = and_(watched.c.installation == installation, watched.c.last_called < limit)
-    return (
-        select(watched.c.key)
-        .where(or_(own, watched.c.last_called < limit - OTHERS_KEPT_SECONDS))
-        .order_by(watched.c.last_called, watched.c.key)
-        .limit(ROWS)
-    )
-
-
-async def _remove_history(connection: AsyncConnection, silent: Select[tuple[str]]) -> None:
-    theirs = select(_history_key()).where(watched.c.key.in_(silent))
-    needed = select(_history_key()).where(watched.c.key.not_in(silent))
-    await connection.execute(delete(long_history).where(long_history.c.key.in_(theirs.except_(needed))))
+    return or_(own, watched.c.last_called < limit - OTHERS_KEPT_SECONDS)
 
 
 async def remove_aged(connection: AsyncConnection, database: Database, called_before: float, now: float) -> None:
@@ -57,7 +55,8 @@ async def remove_aged(connection: AsyncConnection, database: Database, called_be
     address = database.address(long_history)
     aged = [row[0] for row in await fetched(connection, select(address).where(ends < before).limit(PAGES))]
     if aged:
-        await connection.execute(delete(long_history).where(database.is_at(long_history, aged)))
+        # aged still: another row may be in the place of one that is gone
+        await connection.execute(delete(long_history).where(database.is_at(long_history, aged), ends < before))
 
 
 async def bring_back(connection: AsyncConnection, now: float) -> None:

@@ -146,7 +146,7 @@ async def test_a_fresh_store_is_empty(store: Store) -> None:
     assert await store.watched(0.0) == []
     assert await store.load_blocks(["shop/app/0f"], BLOCK, 0.0) == {}
     await store.watch([])
-    await store.quarantine({})
+    await store.quarantine([])
     await store.adopt_history({})
     assert await store.sweep(NOW, 3600.0, NOW) == 0
     assert await store.page_counts([], BLOCK, 0.0, NOW) == {}
@@ -274,11 +274,13 @@ async def test_history_is_adopted_once(store: Store) -> None:
     assert {key: found.mean.tolist() for key, found in loaded.items()} == {"new": [1], "older": [2]}
 
 
-async def test_what_is_quarantined_by_key_is_not_read_again(store: Store) -> None:
-    """The others stay."""
-    await store.watch([record("app"), record("other")])
-    await store.quarantine({"shop/app/0f": "odd", "shop/unknown/0f": "odd"})
-    assert [r.name for r in await store.watched(0.0)] == ["other"]
+async def test_what_is_quarantined_is_not_read_again(store: Store) -> None:
+    """The others stay, and so does one that another replica has written since it was read."""
+    renewed = record("renewed", threshold="6")
+    await store.watch([record("app"), record("other"), renewed])
+    read = [record("app"), record("unknown"), record("renewed", threshold="5")]
+    await store.quarantine([(one, "odd") for one in read])
+    assert {r.name for r in await store.watched(0.0)} == {"other", "renewed"}
 
 
 async def test_replicas_that_start_at_once_share_one_schema(reopen: Opener) -> None:
@@ -376,7 +378,7 @@ async def test_queries_that_were_set_apart_outlive_the_process(reopen: Opener) -
 OPERATIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "watched": lambda store: store.watched(0.0),
     "watch": lambda store: store.watch([record("other")]),
-    "quarantine": lambda store: store.quarantine({"shop/other/0f": "odd"}),
+    "quarantine": lambda store: store.quarantine([(record("other"), "odd")]),
     "sweep": lambda store: store.sweep(50.0, 3600.0, NOW),
     "adopt_history": lambda store: store.adopt_history({"c": "d"}),
     "page_counts": lambda store: store.page_counts(["a"], BLOCK, 0.0, NOW),
@@ -420,7 +422,7 @@ async def test_the_null_store_takes_everything_and_keeps_nothing() -> None:
     assert isinstance(store, NullStore)
     await store.watch([record("app")])
     await store.save_blocks({"a": blocks(NOW, 1)}, BLOCK, 0.0)
-    await store.quarantine({"shop/app/0f": "odd"})
+    await store.quarantine([(record("app"), "odd")])
     await store.adopt_history({"a": "b"})
     assert await store.sweep(NOW, 3600.0, NOW) == 0
     assert await store.page_counts(["a"], BLOCK, 0.0, NOW) == {}

@@ -7,6 +7,7 @@ import asyncio
 import json
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scaler.store import WatchedRecord
-from scaler.store.database import Sqlite
+from scaler.store import WatchedRecord, quarantine
+from scaler.store.database import Database, Sqlite
 from scaler.store.sql_store import SqlStore, open_store
 from tests.isolation.world import Replica, bystander, replica
 from tests.servers.postgres import PostgresServer
@@ -133,12 +134,8 @@ def test_a_replica_with_bad_rows_in_postgresql_becomes_ready(
 
 
 async def test_texts_that_the_driver_cannot_decode_are_moved(postgres: PostgresServer) -> None:
-    """A database with the encoding SQL_ASCII takes any bytes: the rows beside them are read."""
-    name = f"ascii_{time.time_ns()}"
-    admin = await asyncpg.connect(postgres.url())
-    await admin.execute(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
-    await admin.close()
-    url = postgres.url(name)
+    """In a database that takes any bytes; the rows beside them are read."""
+    url = await _ascii_database(postgres)
     store = open_store(url, None)
     records = [WatchedRecord(f"shop/app-{n}/0f", "shop", f"app-{n}", GOOD.metadata, 100.0) for n in range(600)]
     await store.watch(records)
@@ -225,3 +222,58 @@ def ready(one: Replica, seconds: float = 40) -> list[dict[str, Any]]:
         time.sleep(0.1)
     found: list[dict[str, Any]] = httpx.get(f"{address}/api/v1/plans", timeout=20).json()["plans"]
     return found
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+async def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/headway.db"
+    return await _ascii_database(request.getfixturevalue("postgres"))
+
+
+BREAKS = {
+    "no trigger": {"sqlite": "metadata = '[1]'", "postgresql": "metadata = '[1]'"},
+    "undecodable": {"sqlite": "history_key = CAST(x'ff' AS TEXT)", "postgresql": "history_key = E'\\xff'"},
+    "nobody's": {"sqlite": "name = '', namespace = ''", "postgresql": "name = '', namespace = ''"},
+}
+
+
+@pytest.mark.parametrize("broken", BREAKS.values(), ids=BREAKS.keys())
+async def test_a_row_that_another_replica_writes_meanwhile_is_not_lost(
+    shared_url: str, broken: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One replica reads a bad row; before it moves it, another one is called for the trigger and acknowledges it."""
+    reading, writing = SqlStore(_database(shared_url)), SqlStore(_database(shared_url))
+    good = replace(GOOD, last_called=200.0)
+    await writing.watch([good])
+    async with writing.database.engine.begin() as connection:
+        await connection.exec_driver_sql(f"UPDATE watched SET {broken[writing.database.dialect]}")
+    run = reading.database.run
+
+    async def after_another_wrote(work: Any, *args: Any) -> Any:
+        if work is quarantine.move:
+            await writing.watch([good])
+        return await run(work, *args)
+
+    monkeypatch.setattr(reading.database, "run", after_another_wrote)
+    with structlog.testing.capture_logs() as logs:
+        assert await reading.watched(0.0) == []
+    assert await reading.watched(0.0) == [good]
+    assert [line["event"] for line in logs] == []
+    for store in (reading, writing):
+        await store.close()
+
+
+def _database(url: str) -> Database:
+    store = open_store(url, None)
+    assert isinstance(store, SqlStore)
+    return store.database
+
+
+async def _ascii_database(postgres: PostgresServer) -> str:
+    """A new database with the encoding SQL_ASCII, which takes any bytes."""
+    name = f"ascii_{time.time_ns()}"
+    admin = await asyncpg.connect(postgres.url())
+    await admin.execute(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    await admin.close()
+    return postgres.url(name)

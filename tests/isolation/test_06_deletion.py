@@ -1,5 +1,6 @@
 """Point 6: no local view deletes shared state. Two replicas on a real PostgreSQL, and one on a real SQLite file."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -95,6 +96,24 @@ async def test_what_fell_silent_while_nothing_ran_is_swept_later(url: str) -> No
         assert len(await names(store)) == 701
         await sweeping(remembering(world, store), 2)
     assert await names(store) == {"web"}
+    await store.close()
+
+
+async def test_a_trigger_that_is_called_for_during_a_sweep_stays(database: str) -> None:
+    """Another replica renews it in a transaction that ends while the sweep, which found it silent, waits for it."""
+    store = open_store(database, None)
+    await store.watch([WatchedRecord(f"shop/{name}/0f", "shop", name, METADATA, START) for name in ("web", "gone")])
+    other = await asyncpg.connect(database)
+    called = other.transaction()
+    await called.start()
+    now = START + 5 * SILENCE
+    await other.execute("UPDATE watched SET last_called = $1 WHERE name = 'web'", now)
+    sweep = asyncio.create_task(store.sweep(now - SILENCE, SILENCE, now))
+    await asyncio.sleep(0.5)
+    await called.commit()
+    assert await sweep == 1
+    assert await names(store) == {"web"}
+    await other.close()
     await store.close()
 
 
