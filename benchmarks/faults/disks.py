@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 
 from .kills import rows
@@ -66,8 +66,8 @@ def _faults(group: Group, data: Path, mounted: bool) -> list[Fault]:
         Fault("disk full", _full(group, data), note, rows=kept),
         Fault("data directory read-only", _read_only(group, data), note, rows=kept),
         limited,
-        Fault("the file of the store is damaged", _damaged(group, data), note),
-        Fault("the file of the store is gone", _gone(group, data), note),
+        Fault("the file of the store is damaged", _damaged(group, data), note, rows=kept),
+        Fault("the file of the store is gone", _gone(group, data), note, rows=kept),
     ]
 
 
@@ -77,15 +77,23 @@ def _seen_by(group: Group, data: Path) -> Path:
 
 
 def _rows(group: Group, data: Path) -> Mapping[str, float]:
-    """Watched triggers, from a copy: SQLite does not open a file of another mount namespace."""
+    """Watched triggers and pages of history, from a copy: SQLite opens no file of another mount namespace. Also what
+    was in a file that is lost: the scaler knows it and must write it again."""
     for _ in range(20):
         with tempfile.TemporaryDirectory() as copied, suppress(sqlite3.Error, OSError):
             for file in _files(group, data):
                 if not file.name.endswith("-shm"):
                     shutil.copy(file, copied)
-            return rows(Path(copied))
+            return rows(Path(copied)) | _pages(Path(copied))
         time.sleep(0.1)
     return {}
+
+
+def _pages(folder: Path) -> dict[str, float]:
+    """Each page of history that the file in this folder has, with the number of bytes in it."""
+    with closing(sqlite3.connect(folder / "headway.db")) as connection:
+        found = connection.execute("SELECT key || ' page ' || page, length(blocks) FROM long_history").fetchall()
+    return {name: float(size) for name, size in found}
 
 
 def _full(group: Group, data: Path) -> Callable[[], AbstractContextManager[None]]:

@@ -50,6 +50,10 @@ class Apart:
         """These are stored."""
         self._unsaved -= {query for query, since in stored.items() if self._since.get(query, since) == since}
 
+    def lost(self) -> None:
+        """Nothing is stored any more."""
+        self._unsaved = set(self._since)
+
     def _bound(self) -> None:
         while len(self._since) > MOST_APART:
             oldest = next(iter(self._since))

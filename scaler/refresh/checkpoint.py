@@ -60,6 +60,7 @@ class Checkpoint:
         self._telemetry = telemetry
         self._silence_seconds = silence_seconds
         self._written: dict[str, float] = {}
+        self._identity: str | None = None
         self._history = HistoryWriter(registry, tracking, store, clock)
         self._writes = 0
         self._sweep_limit: float | None = None
@@ -75,6 +76,7 @@ class Checkpoint:
         where the store does not answer."""
         now = self._clock.now()
         try:
+            self._identity = await self._store.identity()
             records = await self._store.watched(now - self._silence_seconds)
         except StoreUnavailable as error:
             self._note_down(error)
@@ -102,6 +104,7 @@ class Checkpoint:
 
     async def write(self) -> None:
         """Write new and renewed triggers and completed blocks; now and then remove what nobody calls for."""
+        await self._notice_renewal()
         await self._write_watched()
         await self._write_history()
         self._drop_forgotten()
@@ -129,6 +132,19 @@ class Checkpoint:
             self._written[trigger.key] = record.last_called
         elif not record.history_key:
             restored.history_keys[record.key] = trigger.history_key
+
+    async def _notice_renewal(self) -> None:
+        """Begin anew where the tables, or the file, are not those that were written to."""
+        try:
+            identity = await self._store.identity()
+        except StoreUnavailable as error:
+            self._note_down(error)
+            return
+        if self._identity not in (None, identity):
+            log.warning("store_renewed")
+            self._written.clear()
+            self._history.forget()
+        self._identity = identity
 
     async def _write_watched(self) -> None:
         called = (w for w in self._registry if w.listed_by is None)  # who lists a trigger lists it after a restart, too

@@ -57,6 +57,10 @@ class HistoryWriter:
                 due.setdefault(block, []).append(tracked)
         return due
 
+    def forget(self) -> None:
+        """Trust that nothing is stored."""
+        self._saved_until.clear()
+
     def drop_forgotten(self) -> None:
         """Keep nothing of triggers that are no longer watched."""
         for key in [key for key in self._saved_until if key not in self._registry]:

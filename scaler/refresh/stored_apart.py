@@ -18,6 +18,7 @@ class StoredApart:
         self._store = store
         self._clock = clock
         self._is_loaded = False
+        self._identity: str | None = None
 
     async def run(self) -> None:
         """Keep both up to date, for ever."""
@@ -32,6 +33,10 @@ class StoredApart:
             if not self._is_loaded:
                 self._apart.load(await self._store.apart(oldest))
                 self._is_loaded = True
+            identity = await self._store.identity()
+            if self._identity not in (None, identity):
+                self._apart.lost()
+            self._identity = identity
             added = self._apart.unsaved()
             if added:
                 await self._store.set_apart(list(added), max(added.values()), oldest)

@@ -26,6 +26,10 @@ class Store(Protocol):
     A row that cannot be used never raises: it is left out, quarantined where there is a database, and logged.
     """
 
+    async def identity(self) -> str:
+        """What changes when rows that were written may be gone, with their tables or the file of the database."""
+        ...
+
     async def watched(self, called_since: float) -> list[WatchedRecord]: ...
 
     async def watch(self, records: Sequence[WatchedRecord]) -> None:

@@ -38,6 +38,7 @@ from scaler.errors import StoreRefused, StoreUnavailable
 from scaler.settings.database_url import PostgresUrl
 from scaler.store.database_errors import driver_error, is_refusal, reason
 from scaler.store.schema import HEAD, alembic_version, metadata
+from scaler.store.sqlite_files import Files, files_at, remove_orphans, set_aside
 from scaler.telemetry.redaction import os_error_text
 
 T = TypeVar("T")
@@ -64,6 +65,8 @@ class Database(ABC):
         self.engine = engine
         self._prepared = False
         self._preparing = asyncio.Lock()
+        self._renewals = 0
+        """how often tables were made, or the file was changed for another"""
 
     @property
     def dialect(self) -> str:
@@ -94,6 +97,10 @@ class Database(ABC):
     async def now(self, connection: AsyncConnection, local: float) -> float:
         """The moment that counts where something is removed: `local`, unless the server's clock is behind it."""
 
+    @abstractmethod
+    async def identity(self, connection: AsyncConnection) -> str:
+        """What changes where tables, or the file, are not those that were written to: rows may be gone with them."""
+
     async def run(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of `work(connection, …)`, done in one transaction. Raises StoreUnavailable."""
         try:
@@ -122,6 +129,7 @@ class Database(ABC):
             await self.lock(connection)
             if not await connection.run_sync(_create):
                 await connection.run_sync(await asyncio.to_thread(_load_upgrade))
+            self._renewals += 1
 
 
 class _Tid(UserDefinedType[Any]):
@@ -196,9 +204,17 @@ class Postgres(Database):
         found = await connection.scalar(text("SELECT CAST(extract(epoch FROM clock_timestamp()) AS float8)"))
         return min(local, float(found))
 
+    async def identity(self, connection: AsyncConnection) -> str:
+        """By the files of the tables: whoever drops, truncates or restores one gives it another."""
+        tables = [f"pg_relation_filenode(to_regclass('{table}'))" for table in metadata.tables]
+        return str((await connection.execute(text(f"SELECT {', '.join(tables)}"))).one())
+
 
 class Sqlite(Database):
-    """A SQLite file in WAL mode, made with its folder where missing. A damaged one is set aside, never overwritten."""
+    """A SQLite file in WAL mode, made with its folder where missing. A damaged one is set aside, never overwritten.
+
+    SQLite itself goes on writing into a file that was deleted or replaced while it is open; here, it is left.
+    """
 
     def __init__(self, path: Path, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self.path = path
@@ -210,7 +226,11 @@ class Sqlite(Database):
             pool_timeout=timeout_seconds,
             hide_parameters=True,
         )
+        self._opened: Files | None = None
+        """which files the connection uses, as soon as a transaction has opened them all"""
         event.listen(engine.sync_engine, "connect", _configure)
+        for name in ("connect", "close"):
+            event.listen(engine.sync_engine, name, self._forget_opened)
         event.listen(engine.sync_engine, "begin", _begin)
         self._set_aside_times = 0
         super().__init__(f"SQLite file {path}", engine)
@@ -234,15 +254,40 @@ class Sqlite(Database):
         """The file has no other clock than this machine's."""
         return local
 
+    async def identity(self, connection: AsyncConnection) -> str:
+        return str(self._renewals)
+
     async def run(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        await self._leave_what_is_gone()
         seen = self._set_aside_times
         try:
-            return await super().run(work, *args, **kwargs)
+            done = await super().run(work, *args, **kwargs)
         except StoreUnavailable as error:
             if not _is_damage(error.__cause__):
                 raise
             await self._start_anew(seen, str(error))
-            return await super().run(work, *args, **kwargs)
+            done = await super().run(work, *args, **kwargs)
+        if self._opened is None:
+            self._opened = await asyncio.to_thread(files_at, self.path)
+        return done
+
+    def _forget_opened(self, *_: object) -> None:
+        self._opened = None
+
+    async def _leave_what_is_gone(self) -> None:
+        """Close files that are no longer where they were opened; where only the log is gone, SQLite saves it."""
+        opened = self._opened
+        if opened is None or (files := await asyncio.to_thread(files_at, self.path)) == opened:
+            return
+        async with self._preparing:
+            if opened is not self._opened:
+                return  # another operation noticed it first
+            self._opened, self._prepared = None, False
+            self._renewals += 1
+            await self.engine.dispose()
+            await asyncio.to_thread(remove_orphans, self.path, opened)
+        changed = next(name for name in files if files[name] != opened[name])
+        log.error("store_file_replaced", file=f"{self.path}{changed}", found="another" if files[changed] else "none")
 
     async def _bring_to_head(self) -> None:
         await asyncio.to_thread(self.path.parent.mkdir, parents=True, exist_ok=True)
@@ -252,7 +297,7 @@ class Sqlite(Database):
         async with self._preparing:
             if seen != self._set_aside_times:
                 return  # another operation noticed the same damage first
-            self._prepared = False
+            self._opened, self._prepared = None, False
             await self.engine.dispose()
             try:
                 aside = await asyncio.to_thread(set_aside, self.path)
@@ -261,23 +306,13 @@ class Sqlite(Database):
                     f"{self.name}: damaged, and cannot be set aside: {os_error_text(error)}"
                 ) from error
             self._set_aside_times += 1
+            self._renewals += 1
             log.error("store_set_aside", file=str(self.path), aside=str(aside), error=why)
 
 
 async def fetched(connection: AsyncConnection, query: Executable) -> Sequence[Any]:
     """All rows of the answer."""
     return (await connection.execute(query)).all()
-
-
-def set_aside(path: Path) -> Path:
-    """The new name of a damaged SQLite file, `NAME.corrupt-N`; its log goes with it, so that it can be salvaged."""
-    number = 1
-    while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
-        number += 1
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
-    return aside
 
 
 def _configure(connection: Any, _: object) -> None:

@@ -9,6 +9,9 @@ from scaler.store import WatchedRecord
 class NullStore:
     """Remembers nothing and never fails."""
 
+    async def identity(self) -> str:
+        return ""
+
     async def watched(self, called_since: float) -> list[WatchedRecord]:
         return []
 

@@ -86,6 +86,11 @@ class SqlStore:
         self._timeout_seconds = timeout_seconds
         self._swept_pages_at = 0.0
 
+    async def identity(self) -> str:
+        """What changes when rows that were written may be gone."""
+        async with self._bounded():
+            return await self.database.run(self.database.identity)
+
     async def watched(self, called_since: float) -> list[WatchedRecord]:
         """The usable rows of this installation; the others are quarantined, and the log names the first."""
         source = self._records()

@@ -169,6 +169,16 @@ EVENTS: tuple[Event, ...] = (
         "The database file was damaged. It was renamed to `aside`, and a new one is used; nothing was deleted",
     ),
     Event(
+        "store_file_replaced", "error", ("file", "found"),
+        "The database file, or its log, was deleted or replaced while it was open: `found` is `another` file in its "
+        "place, which is used, or `none`: a new one is made",
+    ),
+    Event(
+        "store_renewed", "warning", (),
+        "The tables or the file of the database are not those that were written to: they were dropped, emptied, "
+        "restored or replaced. Everything known is written again",
+    ),
+    Event(
         "store_rows_quarantined", "error", ("database", "table", "count", "first_key", "reason"),
         "Rows of the database cannot be used. They were moved into the table `quarantined`, or, where that fails, left "
         "out; docs/operations.md says how to look at them. `first_key` and `reason` are those of the first",

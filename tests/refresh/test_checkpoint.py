@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+import structlog
+
 from scaler.forecast.cache import MemoryCache
 from scaler.refresh.checkpoint import WRITES_PER_SWEEP, Checkpoint
 from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.registry import ListedBy, Registry
 from scaler.store import Store
-from scaler.store.sql_store import open_store
+from scaler.store.sql_store import SqlStore, open_store
 from scaler.telemetry.metrics import Telemetry
 from scaler.testing import FixedSource, ManualClock, ScriptedForecaster
 from scaler.trigger import TriggerRules
@@ -72,6 +75,46 @@ async def test_a_store_that_was_read_is_up(tmp_path: Path) -> None:
     assert await remember.restore() == 0
     assert telemetry.registry.get_sample_value("headway_store_up") == 1
     await store.close()
+
+
+def delete(folder: Path) -> None:
+    for file in folder.glob("headway.db*"):
+        file.unlink()
+
+
+@pytest.mark.parametrize("lost", ["file", "damaged file", "table"])
+async def test_what_is_known_is_written_again(tmp_path: Path, lost: str) -> None:
+    """Into the place of a file that was deleted or damaged, or of a table that was dropped: also what was stored."""
+    clock, store = ManualClock(START), open_store(None, tmp_path)
+    assert isinstance(store, SqlStore)
+    async with replica(steady, rising, clock=clock) as world:
+        remember = remembering(store, world.registry, world.refresh, clock)
+        assert await remember.restore() == 0
+        key = world.call().trigger.history_key
+        await world.pass_time(3)
+        await remember.write()
+        stored = await store.load_blocks([key], GRID.coarse_seconds, 0.0)
+        if lost == "file":
+            delete(tmp_path)
+        elif lost == "damaged file":
+            await store.close()
+            (tmp_path / "headway.db").write_bytes(b"notes" * 1000)
+        else:
+            async with store.database.engine.begin() as connection:
+                await connection.exec_driver_sql("DROP TABLE watched")
+                await connection.exec_driver_sql("DROP TABLE long_history")
+        with structlog.testing.capture_logs() as logs:
+            world.call(name="newcomer")
+            for _ in range(4):
+                await remember.write()
+    again = open_store(None, tmp_path)
+    assert {record.name for record in await again.watched(0.0)} == {"web", "newcomer"}
+    assert (await again.load_blocks([key], GRID.coarse_seconds, 0.0))[key].starts.tolist() == stored[
+        key
+    ].starts.tolist()
+    assert [line["event"] for line in logs].count("store_renewed") == 1
+    for one in (store, again):
+        await one.close()
 
 
 async def test_what_fell_silent_does_not_return(tmp_path: Path) -> None:

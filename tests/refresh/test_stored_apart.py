@@ -16,6 +16,10 @@ class Stored(NullStore):
         self.rows: dict[str, float] = {}
         self.is_down = False
         self.writes = 0
+        self.number = 0
+
+    async def identity(self) -> str:
+        return str(self.number)
 
     async def set_apart(self, hashes, now, keep_since):  # type: ignore[no-untyped-def]
         self._answer()
@@ -66,3 +70,16 @@ async def test_a_store_that_is_away_is_asked_again() -> None:
     assert apart.holds("old", NOW)
     assert set(store.rows) == {"old", "new"}
     assert not apart.unsaved()
+
+
+async def test_what_a_lost_database_held_is_written_again() -> None:
+    """It was stored already, and is gone with its table."""
+    store, apart = Stored(), Apart()
+    keeper = StoredApart(apart, store, ManualClock(NOW))
+    apart.add("one", NOW)
+    await keeper.write()
+    store.rows, store.number = {}, 1
+    await keeper.write()
+    await keeper.write()
+    assert store.rows == {"one": NOW}
+    assert store.writes == 2

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -107,6 +108,76 @@ async def test_damage_is_noticed_while_running(tmp_path: Path) -> None:
     assert [log["event"] for log in logs] == ["store_set_aside"]
     await store.watch([APP])
     assert await store.watched(0.0) == [APP]
+    await store.close()
+
+
+def deleted(path: Path) -> None:
+    for file in path.parent.glob("headway.db*"):
+        file.unlink()
+
+
+def deleted_with_its_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+def replaced_by_an_older_copy(path: Path) -> None:
+    (path.parent / "copy").rename(path)
+
+
+def only_the_log_deleted(path: Path) -> None:
+    Path(f"{path}-wal").unlink()
+
+
+LOSSES: dict[Callable[[Path], None], tuple[str, str]] = {
+    deleted: ("", "none"),
+    deleted_with_its_folder: ("", "none"),
+    replaced_by_an_older_copy: ("", "another"),
+    only_the_log_deleted: ("-wal", "none"),
+}
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+async def test_a_file_that_is_gone_is_not_written_to(tmp_path: Path, lose: Callable[[Path], None]) -> None:
+    """What is written after it was deleted or replaced is in the file that a restart opens. The log names it once, and
+    whoever wrote before finds out."""
+    path = tmp_path / "data" / "headway.db"
+    path.parent.mkdir()
+    await written(path)
+    shutil.copy(path, path.parent / "copy")
+    store = SqlStore(Sqlite(path))
+    before = [WatchedRecord(key, "shop", key.split("/")[1], {"query": "sum(x)"}, 1.0) for key in KEYS]
+    await store.watch(before)
+    identity = await store.identity()
+    assert await store.identity() == identity
+    lose(path)
+    with structlog.testing.capture_logs() as logs:
+        assert await store.identity() != identity
+        late = WatchedRecord("shop/late/0f", "shop", "late", {"query": "sum(x)"}, 1.0)
+        await asyncio.gather(store.watch([APP]), store.watch([late]))
+    suffix, found = LOSSES[lose]
+    assert [(log["event"], log["file"], log["found"]) for log in logs] == [
+        ("store_file_replaced", f"{path}{suffix}", found)
+    ]
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as raw:  # as after kill -9: the store is still open
+        names = {name for (name,) in raw.execute("SELECT name FROM watched")}
+    raw.close()
+    await store.close()
+    assert names >= {"app", "late"}
+    assert (len(names) == len(KEYS) + 2) == (lose is only_the_log_deleted)
+    assert files_set_aside(path.parent) == []
+
+
+async def test_a_connection_that_is_made_again_is_no_loss(tmp_path: Path) -> None:
+    """An operation that was cancelled closes its connection, and with it SQLite deletes its log."""
+    store = SqlStore(Sqlite(tmp_path / "headway.db"))
+    await store.watch([APP])
+    identity = await store.identity()
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            await store.database.engine.dispose()
+            assert await store.watched(0.0) == [APP]
+    assert await store.identity() == identity
+    assert logs == []
     await store.close()
 
 
