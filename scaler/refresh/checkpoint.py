@@ -65,6 +65,8 @@ class Checkpoint:
         self._writes = 0
         self._sweep_limit: float | None = None
         self._up, self._refused = True, False
+        self._failed = False
+        """whether the store failed in this round"""
         self._waiting = 0
 
     def queue_lengths(self) -> dict[str, int]:
@@ -75,6 +77,7 @@ class Checkpoint:
         """Watch again whatever was watched before the restart and has not fallen silent; returns how many, and None
         where the store does not answer."""
         now = self._clock.now()
+        self._failed = False
         try:
             self._identity = await self._store.identity()
             records = await self._store.watched(now - self._silence_seconds)
@@ -104,6 +107,7 @@ class Checkpoint:
 
     async def write(self) -> None:
         """Write new and renewed triggers and completed blocks; now and then remove what nobody calls for."""
+        self._failed = False
         await self._notice_renewal()
         await self._write_watched()
         await self._write_history()
@@ -193,9 +197,12 @@ class Checkpoint:
         elif self._up:
             log.warning("store_unavailable", error=str(error))
         self._up, self._refused = False, isinstance(error, StoreRefused)
+        self._failed = True
         self._telemetry.set("store_up", 0)
 
     def _note_up(self) -> None:
+        if self._failed:
+            return  # a table that works does not make up for another one
         if not self._up:
             log.info("store_back")
         self._up, self._refused = True, False

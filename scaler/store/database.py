@@ -19,6 +19,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Executable,
+    Inspector,
     LargeBinary,
     Table,
     Text,
@@ -339,17 +340,21 @@ def _load_upgrade() -> Callable[[Connection], None]:
 
 
 def _create(connection: Connection) -> bool:
-    """Create the newest schema, or what is missing of it; False where there is something to migrate."""
-    found = inspect(connection)
-    if _revision(connection) == HEAD:
-        metadata.create_all(connection)
-        return True
-    if any(found.has_table(table) for table in (*metadata.tables, alembic_version.name)):
+    """Create the newest schema, or what is missing of it, also where only the revision is missing; False where there is
+    something to migrate."""
+    revision, found = _revision(connection), inspect(connection)
+    there = [table for table in metadata.sorted_tables if found.has_table(table.name)]
+    if revision not in (None, HEAD) or (revision is None and not all(_is_whole(found, table) for table in there)):
         return False
     metadata.create_all(connection)
-    alembic_version.create(connection)
-    connection.execute(alembic_version.insert().values(version_num=HEAD))
+    alembic_version.create(connection, checkfirst=True)
+    if revision is None:
+        connection.execute(alembic_version.insert().values(version_num=HEAD))
     return True
+
+
+def _is_whole(found: Inspector, table: Table) -> bool:
+    return set(table.columns.keys()) <= {column["name"] for column in found.get_columns(table.name)}
 
 
 def _revision(connection: Connection) -> str | None:

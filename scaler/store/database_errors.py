@@ -7,11 +7,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from scaler.errors import StoreUnavailable
 from scaler.telemetry.redaction import excerpt, os_error_text
 
+_ALTERED = "the tables are not as Headway made them: undo the change, or drop the table, and Headway makes it again"
+
+_OLDER = "the table alembic_version names an older schema than the tables have: restore all of them from one backup"
+
 _REFUSED = {
     "28000": "correct the user name, or the server's rules for it (pg_hba.conf)",
     "28P01": "correct the password",
     "3D000": "create the database, or correct its name at the end of the URL",
     "42501": "grant the user CREATE on the schema, or use the user that owns it",
+    # a column that is missing, of another type, too short, or new and without a default; a key that is missing
+    **dict.fromkeys(("42703", "42804", "42846", "42883", "42P10", "22001", "23502", "42809"), _ALTERED),
+    **dict.fromkeys(("42701", "42P07"), _OLDER),
 }
 """by SQLSTATE: what an operator must do; waiting does not help"""
 
@@ -19,6 +26,12 @@ _NO_TEXT = ("22021", "22P05")
 """SQLSTATE of bytes that are no text in the encoding of the connection"""
 
 _HINTS = {
+    "duplicate column name": _OLDER,
+    "already exists": _OLDER,
+    "no such column": _ALTERED,
+    "has no column named": _ALTERED,
+    "ON CONFLICT clause does not match": _ALTERED,
+    "NOT NULL constraint failed": _ALTERED,
     "transaction blocks not allowed": "the pooler is in statement mode, which has no transactions: "
     "use transaction or session mode",
     "read-only transaction": "the server only reads, as a replica does: the URL must lead to the primary",

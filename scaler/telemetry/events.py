@@ -160,8 +160,8 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event(
         "store_refused", "error", ("error",),
-        "The database answers, and refuses the user, the password or the database, or a permission is missing. Answers "
-        "go on; new state does not survive a restart until an operator acts",
+        "The database answers, and refuses the user, the password or the database, a permission is missing, or a table "
+        "was changed. Answers go on; new state does not survive a restart until an operator acts",
     ),
     Event("store_back", "info", (), "The database answers again"),
     Event(

@@ -117,6 +117,28 @@ async def test_what_is_known_is_written_again(tmp_path: Path, lost: str) -> None
         await one.close()
 
 
+async def test_a_table_that_works_does_not_make_up_for_another(tmp_path: Path) -> None:
+    """While triggers cannot be written, but history can, the store is down, and the log has one line."""
+    clock, store, telemetry = ManualClock(START), open_store(None, tmp_path), Telemetry()
+    assert isinstance(store, SqlStore)
+    async with replica(steady, rising, clock=clock) as world:
+        remember = remembering(store, world.registry, world.refresh, clock, telemetry)
+        await remember.restore()
+        async with store.database.engine.begin() as connection:
+            await connection.exec_driver_sql("ALTER TABLE watched RENAME COLUMN last_called TO called")
+        world.call()
+        await world.pass_time(3)
+        with structlog.testing.capture_logs() as logs:
+            for _ in range(3 * GRID.coarse_seconds // 60):
+                await world.pass_time(1)
+                await world.clock.advance(59)
+                world.call()
+                await remember.write()
+    assert [line["event"] for line in logs if line["event"].startswith("store")] == ["store_unavailable"]
+    assert telemetry.registry.get_sample_value("headway_store_up") == 0
+    await store.close()
+
+
 async def test_what_fell_silent_does_not_return(tmp_path: Path) -> None:
     """A trigger without a call for longer than the expiry is not watched again."""
     clock = ManualClock(START)

@@ -8,7 +8,7 @@ from typing import TypeVar
 import asyncpg
 import pytest
 
-from scaler.errors import StoreUnavailable
+from scaler.errors import StoreRefused, StoreUnavailable
 from scaler.settings.database_url import parse_postgres_url
 from scaler.store import WatchedRecord
 from scaler.store.database import Postgres
@@ -238,6 +238,44 @@ async def test_a_schema_of_a_later_version_is_left_alone(server: PostgresServer)
         with pytest.raises(StoreUnavailable, match=r"schema that this version does not know.*9999"):
             await old.watched(0.0)
         await works(running)
+    await admin.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ("ALTER TABLE watched RENAME COLUMN last_called TO called", "undo the change, or drop the table"),
+        ("ALTER TABLE watched ALTER COLUMN last_called TYPE text", "undo the change, or drop the table"),
+        ("ALTER TABLE watched ALTER COLUMN key TYPE varchar(3)", "undo the change, or drop the table"),
+        ("ALTER TABLE watched DROP CONSTRAINT watched_pkey", "undo the change, or drop the table"),
+        ("ALTER TABLE watched ADD COLUMN more integer NOT NULL", "undo the change, or drop the table"),
+        ("UPDATE alembic_version SET version_num = '0001'", "restore all of them from one backup"),
+    ],
+)
+async def test_what_was_changed_in_the_schema_is_named(server: PostgresServer, change: str, hint: str) -> None:
+    """A refusal, with what to do: waiting does not help."""
+    url = server.fresh_database()
+    admin = await asyncpg.connect(url)
+    async with store_at(url) as store:
+        await store.watched(0.0)
+    await admin.execute(change)
+    await admin.close()
+    async with store_at(url) as store:
+        with pytest.raises(StoreRefused, match=hint):
+            await store.watch([APP])
+
+
+@pytest.mark.parametrize("change", ["DROP TABLE alembic_version", "DELETE FROM alembic_version"])
+async def test_a_revision_that_is_missing_is_noted_again(server: PostgresServer, change: str) -> None:
+    """The tables are those of this version: replicas that start at once use them as they are."""
+    url = server.fresh_database()
+    async with store_at(url) as store:
+        await works(store)
+    admin = await asyncpg.connect(url)
+    await admin.execute(change)
+    async with store_at(url) as one, store_at(url) as two:
+        assert await asyncio.gather(one.watched(0.0), two.watched(0.0)) == [[APP], [APP]]
+    assert await admin.fetchval("SELECT count(*) FROM alembic_version") == 1
     await admin.close()
 
 

@@ -21,6 +21,7 @@ from scaler.series import Blocks
 from scaler.store import WatchedRecord
 from scaler.store import database as database_module
 from scaler.store.database import Sqlite
+from scaler.store.schema import HEAD
 from scaler.store.sql_store import SqlStore
 from tests.servers.process import running, wait_until
 
@@ -271,6 +272,44 @@ async def test_errors_show_no_metadata(tmp_path: Path) -> None:
     await store.close()
 
 
+@pytest.mark.parametrize("change", ["DROP TABLE alembic_version", "DELETE FROM alembic_version"])
+async def test_a_revision_that_is_missing_is_noted_again(tmp_path: Path, change: str) -> None:
+    """The tables are those of this version: nothing is migrated, and no row is lost."""
+    path = tmp_path / "headway.db"
+    await written(path)
+    with sqlite3.connect(path) as raw:
+        raw.execute(change)
+    raw.close()
+    store = SqlStore(Sqlite(path))
+    assert await store.watched(0.0) == [APP]
+    await store.close()
+    with sqlite3.connect(path) as raw:
+        assert raw.execute("SELECT version_num FROM alembic_version").fetchall() == [(HEAD,)]
+    raw.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ("ALTER TABLE watched RENAME COLUMN last_called TO called", "undo the change, or drop the table"),
+        ("UPDATE alembic_version SET version_num = '0001'", "restore all of them from one backup"),
+        ("UPDATE alembic_version SET version_num = '0099'", "use the version that made it"),
+    ],
+)
+async def test_what_was_changed_in_the_schema_is_named(tmp_path: Path, change: str, hint: str) -> None:
+    """With what to do, in each operation."""
+    path = tmp_path / "headway.db"
+    await written(path)
+    with sqlite3.connect(path) as raw:
+        raw.execute(change)
+    raw.close()
+    store = SqlStore(Sqlite(path))
+    for operation in (lambda: store.watch([APP]), lambda: store.watched(0.0)):
+        with pytest.raises(StoreUnavailable, match=hint):
+            await operation()
+    await store.close()
+
+
 async def test_a_table_that_was_dropped_is_made_again(tmp_path: Path) -> None:
     """Nothing but its rows is lost."""
     path = tmp_path / "headway.db"
@@ -293,6 +332,7 @@ import numpy as np
 from scaler.series import Blocks
 from scaler.store import WatchedRecord
 from scaler.store.database import Sqlite
+from scaler.store.schema import HEAD
 from scaler.store.sql_store import SqlStore
 
 KEYS = {KEYS!r}

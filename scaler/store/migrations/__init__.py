@@ -20,5 +20,6 @@ def upgrade(connection: Connection) -> None:
         command.upgrade(config, "head")
     except CommandError as error:
         raise StoreUnavailable(
-            f"the database has a schema that this version does not know: {excerpt(str(error))}"
+            "the database has a schema that this version does not know: use the version that made it, a newer one, or "
+            f"another database: {excerpt(str(error))}"
         ) from error
