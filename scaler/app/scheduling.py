@@ -15,6 +15,9 @@ from scaler.registry import Registry
 RELEASE_SECONDS = 30.0
 """how often memory may be given back"""
 
+RELEASE_ANYWAY_SECONDS = 300.0
+"""how often it is given back even when no trigger was forgotten: a burst of calls leaves much, too"""
+
 GIL_SWITCH_SECONDS = 0.0005
 """for how long the forecasting thread may keep the interpreter while an answer waits; Python's default is 5 ms"""
 
@@ -37,13 +40,14 @@ MANY_FORGOTTEN = 100
 """triggers; fewer are not worth a look at all of the heap"""
 
 
-async def release_forgotten(registry: Registry, clock: Clock) -> None:
-    """Give the memory of forgotten triggers back to the system, until cancelled."""
-    released = 0
+async def release_unused(registry: Registry, clock: Clock) -> None:
+    """Give the memory of forgotten triggers and of past bursts back to the system, until cancelled."""
+    forgotten, last = 0, clock.now()
     while True:
         await clock.sleep_until(clock.now() + RELEASE_SECONDS)
-        if registry.forgotten - released >= MANY_FORGOTTEN:
-            released = registry.forgotten
+        is_due = not 0 <= clock.now() - last < RELEASE_ANYWAY_SECONDS
+        if is_due or registry.forgotten - forgotten >= MANY_FORGOTTEN:
+            forgotten, last = registry.forgotten, clock.now()
             await asyncio.to_thread(release_memory)
 
 

@@ -21,7 +21,7 @@ from scaler.app.expiry import follow_certificates, watch_certificates
 from scaler.app.garbage import collect_on_loop
 from scaler.app.quotas import follow_quotas
 from scaler.app.reload import Reload
-from scaler.app.scheduling import prefer_answers, release_forgotten, release_memory
+from scaler.app.scheduling import prefer_answers, release_memory, release_unused
 from scaler.app.signals import ignore_signals, on_signals
 from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock, SystemClock
@@ -120,7 +120,7 @@ class Service:
         self._opened.push_async_callback(watching.stop)
         watching.keep_running("loop_delay", self._servicer.timing.watch_loop)
         watching.keep_running("garbage", collect_on_loop)
-        watching.keep_running("memory", lambda: release_forgotten(self.registry, self.clock))
+        watching.keep_running("memory", lambda: release_unused(self.registry, self.clock))
         watching.keep_running("certificates", lambda: watch_certificates(self.settings, self.clock))
         log.info(
             "listening",

@@ -16,10 +16,11 @@ from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.telemetry.redaction import os_error_text
 from scaler.trigger.sizes import MOST_REQUEST_BYTES
 
-MOST_PENDING = 50_000
-"""calls that wait for the event loop; gRPC cancels those beyond"""
+MOST_PENDING = 4000
+"""calls of one method that wait for the event loop: about a second of its work. gRPC keeps each with its request, also
+when the client has given it up; beyond, it cancels some new ones, and all from 1.25 times this"""
 
-MOST_CALLS_OF_ONE_CONNECTION = 10_000
+MOST_CALLS_OF_ONE_CONNECTION = 2000
 """beside push streams: an operator of KEDA brings all its calls over one connection, and its client waits beyond"""
 
 MOST_HEADER_BYTES = 8192
@@ -44,7 +45,7 @@ class ServerOptions:
     """give or take a tenth; a client looks for new replicas only when a connection ends"""
     notice_seconds: float = 1.0
     """between NOT_SERVING and the end of the first stream on drain"""
-    max_request_bytes: int = 8 * MOST_REQUEST_BYTES
+    max_request_bytes: int = 2 * MOST_REQUEST_BYTES
     """what gRPC itself refuses; below it, the caller gets a text that says what to do"""
     max_connections: int = 1000
     reuse_port: bool = False
@@ -120,9 +121,9 @@ def _channel_options(options: ServerOptions, streams: Streams) -> list[tuple[str
     most_calls = min(streams.quota.limits.total, _INT32_MAX - MOST_CALLS_OF_ONE_CONNECTION)
     return [
         ("grpc.so_reuseport", int(options.reuse_port)),
-        # gRPC cancels what waits beyond 1,000 calls, unseen by us; a KEDA that starts anew brings all its calls at once
+        # gRPC's default is 1,000 calls; a KEDA that starts anew brings all its calls at once
         ("grpc.server.max_pending_requests", MOST_PENDING),
-        ("grpc.server.max_pending_requests_hard_limit", 2 * MOST_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING * 5 // 4),
         ("grpc.max_receive_message_length", options.max_request_bytes),
         ("grpc.max_allowed_incoming_connections", options.max_connections),
         ("grpc.max_concurrent_streams", most_calls + MOST_CALLS_OF_ONE_CONNECTION),

@@ -7,9 +7,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from scaler.metric.replies import PLACEHOLDER_TARGET
+from scaler.metric.server import MOST_PENDING
 from scaler.metric.servicer import Servicer
 from scaler.trigger.sizes import MOST_REQUEST_BYTES
 from tests.metric.port import METADATA, Served, refusal, registered, scaled_object, served
+from tests.servers.process import until
 
 
 @pytest.mark.parametrize("rpc", ["GetMetricSpec", "GetMetrics", "IsActive"])
@@ -119,3 +121,16 @@ async def test_a_burst_of_calls_is_answered() -> None:
         answers = await asyncio.gather(*(it.metrics(ref) for _ in range(4000)), return_exceptions=True)
 
     assert not [answer for answer in answers if isinstance(answer, BaseException)]
+
+
+async def test_what_waits_is_bounded() -> None:
+    """Calls that come faster than the loop takes them up are cancelled before they fill the memory."""
+    async with served() as it:
+        with grpc.insecure_channel(f"localhost:{it.port}") as channel:
+            call = channel.unary_unary("/externalscaler.ExternalScaler/IsActive")
+            calls = [call.future(b"\xff" * 20_000) for _ in range(2 * MOST_PENDING)]
+            # this thread is the loop's: it takes up nothing meanwhile
+            until(lambda: sum(one.done() for one in calls) > MOST_PENDING // 2, 20)
+            found = {one.code() for one in calls if one.done()}
+
+    assert found == {grpc.StatusCode.CANCELLED}
