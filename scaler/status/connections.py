@@ -33,6 +33,9 @@ ANSWER_SECONDS = 60.0
 CLOSING_SECONDS = 5.0
 """how long a connection that is being closed may take to send the rest"""
 
+MOST_UNASKED_BYTES = 512 * 1024
+"""that a client may send while one request is under way or read: the heads of those that wait. No request has a body"""
+
 LOOK_SECONDS = 1.0
 """how often a connection is looked at"""
 
@@ -129,7 +132,7 @@ class Connection(H11Protocol):
         self,
         place: Place,
         released: Callable[[Place], None],
-        slow: Callable[[], None],
+        refused: Callable[[str], None],
         tls: Tls | None = None,
         **given: Any,
     ) -> None:
@@ -137,12 +140,15 @@ class Connection(H11Protocol):
         self._tls = tls
         self._place = place
         self._released = released
-        self._slow = slow
+        self._refused = refused
         self._looking: asyncio.TimerHandle | None = None
         self._answering: Any = None
         """the request that was under way at the last look"""
         self._since = 0.0
         """when that request, or the wait for a head, was first seen"""
+        self._receiving: Any = None
+        self._unasked_bytes = 0
+        """received since that request began"""
         self._paused_since: float | None = None
         self._closing_since: float | None = None
 
@@ -158,6 +164,15 @@ class Connection(H11Protocol):
             self._looking.cancel()
         self._released(self._place)
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not self._receiving:
+            self._receiving, self._unasked_bytes = self.cycle, 0
+        self._unasked_bytes += len(data)
+        if self._unasked_bytes > MOST_UNASKED_BYTES:
+            self._refused("body")
+            self.transport.abort()
 
     def pause_writing(self) -> None:
         self._paused_since = self.loop.time()
@@ -179,7 +194,7 @@ class Connection(H11Protocol):
         if _later(self._closing_since, now, CLOSING_SECONDS):
             self.transport.abort()
         elif _later(self._paused_since, now, STALLED_SECONDS) or (answering and now - self._since > ANSWER_SECONDS):
-            self._slow()
+            self._refused("slow")
             self.transport.abort()
         elif answering is None and now - self._since > (SPARE_HEAD_SECONDS if self._place.spare else HEAD_SECONDS):
             self.transport.close()

@@ -109,12 +109,12 @@ class _Port:
         )
         places = Places(share, refused=partial(refused, "connections"))
         config, state = self._server.config, self._server.server_state
-        slow, context = partial(refused, "slow"), None if tls is None else tls.current
+        context = None if tls is None else tls.current
         self._door = Door(
             listening,
             places,
             lambda place: Connection(
-                place, places.release, slow, context, config=config, server_state=state, app_state={}
+                place, places.release, refused, context, config=config, server_state=state, app_state={}
             ),
             context,
         )

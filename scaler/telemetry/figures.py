@@ -81,7 +81,7 @@ PURPOSES = (
 """what a certificate is for; those in …_ca are authorities that Headway trusts"""
 
 
-HTTP_REFUSALS = ("connections", "share", "slow", "host", "certificate", "token")
+HTTP_REFUSALS = ("connections", "share", "slow", "body", "host", "certificate", "token")
 """why the HTTP port refused a connection or a request"""
 
 
@@ -252,8 +252,9 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     Figure(
         "http_refused", "headway_http_refused_total", Kind.COUNTER, ("reason",), Unit.NUMBER,
         "Connections and requests that the HTTP port refused or ended. `connections`: all places were taken; `share`: "
-        "the client has its share of connections; `slow`: the client did not read its answer; `host`: not a name of "
-        "`http-allowed-hosts`; `certificate`, `token`: missing or wrong",
+        "the client has its share of connections; `slow`: the client did not read its answer; `body`: it sent half a "
+        "megabyte that was not asked for; `host`: not a name of `http-allowed-hosts`; `certificate`, `token`: missing "
+        "or wrong",
     ),
     Figure(
         "stale_files", "headway_stale_files", Kind.GAUGE, (), Unit.NUMBER,

@@ -120,6 +120,44 @@ async def test_who_does_not_read_is_disconnected(monkeypatch: pytest.MonkeyPatch
         del reader, writer
 
 
+@pytest.mark.parametrize("framing", ["Content-Length: 99999999999", "Transfer-Encoding: chunked"])
+async def test_who_sends_an_endless_body_is_disconnected(framing: str) -> None:
+    """The answer has long been sent; each megabyte would keep the loop from other work."""
+    async with port() as it:
+        reader, writer = await it.open(CROWD)
+        writer.write(f"POST /livez HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n".encode())
+        assert b"405" in await reader.readline()
+
+        async def send() -> None:
+            for _ in range(1000):
+                writer.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+                await writer.drain()
+
+        with pytest.raises(ConnectionError):
+            await send()
+        assert it.refused("body") == 1
+
+
+async def test_requests_in_a_row_are_no_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client may send many before it reads the first answer."""
+    monkeypatch.setattr(connections, "MOST_UNASKED_BYTES", 300_000)
+    async with port() as it:
+        reader, writer = await it.open(CROWD)
+        request = b"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 4000 + b"\r\n\r\n"
+
+        async def send() -> None:
+            for _ in range(500):
+                writer.write(request)
+                await writer.drain()
+
+        sending = asyncio.create_task(send())
+        for _ in range(500):
+            assert (await reader.readuntil(b'"alive":true}')).startswith(b"HTTP/1.1 200")
+        await sending
+        assert it.refused("body") == 0
+        writer.close()
+
+
 async def test_a_slow_reader_is_disconnected_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """One byte now and then is progress, but not for ever."""
     monkeypatch.setattr(connections, "ANSWER_SECONDS", 2.0)
