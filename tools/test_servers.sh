@@ -1,21 +1,25 @@
 #!/usr/bin/env bash
 # Brings the servers that the tests start and that pip does not install: Prometheus with promtool, VictoriaMetrics and
-# PgBouncer. Root gets them from the package manager. Everyone else gets the distribution's packages unpacked below
+# PgBouncer; and libfaketime, with which `make faults` sets clocks. Root gets them from the package manager. Everyone else gets the distribution's packages unpacked below
 # .tools/, with the libraries that the system lacks. Does nothing where all of them run already.
 set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "$0")/.."
 
-packages=(prometheus victoria-metrics pgbouncer)
+packages=(prometheus victoria-metrics pgbouncer libfaketime)
 programs=(prometheus promtool victoria-metrics pgbouncer)
+library=libfaketimeMT.so.1
 tools=$PWD/.tools
 # Debian's pgbouncer is in /usr/sbin. tests/servers/programs.py looks in the same places.
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:$tools/bin
 
-missing() { # prints the programs that are not there or do not run
+missing() { # prints the programs that are not there or do not run, and the library where it is not found
     local program
     for program in "${programs[@]}"; do
         "$program" --version >/dev/null 2>&1 || echo "$program"
     done
+    # benchmarks/faults/clocks.py looks in the same places
+    compgen -G "/usr/lib*/faketime/$library" >/dev/null || compgen -G "/usr/lib/*/faketime/$library" >/dev/null ||
+        compgen -G "$tools/root/usr/lib/*/faketime/$library" >/dev/null || echo libfaketime
 }
 
 install_packages() {
@@ -60,6 +64,10 @@ for attempt in 1 2 3; do # networks fail now and then
     if [ "$(id -u)" -eq 0 ]; then install_packages; else unpack_packages; fi || sleep $((attempt * 5))
 done
 [ -n "$(missing)" ] || exit 0
+if [ "$(missing)" = libfaketime ]; then
+    echo "Without libfaketime, make faults leaves out all faults of clocks." >&2
+    exit 0
+fi
 {
     echo "The tests need these programs, which are not on the PATH or do not run: $(missing | paste -sd ' ')"
     echo "apt-get could not bring them. Install the packages ${packages[*]} of your distribution."

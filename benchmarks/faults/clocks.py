@@ -19,7 +19,13 @@ from .suite import Fault, Run, one_by_one
 from .world import Group, replicas, settled, triggers
 
 FAMILY = "clocks"
-LIBRARIES = ("/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime", "/usr/local/lib/faketime")
+LIBRARIES = (
+    Path("/usr/lib"),
+    Path("/usr/lib64"),
+    Path("/usr/local/lib"),
+    Path(__file__).parents[2] / ".tools/root/usr/lib",
+)
+"""folders below which distributions, and tools/test_servers.sh, put it"""
 AHEAD_SECONDS = 16.0
 """an observation that the clock now calls future counts while it is no further off than maxStaleness"""
 SEEN_SECONDS = 1.2
@@ -28,8 +34,9 @@ SEEN_SECONDS = 1.2
 
 def library() -> Path | None:
     """libfaketime, or None where it is not installed."""
-    found = [Path(folder) / "libfaketimeMT.so.1" for folder in LIBRARIES]
-    return next((path for path in found if path.exists()), None)
+    name = "faketime/libfaketimeMT.so.1"
+    found = [path for folder in LIBRARIES for path in (*folder.glob(name), *folder.glob(f"*/{name}"))]
+    return next(iter(found), None)
 
 
 @dataclass
@@ -88,7 +95,7 @@ def run_family(run: Run) -> None:
     """Steps in one process, one after the other; moments in a process each, all at once."""
     loaded = library()
     if loaded is None:
-        run.left_out.append("clock steps, time zones and DST: libfaketime is not installed")
+        run.left_out.append("clock steps, time zones and DST: libfaketime is not installed (`make servers`)")
         return
     _steps(run, loaded)
     _moments(run, loaded)

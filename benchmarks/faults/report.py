@@ -29,7 +29,7 @@ judged at ticks of the refresh. An answer below it would take replicas away that
 
 {summary}
 
-## The matrix
+{left_out}## The matrix
 
 * **times**: how often the fault was injected. In most rows the first injection lasts longer than an observation is
   fresh, or than a lease; the others last seconds.
@@ -113,14 +113,25 @@ def page(rows: Sequence[Row], left_out: Sequence[str], day: date, fresh: float, 
             day=day.isoformat(),
             fresh=fresh,
             summary="\n".join(_summary(figures)),
+            left_out=_left_out(left_out),
         )
     ]
     families = dict.fromkeys(row.family for row in rows)
     parts += ["\n".join(_family(name, [row for row in rows if row.family == name])) for name in families]
     parts.append(TAIL)
-    if left_out:
-        parts.append("\n".join(["## Left out", "", *(f"* {one}" for one in dict.fromkeys(left_out))]))
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _left_out(left_out: Sequence[str]) -> str:
+    """Beside the figures, which say nothing about it."""
+    if not left_out:
+        return ""
+    return (
+        "\n".join(
+            ["**Left out of this run**, and of the figures:", "", *(f"* {one}" for one in dict.fromkeys(left_out))]
+        )
+        + "\n\n"
+    )
 
 
 def _summary(figures: dict[str, float]) -> Iterator[str]:
