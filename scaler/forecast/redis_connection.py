@@ -31,6 +31,7 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from scaler.errors import CacheUnavailable, SettingsError
+from scaler.forecast.redis_replies import BoundedParser
 from scaler.forecast.redis_tls import TlsConnection
 from scaler.settings.redis_url import check_redis_url, server_name
 from scaler.telemetry.redaction import causes, excerpt, os_error_text
@@ -144,6 +145,7 @@ def _client(url: str, timeout_seconds: float) -> Redis:
             socket_connect_timeout=min(CONNECT_SECONDS, timeout_seconds),
             retry=Retry(NoBackoff(), 0),
             protocol=2,
+            parser_class=BoundedParser,
         )
         if url.startswith("rediss:"):
             client.connection_pool.connection_class = TlsConnection

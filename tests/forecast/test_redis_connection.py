@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,7 +11,8 @@ import pytest
 from redis.asyncio import Redis
 
 from scaler.errors import CacheUnavailable, SettingsError
-from scaler.forecast.redis_cache import PREFIX, RedisCache
+from scaler.forecast.redis_cache import MOST_VALUE_BYTES, PREFIX, RECORDS_PER_CALL, RedisCache
+from scaler.forecast.redis_replies import MOST_REPLY_BYTES
 from scaler.series import Observation, Outlook
 from scaler.settings.redis_url import server_name
 from tests.servers.process import free_port, running, wait_until
@@ -203,6 +204,57 @@ async def test_a_server_that_is_no_redis_is_reported(answer: bytes) -> None:
             with pytest.raises(CacheUnavailable, match=r"does not answer as a Redis does|closed") as caught:
                 await operation
             assert "s3cret" not in str(caught.value)
+
+
+ENDLESS = {
+    "a value of 4 GB": (b"$4000000000\r\n", b"x" * 65_536),
+    "100 million numbers": (b"*100000000\r\n", b":1\r\n" * 16_384),
+    "many values": (b"*100000000\r\n", b"$65520\r\n" + b"x" * 65_520 + b"\r\n"),
+}
+
+
+@pytest.mark.parametrize(("begin", "piece"), ENDLESS.values(), ids=ENDLESS.keys())
+async def test_a_reply_is_read_up_to_a_size(begin: bytes, piece: bytes) -> None:
+    """Beyond it, no more is taken from whatever answers."""
+    sent = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        with suppress(OSError):
+            await reader.read(65536)
+            writer.write(begin)
+            while not reader.at_eof() and sent < 4 * MOST_REPLY_BYTES:
+                writer.write(piece)
+                sent += len(piece)
+                await writer.drain()
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    cache = RedisCache(f"redis://127.0.0.1:{port}/0", "one", timeout_seconds=30)
+    async with listener:
+        with pytest.raises(CacheUnavailable, match="does not answer as a Redis does"):
+            await cache.receive(["a"])
+        await cache.close()
+    assert sent < 2 * MOST_REPLY_BYTES
+
+
+async def test_the_largest_reply_that_is_asked_for_is_read() -> None:
+    """A chunk of records of the largest size."""
+    largest = b"x" * MOST_VALUE_BYTES
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
+            writer.write(b"*%d\r\n" % RECORDS_PER_CALL)
+            writer.writelines([b"$%d\r\n%s\r\n" % (len(largest), largest)] * RECORDS_PER_CALL)
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    cache = RedisCache(f"redis://127.0.0.1:{port}/0", "one", timeout_seconds=30)
+    async with listener:
+        assert await cache.receive([str(number) for number in range(RECORDS_PER_CALL)]) == {}
+        assert cache.refused == RECORDS_PER_CALL
+        await cache.close()
 
 
 @pytest.mark.server
