@@ -1,9 +1,9 @@
 """`headway why`: what a running scaler knows of one workload, as text. The record's form: scaler/status/records.py."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from time import monotonic
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
@@ -30,6 +30,10 @@ from scaler.trigger.server_address import redact
 Record: TypeAlias = Mapping[str, Any]
 
 TIMEOUT_SECONDS = 10.0
+"""for each part of an answer"""
+
+LONGEST_SECONDS = 15.0
+"""for all of it; headers, and interim answers before them, may come without end"""
 
 MOST_BYTES = 16 * 2**20
 """of an answer; 500 triggers, the most that are listed, have two megabytes"""
@@ -128,7 +132,8 @@ def fetch(namespace: str, name: str, address: str, access: Access) -> tuple[int,
     proxy = environment_proxy(base)
     shown = redact(base) + through(proxy)
     try:
-        status, body = _read(url, headers=access.headers, verify=trust, **client_options(proxy))
+        httpx.URL(url).host.encode("idna")  # to a resolver, a host that cannot be one is as one that is not found
+        status, body = asyncio.run(_read(url, headers=access.headers, verify=trust, **client_options(proxy)))
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
         rule = f"must be the URL of a scaler's HTTP port: {in_words(error)}"
         raise Usage(f"--address={redact(address)!r}: {rule}") from None
@@ -147,19 +152,23 @@ def fetch(namespace: str, name: str, address: str, access: Access) -> tuple[int,
     return status, found
 
 
-def _read(url: str, headers: Mapping[str, str], **options: Any) -> tuple[int, bytes]:
+async def _read(url: str, headers: Mapping[str, str], **options: Any) -> tuple[int, bytes]:
     """Status and body. Raises _TooMuch where it is too long or takes too long, else as httpx does."""
-    body, ends = bytearray(), monotonic() + TIMEOUT_SECONDS
-    plain = {**headers, "Accept-Encoding": PLAIN}
-    with httpx.stream("GET", url, headers=plain, timeout=TIMEOUT_SECONDS, **options) as answer:
-        if answer.headers.get("Content-Encoding", PLAIN) != PLAIN:
-            raise _TooMuch("its answer is compressed, which was not asked for")
-        for piece in answer.iter_raw():
-            body += piece
-            if len(body) > MOST_BYTES:
-                raise _TooMuch(f"its answer has more than {MOST_BYTES // 2**20} MiB")
-            if monotonic() > ends:
-                raise _TooMuch(f"its answer takes longer than {TIMEOUT_SECONDS:g} s")
+    body, plain = bytearray(), {**headers, "Accept-Encoding": PLAIN}
+    try:
+        async with (
+            asyncio.timeout(LONGEST_SECONDS),
+            httpx.AsyncClient(timeout=TIMEOUT_SECONDS, **options) as client,
+            client.stream("GET", url, headers=plain) as answer,
+        ):
+            if answer.headers.get("Content-Encoding", PLAIN) != PLAIN:
+                raise _TooMuch("its answer is compressed, which was not asked for")
+            async for piece in answer.aiter_raw():
+                body += piece
+                if len(body) > MOST_BYTES:
+                    raise _TooMuch(f"its answer has more than {MOST_BYTES // 2**20} MiB")
+    except TimeoutError:
+        raise _TooMuch(f"its answer takes longer than {LONGEST_SECONDS:g} s") from None
     return answer.status_code, bytes(body)
 
 

@@ -4,11 +4,13 @@ import asyncio
 import gzip
 import json
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import numpy as np
 import pytest
@@ -386,3 +388,26 @@ def test_an_answer_does_not_command_the_terminal() -> None:
         result = CliRunner().invoke(app, ["why", "shop", "web", "--address", address])
     assert "a?]0;b??2J" in result.stdout
     assert "\x1b" not in result.stdout
+
+
+@pytest.mark.parametrize("piece", [b"X: y\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["headers", "interim answers"])
+def test_an_answer_that_never_begins_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, piece: bytes) -> None:
+    """Each piece comes in time, and there is no last one."""
+    monkeypatch.setattr("scaler.commands.why.LONGEST_SECONDS", 1.0)
+
+    class Handler(BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            with suppress(OSError):
+                self.request.sendall(b"HTTP/1.1 200 OK\r\n" if piece.startswith(b"X") else b"")
+                while True:
+                    self.request.sendall(piece)
+                    time.sleep(0.05)
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_address[1]}"
+        result = CliRunner().invoke(app, ["why", "shop", "web", "--address", address])
+        server.shutdown()
+    assert (result.exit_code, "takes longer than 1 s" in result.stderr) == (3, True)

@@ -71,7 +71,7 @@ def check(options: CheckOptions) -> Exit:
     with nullcontext() if options.as_json else console.status("checking"):
         reports = [_report(scaled, context, options) for scaled in manifest.objects]
     if options.as_json:
-        console.print_json(data=as_json(reports, options.file, options.keda_version))
+        console.print_json(data=as_json(reports, options.file, options.keda_version), ensure_ascii=True)
         return exit_of(reports)
     for report in reports:
         print_report(report, console)

@@ -39,6 +39,9 @@ _NO_CONNECTION = (
 )
 """texts of the gRPC library where no server answered; the text of a scaler's own UNAVAILABLE differs"""
 
+LONGEST_SHOWN = 2000
+"""characters of a scaler's text; Headway's own errors are shorter"""
+
 _ENDED_AT_ONCE = "Socket closed"
 """text of the gRPC library where the other side ended the connection before it answered"""
 _NEEDS_TLS = " (a port with TLS? give --tls or --ca-cert; with mTLS also --client-cert and --client-key)"
@@ -221,8 +224,12 @@ def _timed(
 
 def _described(error: BaseException) -> tuple[str, str]:
     if isinstance(error, grpc.Call):
-        return error.code().name, error.details() or "no details"
+        return error.code().name, _bounded(error.details() or "no details")
     return "OK", "the stream ended before its first message"
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def _since(begun: float) -> float:
@@ -239,6 +246,8 @@ def _read_spec(reply: wire.GetMetricSpecResponse) -> _Answered:
         fault = "several specs: KEDA uses only one reliably"
     elif not target >= 0.0005:
         fault = f"target {target:g} becomes 0 and the API server rejects the HPA"
+    if len(spec.metricName) > LONGEST_SHOWN:
+        return _bounded(spec.metricName), f"the metric's name has {len(spec.metricName)} characters", None
     return f"{spec.metricName} target {figure(target)}", fault, target
 
 

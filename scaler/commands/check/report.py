@@ -197,7 +197,9 @@ def _call_table(calls: list[Call]) -> Table:
 def _print_outcome(report: Report, console: Console) -> None:
     """The replicas that follow from each trigger's last answer."""
     for entry in report.scaled.our_triggers:
-        own = [call for call in report.calls if call.trigger == entry.index and call.number is not None]
+        own = [
+            call for call in report.calls if call.trigger == entry.index and call.number is not None and not call.error
+        ]
         targets = [call.number for call in own if call.rpc == "GetMetricSpec"]
         values = [call.number for call in own if call.rpc == "GetMetrics"]
         if targets and values and targets[-1] and values[-1] is not None:

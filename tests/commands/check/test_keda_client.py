@@ -201,3 +201,11 @@ def test_a_plain_call_at_a_port_with_tls_names_the_flags() -> None:
     assert plain.unreachable
     assert "give --tls or --ca-cert" in plain.error
     assert "--ca-cert" not in distrusting.error
+
+
+def test_texts_of_a_scaler_are_bounded() -> None:
+    """Any scaler may answer at the address, also with megabytes."""
+    long = wire.MetricSpec(metricName="x" * 10**6, targetSizeFloat=1)
+    [call] = ask(Scripted([long], [VALUE]))[:1]
+    assert len(call.answer) < 3000
+    assert call.error == "the metric's name has 1000000 characters"

@@ -28,3 +28,12 @@ def test_long_words_are_folded() -> None:
     assert joined.count(LONG) == 4
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_no_replicas_follow_from_a_number_that_keda_cannot_use() -> None:
+    """It is an error already; the HPA's arithmetic would overflow."""
+    calls = [
+        Call("GetMetricSpec", 0, "poll", 1.0, "a target 1", number=1.0),
+        Call("GetMetrics", 0, "poll", 1.0, "huge", "OK", "1e+308 is no demand", "see", number=1e308),
+    ]
+    assert "replicas" not in printed(Report(scaled_object(), [], [], calls))
