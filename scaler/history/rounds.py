@@ -89,7 +89,7 @@ class Round:
                 answers = await self._ask(members)
             except Exception as error:  # noqa: BLE001  logged by Failures; the other requests go on
                 answers = _each(self._server.unexpected(error), members)
-            put(list(zip(positions, answers, strict=True)))
+            put(list(zip(positions, map(_bare, answers), strict=True)))
 
         async def answer_and_try(positions: list[int]) -> None:
             await asyncio.gather(*(answer([i]) for i in positions))
@@ -307,6 +307,11 @@ def _demand_or_error(found: list[Element], trigger: Trigger) -> Observed:
         return demand(found, trigger)
     except DependencyError as error:
         return error
+
+
+def _bare(answer: Observed) -> Observed:
+    """An error without its traceback, whose frames lead back to it: only a full collection of garbage frees those."""
+    return answer.with_traceback(None) if isinstance(answer, DependencyError) else answer
 
 
 def _each(error: DependencyError, triggers: Iterable[Trigger]) -> list[Observed]:

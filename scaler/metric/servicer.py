@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractContextManager
 from time import perf_counter_ns
-from typing import NoReturn, TypeAlias
+from typing import TypeAlias
 
 import grpc
 import structlog
@@ -72,7 +72,7 @@ class Servicer:
                 await self._newcomers.turn()
             reply = self._spec(request)
         except Exception as error:  # noqa: BLE001 - whatever fails, the caller gets a status
-            await self._refuse("GetMetricSpec", started, error, context)
+            return self._refuse("GetMetricSpec", started, error, context)
         self._spec_times.note(started)
         return reply
 
@@ -92,7 +92,7 @@ class Servicer:
             answer = self._registry.answer(registration, now)
             reply = answer.wire or _made(answer)
         except Exception as error:  # noqa: BLE001
-            await self._refuse("GetMetrics", started, error, context)
+            return self._refuse("GetMetrics", started, error, context)
         self._value_times.note(started)
         return reply
 
@@ -110,7 +110,7 @@ class Servicer:
                 now = self._now()
             reply = ACTIVE if self._registry.answer(registration, now).plan.active else INACTIVE
         except Exception as error:  # noqa: BLE001
-            await self._refuse("IsActive", started, error, context)
+            return self._refuse("IsActive", started, error, context)
         self._active_times.note(started)
         return reply
 
@@ -172,16 +172,26 @@ class Servicer:
                 async for message in sending:
                     await context.write(message)
         except Exception as error:  # noqa: BLE001
-            status, text = _refusal(rpc, error)
-            self._streams_ended[rpc, status] += 1
-            await context.abort(grpc.StatusCode[status], text)
-        self._streams_ended[rpc, "OK"] += 1
+            self._streams_ended[rpc, _end_with(error, rpc, context)] += 1
+        else:
+            self._streams_ended[rpc, "OK"] += 1
 
-    async def _refuse(self, rpc: str, started: int, error: Exception, context: Context) -> NoReturn:
-        status, text = _refusal(rpc, error)
-        self.timing.of(rpc, status).note(started)
-        await context.abort(grpc.StatusCode[status], text)
-        raise AssertionError("abort raises")
+    def _refuse(self, rpc: str, started: int, error: Exception, context: Context) -> bytes:
+        """What to return instead of a reply, which gRPC does not send then."""
+        self.timing.of(rpc, _end_with(error, rpc, context)).note(started)
+        return b""
+
+
+def _end_with(error: Exception, rpc: str, context: Context) -> str:
+    """Set the status of the call; returns its name.
+
+    `context.abort` would raise an exception that leads back to the call: all frames and the request would stay until
+    the next full collection of garbage, which is rare (scheduling.py).
+    """
+    status, text = _refusal(rpc, error)
+    context.set_code(grpc.StatusCode[status])
+    context.set_details(text)
+    return status
 
 
 def _refusal(rpc: str, error: Exception) -> tuple[str, str]:

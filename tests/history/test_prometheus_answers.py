@@ -169,6 +169,7 @@ async def test_null_is_an_empty_answer() -> None:
     """Go writes an empty list as null."""
     answer = await observe(httpx.Response(200, json=_document("vector", None)))
     assert isinstance(answer, NoDemand)
+    assert answer.__traceback__ is None  # it would hold the round's frames, which hold the answer
     source = PrometheusSource(limits=QUICK, transport=answering(httpx.Response(200, json=_document("matrix", None))))
     assert not len((await source.samples(TRIGGER, AT - 600, AT, 60)).times)
     await source.close()
