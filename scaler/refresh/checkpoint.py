@@ -80,7 +80,7 @@ class Checkpoint:
         self._failed = False
         try:
             self._identity = await self._store.identity()
-            records = await self._store.watched(now - self._silence_seconds)
+            records = await self._store.watched(now - self._silence_seconds, self._registry.quota.limits)
         except StoreUnavailable as error:
             self._note_down(error)
             return None

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from scaler.quotas import NO_LIMITS, Limits
 from scaler.series import Blocks
 
 
@@ -30,7 +31,9 @@ class Store(Protocol):
         """What changes when rows that were written may be gone, with their tables or the file of the database."""
         ...
 
-    async def watched(self, called_since: float) -> list[WatchedRecord]: ...
+    async def watched(self, called_since: float, limits: Limits = NO_LIMITS) -> list[WatchedRecord]:
+        """Who was called for since then. No more than can be watched again: every edit leaves a row behind."""
+        ...
 
     async def watch(self, records: Sequence[WatchedRecord]) -> None:
         """Insert or update by key."""

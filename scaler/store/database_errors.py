@@ -14,6 +14,7 @@ _OLDER = "the table alembic_version names an older schema than the tables have: 
 _REFUSED = {
     "28000": "correct the user name, or the server's rules for it (pg_hba.conf)",
     "28P01": "correct the password",
+    "3F000": "no schema of the user's search_path exists: create it, or set search_path",
     "3D000": "create the database, or correct its name at the end of the URL",
     "42501": "grant the user CREATE on the schema, or use the user that owns it",
     # a column that is missing, of another type, too short, or new and without a default; a key that is missing
@@ -26,6 +27,9 @@ _NO_TEXT = ("22021", "22P05")
 """SQLSTATE of bytes that are no text in the encoding of the connection"""
 
 _HINTS = {
+    "unable to open database file": "the path must lead to a file that this user may read and write, or to none yet",
+    "database is locked": "another process holds it",
+    "due to statement timeout": "raise statement_timeout for this user",
     "duplicate column name": _OLDER,
     "already exists": _OLDER,
     "no such column": _ALTERED,

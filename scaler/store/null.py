@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from scaler.quotas import NO_LIMITS, Limits
 from scaler.series import Blocks
 from scaler.store import WatchedRecord
 
@@ -12,7 +13,7 @@ class NullStore:
     async def identity(self) -> str:
         return ""
 
-    async def watched(self, called_since: float) -> list[WatchedRecord]:
+    async def watched(self, called_since: float, limits: Limits = NO_LIMITS) -> list[WatchedRecord]:
         return []
 
     async def watch(self, records: Sequence[WatchedRecord]) -> None: ...

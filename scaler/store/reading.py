@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from scaler.chunks import chunks
 from scaler.errors import StoreUnavailable
+from scaler.quotas import Limits
 from scaler.store.database import Database, fetched
 from scaler.store.database_errors import is_undecodable
 from scaler.store.quarantine import Source
@@ -25,22 +26,44 @@ class Reading:
     def __init__(self, database: Database, source: Source) -> None:
         self.unreadable: list[Any] = []
         """addresses of rows that the driver cannot decode"""
+        self.left_out = 0
+        """rows beyond the limits"""
         self._database = database
         self._source = source
 
-    async def rows(self, condition: ColumnElement[bool]) -> list[Any]:
-        """All readable rows where `condition` holds. Raises StoreUnavailable."""
+    async def rows(self, condition: ColumnElement[bool], limits: Limits, newest: ColumnElement[float]) -> list[Any]:
+        """The readable rows where `condition` holds; of each namespace, and in all, the newest that `limits` let in.
+        Raises StoreUnavailable."""
         found: list[Any] = []
         seen: set[Any] = set()
-        where = select(self._database.address(self._source.table)).where(condition)
+        where = self._ranked(condition, limits, newest)
         for _ in range(MOST_MOVED):
-            addresses = [row[0] for row in await self._database.run(fetched, where) if row[0] not in seen]
+            ranked = await self._database.run(fetched, where)
+            if not seen and ranked:
+                self.left_out = ranked[0].matching - len(ranked)
+            addresses = [row.address for row in ranked if row.address not in seen]
             if not addresses:
                 break
             seen.update(addresses)
             for chunk in chunks(addresses, ROWS):
                 found += await self._at(chunk)
         return found
+
+    def _ranked(self, condition: ColumnElement[bool], limits: Limits, newest: ColumnElement[float]) -> Select[Any]:
+        """The addresses of rows, the newest of every namespace first, and how many rows there are in all."""
+        table = self._source.table
+        place = func.row_number().over(partition_by=table.c.namespace, order_by=newest.desc())
+        ranked = (
+            select(
+                self._database.address(table).label("address"),
+                place.label("place"),
+                func.count().over().label("matching"),
+            )
+            .where(condition)
+            .subquery()
+        )
+        own = ranked.c.place <= limits.per_namespace
+        return select(ranked.c.address, ranked.c.matching).where(own).order_by(ranked.c.place).limit(limits.total)
 
     async def _at(self, addresses: Sequence[Any]) -> list[Any]:
         try:

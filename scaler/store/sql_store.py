@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scaler.chunks import chunks
 from scaler.errors import SettingsError, StoreUnavailable
+from scaler.quotas import NO_LIMITS, Limits
 from scaler.series import Blocks
 from scaler.settings.database_url import parse_database_url
 from scaler.store import Store, WatchedRecord, sweeping
@@ -91,14 +92,16 @@ class SqlStore:
         async with self._bounded():
             return await self.database.run(self.database.identity)
 
-    async def watched(self, called_since: float) -> list[WatchedRecord]:
-        """The usable rows of this installation; the others are quarantined, and the log names the first."""
+    async def watched(self, called_since: float, limits: Limits = NO_LIMITS) -> list[WatchedRecord]:
+        """The usable rows of this installation, the latest that `limits` let in; bad ones are quarantined, and the log
+        names the first."""
         source = self._records()
         reading = Reading(self.database, source)
+        wanted = and_(watched.c.installation == self._installation, watched.c.last_called >= called_since)
         async with self._bounded(MOST_PAGES_READ):
-            rows = await reading.rows(
-                and_(watched.c.installation == self._installation, watched.c.last_called >= called_since)
-            )
+            rows = await reading.rows(wanted, limits, watched.c.last_called)
+        if reading.left_out > 0:
+            log.warning("store_rows_left_out", count=reading.left_out)
         records, bad = [], []
         for address, *values in rows:
             try:

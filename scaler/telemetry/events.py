@@ -179,6 +179,11 @@ EVENTS: tuple[Event, ...] = (
         "restored or replaced. Everything known is written again",
     ),
     Event(
+        "store_rows_left_out", "warning", ("count",),
+        "The database holds more triggers than the quotas allow, as after many edits: so many were not read. Of each "
+        "namespace, the latest were",
+    ),
+    Event(
         "store_rows_quarantined", "error", ("database", "table", "count", "first_key", "reason"),
         "Rows of the database cannot be used. They were moved into the table `quarantined`, or, where that fails, left "
         "out; docs/operations.md says how to look at them. `first_key` and `reason` are those of the first",

@@ -5,7 +5,7 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import select, update
 
 from scaler.errors import StoreUnavailable
+from scaler.quotas import Limits
 from scaler.series import Blocks
 from scaler.store import Store, WatchedRecord
 from scaler.store.null import NullStore
@@ -274,6 +275,22 @@ async def test_history_is_adopted_once(store: Store) -> None:
     assert {key: found.mean.tolist() for key, found in loaded.items()} == {"new": [1], "older": [2]}
 
 
+async def test_no_more_is_read_than_can_be_watched(store: Store) -> None:
+    """Of each namespace the latest, and in all as many of each as of the others; the log has the number of the rest."""
+    many = [record(f"app-{number:03}", 100.0 + number) for number in range(600)]
+    few = [replace(one, namespace="search", key=f"search/{one.name}/0f") for one in many[:3]]
+    await store.watch([*many, *few])
+    with structlog.testing.capture_logs() as logs:
+        own = await store.watched(0.0, Limits(1000, 300))
+        all_together = await store.watched(0.0, Limits(6, 300))
+    assert sorted(own, key=lambda r: r.key) == [*few, *many[300:]]
+    assert sorted(all_together, key=lambda r: r.key) == [*few, *many[597:]]
+    assert [(line["event"], line["count"]) for line in logs] == [
+        ("store_rows_left_out", 300),
+        ("store_rows_left_out", 597),
+    ]
+
+
 async def test_what_is_quarantined_is_not_read_again(store: Store) -> None:
     """The others stay, and so does one that another replica has written since it was read."""
     renewed = record("renewed", threshold="6")
@@ -318,6 +335,7 @@ async def test_replicas_that_watch_at_once_do_not_block_each_other(reopen: Opene
 _REPLICA = """
 import asyncio, sys
 import numpy as np
+from scaler.quotas import Limits
 from scaler.series import Blocks
 from scaler.store import WatchedRecord
 from scaler.store.sql_store import SqlStore, open_store

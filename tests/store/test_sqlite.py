@@ -208,6 +208,16 @@ async def test_a_place_that_cannot_be_written_is_unavailable_until_it_can(tmp_pa
     await store.close()
 
 
+async def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
+    """With what must be there."""
+    path = tmp_path / "headway.db"
+    path.mkdir()
+    store = SqlStore(Sqlite(path))
+    with pytest.raises(StoreUnavailable, match="must lead to a file that this user may read and write"):
+        await store.watch([APP])
+    await store.close()
+
+
 async def test_a_read_only_file_is_unavailable(tmp_path: Path) -> None:
     """A file system without write access is reported; nothing is set aside."""
     path = tmp_path / "headway.db"
