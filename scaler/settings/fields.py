@@ -28,6 +28,7 @@ from scaler.settings.values import (
     SecondsOrNone,
     ServerUrl,
     UserName,
+    encodable,
 )
 from scaler.trigger.sizes import LONGEST_VALUE
 
@@ -439,6 +440,7 @@ class Settings(BaseSettings):
     @classmethod
     def _every_fault_at_once(cls, values: Any, handler: ModelWrapValidatorHandler["Settings"]) -> "Settings":
         """Faulty fields, and contradictions among the valid ones, so that one start shows all faults."""
+        values = encodable(values)
         try:
             settings = handler(values)
         except ValidationError as error:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from scaler.errors import Fault
+from scaler.files import check_is_file
 from scaler.settings.rules import SettingsInvalid, field_name
 from scaler.telemetry.redaction import redacted
 
@@ -15,6 +16,7 @@ def read_settings_file(path: object) -> dict[str, Any]:
     import yaml  # only where a file is used
 
     try:
+        check_is_file(Path(str(path)))
         content = yaml.safe_load(Path(str(path)).read_text(encoding="utf-8")) or {}
     except OSError:
         return {}  # the field's own check reports it, together with the other faults

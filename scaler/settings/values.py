@@ -3,11 +3,12 @@
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import durationpy
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from scaler.files import check_is_file
 from scaler.http.headers import header_fault, is_header_name
 from scaler.settings.database_url import parse_database_url
 from scaler.settings.redis_url import check_redis_url
@@ -156,8 +157,18 @@ def _installation(value: str) -> str:
     return value
 
 
+def encodable(value: Any) -> Any:
+    """The same with `\\udcff` written out for what no UTF-8 is: no library, log or terminal takes it, and no rule."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, list | tuple):
+        return [encodable(one) for one in value]
+    return {encodable(name): encodable(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+
 def _readable(path: Path) -> Path:
     try:
+        check_is_file(path)
         with path.open("rb") as file:
             empty = not file.read(1)
     except OSError as error:

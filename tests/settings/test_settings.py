@@ -1,6 +1,8 @@
 """Settings: where a value comes from, and what is refused."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -340,3 +342,27 @@ def test_protocols_of_the_bundle():
         assert load_settings({"bundle": place}).bundle == place
     assert "wrong: s3://" in faults(bundle_protocols=["s3://"])["bundle-protocols"]
     assert "secret" not in str(faults(bundle="ftp://user:secret@models/x?sig=secret"))
+
+
+@pytest.mark.parametrize(
+    "setting", ["allow_server_address", "http_allowed_hosts", "prometheus", "installation", "bundle"]
+)
+def test_what_is_no_utf_8_is_a_fault_of_its_setting(setting, monkeypatch):
+    """The environment may hold any bytes; a message about them must be printable."""
+    monkeypatch.setenv(f"HEADWAY_{setting.upper()}", "http://a\udcff,b")
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings({})
+    (fault,) = caught.value.faults
+    assert fault.field == setting.replace("_", "-")
+    assert str(caught.value).encode()
+
+
+@pytest.mark.parametrize("setting", ["config", "http_token_file", "tls_cert", "prometheus_bearer_token_file"])
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_what_is_no_file_is_not_read(setting, kind, tmp_path):
+    """A device may have no end, and a pipe no beginning."""
+    path = Path("/dev/zero")
+    if kind == "pipe":
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+    assert "it is a pipe or device" in faults(**{setting: str(path)})[setting.replace("_", "-")]
