@@ -14,9 +14,10 @@ _OLDER = "the table alembic_version names an older schema than the tables have: 
 _REFUSED = {
     "28000": "correct the user name, or the server's rules for it (pg_hba.conf)",
     "28P01": "correct the password",
-    "3F000": "no schema of the user's search_path exists: create it, or set search_path",
+    "3F000": "no schema of the user's search_path exists, or none that it may use: create it, "
+    "grant USAGE and CREATE, or set search_path",
     "3D000": "create the database, or correct its name at the end of the URL",
-    "42501": "grant the user CREATE on the schema, or use the user that owns it",
+    "42501": "grant the user CREATE on the schema and all rights on its tables, or use the user that owns them",
     # a column that is missing, of another type, too short, or new and without a default; a key that is missing
     **dict.fromkeys(("42703", "42804", "42846", "42883", "42P10", "22001", "23502", "42809"), _ALTERED),
     **dict.fromkeys(("42701", "42P07"), _OLDER),

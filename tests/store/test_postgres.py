@@ -219,13 +219,22 @@ async def test_a_user_who_may_not_make_tables_is_reported(server: PostgresServer
     await admin.execute("DROP ROLE IF EXISTS plain; CREATE ROLE plain LOGIN")
     plain = url.replace("headway@", "plain@")
     async with store_at(plain) as store, store_at(url) as owner:
-        with pytest.raises(StoreUnavailable, match="permission denied"):
+        with pytest.raises(StoreRefused, match=r"permission denied.*grant the user CREATE on the schema"):
             await store.watched(0.0)
         await owner.watched(0.0)
+        with pytest.raises(StoreRefused, match=r"permission denied for table.*and all rights on its tables"):
+            await store.watched(0.0)
         await admin.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO plain")
         await works(store)
     await admin.execute("DROP OWNED BY plain; DROP ROLE plain")
     await admin.close()
+
+
+async def test_a_user_without_a_schema_is_reported(server: PostgresServer) -> None:
+    """Where no schema of the search path is there."""
+    async with store_at(f"{server.fresh_database()}&search_path=nowhere") as store:
+        with pytest.raises(StoreRefused, match="grant USAGE and CREATE, or set search_path"):
+            await store.watched(0.0)
 
 
 async def test_a_schema_of_a_later_version_is_left_alone(server: PostgresServer) -> None:
