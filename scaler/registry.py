@@ -273,16 +273,20 @@ class Registry:
             if not followers:
                 self._followers.pop(key, None)
 
-    def receive(self, key: str, outlook: Outlook, now: float) -> None:
-        """Take what a refresh (here or elsewhere) published; older news than what is known is ignored."""
+    def receive(self, key: str, outlook: Outlook, now: float) -> bool:
+        """Take what a refresh (here or elsewhere) published; older news than what is known is ignored.
+
+        False where it is of no use here: from a replica whose clock is ahead of this one's, or of an unknown trigger.
+        """
         registration = self._registrations.get(key)
         if registration is None:
-            return
-        if outlook.is_ahead(now):
-            return  # from a replica whose clock is wrong: it would keep all others' outlooks out until then
+            return False
+        staleness = registration.trigger.max_staleness_seconds
+        if outlook.is_ahead(now, staleness):
+            return False  # it would keep all others' outlooks out until then
         known = registration.upcoming or registration.current
-        if known is not None and outlook.order < known.outlook.order and not known.outlook.is_ahead(now):
-            return  # what is known from further ahead comes from before a clock was set back
+        if known is not None and outlook.order < known.outlook.order and not known.outlook.is_ahead(now, staleness):
+            return True  # what is known from further ahead comes from before a clock was set back
         answer = self._answer(registration.trigger, outlook, max(now, outlook.counts_from))
         if outlook.counts_from > now and registration.current is not None and registration.first_answer.is_set():
             self._promote(registration, now)
@@ -296,6 +300,7 @@ class Registry:
             registration.first_answer.set()
         for wake in tuple(self._followers.get(key, ())):
             wake(registration.upcoming.counts_from - now if registration.upcoming else 0.0)
+        return True
 
     def fail(self, key: str, error: HeadwayError) -> None:
         """Keep the reason why a trigger without an outlook has none."""

@@ -178,9 +178,12 @@ class Outlook:
         observed_at = self.observation.at if self.observation is not None else 0.0
         return observed_at, self.forecast.start if self.forecast is not None else 0.0, self.counts_from
 
-    def is_ahead(self, now: float) -> bool:
-        """Whether a moment in it lies so far ahead that a clock is wrong, or was set back since."""
-        return max(self.order) > now + FURTHEST_AHEAD_SECONDS
+    def is_ahead(self, now: float, staleness_seconds: float) -> bool:
+        """Whether a moment in it lies so far ahead that a clock is wrong, or was set back since: the observation may
+        lie ahead as far as it may be old."""
+        seen = self.observation
+        is_unusable = seen is not None and seen.at > now + staleness_seconds
+        return is_unusable or max(self.order) > now + FURTHEST_AHEAD_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

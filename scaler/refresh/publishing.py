@@ -55,16 +55,20 @@ class Publisher:
             await self._replicas.publish(outlooks)
 
     async def receive(self, keys: Sequence[str]) -> frozenset[str]:
-        """Take over what other replicas published for registered triggers; returns which of `keys` they had."""
-        received = await self._replicas.receive([key for key in keys if self._registry.get(key) is not None])
-        await self._register(received)
-        return frozenset(received)
+        """Take over what other replicas published for registered triggers; returns which of `keys` they had, and in a
+        form that is of use here."""
+        return await self._register(
+            await self._replicas.receive([key for key in keys if self._registry.get(key) is not None])
+        )
 
-    async def _register(self, outlooks: Mapping[str, Outlook]) -> None:
+    async def _register(self, outlooks: Mapping[str, Outlook]) -> frozenset[str]:
+        used: set[str] = set()
         for key, outlook in outlooks.items():
-            self._registry.receive(key, outlook, self._clock.now())
+            if self._registry.receive(key, outlook, self._clock.now()):
+                used.add(key)
             # A plan takes a tenth of a millisecond, and an answer five turns of the loop: one plan a turn.
             await asyncio.sleep(0)
+        return frozenset(used)
 
 
 def _update_observations(chunk: Sequence[Tracked]) -> None:

@@ -39,6 +39,29 @@ async def test_a_replica_that_receives_nothing_refreshes_itself() -> None:
     assert sum(line["event"] == "cache_unavailable" for line in note) == 2
 
 
+@pytest.mark.parametrize("ahead", [28.0, 300.0])
+async def test_a_clock_that_is_ahead_takes_no_answers_from_another_replica(ahead: float) -> None:
+    """Whatever the one publishes is from a future that the other cannot use: that one refreshes by itself."""
+    clock, wrong, memory = ManualClock(START), ManualClock(START + ahead), SharedMemory()
+    memory.clock = clock.now
+    reactive = {"mode": "reactive", "maxStaleness": "20s"}
+    async with (
+        replica(lambda _, __: 7.0, rising, MemoryCache("a", memory), wrong) as ahead_of,
+        replica(lambda _, __: 7.0, rising, MemoryCache("b", memory), clock) as right,
+    ):
+        ahead_of.call(**reactive)
+        await ahead_of.pass_time(30)
+        registration = right.call(**reactive)
+        answers = []
+        for second in range(150):
+            await wrong.advance(1)
+            await right.pass_time(1)
+            if second >= 60:
+                answers.append(right.plan(registration).metric)
+        assert set(answers) == {7.0}
+        assert len(right.refresh.tracking) == 1
+
+
 async def test_a_backfill_that_fails_in_an_unforeseen_way_is_tried_again() -> None:
     """An answer that breaks the reader costs one attempt, not the trigger's forecast."""
     failures = iter([RecursionError("garbled")])
