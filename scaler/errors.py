@@ -57,6 +57,9 @@ class TriggerError(HeadwayError):
 MOST_SPELLED_OUT = 20
 """faults that one message spells out; the rest is counted"""
 
+LONGEST_DIFFERENCE = 500
+"""characters of one difference of a bundle: its files name what they like"""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -132,7 +135,9 @@ class BundleInvalid(BundleError):
     def __init__(self, bundle: str, differences: tuple[str, ...]) -> None:
         self.bundle = bundle
         self.differences = differences
-        super().__init__(f"bundle {bundle} refused: " + "; ".join(differences))
+        spelled_out = "; ".join(difference[:LONGEST_DIFFERENCE] for difference in differences[:MOST_SPELLED_OUT])
+        rest = f"; and {len(differences) - MOST_SPELLED_OUT} more" if len(differences) > MOST_SPELLED_OUT else ""
+        super().__init__(f"bundle {bundle} refused: {spelled_out}{rest}")
 
 
 class SettingsError(HeadwayError):

@@ -11,7 +11,14 @@ from scaler.telemetry.redaction import excerpt
 
 SCHEMA_VERSION = 1
 
-Count = Annotated[int, Field(gt=0)]
+MOST_STEPS, MOST_OUTPUT_STEPS, MOST_LEVELS = 50_000, 10_000, 100
+"""T and L; H; Q and W: each trigger needs memory for them. 2,688 is the largest of those that ship"""
+
+LONGEST_HISTORY_SECONDS = 5 * 366 * 86_400
+"""that a bundle may ask for, of each trigger"""
+
+Count = Annotated[int, Field(gt=0, le=LONGEST_HISTORY_SECONDS)]
+Steps = Annotated[int, Field(gt=0, le=MOST_STEPS)]
 Level = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -24,18 +31,18 @@ class Manifest(BaseModel):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
     version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
     step_seconds: Count
-    steps: Count
+    steps: Steps
     """T: fine samples of `history`"""
-    horizon_steps: Count
+    horizon_steps: Annotated[int, Field(gt=0, le=MOST_OUTPUT_STEPS)]
     """H: future steps of `quantiles`"""
     coarse_seconds: Count
-    coarse_steps: Count
+    coarse_steps: Steps
     """L: blocks of `long_history`"""
-    levels: Annotated[tuple[Level, ...], Field(min_length=1)]
+    levels: Annotated[tuple[Level, ...], Field(min_length=1, max_length=MOST_LEVELS)]
     """Q: ascending"""
-    peak_steps: tuple[Count, ...] = ()
+    peak_steps: Annotated[tuple[Count, ...], Field(max_length=MOST_LEVELS)] = ()
     """W: window lengths of `peaks` in steps, ascending, none above H; empty where the graph gives no peaks"""
-    minimum_history_steps: Count
+    minimum_history_steps: Steps
     """with fewer samples in `history` the graph answers NaN"""
     graph_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     trained: dict[str, str] = {}
@@ -55,6 +62,9 @@ class Manifest(BaseModel):
             raise ValueError("coarse_seconds must be a multiple of step_seconds")
         if self.peak_steps and self.peak_steps[-1] > self.horizon_steps:
             raise ValueError("peak_steps must not reach beyond horizon_steps")
+        longest = max(self.step_seconds * self.steps, self.coarse_seconds * self.coarse_steps)
+        if longest > LONGEST_HISTORY_SECONDS:
+            raise ValueError("the history must not be longer than five years")
         if self.minimum_history_steps > self.steps:
             raise ValueError("minimum_history_steps must not exceed steps")
         if len(set(self.series)) != len(self.series):
@@ -85,7 +95,7 @@ def parse_manifest(text: str | bytes, bundle: str) -> Manifest:
         raise BundleInvalid(bundle, ("manifest.json is not an object",))
     version = content.get("schema_version")
     if version != SCHEMA_VERSION:
-        problem = f"manifest.json: schema_version is {version!r}, this scaler reads {SCHEMA_VERSION}"
+        problem = f"manifest.json: schema_version is {excerpt(repr(version))}, this scaler reads {SCHEMA_VERSION}"
         raise BundleInvalid(bundle, (problem,))
     try:
         return Manifest.model_validate(content)

@@ -33,6 +33,11 @@ def test_text_survives_a_round_trip() -> None:
         ({"minimum_history_steps": 9999}, "minimum_history_steps must not exceed steps"),
         ({"name": "No Name"}, "name: String should match"),
         ({"colour": "blue"}, "colour: Extra inputs"),
+        ({"steps": 10**6}, "steps: Input should be less than or equal to 50000"),
+        ({"horizon_steps": 10**5}, "horizon_steps: Input should be less"),
+        ({"step_seconds": 10**30}, "step_seconds: Input should be less"),
+        ({"coarse_steps": 50_000, "coarse_seconds": 86_400}, "must not be longer than five years"),
+        ({"levels": [n / 1000 for n in range(1, 200)]}, "levels: Tuple should have at most 100"),
     ],
 )
 def test_what_is_wrong_is_told(changes: dict[str, object], told: str) -> None:
@@ -54,3 +59,11 @@ def test_what_is_not_an_object_is_refused(text: str) -> None:
     """Text that is no JSON object is refused as such."""
     with pytest.raises(BundleInvalid, match=r"manifest\.json is not"):
         parse_manifest(text, "golden")
+
+
+@pytest.mark.parametrize("changes", [{"schema_version": "x" * 10**6}, {f"{n}{'x' * 1000}": 1 for n in range(10_000)}])
+def test_a_refusal_is_bounded(changes: dict[str, object]) -> None:
+    """It goes to the log, whatever the file holds."""
+    with pytest.raises(BundleInvalid) as refusal:
+        parse_manifest(manifest_text(**changes), "golden")
+    assert len(str(refusal.value)) < 12_000
