@@ -69,10 +69,12 @@ class Element:
 
     labels: Mapping[str, str]
     value: float
+    at: float = math.nan
+    """the moment that the server answered for, Unix seconds; NaN where it says none"""
 
     def without_label(self, name: str) -> "Element":
         """The same element with one label less."""
-        return Element(_without(self.labels, name), self.value)
+        return Element(_without(self.labels, name), self.value, self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +212,13 @@ def elements(answer: ServerAnswer) -> list[Element]:
     if answer.partial:
         raise Partial(answer.partial)
     if answer.kind == "scalar":
-        return [Element({}, _number(answer.result))]
+        return [Element({}, _number(answer.result), _moment(answer.result))]
     if answer.kind in _KINDS:
         raise AmbiguousDemand(f"the query returns a {_KINDS[answer.kind]}; it must return one number")
     if answer.kind != "vector":
         raise Malformed(f"the server answered with a result of an unknown kind: {shortened(answer.kind)}")
-    return [Element(item.get("metric") or {}, _number(_plain(item, "value"))) for item in _items(answer)]
+    samples = [(item.get("metric") or {}, _plain(item, "value")) for item in _items(answer)]
+    return [Element(labels, _number(sample), _moment(sample)) for labels, sample in samples]
 
 
 NO_STORE = "No StoreAPIs matched for this query"
@@ -268,6 +271,13 @@ def _number(sample: Any) -> float:
         raise Malformed(f"a sample of another shape: {described(sample)}") from None
 
 
+def _moment(sample: Sequence[Any]) -> float:
+    try:
+        return _float(sample[0])
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
 MOST_DIGITS = 400
 """of a number; the longest that Go writes for a float64 has 327 characters"""
 
@@ -296,11 +306,12 @@ LARGEST_KEPT = float(np.finfo(np.float32).max)
 NOT_FINITE = "divide by (… > 0), which returns nothing where there is nothing to divide by"
 
 
-def demand(found: Sequence[Element], trigger: Trigger) -> float:
-    """The one number that a trigger's query must return, finite and >= 0.
+def demand(found: Sequence[Element], trigger: Trigger, at: float) -> float:
+    """The one number that a trigger's query must return for the moment `at`, finite and >= 0.
 
     Raises NoDemand (nothing: 0.0 instead where the trigger ignores null values; or NaN or infinite: never 0),
-    AmbiguousDemand (several), SourceRefused (negative, or too large for the history).
+    AmbiguousDemand (several), SourceRefused (negative, or too large for the history), and SourceUnavailable for a
+    number of another time, as a cache may give it.
     """
     if len(found) > 1:
         raise ambiguity([element.labels for element in found])
@@ -315,6 +326,12 @@ def demand(found: Sequence[Element], trigger: Trigger) -> float:
         raise SourceRefused(f"the query returned {value:g}: demand must not be negative")
     if value > LARGEST_KEPT:
         raise SourceRefused(f"the query returned {value:g}: demand must be at most {LARGEST_KEPT:.1e}")
+    apart = abs(found[0].at - at)
+    if apart > trigger.max_staleness_seconds:
+        limit = f"maxStaleness is {trigger.max_staleness_seconds:g} s"
+        raise SourceUnavailable(
+            f"the server answered for a moment {apart:.4g} s from the one it was asked for, {limit}"
+        )
     return value + 0.0
 
 

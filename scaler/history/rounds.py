@@ -155,7 +155,7 @@ class Round:
     async def _ask_together(self, triggers: list[Trigger]) -> list[Observed]:
         found = await self._joint([trigger.query for trigger in triggers])
         pairs = list(zip(found, triggers, strict=True))
-        answers = [_demand_or_error(one, trigger) for one, trigger in pairs]
+        answers = [_demand_or_error(one, trigger, self._at) for one, trigger in pairs]
         doubtful = [i for i, (one, trigger) in enumerate(pairs) if self._is_doubtful(one, trigger)]
         confirmed = await asyncio.gather(*(self._confirm(triggers[i]) for i in doubtful))
         for i, answer in zip(doubtful, confirmed, strict=True):
@@ -223,7 +223,7 @@ class Round:
             self._alone[trigger.query] = _comparable(found)
         else:
             self._distrust([trigger])
-        return _demand_or_error(found, trigger)
+        return _demand_or_error(found, trigger, self._at)
 
     async def _instant(self, query: str, members: Sequence[str]) -> ServerAnswer:
         asker = Asker(self._namespace, members, self._until)
@@ -302,9 +302,9 @@ def _comparable(found: Iterable[Element]) -> _Comparable:
     return tuple((repr(one.value), sorted(one.without_label("__name__").labels.items())) for one in found)
 
 
-def _demand_or_error(found: list[Element], trigger: Trigger) -> Observed:
+def _demand_or_error(found: list[Element], trigger: Trigger, at: float) -> Observed:
     try:
-        return demand(found, trigger)
+        return demand(found, trigger, at)
     except DependencyError as error:
         return error
 

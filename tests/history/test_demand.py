@@ -14,11 +14,11 @@ TRIGGER = Trigger("shop", "web", "up", 10.0, "http://prometheus:9090", key="a")
 def test_a_number_that_history_cannot_keep_is_refused_with_its_limit(value: float) -> None:
     """As float32 it would be infinite: the observation would be lost without a reason."""
     with pytest.raises(SourceRefused, match=r"demand must be at most 3\.4e\+38"):
-        demand([Element({}, value)], TRIGGER)
+        demand([Element({}, value)], TRIGGER, 0.0)
 
 
 @pytest.mark.parametrize("value", [0.0, 9.2e15, 1e30, 3.4e38])
 def test_every_number_that_history_can_keep_is_demand(value: float) -> None:
-    found = demand([Element({}, value)], TRIGGER)
+    found = demand([Element({}, value)], TRIGGER, 0.0)
     assert found == value
     assert np.isfinite(np.float32(found))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -40,10 +41,10 @@ def together(query: str) -> list[tuple[str, str]]:
 
 
 def numbered(
-    query: str, number: Callable[[str], float] = lambda one: float(re.sub(r"\D", "", one) or 0)
+    query: str, number: Callable[[str], float] = lambda one: float(re.sub(r"\D", "", one) or 0), at: float = AT
 ) -> dict[str, object]:
     """What a sound server answers to a query alone or to several: the number in the text of each."""
-    result = [{"metric": {TAG: tag} if tag else {}, "value": [AT, str(number(one))]} for one, tag in together(query)]
+    result = [{"metric": {TAG: tag} if tag else {}, "value": [at, str(number(one))]} for one, tag in together(query)]
     return {"status": "success", "data": {"resultType": "vector", "result": result}}
 
 
@@ -236,15 +237,32 @@ async def test_a_time_before_all_stores_is_empty() -> None:
     await source.close()
 
 
+@pytest.mark.parametrize("away", [-301.0, 301.0, 1e300, -math.inf])
+async def test_an_answer_for_another_time_is_not_fresh(away: float) -> None:
+    """A cache may keep an answer; what it gives is no observation of the moment that was asked for."""
+    found = {"metric": {}, "value": [AT + away, "5"]}
+    answer = await observe(httpx.Response(200, content=json.dumps(_document("vector", [found]))))
+    assert isinstance(answer, SourceUnavailable)
+    assert "maxStaleness is 300 s" in str(answer)
+
+
+@pytest.mark.parametrize("moment", [AT - 299, AT + 299, str(AT), None, "now"])
+async def test_an_answer_may_be_for_a_moment_nearby(moment: object) -> None:
+    """Servers may round the moment, or give none that can be read."""
+    found = {"metric": {}, "value": [moment, "5"]}
+    assert await observe(httpx.Response(200, json=_document("vector", [found]))) == 5
+
+
 async def test_a_query_with_a_partial_answer_does_not_disturb_the_others() -> None:
     """It is found by halves and asked alone; where all answers are partial the server is not stormed."""
     asked: list[str] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
-        query = parse_qs(request.content.decode())["query"][0]
+        form = parse_qs(request.content.decode())
+        query, at = form["query"][0], float(form["time"][0])
         asked.append(query)
         warnings = ["store-1 is away"] if spoiled in query else []
-        return httpx.Response(200, json={**numbered(query), "warnings": warnings})
+        return httpx.Response(200, json={**numbered(query, at=at), "warnings": warnings})
 
     source = PrometheusSource(limits=QUICK, transport=httpx.MockTransport(handle))
     triggers = [replace(TRIGGER, query=f"app_{i}_") for i in range(50)]

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,7 +42,7 @@ class Guarded(BaseHTTPRequestHandler):
         self._reply(403)
 
     def _reply(self, status: int) -> None:
-        found = {"metric": {}, "value": [0, "7"]}
+        found = {"metric": {}, "value": [time.time(), "7"]}
         body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": [found]}}).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
