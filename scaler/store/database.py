@@ -206,7 +206,7 @@ class Postgres(Database):
         return min(local, float(found))
 
     async def identity(self, connection: AsyncConnection) -> str:
-        """By the files of the tables: whoever drops, truncates or restores one gives it another."""
+        """By the files of the tables: dropping, truncating or restoring a table gives it another file."""
         tables = [f"pg_relation_filenode(to_regclass('{table}'))" for table in metadata.tables]
         return str((await connection.execute(text(f"SELECT {', '.join(tables)}"))).one())
 

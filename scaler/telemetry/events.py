@@ -39,7 +39,8 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event(
         "any_server", "warning", ("consequence",),
-        "`allow-server-address` has `*`: whoever may create a ScaledObject chooses which server this process calls",
+        "`allow-server-address` has `*`: everybody who may create a ScaledObject chooses which server this process "
+        "calls",
     ),
     Event(
         "reloaded", "info", ("restart_needed",),
@@ -180,8 +181,8 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event(
         "store_rows_left_out", "warning", ("count",),
-        "The database holds more triggers than the quotas allow, as after many edits: so many were not read. Of each "
-        "namespace, the latest were",
+        "The database holds more triggers than the quotas allow, as after many edits. The latest of each namespace "
+        "were read, `count` others were not",
     ),
     Event(
         "store_rows_quarantined", "error", ("database", "table", "count", "first_key", "reason"),

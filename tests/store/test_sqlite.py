@@ -140,7 +140,7 @@ LOSSES: dict[Callable[[Path], None], tuple[str, str]] = {
 @pytest.mark.parametrize("lose", LOSSES)
 async def test_a_file_that_is_gone_is_not_written_to(tmp_path: Path, lose: Callable[[Path], None]) -> None:
     """What is written after it was deleted or replaced is in the file that a restart opens. The log names it once, and
-    whoever wrote before finds out."""
+    the store has another identity."""
     path = tmp_path / "data" / "headway.db"
     path.parent.mkdir()
     await written(path)
