@@ -30,6 +30,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from scaler.chunks import chunks
 from scaler.clock import SystemClock
 from scaler.commands.check.keda_client import KedaClient, OurTrigger
 from scaler.forecast.cache import MemoryCache
@@ -50,6 +51,10 @@ KEPT = ("history_bytes", "rss_bytes")
 SERVER = "http://prometheus.example:9090"
 
 
+QUERIES_OF_A_REQUEST = 50
+"""as PrometheusSource joins them at most"""
+
+
 class DailySource:
     """Every trigger's demand: its own noisy daily curve, computed, not fetched."""
 
@@ -60,7 +65,9 @@ class DailySource:
         return np.asarray((50 + number % 500) * daily * restless, dtype=np.float32)
 
     async def observe(self, triggers: Sequence[Trigger], at: float) -> Arriving:
-        yield [(i, self._now(int(trigger.name.rpartition("-")[2]), at)) for i, trigger in enumerate(triggers)]
+        for part in chunks(list(enumerate(triggers)), QUERIES_OF_A_REQUEST):
+            yield [(i, self._now(int(trigger.name.rpartition("-")[2]), at)) for i, trigger in part]
+            await asyncio.sleep(0)
 
     def _now(self, number: int, at: float) -> float:
         daily = 1 + 0.6 * math.sin(2 * math.pi * (at / DAY + number / 10_000))

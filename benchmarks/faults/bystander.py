@@ -2,9 +2,11 @@
 
     python -m benchmarks.faults.bystander [--quick] [--json FILE]
 
-One scaler process reads a real Prometheus. A process of its own calls the bystander's GetMetrics every 5 ms, while
-nobody else is there and beside each hostile neighbour of neighbours.py in turn; the figure is the ratio of the two p99.
-The demand then grows tenfold while 200 queries of 9 s run. Last, 100,000 different triggers are sent to a new process.
+A scaler process reads a real Prometheus. A process of its own calls the bystander's GetMetrics every 5 ms, while nobody
+else is there and then beside a hostile neighbour of neighbours.py; the figure is the ratio of the two p99. How much of
+it is the machine's is shown by `elsewhere_ms`: the p99 of another scaler process while the neighbour is at the first.
+Every neighbour gets processes of its own. The demand then grows tenfold while 200 queries of 9 s run. Last, 100,000
+different triggers are sent to a new process.
 """
 
 import json
@@ -49,13 +51,14 @@ class Place:
 
     @property
     def replica(self) -> Replica:
-        """The one replica."""
+        """The replica that the neighbours share."""
         return self.group.replicas[0]
 
-    def p99_ms(self, wanted: OurTrigger, seconds: float) -> float:
-        """Of the bystander's calls in the next `seconds`."""
+    def p99_ms(self, wanted: OurTrigger, seconds: float, number: int = 0) -> float:
+        """Of the bystander's calls to a replica in the next `seconds`."""
+        address = self.group.replicas[number].process.grpc_address
         request = wire.GetMetricsRequest(scaledObjectRef=wanted.reference, metricName="headway").SerializeToString()
-        taken = self.caller.submit(called, self.replica.process.grpc_address, request, seconds).result()
+        taken = self.caller.submit(called, address, request, seconds).result()
         return 1000 * statistics.quantiles(taken, n=100, method="inclusive")[98]
 
 
@@ -86,8 +89,9 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="three neighbours, 10,000 triggers")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="write a flat summary of named figures")] = None,
 ) -> None:
+    summary = _calls(quick)
     with _place() as place:
-        summary = _calls(place, quick) | _step(place, times=1 if quick else 3)
+        summary |= _step(place, times=1 if quick else 3)
     with _place() as place:
         summary |= _memory(place, 10_000 if quick else 100_000)
     for name, value in summary.items():
@@ -103,7 +107,7 @@ def _place() -> Iterator[Place]:
         prometheus(Path(folder) / "prometheus") as server,
         front(server.url) as shared,
         # Connections live for the whole run: while a neighbour holds all that there may be, no new one is taken.
-        replicas(Path(folder), 1, "--prometheus", shared.url, "--max-connection-age", "1h") as group,
+        replicas(Path(folder), 2, "--prometheus", shared.url, "--max-connection-age", "1h") as group,
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as caller,
     ):
         yield Place(shared, group, caller)
@@ -113,22 +117,32 @@ def _bystander(query: str = "vector(1000)", name: str = "orders") -> OurTrigger:
     return OurTrigger(0, "bystander", name, {"query": query, "threshold": "10", "mode": "reactive"})
 
 
-def _calls(place: Place, quick: bool) -> dict[str, float]:
-    wanted, seconds = _bystander(), 8.0 if quick else 15.0
-    _until(place.replica, wanted, 1000.0, 30)
-    place.p99_ms(wanted, 2)  # the caller's own start
-    summary: dict[str, float] = {}
+def _calls(quick: bool) -> dict[str, float]:
+    """Each neighbour beside a process of its own: what earlier ones left behind would count as quiet."""
     tried: list[Neighbour] = neighbours(quick)
+    summary: dict[str, float] = {}
     for one in tried[:: 6 if quick else 1]:
-        quiet = place.p99_ms(wanted, seconds)
-        with hostile(one, place.shared, place.group):
-            time.sleep(1)
-            found = place.p99_ms(wanted, seconds)
-        name = named(one)
-        summary |= {f"quiet_ms_{name}": quiet, f"p99_ms_{name}": found, f"p99_ratio_{name}": found / quiet}
-        time.sleep(2)
+        with _place() as place:
+            summary |= _beside(place, one, 8.0 if quick else 12.0)
     summary["worst_p99_ratio"] = max(value for name, value in summary.items() if name.startswith("p99_ratio"))
     return summary
+
+
+def _beside(place: Place, one: Neighbour, seconds: float) -> dict[str, float]:
+    wanted = _bystander()
+    for number, replica in enumerate(place.group.replicas):
+        _until(replica, wanted, 1000.0, 30)
+        place.p99_ms(wanted, 2, number)  # the caller's own start
+    quiet = place.p99_ms(wanted, seconds)
+    found = []
+    for number in range(len(place.group.replicas)):
+        with hostile(one, place.shared, place.group):
+            time.sleep(1)
+            found.append(place.p99_ms(wanted, seconds, number))
+        time.sleep(1)
+    together, elsewhere = found
+    figures = {"quiet_ms": quiet, "elsewhere_ms": elsewhere, "p99_ms": together, "p99_ratio": together / quiet}
+    return {f"{name}_{named(one)}": value for name, value in figures.items()}
 
 
 def named(one: Neighbour) -> str:

@@ -120,7 +120,9 @@ class Refresh:
             self._detect_clock_step(at)
             await self._ownership.update(at)
             self.tracking.advance(at)
+            await asyncio.sleep(0)  # each step looks at all triggers: ten milliseconds for 10,000
             selected = self._forecasts_now()
+            await asyncio.sleep(0)
             await asyncio.gather(*(self._refresh_server(group, selected, at) for group in _by_server(self.tracking)))
         self._telemetry.set("watched_triggers", len(self._registry))
         self._telemetry.set("refreshed_triggers", len(self.tracking))

@@ -96,10 +96,11 @@ class Observer:
         Those that an earlier round still waits for come first, without news; those that the source has not answered
         by the deadline of this round come last. Whoever was not asked in the last rounds is asked first.
         """
-        earlier = [t for t in tracked if self._is_under_way(t)]
+        earlier = [t for t in tracked if self._is_under_way(t)] if self._under_way else []
         if earlier:
             yield earlier
-        asked = sorted((t for t in tracked if not self._is_under_way(t)), key=lambda t: -t.unasked)
+        others = [t for t in tracked if not self._is_under_way(t)] if self._under_way else tracked
+        asked = sorted(others, key=lambda t: -t.unasked)
         if not asked:
             return
         one = _Round(asked, at)
