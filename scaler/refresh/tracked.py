@@ -53,14 +53,15 @@ class Tracked:
     """when a failed part is fetched again"""
     gaps: dict[Phase, tuple[Gap, ...]] = field(default_factory=dict)
     """stretches of the past that the source could not answer"""
+    key: str = field(init=False)
+    """the trigger's; kept here because every refresh reads it many times"""
+
+    def __post_init__(self) -> None:
+        self.key = self.registration.trigger.key
 
     @property
     def trigger(self) -> Trigger:
         return self.registration.trigger
-
-    @property
-    def key(self) -> str:
-        return self.registration.trigger.key
 
     @property
     def query_step_seconds(self) -> float:
