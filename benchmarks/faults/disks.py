@@ -1,6 +1,6 @@
 """A data directory that fails: full, read-only, with a limit on the size of files, damaged or gone.
 
-Where mount namespaces are allowed the directory is a small tmpfs that only the scaler sees; where they are not, those
+Where mount namespaces are allowed the directory is a tmpfs that only the scaler sees; where they are not, those
 rows are left out, and a limit on the size of files stands for a full disk.
 """
 
@@ -20,7 +20,7 @@ from .suite import Fault, Run, one_by_one
 from .world import WRITES_OFTEN, Group, hooked, newcomers, replicas, triggers
 
 FAMILY = "disk"
-MOUNTED = 'mount -t tmpfs -o size=3m,mode=0777 tmpfs "$0" && exec "$@"'
+MOUNTED = 'mount -t tmpfs -o size=128m,mode=0777 tmpfs "$0" && exec "$@"'
 FEW_BYTES = 4096
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import structlog
 
-from scaler.chunks import chunks
 from scaler.clock import Clock
 from scaler.forecast import ForecastCache, Forecasters
 from scaler.history import MetricSource
@@ -25,11 +24,12 @@ from scaler.refresh.observing import Observer
 from scaler.refresh.ownership import Ownership
 from scaler.refresh.publishing import Publisher
 from scaler.refresh.tracked import Tracked, Tracking
-from scaler.refresh.urgency import select
+from scaler.refresh.urgency import Candidate, select
 from scaler.registry import Registration, Registry
 from scaler.series import FURTHEST_AHEAD_SECONDS
 from scaler.store import Store
 from scaler.telemetry.metrics import Telemetry
+from scaler.turns import in_pieces, let_calls_through
 
 log = structlog.get_logger()
 
@@ -39,8 +39,8 @@ GATHER_SECONDS = 0.1
 MISSED_INTERVALS = 4.0
 """between two ticks, after which this process was stopped, or its clock set forwards"""
 
-COUNTED_AT_A_TIME = 1000
-"""triggers whose state is counted before other work of the event loop gets its turn: a fifth of a millisecond"""
+AT_A_TIME = 1000
+"""triggers that are looked at before calls get their turn: a millisecond at most"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +120,8 @@ class Refresh:
             self._detect_clock_step(at)
             await self._ownership.update(at)
             self.tracking.advance(at)
-            await asyncio.sleep(0)  # each step looks at all triggers: ten milliseconds for 10,000
-            selected = self._forecasts_now()
-            await asyncio.sleep(0)
+            selected = await self._forecasts_now()
+            await let_calls_through()
             await asyncio.gather(*(self._refresh_server(group, selected, at) for group in _by_server(self.tracking)))
         self._telemetry.set("watched_triggers", len(self._registry))
         self._telemetry.set("refreshed_triggers", len(self.tracking))
@@ -130,9 +129,8 @@ class Refresh:
 
     async def _export_backfill(self) -> None:
         state = BackfillState()
-        for chunk in chunks(list(self.tracking), COUNTED_AT_A_TIME):
-            state.add(chunk)
-            await asyncio.sleep(0)
+        async for piece in in_pieces(list(self.tracking), AT_A_TIME):
+            state.add(piece)
         self._telemetry.set("backfill_triggers", state.done, state="done")
         self._telemetry.set("backfill_triggers", state.waiting, state="waiting")
         self._telemetry.set("backfill_triggers", state.failing, state="failing")
@@ -150,9 +148,12 @@ class Refresh:
             log.warning("clock_set_back", seconds=round(back), consequence="all history is fetched again")
             self.tracking.clear()
 
-    def _forecasts_now(self) -> frozenset[str]:
-        interval, pace = self._settings.interval_seconds, self.runner.seconds_per_forecast
-        selected = select(candidates(self.tracking), interval, pace)
+    async def _forecasts_now(self) -> frozenset[str]:
+        wanted: list[Candidate] = []
+        async for piece in in_pieces(list(self.tracking), AT_A_TIME):
+            wanted += candidates(piece)
+        await let_calls_through()
+        selected = select(wanted, self._settings.interval_seconds, self.runner.seconds_per_forecast)
         self._telemetry.set("deferred_forecasts", selected.deferred)
         self._telemetry.count("forecast_deferred", selected.deferred)
         return selected.keys

@@ -1,18 +1,17 @@
 """Which triggers this replica refreshes: those whose lease it holds, and those that no other replica refreshes."""
 
-import asyncio
 import math
 from collections.abc import Iterable, Sequence
 
 import structlog
 
-from scaler.chunks import chunks
 from scaler.refresh.backfill import Backfill
 from scaler.refresh.coordination import Replicas
 from scaler.refresh.tracked import Tracked, Tracking
 from scaler.registry import Registration, Registry
 from scaler.series import FURTHEST_AHEAD_SECONDS
 from scaler.telemetry.metrics import Telemetry
+from scaler.turns import in_pieces, let_calls_through
 
 log = structlog.get_logger()
 
@@ -26,7 +25,7 @@ MOST_LOGGED = 20
 """forgotten triggers of one refresh that are named in the log"""
 
 AT_A_TIME = 256
-"""triggers adopted before other work of the event loop gets its turn"""
+"""triggers adopted before calls get their turn"""
 
 
 class Ownership:
@@ -60,9 +59,11 @@ class Ownership:
     async def update(self, at: float) -> None:
         """Forget silent triggers, renew the leases, and track this replica's triggers and no others."""
         self._forget_silent(at)
+        await let_calls_through()
         with self._telemetry.step("lease"):
             registrations = list(self._registry)
             own = await self._replicas.lease([one.trigger.key for one in registrations])
+            await let_calls_through()
             self._telemetry.set("leases", len(own))
             own |= self._find_orphans([one for one in registrations if one.trigger.key not in own], at)
             self._telemetry.set("orphaned_triggers", len(self._orphaned))
@@ -70,9 +71,8 @@ class Ownership:
             self._telemetry.count("lease_lost", len(lost))
             for key in lost:
                 self._tracking.drop(key)
-            for chunk in chunks(registrations, AT_A_TIME):
-                self._track([one for one in chunk if one.trigger.key in own])
-                await asyncio.sleep(0)
+            async for piece in in_pieces(registrations, AT_A_TIME):
+                self._track([one for one in piece if one.trigger.key in own])
 
     async def claim(self, new: Sequence[Registration]) -> list[Tracked]:
         """Track those of the new triggers that no other replica refreshes, and fetch their history; returns them."""

@@ -78,7 +78,7 @@ class Front:
 def front(upstream: str) -> Iterator[Front]:
     """A front of the server at `upstream`, on a port of its own."""
     state = Front(upstream)
-    server = _server(state)
+    server = _Server(state)
     state.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, name="front", daemon=True)
     thread.start()
@@ -91,67 +91,74 @@ def front(upstream: str) -> Iterator[Front]:
         state.client.close()
 
 
-def _server(state: Front) -> ThreadingHTTPServer:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512
 
-        def do_GET(self) -> None:
-            self._answer(b"")
+    def __init__(self, state: Front) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.state = state
 
-        def do_POST(self) -> None:
-            self._answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+    def handle_error(self, *_: object) -> None:
+        """A client that broke off is no fault of this server."""
 
-        def log_message(self, *_: object) -> None:
-            pass
 
-        def _answer(self, form: bytes) -> None:
-            url = urlsplit(self.path)
-            parameters = dict(parse_qsl(url.query) + parse_qsl(form.decode(errors="replace")))
-            state.under_way += 1
-            try:
-                self._send(state.instead(Asked(url.path, parameters)), form)
-            finally:
-                state.under_way -= 1
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
 
-        def _send(self, instead: Instead, form: bytes) -> None:
-            if instead.after_seconds and state.closing.wait(instead.after_seconds):
-                return
+    def do_GET(self) -> None:
+        self._answer(b"")
+
+    def do_POST(self) -> None:
+        self._answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _answer(self, form: bytes) -> None:
+        url, state = urlsplit(self.path), self.server.state
+        parameters = dict(parse_qsl(url.query) + parse_qsl(form.decode(errors="replace")))
+        state.under_way += 1
+        try:
+            self._send_instead(state.instead(Asked(url.path, parameters)), form)
+        finally:
+            state.under_way -= 1
+
+    def _send_instead(self, instead: Instead, form: bytes) -> None:
+        if instead.after_seconds and self.server.state.closing.wait(instead.after_seconds):
+            return
+        with suppress(OSError):  # the client may have given up
             if instead.endless:
                 self._send_for_ever(instead.body or b"", instead.endless)
-                return
-            status, headers, body = instead.status, dict(instead.headers), instead.body
-            if body is None:
-                found = state.client.request(
-                    self.command,
-                    state.upstream + self.path,
-                    content=form,
-                    headers={"Content-Type": self.headers.get("Content-Type") or "text/plain"},
-                )
-                status, body = found.status_code, found.content
-                headers = {"Content-Type": found.headers.get("Content-Type", "application/json")}
-            with suppress(OSError):  # the client may have given up
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+            elif instead.body is None:
+                self._forward(form)
+            else:
+                self._send(instead.status, instead.headers, instead.body)
 
-        def _send_for_ever(self, first: bytes, endless: bytes) -> None:
-            self.close_connection = True
-            with suppress(OSError):
-                self.wfile.write(first)
-                while not state.closing.is_set():
-                    self.wfile.write(endless * (MANY_BYTES // len(endless)))
+    def _forward(self, form: bytes) -> None:
+        found = self.server.state.client.request(
+            self.command,
+            self.server.state.upstream + self.path,
+            content=form,
+            headers={"Content-Type": self.headers.get("Content-Type") or "text/plain"},
+        )
+        content_type = found.headers.get("Content-Type", "application/json")
+        self._send(found.status_code, {"Content-Type": content_type}, found.content)
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 512
+    def _send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
-        def handle_error(self, *_: object) -> None:
-            """A client that broke off is no fault of this server."""
-
-    return Server(("127.0.0.1", 0), Handler)
+    def _send_for_ever(self, first: bytes, endless: bytes) -> None:
+        self.close_connection = True
+        self.wfile.write(first)
+        while not self.server.state.closing.is_set():
+            self.wfile.write(endless * (MANY_BYTES // len(endless)))
 
 
 def slow(seconds: float, needle: str) -> Rule:
