@@ -1,6 +1,7 @@
 """Compare ways to scale on recorded demand: which serves most for the same cost, by start-up time of the pods.
 
-    python benchmarks/league.py [--traces FOLDER] [--quick] [--bundles FOLDER] [--json FILE] [--docs FILE]
+    python benchmarks/league.py [--only recordings|schedules] [--traces FOLDER] [--quick] [--bundles FOLDER]
+                                [--json FILE] [--docs FILE]
 
 Every series of every trace file is replayed over its last seven days, under
 
@@ -17,19 +18,23 @@ Forecasts and finished replays are cached, so the same command continues an inte
 The planner's constants were chosen on the last four days of eight of the one-minute series, and on weeks of the World
 Cup before these. Every sixth five-minute series was used to distinguish a jump from growth.
 
-Each figure is the median (lower to upper quartile) over series:
+Each figure is the median (lower to upper quartile) over recorded series:
 
 * **u**: the demand that Headway leaves unserved over what reactive triggers leave, at the cost at which these leave 1 %
   and 0.1 %. Both Pareto fronts are interpolated. Series whose fronts do not reach that cost are left out.
 * **replica-hours**: over those of reactive triggers at equal service.
 * **gap**: the closed share of the way to perfect foresight.
 
+Schedules are synthetic: four weeks of demand that repeats to the minute, the last 14 days replayed, with one replica
+per 10 of demand. Their cells are: unserved demand, replica-hours over those of perfect foresight, scale events. A rival
+beats Headway where it serves more at no higher cost.
+
 The general bundle has learned from some of the files. --bundles is a folder of bundles that have not, each called
 general-without-SYSTEM (python -m training.shipped.general TRACES --keep FOLDER makes them). A file without such a
 bundle is judged with the bundle that ships, and the page names it. Files with a step above one minute have tables of
-their own. --traces: by default $HEADWAY_TRACES, or the folder data/traces of the checkout or of a folder beside it.
---docs: a run of everything writes docs/league.md and its plot. --quick: one series of each one-minute file, two
-start-up times, no rivals. Its figures are a rough check only.
+their own. --only: one of the two blocks; schedules need no traces. --traces: by default $HEADWAY_TRACES, or the folder
+data/traces of the checkout or of a folder beside it. --docs: a run of everything writes docs/league.md and its plot.
+--quick: one series of each one-minute file, two start-up times, no rivals. Its figures are a rough check only.
 """
 
 import argparse
@@ -38,13 +43,16 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from league_cell import DAYS, LOSSES, in_fine_units, median_of, replayed, span_of
+from league_schedules import ScheduleCell, schedule_span, schedule_summary, schedule_tables
+from league_schedules import replayed as replayed_schedule
 from league_tables import MINUTE, Cell, summary, tables
 from rich.console import Console
 from rich.progress import Progress as Bar
@@ -54,8 +62,10 @@ from scaler.files import appearing
 from scaler.forecast.catalog import GENERAL
 from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster
 from training.data.load import Series, load, system_of
+from training.data.schedules import schedules
 from training.replay.simulation.demand import Demand, Observing
 from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
+from training.replay.simulation.scenario import Span
 from training.shipped.data import SOURCES
 from training.shipped.general import without
 
@@ -63,9 +73,10 @@ ROOT = Path(__file__).resolve().parents[1]
 START_UPS = (60, 120, 300, 600)
 QUICK_START_UPS = (120, 300)
 KEPT_AHEAD_SECONDS = 3600.0
+RECORDINGS, SCHEDULES = "recordings", "schedules"
 RULES = (
     *("scaler/plan/*.py", "scaler/decide.py"),
-    *("training/replay/policies/*.py", "training/replay/simulation/*.py"),
+    *("training/replay/policies/*.py", "training/replay/simulation/*.py", "training/data/schedules.py"),
     *("training/replay/verdict/candidates.py", "training/replay/verdict/pareto.py", "training/replay/verdict/score.py"),
 )
 """the code that determines the figures of a cell"""
@@ -74,12 +85,18 @@ RULES = (
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parsed(arguments)
     with Bar(console=Console(stderr=True), transient=True) as bar:
-        cells = list(all_cells(options, bar))
+        cells = list(all_cells(options, bar)) if options.only != SCHEDULES else []
+        regular = list(schedule_cells(options, bar)) if options.only != RECORDINGS else []
     console = Console(width=120, highlight=False)
-    text = tables(cells)
+    text = "\n\n".join(part for part in (tables(cells), schedule_tables(regular)) if part)
     console.print(text, markup=False, soft_wrap=True)
     if options.json:
-        content = {"summary": summary(cells), "cells": [vars(cell) for cell in cells], "machine": machine()}
+        content = {
+            "summary": summary(cells) | schedule_summary(regular),
+            "cells": [vars(cell) for cell in cells],
+            "schedules": [vars(cell) for cell in regular],
+            "machine": machine(),
+        }
         options.json.write_text(json.dumps(content, indent=2, default=float) + "\n")
     if options.docs:
         options.docs.write_text(page(text, cells, options))
@@ -89,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=(RECORDINGS, SCHEDULES), help="one of the two blocks")
     parser.add_argument("--traces", type=Path, help="folder of recorded systems, a .csv.gz each")
     parser.add_argument("--files", nargs="*", default=[], help="names of some of them, without .csv.gz")
     parser.add_argument("--bundles", type=Path, help="folder of bundles, each trained without one of the systems")
@@ -103,17 +121,24 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--docs", type=Path, help="page to write, with its plot beside it")
     options = parser.parse_args(arguments)
-    options.traces = options.traces or traces_here()
-    if options.traces is None:
-        parser.error(
-            "--traces: name a folder of recorded systems; neither this folder nor one beside it has data/traces"
-        )
-    if not any(options.traces.glob("*.csv.gz")):
-        parser.error(f"--traces {options.traces}: must be a folder of recorded systems, a .csv.gz each")
-    if not (options.docs or options.quick or options.files or options.series or options.start_ups):
+    if options.only != SCHEDULES:
+        options.traces = options.traces or traces_here()
+        _require_traces(parser, options.traces)
+    if options.docs and options.only:
+        parser.error("--docs: the page has both blocks; leave out --only")
+    if not (options.docs or options.only or options.quick or options.files or options.series or options.start_ups):
         options.docs = ROOT / "docs" / "league.md"
     options.start_ups = options.start_ups or list(QUICK_START_UPS if options.quick else START_UPS)
     return options
+
+
+def _require_traces(parser: argparse.ArgumentParser, folder: Path | None) -> None:
+    if folder is None:
+        parser.error(
+            "--traces: name a folder of recorded systems; neither this folder nor one beside it has data/traces"
+        )
+    if not any(folder.glob("*.csv.gz")):
+        parser.error(f"--traces {folder}: must be a folder of recorded systems, a .csv.gz each")
 
 
 def traces_here() -> Path | None:
@@ -154,23 +179,60 @@ def bundle_for(system: str, folder: Path | None) -> tuple[OnnxForecaster, bool]:
     return load_forecaster(GENERAL), system in SOURCES
 
 
+def schedule_cells(options: argparse.Namespace, bar: Bar) -> Iterator[ScheduleCell]:
+    """Every kind of schedule under every start-up time, with the bundle that ships."""
+    forecaster = load_forecaster(GENERAL)
+    kinds = schedules()
+    task = bar.add_task(SCHEDULES, total=len(kinds) * len(options.start_ups))
+    for series in kinds:
+        for start_up in options.start_ups:
+            points = schedule_points(series, start_up, forecaster, options)
+            yield ScheduleCell(series.name, start_up, points)
+            bar.advance(task)
+
+
 def cell_figures(
     series: Series, start_up: int, forecaster: OnnxForecaster, options: argparse.Namespace
 ) -> dict[str, float]:
     """From the cache, or replayed now."""
-    rivals = not options.quick
+
+    def make() -> dict[str, Any]:
+        span = span_of(series)
+        forecasts = league_forecasts(series, span, forecaster, options)
+        return replayed(series, start_up, forecasts, span, not options.quick, options.jobs)
+
+    return dict(_cached(make, series, start_up, forecaster, options)["figures"])
+
+
+def schedule_points(
+    series: Series, start_up: int, forecaster: OnnxForecaster, options: argparse.Namespace
+) -> dict[str, dict[str, float]]:
+    """From the cache, or replayed now."""
+
+    def make() -> dict[str, Any]:
+        forecasts = league_forecasts(series, schedule_span(series), forecaster, options)
+        return replayed_schedule(series, start_up, forecasts, not options.quick, options.jobs)
+
+    return _cached(make, series, start_up, forecaster, options)
+
+
+def _cached(
+    make: Callable[[], dict[str, Any]],
+    series: Series,
+    start_up: int,
+    forecaster: OnnxForecaster,
+    options: argparse.Namespace,
+) -> dict[str, Any]:
+    """What `make` returns, kept in a file by series, start-up time, bundle, options and code."""
     name = "".join(c if c.isalnum() else "-" for c in f"{series.system}-{series.name}")
     bundle = f"{forecaster.model}-{forecaster.manifest.graph_sha256[:8]}".replace("@", "-")
-    every = f"{options.every:g}{'-rivals' if rivals else ''}"
+    every = f"{options.every:g}{'' if options.quick else '-rivals'}"
     kept = options.cache / f"{name}-{start_up}-{bundle}-{every}-{rules_digest()}.json"
-    if kept.exists():
-        return dict(json.loads(kept.read_text())["figures"])
-    span = span_of(series)
-    forecasts = league_forecasts(series, forecaster, options)
-    found = replayed(series, start_up, forecasts, span, rivals, options.jobs)
-    with appearing(kept) as draft:
-        draft.write_text(json.dumps(found))
-    return dict(found["figures"])
+    if not kept.exists():
+        found = make()
+        with appearing(kept) as draft:
+            draft.write_text(json.dumps(found))
+    return dict(json.loads(kept.read_text()))
 
 
 @cache
@@ -180,8 +242,8 @@ def rules_digest() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 
-def league_forecasts(series: Series, forecaster: OnnxForecaster, options: argparse.Namespace) -> Forecasts:
-    issues = Issues(span_of(series), options.every, KEPT_AHEAD_SECONDS, options.jobs)
+def league_forecasts(series: Series, span: Span, forecaster: OnnxForecaster, options: argparse.Namespace) -> Forecasts:
+    issues = Issues(span, options.every, KEPT_AHEAD_SECONDS, options.jobs)
     return forecasts_of(Demand(series), forecaster, Observing(), issues, options.cache / "forecasts")
 
 

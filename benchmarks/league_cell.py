@@ -80,11 +80,12 @@ def replayed(
     setting = setting_of(series, start_up_seconds)
     scenario = Scenario(Demand(series), setting, span)
     found = run_all(scenario, forecasts, entries_of(setting, series, rivals), Price(), jobs, progress)
-    points = {ran.entry.name: _point(ran) for ran in found}
+    points = {ran.entry.name: point(ran) for ran in found}
     return {"points": points, "figures": figures_of(points)}
 
 
-def _point(ran: Ran) -> dict[str, float]:
+def point(ran: Ran) -> dict[str, float]:
+    """The scores of a run, by name."""
     kept = asdict(ran.scores)
     return {name: float(value) for name, value in kept.items() if name not in ("policy", "by_day")}
 

@@ -75,14 +75,21 @@ Ingredient: TypeAlias = Callable[[Demand, Clock, Random], Demand]
 
 
 def series(
-    name: str, ingredients: Sequence[Ingredient], clock: Clock, *, volume: float = 100.0, seed: int = 0, unit: str = ""
+    name: str,
+    ingredients: Sequence[Ingredient],
+    clock: Clock,
+    *,
+    volume: float = 100.0,
+    seed: int = 0,
+    unit: str = "",
+    system: str = SYSTEM,
 ) -> Series:
     """The demand that `ingredients` make, in this order, from a constant `volume` per step."""
     demand = np.full(len(clock), float(volume))
     for position, ingredient in enumerate(ingredients):
         demand = ingredient(demand, clock, np.random.default_rng([seed, position]))
     values = np.maximum(demand, 0.0).astype(np.float32)
-    return Series(SYSTEM, name, unit, clock.start, clock.step_seconds, values, clock.timezone)
+    return Series(system, name, unit, clock.start, clock.step_seconds, values, clock.timezone)
 
 
 def daily(depth: float = 0.8, peak_hour: float = 14.0, hours: float = 6.0, second: float = 0.0) -> Ingredient:
