@@ -51,12 +51,24 @@ def prophet(effort: Effort) -> Recipe:
 
 def hybrid(effort: Effort) -> Recipe:
     """Prophet for each series, and boosted trees on its residuals; serves only the series it was fitted to."""
-    from training.models.hybrid import Hybrid
     from training.models.xgboost import Boosting, XgboostCore
 
+    return _on_prophet("hybrid", effort, lambda task: XgboostCore(task, Boosting(threads=effort.threads)))
+
+
+def hybrid_lstm(effort: Effort) -> Recipe:
+    """Prophet for each series, and an LSTM over its residuals; serves only the series it was fitted to."""
+    from training.models.torch_model.core import lstm as core
+    from training.models.torch_model.fit import Fitting
+
+    return _on_prophet("hybrid-lstm", effort, lambda _: core(Fitting(threads=effort.threads)))
+
+
+def _on_prophet(name: str, effort: Effort, core: "Callable[[Task], Core]") -> Recipe:
+    from training.models.hybrid import Hybrid
+
     def make(task: Task) -> Model:
-        core = XgboostCore(task, Boosting(threads=effort.threads))
-        return Hybrid(core, task, threads=effort.threads, jobs=effort.threads)
+        return Hybrid(core(task), task, threads=effort.threads, jobs=effort.threads, name=name)
 
     return Recipe(make, windows=1000, per_series=True)
 
@@ -125,6 +137,7 @@ RECIPES: dict[str, Callable[[Effort], Recipe]] = {
     "naive": naive,
     "prophet": prophet,
     "hybrid": hybrid,
+    "hybrid-lstm": hybrid_lstm,
     "xgboost": xgboost,
     "mlp": mlp,
     "ensemble": ensemble,

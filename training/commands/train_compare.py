@@ -56,7 +56,7 @@ def compare(
     """Fit several recipes and compare them with both naive models on the same windows.
 
     By time, each fold judges a tenth of the record that follows the training data. Models fitted to single series
-    (prophet, hybrid) can only be judged by time.
+    (prophet, hybrid, hybrid-lstm) can only be judged by time.
 
     --json keys: judged_windows, series, not_judged, systems, models[model, verdict, peak_loss, median_ratio, low, high,
     p, better, …, fit_seconds, inference_seconds (for 10,000 windows), size_bytes], failed, left_out, report.

@@ -93,15 +93,24 @@ class Units:
 
 
 @dataclass(frozen=True)
-class Addition:
-    """Additional features of a model: its own inputs by name, with shapes, and the function that adds columns.
+class Added:
+    """What an addition has made besides columns: the units to use, and further channels of the sequence. [N, P, C]"""
 
-    `add` gets the columns so far, the past, its inputs, and the default units; it may add columns, and returns the
-    units to use.
+    units: Units
+    channels: Any
+
+
+@dataclass(frozen=True)
+class Addition:
+    """Additional features of a model: its own inputs by name, with shapes, and the function that adds them.
+
+    `add` gets the columns so far, the past, its inputs, and the default units; it may add columns. `channels`: the
+    names of the channels that it returns.
     """
 
     inputs: Mapping[str, tuple[int | str, ...]]
-    add: Callable[[Columns, Scaled, Mapping[str, Any], Units], Units]
+    channels: tuple[str, ...]
+    add: Callable[[Columns, Scaled, Mapping[str, Any], Units], Added]
 
 
 class Extractor:
@@ -135,22 +144,25 @@ def feature_graph(task: Task, addition: Addition | None = None) -> tuple[bytes, 
         add_weeks(columns, task, past, local_time)
         base = seasonal_base(op, task, past, local_time)
         add_seasonal(columns, task, past, base)
-        units = Units(*middle_and_unit(op, task, past, base))
+        units, sequence = Units(*middle_and_unit(op, task, past, base)), _sequence(op, task, past)
         add_calendar(columns, local_time)
+        channels: tuple[str, ...] = CHANNELS
         if addition is not None:
             given = {name: builder.input(name, ir.DataType.FLOAT, shape) for name, shape in addition.inputs.items()}
-            units = addition.add(columns, past, given, units)
+            added = addition.add(columns, past, given, units)
+            units, channels = added.units, (*CHANNELS, *addition.channels)
+            sequence = op.Concat(sequence, added.channels, axis=2)
         targets = task.sizes.W + len(step_leads(task))
         shapes = {
             FEATURES: ("N", len(columns.names)),
-            SEQUENCE: ("N", min(PATCHES, task.grid.steps), len(CHANNELS)),
+            SEQUENCE: ("N", patches_of(task)[0], len(channels)),
             SEASONAL: ("N", targets, task.sizes.Q),
             MIDDLE: ("N", targets),
             UNIT: ("N", targets),
         }
         outputs = {
             FEATURES: columns.joined(),
-            SEQUENCE: _sequence(op, task, past),
+            SEQUENCE: sequence,
             SEASONAL: in_units(op, base, units.middle, units.unit),
             MIDDLE: units.middle,
             UNIT: units.unit,
@@ -163,10 +175,15 @@ def feature_graph(task: Task, addition: Addition | None = None) -> tuple[bytes, 
         return graph.serialised(builder, "headway"), tuple(columns.names)
 
 
+def patches_of(task: Task) -> tuple[int, int]:
+    """(number of patches of the last day, steps in each)"""
+    patches = min(PATCHES, task.grid.steps)
+    return patches, task.grid.steps // patches
+
+
 def _sequence(op: Any, task: Task, past: Scaled) -> Any:
     """The history in patches: mean, peak and last value above the level, and the share that is known."""
-    patches = min(PATCHES, task.grid.steps)
-    width = task.grid.steps // patches
+    patches, width = patches_of(task)
     steps = patches * width
     demand = graph.cut(op, past.demand, task.grid.steps - steps, task.grid.steps)
     relative = graph.asinh(op, (demand.value - past.level) / past.scale) * demand.valid

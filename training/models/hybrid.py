@@ -2,7 +2,8 @@
 
 Prophet with level correction provides the expected demand and its usual error: middle and unit of the core's targets
 (see training.models.learned) are Prophet's, not the seasonal model's. The columns include the forecasts of both,
-Prophet's path, and its residuals over the last day.
+Prophet's path, and its residuals over the last day. Cores that read the last day in patches, such as an LSTM, get the
+residual of each patch as one more channel.
 
 Residuals within the record that Prophet was fitted to are too small: a core that learned from them would trust Prophet
 too much. So each training window gets the forecast of a Prophet that was fitted and calibrated on data before it
@@ -46,8 +47,6 @@ class Hybrid:
     shares: where blocks begin, as shares of each series' record before its held-out windows, which are the last block.
     """
 
-    name = "hybrid"
-
     def __init__(
         self,
         core: Core,
@@ -56,7 +55,9 @@ class Hybrid:
         threads: int = 1,
         jobs: int = 1,
         shares: Sequence[float] = BLOCKS,
+        name: str = "hybrid",
     ) -> None:
+        self.name = name
         self.failed: dict[str, str] = {}
         self._core, self._task, self._threads, self._jobs = core, task, threads, jobs
         self._choices, self._shares = choices, (*shares, 1.0)

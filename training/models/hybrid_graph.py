@@ -1,4 +1,6 @@
-"""Prophet's forecast as columns, centre and spread of the features; its graph comes before theirs.
+"""Prophet's forecast as columns, centre and spread of the features, its residuals as a channel of the sequence.
+
+Its graph comes before that of the features.
 
 Axes: N windows, M moments of Prophet's path, P patches of the last day, K targets, Q levels.
 """
@@ -14,7 +16,7 @@ from onnx import compose, helper
 from scaler.bundle.signature import LOCAL_TIME, PEAKS, QUANTILES, SERIES, shape_of
 from training import graph
 from training.features.columns import Columns, mean_of
-from training.features.extract import Addition, Units
+from training.features.extract import Added, Addition, Units, patches_of
 from training.features.scaling import Scaled
 from training.features.seasonal import PEAKS_SEEN
 from training.graph import Masked
@@ -24,7 +26,6 @@ from training.task import Task, step_leads
 BASE_QUANTILES, BASE_PEAKS, BASE_PATH = "base_quantiles", "base_peaks", "base_path"
 LEAST_UNIT = 0.1
 """of the changes that the series usually makes"""
-PATCH_SECONDS = 900
 SPANS = (1, 2, 4, 12, 24)
 """newest patches over which residuals are averaged, besides all of them"""
 AGAIN = 9
@@ -39,7 +40,7 @@ def addition(task: Task) -> Addition:
         BASE_PEAKS: shape_of(PEAKS, sizes),
         BASE_PATH: ("N", len(_moments(task))),
     }
-    return Addition(inputs, partial(_add, task))
+    return Addition(inputs, ("missed",), partial(_add, task))
 
 
 def prophet_first(features: bytes, prophet: bytes, path: bytes) -> bytes:
@@ -83,24 +84,18 @@ def at_level(op: Any, task: Task, quantiles: Any, level: float) -> Any:
     return op.Squeeze(graph.part(op, quantiles, nearest, nearest + 1, axis=2), [2])
 
 
-def _patches(task: Task) -> tuple[int, int]:
-    """(how many, how many steps in each)"""
-    width = max(1, PATCH_SECONDS // task.grid.step_seconds)
-    return task.grid.steps // width, width
-
-
 def _leads(task: Task) -> list[int]:
     return [lead for lead in step_leads(task) if lead in PEAKS_SEEN or lead == task.horizon_steps]
 
 
 def _moments(task: Task) -> list[int]:
     """Seconds from now: the middle of each patch of the last day, now, and the leads."""
-    patches, width = _patches(task)
+    patches, width = patches_of(task)
     behind = [-round((width * (patches - p) - (width + 1) / 2) * task.grid.step_seconds) for p in range(patches)]
     return [*behind, 0, *(lead * task.grid.step_seconds for lead in _leads(task))]
 
 
-def _add(task: Task, columns: Columns, past: Scaled, given: Mapping[str, Any], usual: Units) -> Units:
+def _add(task: Task, columns: Columns, past: Scaled, given: Mapping[str, Any], usual: Units) -> Added:
     op, wanted = columns.op, _targets_seen(task)
     steps = graph.at(op, given[BASE_QUANTILES], [lead - 1 for lead in step_leads(task)])
     quantiles = op.Concat(given[BASE_PEAKS], steps, axis=1)
@@ -119,8 +114,8 @@ def _add(task: Task, columns: Columns, past: Scaled, given: Mapping[str, Any], u
     }
     for name, value in by_target.items():
         columns.add(name, graph.at(op, op.Where(known, value, 0.0), wanted), [_names(task)[k] for k in wanted])
-    _add_path(columns, task, past, given[BASE_PATH])
-    return units
+    missed = _add_path(columns, task, past, given[BASE_PATH])
+    return Added(units, op.Unsqueeze(op.Asinh(missed.value) * missed.valid, [2]))
 
 
 def _names(task: Task) -> list[str]:
@@ -131,9 +126,9 @@ def _targets_seen(task: Task) -> list[int]:
     return [k for k, length in enumerate((*task.peak_steps, *step_leads(task))) if length in PEAKS_SEEN]
 
 
-def _add_path(columns: Columns, task: Task, past: Scaled, path: Any) -> None:
-    """The further course of Prophet's path, and the residuals over the last day."""
-    op, (patches, _) = columns.op, _patches(task)
+def _add_path(columns: Columns, task: Task, past: Scaled, path: Any) -> Masked:
+    """The further course of Prophet's path, and the residuals over the last day, which are returned. [N, P]"""
+    op, (patches, _) = columns.op, patches_of(task)
     path = graph.masked(op, path)
     now = graph.part(op, path.value, patches, patches + 1)
     ahead = graph.part(op, path.value, patches + 1, patches + 1 + len(_leads(task)))
@@ -148,11 +143,12 @@ def _add_path(columns: Columns, task: Task, past: Scaled, path: Any) -> None:
     again = min(AGAIN, patches)
     yesterday = graph.cut(op, missed, 0, again)
     columns.add_known("prophet_missed_yesterday_", Masked(op.Asinh(yesterday.value), yesterday.valid), range(again))
+    return missed
 
 
 def _missed(op: Any, task: Task, past: Scaled, path: Masked) -> Masked:
     """Mean demand of each patch less Prophet's path at its middle, in scales. [N, P]"""
-    patches, width = _patches(task)
+    patches, width = patches_of(task)
     demand = graph.cut(op, past.demand, task.grid.steps - patches * width, task.grid.steps)
     value = op.ReduceSum(op.Reshape(demand.value, [0, patches, width]), [2], keepdims=0)
     count = op.ReduceSum(op.Reshape(demand.valid, [0, patches, width]), [2], keepdims=0)

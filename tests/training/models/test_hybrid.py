@@ -16,13 +16,18 @@ from training.data.windows import Past, Windows, cut, cutoffs
 from training.export.bundle import bundle_of
 from training.export.parity import answer, checked
 from training.export.reference import reference_cases
-from training.features.extract import CoreInputs
+from training.features.extract import CHANNELS, CoreInputs, Extractor, feature_graph
 from training.models import Training
 from training.models.hybrid import Hybrid, before, block_of, borders
+from training.models.hybrid_graph import addition, path_graph, prophet_first
 from training.models.prophet import Prophet
 from training.models.prophet_fit import Choices
+from training.models.prophet_graph import path
+from training.models.torch_model.core import lstm
+from training.models.torch_model.fit import Fitting
 from training.models.xgboost import Boosting, XgboostCore
 from training.progress import Progress, no_progress
+from training.recipes import RECIPES, Effort
 from training.task import DAY_SECONDS, Task
 
 START = 1_700_006_400 // DAY_SECONDS * DAY_SECONDS
@@ -121,6 +126,45 @@ def test_the_core_knows_what_prophet_cannot(fitted: Fitted) -> None:
         prophet.fit(training_of(WEB, NIGHT))
         errors[prophet.name] = error_of(prophet, later)
     assert error_of(fitted.model, later) < 0.85 * min(errors.values())
+
+
+def test_the_sequence_has_prophets_residuals() -> None:
+    """The further channel is demand less Prophet's path, patch by patch, in one unit per window; 0 where unknown."""
+    training, prophet = training_of(WEB, count=40), Prophet(QUICK)
+    prophet.fit(training)
+    features, names = feature_graph(COARSE, addition(COARSE))
+    extract = Extractor(
+        COARSE, made=(prophet_first(features, prophet.to_onnx(), path_graph(COARSE, prophet.components)), names)
+    )
+    past = training.held_out.past.take(np.arange(0, 150, 30))
+    past.history_NT[:, 50] = np.nan
+    seen = extract(past).seen.sequence_NPC
+    assert seen.shape[2] == len(CHANNELS) + 1
+    channel = np.sinh(seen[:, :, -1])
+    behind = (900 * np.arange(-95, 1)).tolist()
+    missed = past.history_NT - path(prophet.components, past.series_N, past.local_time_N, behind)
+    known = np.arange(96) != 50
+    assert (channel[:, ~known] == 0).all()
+    for mine, wanted in zip(channel[:, known], missed[:, known], strict=True):
+        assert np.corrcoef(mine, wanted)[0, 1] > 0.999
+        assert np.median(mine / wanted) > 0
+
+
+def test_an_lstm_learns_what_prophet_missed() -> None:
+    """It loses less than the best constant quantiles of Prophet's residuals, and its graph agrees with the model."""
+    training = training_of(made("web", 100, 42), made("night", 3e6, 42, seed=1), count=1200)
+    model = Hybrid(lstm(Fitting(batch_rows=64, threads=1)), COARSE, QUICK, shares=SHARES[:1], name="hybrid-lstm")
+    figures = model.fit(training)
+    assert figures["held_out_loss"] < 0.85 * figures["constant_loss"]
+    assert checked(model, model.to_onnx(), training.held_out.past.take(np.arange(0, 300, 10))).largest < 1e-4
+
+
+def test_recipes_of_prophet_differ_in_what_learns_its_residuals() -> None:
+    """Both serve single series alone, under their own names."""
+    for name in ("hybrid", "hybrid-lstm"):
+        recipe = RECIPES[name](Effort())
+        assert recipe.per_series
+        assert recipe.make(COARSE).name == name
 
 
 def error_of(model: Prophet | Hybrid, windows: Windows) -> float:
@@ -238,7 +282,7 @@ class Patches:
 
     def to_onnx(self) -> bytes:
         with graph.building("patches") as (builder, op):
-            sequence = builder.input("sequence", ir.DataType.FLOAT, ("N", 96, 4))
+            sequence = builder.input("sequence", ir.DataType.FLOAT, ("N", 96, 5))
             known = op.ReduceMean(graph.part(op, sequence, 3, 4, axis=2), [1])
             scaled = known + graph.constant(op, np.tile(np.float32(COARSE.levels), (self.targets, 1)))
             scaled.shape, scaled.dtype = ir.Shape(("N", self.targets, 3)), ir.DataType.FLOAT
