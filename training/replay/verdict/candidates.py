@@ -24,13 +24,15 @@ from training.replay.simulation.policy import ReplayPolicy
 from training.replay.simulation.scenario import Scenario, Setting
 from training.replay.verdict.score import Price, Scores, score
 
-REACTIVE_TARGETS = (1.3, 1.15, 1.05, 1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+REACTIVE_TARGETS = tuple(percent / 100 for percent in (*range(150, 110, -10), *range(110, 60, -2), *range(60, 15, -4)))
 """of the capacity: from too tight to generous, and dense where most are: interpolation flatters a sparse front"""
 HEADWAY_FRONT = (
-    *((0.51, 1.1), (0.75, 1.05), (0.75, 1.0), (0.9, 1.0), (0.95, 1.0), (0.99, 1.0)),
-    *((0.99, 0.9), (0.99, 0.8), (0.99, 0.65)),
+    *((0.51, 1.3), (0.51, 1.2), (0.51, 1.1), (0.75, 1.05), (0.75, 1.0), (0.9, 1.0), (0.95, 1.0), (0.99, 1.0)),
+    *((0.99, 0.9), (0.99, 0.8), (0.99, 0.65), (0.99, 0.5), (0.99, 0.4), (0.99, 0.3), (0.99, 0.2)),
 )
-"""(quantile, threshold as a share of the capacity), from bold to cautious: first higher quantiles, then headroom"""
+"""(quantile, threshold as a share of the capacity), from bold to cautious: first higher quantiles, then headroom.
+
+0.99 is the highest quantile that forecasts have; plans are not extrapolated beyond it."""
 
 
 class Entry(Protocol):

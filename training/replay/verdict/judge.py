@@ -20,6 +20,7 @@ from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
 from training.replay.simulation.scenario import Scenario, Setting, Span
 from training.replay.verdict import candidates
 from training.replay.verdict.candidates import Entry, HeadwayEntry, OracleEntry, Ran, ReactiveEntry, RivalEntry, run_all
+from training.replay.verdict.choice import DEARER, bill, cheapest, is_dominated, search_budget, serves
 from training.replay.verdict.pareto import LEAST_UNSERVED, Interval, over_days
 from training.replay.verdict.score import Price, Scores
 from training.replay.verdict.slo import Slo
@@ -30,12 +31,8 @@ TODAY, DEFAULT, TUNED, TUNED_REACTIVE, ORACLE = "today", "headway", "headway, tu
 KEPT_AHEAD_SECONDS = 3600.0
 FEWEST_DAYS = 3.0
 """judged: with fewer, an interval over days means nothing"""
-DEARER = 1.02
-"""this ratio to the cost of a reactive trigger of equal service is neither gain nor loss"""
 WELL_SERVED = 1e-3
 """unserved share: above this, better service matters more than lower cost"""
-GOOD_ENOUGH = 1e-4
-"""unserved share: below this, and without an SLO, settings are chosen by cost"""
 NOISE = 1e-6
 """of a ratio: rounding"""
 SHOWN = 1e-3
@@ -182,13 +179,14 @@ def _searched(
     setting = case.setting
     entries: list[Entry] = [
         ReactiveEntry(setting.threshold, TODAY),
+        HeadwayEntry(default, DEFAULT),
         *candidates.reactive_front(setting),
         *candidates.headway_front(setting, default),
     ]
     found = run_all(scenario, forecasts, entries, case.price, case.jobs, progress, "searching")
-    today = found[0].scores
+    today, budget = found[0].scores, search_budget(found[0].scores, found[1].scores)
     reactive = cheapest([one for one in found if isinstance(one.entry, ReactiveEntry)], today, case.slo)
-    best = cheapest([one for one in found if isinstance(one.entry, HeadwayEntry)], today, case.slo)
+    best = cheapest([one for one in found if isinstance(one.entry, HeadwayEntry)], today, case.slo, budget)
     more = run_all(
         scenario,
         forecasts,
@@ -198,7 +196,7 @@ def _searched(
         progress,
         "searching nearby",
     )
-    return cheapest([best, *more], today, case.slo), reactive
+    return cheapest([best, *more], today, case.slo, budget), reactive
 
 
 def _about_search(best: Ran, reactive: Ran, wanted: Slo | None) -> list[str]:
@@ -206,34 +204,6 @@ def _about_search(best: Ran, reactive: Ran, wanted: Slo | None) -> list[str]:
     if wanted is None:
         return []
     return [f"{name}: {wanted.about_search(ran.scores)}" for name, ran in ((TUNED, best), (TUNED_REACTIVE, reactive))]
-
-
-def cheapest(ran: Sequence[Ran], today: Scores, wanted: Slo | None) -> Ran:
-    """The cheapest run with sufficient service.
-
-    With an SLO: one that is likely to hold it on other days like these, else one that holds it on these days. Without:
-    one that serves no worse than today's trigger at no higher cost; among these the best service wins, down to
-    GOOD_ENOUGH. If there is none, the cheapest that serves no worse. At last the one with the least short time (with an
-    SLO) or the least unserved demand.
-    """
-
-    def cost(one: Ran) -> tuple[float, float]:
-        return bill(one.scores), one.scores.unserved_share
-
-    good = [one for one in ran if _serves(one.scores, today, wanted)]
-    if wanted:
-        good = [one for one in good if wanted.is_likely(one.scores)] or good
-    if not good:
-        return min(ran, key=lambda one: (one.scores.short_minutes if wanted else 0.0, *reversed(cost(one))))
-    affordable = [one for one in good if bill(one.scores) <= DEARER * bill(today)]
-    if wanted or not affordable:
-        return min(good, key=cost)
-    return min(affordable, key=lambda one: (max(one.scores.unserved_share, GOOD_ENOUGH), *cost(one)))
-
-
-def bill(scores: Scores) -> float:
-    """Its cost: money if a price is given, else replica-hours."""
-    return scores.money or scores.replica_hours
 
 
 def _trigger(entry: Entry) -> Trigger:
@@ -321,8 +291,9 @@ def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: ReplayCas
     """The verdict, and a sentence for each reason.
 
     The default is recommended first, if it wins at no more than today's cost, or at any cost if there is no SLO and
-    today's trigger serves badly. Then the tuned trigger, if it wins and differs. Then the default at any cost. With an
-    SLO, nothing is recommended that costs more than a reactive trigger that holds it. The reasons state the cost.
+    today's trigger serves badly. Then the tuned trigger, if it wins, differs, and is not worse than the default. Then
+    the default at any cost. With an SLO, nothing is recommended that costs more than a reactive trigger that holds it.
+    The reasons state the cost.
     """
     today = ran[TODAY].scores
     if round(today.days, 1) < FEWEST_DAYS:
@@ -338,8 +309,8 @@ def verdict_of(ran: dict[str, Ran], against: dict[str, Against], case: ReplayCas
     )
     for name, verdict, affordable in choices:
         found = ran[name].scores
-        is_new = name == DEFAULT or not _found_the_default(ran)
-        if is_new and against[name].wins and _serves(found, today, case.slo) and bill(found) <= affordable:
+        is_sound = name == DEFAULT or not (_found_the_default(ran) or _is_worse_than_default(ran, against, case.slo))
+        if is_sound and against[name].wins and serves(found, today, case.slo) and bill(found) <= affordable:
             return verdict, (
                 f"{name}: {_compared(found, today)}",
                 *_equal(against[name], found),
@@ -356,14 +327,28 @@ def _most_for_the_slo(ran: dict[str, Ran], case: ReplayCase) -> float:
     return DEARER * min(bills, default=math.inf)
 
 
+def _is_worse_than_default(ran: dict[str, Ran], against: dict[str, Against], wanted: Slo | None) -> bool:
+    """Whether the tuned trigger is worse on the judged days.
+
+    The default costs no more and serves no worse; or, without an SLO, it compares better with reactive triggers, at its
+    cost as well as at its service.
+    """
+    if is_dominated(ran[TUNED].scores, ran[DEFAULT].scores, wanted):
+        return True
+    mine, theirs = against[TUNED], against[DEFAULT]
+    is_comparable = all(is_known(one) for held in (mine, theirs) for one in (held.unserved, held.saved))
+    return (
+        wanted is None
+        and is_comparable
+        and mine.unserved.value > theirs.unserved.value + NOISE
+        and mine.saved.value < theirs.saved.value - NOISE
+    )
+
+
 def _found_the_default(ran: dict[str, Ran]) -> bool:
     """Whether the search chose the default."""
     default, tuned = (ran[name].entry for name in (DEFAULT, TUNED))
     return isinstance(default, HeadwayEntry) and isinstance(tuned, HeadwayEntry) and default.trigger == tuned.trigger
-
-
-def _serves(found: Scores, today: Scores, wanted: Slo | None) -> bool:
-    return wanted.holds(found) if wanted else found.unserved_share <= today.unserved_share
 
 
 def _compared(found: Scores, today: Scores) -> str:
@@ -442,9 +427,11 @@ def _why_not(ran: dict[str, Ran], against: dict[str, Against], case: ReplayCase)
                 f"{name}: no clear difference from a reactive trigger with another target; {_compared(found, today)}"
             )
         else:
-            caveat = "" if _serves(found, today, case.slo) else ", but its service is not sufficient"
+            caveat = "" if serves(found, today, case.slo) else ", but its service is not sufficient"
             if not caveat and bill(found) > _most_for_the_slo(ran, case):
                 caveat = ", but a cheaper one also holds the SLO"
+            if not caveat and name == TUNED and _is_worse_than_default(ran, against, case.slo):
+                caveat = f", but is worse than {DEFAULT}"
             reasons.append(f"{name}: beats reactive triggers of equal cost{caveat}; {_compared(found, today)}")
         reasons.extend(f"{name}: {one}" for one in (*_equal(held, found), *_about_slo(found, case.slo)))
     if case.slo:

@@ -21,6 +21,7 @@ from training.replay.simulation.scenario import Setting, Span
 from training.replay.simulation.start_up import Constant
 from training.replay.verdict import candidates
 from training.replay.verdict.candidates import HeadwayEntry, Ran, ReactiveEntry
+from training.replay.verdict.choice import cheapest, search_budget
 from training.replay.verdict.judge import (
     DEFAULT,
     ORACLE,
@@ -31,7 +32,6 @@ from training.replay.verdict.judge import (
     Judged,
     ReplayCase,
     Verdict,
-    cheapest,
     compared_with_front,
     default_of,
     gap_closed,
@@ -44,6 +44,7 @@ from training.replay.verdict.score import Scores
 from training.replay.verdict.slo import Slo
 
 NOTHING = np.empty(0)
+REACTIVE_TARGETS, HEADWAY_FRONT = candidates.REACTIVE_TARGETS, candidates.HEADWAY_FRONT
 
 
 @pytest.fixture(autouse=True)
@@ -164,6 +165,29 @@ def test_the_cheapest_that_serves() -> None:
     assert cheapest(short, today, Slo(60.0)).scores.policy == "c"
 
 
+def test_the_search_may_cost_what_the_default_costs() -> None:
+    """Where the default is dearer than today's trigger, service at its cost is searched too."""
+    today, default = scores("today", [10.0], [5.0]), scores("default", [12.0], [1.0])
+    some = [
+        ran(default),
+        ran(scores("a", [9.0], [4.0])),
+        ran(scores("b", [12.0], [0.5])),
+        ran(scores("c", [13.0], [0.2])),
+    ]
+    assert cheapest(some, today, None, search_budget(today, default)).scores.policy == "b"
+    assert cheapest(some, today, None).scores.policy == "a"
+    assert search_budget(today, scores("default", [8.0], [1.0])) == pytest.approx(10.2)
+
+
+def test_the_default_takes_part_in_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if it is the only trigger of Headway: tuned settings are then the default or next to it."""
+    monkeypatch.setattr(candidates, "HEADWAY_FRONT", ())
+    found = judge(case(waves(8)), load_forecaster(SEASONAL))
+    default, tuned = (found.ran[name].entry.does for name in (DEFAULT, TUNED))
+    near = [one.trigger for one in candidates.neighbours(found.case.setting, default)]
+    assert tuned in (default, *near)
+
+
 def test_an_slo_that_holds_by_luck_is_the_second_choice() -> None:
     """One bad day more would break it: what is likely to hold is worth more; where nothing is, it is chosen."""
     week = scores("lucky", [9.0] * 7, [1.0] * 7)
@@ -261,6 +285,35 @@ def test_the_verdict(default: Scores, tuned: Scores, against: dict[str, Against]
     assert all(why)
 
 
+BETTER = Against(interval(0.25, 0.2, 0.3), interval(0.2, 0.1, 0.3))
+
+
+@pytest.mark.parametrize(
+    ("default", "tuned", "against", "expected"),
+    [
+        (DEAR, replace(DEAR, unserved_share=2e-4), {DEFAULT: WINS, TUNED: WINS}, Verdict.ENABLE),
+        (DEAR, replace(DEAR, replica_hours=131.0), {DEFAULT: WINS, TUNED: WINS}, Verdict.ENABLE),
+        (DEAR, GOOD, {DEFAULT: BETTER, TUNED: WINS}, Verdict.ENABLE),
+        (DEAR, GOOD, {DEFAULT: replace(BETTER, saved=UNKNOWN), TUNED: WINS}, Verdict.WITH_SETTINGS),
+        (DEAR, GOOD, {DEFAULT: WINS, TUNED: BETTER}, Verdict.WITH_SETTINGS),
+    ],
+)
+def test_tuned_settings_worse_than_the_default_are_not_recommended(
+    default: Scores, tuned: Scores, against: dict[str, Against], expected: Verdict
+) -> None:
+    """Neither where the default serves as well for no more, nor where it compares better with reactive triggers."""
+    assert verdict_of(entries(default, tuned), against, judged().case)[0] is expected
+
+
+def test_with_an_slo_tuned_settings_must_be_cheaper_than_a_default_that_holds_it() -> None:
+    """However well they serve beyond it."""
+    wanted = replace(judged().case, slo=Slo(5.0))
+    found = entries(DEAR, replace(DEAR, replica_hours=131.0, unserved_share=0.0))
+    for name in (TODAY, TUNED_REACTIVE):
+        found[name] = replace(found[name], scores=replace(found[name].scores, short_minutes=50.0, days=7.0))
+    assert verdict_of(found, {DEFAULT: WINS, TUNED: BETTER}, wanted)[0] is Verdict.ENABLE
+
+
 def test_who_is_served_badly_needs_service() -> None:
     """Without an SLO the default wins at any cost there, which is told; with one the cost counts."""
     badly = entries(replace(DEAR, unserved_share=0.001), replace(GOOD, unserved_share=0.005))
@@ -274,7 +327,7 @@ def test_who_is_served_badly_needs_service() -> None:
 
 def test_a_search_that_ends_with_the_default_recommends_it() -> None:
     """There are no settings to enable it with."""
-    dear = entries(DEAR, DEAR)
+    dear = entries(DEAR, replace(DEAR, unserved_share=DEAR.unserved_share / 2))
     same = dear | {TUNED: replace(dear[TUNED], entry=HeadwayEntry(dear[DEFAULT].entry.trigger, TUNED))}
     win = {DEFAULT: WINS, TUNED: WINS}
     found = [verdict_of(ran, win, judged().case)[0] for ran in (dear, same)]
@@ -315,6 +368,19 @@ def test_zero_has_no_sign() -> None:
     near = Against(interval(-0.1, -0.2, 0.0004), UNKNOWN)
     _, why = verdict_of(entries(GOOD, GOOD), {DEFAULT: near, TUNED: EVEN}, judged().case)
     assert any("(90% interval 0.0% to 20.0%)" in one for one in why)
+
+
+def test_fronts_reach_beyond_each_other_and_are_dense() -> None:
+    """Headway's from bolder than any reactive target that serves to an oversized fleet; at most 8 % between targets."""
+    shares = np.array(REACTIVE_TARGETS)
+    assert len(shares) >= 41
+    assert 1.0 in shares
+    assert (shares[:-1] / shares[1:] < 1.3).all()
+    assert (np.abs(np.diff(shares[(shares <= 1.1) & (shares >= 0.6)])) < 0.021).all()
+    quantiles, thresholds = zip(*HEADWAY_FRONT, strict=True)
+    assert (quantiles[0], quantiles[-1]) == (0.51, 0.99)
+    assert thresholds[0] >= 1.3
+    assert thresholds[-1] <= 0.2
 
 
 def test_fronts_are_made_of_targets_that_keda_tells_apart() -> None:
