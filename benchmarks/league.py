@@ -24,6 +24,8 @@ Each figure is the median (lower to upper quartile) over recorded series:
   and 0.1 %. Both Pareto fronts are interpolated. Series whose fronts do not reach that cost are left out.
 * **replica-hours**: over those of reactive triggers at equal service.
 * **gap**: the closed share of the way to perfect foresight.
+* **delay p99**: 99 % of the demand waited at most this long, next to the reactive trigger of equal cost. Demand that
+  would wait longer than 30 s goes away.
 
 Schedules are synthetic: four weeks of demand that repeats to the minute, the last 14 days replayed, with one replica
 per 10 of demand. Their cells are: unserved demand, replica-hours over those of perfect foresight, scale events. A rival
@@ -61,6 +63,7 @@ from rpc_latency import machine
 from scaler.files import appearing
 from scaler.forecast.catalog import GENERAL
 from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster
+from scaler.plan.hpa import SYNC_SECONDS
 from training.data.load import Series, load, system_of
 from training.data.schedules import schedules
 from training.replay.simulation.demand import Demand, Observing
@@ -115,7 +118,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--start-ups", type=int, nargs="*", default=None, help="seconds")
     parser.add_argument("--series", type=int, help="most series of each file")
-    parser.add_argument("--every", type=float, default=60.0, help="seconds between two forecasts")
+    parser.add_argument("--every", type=float, default=float(SYNC_SECONDS), help="seconds between two forecasts")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path)
@@ -256,7 +259,8 @@ def page(text: str, cells: Sequence[Cell], options: argparse.Namespace) -> str:
     notes = [
         f"{machine()}; the last {DAYS} days of {series} series of {len(files)} files"
         f"{f', at most {options.series} of each' if options.series else ''}: {', '.join(files)}. "
-        f"A forecast and a plan are made every {options.every:g} s, and a plan when demand rises above the last one.",
+        f"A forecast and a plan are made every {options.every:g} s"
+        f"{'' if options.every <= SYNC_SECONDS else ', and a plan when demand rises above the last one'}.",
         f"Their bundle has learned from these files, so their figures are optimistic: {', '.join(seen)}."
         if seen
         else "No bundle has learned from the file it is judged on.",

@@ -110,6 +110,8 @@ def figures_of(points: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
         found[f"{name}: hours at its service"] = one["replica_hours"] / reactive.cost_at(least)
         events = _at_cost(points, "reactive at ", "scale_events", one["replica_hours"])
         found[f"{name}: scale events"] = one["scale_events"] / events if events > 0 else math.nan
+        found[f"{name}: delay p99"] = one["delay_p99"]
+        found[f"{name}: delay p99 of reactive"] = _at_cost(points, "reactive at ", "delay_p99", one["replica_hours"])
     return found
 
 

@@ -57,14 +57,17 @@ def _table(figures: Sequence[Mapping[str, float]]) -> str:
     rows.append("| series better / worse by more than 2 % | " + " | ".join(better) + " |")
     rows += [
         "",
-        "| untuned policy | unserved at equal cost | replica-hours at equal service | events | better / worse |",
+        "| untuned policy | unserved at equal cost | replica-hours at equal service | events | better / worse "
+        "| delay p99, s | of reactive, s |",
     ]
-    rows += ["| --- | --- | --- | --- | --- |"]
+    rows += ["| --- | --- | --- | --- | --- | --- | --- |"]
     for name in (DEFAULT, *registry.RIVALS):
         if f"{name}: hours at its service" in figures[0]:
             kinds = ("unserved at its cost", "hours at its service", "scale events")
             cells = [_spread(figures, f"{name}: {kind}") for kind in kinds]
-            rows.append(f"| {name} | {' | '.join(cells)} | {_share(figures, f'{name}: unserved at its cost')} |")
+            better = _share(figures, f"{name}: unserved at its cost")
+            delays = [_spread(figures, f"{name}: delay p99{whose}") for whose in ("", " of reactive")]
+            rows.append(f"| {name} | {' | '.join(cells)} | {better} | {' | '.join(delays)} |")
     return "\n".join(rows)
 
 

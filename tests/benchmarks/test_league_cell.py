@@ -18,15 +18,23 @@ from training.replay.simulation.forecasts import Issues, forecasts_of
 from training.replay.verdict import candidates
 
 
-def point(hours: float, unserved: float, short: float = 10.0, events: float = 100.0) -> dict[str, float]:
-    return {"replica_hours": hours, "unserved_share": unserved, "short_minutes": short, "scale_events": events}
+def point(
+    hours: float, unserved: float, short: float = 10.0, events: float = 100.0, delay: float = 5.0
+) -> dict[str, float]:
+    return {
+        "replica_hours": hours,
+        "unserved_share": unserved,
+        "short_minutes": short,
+        "scale_events": events,
+        "delay_p99": delay,
+    }
 
 
 POINTS = {
-    DEFAULT: point(100, 0.001, events=50),
+    DEFAULT: point(100, 0.001, events=50, delay=1.5),
     "oracle": point(90, 0.0),
     "reactive at 100%": point(80, 0.1),
-    "reactive at 80%": point(100, 0.01, short=40),
+    "reactive at 80%": point(100, 0.01, short=40, delay=12.0),
     "reactive at 50%": point(160, 0.00001),
     "headway q0.6 at 120%": point(85, 0.02),
     "headway q0.9 at 100%": point(100, 0.001, short=10, events=50),
@@ -45,6 +53,7 @@ def test_figures_compare_at_equal_cost_and_service() -> None:
     assert found["headway: unserved at its cost"] == pytest.approx(0.1)
     assert found["headway: hours at its service"] == pytest.approx(1 / 1.2)
     assert found["headway: scale events"] == pytest.approx(0.5)
+    assert (found["headway: delay p99"], found["headway: delay p99 of reactive"]) == (1.5, 12.0)
 
 
 def test_where_a_front_does_not_reach_nothing_is_said() -> None:
@@ -105,4 +114,6 @@ def test_tables_tell_groups_and_start_ups_apart() -> None:
     assert "### Start-up 300 s, 1 one-minute series" in told
     assert "| series better / worse by more than 2 % | 2 / 1 of 4 |" in told
     assert "0.85 (0.65 to 1.08)" in told
+    assert "| 1.50 (1.50 to 1.50) | 12.00 (12.00 to 12.00) |" in told
     assert summary(cells)["one-minute_120s_u_at_1pct"] == pytest.approx(0.855)
+    assert summary(cells)["one-minute_120s_headway_delay_p99"] == 1.5

@@ -55,7 +55,7 @@ class ReplayFlags:
     ] = 1
     slo: Annotated[
         str,
-        typer.Option(help="What must hold, as 'short minutes per week <= 5'. Default: best service for today's cost."),
+        typer.Option(help="What must hold, as 'short minutes per week <= 5'. Default: best service at a limited cost."),
     ] = ""
     timezone: Annotated[
         str, typer.Option(help="IANA zone of the days and weeks. Default: the ScaledObject's, else UTC.")
@@ -66,7 +66,7 @@ class ReplayFlags:
     max_queue_wait: Annotated[str, typer.Option(help="How long demand waits for a replica before it goes away.")] = (
         "30s"
     )
-    forecast_interval: Annotated[str, typer.Option(help="How often a forecast is made, as 60s or 15s.")] = "60s"
+    forecast_interval: Annotated[str, typer.Option(help="How often a forecast and a plan are made.")] = "15s"
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Equal seeds give equal results.")] = 0
     jobs: Annotated[int | None, typer.Option(min=1, help="Cores to use. Default: all.")] = None
     cache: Annotated[

@@ -161,7 +161,7 @@ def test_what_is_asked_for_arrives(recorded: Path, tmp_path: Path, cases: list[R
 def test_without_flags(
     recorded: Path, tmp_path: Path, cases: list[ReplayCase], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pods of 90 s, a forecast a minute, all cores, and the user's cache where that can be written to."""
+    """Pods of 90 s, a forecast every 15 s, all cores, and the user's cache where that can be written to."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     plain = ["--data", recorded, "--series", "web", "--threshold", 100]
     kept = asked(*plain)
@@ -171,7 +171,7 @@ def test_without_flags(
     assert f"forecasts are not kept in {tmp_path}/cache/headway/replay: {tmp_path}/cache is not a folder" in lost.stderr
     assert "not kept" not in kept.stderr
     assert [case.cache for case in cases] == [tmp_path / "cache/headway/replay", None, None]
-    assert (cases[0].setting.start_up, cases[0].forecast_interval_seconds) == (Constant(90), 60)
+    assert (cases[0].setting.start_up, cases[0].forecast_interval_seconds) == (Constant(90), 15)
     assert cases[0].jobs == len(os.sched_getaffinity(0))
 
 

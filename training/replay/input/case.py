@@ -71,7 +71,7 @@ class ReplayOptions:
     price: Price = field(default_factory=Price)
     slo: Slo | None = None
     max_queue_wait_seconds: float = 30.0
-    forecast_interval_seconds: float = 60.0
+    forecast_interval_seconds: float = float(SYNC_SECONDS)
     seed: int = 0
     jobs: int = 1
     cache: Path | None = None

@@ -60,8 +60,8 @@ def tick_forecasts_of(scenario: Scenario, forecasts: Forecasts) -> TickForecasts
 class Headway:
     """One trigger of Headway.
 
-    A new plan is made at every tick with a new forecast, and when demand has risen above the plan: in between, the
-    refresh raises the floor.
+    A new plan is made at every tick with a new forecast. If forecasts are issued less often, one is also made when
+    demand has risen above the plan.
     """
 
     def __init__(

@@ -9,8 +9,10 @@ from functools import cached_property
 from typing import TypeAlias
 
 from training.replay.policies.averaged import Averaged
+from training.replay.policies.cron import Cron
 from training.replay.policies.headway import Headway, TickForecasts, lead_seconds, tick_forecasts_of, trigger_of
 from training.replay.policies.hourly import Hourly
+from training.replay.policies.last_value import LastValue
 from training.replay.policies.last_week import LastWeek
 from training.replay.policies.offset import Offset
 from training.replay.policies.oracle import Oracle
@@ -40,6 +42,12 @@ def _headway(inputs: PolicyInputs) -> Headway:
     return Headway(scenario, inputs.tick_forecasts, trigger)
 
 
+def _last_value(inputs: PolicyInputs) -> LastValue:
+    scenario = inputs.scenario
+    trigger = trigger_of(scenario.setting, "demand", scenario.demand.series.timezone)
+    return LastValue(scenario, inputs.forecasts, inputs.tick_forecasts, trigger)
+
+
 def _average(inputs: PolicyInputs) -> Averaged:
     return Averaged(inputs.scenario, inputs.forecasts, lead_seconds(inputs.scenario.setting))
 
@@ -56,6 +64,8 @@ RIVALS: Mapping[str, Make] = {
     "one point ahead": _one_point_ahead,
     "hourly plan": lambda inputs: Hourly(inputs.scenario),
     "same time last week": lambda inputs: LastWeek(inputs.scenario),
+    "cron": lambda inputs: Cron(inputs.scenario),
+    "last value": _last_value,
 }
 """what users might choose instead of Headway, at today's threshold; those that need forecasts get Headway's"""
 POLICIES: Mapping[str, Make] = {

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from scaler.forecast.onnx_forecaster import OnnxForecaster
+from scaler.plan.hpa import SYNC_SECONDS
 from scaler.trigger import Trigger
 from training.progress import Progress, no_progress
 from training.replay.policies import registry
@@ -51,8 +52,8 @@ class Verdict(StrEnum):
 class ReplayCase:
     """What is to be judged. jobs: number of cores.
 
-    forecast_interval_seconds: how often forecast and plan are made; in between, a plan is made when demand rises above
-    the last one.
+    forecast_interval_seconds: how often forecast and plan are made, by default at every tick, as in service. With a
+    longer one, a plan is also made in between when demand rises above the last one.
     """
 
     demand: Demand
@@ -61,7 +62,7 @@ class ReplayCase:
     query: str
     slo: Slo | None = None
     price: Price = field(default_factory=Price)
-    forecast_interval_seconds: float = 60.0
+    forecast_interval_seconds: float = float(SYNC_SECONDS)
     jobs: int = 1
     cache: Path | None = None
     excluded: tuple[Span, ...] = ()
