@@ -65,9 +65,9 @@ def _table(figures: Sequence[Mapping[str, float]]) -> str:
         if f"{name}: hours at its service" in figures[0]:
             kinds = ("unserved at its cost", "hours at its service", "scale events")
             cells = [_spread(figures, f"{name}: {kind}") for kind in kinds]
-            better = _share(figures, f"{name}: unserved at its cost")
+            share = _share(figures, f"{name}: unserved at its cost")
             delays = [_spread(figures, f"{name}: delay p99{whose}") for whose in ("", " of reactive")]
-            rows.append(f"| {name} | {' | '.join(cells)} | {better} | {' | '.join(delays)} |")
+            rows.append(f"| {name} | {' | '.join(cells)} | {share} | {' | '.join(delays)} |")
     return "\n".join(rows)
 
 
