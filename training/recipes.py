@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 class Recipe:
     """A model for a task, and the number of training and held-out windows of each series.
 
-    per_series: the model serves only the series it was fitted to, see `training.models.Model.series`.
+    per_series: the model serves only the series it was fitted to, see `training.models.Model.series`. holidays: it
+    knows the public holidays of `Effort.country`.
     """
 
     make: Callable[[Task], Model]
     windows: int = 600
     held_out: int = 150
     per_series: bool = False
+    holidays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Effort:
 
     threads: int = 1
     """threads of one fit, and series fitted at the same time"""
+    country: str = ""
+    """whose public holidays count, see `training.models.prophet_fit.Choices`"""
 
 
 def naive(effort: Effort) -> Recipe:
@@ -45,8 +49,10 @@ def naive(effort: Effort) -> Recipe:
 def prophet(effort: Effort) -> Recipe:
     """Prophet for each series, corrected by its newest errors; serves only the series it was fitted to."""
     from training.models.prophet import Prophet
+    from training.models.prophet_fit import Choices
 
-    return Recipe(lambda _: Prophet(jobs=effort.threads), per_series=True)
+    choices = Choices(growth="flat", country=effort.country)
+    return Recipe(lambda _: Prophet(choices, jobs=effort.threads), per_series=True, holidays=True)
 
 
 def hybrid(effort: Effort) -> Recipe:
@@ -66,11 +72,14 @@ def hybrid_lstm(effort: Effort) -> Recipe:
 
 def _on_prophet(name: str, effort: Effort, core: "Callable[[Task], Core]") -> Recipe:
     from training.models.hybrid import Hybrid
+    from training.models.prophet_fit import Choices
+
+    choices = Choices(growth="flat", country=effort.country)
 
     def make(task: Task) -> Model:
-        return Hybrid(core(task), task, threads=effort.threads, jobs=effort.threads, name=name)
+        return Hybrid(core(task), task, choices, effort.threads, effort.threads, name=name)
 
-    return Recipe(make, windows=1000, per_series=True)
+    return Recipe(make, windows=1000, per_series=True, holidays=True)
 
 
 def mlp(effort: Effort) -> Recipe:

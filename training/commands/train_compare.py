@@ -10,6 +10,7 @@ import typer
 from scaler.commands import Exit
 from training.commands.shared import command_errors, print_notes, progress_bar
 from training.commands.training_options import (
+    Country,
     Data,
     Seed,
     Step,
@@ -51,6 +52,7 @@ def compare(
     seed: Seed = 0,
     threads: Threads = 1,
     timezone: Zone = "UTC",
+    country: Country = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Fit several recipes and compare them with both naive models on the same windows.
@@ -67,7 +69,7 @@ def compare(
         names = tuple(dict.fromkeys(name.strip() for name in recipes.split(",") if name.strip()))
         require_recipes(names)
         request = ComparisonRequest(
-            names, tuple(data), out, step_of(step), folds, by.value, windows, seed, threads, timezone
+            names, tuple(data), out, step_of(step), folds, by.value, windows, seed, threads, timezone, country
         )
         with progress_bar() as (progress, _):
             compared = compare_recipes(request, progress)

@@ -8,6 +8,7 @@ import typer
 
 from training.commands.shared import command_errors, print_notes, progress_bar
 from training.commands.training_options import (
+    Country,
     Data,
     Seed,
     Step,
@@ -35,6 +36,7 @@ def run(
     threads: Threads = 1,
     timezone: Zone = "UTC",
     windows: TrainingWindows = None,
+    country: Country = "",
     search: Annotated[
         float | None,
         typer.Option(
@@ -58,7 +60,19 @@ def run(
 
         require_recipes([recipe])
         order = Order(
-            recipe, tuple(data), out, step_of(step), seed, windows, threads, timezone, name, licence, search, int8
+            recipe,
+            tuple(data),
+            out,
+            step_of(step),
+            seed,
+            windows,
+            threads,
+            timezone,
+            name,
+            licence,
+            search,
+            int8,
+            country,
         )
         with progress_bar() as (progress, print_line):
             outcome = carry_out(
@@ -118,4 +132,4 @@ def _warnings(summary: Any, model: str) -> Iterator[str]:
 
 
 def _brief(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value) or "none"

@@ -18,6 +18,10 @@ Step = Annotated[str | None, typer.Option(help="Grid of the model, as 60s or 5m.
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Equal seeds give equal models.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of a fit, and series fitted at a time.")]
 Zone = Annotated[str, typer.Option(help="IANA zone of the recorded systems, for days and weeks.")]
+Country = Annotated[
+    str,
+    typer.Option(help="Public holidays that Prophet learns: ISO code of a country, or a part of it, as DE or DE-BY."),
+]
 TrainingWindows = Annotated[
     int | None, typer.Option(min=10, help="Windows of each series to learn from; at most 60,000 in all.")
 ]

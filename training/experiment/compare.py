@@ -25,6 +25,7 @@ from training.evaluate.cases import NAIVE, answered, together
 from training.evaluate.compare import Comparison, Cost, compare
 from training.evaluate.folds import Fold, by_system, by_time, limit_note, windows_of
 from training.evaluate.report import write_report
+from training.experiment.country import refuse_country
 from training.experiment.shipped import shipped_for
 from training.experiment.sufficiency import Amount, split, too_little
 from training.experiment.train import (
@@ -67,6 +68,8 @@ class ComparisonRequest:
     seed: int = 0
     threads: int = 1
     timezone: str = "UTC"
+    country: str = ""
+    """whose public holidays the recipes with Prophet learn"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ def compare_recipes(request: ComparisonRequest, progress: Progress = no_progress
     """
     if request.out.exists() and not request.out.is_dir():
         raise OrderRefused(f"out {str(request.out)!r}: must be a folder")
+    refuse_country(request.country, request.recipes)
     progress("reading", 0.0)
     data = hashes(request.data)
     loaded, task = read(request.data, request.timezone, request.step_seconds)
@@ -113,6 +117,7 @@ def compare_recipes(request: ComparisonRequest, progress: Progress = no_progress
         "findings": findings_of(cleaned),
         "recipes": list(request.recipes),
         "windows": request.windows,
+        "country": request.country,
         "by": request.by,
         "folds": [fold.name for fold in folds],
         "failed": candidates.failed,
@@ -151,7 +156,7 @@ class _Candidates:
     _spent: dict[str, Cost] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        effort = Effort(self.request.threads)
+        effort = Effort(self.request.threads, self.request.country)
         ships = shipped_for(self.task)
         others = BASELINES | ({} if ships is None else {ships.name: Recipe(lambda _: ships)})
         self._recipes = others | {name: RECIPES[name](effort) for name in self.request.recipes}

@@ -3,36 +3,49 @@
 Trials are judged by the loss on the held-out windows; the test windows are never used. The first trial is the recipe
 itself, so that on the held-out windows a search never ends worse than that.
 
+Learned models extract their features once, and trials are compared by the loss in the units of their targets. These
+units depend on Prophet where there is one: its trials are compared by the loss of demand, and no Prophet has seen the
+held-out windows.
+
 Recipes with hyperparameters have an entry in `SPACES`.
 """
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from math import inf, isfinite, nan
 from typing import Any, TypeAlias
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from scaler.series import Floats
+from training import graph
+from training.data.windows import Windows
 from training.errors import ModelError
+from training.evaluate import metrics
 from training.features.extract import CoreInputs
-from training.models import Model, Training
+from training.models import Model, Training, prophet_fit
 from training.models.learned import Core, Learned
 from training.progress import Progress, no_progress
-from training.task import Task
+from training.recipes import Effort
+from training.task import Prediction, Task, step_leads
 
 Choices: TypeAlias = dict[str, Any]
+LossOf: TypeAlias = Callable[[Choices, Progress], float]
+ALONE = Effort()
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Hyperparameters by name, the recipe's defaults, and the core made from choices."""
+    """Hyperparameters by name, the recipe's defaults, and what is made from choices: a core, a Prophet, or both."""
 
     distributions: Mapping[str, BaseDistribution]
     defaults: Choices
-    core: Callable[[Task, Choices], Core]
+    core: Callable[[Task, Choices], Core] | None = None
+    prophet: Callable[[Choices], prophet_fit.Choices] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +72,75 @@ class Found:
 
 
 def search(
-    recipe: str, training: Training, minutes: float, threads: int = 1, progress: Progress = no_progress
+    recipe: str, training: Training, minutes: float, effort: Effort = ALONE, progress: Progress = no_progress
 ) -> Found:
     """The best choices found within `minutes`, the recipe's defaults included.
 
     The trial that runs at the end of the time is stopped early and counts with what it has learned. An interrupt ends
     the search in the same way. The number of trials depends on the machine, so a rerun may find other choices.
     """
-    space = SPACES[recipe](threads)
+    space = SPACES[recipe](effort)
+    make = partial(_made, recipe, space, effort)
+    loss_of = _by_demand(training, make) if space.prophet else _by_core(space, training, effort, progress)
+    found = best_of(space, loss_of, training.seed, minutes, progress)
+    return replace(found, make=lambda task: make(task, found.choices))
+
+
+def _made(recipe: str, space: Space, effort: Effort, task: Task, choices: Choices) -> Model:
+    core = space.core and space.core(task, choices)
+    if space.prophet is None:
+        assert core is not None
+        return Learned(core, task, effort.threads)
+    from training.models.hybrid import Hybrid
+    from training.models.prophet import Prophet
+
+    fit = space.prophet(choices)
+    if core is None:
+        return Prophet(fit, jobs=effort.threads)
+    return Hybrid(core, task, fit, effort.threads, effort.threads, name=recipe)
+
+
+def _by_core(space: Space, training: Training, effort: Effort, progress: Progress) -> LossOf:
     caught = _Caught()
-    Learned(caught, training.task, threads).fit(training, progress)
+    Learned(caught, training.task, effort.threads).fit(training, progress)
 
     def loss_of(choices: Choices, progress: Progress) -> float:
+        assert space.core is not None
         return caught.loss_of(space.core(training.task, choices), progress)
 
-    found = best_of(space, loss_of, training.seed, minutes, progress)
-    return replace(found, make=lambda task: Learned(space.core(task, found.choices), task, threads))
+    return loss_of
+
+
+def _by_demand(training: Training, make: Callable[[Task, Choices], Any]) -> LossOf:
+    def loss_of(choices: Choices, progress: Progress) -> float:
+        said: Prediction = make(training.task, choices).predict_held_out(training, progress)
+        return demand_loss(training.task, training.held_out, said)
+
+    return loss_of
+
+
+def demand_loss(task: Task, windows: Windows, said: Prediction) -> float:
+    """Pinball loss of peaks and of the learned steps over mean demand; geometric mean over the series.
+
+    Windows without an answer and unknown truths do not count, nor do series without demand. NaN if nothing is left.
+    """
+    steps = np.asarray(step_leads(task)) - 1
+    truth_NK = np.concatenate([windows.truth.peaks(task.peak_steps), windows.truth.demand_NH[:, steps]], axis=1)
+    quantiles_NKQ = np.concatenate([said.peaks_NWQ, said.quantiles_NHQ[:, steps]], axis=1)
+    loss_NK = metrics.pinball(truth_NK, quantiles_NKQ, task.levels).mean(axis=-1)
+    losses = []
+    for s in range(len(windows.names)):
+        mine = windows.series_N == s
+        known = np.isfinite(loss_NK[mine])
+        demand = truth_NK[mine][known].mean() if known.any() else 0.0
+        if demand > 0:
+            losses.append(loss_NK[mine][known].mean() / demand)
+    return float(np.exp(np.log(np.maximum(losses, graph.TINY)).mean())) if losses else nan
 
 
 def best_of(
     space: Space,
-    loss_of: Callable[[Choices, Progress], float],
+    loss_of: LossOf,
     seed: int,
     minutes: float,
     progress: Progress = no_progress,
@@ -173,11 +234,13 @@ class _Caught:
         raise NotImplementedError
 
 
-def _network(name: str, threads: int, more: Mapping[str, BaseDistribution]) -> Space:
+def _network(name: str, effort: Effort, more: Mapping[str, BaseDistribution]) -> Space:
     from training.models.torch_model import core
     from training.models.torch_model.fit import Fitting
 
-    usual = {"mlp": core.mlp, "lstm": core.lstm, "transformer": core.transformer}[name](Fitting(threads=threads)).recipe
+    usual = {"mlp": core.mlp, "lstm": core.lstm, "transformer": core.transformer}[name](
+        Fitting(threads=effort.threads)
+    ).recipe
     distributions = {
         "width": CategoricalDistribution((32, 64, 96, 128, 192, 256)),
         "blocks": IntDistribution(1, 3),
@@ -192,10 +255,10 @@ def _network(name: str, threads: int, more: Mapping[str, BaseDistribution]) -> S
     return Space(distributions, _of(distributions, usual.built, usual.fitting), made)
 
 
-def _trees(threads: int) -> Space:
+def _trees(effort: Effort) -> Space:
     from training.models.xgboost import Boosting, XgboostCore
 
-    usual = Boosting(threads=threads)
+    usual = Boosting(threads=effort.threads)
     distributions: dict[str, BaseDistribution] = {
         "depth": IntDistribution(3, 8),
         "learning_rate": FloatDistribution(0.03, 0.3, log=True),
@@ -207,6 +270,34 @@ def _trees(threads: int) -> Space:
         _of(distributions, usual),
         lambda task, choices: XgboostCore(task, _with(usual, choices)),
     )
+
+
+def _prophet(effort: Effort) -> Space:
+    """Those that Prophet's documentation recommends, and the numbers of its waves; holidays only with a country."""
+    usual = prophet_fit.Choices(growth="flat", country=effort.country)
+    distributions: dict[str, BaseDistribution] = {
+        "growth": CategoricalDistribution(("flat", "linear")),
+        "mode": CategoricalDistribution(("additive", "multiplicative")),
+        "changepoint_scale": FloatDistribution(0.001, 0.5, log=True),
+        "seasonality_scale": FloatDistribution(0.01, 10.0, log=True),
+        "daily_order": IntDistribution(4, 24),
+        "weekly_order": IntDistribution(3, 20),
+    }
+    if effort.country:
+        distributions["country"] = CategoricalDistribution((effort.country, ""))
+        distributions["holiday_scale"] = FloatDistribution(0.01, 10.0, log=True)
+    return Space(distributions, _of(distributions, usual), prophet=lambda choices: _with(usual, choices))
+
+
+def _hybrid(effort: Effort, core: Space) -> Space:
+    first = _prophet(effort)
+    return Space(
+        {**first.distributions, **core.distributions}, {**first.defaults, **core.defaults}, core.core, first.prophet
+    )
+
+
+def _lstm(effort: Effort) -> Space:
+    return _network("lstm", effort, {"layers": IntDistribution(1, 2)})
 
 
 def _of(distributions: Mapping[str, BaseDistribution], *settings: Any) -> Choices:
@@ -224,10 +315,13 @@ def _named(settings: Any) -> Choices:
     return {field.name: getattr(settings, field.name) for field in fields(settings)}
 
 
-SPACES: dict[str, Callable[[int], Space]] = {
-    "mlp": lambda threads: _network("mlp", threads, {}),
-    "lstm": lambda threads: _network("lstm", threads, {"layers": IntDistribution(1, 2)}),
-    "transformer": lambda threads: _network("transformer", threads, {"layers": IntDistribution(1, 4)}),
+SPACES: dict[str, Callable[[Effort], Space]] = {
+    "mlp": lambda effort: _network("mlp", effort, {}),
+    "lstm": _lstm,
+    "transformer": lambda effort: _network("transformer", effort, {"layers": IntDistribution(1, 4)}),
     "xgboost": _trees,
+    "prophet": _prophet,
+    "hybrid": lambda effort: _hybrid(effort, _trees(effort)),
+    "hybrid-lstm": lambda effort: _hybrid(effort, _lstm(effort)),
 }
-"""recipe → (threads → hyperparameters)"""
+"""recipe → (effort → hyperparameters)"""

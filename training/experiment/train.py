@@ -25,6 +25,7 @@ from training.data.windows import Windows
 from training.errors import DataError, ModelError, OrderRefused, RunFailed, reason_of
 from training.evaluate.compare import Comparison, compare
 from training.evaluate.folds import Fold, by_time, limit_note, training_of, windows_of
+from training.experiment.country import refuse_country
 from training.experiment.interrupts import ignore_interrupt, interruptible
 from training.experiment.search import SPACES, Found, search
 from training.experiment.shipped import shipped_for
@@ -65,6 +66,12 @@ class Order:
     """None: the recipe's defaults"""
     int8: bool = False
     """whether learned weights are kept as int8"""
+    country: str = ""
+    """whose public holidays a recipe with Prophet learns: ISO code of a country or of a part of it"""
+
+    @property
+    def effort(self) -> Effort:
+        return Effort(self.threads, self.country)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +106,8 @@ def run(order: Order, progress: Progress = no_progress, on_interrupt: Callable[[
     other raises KeyboardInterrupt. Raises OrderRefused before any work, DataError if no series can be used, and
     RunFailed, ParityBroken, BundleInvalid or OSError if there is nothing to export, or it cannot be written.
     """
-    recipe = RECIPES[order.recipe](Effort(order.threads))
     _refuse(order)
+    recipe = RECIPES[order.recipe](order.effort)
     prepared = _prepared(order, recipe, progress)
     ensure_writable(order.out)
     found = _found(order, prepared.training, progress, on_interrupt)
@@ -192,6 +199,7 @@ def _record(order: Order, prepared: _Prepared, outcome: Outcome) -> dict[str, ob
         "recipe": order.recipe,
         "model": outcome.model,
         "windows": order.windows,
+        "country": order.country,
         "search": outcome.found and outcome.found.record,
         "interrupted": outcome.interrupted,
         "failed": dict(outcome.failed),
@@ -283,6 +291,7 @@ def _refuse(order: Order) -> None:
     """Raise OrderRefused for errors that are known before the work starts."""
     if order.search_minutes is not None and order.recipe not in SPACES:
         raise OrderRefused(f"recipe {order.recipe!r} has no hyperparameters to search; these have: {', '.join(SPACES)}")
+    refuse_country(order.country, [order.recipe])
     name = order.name or order.recipe
     try:
         Task().manifest(name, "0")
@@ -317,7 +326,7 @@ def _found(order: Order, training: Training, progress: Progress, on_interrupt: C
         return None
     try:
         with interruptible(progress, on_interrupt) as (progress, _):
-            return search(order.recipe, training, order.search_minutes, order.threads, progress)
+            return search(order.recipe, training, order.search_minutes, order.effort, progress)
     except (ValueError, RuntimeError) as error:
         raise RunFailed(f"{order.recipe}: the search failed: {reason_of(error)}") from error
 

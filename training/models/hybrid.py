@@ -21,10 +21,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.windows import Past, Windows, cut, cutoffs, ended
+from training.data.windows import Past, Windows
 from training.errors import ModelError
 from training.features.extract import Extracted, Extractor, feature_graph, one_after_another
 from training.models import Training
+from training.models.earlier import before, borders
 from training.models.empirical import Values
 from training.models.hybrid_graph import addition, path_graph, prophet_first
 from training.models.learned import Core, Learned
@@ -34,8 +35,6 @@ from training.progress import Progress, no_progress
 from training.task import Prediction, Task
 
 BLOCKS = (0.2, 0.4, 0.6, 0.8)
-JUDGED = 0.2
-"""the last share of the data of a block's Prophet, for calibration"""
 PROPHETS = 0.5
 """share of the progress before the core is fitted"""
 
@@ -76,19 +75,20 @@ class Hybrid:
         Raises ModelError if the record is too short for Prophet. An interrupt before the fit of the core raises
         KeyboardInterrupt, as there is nothing to keep; after that the core keeps its best.
         """
-        borders_BS, share = borders(training, self._shares), PROPHETS / (len(self._shares) + 1)
-        blocks = [
-            self._until(training, border_S, _part(progress, b * share, (b + 1) * share))
-            for b, border_S in enumerate(borders_BS)
-        ]
+        share = PROPHETS / (len(self._shares) + 1)
+        blocks = self._blocks(training, _part(progress, 0.0, PROPHETS - share))
         final = self._prophet(training, _part(progress, PROPHETS - share, PROPHETS))
-        rows, seen = _extracted(training.windows, block_of(training.windows, borders_BS), blocks)
-        held = _extractor_of(blocks[-1])(training.held_out.past)
         self._learned = Learned(self._core, self._task, self._threads, self._extractor(final))
         self._series, self.failed = training.windows.names, final.failed
-        learned = replace(training, windows=training.windows.take(rows))
-        figures = self._learned.learn(learned, seen, held, _part(progress, PROPHETS, 1.0))
-        return {**figures, "failed": float(len(self.failed)), "windows": float(len(rows))}
+        figures = _learn(self._learned, training, self._shares, blocks, _part(progress, PROPHETS, 1.0))
+        return {**figures, "failed": float(len(self.failed))}
+
+    def predict_held_out(self, training: Training, progress: Progress = no_progress) -> Prediction:
+        """Predictions for the held-out windows by a Prophet that has not seen them. Errors as in `fit`."""
+        blocks = self._blocks(training, _part(progress, 0.0, PROPHETS))
+        learned = Learned(self._core, self._task, self._threads, _extractor_of(blocks[-1]))
+        _learn(learned, training, self._shares, blocks, _part(progress, PROPHETS, 1.0))
+        return learned.predict_quantiles(training.held_out.past)
 
     def predict_quantiles(self, past: Past) -> Prediction:
         """See `Model`."""
@@ -97,6 +97,14 @@ class Hybrid:
     def to_onnx(self) -> bytes:
         """See `Model`."""
         return self._learned.to_onnx()
+
+    def _blocks(self, training: Training, progress: Progress) -> list["Extractor | ModelError"]:
+        """The features of each block; the last block is that of the held-out windows."""
+        share = 1 / len(self._shares)
+        return [
+            self._until(training, border_S, _part(progress, b * share, (b + 1) * share))
+            for b, border_S in enumerate(borders(training, self._shares))
+        ]
 
     def _until(self, training: Training, border_S: Values, progress: Progress) -> Extractor | ModelError:
         """The features with a Prophet that has seen nothing from the borders on, or the error of its fit."""
@@ -134,36 +142,23 @@ def _features_of(task: Task) -> tuple[bytes, tuple[str, ...]]:
     return feature_graph(task, addition(task))
 
 
-def borders(training: Training, shares: Sequence[float]) -> Values:
-    """The moments at which these shares of each series' record before its held-out windows end. [B, S]"""
-    held_out = training.held_out
-    starts, ends = [], []
-    for s, one in enumerate(training.series):
-        moments = held_out.cutoff_N[held_out.series_N == s]
-        starts.append(one.start)
-        ends.append(moments.min() if len(moments) else one.end)
-    start_S, end_S = np.asarray(starts), np.asarray(ends)
-    return np.asarray(start_S + np.asarray(shares)[:, None] * (end_S - start_S))
-
-
 def block_of(windows: Windows, borders_BS: Values) -> NDArray[np.int64]:
     """The block that each window is cut in; -1 before the first. [N]"""
     return np.asarray((windows.cutoff_N >= borders_BS[:, windows.series_N]).sum(axis=0) - 1, np.int64)
 
 
-def before(training: Training, border_S: Values) -> Training:
-    """The data before the borders. The last part of each series is both held out and learned from.
-
-    Raises ModelError if no series has a window there.
-    """
-    task = training.task
-    known = [ended(one, moment) for one, moment in zip(training.series, border_S, strict=True)]
-    since = [one.end - JUDGED * (one.end - one.start) for one in known]
-    chosen = [
-        (one, cutoffs(one, 2, task.horizon_steps, first, one.end)) for one, first in zip(known, since, strict=True)
-    ]
-    windows = cut(chosen, task.grid, task.horizon_steps)
-    return replace(training, series=tuple(known), windows=windows, held_out=windows)
+def _learn(
+    learned: Learned,
+    training: Training,
+    shares: Sequence[float],
+    blocks: Sequence[Extractor | ModelError],
+    progress: Progress,
+) -> Mapping[str, float]:
+    """Fit the core to the windows in blocks."""
+    rows, seen = _extracted(training.windows, block_of(training.windows, borders(training, shares)), blocks)
+    held = _extractor_of(blocks[-1])(training.held_out.past)
+    figures = learned.learn(replace(training, windows=training.windows.take(rows)), seen, held, progress)
+    return {**figures, "windows": float(len(rows))}
 
 
 def _extracted(

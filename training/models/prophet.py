@@ -25,6 +25,7 @@ from training import graph
 from training.data.windows import Past, Windows, cut, cutoffs
 from training.errors import ModelError
 from training.models import Training
+from training.models.earlier import before, borders
 from training.models.empirical import (
     RECENT_STEPS,
     Values,
@@ -115,6 +116,17 @@ class Prophet:
     def predict_quantiles(self, past: Past) -> Prediction:
         """See `Model`. NaN for a series in `failed`, and with too little or no recent history."""
         return joined([_predict(self._task, self._components, self._calibration, one) for one in batches(past)])
+
+    def predict_held_out(self, training: Training, progress: Progress = no_progress) -> Prediction:
+        """Predictions for the held-out windows by a fit and a calibration to what came before them.
+
+        Raises ModelError if that is too short, and KeyboardInterrupt if it is interrupted: half of a fit says nothing.
+        """
+        (border_S,) = borders(training, (1.0,))
+        self.fit(before(training, border_S), progress)
+        if INTERRUPTED in self.failed.values():
+            raise KeyboardInterrupt
+        return self.predict_quantiles(training.held_out.past)
 
     def to_onnx(self) -> bytes:
         """See `Model`."""

@@ -27,6 +27,9 @@ LEAST_NOISE = 1e-3
 """of the scale: the least noise, also of a series that never moved"""
 FEWEST_DAYS = 2
 FEWEST_ROWS = 96
+YEARLY_DAYS = 730
+"""from this length of record on, there are yearly waves, and each holiday has an effect of its own"""
+ANY_HOLIDAY = "any holiday"
 DELIMITER = "_delim_"
 """separates the name of a season from the number of a column, in Prophet"""
 
@@ -49,8 +52,15 @@ class Choices:
     """how readily the trend changes"""
     changepoint_range: float = 0.8
     """trends may change in this first share of the record"""
+    seasonality_scale: float = 10.0
+    """how far the waves may be from zero: smaller is smoother"""
     country: str = ""
-    """ISO code of the public holidays; none if empty"""
+    """whose public holidays: ISO code of a country or of a part of it (DE, DE-BY); none if empty
+
+    All holidays have one effect in common below two years of record: few have come twice before that.
+    """
+    holiday_scale: float = 10.0
+    """how far the effects of holidays may be from zero"""
     days_around: tuple[int, int] = (0, 0)
     """days before and after a holiday that have effects of their own"""
     years_ahead: int = 5
@@ -155,17 +165,23 @@ def holidays_of(series: Sequence[Series], choices: Choices) -> pd.DataFrame | No
     """Prophet's table of holidays: those of the country, from the first series' first year on."""
     if not choices.country or not series:
         return None
-    from prophet.make_holidays import make_holidays_df
-
     first, last = min(s.start for s in series), max(s.end for s in series)
     years = range(pd.Timestamp(first, unit="s").year - 1, pd.Timestamp(last, unit="s").year + choices.years_ahead + 1)
-    try:
-        found = make_holidays_df(list(years), choices.country)
-    except (AttributeError, KeyError, NotImplementedError) as error:
-        raise ModelError(f"country {choices.country!r}: no holidays are known for it") from error
+    found = public_holidays(choices.country, years)
     before, after = choices.days_around
     found = found.sort_values(["ds", "holiday"]).drop_duplicates(ignore_index=True)
     return found.assign(lower_window=-before, upper_window=after)
+
+
+def public_holidays(country: str, years: Sequence[int]) -> pd.DataFrame:
+    """Days `ds` and their `holiday`. Raises ModelError for a country, or a part of it, without known holidays."""
+    from prophet.make_holidays import make_holidays_df
+
+    nation, _, part = country.partition("-")
+    try:
+        return make_holidays_df(list(years), nation, part or None)
+    except (AttributeError, KeyError, NotImplementedError) as error:
+        raise ModelError(f"country {country!r}: no holidays are known for it; write it as DE or DE-BY") from error
 
 
 def _fit_or_reason(series: Series, until: float, choices: Choices, calendar: Any, seed: int) -> Fit | str:
@@ -193,18 +209,22 @@ def fitted_prophet(rows: pd.DataFrame, choices: Choices, calendar: Any, seed: in
         changepoint_range=choices.changepoint_range,
         daily_seasonality=choices.daily_order,
         weekly_seasonality=choices.weekly_order if days >= 14 else False,
-        yearly_seasonality=choices.yearly_order if days >= 730 else False,
+        yearly_seasonality=choices.yearly_order if days >= YEARLY_DAYS else False,
         seasonality_mode=choices.mode,
-        holidays=_within(calendar, rows),
+        holidays=_within(calendar, rows, each=days >= YEARLY_DAYS),
+        seasonality_prior_scale=choices.seasonality_scale,
+        holidays_prior_scale=choices.holiday_scale,
         uncertainty_samples=0,
     )
     return model.fit(rows, seed=seed)
 
 
-def _within(calendar: pd.DataFrame | None, rows: pd.DataFrame) -> pd.DataFrame | None:
-    """The kinds of holidays within the record; for others nothing can be learned."""
+def _within(calendar: pd.DataFrame | None, rows: pd.DataFrame, each: bool) -> pd.DataFrame | None:
+    """The kinds of holidays within the record; for others nothing can be learned. All are of one kind unless `each`."""
     if calendar is None:
         return None
+    if not each:
+        calendar = calendar.drop_duplicates("ds", ignore_index=True).assign(holiday=ANY_HOLIDAY)
     first, last = rows["ds"].iloc[0].normalize(), rows["ds"].iloc[-1].normalize()
     seen = calendar[(calendar["ds"] >= first) & (calendar["ds"] <= last)]["holiday"]
     kept = calendar[calendar["holiday"].isin(seen)].copy()
@@ -274,7 +294,12 @@ def _holidays(kinds: Sequence[str], calendar: pd.DataFrame | None, choices: Choi
     for kind in kinds:
         name, _, offset = kind.rpartition(DELIMITER)
         assert calendar is not None
-        moments = calendar["ds"][calendar["holiday"] == name].astype("datetime64[s]").astype(np.int64).to_numpy()
+        moments = (
+            calendar["ds"][(calendar["holiday"] == name) | (name == ANY_HOLIDAY)]
+            .astype("datetime64[s]")
+            .astype(np.int64)
+            .to_numpy()
+        )
         days.append(np.unique(moments // DAY_SECONDS) + int(offset))
     sizes = [len(of_kind) for of_kind in days]
     day_E = np.concatenate([*days, np.empty(0, np.int64)]).astype(np.int64)

@@ -2,19 +2,23 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
+from typing import Any
 
+import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution
 
-from tests.training.evaluate.forecasts import TASK, series
-from training.data.windows import cut, cutoffs
-from training.experiment.search import SPACES, Choices, Space, best_of, search
+from tests.training.evaluate.forecasts import TASK, forecast, series, windows
+from training.data.windows import Truth, cut, cutoffs
+from training.experiment.search import SPACES, Choices, Space, best_of, demand_loss, search
 from training.models import Training
+from training.models.prophet import Prophet
 from training.models.torch_model.core import TorchCore
-from training.models.xgboost import Boosting, XgboostCore
+from training.models.xgboost import XgboostCore
 from training.progress import Progress
-from training.task import task_for
+from training.recipes import Effort
+from training.task import Prediction, task_for
 
 
 def no_core(task: object, choices: Choices) -> XgboostCore:
@@ -133,43 +137,106 @@ def test_a_trial_that_learned_nothing_by_the_end_counts_for_nothing() -> None:
         best_of(SPACE, loss_of, 0, minutes=10.0, progress=watcher, clock=clock)
 
 
+OTHERS = {
+    "learning_rate": 0.004,
+    "width": 64,
+    "dropout": 0.25,
+    "depth": 4,
+    "rounds": 70,
+    "mode": "additive",
+    "growth": "linear",
+    "seasonality_scale": 0.5,
+    "country": "",
+    "holiday_scale": 0.2,
+}
+
+
 @pytest.mark.parametrize("recipe", SPACES)
 def test_the_defaults_of_a_space_are_the_recipe(recipe: str) -> None:
-    """Each can be chosen, and gives the core that the recipe makes; another choice arrives in the core."""
-    space = SPACES[recipe](1)
+    """Each can be chosen, and gives the model that the recipe makes; another choice arrives in it."""
+    space = SPACES[recipe](Effort(country="DE"))
     assert space.defaults.keys() == space.distributions.keys()
     for name, distribution in space.distributions.items():
         assert distribution._contains(distribution.to_internal_repr(space.defaults[name])), name
-    for name, other in {"learning_rate": 0.004, "width": 64, "dropout": 0.25, "depth": 4, "rounds": 70}.items():
+    for name, other in OTHERS.items():
         if name in space.defaults:
-            core = space.core(TASK, {**space.defaults, name: other})
-            assert settings_of(core)[name] == other
-    settings = settings_of(space.core(TASK, space.defaults))
+            assert settings_of(space, {**space.defaults, name: other})[name] == other
+    settings = settings_of(space, space.defaults)
     assert {name: settings[name] for name in space.defaults} == space.defaults
 
 
-def settings_of(core: object) -> dict[str, object]:
+def settings_of(space: Space, choices: Choices) -> dict[str, object]:
+    """All settings of the core and of Prophet, by name."""
+    parts: list[Any] = [space.prophet(choices)] if space.prophet else []
+    core = space.core and space.core(TASK, choices)
     if isinstance(core, TorchCore):
-        parts = [core.recipe.built, core.recipe.fitting]
-    else:
-        assert isinstance(core, XgboostCore)
-        assert isinstance(core._boosting, Boosting)
-        parts = [core._boosting]
+        parts += [core.recipe.built, core.recipe.fitting]
+    elif isinstance(core, XgboostCore):
+        parts.append(core._boosting)
     return {field.name: getattr(part, field.name) for part in parts for field in fields(part)}
+
+
+def test_holidays_are_searched_where_a_country_is_given() -> None:
+    """With and without its holidays; without a country there is nothing to choose."""
+    for recipe in ("prophet", "hybrid", "hybrid-lstm"):
+        assert SPACES[recipe](Effort(country="DE")).distributions["country"].choices == ("DE", "")
+        assert not {"country", "holiday_scale"} & SPACES[recipe](Effort()).distributions.keys()
+
+
+def test_a_search_over_prophets() -> None:
+    """Several are tried, the recipe's first; the model that is found has the choices of the best."""
+    found = search("prophet", daily_training(days=9), minutes=0.05)
+    assert found.trials > 1
+    assert 0 < found.loss <= found.default_loss
+    assert found.make is not None
+    model = found.make(task_for(900))
+    assert isinstance(model, Prophet)
+    assert {name: getattr(model._choices, name) for name in found.choices} == found.choices
+
+
+def test_a_search_over_hybrids() -> None:
+    """Prophet's choices and those of the trees are tried together; a trial that ends late counts."""
+    found = search("hybrid", daily_training(days=14), minutes=0.1)
+    assert {"mode", "depth"} <= found.choices.keys()
+    assert 0 < found.loss <= found.default_loss
+    assert found.make is not None
+    assert found.make(task_for(900)).name == "hybrid"
+
+
+def test_the_loss_of_demand_is_the_same_in_all_units() -> None:
+    """A series of a thousand times the size counts the same; an unknown truth or answer does not count."""
+    held_out = windows(systems=2, of_each=1)
+    said = forecast(held_out, 0.2)
+    loss = demand_loss(TASK, held_out, said)
+    factor_N = np.where(held_out.series_N == 0, 1000, 1)[:, None]
+    larger = replace(held_out, truth=Truth((factor_N * held_out.truth.demand_NH).astype(np.float32)))
+    resized = Prediction(factor_N[:, :, None] * said.quantiles_NHQ, factor_N[:, :, None] * said.peaks_NWQ)
+    assert demand_loss(TASK, larger, resized) == pytest.approx(loss, rel=1e-5)
+    assert demand_loss(TASK, held_out, forecast(held_out, 0.4)) > 1.5 * loss
+    rest = np.arange(1, len(held_out))
+    fewer = Prediction(said.quantiles_NHQ[rest], said.peaks_NWQ[rest])
+    wanted = demand_loss(TASK, held_out.take(rest), fewer)
+    said.quantiles_NHQ[0], said.peaks_NWQ[0] = np.nan, np.nan
+    assert demand_loss(TASK, held_out, said) == pytest.approx(wanted)
+    said.quantiles_NHQ[:], said.peaks_NWQ[:] = np.nan, np.nan
+    assert math.isnan(demand_loss(TASK, held_out, said))
 
 
 def test_a_search_over_real_windows() -> None:
     """Boosted trees on a small series: the found model learns from the same windows as the recipe would."""
-    task = task_for(900)
-    one = series("a", "x", days=9, step=900)
-    days = [
-        cutoffs(one, 40, task.horizon_steps, one.start + a * 86_400, one.start + b * 86_400)
-        for a, b in ((7, 8), (8, 9))
-    ]
-    windows, held_out = (cut([(one, moments)], task.grid, task.horizon_steps) for moments in days)
-    training = Training(task, (one,), windows, held_out)
-    found = search("xgboost", training, minutes=0.01)
+    found = search("xgboost", daily_training(days=9), minutes=0.01)
     assert found.loss <= found.default_loss
     assert found.make is not None
-    model = found.make(task)
+    model = found.make(task_for(900))
     assert model.name == "xgboost"
+
+
+def daily_training(days: int) -> Training:
+    """The last day is held out, the two before it, or seven of a longer record, are learned from."""
+    task = task_for(900)
+    one = series("a", "x", days=days, step=900)
+    first = 7 if days < 14 else 5
+    spans = ((first, days - 1), (days - 1, days))
+    moments = [cutoffs(one, 40, task.horizon_steps, one.start + a * 86_400, one.start + b * 86_400) for a, b in spans]
+    learned, held_out = (cut([(one, chosen)], task.grid, task.horizon_steps) for chosen in moments)
+    return Training(task, (one,), learned, held_out)

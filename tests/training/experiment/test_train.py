@@ -208,6 +208,8 @@ def test_a_search_decides_what_is_fitted(recorded: Path, tmp_path: Path, monkeyp
             ["naive", "--search", "1"],
             "recipe 'naive' has no hyperparameters to search; these have: mlp, lstm, transformer, xgboost",
         ),
+        (["mlp", "--country", "DE"], "country 'DE': mlp has no holidays; these have: prophet, hybrid, hybrid-lstm"),
+        (["prophet", "--country", "ZZ"], "country 'ZZ': no holidays are known for it; write it as DE or DE-BY"),
         (["naive", "--name", "My Model"], "name 'My Model': must be at most 63 of a-z"),
     ],
 )

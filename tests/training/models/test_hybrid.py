@@ -18,7 +18,8 @@ from training.export.parity import answer, checked
 from training.export.reference import reference_cases
 from training.features.extract import CHANNELS, CoreInputs, Extractor, feature_graph
 from training.models import Training
-from training.models.hybrid import Hybrid, before, block_of, borders
+from training.models.earlier import before, borders
+from training.models.hybrid import Hybrid, block_of
 from training.models.hybrid_graph import addition, path_graph, prophet_first
 from training.models.prophet import Prophet
 from training.models.prophet_fit import Choices

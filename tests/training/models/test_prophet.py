@@ -26,7 +26,7 @@ from training.export.bundle import bundle_of, served
 from training.export.reference import reference_cases
 from training.models import Training
 from training.models.prophet import Prophet
-from training.models.prophet_fit import Choices, fit_components, fitted_prophet, frame_of, holidays_of
+from training.models.prophet_fit import Choices, fit_components, fitted_prophet, frame_of, holidays_of, public_holidays
 from training.models.prophet_graph import Components, path, path_nodes
 from training.progress import no_progress
 from training.task import DAY_SECONDS, Prediction, Task
@@ -155,6 +155,58 @@ def test_holidays_move_the_whole_local_day() -> None:
     owner = np.zeros(len(moments), np.int64)
     moved = (path(components, owner, moments, [0]) != path(effects, owner, moments, [0]))[:, 0]
     assert moved.tolist() == [False, True, True, True, True, True, False]
+
+
+@pytest.mark.parametrize(("days", "kinds"), [(60, {"any holiday_delim_+0"}), (740, {"Christmas Day_delim_+0"})])
+def test_holidays_that_came_once_have_one_effect_in_common(days: int, kinds: set[str]) -> None:
+    """Below two years Thanksgiving teaches what Christmas does; from then on each has its own effect."""
+    choices = replace(QUICK, country="US", fit_seconds=3600)
+    components, _ = fit_components([made("h", 50, days)], [START + days * 86_400.0], choices, 0, 1, no_progress)
+    assert kinds <= set(components.holidays.kinds)
+    assert (len(components.holidays.kinds) == 1) == (days < 730)
+
+
+def test_a_holiday_that_never_came_is_foreseen() -> None:
+    """Thanksgiving was quiet and within the record; so will be New Year, and the Monday after it will not."""
+    quiet = made("h", 50, 30)
+    day = ((quiet.times - START) // DAY_SECONDS).astype(int)
+    thanksgiving = (pd.Timestamp("2023-11-23").value // 10**9 - START) // DAY_SECONDS
+    values = np.where(day == thanksgiving, 0.3, 1) * quiet.values
+    series = replace(quiet, values=values.astype(np.float32))
+    components, _ = fit_components([series], [series.end], replace(QUICK, country="US"), 0, 1, no_progress)
+    noon = pd.Timestamp("2024-01-01 12:00").value // 10**9 + DAY_SECONDS * np.array([0, 7])
+    new_year, week_after = path(components, np.zeros(2, np.int64), noon, [0])[:, 0]
+    assert new_year < 0.6 * week_after
+
+
+def test_holidays_of_a_part_of_a_country() -> None:
+    """Epiphany is a holiday in Bavaria and none in Berlin."""
+    days = [set(public_holidays(part, [2024])["ds"].dt.strftime("%m-%d")) for part in ("DE-BY", "DE-BE")]
+    assert "01-06" in days[0] - days[1]
+    with pytest.raises(ValueError, match=r"country 'DE-XX': no holidays are known for it; write it as DE or DE-BY"):
+        public_holidays("DE-XX", [2024])
+
+
+def test_predictions_of_held_out_windows_have_not_seen_them() -> None:
+    """What came after their beginning changes neither the fit nor the quantiles."""
+    training = training_of(WEB, windows=40)
+    border = training.held_out.cutoff_N.min()
+    other = replace(WEB, values=np.where(WEB.times >= border, 7, WEB.values).astype(np.float32))
+    said, same = (Prophet(QUICK).predict_held_out(replace(training, series=(one,))).peaks_NWQ for one in (WEB, other))
+    assert np.isfinite(said).all()
+    np.testing.assert_array_equal(said, same)
+    earlier = replace(WEB, values=np.where(WEB.times < border, WEB.values * 2, WEB.values).astype(np.float32))
+    assert (Prophet(QUICK).predict_held_out(replace(training, series=(earlier,))).peaks_NWQ != said).any()
+
+
+def test_half_of_a_fit_predicts_nothing() -> None:
+    """An interrupt during the fit for the held-out windows is passed on: some series would be missing."""
+
+    def impatient(doing: str, share: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Prophet(QUICK).predict_held_out(training_of(WEB, NIGHT, windows=40), impatient)
 
 
 def test_a_fit_sees_nothing_beyond_its_end() -> None:
