@@ -82,7 +82,7 @@ def compare(
 def _print_compared(out: Path, compared: Any, as_json: bool) -> None:
     from training.evaluate.report import verdict
     from training.experiment.compare import RECORD, REPORT
-    from training.experiment.train import findings_of
+    from training.experiment.record import findings_of
 
     comparison = compared.comparison
     verdicts = {pair.model: verdict(pair) for pair in comparison.against_naive}

@@ -21,6 +21,8 @@ from training.commands.training_options import (
     step_of,
 )
 
+MOST_SUBJECTS = 3
+"""subjects of features that are printed; the record of the run has all"""
 EXIT_TEXT = (
     "Exit status: 0 fine, also where Ctrl-C ended the fit and its best was exported · 1 no model came of it, or no "
     "place for the bundle · 2 wrong flags, or data that cannot be used · 130 interrupted, nothing written."
@@ -106,6 +108,9 @@ def _print_outcome(order: Any, outcome: Any) -> None:
             f"{row.model:<16} peak loss {row.peak_loss:.4f} ({row.median_ratio:.2f} of the better naive)  "
             f"p90 coverage {row.peak_coverage:.3f}"
         )
+    if outcome.importance:
+        first = list(outcome.importance.items())[:MOST_SUBJECTS]
+        typer.echo(f"loss without: {', '.join(f'{subject} {share:+.0%}' for subject, share in first)}")
     for reason in outcome.comparison.left_out:
         typer.echo(f"not judged: {reason}", err=True)
     for name, reason in outcome.failed.items():

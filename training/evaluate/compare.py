@@ -94,6 +94,8 @@ class Comparison:
     ranks: pd.DataFrame
     costs: Mapping[str, Cost] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
+    importance: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """by model, see `training.evaluate.importance`; models without features are missing"""
 
     @property
     def deciding_seconds(self) -> int:

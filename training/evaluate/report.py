@@ -58,6 +58,7 @@ def page(comparison: Comparison) -> str:
         answers=_answers(comparison),
         models=list(comparison.summary["model"]),
         matrix=_matrix(comparison),
+        importance=_importance(comparison),
         seasonal=_seasonal(comparison),
         seasonal_series=_strongly_seasonal(comparison),
         strongly_seasonal=STRONGLY_SEASONAL,
@@ -180,6 +181,14 @@ def _answers(comparison: Comparison) -> list[str]:
         if share < 1:
             by_share.setdefault(f"{share:.1%}", []).append(model)
     return [f"{', '.join(models)}: {share}" for share, models in by_share.items()]
+
+
+def _importance(comparison: Comparison) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """The models with features, best first, and a row of shares per subject, the most important first."""
+    models = [str(model) for model in comparison.summary["model"] if comparison.importance.get(model)]
+    table = pd.DataFrame({model: dict(comparison.importance[model]) for model in models})
+    table = table.loc[table.mean(axis=1).sort_values(ascending=False, kind="stable").index] if models else table
+    return models, [(str(subject), [_percent(share) for share in row]) for subject, row in table.iterrows()]
 
 
 def _seasonal(comparison: Comparison) -> tuple[list[str], list[tuple[str, list[str]]]]:

@@ -24,19 +24,13 @@ from training.errors import ModelError, OrderRefused, RunFailed, reason_of
 from training.evaluate.cases import NAIVE, answered, together
 from training.evaluate.compare import Comparison, Cost, compare
 from training.evaluate.folds import Fold, by_system, by_time, limit_note, windows_of
+from training.evaluate.importance import importance
 from training.evaluate.report import write_report
 from training.experiment.country import refuse_country
+from training.experiment.record import findings_of, hashes, record_of
 from training.experiment.shipped import shipped_for
 from training.experiment.sufficiency import Amount, split, too_little
-from training.experiment.train import (
-    cleaned_of,
-    ensure_writable,
-    findings_of,
-    hashes,
-    read,
-    record_of,
-    training_without_marked,
-)
+from training.experiment.train import cleaned_of, ensure_writable, read, training_without_marked
 from training.export.bundle import bundle_of, export, served
 from training.export.reference import reference_cases
 from training.models import Model, Training
@@ -121,6 +115,7 @@ def compare_recipes(request: ComparisonRequest, progress: Progress = no_progress
         "by": request.by,
         "folds": [fold.name for fold in folds],
         "failed": candidates.failed,
+        "importance": {name: shares for name, shares in comparison.importance.items() if shares},
         "scores": json.loads(comparison.summary.to_json(orient="records")),
     }
     progress("writing", 1.0)
@@ -154,6 +149,7 @@ class _Candidates:
     """in order, each once"""
     _pieces: list[tuple[Windows, dict[str, Prediction]]] = field(default_factory=list)
     _spent: dict[str, Cost] = field(default_factory=dict)
+    _importance: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         effort = Effort(self.request.threads, self.request.country)
@@ -204,14 +200,18 @@ class _Candidates:
             if name in predictions
         }
         try:
-            return compare(windows, predictions, self.task, costs, seed=self.request.seed)
+            found = compare(windows, predictions, self.task, costs, seed=self.request.seed)
         except ValueError as error:
             raise RunFailed(f"the models cannot be compared: {reason_of(error)}") from error
+        return replace(found, importance={name: self._importance[name] for name in predictions})
 
     def _answer(
         self, name: str, recipe: Recipe, training: Training, test: Windows, progress: Progress, measured: bool
     ) -> tuple[Prediction, Cost]:
-        """Predictions of a freshly fitted model's graph for the test windows, and the cost; its size if `measured`."""
+        """Predictions of a freshly fitted model's graph for the test windows, and the cost.
+
+        If `measured`, its size, and the importance of its features.
+        """
         model = recipe.make(self.task)
         began = time.perf_counter()
         model.fit(training, progress)
@@ -222,6 +222,9 @@ class _Candidates:
         prediction, seconds = answers_of(graph, name, test.past, bool(model.series))
         if not answered(prediction).any():
             raise NotJudged("answers none of the judged windows")
+        if measured:
+            progress("importance of features", 1.0)
+            self._importance[name] = importance(model, test, self.task, self.request.seed)
         return prediction, Cost(fitted, seconds, _size(self.task, model, graph) if measured else 0.0)
 
     def _leave_out(self, reasons: Mapping[str, str]) -> None:

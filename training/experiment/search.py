@@ -17,21 +17,18 @@ from functools import partial
 from math import inf, isfinite, nan
 from typing import Any, TypeAlias
 
-import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from scaler.series import Floats
-from training import graph
-from training.data.windows import Windows
 from training.errors import ModelError
-from training.evaluate import metrics
+from training.evaluate.importance import demand_loss
 from training.features.extract import CoreInputs
 from training.models import Model, Training, prophet_fit
 from training.models.learned import Core, Learned
 from training.progress import Progress, no_progress
 from training.recipes import Effort
-from training.task import Prediction, Task, step_leads
+from training.task import Prediction, Task
 
 Choices: TypeAlias = dict[str, Any]
 LossOf: TypeAlias = Callable[[Choices, Progress], float]
@@ -117,25 +114,6 @@ def _by_demand(training: Training, make: Callable[[Task, Choices], Any]) -> Loss
         return demand_loss(training.task, training.held_out, said)
 
     return loss_of
-
-
-def demand_loss(task: Task, windows: Windows, said: Prediction) -> float:
-    """Pinball loss of peaks and of the learned steps over mean demand; geometric mean over the series.
-
-    Windows without an answer and unknown truths do not count, nor do series without demand. NaN if nothing is left.
-    """
-    steps = np.asarray(step_leads(task)) - 1
-    truth_NK = np.concatenate([windows.truth.peaks(task.peak_steps), windows.truth.demand_NH[:, steps]], axis=1)
-    quantiles_NKQ = np.concatenate([said.peaks_NWQ, said.quantiles_NHQ[:, steps]], axis=1)
-    loss_NK = metrics.pinball(truth_NK, quantiles_NKQ, task.levels).mean(axis=-1)
-    losses = []
-    for s in range(len(windows.names)):
-        mine = windows.series_N == s
-        known = np.isfinite(loss_NK[mine])
-        demand = truth_NK[mine][known].mean() if known.any() else 0.0
-        if demand > 0:
-            losses.append(loss_NK[mine][known].mean() / demand)
-    return float(np.exp(np.log(np.maximum(losses, graph.TINY)).mean())) if losses else nan
 
 
 def best_of(

@@ -3,12 +3,10 @@
 The same data, seed, code and packages give the same folder, byte for byte, on the same machine.
 """
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from pathlib import Path
 
@@ -25,8 +23,10 @@ from training.data.windows import Windows
 from training.errors import DataError, ModelError, OrderRefused, RunFailed, reason_of
 from training.evaluate.compare import Comparison, compare
 from training.evaluate.folds import Fold, by_time, limit_note, training_of, windows_of
+from training.evaluate.importance import importance
 from training.experiment.country import refuse_country
 from training.experiment.interrupts import ignore_interrupt, interruptible
+from training.experiment.record import findings_of, hashes, record_of
 from training.experiment.search import SPACES, Found, search
 from training.experiment.shipped import shipped_for
 from training.experiment.sufficiency import Amount, naive_models, split, too_little
@@ -40,7 +40,6 @@ from training.recipes import RECIPES, Effort, Recipe
 from training.task import Prediction, Task, task_for
 
 RECORD = "run.json"
-PACKAGES = ("numpy", "pandas", "onnx", "onnxruntime", "onnxscript", "torch", "xgboost-cpu", "prophet", "scikit-learn")
 PARITY_WINDOWS = 400
 TEST_WINDOWS = 150
 
@@ -95,6 +94,8 @@ class Outcome:
     """series that it has no forecast for, and why"""
     forms: tuple[Form, ...] = ()
     """the graph as float32 and as int8, if requested"""
+    importance: Mapping[str, float] = field(default_factory=dict)
+    """see `training.evaluate.importance`; empty for a model without features"""
     notes: tuple[str, ...] = ()
     """what the user should know of the run"""
 
@@ -130,6 +131,7 @@ def run(order: Order, progress: Progress = no_progress, on_interrupt: Callable[[
         model=model.name,
         failed=dict(getattr(model, "failed", {})),
         forms=exported.forms,
+        importance=importance(model, prepared.test, prepared.task, order.seed),
         notes=(*prepared.training.notes, *limit_note(prepared.fold.test, prepared.task, TEST_WINDOWS)),
     )
     _write(order.out, outcome.bundle, _record(order, prepared, outcome))
@@ -204,6 +206,7 @@ def _record(order: Order, prepared: _Prepared, outcome: Outcome) -> dict[str, ob
         "interrupted": outcome.interrupted,
         "failed": dict(outcome.failed),
         "fit": {name: float(value) for name, value in outcome.fit.items()},
+        "importance": dict(outcome.importance),
         "parity": asdict(outcome.parity),
         "scores": json.loads(comparison.summary.drop(columns=_TIMED).to_json(orient="records")),
         "int8": order.int8,
@@ -234,11 +237,6 @@ def cleaned_of(fold: Fold, progress: Progress) -> tuple[Cleaned, ...]:
     return tuple(found)
 
 
-def findings_of(cleaned: Sequence[Cleaned]) -> dict[str, list[dict[str, str]]]:
-    """The findings of cleaning for the record: by series, in order of time."""
-    return {one.name: [finding.record for finding in one.report] for one in cleaned if one.report}
-
-
 def training_without_marked(
     fold: Fold, task: Task, cleaned: Sequence[Cleaned], windows: int, held_out: int, seed: int
 ) -> Training:
@@ -248,43 +246,11 @@ def training_without_marked(
     return Training(task, tuple(one.kept for one in cleaned), kept[0], kept[1], seed, raw.notes)
 
 
-def hashes(paths: Sequence[Path]) -> dict[Path, str]:
-    """SHA-256 of each file. Raises DataError for one that cannot be read."""
-    try:
-        return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-    except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from None
-
-
-def record_of(
-    paths: Sequence[Path], data: Mapping[Path, str], timezone: str, threads: int, seed: int, task: Task, fold: Fold
-) -> dict[str, object]:
-    """The input of a run."""
-    return {
-        "data": {path.name: data[path] for path in paths},
-        "step_seconds": task.grid.step_seconds,
-        "seed": seed,
-        "threads": threads,
-        "timezone": timezone,
-        "headway": __version__,
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
-        "series": [f"{part.series.system}/{part.series.name}" for part in fold.test],
-        "left_out": [str(one) for one in fold.left_out],
-    }
-
-
 def ensure_writable(folder: Path) -> None:
     """Make the parent of `folder` and check that it can be written to. Raises OSError."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent):
         pass
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 def _refuse(order: Order) -> None:

@@ -8,16 +8,22 @@ from training.graph import Masked
 
 
 class Columns:
-    """Collects [N, n] tensors under names; `joined` is their tensor [N, F], in the order in which they were added."""
+    """Collects [N, n] tensors under names; `joined` is their tensor [N, F], in the order in which they were added.
+
+    Each column belongs to the `subject` at the time: what it is about, for readers of a report.
+    """
 
     def __init__(self, op: Any) -> None:
         self.op = op
         self.names: list[str] = []
+        self.subject = ""
+        self.subjects: list[str] = []
         self._parts: list[Any] = []
 
     def add(self, name: str, tensor: Any, members: Sequence[object] = ("",)) -> None:
         """`tensor` [N, n] as n columns, named after `members`."""
         self.names += [f"{name}{member}" for member in members]
+        self.subjects += [self.subject] * len(members)
         self._parts.append(tensor)
 
     def add_known(self, name: str, tensor: Masked, members: Sequence[object] = ("",)) -> None:

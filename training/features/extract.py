@@ -4,7 +4,7 @@ Axes: N windows, T past steps, F features, P patches, C channels, K targets, Q l
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ PATCHES = 96
 CHANNELS = ("mean", "max", "last", "known")
 FEATURES, SEQUENCE, SEASONAL, MIDDLE, UNIT = "features", "sequence", "seasonal", "middle", "unit"
 KNOWN, CEILING = "known", "ceiling"
+SEASONAL_SUBJECT, SEQUENCE_SUBJECT = "forecast of the seasonal model", "the last day in patches"
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,16 @@ class Extracted:
 
     def __len__(self) -> int:
         return len(self.seen)
+
+    def exchanged(self, subject: str, subjects: Sequence[str], order_N: NDArray[np.int64]) -> "Extracted":
+        """What is about `subject` comes from the window at this place of `order_N`; `subjects`: of the columns."""
+        seen, about = self.seen, np.array(subjects) == subject
+        features_NF, seasonal_NKQ = seen.features_NF.copy(), seen.seasonal_NKQ
+        features_NF[:, about] = seen.features_NF[order_N][:, about]
+        if subject == SEASONAL_SUBJECT and seasonal_NKQ is not None:
+            seasonal_NKQ = seasonal_NKQ[order_N]
+        sequence_NPC = seen.sequence_NPC[order_N] if subject == SEQUENCE_SUBJECT else seen.sequence_NPC
+        return replace(self, seen=CoreInputs(features_NF, sequence_NPC, seasonal_NKQ))
 
 
 def one_after_another(parts: Sequence[Extracted]) -> Extracted:
@@ -105,20 +116,31 @@ class Addition:
     """Additional features of a model: its own inputs by name, with shapes, and the function that adds them.
 
     `add` gets the columns so far, the past, its inputs, and the default units; it may add columns. `channels`: the
-    names of the channels that it returns.
+    names of the channels that it returns. `subject`: what its columns are about.
     """
 
+    subject: str
     inputs: Mapping[str, tuple[int | str, ...]]
     channels: tuple[str, ...]
     add: Callable[[Columns, Scaled, Mapping[str, Any], Units], Added]
 
 
-class Extractor:
-    """The feature graph of a task, opened for training; or another (graph, names) with the contract's inputs."""
+@dataclass(frozen=True)
+class FeatureGraph:
+    """A graph with the outputs of `Extracted`, `known` as 1.0 or 0.0, and each column's name and subject."""
 
-    def __init__(self, task: Task, threads: int = 1, made: tuple[bytes, tuple[str, ...]] | None = None) -> None:
+    graph: bytes
+    names: tuple[str, ...]
+    subjects: tuple[str, ...]
+
+
+class Extractor:
+    """The feature graph of a task, opened for training; or another with the contract's inputs."""
+
+    def __init__(self, task: Task, threads: int = 1, made: FeatureGraph | None = None) -> None:
         self.task = task
-        self.graph, self.names = made or feature_graph(task)
+        made = made or feature_graph(task)
+        self.graph, self.names, self.subjects = made.graph, made.names, made.subjects
         self._session: onnxruntime.InferenceSession = open_graph(self.graph, "features", threads)
 
     def __call__(self, past: Past) -> Extracted:
@@ -130,8 +152,8 @@ class Extractor:
         return Extracted(seen, found[MIDDLE], found[UNIT], known, found[CEILING][:, 0])
 
 
-def feature_graph(task: Task, addition: Addition | None = None) -> tuple[bytes, tuple[str, ...]]:
-    """(graph, names of its columns). Outputs as in `Extracted`, `known` as 1.0 or 0.0."""
+def feature_graph(task: Task, addition: Addition | None = None) -> FeatureGraph:
+    """The feature graph of a task, with what a model adds to it."""
     with graph.building("features") as (builder, op):
         types = {"float32": ir.DataType.FLOAT, "int64": ir.DataType.INT64}
         history, long_history, local_time = (
@@ -141,13 +163,17 @@ def feature_graph(task: Task, addition: Addition | None = None) -> tuple[bytes, 
         past = scaled(op, task, history, long_history)
         columns = Columns(op)
         add_recent(columns, task, past)
+        columns.subject = "same time on earlier days"
         add_weeks(columns, task, past, local_time)
         base = seasonal_base(op, task, past, local_time)
+        columns.subject = SEASONAL_SUBJECT
         add_seasonal(columns, task, past, base)
         units, sequence = Units(*middle_and_unit(op, task, past, base)), _sequence(op, task, past)
+        columns.subject = "calendar"
         add_calendar(columns, local_time)
         channels: tuple[str, ...] = CHANNELS
         if addition is not None:
+            columns.subject = addition.subject
             given = {name: builder.input(name, ir.DataType.FLOAT, shape) for name, shape in addition.inputs.items()}
             added = addition.add(columns, past, given, units)
             units, channels = added.units, (*CHANNELS, *addition.channels)
@@ -172,7 +198,7 @@ def feature_graph(task: Task, addition: Addition | None = None) -> tuple[bytes, 
         for name, value in outputs.items():
             value.shape, value.dtype = ir.Shape(shapes.get(name, ("N", 1))), ir.DataType.FLOAT
             builder.add_output(value, name)
-        return graph.serialised(builder, "headway"), tuple(columns.names)
+        return FeatureGraph(graph.serialised(builder, "headway"), tuple(columns.names), tuple(columns.subjects))
 
 
 def patches_of(task: Task) -> tuple[int, int]:

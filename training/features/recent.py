@@ -102,10 +102,15 @@ def add_recent(columns: Columns, task: Task, past: Scaled) -> None:
     again = [wanted for hours in (*HOURS_AGO, 24) for wanted in (*_after(task, hours), _then(task, hours))]
     now, before = _slope_ranges(task)
     day = DayStatistics(columns.op, task, past.demand, [*_lag_ranges(task), *_span_ranges(task), *now, *before, *again])
+    columns.subject = "newest values"
     _lags(columns, task, past, day)
+    columns.subject = "mean, maximum and spread of the last minutes to a day"
     _spans(columns, task, past, day)
+    columns.subject = "slopes"
     _slopes(columns, task, past, day)
+    columns.subject = "an hour, two hours and a day ago"
     _again(columns, task, past, day)
+    columns.subject = "kind of series: restlessness, size, zeros"
     _character(columns, task, past)
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from training.data.windows import Past, Windows
 from training.errors import ModelError
-from training.features.extract import Extracted, Extractor, feature_graph, one_after_another
+from training.features.extract import Extracted, Extractor, FeatureGraph, feature_graph, one_after_another
 from training.models import Training
 from training.models.earlier import before, borders
 from training.models.empirical import Values
@@ -94,6 +94,19 @@ class Hybrid:
         """See `Model`."""
         return self._learned.predict_quantiles(past)
 
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """See `training.evaluate.importance.Explained`."""
+        return self._learned.subjects
+
+    def extract(self, past: Past) -> Extracted:
+        """See `training.evaluate.importance.Explained`."""
+        return self._learned.extract(past)
+
+    def predict_extracted(self, seen: Extracted) -> Prediction:
+        """See `training.evaluate.importance.Explained`."""
+        return self._learned.predict_extracted(seen)
+
     def to_onnx(self) -> bytes:
         """See `Model`."""
         return self._learned.to_onnx()
@@ -131,13 +144,13 @@ class Hybrid:
         return prophet
 
     def _extractor(self, prophet: Prophet) -> Extractor:
-        graph, names = self._features
-        watched = prophet_first(graph, prophet.to_onnx(), path_graph(self._task, prophet.components))
-        return Extractor(self._task, self._threads, (watched, names))
+        features = self._features
+        watched = prophet_first(features.graph, prophet.to_onnx(), path_graph(self._task, prophet.components))
+        return Extractor(self._task, self._threads, replace(features, graph=watched))
 
 
 @lru_cache(maxsize=4)
-def _features_of(task: Task) -> tuple[bytes, tuple[str, ...]]:
+def _features_of(task: Task) -> FeatureGraph:
     """Cached: it takes two seconds."""
     return feature_graph(task, addition(task))
 

@@ -40,7 +40,7 @@ def addition(task: Task) -> Addition:
         BASE_PEAKS: shape_of(PEAKS, sizes),
         BASE_PATH: ("N", len(_moments(task))),
     }
-    return Addition(inputs, ("missed",), partial(_add, task))
+    return Addition("forecast and residuals of Prophet", inputs, ("missed",), partial(_add, task))
 
 
 def prophet_first(features: bytes, prophet: bytes, path: bytes) -> bytes:

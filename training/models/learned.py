@@ -82,12 +82,12 @@ class Learned:
         self.series: tuple[str, ...] = ()
         self._core = core
         self._task = task
-        self._extract = extract or _extractor(task, threads)
+        self._extractor = extract or _extractor(task, threads)
         self._head_graph, self._open_head = _made_head(task)
 
     def fit(self, training: Training, progress: Progress = no_progress) -> Mapping[str, float]:
         progress(f"{self.name}: features", 0.0)
-        seen, held = (self._extract(part.past) for part in (training.windows, training.held_out))
+        seen, held = (self.extract(part.past) for part in (training.windows, training.held_out))
         return self.learn(training, seen, held, progress)
 
     def learn(
@@ -110,12 +110,24 @@ class Learned:
         )
 
     def predict_quantiles(self, past: Past) -> Prediction:
-        seen = self._extract(past)
-        parts = [self._head(seen, slice(start, start + CHUNK)) for start in range(0, len(past), CHUNK)]
+        return self.predict_extracted(self.extract(past))
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """See `training.evaluate.importance.Explained`."""
+        return self._extractor.subjects
+
+    def extract(self, past: Past) -> Extracted:
+        """See `training.evaluate.importance.Explained`."""
+        return self._extractor(past)
+
+    def predict_extracted(self, seen: Extracted) -> Prediction:
+        """See `training.evaluate.importance.Explained`."""
+        parts = [self._head(seen, slice(start, start + CHUNK)) for start in range(0, len(seen), CHUNK)]
         return Prediction(*(np.concatenate([part[t.name] for part in parts]) for t in (QUANTILES, PEAKS)))
 
     def to_onnx(self) -> bytes:
-        return joined(self._extract.graph, self._core.to_onnx(), self._head_graph)
+        return joined(self._extractor.graph, self._core.to_onnx(), self._head_graph)
 
     def _head(self, seen: Extracted, rows: slice) -> dict[str, Floats]:
         scaled = self._core.predict(seen.seen.take(rows))

@@ -77,6 +77,16 @@ def test_the_page_says_each_verdict_and_shows_each_picture(comparison, page):
     assert set(drawn) <= set(found.ids)
 
 
+def test_the_page_says_what_the_models_rely_on(comparison, page):
+    """A row per subject, the most important first, and a column per model with features; without any, no table."""
+    shares = {"good": {"slopes": 0.02, "calendar": 0.5}, "middling": {"calendar": -0.003, "slopes": 0.1}, "bad": {}}
+    explained = report.page(replace(comparison, importance=shares))
+    rows = explained.partition('<table class="importance">')[2].partition("</table>")[0]
+    assert re.findall(r"<th>(.*?)</th>", rows) == ["features", "good", "middling"]
+    assert re.findall(r"<td>(.*?)</td>", rows) == ["calendar", "+50%", "0%", "slopes", "+2%", "+10%"]
+    assert "What the models rely on" not in page
+
+
 def test_the_page_needs_no_network(page):
     """Nothing is loaded from anywhere: the plotting library is inside."""
     assert elements(page).addresses == ["data:,"]

@@ -81,6 +81,19 @@ def test_a_comparison_by_time(sites: list[Path], tmp_path: Path) -> None:
         assert row["size_bytes"] > 10_000
 
 
+def test_the_importance_of_features_is_reported(sites: list[Path], tmp_path: Path) -> None:
+    """For a model that has features, on the page and in the record; a naive model has none."""
+    out = tmp_path / "compared"
+    assert compared(sites, out, "naive,xgboost").exit_code == 0
+    (model,) = record_in(out)["importance"]
+    shares = record_in(out)["importance"][model]
+    assert model == "xgboost"
+    assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert next(iter(shares.values())) > 0.02
+    assert shares["the last day in patches"] == 0
+    assert "What the models rely on" in (out / "report.html").read_text()
+
+
 def test_the_summary_as_json(sites: list[Path], tmp_path: Path) -> None:
     """Nothing but JSON on stdout: the models best first, each with its verdict."""
     result = compared(sites, tmp_path / "compared", "naive", "--json")

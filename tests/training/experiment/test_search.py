@@ -2,23 +2,22 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
-import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution
 
-from tests.training.evaluate.forecasts import TASK, forecast, series, windows
-from training.data.windows import Truth, cut, cutoffs
-from training.experiment.search import SPACES, Choices, Space, best_of, demand_loss, search
+from tests.training.evaluate.forecasts import TASK, series
+from training.data.windows import cut, cutoffs
+from training.experiment.search import SPACES, Choices, Space, best_of, search
 from training.models import Training
 from training.models.prophet import Prophet
 from training.models.torch_model.core import TorchCore
 from training.models.xgboost import XgboostCore
 from training.progress import Progress
 from training.recipes import Effort
-from training.task import Prediction, task_for
+from training.task import task_for
 
 
 def no_core(task: object, choices: Choices) -> XgboostCore:
@@ -201,25 +200,6 @@ def test_a_search_over_hybrids() -> None:
     assert 0 < found.loss <= found.default_loss
     assert found.make is not None
     assert found.make(task_for(900)).name == "hybrid"
-
-
-def test_the_loss_of_demand_is_the_same_in_all_units() -> None:
-    """A series of a thousand times the size counts the same; an unknown truth or answer does not count."""
-    held_out = windows(systems=2, of_each=1)
-    said = forecast(held_out, 0.2)
-    loss = demand_loss(TASK, held_out, said)
-    factor_N = np.where(held_out.series_N == 0, 1000, 1)[:, None]
-    larger = replace(held_out, truth=Truth((factor_N * held_out.truth.demand_NH).astype(np.float32)))
-    resized = Prediction(factor_N[:, :, None] * said.quantiles_NHQ, factor_N[:, :, None] * said.peaks_NWQ)
-    assert demand_loss(TASK, larger, resized) == pytest.approx(loss, rel=1e-5)
-    assert demand_loss(TASK, held_out, forecast(held_out, 0.4)) > 1.5 * loss
-    rest = np.arange(1, len(held_out))
-    fewer = Prediction(said.quantiles_NHQ[rest], said.peaks_NWQ[rest])
-    wanted = demand_loss(TASK, held_out.take(rest), fewer)
-    said.quantiles_NHQ[0], said.peaks_NWQ[0] = np.nan, np.nan
-    assert demand_loss(TASK, held_out, said) == pytest.approx(wanted)
-    said.quantiles_NHQ[:], said.peaks_NWQ[:] = np.nan, np.nan
-    assert math.isnan(demand_loss(TASK, held_out, said))
 
 
 def test_a_search_over_real_windows() -> None:

@@ -406,6 +406,21 @@ def test_int8_is_smaller_and_says_what_it_costs(
     assert load_forecaster(tmp_path / "small").model.startswith("mlp@")
 
 
+def test_what_a_model_relies_on_is_printed_and_recorded(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The three subjects whose exchange costs most in a line, all of them in the record; none for a naive model."""
+    monkeypatch.setitem(recipes.RECIPES, "mlp", small_network)
+    told = trained("mlp", recorded, tmp_path / "network")
+    shares = record_in(tmp_path / "network")["importance"]
+    first, share = next(iter(shares.items()))
+    (line,) = (line for line in told.splitlines() if line.startswith("loss without: "))
+    assert line.startswith(f"loss without: {first} {share:+.0%}, ")
+    assert line.count("%") == 3 < len(shares)
+    assert "loss without" not in trained("naive", recorded, tmp_path / "naive")
+    assert record_in(tmp_path / "naive")["importance"] == {}
+
+
 def test_int8_of_what_has_no_weights_is_refused(recorded: Path, tmp_path: Path) -> None:
     """Nothing is written."""
     result = asked("naive", recorded, tmp_path / "none", "--int8")

@@ -133,10 +133,9 @@ def test_the_sequence_has_prophets_residuals() -> None:
     """The further channel is demand less Prophet's path, patch by patch, in one unit per window; 0 where unknown."""
     training, prophet = training_of(WEB, count=40), Prophet(QUICK)
     prophet.fit(training)
-    features, names = feature_graph(COARSE, addition(COARSE))
-    extract = Extractor(
-        COARSE, made=(prophet_first(features, prophet.to_onnx(), path_graph(COARSE, prophet.components)), names)
-    )
+    features = feature_graph(COARSE, addition(COARSE))
+    watched = prophet_first(features.graph, prophet.to_onnx(), path_graph(COARSE, prophet.components))
+    extract = Extractor(COARSE, made=replace(features, graph=watched))
     past = training.held_out.past.take(np.arange(0, 150, 30))
     past.history_NT[:, 50] = np.nan
     seen = extract(past).seen.sequence_NPC
