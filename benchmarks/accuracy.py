@@ -254,16 +254,16 @@ def library(task: Task, fold: Fold, test: Windows, past_days: int) -> Iterator[E
         "MSTL": MSTL(season, trend, {"trend_jump": skipped, "low_pass_jump": skipped}),
         "AutoETS": trend,
     }
-    pasts = [_before(task, fold, test, row, past_days) for row in range(len(test))]
+    pasts = [past_before(task, fold, test, row, past_days) for row in range(len(test))]
     for name, model in models.items():
         began = time.perf_counter()
-        quantiles = np.stack([_of_library(model, past, task) for past in pasts])
+        quantiles = np.stack([library_quantiles(model, past, task) for past in pasts])
         seconds = (time.perf_counter() - began) / len(pasts)
         peaks = np.maximum.accumulate(quantiles, axis=1)[:, np.asarray(task.peak_steps) - 1]
         yield Entrant(LIBRARY + name, Prediction(quantiles, peaks), seconds, seconds)
 
 
-def _before(task: Task, fold: Fold, test: Windows, row: int, days: int) -> Floats:
+def past_before(task: Task, fold: Fold, test: Windows, row: int, days: int) -> Floats:
     """Demand of the days before a window, gaps interpolated; empty where that is less than two days, or unknown."""
     series = fold.test[int(test.series_N[row])].series
     place = round((test.cutoff_N[row] - series.start) / series.step_seconds)
@@ -275,7 +275,7 @@ def _before(task: Task, fold: Fold, test: Windows, row: int, days: int) -> Float
     return np.asarray(np.interp(np.arange(len(past)), known, past[known]), np.float32)
 
 
-def _of_library(model: Any, past: Floats, task: Task) -> Floats:
+def library_quantiles(model: Any, past: Floats, task: Task) -> Floats:
     """Quantiles of each step, by the model's prediction intervals; NaN without a past. [H, Q]"""
     if not len(past):
         return np.full((task.horizon_steps, len(task.levels)), np.nan, np.float32)
