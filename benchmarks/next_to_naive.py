@@ -56,6 +56,7 @@ GENERAL = "general"
 OWN, LIBRARY = ("seasonal-naive", "persistence"), ("sf-SeasonalNaive", "sf-Naive")
 PEAK_MINUTES = (2, 5, 15, 60)
 STEP_SECONDS = 60
+FIGURES = (*(f"peak {minutes} min" for minutes in PEAK_MINUTES), "wql", "mase")
 FOLDS = 3
 PAST_DAYS = 7
 """what the library is fitted to"""
@@ -120,7 +121,7 @@ def scored(windows: Windows, predictions: Mapping[str, Prediction], task: Task) 
 
 def ratios(scores: pd.DataFrame, rivals: Sequence[str]) -> pd.DataFrame:
     """A row per rival and series: each figure of the general bundle over that of the rival."""
-    names = ["wql", "mase", *(f"peak {minutes} min" for minutes in PEAK_MINUTES)]
+    names = list(FIGURES)
     by_model = scores.set_index(["model", "series"])
     mine = by_model.loc[GENERAL]
     parts = []
@@ -145,9 +146,8 @@ def summary(every: pd.DataFrame, rivals: Sequence[str]) -> dict[str, float]:
 
 
 def _by_system(every: pd.DataFrame, rival: str) -> pd.DataFrame:
-    names = [*(f"peak {minutes} min" for minutes in PEAK_MINUTES), "wql", "mase"]
     mine = every[every["rival"] == rival]
-    return mine.groupby("system", sort=False)[names].agg(_mean)
+    return mine.groupby("system", sort=False)[list(FIGURES)].agg(_mean)
 
 
 def _mean(values: Any) -> Any:

@@ -187,7 +187,10 @@ training in turn. Systems whose licence does not allow training were only ever j
 
 These scores are optimistic. No series was used for training before it was judged, but the results guided some choices:
 target, mixture of the data and dropout on the two systems that are only judged, and the shares of networks and seasonal
-model on three that were left out. There is no seventh system that guided no choice."""
+model on three that were left out. There is no seventh system that guided no choice.
+
+The seasonal bundle is a strong rival. Next to seasonal naive and persistence, with WQL and MASE:
+[performance.md](performance.md#forecasts-next-to-naive-ones)."""
 
 POLICIES_TEXT = """\
 A trigger's `policy` names one of these sets of limits.
