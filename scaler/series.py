@@ -7,7 +7,7 @@ Times are seconds since the epoch (float, UTC). Demand is float32 in the units o
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,10 +127,32 @@ class Forecast:
     peaks_WQ: Floats | None
     model: str
     """bundle name and version, as `seasonal@1`"""
+    past_share: float = 0.0
+    """weight of past days in the forecast, 0 to 1; 0 where it is the bundle's alone"""
+    basis: str = ""
+    """what the forecast is made of, for the person who reads a plan; empty where it is the bundle's alone"""
 
     @property
     def end(self) -> float:
         return self.start + self.step_seconds * len(self.quantiles_HQ)
+
+
+class PastDays(NamedTuple):
+    """Demand by the minute around now, today and on D past days, the last one first. NaN where it is not known.
+
+    The days can be other stretches that repeat: periods of a cycle.
+    """
+
+    today_NB: Floats
+    """the last B minutes; the last one is now"""
+    before_NBD: Floats
+    """the same minutes on past days"""
+    ahead_NAD: Floats
+    """the next A minutes on past days"""
+    mean_N: Floats
+    """of all minutes that are known"""
+    weekday_N: NDArray[np.int64]
+    """of now, in local time; 0 is Monday"""
 
 
 RECENT_SECONDS = 900

@@ -19,11 +19,15 @@ from scaler.clock import Clock
 from scaler.errors import AmbiguousDemand, DependencyError, SourceRefused, StoreUnavailable
 from scaler.history import MetricSource
 from scaler.history.fair_queue import FairQueue
+from scaler.history.minutes import DAY_MINUTES, KEPT_MINUTES
+from scaler.refresh.combining import Combining
+from scaler.refresh.local_time import utc_offsets_at
 from scaler.refresh.tracked import Phase, Tracked
 from scaler.refresh.workers import Owner, Workers
-from scaler.series import Blocks, Gap
+from scaler.series import Blocks, Gap, Samples
 from scaler.store import Store
 from scaler.telemetry.metrics import Telemetry
+from scaler.trigger import Mode
 
 log = structlog.get_logger()
 
@@ -31,6 +35,7 @@ RETRY_SECONDS = 15.0
 """pause after the first failed attempt; it doubles with each further one"""
 LONGEST_OUTAGE_PAUSE_SECONDS = 120.0
 """while the source does not answer: it may be back at any moment, and its open circuit makes an attempt cheap"""
+DAY_SECONDS = 60.0 * DAY_MINUTES
 STORE_PAUSE_SECONDS = 30.0
 """how long the database is not asked for history after it did not answer"""
 MOST_LOGGED_GAPS = 5
@@ -86,6 +91,7 @@ class Backfill:
         self,
         source: MetricSource,
         store: Store,
+        combining: Combining,
         clock: Clock,
         telemetry: Telemetry,
         per_server: int,
@@ -93,6 +99,7 @@ class Backfill:
     ) -> None:
         self._source = source
         self._store = store
+        self._combining = combining
         self._clock = clock
         self._telemetry = telemetry
         self._on_filled = on_filled
@@ -109,6 +116,8 @@ class Backfill:
         """Fetch everything a new trigger lacks."""
         self._put(Phase.FINE, tracked)
         self._put(Phase.COARSE, tracked)
+        if tracked.trigger.mode is not Mode.REACTIVE:
+            self._put(Phase.MINUTES, tracked)
 
     def forget(self, key: str) -> None:
         """Try nothing again for a trigger that is no longer watched: a pause of an hour would keep its memory."""
@@ -231,6 +240,8 @@ class Backfill:
             gaps = await self._fill_fine(tracked, now - tracked.forecaster.grid.fine_span_seconds, now)
         elif job.phase is Phase.COARSE:
             gaps = await self._fill_coarse(tracked, now)
+        elif job.phase is Phase.MINUTES:
+            gaps = await self._fill_minutes(tracked, now)
         else:
             gaps = await self._fill_hole(tracked, job.since, now)
         _note_gaps(tracked, job.phase, gaps)
@@ -241,7 +252,25 @@ class Backfill:
         samples = await self._source.samples(tracked.trigger, aligned_start, end, step)
         if tracked.key in tracked.table:
             tracked.table.backfill(tracked.key, samples, hold_seconds=step)
+            self._remember(tracked, samples, step)
         return samples.gaps
+
+    async def _fill_minutes(self, tracked: Tracked, now: float) -> tuple[Gap, ...]:
+        """The minutes of past days, one day at a time, the last one first: what is there helps at once."""
+        step, end = max(60.0, tracked.query_step_seconds), now
+        start = now - min(tracked.trigger.history_window_seconds, 60.0 * KEPT_MINUTES)
+        gaps: tuple[Gap, ...] = ()
+        while end > start:
+            first = max(start, end - DAY_SECONDS) // step * step
+            samples = await self._source.samples(tracked.trigger, first, end, step)
+            if tracked.key in tracked.table:
+                self._remember(tracked, samples, step)
+            gaps, end = samples.gaps + gaps, first - step
+        return gaps
+
+    def _remember(self, tracked: Tracked, samples: Samples, step: float) -> None:
+        offset_S = utc_offsets_at(tracked.trigger.timezone, samples.times)
+        self._combining.remember(tracked.key, samples, offset_S, step)
 
     async def _fill_coarse(self, tracked: Tracked, now: float) -> tuple[Gap, ...]:
         """Stored blocks first, then those the source still has and the store has not."""

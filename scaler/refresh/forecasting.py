@@ -4,13 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
-import numpy as np
 import structlog
 
 from scaler.chunks import chunks
+from scaler.refresh.combining import SCORED_BEYOND_SECONDS, Combining
+from scaler.refresh.local_time import utc_offsets
 from scaler.refresh.tracked import Tracked
 from scaler.refresh.urgency import LEAST, Candidate
 from scaler.series import Forecast
@@ -26,11 +25,12 @@ RISING = 1.05
 class ForecastRunner:
     """Runs the forecasters, one chunk at a time over all servers, and measures how long a forecast takes."""
 
-    def __init__(self, telemetry: Telemetry, chunk: int) -> None:
+    def __init__(self, telemetry: Telemetry, chunk: int, combining: Combining) -> None:
         self.seconds_per_forecast = 0.0
         """in the worker thread; 0 until it has been measured"""
         self._telemetry = telemetry
         self._chunk = chunk
+        self._combining = combining
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forecast")
         self._turn = asyncio.Lock()
         self._seconds, self._forecasts = 0.0, 0
@@ -48,14 +48,15 @@ class ForecastRunner:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _forecast_chunk(self, chunk: Sequence[Tracked], at: float) -> None:
-        offsets = {zone: utc_offset_seconds(zone, at) for zone in {t.trigger.timezone for t in chunk}}
-        offsets_N = np.array([offsets[t.trigger.timezone] for t in chunk], dtype=np.int64)
-        table, forecaster = chunk[0].table, chunk[0].forecaster
+        offsets_N = utc_offsets([t.trigger.timezone for t in chunk], at)
+        table, forecaster, keys = chunk[0].table, chunk[0].forecaster, [t.key for t in chunk]
+        ahead = [t.trigger.lead_time_seconds + SCORED_BEYOND_SECONDS for t in chunk]
 
         def compute() -> tuple[list[Forecast | None], float]:
             started = time.perf_counter()
-            made = forecaster.forecast(table.batch([t.key for t in chunk], offsets_N))
-            return made, time.perf_counter() - started
+            made = forecaster.forecast(table.batch(keys, offsets_N))
+            mixed = self._combining.combine(keys, made, at, offsets_N, ahead)
+            return mixed, time.perf_counter() - started
 
         try:
             made, seconds = await asyncio.get_running_loop().run_in_executor(self._pool, compute)
@@ -84,14 +85,6 @@ def candidates(tracked: Iterable[Tracked]) -> list[Candidate]:
         for t in tracked
         if t.done and t.trigger.mode is not Mode.REACTIVE
     ]
-
-
-def utc_offset_seconds(timezone: str, at: float) -> int:
-    """How far the clock of an IANA zone is ahead of UTC at the moment `at`."""
-    if timezone == "UTC":
-        return 0
-    offset = datetime.fromtimestamp(at, UTC).astimezone(ZoneInfo(timezone)).utcoffset()
-    return int(offset.total_seconds()) if offset is not None else 0
 
 
 def _expects_growth(tracked: Tracked) -> bool:

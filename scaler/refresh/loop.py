@@ -76,15 +76,29 @@ class Refresh:
         self._settings = settings
         self._replicas = Replicas(cache, clock, telemetry, interval)
         self.tracking = Tracking(catalog, clock, interval)
+        combining = self.tracking.combining
         self.backfill = Backfill(
-            source, store, clock, telemetry, settings.backfill_concurrency, on_filled=self._forecast_soon
+            source,
+            store,
+            combining,
+            clock,
+            telemetry,
+            settings.backfill_concurrency,
+            on_filled=self._forecast_soon,
         )
-        self.runner = ForecastRunner(telemetry, settings.chunk)
+        self.runner = ForecastRunner(telemetry, settings.chunk, combining)
         self._publisher = Publisher(
             registry, self.tracking, self._replicas, clock, telemetry, interval, settings.publish_grace_seconds
         )
         self._observer = Observer(
-            source, registry, self.backfill, clock, telemetry, interval, on_late=self._publisher.publish
+            source,
+            registry,
+            combining,
+            self.backfill,
+            clock,
+            telemetry,
+            interval,
+            on_late=self._publisher.publish,
         )
         self._ownership = Ownership(
             registry, self.tracking, self.backfill, self._replicas, telemetry, interval, settings.silence_seconds

@@ -19,6 +19,8 @@ from scaler.errors import DependencyError
 from scaler.history import ROUND_SHARE, MetricSource
 from scaler.history.answers import NotAsked
 from scaler.refresh.backfill import Backfill
+from scaler.refresh.combining import Combining
+from scaler.refresh.local_time import utc_offsets
 from scaler.refresh.tracked import Tracked
 from scaler.registry import Registry
 from scaler.telemetry.metrics import Telemetry
@@ -71,6 +73,7 @@ class Observer:
         self,
         source: MetricSource,
         registry: Registry,
+        combining: Combining,
         backfill: Backfill,
         clock: Clock,
         telemetry: Telemetry,
@@ -79,6 +82,7 @@ class Observer:
     ) -> None:
         self._source = source
         self._registry = registry
+        self._combining = combining
         self._backfill = backfill
         self._clock = clock
         self._telemetry = telemetry
@@ -187,8 +191,10 @@ class Observer:
         for (server, kind), count in errors.items():
             self._telemetry.count("source_error", count, server=self._label(server), kind=kind)
         for table in {id(t.table): t.table for t, _ in observed}.values():
-            rows = [(t.key, value) for t, value in observed if t.table is table]
-            table.put([key for key, _ in rows], np.array([value for _, value in rows], dtype=np.float32), at)
+            rows = [(t, value) for t, value in observed if t.table is table]
+            keys, values_N = [t.key for t, _ in rows], np.array([value for _, value in rows], dtype=np.float32)
+            table.put(keys, values_N, at)
+            self._combining.observe(keys, values_N, at, utc_offsets([t.trigger.timezone for t, _ in rows], at))
 
     def _label(self, server: str) -> str:
         shown = redact(server)

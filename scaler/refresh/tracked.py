@@ -10,6 +10,7 @@ from scaler.clock import Clock
 from scaler.forecast import Choice, Forecaster, Forecasters
 from scaler.history.table import HistoryTable
 from scaler.plan.memory import Memory, resume
+from scaler.refresh.combining import Combining
 from scaler.registry import Registration
 from scaler.series import FURTHEST_AHEAD_SECONDS, Forecast, Gap, Grid, HistoryFacts, Observation
 from scaler.trigger import Mode, Trigger
@@ -23,6 +24,7 @@ class Phase(IntEnum):
     FINE = 0
     COARSE = 1
     HOLE = 2
+    MINUTES = 3
 
 
 @dataclass(slots=True)
@@ -82,6 +84,8 @@ class Tracking:
         self._slot_seconds = slot_seconds
         self._tables: dict[Grid, HistoryTable] = {}
         self._tracked: dict[str, Tracked] = {}
+        self.combining = Combining()
+        """what past days show, of all triggers that want forecasts"""
 
     def __len__(self) -> int:
         return len(self._tracked)
@@ -116,11 +120,13 @@ class Tracking:
         tracked = self._tracked.pop(key, None)
         if tracked is not None:
             tracked.table.remove(key)
+            self.combining.remove(key)
 
     def clear(self) -> None:
         """Forget all triggers and all history."""
         self._tracked.clear()
         self._tables.clear()
+        self.combining.clear()
 
     def advance(self, at: float) -> None:
         """Move every table to the moment `at`."""
@@ -161,6 +167,8 @@ class Tracking:
             tracked.memory = resume(known.remembered, known.counts_from)
         registration.forecast_coming = tracked.forecast is None and tracked.trigger.mode is not Mode.REACTIVE
         tracked.table.add(tracked.key)
+        if tracked.trigger.mode is not Mode.REACTIVE:
+            self.combining.add(tracked.key)
         self._tracked[tracked.key] = tracked
         return tracked
 

@@ -12,7 +12,7 @@ from scaler.errors import CacheUnavailable, DependencyError, SourceUnavailable
 from scaler.forecast import Choice
 from scaler.forecast.cache import MemoryCache, SharedMemory
 from scaler.plan import Rung
-from scaler.refresh.forecasting import utc_offset_seconds
+from scaler.refresh.local_time import utc_offset_seconds
 from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.registry import Registration, Registry
 from scaler.series import Forecast, Grid

@@ -51,6 +51,8 @@ class Forecasts:
     levels: tuple[float, ...]
     peak_steps: tuple[int, ...]
     model: str
+    past_share_I: Floats | None = None
+    """weight of past days in each; None where there are none in any"""
     notes: tuple[str, ...] = ()
     """what the user should know of how they were made"""
 
@@ -71,6 +73,7 @@ class Forecasts:
             self.peak_steps,
             peaks,
             self.model,
+            0.0 if self.past_share_I is None else float(self.past_share_I[i]),
         )
 
 

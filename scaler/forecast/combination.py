@@ -1,0 +1,112 @@
+"""A bundle's forecasts mixed with what past days show. Pure numpy.
+
+Axes: N series, W windows, H steps, Q levels, E experts (`scores.EXPERTS`; 0 is the bundle).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from scaler.forecast.scores import EXPERTS, LEVELS, LONGEST_WINDOW
+from scaler.forecast.similar_days import ALIKE, ALL_DAYS, SAME_WEEKDAY, Quantiles, compare, day_weights, quantiles
+from scaler.series import Floats, Forecast, PastDays
+
+STEPS = 30
+"""minutes ahead in which past days count; further ahead the bundle is alone"""
+STEP_SECONDS = 60.0
+SHOWN = 0.05
+"""share from which on an expert is named"""
+
+
+def can_mix(forecast: Forecast) -> bool:
+    """Whether past days can be mixed in: it is by the minute, with peaks, and has the levels that are scored."""
+    is_by_minute = forecast.step_seconds == STEP_SECONDS and forecast.peaks_WQ is not None
+    return is_by_minute and set(LEVELS) <= set(forecast.levels)
+
+
+def windows_of(forecast: Forecast) -> tuple[int, ...]:
+    """The windows of the forecast, in minutes, in which past days count."""
+    return tuple(window for window in forecast.peak_steps if window <= LONGEST_WINDOW)
+
+
+def scored_window(windows: Sequence[int], seconds: float) -> int:
+    """Index of the window that is scored for a plan that looks so many seconds ahead."""
+    wanted = seconds / STEP_SECONDS
+    return next((i for i, window in enumerate(windows) if window >= wanted), len(windows) - 1)
+
+
+def of_past_days(past: PastDays, windows: Sequence[int], levels: Sequence[float]) -> list[Quantiles]:
+    """What the experts `days` and `weekday` expect."""
+    compared, days = compare(past, windows, STEPS, is_scaled=True), past.before_NBD.shape[2]
+    kinds = ALL_DAYS, SAME_WEEKDAY
+    return [quantiles(compared, day_weights(kind, past.weekday_N, days), levels) for kind in kinds]
+
+
+def of_cycles(past: PastDays, windows: Sequence[int], levels: Sequence[float]) -> Quantiles:
+    """What the expert `cycle` expects, from past periods in place of days."""
+    compared = compare(past, windows, STEPS, is_scaled=False)
+    weight_ND = day_weights(ALIKE, np.zeros(len(past.mean_N), np.int64), past.before_NBD.shape[2])
+    return quantiles(compared, weight_ND, levels)
+
+
+def stacked(forecasts: Sequence[Forecast], windows: int) -> Quantiles:
+    """What the bundle expects, in the windows and steps of the other experts."""
+    peaks = np.stack([forecast.peaks_WQ[:windows] for forecast in forecasts if forecast.peaks_WQ is not None])
+    return Quantiles(peaks, np.stack([forecast.quantiles_HQ[:STEPS] for forecast in forecasts]))
+
+
+class Mixture(NamedTuple):
+    """Quantiles as in `Quantiles`, and the weight of past days in them."""
+
+    peaks_NWQ: Floats
+    steps_NHQ: Floats
+    past_share_N: Floats
+
+
+def mix(experts: Sequence[Quantiles], weights_NE: Floats) -> Mixture:
+    """The weighted mean of the experts' quantiles. experts: the bundle first, which counts for those without any."""
+    return Mixture(
+        _mean([expert.peaks_NWQ for expert in experts], weights_NE),
+        _mean([expert.steps_NHQ for expert in experts], weights_NE),
+        heard(experts, weights_NE)[:, 1:].sum(axis=1),
+    )
+
+
+def heard(experts: Sequence[Quantiles], weights_NE: Floats) -> Floats:
+    """The weights, where an expert without quantiles has left its own to the bundle [N, E]."""
+    is_silent = np.stack([np.isnan(expert.peaks_NWQ[:, 0, 0]) for expert in experts], axis=1)
+    heard_NE = np.where(is_silent, 0, weights_NE)
+    heard_NE[:, 0] += 1 - heard_NE.sum(axis=1)
+    return heard_NE
+
+
+def with_mixture(forecast: Forecast, peaks_WQ: Floats, steps_HQ: Floats, weight_E: Floats) -> Forecast:
+    """The forecast with mixed quantiles in its first windows and steps."""
+    assert forecast.peaks_WQ is not None
+    all_peaks, all_steps = forecast.peaks_WQ.copy(), forecast.quantiles_HQ.copy()
+    all_peaks[: len(peaks_WQ)], all_steps[: len(steps_HQ)] = peaks_WQ, steps_HQ
+    return replace(
+        forecast,
+        quantiles_HQ=all_steps,
+        peaks_WQ=np.maximum.accumulate(all_peaks, axis=0),
+        past_share=float(weight_E[1:].sum()),
+        basis=basis(weight_E),
+    )
+
+
+def basis(weight_E: Floats) -> str:
+    """`days 0.8, general 0.2`: the experts with a share of a twentieth and more; empty for the bundle alone."""
+    shares = {name: float(share) for name, share in zip(EXPERTS, weight_E, strict=True) if share >= SHOWN}
+    if not set(shares) - {EXPERTS[0]}:
+        return ""
+    return ", ".join(f"{name} {shares[name]:.1f}" for name in sorted(shares, key=lambda name: -shares[name]))
+
+
+def _mean(parts: Sequence[Floats], weights_NE: Floats) -> Floats:
+    bundle = parts[0]
+    total = weights_NE[:, 0, None, None] * bundle
+    for e, part in enumerate(parts[1:], 1):
+        total = total + weights_NE[:, e, None, None] * np.where(np.isnan(part), bundle, part)
+    return np.maximum.accumulate(total, axis=2, dtype=np.float32)

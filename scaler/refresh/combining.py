@@ -1,0 +1,184 @@
+"""What past days show, mixed into the forecasts of bundles: the memory by the minute, and the scores of the experts.
+
+`combine` runs in the worker thread of the forecasts, all else on the event loop.
+"""
+
+import math
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from scaler.forecast import scores
+from scaler.forecast.combination import (
+    STEPS,
+    can_mix,
+    heard,
+    mix,
+    of_cycles,
+    of_past_days,
+    scored_window,
+    stacked,
+    windows_of,
+    with_mixture,
+)
+from scaler.forecast.cycles import SEARCHED_MINUTES, find_period
+from scaler.forecast.similar_days import Quantiles
+from scaler.history.minutes import MinuteMemory, local_minutes
+from scaler.pool import Integers, Pool
+from scaler.series import Floats, Forecast, Samples
+
+SCORED_BEYOND_SECONDS = 300.0
+"""beyond the lead time: the peaks over this window are scored"""
+SEARCH_EVERY = 60
+"""minutes between two searches for a cycle"""
+MOST_SEARCHES = 8
+"""of one chunk at a time: a search takes a sixth of a millisecond"""
+
+
+class Combining:
+    """The memory and the scores of every trigger of this replica, by key."""
+
+    def __init__(self) -> None:
+        self.memory = MinuteMemory()
+        self._scores = Pool(scores.ROWS, scores.Page, scores.Page.clear)
+        self._lock = threading.Lock()
+
+    def add(self, key: str) -> None:
+        """Keep memory and scores for `key` from now on."""
+        self.memory.add(key)
+        with self._lock:
+            self._scores.add(key)
+
+    def remove(self, key: str) -> None:
+        """Forget `key`."""
+        self.memory.remove(key)
+        with self._lock:
+            self._scores.remove(key)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.memory = MinuteMemory()
+        with self._lock:
+            self._scores = Pool(scores.ROWS, scores.Page, scores.Page.clear)
+
+    def observe(self, keys: Sequence[str], values_N: Floats, at: float, offset_N: Integers) -> None:
+        """Demand observed at a moment. offset: seconds that local time is ahead of UTC then."""
+        self.memory.put(keys, values_N, local_minutes(at, offset_N))
+
+    def remember(self, key: str, samples: Samples, offset_S: Integers, step_seconds: float) -> None:
+        """Demand of the past, as a source has it; each sample counts until the next step."""
+        minute_S = local_minutes(samples.times, offset_S)
+        for later in range(max(1, math.ceil(step_seconds / 60))):
+            self.memory.fill(key, minute_S + later, samples.values)
+
+    def combine(
+        self,
+        keys: Sequence[str],
+        forecasts: Sequence[Forecast | None],
+        at: float,
+        offset_N: Integers,
+        ahead_seconds: Sequence[float],
+    ) -> list[Forecast | None]:
+        """The forecasts, with past days mixed in where there are any.
+
+        at: the moment of the forecasts. offset: seconds that local time is ahead of UTC. ahead: how far plans look.
+        """
+        combined = list(forecasts)
+        where = [i for i, one in enumerate(forecasts) if one is not None and can_mix(one) and keys[i] in self.memory]
+        if not where:
+            return combined
+        chosen = [one for one in (forecasts[i] for i in where) if one is not None]
+        minute_N = local_minutes(at, offset_N[where])
+        mixed = self._combined([keys[i] for i in where], chosen, minute_N, [ahead_seconds[i] for i in where])
+        for i, forecast in zip(where, mixed, strict=True):
+            combined[i] = forecast
+        return combined
+
+    def _combined(
+        self, keys: Sequence[str], forecasts: Sequence[Forecast], minute_N: Integers, ahead_seconds: Sequence[float]
+    ) -> list[Forecast]:
+        windows, levels = windows_of(forecasts[0]), forecasts[0].levels
+        scored_N = np.array([scored_window(windows, seconds) for seconds in ahead_seconds])
+        window_N = np.array(windows)[scored_N]
+        experts = [stacked(forecasts, len(windows)), *of_past_days(self.memory.past(keys, minute_N), windows, levels)]
+        with self._lock:
+            rows, where = self._scores.rows_of(keys)
+            for page, local, position in self._scores.by_page(rows):
+                chosen = where[position]
+                self._learn(page, local, [keys[i] for i in chosen], minute_N[chosen], window_N[chosen])
+                self._search(page, local, [keys[i] for i in chosen], minute_N[chosen])
+            experts.append(self._cycles(keys, minute_N, windows, levels))
+            weight_NE = self._weights(keys, experts, minute_N, window_N, scored_N, levels)
+        mixture, heard_NE = mix(experts, weight_NE), heard(experts, weight_NE)
+        return [
+            with_mixture(forecast, mixture.peaks_NWQ[i], mixture.steps_NHQ[i], heard_NE[i])
+            for i, forecast in enumerate(forecasts)
+        ]
+
+    def _learn(
+        self, page: scores.Page, rows: Integers, keys: Sequence[str], minute_N: Integers, window_N: Integers
+    ) -> None:
+        """Take in what is known by now of the windows that are over, one of each trigger at a time."""
+        position, slot = scores.due(page, rows, minute_N, window_N)
+        while len(position):
+            first, at = np.unique(position, return_index=True)
+            slots = slot[at]
+            truth_N = self._truth([keys[i] for i in first.tolist()], page.noted_at[rows[first], slots], window_N[first])
+            scores.learn(page, rows[first], slots, window_N[first], truth_N)
+            left = np.ones(len(position), np.bool_)
+            left[at] = False
+            position, slot = position[left], slot[left]
+
+    def _truth(self, keys: Sequence[str], noted_N: Integers, window_N: Integers) -> Floats:
+        ahead_M = np.arange(1, int(window_N.max()) + 2)
+        found = self.memory.at(keys, noted_N[:, None] + ahead_M)
+        found = np.where(ahead_M <= window_N[:, None] + 1, found, np.nan)
+        return np.asarray(np.fmax.reduce(found, axis=1), np.float32)
+
+    def _search(self, page: scores.Page, rows: Integers, keys: Sequence[str], minute_N: Integers) -> None:
+        """Look for cycles again, for those whose last search is the longest ago."""
+        waited_N = minute_N - page.searched_at[rows]
+        for i in np.argsort(-waited_N, kind="stable")[:MOST_SEARCHES].tolist():
+            if waited_N[i] < SEARCH_EVERY:
+                break
+            recent = self.memory.at([keys[i]], np.arange(minute_N[i] - SEARCHED_MINUTES + 1, minute_N[i] + 1)[None])[0]
+            page.period[rows[i]], page.searched_at[rows[i]] = find_period(recent), minute_N[i]
+
+    def _cycles(
+        self, keys: Sequence[str], minute_N: Integers, windows: Sequence[int], levels: Sequence[float]
+    ) -> Quantiles:
+        """What the expert `cycle` expects; NaN where no cycle was found."""
+        peaks = np.full((len(keys), len(windows), len(levels)), np.nan, np.float32)
+        steps = np.full((len(keys), STEPS, len(levels)), np.nan, np.float32)
+        rows, where = self._scores.rows_of(keys)
+        period_N = np.zeros(len(keys), np.int64)
+        for page, local, position in self._scores.by_page(rows):
+            period_N[where[position]] = page.period[local]
+        has_one = np.flatnonzero(period_N)
+        if len(has_one):
+            repeated = self.memory.repeated([keys[i] for i in has_one], minute_N[has_one], period_N[has_one])
+            peaks[has_one], steps[has_one] = of_cycles(repeated, windows, levels)
+        return Quantiles(peaks, steps)
+
+    def _weights(
+        self,
+        keys: Sequence[str],
+        experts: Sequence[Quantiles],
+        minute_N: Integers,
+        window_N: Integers,
+        scored_N: Integers,
+        levels: Sequence[float],
+    ) -> Floats:
+        """How much each expert counts; what they expect now is noted, to be scored when its window is over."""
+        rows, where = self._scores.rows_of(keys)
+        columns = [levels.index(level) for level in scores.LEVELS]
+        series = np.arange(len(keys))
+        quantile_NEQ = np.stack([one.peaks_NWQ[series, scored_N][:, columns] for one in experts], axis=1)
+        weight_NE = np.zeros((len(keys), len(experts)), np.float32)
+        weight_NE[:, 0] = 1.0
+        for page, local, position in self._scores.by_page(rows):
+            chosen = where[position]
+            scores.note(page, local, minute_N[chosen], window_N[chosen], quantile_NEQ[chosen])
+            weight_NE[chosen] = scores.weights(page, local, minute_N[chosen])
+        return weight_NE

@@ -1,0 +1,178 @@
+"""Past days mixed into the forecasts of a replay, as the refresh does it (scaler/refresh/combining.py).
+
+The experts are computed for many moments at once. Their scores follow each other, minute by minute.
+
+Axes: I issues, M minutes of local time, B minutes before, A minutes ahead, D past days, E experts, Q levels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaler.forecast import scores
+from scaler.forecast.combination import (
+    STEPS,
+    can_mix,
+    mix,
+    of_cycles,
+    of_past_days,
+    scored_window,
+    windows_of,
+)
+from scaler.forecast.cycles import SEARCHED_MINUTES, find_period
+from scaler.forecast.similar_days import Quantiles
+from scaler.history.minutes import AHEAD, BEFORE, DAY_MINUTES, DAYS, KEPT_MINUTES, local_minutes, weekday
+from scaler.series import Floats, PastDays
+from training.data.load import local_seconds
+from training.replay.simulation.demand import Demand, Moments, Observing
+from training.replay.simulation.forecasts import Forecasts
+
+BATCH = 512
+SEARCH_EVERY = 60
+"""minutes between two searches for a cycle"""
+
+Integers = NDArray[np.int64]
+
+
+def mixed_forecasts(forecasts: Forecasts, demand: Demand, observing: Observing, scored_seconds: float) -> Forecasts:
+    """The forecasts with past days mixed in; as they are where the bundle does not forecast by the minute."""
+    first = next((int(i) for i in forecasts.newest_I if i >= 0), None)
+    sample = None if first is None else forecasts.at(forecasts.issued_I[first : first + 1])[0]
+    if sample is None or not can_mix(sample):
+        return forecasts
+    minutes = _Minutes(demand, observing, forecasts.issued_I)
+    windows = windows_of(sample)
+    experts = _experts(minutes, forecasts, windows)
+    weight_IE = _weights(minutes, experts, windows, scored_window(windows, scored_seconds), forecasts)
+    return _mixed(forecasts, experts, weight_IE, len(windows))
+
+
+class _Minutes:
+    """Demand by the minute of local time, as the ring of the scaler would have it at each issue."""
+
+    def __init__(self, demand: Demand, observing: Observing, issued_I: Moments) -> None:
+        end = max(demand.end, float(issued_I[-1])) + 120
+        moment_T = np.arange(np.ceil((demand.start - 60) / 60) * 60, end, 60.0)
+        offset_T = local_seconds(moment_T, demand.series.timezone) - np.floor(moment_T).astype(np.int64)
+        minute_T = local_minutes(moment_T, offset_T)
+        self.first = int(minute_T.min()) - KEPT_MINUTES - BEFORE
+        self.value_M = np.full(int(minute_T.max()) - self.first + AHEAD + 2, np.nan, np.float32)
+        self.value_M[minute_T - self.first] = demand.observed(moment_T, observing)
+        offset_I = local_seconds(issued_I, demand.series.timezone) - np.floor(issued_I).astype(np.int64)
+        self.minute_I = local_minutes(issued_I, offset_I)
+        self.newest_I = demand.observed(issued_I, observing).astype(np.float32)
+        self._mean_M = _trailing_mean(self.value_M, KEPT_MINUTES)
+
+    def days(self, issues: slice) -> PastDays:
+        """Today and past days at these issues."""
+        return self._past(issues, DAY_MINUTES * np.arange(1, DAYS + 1)[None, :])
+
+    def cycles(self, issues: slice, period_I: Integers) -> PastDays:
+        """As `days`, with periods in place of days."""
+        return self._past(issues, period_I[issues, None] * np.arange(1, DAYS + 1))
+
+    def truth(self, first: int, last: int, now: int) -> float:
+        """The largest demand from minute `first` to `last`, where they are known at `now`."""
+        found = self.value_M[first - self.first : min(last, now) - self.first + 1]
+        return float(np.nanmax(found)) if not np.isnan(found).all() else np.nan
+
+    def recent(self, minute: int, count: int) -> Floats:
+        """The minutes up to `minute`."""
+        end = minute - self.first + 1
+        return self.value_M[max(0, end - count) : end]
+
+    def _past(self, issues: slice, lag_ID: Integers) -> PastDays:
+        minute_I = self.minute_I[issues]
+        around_M = np.arange(-BEFORE + 1, AHEAD + 1)
+        wanted = minute_I[:, None, None] + around_M[:, None] - lag_ID[:, None, :]
+        is_kept = (wanted > minute_I[:, None, None] - KEPT_MINUTES) & (wanted <= minute_I[:, None, None])
+        place = np.maximum(wanted - self.first, 0)
+        days_IMD = np.where(is_kept, self.value_M[place], np.float32(np.nan))
+        today_IB = self.value_M[minute_I[:, None] + around_M[:BEFORE] - self.first]
+        today_IB[:, -1] = self.newest_I[issues]
+        hour_I = np.maximum((minute_I // 60 * 60) - self.first, 0)
+        return PastDays(today_IB, days_IMD[:, :BEFORE], days_IMD[:, BEFORE:], self._mean_M[hour_I], weekday(minute_I))
+
+
+def _experts(minutes: _Minutes, forecasts: Forecasts, windows: Sequence[int]) -> list[Quantiles]:
+    """What every expert expects at every issue; the bundle first."""
+    period_I = _periods(minutes)
+    days, weekdays, cycles = [], [], []
+    for start in range(0, len(minutes.minute_I), BATCH):
+        issues = slice(start, start + BATCH)
+        of_days, of_weekdays = of_past_days(minutes.days(issues), windows, forecasts.levels)
+        days.append(of_days)
+        weekdays.append(of_weekdays)
+        cycle = of_cycles(minutes.cycles(issues, np.maximum(period_I, 1)), windows, forecasts.levels)
+        has_none = period_I[issues] == 0
+        cycle.peaks_NWQ[has_none], cycle.steps_NHQ[has_none] = np.nan, np.nan
+        cycles.append(cycle)
+    made = forecasts.newest_I
+    assert forecasts.peaks_IWQ is not None
+    bundle = Quantiles(forecasts.peaks_IWQ[made, : len(windows)], forecasts.quantiles_IHQ[made, :STEPS])
+    return [bundle, *(_joined(parts) for parts in (days, weekdays, cycles))]
+
+
+def _joined(parts: Sequence[Quantiles]) -> Quantiles:
+    return Quantiles(
+        np.concatenate([part.peaks_NWQ for part in parts]), np.concatenate([part.steps_NHQ for part in parts])
+    )
+
+
+def _periods(minutes: _Minutes) -> Integers:
+    period_I = np.zeros(len(minutes.minute_I), np.int64)
+    searched = -(10**9)
+    period = 0
+    for i, minute in enumerate(minutes.minute_I.tolist()):
+        if minute - searched >= SEARCH_EVERY:
+            searched, period = minute, find_period(minutes.recent(minute, SEARCHED_MINUTES))
+        period_I[i] = period
+    return period_I
+
+
+def _weights(
+    minutes: _Minutes, experts: Sequence[Quantiles], windows: Sequence[int], scored: int, forecasts: Forecasts
+) -> Floats:
+    levels = [forecasts.levels.index(level) for level in scores.LEVELS]
+    quantile_IEQ = np.stack([expert.peaks_NWQ[:, scored][:, levels] for expert in experts], axis=1)
+    page, row, window = scores.Page(), np.zeros(1, np.int64), np.array([windows[scored]])
+    weight_IE = np.zeros((len(minutes.minute_I), len(experts)), np.float32)
+    for i, minute in enumerate(minutes.minute_I.tolist()):
+        now = np.array([minute])
+        for slot in scores.due(page, row, now, window)[1]:
+            noted = int(page.noted_at[0, slot])
+            truth = minutes.truth(noted + 1, noted + int(window[0]) + 1, minute)
+            scores.learn(page, row, np.array([slot]), window, np.array([truth], np.float32))
+        if forecasts.newest_I[i] >= 0:
+            scores.note(page, row, now, window, quantile_IEQ[i : i + 1])
+        weight_IE[i] = scores.weights(page, row, now)[0]
+    return weight_IE
+
+
+def _mixed(forecasts: Forecasts, experts: Sequence[Quantiles], weight_IE: Floats, windows: int) -> Forecasts:
+    peaks_IWQ, steps_IHQ, share_I = mix(experts, weight_IE)
+    assert forecasts.peaks_IWQ is not None
+    made = np.maximum(forecasts.newest_I, 0)
+    all_peaks, all_steps = forecasts.peaks_IWQ[made], forecasts.quantiles_IHQ[made]
+    all_peaks[:, :windows], all_steps[:, :STEPS] = peaks_IWQ, steps_IHQ[:, : all_steps.shape[1]]
+    return replace(
+        forecasts,
+        newest_I=np.where(forecasts.newest_I >= 0, np.arange(len(made)), -1),
+        peaks_IWQ=np.maximum.accumulate(all_peaks, axis=1),
+        quantiles_IHQ=all_steps,
+        past_share_I=share_I,
+    )
+
+
+def _trailing_mean(value_M: Floats, count: int) -> Floats:
+    """The mean of the known among the last `count` values, at each; NaN without any."""
+    known = ~np.isnan(value_M)
+    total, number = (
+        np.concatenate([[0.0], np.cumsum(part, dtype=np.float64)]) for part in (np.where(known, value_M, 0), known)
+    )
+    last = np.arange(1, len(value_M) + 1)
+    first = np.maximum(last - count, 0)
+    found = number[last] - number[first]
+    return np.where(found > 0, (total[last] - total[first]) / np.maximum(found, 1), np.nan).astype(np.float32)
