@@ -16,6 +16,8 @@ from scaler.series import Floats, Forecast, PastDays
 STEPS = 30
 """minutes ahead in which past days count; further ahead the bundle is alone"""
 STEP_SECONDS = 60.0
+SCORED_BEYOND_SECONDS = 300.0
+"""beyond the lead time: the peaks over this window are scored"""
 SHOWN = 0.05
 """share from which on an expert is named"""
 
@@ -26,9 +28,9 @@ def can_mix(forecast: Forecast) -> bool:
     return is_by_minute and set(LEVELS) <= set(forecast.levels)
 
 
-def windows_of(forecast: Forecast) -> tuple[int, ...]:
-    """The windows of the forecast, in minutes, in which past days count."""
-    return tuple(window for window in forecast.peak_steps if window <= LONGEST_WINDOW)
+def windows_of(peak_steps: Sequence[int]) -> tuple[int, ...]:
+    """Of the windows of a forecast by the minute, those in which past days count."""
+    return tuple(window for window in peak_steps if window <= LONGEST_WINDOW)
 
 
 def scored_window(windows: Sequence[int], seconds: float) -> int:

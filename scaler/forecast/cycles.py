@@ -33,7 +33,8 @@ def find_period(minutes_M: Floats) -> int:
     logs -= _rolling_mean(logs, TREND_MINUTES)
     logs[~known] = 0
     correlation = _autocorrelation(logs)[: LONGEST + 1]
-    candidates = np.arange(SHORTEST, LONGEST)
+    fallen = np.flatnonzero(correlation < LEAST_CORRELATION)  # before that, a slow change resembles itself
+    candidates = np.arange(max(SHORTEST, fallen[0]) if len(fallen) else LONGEST, LONGEST)
     neighbours = np.maximum(correlation[candidates - 1], correlation[candidates + 1])
     candidates = candidates[correlation[candidates] >= neighbours]
     if not len(candidates):

@@ -38,7 +38,7 @@ class Page:
     def __init__(self) -> None:
         self.values = np.full((ROWS, DAY_MINUTES, DAYS), np.nan, np.float16)
         self.scale = np.zeros(ROWS, np.float32)
-        """what a stored value is to be multiplied by; 0 before the first value"""
+        """what a stored value is to be multiplied by; 0 before the first value above 0"""
         self.newest = np.full(ROWS, -1, np.int64)
         """minute of the newest observation; -1 before the first"""
         self.mean = np.full(ROWS, np.nan, np.float32)
@@ -63,7 +63,7 @@ class Page:
         known = ~np.isnan(values_N) & (minute_N > self.newest[rows] - KEPT_MINUTES)
         rows, values_N, minute_N = rows[known], values_N[known], minute_N[known]
         self._make_room(rows, values_N)
-        self.values[rows, *_places(minute_N)] = values_N / self.scale[rows]
+        self.values[rows, *_places(minute_N)] = self._stored(rows, values_N)
         due = (minute_N + rows) % 60 == 0
         for row in rows[due | np.isnan(self.mean[rows])].tolist():
             self.take_mean(row)
@@ -80,7 +80,7 @@ class Page:
         if not len(values_S):
             return
         self._make_room(np.array([row]), values_S.max(keepdims=True))
-        self.values[row, places[0][unknown], places[1][unknown]] = values_S / self.scale[row]
+        self.values[row, places[0][unknown], places[1][unknown]] = self._stored(np.array([row]), values_S)
         self.take_mean(row)
 
     def take_mean(self, row: int) -> None:
@@ -112,6 +112,10 @@ class Page:
         found = self.values[rows[:, None], *_places(minute_NM)].astype(np.float32) * self.scale[rows, None]
         return np.where(is_kept, found, np.float32(np.nan))
 
+    def _stored(self, rows: Integers, values: Floats) -> Floats:
+        scale = self.scale[rows]
+        return values / np.where(scale > 0, scale, np.float32(1))
+
     def _make_room(self, rows: Integers, values_N: Floats) -> None:
         """Scale the rows whose stored values would become too large."""
         scale_N = self.scale[rows]
@@ -121,7 +125,6 @@ class Page:
             if self.scale[row]:
                 self.values[row] *= np.float16(self.scale[row] / new)
             self.scale[row] = new
-        self.scale[rows[self.scale[rows] == 0]] = 1.0
 
 
 class MinuteMemory:

@@ -10,6 +10,10 @@ from scaler.plan.policies import POLICIES, Policy
 from scaler.series import Forecast, Observation, Outlook
 from scaler.trigger import LARGEST_DEMAND, Mode, Trigger
 
+KNOWN_SHARE = 0.8
+"""weight of past days in a forecast, from which on a plan looks less far"""
+KNOWN_BEYOND_SECONDS = 60.0
+"""beyond the lead time"""
 ENOUGH_COVERED = 0.9
 """share of the window that a forecast must cover to count for all of it.
 
@@ -49,7 +53,8 @@ def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds
     problems: list[str] = []
     last = _credible(outlook.observation)
     observed = _fresh(last, trigger, now, problems)
-    end = window_end(trigger, now, refresh_seconds)
+    share = outlook.forecast.past_share if outlook.forecast is not None else 0.0
+    end = window_end(trigger, now, refresh_seconds, share)
     forecast = need = None
     if trigger.mode is not Mode.REACTIVE:
         forecast = _covering(outlook.forecast, now, end, refresh_seconds, observed is not None, problems)
@@ -75,9 +80,15 @@ def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds
     )
 
 
-def window_end(trigger: Trigger, now: float, refresh_seconds: float) -> float:
-    """Until when a plan made at `now` is to serve: the lead time, one refresh, and what its policy looks beyond."""
-    return now + trigger.lead_time_seconds + refresh_seconds + POLICIES[trigger.policy].beyond_seconds
+def window_end(trigger: Trigger, now: float, refresh_seconds: float, past_share: float = 0.0) -> float:
+    """Until when a plan made at `now` is to serve: the lead time, one refresh, and what its policy looks beyond.
+
+    Where past days make up the forecast, its edges are sharp: a minute beyond is enough, and more orders too early.
+    """
+    beyond = POLICIES[trigger.policy].beyond_seconds
+    if past_share >= KNOWN_SHARE:
+        beyond = min(beyond, KNOWN_BEYOND_SECONDS)
+    return now + trigger.lead_time_seconds + refresh_seconds + beyond
 
 
 def _rung(observed: float | None, forecast: Forecast | None) -> Rung:

@@ -13,14 +13,20 @@ ONE_MILLI = 0.001
 
 
 def step(situation: Situation, value: float) -> tuple[float, str] | None:
-    """At most the policy's step over the observed demand, unless demand was that high only just now."""
+    """At most the policy's step over the observed demand, or the largest demand on record where that is more.
+
+    What has been there can be there again: a batch of ten times the demand before it is no broken forecast.
+    """
     if situation.observed is None or situation.last is None:
         return None
     policy = situation.policy
     furthest = policy.step_factor * situation.observed + policy.step_replicas * situation.trigger.threshold
-    limit = max(furthest, min(situation.last.recent_peak, LARGEST_DEMAND))
+    record = max(situation.last.history_peak, situation.last.recent_peak)
+    limit = max(furthest, min(record, LARGEST_DEMAND))
     if not value > limit:
         return None
+    if limit > furthest:
+        return limit, f"the largest demand on record, {record:.4g}"
     return limit, (
         f"the {policy.name} policy allows {policy.step_factor:g} × the observed {situation.observed:.4g} "
         f"and {policy.step_replicas:g} replicas more"

@@ -25,6 +25,8 @@ GOES_ON = 1.5
 """lead times that growth is taken to go on"""
 MOST = 2.0
 """times what was forecast"""
+EXPLAINED = 0.5
+"""weight of past days in a forecast, above which growth is no surprise"""
 GROWS_SECONDS = 60.0
 """how old the observation may be that demand was seen to grow by"""
 
@@ -96,8 +98,13 @@ GROWTH: Remembered[Surge] = Remembered(
 
 
 def surge(situation: Situation, value: float) -> tuple[float, str] | None:
-    """The rule: more than was forecast, where demand was seen to outgrow its forecasts within the last minute."""
+    """The rule: more than was forecast, where demand was seen to outgrow its forecasts within the last minute.
+
+    Not where past days explain the demand: they know where its growth ends.
+    """
     factor, last = situation.remembered.get(GROWTH.name, 1.0), situation.last
+    if situation.forecast is not None and situation.forecast.past_share > EXPLAINED:
+        return None
     if situation.need is None or last is None or abs(situation.now - last.at) > GROWS_SECONDS or not factor > 1:
         return None
     return value * factor, (

@@ -28,8 +28,6 @@ from scaler.history.minutes import MinuteMemory, local_minutes
 from scaler.pool import Integers, Pool
 from scaler.series import Floats, Forecast, Samples
 
-SCORED_BEYOND_SECONDS = 300.0
-"""beyond the lead time: the peaks over this window are scored"""
 SEARCH_EVERY = 60
 """minutes between two searches for a cycle"""
 MOST_SEARCHES = 8
@@ -98,7 +96,7 @@ class Combining:
     def _combined(
         self, keys: Sequence[str], forecasts: Sequence[Forecast], minute_N: Integers, ahead_seconds: Sequence[float]
     ) -> list[Forecast]:
-        windows, levels = windows_of(forecasts[0]), forecasts[0].levels
+        windows, levels = windows_of(forecasts[0].peak_steps), forecasts[0].levels
         scored_N = np.array([scored_window(windows, seconds) for seconds in ahead_seconds])
         window_N = np.array(windows)[scored_N]
         experts = [stacked(forecasts, len(windows)), *of_past_days(self.memory.past(keys, minute_N), windows, levels)]
@@ -106,8 +104,8 @@ class Combining:
             rows, where = self._scores.rows_of(keys)
             for page, local, position in self._scores.by_page(rows):
                 chosen = where[position]
-                self._learn(page, local, [keys[i] for i in chosen], minute_N[chosen], window_N[chosen])
-                self._search(page, local, [keys[i] for i in chosen], minute_N[chosen])
+                self._learn(page, local, [keys[i] for i in chosen.tolist()], minute_N[chosen], window_N[chosen])
+                self._search(page, local, [keys[i] for i in chosen.tolist()], minute_N[chosen])
             experts.append(self._cycles(keys, minute_N, windows, levels))
             weight_NE = self._weights(keys, experts, minute_N, window_N, scored_N, levels)
         mixture, heard_NE = mix(experts, weight_NE), heard(experts, weight_NE)
@@ -157,7 +155,7 @@ class Combining:
             period_N[where[position]] = page.period[local]
         has_one = np.flatnonzero(period_N)
         if len(has_one):
-            repeated = self.memory.repeated([keys[i] for i in has_one], minute_N[has_one], period_N[has_one])
+            repeated = self.memory.repeated([keys[i] for i in has_one.tolist()], minute_N[has_one], period_N[has_one])
             peaks[has_one], steps[has_one] = of_cycles(repeated, windows, levels)
         return Quantiles(peaks, steps)
 

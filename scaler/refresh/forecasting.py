@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from scaler.chunks import chunks
-from scaler.refresh.combining import SCORED_BEYOND_SECONDS, Combining
+from scaler.forecast.combination import SCORED_BEYOND_SECONDS
+from scaler.refresh.combining import Combining
 from scaler.refresh.local_time import utc_offsets
 from scaler.refresh.tracked import Tracked
 from scaler.refresh.urgency import LEAST, Candidate

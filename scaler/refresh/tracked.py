@@ -150,7 +150,7 @@ class Tracking:
             error=tracked.error,
             backfill_error="; ".join(dict.fromkeys(tracked.backfill_errors.values())),
             retry_at=min(tracked.retry_at.values(), default=None),
-            gaps=tuple(gap for phase in sorted(tracked.gaps) for gap in tracked.gaps[phase]),
+            gaps=tuple(dict.fromkeys(gap for phase in sorted(tracked.gaps) for gap in tracked.gaps[phase])),
         )
 
     @property

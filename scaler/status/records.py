@@ -121,12 +121,10 @@ def _plan(plan: Plan, trigger: Trigger) -> Record:
 def _inputs(registration: Registration, answer: Answer | None, refresh_seconds: float) -> Record:
     if answer is None:
         return {"observation": None, "forecast": None}
-    return {
-        "observation": _observation(answer.outlook.observation),
-        "forecast": _forecast(
-            answer.outlook.forecast, answer.plan.at, window_end(registration.trigger, answer.plan.at, refresh_seconds)
-        ),
-    }
+    forecast, at = answer.outlook.forecast, answer.plan.at
+    share = forecast.past_share if forecast is not None else 0.0
+    end = window_end(registration.trigger, at, refresh_seconds, share)
+    return {"observation": _observation(answer.outlook.observation), "forecast": _forecast(forecast, at, end)}
 
 
 def _observation(observation: Observation | None) -> Record | None:

@@ -55,6 +55,7 @@ QUEUES = (
     "backfill_fine",
     "backfill_coarse",
     "backfill_hole",
+    "backfill_minutes",
     "first_forecasts",
     "store_watched",
     "store_blocks",
@@ -229,7 +230,7 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     ),
     Figure(
         "backfill_failed", "headway_backfill_failures_total", Kind.COUNTER, ("phase",), Unit.NUMBER,
-        "Failed attempts to fetch a trigger's history, by phase: fine, coarse or hole. They are repeated",
+        "Failed attempts to fetch a trigger's history, by phase: fine, coarse, hole or minutes. They are repeated",
     ),
     Figure(
         "backfill_triggers", "headway_backfill_triggers", Kind.GAUGE, ("state",), Unit.NUMBER,

@@ -37,7 +37,14 @@ def forecast_of(row: dict[str, Any]) -> Forecast | None:
     p50_H = np.full(steps, p50[-1], np.float32)
     p50_H[: len(p50)] = p50[:steps]
     return Forecast(
-        NOW - row_forecast.get("issued_ago", 15), 60.0, (0.5, 0.9), np.stack([p50_H, p90_H], axis=1), (), None, "test@1"
+        NOW - row_forecast.get("issued_ago", 15),
+        60.0,
+        (0.5, 0.9),
+        np.stack([p50_H, p90_H], axis=1),
+        (),
+        None,
+        "test@1",
+        row_forecast.get("past_share", 0.0),
     )
 
 

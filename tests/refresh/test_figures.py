@@ -113,6 +113,7 @@ async def test_queues_are_counted_by_what_their_triggers_wait_for() -> None:
             "backfill_fine": 2,
             "backfill_coarse": 2,
             "backfill_hole": 0,
+            "backfill_minutes": 2,
             "first_forecasts": 0,
         }
     async with replica(steady, rising) as world:

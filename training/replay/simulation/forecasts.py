@@ -60,10 +60,22 @@ class Forecasts:
         """The newest forecast issued at or before each moment."""
         issue_K = np.searchsorted(self.issued_I, np.asarray(moment_K) + 1e-6, side="right") - 1
         which_K = np.where(issue_K >= 0, self.newest_I[np.maximum(issue_K, 0)], -1)
-        made = {int(i): self._forecast(int(i)) for i in np.unique(which_K[which_K >= 0])}
+        made = {int(i): self.forecast(int(i)) for i in np.unique(which_K[which_K >= 0])}
         return [made.get(i) for i in which_K.tolist()]
 
-    def _forecast(self, i: int) -> Forecast:
+    def since(self, first: int) -> "Forecasts":
+        """Without the first issues; a forecast of theirs that is still in force is lost."""
+        return replace(
+            self,
+            issued_I=self.issued_I[first:],
+            newest_I=np.maximum(self.newest_I[first:] - first, -1),
+            quantiles_IHQ=self.quantiles_IHQ[first:],
+            peaks_IWQ=None if self.peaks_IWQ is None else self.peaks_IWQ[first:],
+            past_share_I=None if self.past_share_I is None else self.past_share_I[first:],
+        )
+
+    def forecast(self, i: int) -> Forecast:
+        """The forecast of issue i."""
         peaks = None if self.peaks_IWQ is None else self.peaks_IWQ[i]
         return Forecast(
             float(self.issued_I[i]),
@@ -105,6 +117,23 @@ def forecasts_of(
         return kept
     made = _made(demand, forecaster, observing, issued_I, issues, progress)
     return replace(made, notes=_keep(path, made))
+
+
+def joined(before: Forecasts, after: Forecasts) -> Forecasts:
+    """The forecasts of one series, bundle and settings, issued one after the other."""
+    first = len(before.issued_I)
+    newest_I = np.concatenate([before.newest_I, np.where(after.newest_I >= 0, after.newest_I + first, -1)])
+    peaks = None
+    if before.peaks_IWQ is not None and after.peaks_IWQ is not None:
+        peaks = np.concatenate([before.peaks_IWQ, after.peaks_IWQ])
+    return replace(
+        after,
+        issued_I=np.concatenate([before.issued_I, after.issued_I]),
+        newest_I=np.maximum.accumulate(newest_I),
+        quantiles_IHQ=np.concatenate([before.quantiles_IHQ, after.quantiles_IHQ]),
+        peaks_IWQ=peaks,
+        notes=tuple(dict.fromkeys(before.notes + after.notes)),
+    )
 
 
 def forget_oldest(cache: Path, most_bytes: int = MOST_KEPT_BYTES) -> None:

@@ -7,6 +7,7 @@ Axes: I issues, M minutes of local time, B minutes before, A minutes ahead, D pa
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,31 +23,67 @@ from scaler.forecast.combination import (
     windows_of,
 )
 from scaler.forecast.cycles import SEARCHED_MINUTES, find_period
+from scaler.forecast.onnx_forecaster import OnnxForecaster
 from scaler.forecast.similar_days import Quantiles
 from scaler.history.minutes import AHEAD, BEFORE, DAY_MINUTES, DAYS, KEPT_MINUTES, local_minutes, weekday
 from scaler.series import Floats, PastDays
 from training.data.load import local_seconds
+from training.progress import Progress, no_progress
 from training.replay.simulation.demand import Demand, Moments, Observing
-from training.replay.simulation.forecasts import Forecasts
+from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of, joined
+from training.replay.simulation.scenario import Span
 
 BATCH = 512
+WARM_UP_SECONDS = 7 * 86_400.0
+"""before a replay, in which the experts are scored"""
+WARM_UP_FROM_SECONDS = 86_400.0
+"""of the record, before which past days show nothing"""
 SEARCH_EVERY = 60
 """minutes between two searches for a cycle"""
 
 Integers = NDArray[np.int64]
 
 
+def forecasts_with_past(
+    demand: Demand,
+    forecaster: OnnxForecaster,
+    observing: Observing,
+    issues: Issues,
+    scored_seconds: float,
+    cache: Path | None = None,
+    progress: Progress = no_progress,
+) -> Forecasts:
+    """As `forecasts_of`, with past days mixed in; the scores begin a week earlier, where the record does.
+
+    scored_seconds: how far plans look.
+    """
+    asked = forecasts_of(demand, forecaster, observing, issues, cache, progress)
+    if not _can_mix(asked):
+        return asked
+    begin = float(asked.issued_I[0])
+    first = max(demand.start + WARM_UP_FROM_SECONDS, begin - WARM_UP_SECONDS)
+    if first >= begin:
+        return mixed_forecasts(asked, demand, observing, scored_seconds)
+    earlier = replace(issues, span=Span(first, begin), forecast_interval_seconds=60.0)
+    before = forecasts_of(demand, forecaster, observing, earlier, cache, progress)
+    mixed = mixed_forecasts(joined(before, asked), demand, observing, scored_seconds)
+    return mixed.since(len(before.issued_I))
+
+
 def mixed_forecasts(forecasts: Forecasts, demand: Demand, observing: Observing, scored_seconds: float) -> Forecasts:
     """The forecasts with past days mixed in; as they are where the bundle does not forecast by the minute."""
-    first = next((int(i) for i in forecasts.newest_I if i >= 0), None)
-    sample = None if first is None else forecasts.at(forecasts.issued_I[first : first + 1])[0]
-    if sample is None or not can_mix(sample):
+    if not _can_mix(forecasts):
         return forecasts
     minutes = _Minutes(demand, observing, forecasts.issued_I)
-    windows = windows_of(sample)
+    windows = windows_of(forecasts.peak_steps)
     experts = _experts(minutes, forecasts, windows)
     weight_IE = _weights(minutes, experts, windows, scored_window(windows, scored_seconds), forecasts)
     return _mixed(forecasts, experts, weight_IE, len(windows))
+
+
+def _can_mix(forecasts: Forecasts) -> bool:
+    made = forecasts.newest_I[forecasts.newest_I >= 0]
+    return len(made) > 0 and can_mix(forecasts.forecast(int(made[0])))
 
 
 class _Minutes:
@@ -109,16 +146,15 @@ def _experts(minutes: _Minutes, forecasts: Forecasts, windows: Sequence[int]) ->
         has_none = period_I[issues] == 0
         cycle.peaks_NWQ[has_none], cycle.steps_NHQ[has_none] = np.nan, np.nan
         cycles.append(cycle)
-    made = forecasts.newest_I
+    made, steps = forecasts.newest_I, min(STEPS, forecasts.quantiles_IHQ.shape[1])
     assert forecasts.peaks_IWQ is not None
-    bundle = Quantiles(forecasts.peaks_IWQ[made, : len(windows)], forecasts.quantiles_IHQ[made, :STEPS])
-    return [bundle, *(_joined(parts) for parts in (days, weekdays, cycles))]
+    bundle = Quantiles(forecasts.peaks_IWQ[made, : len(windows)], forecasts.quantiles_IHQ[made, :steps])
+    return [bundle, *(_joined(parts, steps) for parts in (days, weekdays, cycles))]
 
 
-def _joined(parts: Sequence[Quantiles]) -> Quantiles:
-    return Quantiles(
-        np.concatenate([part.peaks_NWQ for part in parts]), np.concatenate([part.steps_NHQ for part in parts])
-    )
+def _joined(parts: Sequence[Quantiles], steps: int) -> Quantiles:
+    peaks, ahead = [part.peaks_NWQ for part in parts], [part.steps_NHQ[:, :steps] for part in parts]
+    return Quantiles(np.concatenate(peaks), np.concatenate(ahead))
 
 
 def _periods(minutes: _Minutes) -> Integers:
@@ -156,7 +192,7 @@ def _mixed(forecasts: Forecasts, experts: Sequence[Quantiles], weight_IE: Floats
     assert forecasts.peaks_IWQ is not None
     made = np.maximum(forecasts.newest_I, 0)
     all_peaks, all_steps = forecasts.peaks_IWQ[made], forecasts.quantiles_IHQ[made]
-    all_peaks[:, :windows], all_steps[:, :STEPS] = peaks_IWQ, steps_IHQ[:, : all_steps.shape[1]]
+    all_peaks[:, :windows], all_steps[:, : steps_IHQ.shape[1]] = peaks_IWQ, steps_IHQ
     return replace(
         forecasts,
         newest_I=np.where(forecasts.newest_I >= 0, np.arange(len(made)), -1),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from scaler.forecast.combination import SCORED_BEYOND_SECONDS
 from scaler.forecast.onnx_forecaster import OnnxForecaster
 from scaler.plan.hpa import SYNC_SECONDS
 from scaler.trigger import Trigger
@@ -17,7 +18,8 @@ from training.progress import Progress, no_progress
 from training.replay.policies import registry
 from training.replay.policies.headway import trigger_of
 from training.replay.simulation.demand import Demand
-from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
+from training.replay.simulation.forecasts import Forecasts, Issues
+from training.replay.simulation.mixing import forecasts_with_past
 from training.replay.simulation.scenario import Scenario, Setting, Span
 from training.replay.verdict import candidates
 from training.replay.verdict.candidates import Entry, HeadwayEntry, OracleEntry, Ran, ReactiveEntry, RivalEntry, run_all
@@ -155,7 +157,8 @@ def default_of(case: ReplayCase) -> Trigger:
 def forecasts_for(case: ReplayCase, forecaster: OnnxForecaster, progress: Progress = no_progress) -> Forecasts:
     """The forecasts of a case, from its cache or newly made."""
     issues = Issues(case.span, case.forecast_interval_seconds, _ahead(default_of(case)), case.jobs)
-    return forecasts_of(case.demand, forecaster, case.setting.observing, issues, case.cache, progress)
+    scored = default_of(case).lead_time_seconds + SCORED_BEYOND_SECONDS
+    return forecasts_with_past(case.demand, forecaster, case.setting.observing, issues, scored, case.cache, progress)
 
 
 def parts(span: Span, excluded: Sequence[Span] = ()) -> tuple[Span, Span]:

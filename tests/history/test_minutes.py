@@ -1,0 +1,154 @@
+"""The ring of minutes: today and past days, by local time."""
+
+import numpy as np
+import pytest
+
+from scaler.history.minutes import (
+    AHEAD,
+    BEFORE,
+    DAY_MINUTES,
+    DAYS,
+    KEPT_MINUTES,
+    MinuteMemory,
+    local_minutes,
+    weekday,
+)
+from scaler.series import Floats
+
+NOW = 29_000_160  # 02:40 of some day
+MONDAY_2024_01_01 = 1_704_067_200
+
+
+def demand_of(minute: int) -> float:
+    """A number that tells day and minute apart, exact in half floats."""
+    day, place = divmod(minute, DAY_MINUTES)
+    return float(day % 32 * 64 + place % 64)
+
+
+def filled(newest: int = NOW, days: int = DAYS) -> MinuteMemory:
+    memory = MinuteMemory()
+    memory.add("a")
+    minutes = np.arange(newest - days * DAY_MINUTES + 1, newest + 1)
+    memory.fill("a", minutes, np.array([demand_of(m) for m in minutes.tolist()], np.float32))
+    return memory
+
+
+def at(memory: MinuteMemory, *minutes: int) -> list[float]:
+    found: Floats = memory.at(["a"], np.array([minutes]))
+    return [float(value) for value in found[0]]
+
+
+def put(memory: MinuteMemory, value: float, minute: int) -> None:
+    memory.put(["a"], np.array([value], np.float32), np.array([minute]))
+
+
+def test_a_minute_is_named_by_its_end() -> None:
+    assert local_minutes(59.9, np.array([0, 3600])).tolist() == [1, 61]
+    assert local_minutes(60.0, np.array([0])).tolist() == [1]
+    assert local_minutes(60.1, np.array([0])).tolist() == [2]
+
+
+def test_weekdays_begin_with_monday() -> None:
+    minute = MONDAY_2024_01_01 // 60
+    assert weekday(np.array([minute, minute - 1, minute + 6 * DAY_MINUTES])).tolist() == [0, 6, 6]
+
+
+@pytest.mark.parametrize("now", [NOW, NOW - 150, NOW - 155 + DAY_MINUTES, NOW + 1000])
+def test_past_days_are_those_minutes(now: int) -> None:
+    """Also where the window reaches over midnight, in both directions."""
+    past = filled(now).past(["a"], np.array([now]))
+    around = np.arange(now - BEFORE + 1, now + AHEAD + 1)
+    for day in range(1, DAYS + 1):
+        expected = [demand_of(minute) for minute in (around - day * DAY_MINUTES).tolist()]
+        assert past.ahead_NAD[0, :, day - 1].tolist() == expected[BEFORE:]
+        if day < DAYS:
+            assert past.before_NBD[0, :, day - 1].tolist() == expected[:BEFORE]
+    assert past.today_NB[0].tolist() == [demand_of(minute) for minute in around[:BEFORE].tolist()]
+    assert np.isnan(past.before_NBD[0, :, DAYS - 1]).all()
+
+
+def test_periods_take_the_place_of_days() -> None:
+    past = filled().repeated(["a"], np.array([NOW]), np.array([37]))
+    assert past.ahead_NAD[0, :5, 1].tolist() == [demand_of(NOW + ahead - 74) for ahead in range(1, 6)]
+    assert past.before_NBD[0, -1, 0] == demand_of(NOW - 37)
+    assert past.today_NB[0, -1] == demand_of(NOW)
+
+
+def test_a_period_that_is_not_over_is_unknown() -> None:
+    past = filled().repeated(["a"], np.array([NOW]), np.array([20]))
+    assert not np.isnan(past.ahead_NAD[0, 19, 0])
+    assert np.isnan(past.ahead_NAD[0, 20:, 0]).all()
+
+
+def test_the_last_observation_of_a_minute_counts() -> None:
+    memory = filled()
+    put(memory, 5.0, NOW + 1)
+    put(memory, 7.0, NOW + 1)
+    assert at(memory, NOW + 1) == [7.0]
+
+
+def test_a_gap_is_unknown_and_not_what_was_there_two_weeks_before() -> None:
+    memory = filled()
+    put(memory, 5.0, NOW + 3)
+    assert np.isnan(at(memory, NOW + 1, NOW + 2)).all()
+    assert at(memory, NOW + 3) == [5.0]
+
+
+def test_a_missing_observation_is_unknown_and_not_what_was_there_two_weeks_before() -> None:
+    memory = filled()
+    put(memory, float("nan"), NOW + 1)
+    assert np.isnan(at(memory, NOW + 1)).all()
+
+
+def test_reading_moves_on_too() -> None:
+    memory = filled()
+    past = memory.past(["a"], np.array([NOW + 10]))
+    assert np.isnan(past.today_NB[0, -10:]).all()
+    assert past.today_NB[0, -11] == demand_of(NOW)
+
+
+def test_two_weeks_without_an_observation_leave_nothing() -> None:
+    memory = filled()
+    put(memory, 5.0, NOW + KEPT_MINUTES)
+    assert memory.known("a")[0].tolist() == [NOW + KEPT_MINUTES]
+
+
+def test_an_hour_that_comes_twice_is_written_again() -> None:
+    """Clocks were set back: the second pass replaces the first, and nothing else is lost."""
+    memory = filled()
+    put(memory, 5.0, NOW - 60)
+    assert at(memory, NOW - 61, NOW - 60, NOW - 59) == [demand_of(NOW - 61), 5.0, demand_of(NOW - 59)]
+
+
+def test_what_was_observed_is_not_replaced_by_what_is_fetched() -> None:
+    memory = MinuteMemory()
+    memory.add("a")
+    put(memory, 5.0, NOW)
+    memory.fill("a", np.array([NOW - 1, NOW]), np.array([1.0, 1.0], np.float32))
+    assert at(memory, NOW - 1, NOW) == [1.0, 5.0]
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e9])
+def test_any_unit_is_kept_within_a_thousandth(scale: float) -> None:
+    memory = MinuteMemory()
+    memory.add("a")
+    values = scale * np.array([0.0, 0.01, 1.0, 50.0, 4000.0, 3.0], np.float32)
+    for i, value in enumerate(values.tolist()):
+        put(memory, value, NOW + i)
+    assert at(memory, *range(NOW, NOW + 6)) == pytest.approx(values.tolist(), rel=1e-3, abs=1e-6 * scale)
+
+
+def test_the_mean_is_over_all_that_is_known() -> None:
+    memory = MinuteMemory()
+    memory.add("a")
+    memory.fill("a", np.arange(NOW - 99, NOW + 1), np.full(100, 8.0, np.float32))
+    assert memory.past(["a"], np.array([NOW])).mean_N[0] == pytest.approx(8.0)
+
+
+def test_a_key_that_comes_back_knows_nothing() -> None:
+    memory = filled()
+    memory.add("b")
+    memory.remove("a")
+    memory.add("a")
+    assert memory.known("a")[0].size == 0
+    assert np.isnan(memory.past(["gone"], np.array([NOW])).ahead_NAD).all()
