@@ -127,14 +127,29 @@ class Forecast:
     peaks_WQ: Floats | None
     model: str
     """bundle name and version, as `seasonal@1`"""
-    past_share: float = 0.0
-    """weight of past days in the forecast, 0 to 1; 0 where it is the bundle's alone"""
-    basis: str = ""
-    """what the forecast is made of, for the person who reads a plan; empty where it is the bundle's alone"""
+    past_shares: tuple[float, ...] = ()
+    """weight of each of `PAST_KINDS` in the forecast; empty where it is the bundle's alone"""
 
     @property
     def end(self) -> float:
         return self.start + self.step_seconds * len(self.quantiles_HQ)
+
+    @property
+    def past_share(self) -> float:
+        """Weight of past days in the forecast, 0 to 1."""
+        return sum(self.past_shares)
+
+    @property
+    def basis(self) -> str:
+        """What the forecast is made of, as `days 0.8, general@1 0.2`: all with a share of a twentieth and more."""
+        shares = dict(zip(PAST_KINDS, self.past_shares, strict=False)) | {self.model: 1 - self.past_share}
+        shown = sorted((name for name in shares if shares[name] >= SHOWN_SHARE), key=lambda name: -shares[name])
+        return self.model if shown == [self.model] else ", ".join(f"{name} {shares[name]:.1f}" for name in shown)
+
+
+PAST_KINDS = ("days", "weekday", "cycle")
+"""what past days can be compared as: scaled to today, the same weekday, periods of a cycle"""
+SHOWN_SHARE = 0.05
 
 
 class PastDays(NamedTuple):

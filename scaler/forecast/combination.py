@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scaler.forecast.scores import EXPERTS, LEVELS, LONGEST_WINDOW
+from scaler.forecast.scores import LEVELS, LONGEST_WINDOW
 from scaler.forecast.similar_days import ALIKE, ALL_DAYS, SAME_WEEKDAY, Quantiles, compare, day_weights, quantiles
 from scaler.series import Floats, Forecast, PastDays
 
@@ -18,8 +18,6 @@ STEPS = 30
 STEP_SECONDS = 60.0
 SCORED_BEYOND_SECONDS = 300.0
 """beyond the lead time: the peaks over this window are scored"""
-SHOWN = 0.05
-"""share from which on an expert is named"""
 
 
 def can_mix(forecast: Forecast) -> bool:
@@ -60,11 +58,11 @@ def stacked(forecasts: Sequence[Forecast], windows: int) -> Quantiles:
 
 
 class Mixture(NamedTuple):
-    """Quantiles as in `Quantiles`, and the weight of past days in them."""
+    """Quantiles as in `Quantiles`, and the weight of each expert in them."""
 
     peaks_NWQ: Floats
     steps_NHQ: Floats
-    past_share_N: Floats
+    weights_NE: Floats
 
 
 def mix(experts: Sequence[Quantiles], weights_NE: Floats) -> Mixture:
@@ -72,7 +70,7 @@ def mix(experts: Sequence[Quantiles], weights_NE: Floats) -> Mixture:
     return Mixture(
         _mean([expert.peaks_NWQ for expert in experts], weights_NE),
         _mean([expert.steps_NHQ for expert in experts], weights_NE),
-        heard(experts, weights_NE)[:, 1:].sum(axis=1),
+        heard(experts, weights_NE),
     )
 
 
@@ -93,17 +91,8 @@ def with_mixture(forecast: Forecast, peaks_WQ: Floats, steps_HQ: Floats, weight_
         forecast,
         quantiles_HQ=all_steps,
         peaks_WQ=np.maximum.accumulate(all_peaks, axis=0),
-        past_share=float(weight_E[1:].sum()),
-        basis=basis(weight_E),
+        past_shares=tuple(weight_E[1:].tolist()),
     )
-
-
-def basis(weight_E: Floats) -> str:
-    """`days 0.8, general 0.2`: the experts with a share of a twentieth and more; empty for the bundle alone."""
-    shares = {name: float(share) for name, share in zip(EXPERTS, weight_E, strict=True) if share >= SHOWN}
-    if not set(shares) - {EXPERTS[0]}:
-        return ""
-    return ", ".join(f"{name} {shares[name]:.1f}" for name in sorted(shares, key=lambda name: -shares[name]))
 
 
 def _mean(parts: Sequence[Floats], weights_NE: Floats) -> Floats:

@@ -11,7 +11,7 @@ records is newer without knowing the rest. `unpack` bounds every number: whateve
 import re
 import struct
 import zlib
-from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from math import inf
@@ -19,7 +19,7 @@ from math import inf
 import numpy as np
 
 from scaler.errors import HeadwayError
-from scaler.series import FURTHEST_AHEAD_SECONDS, REMEMBERED, Floats, Forecast, Observation, Outlook
+from scaler.series import FURTHEST_AHEAD_SECONDS, PAST_KINDS, REMEMBERED, Floats, Forecast, Observation, Outlook
 from scaler.telemetry.redaction import excerpt
 from scaler.trigger import LARGEST_DEMAND
 
@@ -45,6 +45,8 @@ _CHECKSUM = struct.Struct("<I")
 _FLOAT32 = np.dtype("<f4")
 _LARGEST = np.float32(LARGEST_DEMAND)
 _HAS_OBSERVATION, _HAS_FORECAST, _HAS_PEAKS = 1, 2, 4
+_SHARES = tuple(f"share_{kind}" for kind in PAST_KINDS)
+_LIMITS = {**REMEMBERED, **dict.fromkeys(_SHARES, (0.0, 1.0))}
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._-]{0,126}")
 
 
@@ -63,9 +65,10 @@ def pack(outlook: Outlook, token: float = 0) -> bytes:
         (0.0, (0.0, 0.0, 0.0)) if seen is None else (seen.at, (seen.value, seen.recent_peak, seen.history_peak))
     )
     flags = 0 if seen is None else _HAS_OBSERVATION
-    names = _names_bytes(tuple(outlook.remembered))
-    values = struct.pack(f"<{len(outlook.remembered)}d", *outlook.remembered.values())
-    ends = (len(error_text), len(outlook.remembered))
+    named = {**outlook.remembered, **_shares(forecast)}
+    names = _names_bytes(tuple(named))
+    values = struct.pack(f"<{len(named)}d", *named.values())
+    ends = (len(error_text), len(named))
     if forecast is None:
         order = (outlook.counts_from, at, 0.0, token)
         header = _HEADER.pack(MARK, flags, len(names), *order, *observed, 0.0, 0, 0, 0, 0, *ends)
@@ -124,7 +127,15 @@ def unpack(record: bytes) -> Outlook:
     if not error_text.isprintable():
         error_text = excerpt(error_text, MOST_ERROR_BYTES)
     conclusions = _conclusions(record[names_at:values_at], struct.unpack_from(f"<{remembered}d", record, values_at))
+    shares = tuple(conclusions.pop(name, 0.0) for name in _SHARES)
+    if forecast is not None and any(shares):
+        forecast = replace(forecast, past_shares=shares)
     return Outlook(counts_from, observation, forecast, error_text, conclusions)
+
+
+def _shares(forecast: Forecast | None) -> dict[str, float]:
+    """The weights of past days travel beside what is remembered: a version that does not know them leaves them out."""
+    return {} if forecast is None else dict(zip(_SHARES, forecast.past_shares, strict=False))
 
 
 def _check_times(counts_from: float, at: float, start: float, token: float) -> None:
@@ -144,14 +155,14 @@ def _check_sizes(steps: int, levels: int, windows: int) -> None:
         raise RecordInvalid(f"a shared forecast has {most}, this one {steps}, {levels} and {windows}")
 
 
-def _conclusions(names: bytes, values: tuple[float, ...]) -> Mapping[str, float]:
+def _conclusions(names: bytes, values: tuple[float, ...]) -> dict[str, float]:
     """What this version knows of; a later one may remember more."""
     known = _names(names)
     if len(known) != len(values) or len(known) > MOST_CONCLUSIONS:
         raise RecordInvalid(f"what is remembered has a number for each name, this one {len(values)} for {len(known)}")
     found = {}
     for name, value in zip(known, values, strict=True):
-        if (limits := REMEMBERED.get(name)) is None:
+        if (limits := _LIMITS.get(name)) is None:
             continue
         if not limits[0] <= value <= limits[1]:
             raise RecordInvalid(

@@ -12,12 +12,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scaler.series import Floats
+from scaler.series import PAST_KINDS, Floats
 
 Integers = NDArray[np.int64]
 
 LEVELS: Final = (0.5, 0.9, 0.95, 0.99)
-EXPERTS: Final = ("general", "days", "weekday", "cycle")
+EXPERTS: Final = ("bundle", *PAST_KINDS)
 BIN_MINUTES = 5
 BINS = 1440 // BIN_MINUTES
 NEIGHBOURS = (-1, 0, 1, 2)

@@ -103,18 +103,18 @@ class Page:
             found[:, part] = block[:, :, columns]
         found[:, :BEFORE, DAYS] = np.nan
         found[:, BEFORE:, 0] = np.nan
-        return found * self.scale[rows, None, None]
+        return np.asarray(found * self.scale[rows, None, None], np.float32)
 
     def at(self, rows: Integers, minute_NM: Integers) -> Floats:
         """Demand of each row in any minutes [N, M]; NaN where they are not kept."""
         newest_N1 = self.newest[rows, None]
         is_kept = (minute_NM <= newest_N1) & (minute_NM > newest_N1 - KEPT_MINUTES)
         found = self.values[rows[:, None], *_places(minute_NM)].astype(np.float32) * self.scale[rows, None]
-        return np.where(is_kept, found, np.float32(np.nan))
+        return np.asarray(np.where(is_kept, found, np.nan), np.float32)
 
     def _stored(self, rows: Integers, values: Floats) -> Floats:
         scale = self.scale[rows]
-        return values / np.where(scale > 0, scale, np.float32(1))
+        return np.asarray(values / np.where(scale > 0, scale, np.float32(1)), np.float32)
 
     def _make_room(self, rows: Integers, values_N: Floats) -> None:
         """Scale the rows whose stored values would become too large."""

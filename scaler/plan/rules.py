@@ -25,7 +25,7 @@ def need(situation: Situation, value: float) -> tuple[float, str] | None:
         return None
     seconds, age = situation.window_end - situation.now, situation.now - forecast.start
     level = 100 * min(situation.trigger.quantile, forecast.levels[-1])
-    text = f"the peak over the next {seconds:.0f} s, p{level:g} by {forecast.model}, forecast {max(age, 0):.0f} s old"
+    text = f"the peak over the next {seconds:.0f} s, p{level:g} by {forecast.basis}, forecast {max(age, 0):.0f} s old"
     return situation.need, text
 
 

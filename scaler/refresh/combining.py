@@ -13,7 +13,6 @@ from scaler.forecast import scores
 from scaler.forecast.combination import (
     STEPS,
     can_mix,
-    heard,
     mix,
     of_cycles,
     of_past_days,
@@ -108,9 +107,9 @@ class Combining:
                 self._search(page, local, [keys[i] for i in chosen.tolist()], minute_N[chosen])
             experts.append(self._cycles(keys, minute_N, windows, levels))
             weight_NE = self._weights(keys, experts, minute_N, window_N, scored_N, levels)
-        mixture, heard_NE = mix(experts, weight_NE), heard(experts, weight_NE)
+        mixture = mix(experts, weight_NE)
         return [
-            with_mixture(forecast, mixture.peaks_NWQ[i], mixture.steps_NHQ[i], heard_NE[i])
+            with_mixture(forecast, mixture.peaks_NWQ[i], mixture.steps_NHQ[i], mixture.weights_NE[i])
             for i, forecast in enumerate(forecasts)
         ]
 

@@ -44,7 +44,7 @@ def forecast_of(row: dict[str, Any]) -> Forecast | None:
         (),
         None,
         "test@1",
-        row_forecast.get("past_share", 0.0),
+        (row_forecast.get("past_share", 0.0),),
     )
 
 

@@ -51,8 +51,8 @@ class Forecasts:
     levels: tuple[float, ...]
     peak_steps: tuple[int, ...]
     model: str
-    past_share_I: Floats | None = None
-    """weight of past days in each; None where there are none in any"""
+    past_shares_IE: Floats | None = None
+    """weights as in `Forecast.past_shares`; None where all forecasts are the bundle's alone"""
     notes: tuple[str, ...] = ()
     """what the user should know of how they were made"""
 
@@ -71,7 +71,7 @@ class Forecasts:
             newest_I=np.maximum(self.newest_I[first:] - first, -1),
             quantiles_IHQ=self.quantiles_IHQ[first:],
             peaks_IWQ=None if self.peaks_IWQ is None else self.peaks_IWQ[first:],
-            past_share_I=None if self.past_share_I is None else self.past_share_I[first:],
+            past_shares_IE=None if self.past_shares_IE is None else self.past_shares_IE[first:],
         )
 
     def forecast(self, i: int) -> Forecast:
@@ -85,7 +85,7 @@ class Forecasts:
             self.peak_steps,
             peaks,
             self.model,
-            0.0 if self.past_share_I is None else float(self.past_share_I[i]),
+            () if self.past_shares_IE is None else tuple(self.past_shares_IE[i].tolist()),
         )
 
 

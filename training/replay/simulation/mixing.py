@@ -188,7 +188,7 @@ def _weights(
 
 
 def _mixed(forecasts: Forecasts, experts: Sequence[Quantiles], weight_IE: Floats, windows: int) -> Forecasts:
-    peaks_IWQ, steps_IHQ, share_I = mix(experts, weight_IE)
+    peaks_IWQ, steps_IHQ, heard_IE = mix(experts, weight_IE)
     assert forecasts.peaks_IWQ is not None
     made = np.maximum(forecasts.newest_I, 0)
     all_peaks, all_steps = forecasts.peaks_IWQ[made], forecasts.quantiles_IHQ[made]
@@ -198,7 +198,7 @@ def _mixed(forecasts: Forecasts, experts: Sequence[Quantiles], weight_IE: Floats
         newest_I=np.where(forecasts.newest_I >= 0, np.arange(len(made)), -1),
         peaks_IWQ=np.maximum.accumulate(all_peaks, axis=1),
         quantiles_IHQ=all_steps,
-        past_share_I=share_I,
+        past_shares_IE=heard_IE[:, 1:],
     )
 
 
