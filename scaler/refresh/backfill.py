@@ -322,7 +322,8 @@ def retry_seconds(attempts: int, is_refusal: bool) -> float:
 
 def _note_gaps(tracked: Tracked, phase: Phase, gaps: tuple[Gap, ...]) -> None:
     """Remember what the source could not answer; the log shows each reason once."""
-    if {gap.why for gap in gaps} - {gap.why for gap in tracked.gaps.get(phase, ())}:
+    gaps = tuple(dict.fromkeys(gaps))
+    if {gap.why for gap in gaps} - {gap.why for known in tracked.gaps.values() for gap in known}:
         log.warning(
             "history_gaps",
             namespace=tracked.trigger.namespace,
