@@ -69,6 +69,7 @@ class Engine:
         self._tasks.keep_running("new_registrations", self._refresh.run_new_registrations)
         self._tasks.keep_running("backfill", self._refresh.backfill.run)
         self._tasks.keep_running("first_forecasts", self._refresh.run_first_forecasts)
+        self._tasks.keep_running("rehearsal", self._refresh.rehearsal.run)
         self._tasks.keep_running("listen", self._refresh.run_listen)
         self._tasks.keep_running("refresh", self._refresh.run)
         self._on_restored = on_restored

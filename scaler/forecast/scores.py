@@ -90,8 +90,18 @@ def learn(page: Page, rows: Integers, slot_N: Integers, window_N: Integers, trut
     page.noted_at[rows, slot_N] = -1
     known = ~np.isnan(truth_N)
     rows, slot_N, minute_N, truth_N = rows[known], slot_N[known], minute_N[known], truth_N[known]
-    every_N = _stride(window_N[known])
-    loss_NE = pinball(page.noted[rows, slot_N], truth_N)
+    _take(page, rows, minute_N, _stride(window_N[known]), pinball(page.noted[rows, slot_N], truth_N))
+
+
+def rehearse(page: Page, row: int, minute_M: Integers, quantiles_MEQ: Floats, truth_M: Floats) -> None:
+    """Take the losses of past minutes of one row into its scores, ascending, a few minutes apart."""
+    loss_ME = pinball(quantiles_MEQ, truth_M)
+    every, rows = np.array([BIN_MINUTES]), np.array([row])
+    for i in np.flatnonzero(~np.isnan(truth_M)).tolist():
+        _take(page, rows, minute_M[i : i + 1], every, loss_ME[i : i + 1])
+
+
+def _take(page: Page, rows: Integers, minute_N: Integers, every_N: Integers, loss_NE: Floats) -> None:
     bin_N = minute_N % 1440 // BIN_MINUTES
     seen_N, count_N = page.seen[rows, bin_N].astype(np.float32), page.count[rows].astype(np.float32)
     per_day = BIN_MINUTES / every_N

@@ -23,7 +23,7 @@ from scaler.forecast.combination import (
 )
 from scaler.forecast.cycles import SEARCHED_MINUTES, find_period
 from scaler.forecast.similar_days import Quantiles
-from scaler.history.minutes import MinuteMemory, local_minutes
+from scaler.history.minutes import DAY_MINUTES, MinuteMemory, local_minutes
 from scaler.pool import Integers, Pool
 from scaler.series import Floats, Forecast, Samples
 
@@ -92,6 +92,30 @@ class Combining:
             combined[i] = forecast
         return combined
 
+    def rehearse(
+        self, key: str, forecasts: Sequence[Forecast | None], local_time_N: Integers, ahead_seconds: float
+    ) -> None:
+        """Score the experts at past moments, the oldest first. local_time: as in `HistoryBatch`."""
+        where = [i for i, one in enumerate(forecasts) if one is not None and can_mix(one)]
+        chosen = [one for one in (forecasts[i] for i in where) if one is not None]
+        if not chosen:
+            return
+        keys, minute_N = [key] * len(where), local_minutes(0.0, local_time_N[where])
+        windows, levels = windows_of(chosen[0].peak_steps), chosen[0].levels
+        scored = scored_window(windows, ahead_seconds)
+        window_N = np.full(len(where), windows[scored])
+        recent = self.memory.at([key], np.arange(minute_N[0] - SEARCHED_MINUTES + 1, minute_N[0] + 1)[None])[0]
+        past = self.memory.repeated(keys, minute_N, np.full(len(where), DAY_MINUTES))
+        cycles = self._of_cycles(keys, minute_N, np.full(len(where), find_period(recent)), windows, levels)
+        experts = [stacked(chosen, len(windows)), *of_past_days(past, windows, levels), cycles]
+        columns = [levels.index(level) for level in scores.LEVELS]
+        quantile_NEQ = np.stack([one.peaks_NWQ[:, scored][:, columns] for one in experts], axis=1)
+        truth_N = self._truth(keys, minute_N, window_N)
+        with self._lock:
+            if key in self._scores:
+                page, row = self._scores.find(key)
+                scores.rehearse(page, row, minute_N, quantile_NEQ, truth_N)
+
     def _combined(
         self, keys: Sequence[str], forecasts: Sequence[Forecast], minute_N: Integers, ahead_seconds: Sequence[float]
     ) -> list[Forecast]:
@@ -146,12 +170,23 @@ class Combining:
         self, keys: Sequence[str], minute_N: Integers, windows: Sequence[int], levels: Sequence[float]
     ) -> Quantiles:
         """What the expert `cycle` expects; NaN where no cycle was found."""
-        peaks = np.full((len(keys), len(windows), len(levels)), np.nan, np.float32)
-        steps = np.full((len(keys), STEPS, len(levels)), np.nan, np.float32)
         rows, where = self._scores.rows_of(keys)
         period_N = np.zeros(len(keys), np.int64)
         for page, local, position in self._scores.by_page(rows):
             period_N[where[position]] = page.period[local]
+        return self._of_cycles(keys, minute_N, period_N, windows, levels)
+
+    def _of_cycles(
+        self,
+        keys: Sequence[str],
+        minute_N: Integers,
+        period_N: Integers,
+        windows: Sequence[int],
+        levels: Sequence[float],
+    ) -> Quantiles:
+        """As `_cycles`, with the periods in minutes; 0 where there is none."""
+        peaks = np.full((len(keys), len(windows), len(levels)), np.nan, np.float32)
+        steps = np.full((len(keys), STEPS, len(levels)), np.nan, np.float32)
         has_one = np.flatnonzero(period_N)
         if len(has_one):
             repeated = self.memory.repeated([keys[i] for i in has_one.tolist()], minute_N[has_one], period_N[has_one])

@@ -13,7 +13,7 @@ from scaler.refresh.combining import Combining
 from scaler.refresh.local_time import utc_offsets
 from scaler.refresh.tracked import Tracked
 from scaler.refresh.urgency import LEAST, Candidate
-from scaler.series import Forecast
+from scaler.series import Forecast, HistoryBatch
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import Mode
 
@@ -43,6 +43,16 @@ class ForecastRunner:
                 async with self._turn:
                     await self._forecast_chunk(chunk, at)
                 yield chunk
+
+    async def rehearse(self, tracked: Tracked, past: HistoryBatch) -> None:
+        """Forecast past moments of one trigger, to score the experts. Raises what a graph raises."""
+        ahead = tracked.trigger.lead_time_seconds + SCORED_BEYOND_SECONDS
+
+        def compute() -> None:
+            self._combining.rehearse(tracked.key, tracked.forecaster.forecast(past), past.local_time_N, ahead)
+
+        async with self._turn:
+            await asyncio.get_running_loop().run_in_executor(self._pool, compute)
 
     def close(self) -> None:
         """Stop the worker; what has begun ends on its own."""

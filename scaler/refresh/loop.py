@@ -23,6 +23,7 @@ from scaler.refresh.forecasting import ForecastRunner, candidates
 from scaler.refresh.observing import Observer
 from scaler.refresh.ownership import Ownership
 from scaler.refresh.publishing import Publisher
+from scaler.refresh.rehearsal import Rehearsal
 from scaler.refresh.tracked import Tracked, Tracking
 from scaler.refresh.urgency import Candidate, select
 from scaler.registry import Registration, Registry
@@ -87,6 +88,7 @@ class Refresh:
             on_filled=self._forecast_soon,
         )
         self.runner = ForecastRunner(telemetry, settings.chunk, combining)
+        self.rehearsal = Rehearsal(self.tracking, self.runner, clock)
         self._publisher = Publisher(
             registry, self.tracking, self._replicas, clock, telemetry, interval, settings.publish_grace_seconds
         )
@@ -118,7 +120,7 @@ class Refresh:
         """How many triggers wait for each of the loops, by the queue's name in telemetry."""
         backfill = {f"backfill_{phase.name.lower()}": n for phase, n in self.backfill.waiting_by_phase().items()}
         new, due = self._new_registrations.qsize(), len(self._due_keys)
-        return {"new_registrations": new, **backfill, "first_forecasts": due}
+        return {"new_registrations": new, **backfill, "first_forecasts": due, "rehearsal": len(self.rehearsal)}
 
     async def close(self) -> None:
         """Give the leases back and stop the worker."""
@@ -266,6 +268,7 @@ class Refresh:
     def _forecast_soon(self, tracked: Tracked) -> None:
         self._due_keys.add(tracked.key)
         self._forecasts_due.set()
+        self.rehearsal.consider(tracked)
 
 
 def _by_server(tracked: Iterable[Tracked]) -> list[list[Tracked]]:

@@ -49,6 +49,8 @@ class Tracked:
     done: set[Phase] = field(default_factory=set)
     wanted_since: dict[Phase, float] = field(default_factory=dict)
     """parts of the past that are not fetched yet, and since when they are wanted"""
+    rehearsed: bool = False
+    """whether the experts were scored on its past, or will be"""
     backfill_errors: dict[Phase, str] = field(default_factory=dict)
     """why the last attempt to fetch a part of the past failed"""
     retry_at: dict[Phase, float] = field(default_factory=dict)

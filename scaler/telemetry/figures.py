@@ -57,6 +57,7 @@ QUEUES = (
     "backfill_hole",
     "backfill_minutes",
     "first_forecasts",
+    "rehearsal",
     "store_watched",
     "store_blocks",
     "source_proven",
