@@ -19,7 +19,7 @@ CLOSING_SECONDS = 18.0
 """after `drain-grace`, for everything to be stored and closed; the chart leaves 20"""
 LEAVING_SECONDS = 2.0
 """for the interpreter, when nothing is left to do"""
-MOST_NAMED = 20
+MOST_NAMED = 30
 """tasks in the log"""
 
 

@@ -137,6 +137,10 @@ EVENTS: tuple[Event, ...] = (
     ),
     Event("backfill_failed", "error", ("namespace", "name"), "A trigger's history could not be read; it is retried"),
     Event(
+        "rehearsal_failed", "error", ("namespace", "name"),
+        "The experts could not be scored on a trigger's past; they are scored from now on",
+    ),
+    Event(
         "history_missing", "warning", ("namespace", "name", "phase", "error"),
         "A part of a trigger's history could not be fetched; it is tried again with growing pauses",
     ),

@@ -118,6 +118,7 @@ async def test_queues_are_counted_by_what_their_triggers_wait_for() -> None:
             "backfill_hole": 0,
             "backfill_minutes": 2,
             "first_forecasts": 0,
+            "rehearsal": 0,
         }
     async with replica(steady, rising) as world:
         world.call()

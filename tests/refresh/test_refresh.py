@@ -91,6 +91,7 @@ async def replica(
         refresh.run,
         refresh.run_new_registrations,
         refresh.run_first_forecasts,
+        refresh.rehearsal.run,
         refresh.run_listen,
         refresh.backfill.run,
     )
