@@ -13,6 +13,10 @@ from scaler.trigger import Trigger
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 
 
+ROUNDS = 100
+"""of the event loop before time moves on: a refresh that pauses for calls between its parts takes some forty"""
+
+
 class ManualClock:
     """A clock that moves only when it is set. Sleepers wake in order, each at its own moment."""
 
@@ -52,7 +56,7 @@ class ManualClock:
 
 
 async def _let_others_run() -> None:
-    for _ in range(20):
+    for _ in range(ROUNDS):
         await asyncio.sleep(0)
 
 

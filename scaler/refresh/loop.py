@@ -135,6 +135,7 @@ class Refresh:
         with self._telemetry.step("refresh"):
             self._detect_clock_step(at)
             await self._ownership.update(at)
+            await let_calls_through()
             self.tracking.advance(at)
             selected = await self._forecasts_now()
             await let_calls_through()
