@@ -189,7 +189,11 @@ class Observation:
 FURTHEST_AHEAD_SECONDS = 30.0
 """how far ahead a moment may lie: one from further ahead comes from a clock that is wrong, or was set back since"""
 
-REMEMBERED: Mapping[str, tuple[float, float]] = {"growth": (1.0, 2.0), "replicas": (1.0, 2.0**31 - 1)}
+REMEMBERED: Mapping[str, tuple[float, float]] = {
+    "growth": (1.0, 2.0),
+    "replicas": (1.0, 2.0**31 - 1),
+    "replicas_20_syncs": (1.0, 2.0**31 - 1),
+}
 """the range of each conclusion of the planner that an outlook can hold, by name"""
 
 

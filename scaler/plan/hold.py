@@ -4,7 +4,7 @@ import math
 
 from scaler.plan.demand import largest_quantile
 from scaler.plan.fallback import Situation
-from scaler.plan.hpa_estimate import HPA_ESTIMATE
+from scaler.plan.hpa_estimate import estimates_in
 from scaler.series import RECENT_SECONDS
 
 
@@ -22,7 +22,7 @@ def hold(situation: Situation, value: float) -> tuple[float, str] | None:
     policy = situation.policy
     level = min(policy.hold_quantile, situation.trigger.quantile)
     again = largest_quantile(forecast, level, situation.now, situation.now + policy.hold_seconds)
-    replicas = situation.remembered.get(HPA_ESTIMATE.name, math.inf)
+    replicas = min(estimates_in(situation.remembered), default=math.inf)
     held = min(again, last.recent_peak, replicas * situation.trigger.threshold)
     if not held > value:
         return None

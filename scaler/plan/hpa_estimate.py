@@ -3,9 +3,17 @@
 KEDA does not pass the number to a scaler, but the HPA's arithmetic is known. Where the estimate is wrong (another
 trigger, a limit, a person who scaled the Deployment), the first answer beyond the HPA's tolerance puts both at the
 same number again.
+
+Two HPAs are followed. At syncs of exactly 15 s, the stabilisation window of five minutes holds 21 recommendations. The
+syncs of a real HPA are a little further apart, and it holds 20. Once a peak leaves the window, one of the two has
+released its replicas a sync before the other. Nobody knows which one is right; a plan is lifted over both.
 """
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from itertools import starmap
 from typing import NamedTuple
 
 from scaler.plan.hpa import (
@@ -22,6 +30,8 @@ from scaler.plan.hpa import (
 from scaler.plan.rule import News, Remembered
 
 UNLIMITED = Hpa(min_replicas=1, max_replicas=MOST_REPLICAS)
+WINDOW_SYNCS: Mapping[str, int] = {"replicas": 21, "replicas_20_syncs": 20}
+"""recommendations in the stabilisation window of each HPA that is followed, by the name of its estimate"""
 MOST_SYNCS = 40
 """after ten minutes of the same answer the HPA has done with it all that it will ever do"""
 
@@ -35,7 +45,7 @@ class HpaEstimate(NamedTuple):
 
 
 def estimate_replicas(
-    before: HpaEstimate | None, metric: float | None, threshold: float, now: float
+    before: HpaEstimate | None, metric: float | None, threshold: float, now: float, hpa: Hpa = UNLIMITED
 ) -> HpaEstimate | None:
     """The HPA at `now`, having read `metric` at every sync since `before`; None while nothing is known of it.
 
@@ -43,32 +53,47 @@ def estimate_replicas(
     """
     read = None if metric is None else (milli(metric), milli(threshold))
     if before is None:
-        return None if read is None else HpaEstimate(now, max(1, average_value(*read, 0, UNLIMITED)))
+        return None if read is None else HpaEstimate(now, max(1, average_value(*read, 0, hpa)))
     if now < before.at:
         return before
     syncs = min(MOST_SYNCS, max(1, math.floor((now - before.at) / SYNC_SECONDS + 0.5)))
     replicas, state = before.replicas, before.state
     for later in range(syncs - 1, -1, -1):
-        proposal = None if read is None else average_value(*read, replicas, UNLIMITED)
-        if proposal == replicas and is_settled(UNLIMITED, state, replicas):  # all later syncs find the same
+        proposal = None if read is None else average_value(*read, replicas, hpa)
+        if proposal == replicas and is_settled(hpa, state, replicas):  # all later syncs find the same
             return HpaEstimate(now, replicas, HpaState((Stamped(now, replicas),), state.ups, state.downs))
-        result = sync(UNLIMITED, state, replicas, [proposal], now - SYNC_SECONDS * later)
+        result = sync(hpa, state, replicas, [proposal], now - SYNC_SECONDS * later)
         replicas, state = result.replicas, result.state
     return HpaEstimate(now, replicas, state)
 
 
-def _observe(before: HpaEstimate | None, news: News) -> HpaEstimate | None:
+def _observe(hpa: Hpa, before: HpaEstimate | None, news: News) -> HpaEstimate | None:
     """At most once per sync: the HPA has read what was answered since the last one."""
     if before is not None and news.now - before.at < 0.5 * SYNC_SECONDS:
         return before
-    return estimate_replicas(before, news.answered, news.trigger.threshold, news.now)
+    return estimate_replicas(before, news.answered, news.trigger.threshold, news.now, hpa)
 
 
-HPA_ESTIMATE: Remembered[HpaEstimate | None] = Remembered(
-    name="replicas",
-    start=None,
-    observe=_observe,
-    conclude=lambda estimate: None if estimate is None else estimate.replicas,
-    resume=lambda replicas, at: HpaEstimate(at, int(replicas)),
-)
-"""how many replicas the workload has, if its HPA followed our answers"""
+def holding(syncs: int) -> Hpa:
+    """An HPA whose stabilisation window holds so many recommendations, even if refreshes are a few seconds off."""
+    return replace(UNLIMITED, downscale_stabilization_seconds=(syncs - 0.5) * SYNC_SECONDS)
+
+
+def _followed(name: str, syncs: int) -> Remembered[HpaEstimate | None]:
+    return Remembered(
+        name=name,
+        start=None,
+        observe=partial(_observe, holding(syncs)),
+        conclude=lambda estimate: None if estimate is None else estimate.replicas,
+        resume=lambda replicas, at: HpaEstimate(at, int(replicas)),
+        or_from=next(iter(WINDOW_SYNCS)),
+    )
+
+
+HPA_ESTIMATES: tuple[Remembered[HpaEstimate | None], ...] = tuple(starmap(_followed, WINDOW_SYNCS.items()))
+"""how many replicas the workload has, if its HPA followed our answers: one for each of `WINDOW_SYNCS`"""
+
+
+def estimates_in(remembered: Mapping[str, float]) -> list[int]:
+    """The numbers of replicas that the workload may have, ascending; empty while nothing is known."""
+    return sorted({int(remembered[name]) for name in WINDOW_SYNCS if name in remembered})

@@ -1,7 +1,7 @@
 """What bounds a plan: the policy's step limits, what is absurd, and the HPA's dead band."""
 
 from scaler.plan.fallback import Situation
-from scaler.plan.hpa_estimate import HPA_ESTIMATE
+from scaler.plan.hpa_estimate import estimates_in
 from scaler.trigger import LARGEST_DEMAND
 
 MATTERS = 1.03
@@ -51,17 +51,17 @@ def dead_band(situation: Situation, value: float) -> tuple[float, str] | None:
     """Just beyond the HPA's tolerance, where more than 3 % more replicas are wanted than there are; upwards only.
 
     The HPA leaves a workload of r replicas alone until the value exceeds 1.1 × r × threshold, so a growth of up to a
-    tenth is answered with nothing. How many replicas there are is estimated from our answers (hpa_estimate.py).
+    tenth is answered with nothing. How many replicas there are is estimated from our answers (hpa_estimate.py), with
+    two results at times: the plan is lifted over each of them, and the larger value counts.
 
         | wanted, in replicas, of 20 there are | 19 | 20.5 | 20.7 | 22    | 22.1 |
         | answered with                        | 19 | 20.5 | 22.02 | 22.02 | 22.1 |
     """
-    known, threshold = situation.remembered.get(HPA_ESTIMATE.name), situation.trigger.threshold
-    if situation.forecast is None or known is None:
+    if situation.forecast is None:
         return None
-    replicas = int(known)
-    there = replicas * threshold
-    lifted = BEYOND * there + ONE_MILLI
-    if not MATTERS * there < value < lifted < LARGEST_DEMAND:
-        return None
-    return lifted, f"lifted over the tolerance of the HPA, which leaves {replicas} replicas alone for up to 10 % more"
+    for replicas in reversed(estimates_in(situation.remembered)):
+        there = replicas * situation.trigger.threshold
+        lifted = BEYOND * there + ONE_MILLI
+        if MATTERS * there < value < lifted < LARGEST_DEMAND:
+            return lifted, f"lifted over the tolerance of the HPA: up to 10 % more, it leaves {replicas} replicas alone"
+    return None

@@ -12,7 +12,7 @@ from scaler.plan.rule import News, Remembered
 from scaler.plan.rules import RULES
 
 NOTHING_KNOWN: Mapping[str, Any] = {}
-REMEMBERED: tuple[Remembered[Any], ...] = tuple(rule.remembers for rule in RULES if rule.remembers is not None)
+REMEMBERED: tuple[Remembered[Any], ...] = tuple(kind for rule in RULES for kind in rule.remembers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,9 @@ def observe(memory: Memory, news: News, known: Mapping[str, Any] = NOTHING_KNOWN
 
 def resume(conclusions: Mapping[str, float], at: float) -> Memory:
     """The memory of a replica that takes over from another, or from before a restart: what was concluded at `at`."""
-    return Memory(tuple(_resumed(kind, conclusions.get(kind.name), at) for kind in REMEMBERED))
+    return Memory(tuple(_resumed(kind, conclusions, at) for kind in REMEMBERED))
 
 
-def _resumed(kind: Remembered[Any], conclusion: float | None, at: float) -> Any:
+def _resumed(kind: Remembered[Any], conclusions: Mapping[str, float], at: float) -> Any:
+    conclusion = conclusions.get(kind.name, conclusions.get(kind.or_from))
     return kind.start if conclusion is None or kind.resume is None else kind.resume(conclusion, at)

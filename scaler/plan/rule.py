@@ -31,6 +31,7 @@ class Remembered(Generic[S]):
     """What a rule remembers of a trigger from one refresh to the next. All functions are pure.
 
     name: the key of its conclusion in `Outlook.remembered`. start: the state when nothing is known yet.
+    or_from: the name of a conclusion to resume from where its own is missing, as in an outlook of an older version.
     observe: the state after the news. conclude: what the rule reads, and what other replicas receive; None while there
     is nothing to say. resume: the state of a replica that takes over, from a conclusion and its moment.
     """
@@ -40,6 +41,7 @@ class Remembered(Generic[S]):
     observe: Callable[[S, News], S]
     conclude: Callable[[S], float | None]
     resume: Callable[[float, float], S] | None = None
+    or_from: str = ""
     reads_answers: bool = True
     """whether the state depends on `News.answered`. A replay observes what does not at every refresh, once for all
     triggers of one query, lead time and policy; what does, whenever the answer may change."""
@@ -51,4 +53,4 @@ class Rule:
 
     name: str
     apply: Callable[[Situation, float], tuple[float, str] | None]
-    remembers: Remembered[Any] | None = None
+    remembers: tuple[Remembered[Any], ...] = ()

@@ -3,7 +3,7 @@
 from scaler.plan import SHADOW, Plan, Reason, Rung
 from scaler.plan.fallback import Situation, situation_of
 from scaler.plan.hold import hold
-from scaler.plan.hpa_estimate import HPA_ESTIMATE
+from scaler.plan.hpa_estimate import HPA_ESTIMATES
 from scaler.plan.limits import absurd, dead_band, step
 from scaler.plan.rule import Rule
 from scaler.plan.surge import GROWTH, surge
@@ -38,14 +38,14 @@ def floor(situation: Situation, value: float) -> tuple[float, str] | None:
 
 EXPECT = (
     Rule("need", need),
-    Rule("surge", surge, remembers=GROWTH),
+    Rule("surge", surge, remembers=(GROWTH,)),
     Rule("floor", floor),
     Rule("hold", hold),
 )
 """what demand to have replicas for"""
 
 ANSWER = (
-    Rule("dead_band", dead_band, remembers=HPA_ESTIMATE),
+    Rule("dead_band", dead_band, remembers=HPA_ESTIMATES),
     Rule("step_limit", step),
     Rule("absurd", absurd),
 )

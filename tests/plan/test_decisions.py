@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from scaler.plan.rules import plan
-from scaler.series import Forecast, Observation, Outlook
+from scaler.series import REMEMBERED, Forecast, Observation, Outlook
 from scaler.trigger import TriggerRules, parse_trigger
 
 NOW = 1_700_000_000.0
@@ -53,7 +53,7 @@ def test_decision(row: dict[str, Any]) -> None:
     """The plan is the number, and has the reasons, that the row expects."""
     metadata = {"query": "demand", "threshold": "10"} | {key: str(row[key]) for key in TRIGGER_KEYS if key in row}
     trigger = parse_trigger("shop", "web", metadata, TriggerRules(default_server="http://prometheus:9090"))
-    remembered = {name: row[name] for name in ("replicas", "growth") if name in row}
+    remembered = {name: row[name] for name in REMEMBERED if name in row}
     outlook = Outlook(NOW - 5, observation_of(row), forecast_of(row), remembered=remembered)
     made = plan(trigger, outlook, NOW, REFRESH_SECONDS)
     expect = row["expect"]

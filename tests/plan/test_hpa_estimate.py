@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.plan.hpa import SYNC_SECONDS, Hpa, HpaState, replicas_for
-from scaler.plan.hpa_estimate import UNLIMITED, HpaEstimate, estimate_replicas
+from scaler.plan.hpa_estimate import HPA_ESTIMATES, UNLIMITED, WINDOW_SYNCS, HpaEstimate, estimate_replicas, holding
 
 NOW = 1_700_000_000.0
 answers = st.lists(st.none() | st.floats(0, 5000), min_size=1, max_size=60)
@@ -69,3 +69,34 @@ def test_it_knows_no_limits_of_the_object() -> None:
     found = estimate_replicas(HpaEstimate(NOW, 4000), 100_000.0, 10.0, NOW + 600)
     assert found is not None
     assert found.replicas == 10_000
+
+
+@pytest.mark.parametrize("late", [0.0, 2.0, -2.0])
+@pytest.mark.parametrize("syncs", WINDOW_SYNCS.values())
+def test_a_window_holds_its_number_of_syncs(syncs: int, late: float) -> None:
+    """After a peak at one sync its replicas stay for that many syncs, even where refreshes are off by seconds."""
+    found = HpaEstimate(NOW, 30)
+    kept = 0
+    for number in range(40):
+        at = NOW + SYNC_SECONDS * number + (late if number % 2 else 0.0)
+        after = estimate_replicas(found, 300.0 if number == 0 else 100.0, 10.0, at, holding(syncs))
+        assert after is not None
+        found, kept = after, kept + (after.replicas == 30)
+    assert kept == syncs
+    assert found.replicas == 10
+
+
+@pytest.mark.parametrize("sync_seconds", [15.0, 15.3])
+def test_the_real_hpa_is_one_of_those_that_are_followed(sync_seconds: float) -> None:
+    """A window of 300 s at its own syncs: at each moment one of the estimates has its number of replicas."""
+    state, replicas = HpaState(), 10
+    followed = [HpaEstimate(NOW, replicas) for _ in HPA_ESTIMATES]
+    for number in range(1, 200):
+        metric = 300.0 if number % 50 == 0 else 100.0
+        result = replicas_for(metric, 10.0, replicas, NOW + sync_seconds * number, Hpa(max_replicas=1000), state)
+        replicas, state = result.replicas, result.state
+        followed = [
+            estimate_replicas(one, metric, 10.0, NOW + SYNC_SECONDS * number, holding(syncs)) or one
+            for one, syncs in zip(followed, WINDOW_SYNCS.values(), strict=True)
+        ]
+        assert replicas in [one.replicas for one in followed]

@@ -58,7 +58,8 @@ def test_observing_leaves_the_memory_before_as_it_was() -> None:
 def test_who_takes_over_goes_on_from_the_conclusions() -> None:
     """What cannot be resumed begins anew; a conclusion of a rule that is not known here is left alone."""
     taken = resume({"replicas": 7, "growth": 1.5, "of another version": 3.0}, NOW)
-    assert taken.conclusions == {"replicas": 7}
+    assert taken.conclusions == {"replicas": 7, "replicas_20_syncs": 7}
+    assert resume({"replicas": 7, "replicas_20_syncs": 5}, NOW).conclusions == {"replicas": 7, "replicas_20_syncs": 5}
     assert resume({}, NOW) == Memory()
 
 

@@ -282,9 +282,9 @@ async def test_the_hpa_is_followed_also_where_nobody_asks() -> None:
     async with replica(steady, doubling, publish_grace_seconds=1.0) as world:
         world.call(threshold="50")
         await world.pass_time(20)
-        assert [one.memory.conclusions for one in world.refresh.tracking] == [{"replicas": 4}]
+        assert [one.memory.conclusions["replicas"] for one in world.refresh.tracking] == [4]
         await world.pass_time(30)
-        assert [one.memory.conclusions for one in world.refresh.tracking] == [{"replicas": 8}]
+        assert [one.memory.conclusions["replicas"] for one in world.refresh.tracking] == [8]
 
 
 async def test_all_replicas_know_that_demand_outgrows_its_forecasts() -> None:
