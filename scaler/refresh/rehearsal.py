@@ -25,8 +25,8 @@ log = structlog.get_logger()
 REHEARSED_MINUTES = 2880
 EVERY_MINUTES = 5
 MOMENTS_AT_A_TIME = 48
-PAUSE_SECONDS = 0.5
-"""between two triggers: the forecasts of a refresh come first"""
+PAUSE_SECONDS = 1.0
+"""before each trigger: its first forecast, and those of a refresh, come first"""
 
 
 class Rehearsal:
@@ -55,13 +55,13 @@ class Rehearsal:
         """Score one after another, for ever."""
         while True:
             await self._some.wait()
+            await self._clock.sleep_until(self._clock.now() + PAUSE_SECONDS)
             key, _ = self._waiting.popitem(last=False)
             if not self._waiting:
                 self._some.clear()
             tracked = self._tracking.get(key)
             if tracked is not None:
                 await self._rehearse(tracked, self._clock.now())
-            await self._clock.sleep_until(self._clock.now() + PAUSE_SECONDS)
 
     async def _rehearse(self, tracked: Tracked, at: float) -> None:
         memory, grid = self._tracking.combining.memory, tracked.forecaster.grid
