@@ -18,6 +18,7 @@ from training.replay.policies.offset import Offset
 from training.replay.policies.oracle import Oracle
 from training.replay.policies.phpa import Phpa
 from training.replay.policies.reactive import Reactive
+from training.replay.policies.state_space import StateSpace, arima, kalman
 from training.replay.simulation.forecasts import Forecasts
 from training.replay.simulation.policy import ReplayPolicy
 from training.replay.simulation.scenario import Scenario
@@ -66,6 +67,8 @@ RIVALS: Mapping[str, Make] = {
     "same time last week": lambda inputs: LastWeek(inputs.scenario),
     "cron": lambda inputs: Cron(inputs.scenario),
     "last value": _last_value,
+    "Kalman filter": lambda inputs: StateSpace(inputs.scenario, kalman),
+    "ARIMA": lambda inputs: StateSpace(inputs.scenario, arima),
 }
 """what users might choose instead of Headway, at today's threshold; those that need forecasts get Headway's"""
 POLICIES: Mapping[str, Make] = {
