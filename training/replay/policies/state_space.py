@@ -36,14 +36,16 @@ Model: TypeAlias = Callable[[Moments], Any]
 
 def kalman(values_T: Moments) -> Any:
     """A local linear trend: level and slope, each a random walk."""
-    from statsmodels.tsa.statespace.structural import UnobservedComponents
+    from statsmodels.tsa.statespace.structural import (  # type: ignore[import-untyped,unused-ignore]
+        UnobservedComponents,
+    )
 
     return UnobservedComponents(values_T, level="local linear trend")
 
 
 def arima(values_T: Moments) -> Any:
     """ARIMA(2, 1, 1)."""
-    from statsmodels.tsa.statespace.sarimax import SARIMAX
+    from statsmodels.tsa.statespace.sarimax import SARIMAX  # type: ignore[import-untyped,unused-ignore]
 
     return SARIMAX(values_T, order=(2, 1, 1))
 
