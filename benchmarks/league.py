@@ -8,6 +8,7 @@ Every series of every trace file is replayed over its last seven days, under
 * reactive triggers at many targets;
 * Headway, from bold to cautious;
 * Headway's default trigger, untuned: its lead time follows from the start-up time, and its threshold is the capacity;
+* the same on the forecasts of the bundle alone, without past days;
 * perfect foresight;
 * alternatives that users might pick.
 
@@ -52,9 +53,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from league_cell import DAYS, LOSSES, in_fine_units, median_of, replayed, span_of
+from league_cell import DAYS, LOSSES, BothForecasts, in_fine_units, median_of, replayed, setting_of, span_of
 from league_schedules import ScheduleCell, schedule_span, schedule_summary, schedule_tables
 from league_schedules import replayed as replayed_schedule
+from league_schedules import setting_of as setting_of_schedule
 from league_tables import MINUTE, Cell, summary, tables
 from rich.console import Console
 from rich.progress import Progress as Bar
@@ -62,13 +64,16 @@ from rpc_latency import machine
 
 from scaler.files import appearing
 from scaler.forecast.catalog import GENERAL
+from scaler.forecast.combination import SCORED_BEYOND_SECONDS
 from scaler.forecast.onnx_forecaster import OnnxForecaster, load_forecaster
 from scaler.plan.hpa import SYNC_SECONDS
 from training.data.load import Series, load, system_of
 from training.data.schedules import schedules
-from training.replay.simulation.demand import Demand, Observing
-from training.replay.simulation.forecasts import Forecasts, Issues, forecasts_of
-from training.replay.simulation.scenario import Span
+from training.replay.policies.headway import lead_seconds
+from training.replay.simulation.demand import Demand
+from training.replay.simulation.forecasts import Issues, forecasts_of
+from training.replay.simulation.mixing import forecasts_with_past
+from training.replay.simulation.scenario import Setting, Span
 from training.shipped.data import SOURCES
 from training.shipped.general import without
 
@@ -79,6 +84,8 @@ KEPT_AHEAD_SECONDS = 3600.0
 RECORDINGS, SCHEDULES = "recordings", "schedules"
 RULES = (
     *("scaler/plan/*.py", "scaler/decide.py"),
+    *("scaler/forecast/combination.py", "scaler/forecast/cycles.py", "scaler/forecast/scores.py"),
+    *("scaler/forecast/similar_days.py", "scaler/history/minutes.py"),
     *("training/replay/policies/*.py", "training/replay/simulation/*.py", "training/data/schedules.py"),
     *("training/replay/verdict/candidates.py", "training/replay/verdict/pareto.py", "training/replay/verdict/score.py"),
 )
@@ -201,7 +208,7 @@ def cell_figures(
 
     def make() -> dict[str, Any]:
         span = span_of(series)
-        forecasts = league_forecasts(series, span, forecaster, options)
+        forecasts = league_forecasts(series, span, setting_of(series, start_up), forecaster, options)
         return replayed(series, start_up, forecasts, span, not options.quick, options.jobs)
 
     return dict(_cached(make, series, start_up, forecaster, options)["figures"])
@@ -213,7 +220,8 @@ def schedule_points(
     """From the cache, or replayed now."""
 
     def make() -> dict[str, Any]:
-        forecasts = league_forecasts(series, schedule_span(series), forecaster, options)
+        setting = setting_of_schedule(start_up)
+        forecasts = league_forecasts(series, schedule_span(series), setting, forecaster, options)
         return replayed_schedule(series, start_up, forecasts, not options.quick, options.jobs)
 
     return _cached(make, series, start_up, forecaster, options)
@@ -245,9 +253,14 @@ def rules_digest() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 
-def league_forecasts(series: Series, span: Span, forecaster: OnnxForecaster, options: argparse.Namespace) -> Forecasts:
+def league_forecasts(
+    series: Series, span: Span, setting: Setting, forecaster: OnnxForecaster, options: argparse.Namespace
+) -> BothForecasts:
     issues = Issues(span, options.every, KEPT_AHEAD_SECONDS, options.jobs)
-    return forecasts_of(Demand(series), forecaster, Observing(), issues, options.cache / "forecasts")
+    made = Demand(series), forecaster, setting.observing, issues
+    scored_seconds = lead_seconds(setting) + SCORED_BEYOND_SECONDS
+    cache = options.cache / "forecasts"
+    return BothForecasts(forecasts_with_past(*made, scored_seconds, cache), forecasts_of(*made, cache))
 
 
 def page(text: str, cells: Sequence[Cell], options: argparse.Namespace) -> str:

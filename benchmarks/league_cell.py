@@ -5,7 +5,7 @@ Results are plain values, so that a league can cache them and continue later.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ DAYS = 7
 LOSSES = {"1%": 0.01, "0.1%": 0.001}
 """points of the reactive front, by the share of demand that is unserved there"""
 DEFAULT = "headway"
+ALONE = "headway, bundle alone"
+"""the default trigger without past days in its forecasts"""
 MOST_REPLICAS = 2000
 
 
@@ -67,10 +69,28 @@ def entries_of(setting: Setting, series: Series, rivals: bool = True) -> list[En
     ]
 
 
+@dataclass(frozen=True)
+class BothForecasts:
+    """mixed: with past days, as the scaler makes them. alone: of the bundle."""
+
+    mixed: Forecasts
+    alone: Forecasts
+
+
+def run_both(
+    scenario: Scenario, forecasts: BothForecasts, entries: Sequence[Entry], jobs: int, progress: Progress = no_progress
+) -> dict[str, dict[str, float]]:
+    """Scores by name: of all entries, and of the default trigger on the bundle's forecasts alone."""
+    alone = HeadwayEntry(trigger_of(scenario.setting, "demand", scenario.demand.series.timezone), ALONE)
+    found = run_all(scenario, forecasts.mixed, entries, Price(), jobs, progress)
+    found += run_all(scenario, forecasts.alone, [alone], Price())
+    return {ran.entry.name: _point(ran) for ran in found}
+
+
 def replayed(
     series: Series,
     start_up_seconds: float,
-    forecasts: Forecasts,
+    forecasts: BothForecasts,
     span: Span,
     rivals: bool = True,
     jobs: int = 1,
@@ -79,13 +99,11 @@ def replayed(
     """`points`: name → scores of every policy; `figures`: name → comparison of these scores."""
     setting = setting_of(series, start_up_seconds)
     scenario = Scenario(Demand(series), setting, span)
-    found = run_all(scenario, forecasts, entries_of(setting, series, rivals), Price(), jobs, progress)
-    points = {ran.entry.name: point(ran) for ran in found}
+    points = run_both(scenario, forecasts, entries_of(setting, series, rivals), jobs, progress)
     return {"points": points, "figures": figures_of(points)}
 
 
-def point(ran: Ran) -> dict[str, float]:
-    """The scores of a run, by name."""
+def _point(ran: Ran) -> dict[str, float]:
     kept = asdict(ran.scores)
     return {name: float(value) for name, value in kept.items() if name not in ("policy", "by_day")}
 
@@ -103,7 +121,7 @@ def figures_of(points: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
             mine, theirs = (_at_cost(points, begin, score, cost) for begin in ("headway q", "reactive at "))
             found[f"{score} at {name}"] = mine / theirs if theirs > 0 else math.nan
         found[f"gap closed at {name}"] = (1 - found[f"u at {name}"]) / max(1 - oracle["unserved_share"] / loss, 1e-9)
-    for name in (DEFAULT, *(rival for rival in registry.RIVALS if rival in points)):
+    for name in (one for one in (DEFAULT, ALONE, *registry.RIVALS) if one in points):
         one = points[name]
         least = max(one["unserved_share"], LEAST_UNSERVED)
         found[f"{name}: unserved at its cost"] = least / reactive.unserved_at(one["replica_hours"])
@@ -112,6 +130,9 @@ def figures_of(points: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
         found[f"{name}: scale events"] = one["scale_events"] / events if events > 0 else math.nan
         found[f"{name}: delay p99"] = one["delay_p99"]
         found[f"{name}: delay p99 of reactive"] = _at_cost(points, "reactive at ", "delay_p99", one["replica_hours"])
+    if ALONE in points:
+        mixed, alone = (found[f"{name}: unserved at its cost"] for name in (DEFAULT, ALONE))
+        found["past days: unserved at its cost, over the bundle's alone"] = mixed / alone
     return found
 
 

@@ -8,9 +8,8 @@ events, and the 99th percentile of delay.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from league_cell import DEFAULT, MOST_REPLICAS, point, span_of
+from league_cell import ALONE, DEFAULT, MOST_REPLICAS, BothForecasts, run_both, span_of
 
 from scaler.plan.hpa import Hpa
 from training.data.load import Series
@@ -18,11 +17,9 @@ from training.data.schedules import HARDER, PLAIN
 from training.replay.policies import registry
 from training.replay.policies.headway import trigger_of
 from training.replay.simulation.demand import Demand
-from training.replay.simulation.forecasts import Forecasts
 from training.replay.simulation.scenario import Scenario, Setting, Span
 from training.replay.simulation.start_up import Constant
-from training.replay.verdict.candidates import Entry, HeadwayEntry, OracleEntry, ReactiveEntry, RivalEntry, run_all
-from training.replay.verdict.score import Price
+from training.replay.verdict.candidates import Entry, HeadwayEntry, OracleEntry, ReactiveEntry, RivalEntry
 
 THRESHOLD = 10.0
 DAYS = 14
@@ -62,10 +59,16 @@ def schedule_span(series: Series) -> Span:
     return span_of(series, DAYS)
 
 
-def replayed(series: Series, start_up_seconds: float, forecasts: Forecasts, rivals: bool, jobs: int) -> dict[str, Any]:
+def setting_of(start_up_seconds: float) -> Setting:
+    """The workload of every schedule."""
+    return Setting(THRESHOLD, THRESHOLD, Constant(start_up_seconds), Hpa(max_replicas=MOST_REPLICAS))
+
+
+def replayed(
+    series: Series, start_up_seconds: float, forecasts: BothForecasts, rivals: bool, jobs: int
+) -> dict[str, dict[str, float]]:
     """Scores of every policy, by name."""
-    hpa = Hpa(max_replicas=MOST_REPLICAS)
-    setting = Setting(THRESHOLD, THRESHOLD, Constant(start_up_seconds), hpa)
+    setting = setting_of(start_up_seconds)
     entries: list[Entry] = [
         HeadwayEntry(trigger_of(setting, "demand", series.timezone), DEFAULT),
         OracleEntry(),
@@ -73,12 +76,12 @@ def replayed(series: Series, start_up_seconds: float, forecasts: Forecasts, riva
         *(RivalEntry(name) for name in (registry.RIVALS if rivals else ())),
     ]
     scenario = Scenario(Demand(series), setting, schedule_span(series))
-    return {ran.entry.name: point(ran) for ran in run_all(scenario, forecasts, entries, Price(), jobs)}
+    return run_both(scenario, forecasts, entries, jobs)
 
 
 def policies(cells: Sequence[ScheduleCell]) -> list[str]:
     """In the order of the tables, without perfect foresight."""
-    return [name for name in (DEFAULT, REACTIVE, *registry.RIVALS) if name in cells[0].points]
+    return [name for name in (DEFAULT, ALONE, REACTIVE, *registry.RIVALS) if name in cells[0].points]
 
 
 def schedule_tables(cells: Sequence[ScheduleCell]) -> str:
@@ -122,7 +125,7 @@ def _totals(cells: Sequence[ScheduleCell]) -> str:
     ]
     for name in policies(cells):
         mean, worst = _over(cells, name)
-        beats = "-" if name == DEFAULT else f"{sum(cell.is_beaten_by(name) for cell in cells)} of {len(cells)}"
+        beats = "-" if name in (DEFAULT, ALONE) else f"{sum(cell.is_beaten_by(name) for cell in cells)} of {len(cells)}"
         rows.append(
             f"| {name} | {mean['unserved']:.3f} / {worst['unserved']:.3f} | {mean['hours']:.3f} / {worst['hours']:.3f} "
             f"| {mean['events']:.0f} | {worst['delay p99']:.1f} s | {beats} |"
@@ -147,6 +150,6 @@ def schedule_summary(cells: Sequence[ScheduleCell]) -> dict[str, float]:
             for figure in mean:
                 named = figure.replace(" ", "_")
                 found |= {f"{key}_{named}_mean": mean[figure], f"{key}_{named}_worst": worst[figure]}
-            if name != DEFAULT:
+            if name not in (DEFAULT, ALONE):
                 found[f"{key}_beats_headway"] = sum(cell.is_beaten_by(name) for cell in some)
     return found

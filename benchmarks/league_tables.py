@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from league_cell import DEFAULT, LOSSES, median_of
+from league_cell import ALONE, DEFAULT, LOSSES, median_of
 
 from training.replay.policies import registry
 
@@ -61,13 +61,15 @@ def _table(figures: Sequence[Mapping[str, float]]) -> str:
         "| delay p99, s | of reactive, s |",
     ]
     rows += ["| --- | --- | --- | --- | --- | --- | --- |"]
-    for name in (DEFAULT, *registry.RIVALS):
+    for name in (DEFAULT, ALONE, *registry.RIVALS):
         if f"{name}: hours at its service" in figures[0]:
             kinds = ("unserved at its cost", "hours at its service", "scale events")
             cells = [_spread(figures, f"{name}: {kind}") for kind in kinds]
             share = _share(figures, f"{name}: unserved at its cost")
             delays = [_spread(figures, f"{name}: delay p99{whose}") for whose in ("", " of reactive")]
             rows.append(f"| {name} | {' | '.join(cells)} | {share} | {' | '.join(delays)} |")
+    pairs = _spread(figures, "past days: unserved at its cost, over the bundle's alone")
+    rows += ["", f"Past days in the forecasts: unserved at equal cost {pairs} times that of the bundle alone, paired."]
     return "\n".join(rows)
 
 

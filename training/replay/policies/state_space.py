@@ -2,7 +2,7 @@
 
 Both are state-space models that users build such triggers from (Durbin and Koopman, "Time Series Analysis by State
 Space Methods", 2nd ed.): a local linear trend, and ARIMA(2, 1, 1), as statsmodels has them. Parameters are fitted by
-maximum likelihood on the week before the span and stay. At each minute the filter updates the state with what the
+maximum likelihood on the three days before the span and stay. At each minute the filter updates the state with what the
 server returned; the state then gives the expected demand at now + lead time. The HPA takes the larger of both triggers.
 
 Axes: T minutes, K ticks, S states.
@@ -23,7 +23,7 @@ from training.replay.simulation.policy import PolicyAnswer
 from training.replay.simulation.scenario import Scenario
 
 MINUTE = 60.0
-FITTED_DAYS = 7
+FITTED_DAYS = 3
 LEAST_MINUTES = 60
 MOST_STEPS = 50
 """of the optimiser"""
