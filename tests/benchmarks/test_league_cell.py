@@ -1,11 +1,22 @@
 """One cell of the league, and its table."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from league import ROOT, RULES
-from league_cell import DEFAULT, MEAN_REPLICAS, figures_of, median_of, replayed, setting_of, span_of
+from league_cell import (
+    ALONE,
+    DEFAULT,
+    MEAN_REPLICAS,
+    BothForecasts,
+    figures_of,
+    median_of,
+    replayed,
+    setting_of,
+    span_of,
+)
 from league_tables import Cell, groups, summary, tables
 
 from scaler.forecast.catalog import SEASONAL
@@ -32,6 +43,7 @@ def point(
 
 POINTS = {
     DEFAULT: point(100, 0.001, events=50, delay=1.5),
+    ALONE: point(100, 0.004),
     "oracle": point(90, 0.0),
     "reactive at 100%": point(80, 0.1),
     "reactive at 80%": point(100, 0.01, short=40, delay=12.0),
@@ -53,6 +65,7 @@ def test_figures_compare_at_equal_cost_and_service() -> None:
     assert found["headway: unserved at its cost"] == pytest.approx(0.1)
     assert found["headway: hours at its service"] == pytest.approx(1 / 1.2)
     assert found["headway: scale events"] == pytest.approx(0.5)
+    assert found["past days: unserved at its cost, over the bundle's alone"] == pytest.approx(0.25)
     assert (found["headway: delay p99"], found["headway: delay p99 of reactive"]) == (1.5, 12.0)
 
 
@@ -78,12 +91,14 @@ def test_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     one = series(waves(4))
     span = span_of(one, days=1)
     issues = Issues(span, 300, 3600)
-    forecasts = forecasts_of(Demand(one), load_forecaster(SEASONAL), Observing(), issues)
-    found = replayed(one, 120, forecasts, span)
-    names = {DEFAULT, "oracle", *registry.RIVALS, "reactive at 100%", "reactive at 60%", "headway q0.9 at 100%"}
+    alone = forecasts_of(Demand(one), load_forecaster(SEASONAL), Observing(), issues)
+    mixed = replace(alone, quantiles_IHQ=1.5 * alone.quantiles_IHQ, peaks_IWQ=None)
+    found = replayed(one, 120, BothForecasts(mixed, alone), span)
+    names = {DEFAULT, ALONE, "oracle", *registry.RIVALS, "reactive at 100%", "reactive at 60%", "headway q0.9 at 100%"}
     assert set(found["points"]) == names
     assert found["points"]["oracle"]["unserved_share"] == min(one["unserved_share"] for one in found["points"].values())
     assert found["points"][DEFAULT] == found["points"]["headway q0.9 at 100%"]
+    assert found["points"][DEFAULT]["replica_hours"] > 1.2 * found["points"][ALONE]["replica_hours"]
 
 
 def test_cached_cells_depend_on_files_that_exist() -> None:
@@ -117,3 +132,4 @@ def test_tables_tell_groups_and_start_ups_apart() -> None:
     assert "| 1.50 (1.50 to 1.50) | 12.00 (12.00 to 12.00) |" in told
     assert summary(cells)["one-minute_120s_u_at_1pct"] == pytest.approx(0.855)
     assert summary(cells)["one-minute_120s_headway_delay_p99"] == 1.5
+    assert "unserved at equal cost 0.25 (0.25 to 0.25) times that of the bundle alone" in told

@@ -2,7 +2,7 @@
 
 import pytest
 from league import parsed
-from league_cell import DEFAULT
+from league_cell import ALONE, DEFAULT, BothForecasts
 from league_schedules import REACTIVE, ScheduleCell, replayed, schedule_span, schedule_summary, schedule_tables
 
 from scaler.forecast.catalog import SEASONAL
@@ -61,8 +61,9 @@ def test_a_replayed_kind() -> None:
     span = schedule_span(one)
     assert span.days == 14
     forecasts = forecasts_of(Demand(one), load_forecaster(SEASONAL), Observing(), Issues(span, 600, 3600))
-    found = replayed(one, 120, forecasts, rivals=True, jobs=1)
-    assert set(found) == {DEFAULT, "oracle", REACTIVE, *registry.RIVALS}
+    found = replayed(one, 120, BothForecasts(forecasts, forecasts), rivals=True, jobs=1)
+    assert found[ALONE] == found[DEFAULT]
+    assert set(found) == {DEFAULT, ALONE, "oracle", REACTIVE, *registry.RIVALS}
     assert found["oracle"]["unserved_share"] == min(point["unserved_share"] for point in found.values())
 
 
