@@ -4,7 +4,6 @@ Axes: N series, W windows, H steps, Q levels, E experts (`scores.EXPERTS`; 0 is 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +22,7 @@ SCORED_BEYOND_SECONDS = 300.0
 def can_mix(forecast: Forecast) -> bool:
     """Whether past days can be mixed in: it is by the minute, with peaks, and has the levels that are scored."""
     is_by_minute = forecast.step_seconds == STEP_SECONDS and forecast.peaks_WQ is not None
-    return is_by_minute and set(LEVELS) <= set(forecast.levels)
+    return is_by_minute and bool(windows_of(forecast.peak_steps)) and set(LEVELS) <= set(forecast.levels)
 
 
 def windows_of(peak_steps: Sequence[int]) -> tuple[int, ...]:
@@ -68,7 +67,7 @@ class Mixture(NamedTuple):
 def mix(experts: Sequence[Quantiles], weights_NE: Floats) -> Mixture:
     """The weighted mean of the experts' quantiles. experts: the bundle first, which counts for those without any."""
     return Mixture(
-        _mean([expert.peaks_NWQ for expert in experts], weights_NE),
+        np.maximum.accumulate(_mean([expert.peaks_NWQ for expert in experts], weights_NE), axis=1),
         _mean([expert.steps_NHQ for expert in experts], weights_NE),
         heard(experts, weights_NE),
     )
@@ -83,15 +82,18 @@ def heard(experts: Sequence[Quantiles], weights_NE: Floats) -> Floats:
 
 
 def with_mixture(forecast: Forecast, peaks_WQ: Floats, steps_HQ: Floats, weight_E: Floats) -> Forecast:
-    """The forecast with mixed quantiles in its first windows and steps."""
+    """The forecast with mixed quantiles in its first windows and steps; no longer window has a smaller peak."""
     assert forecast.peaks_WQ is not None
-    all_peaks, all_steps = forecast.peaks_WQ.copy(), forecast.quantiles_HQ.copy()
-    all_peaks[: len(peaks_WQ)], all_steps[: len(steps_HQ)] = peaks_WQ, steps_HQ
-    return replace(
-        forecast,
-        quantiles_HQ=all_steps,
-        peaks_WQ=np.maximum.accumulate(all_peaks, axis=0),
-        past_shares=tuple(weight_E[1:].tolist()),
+    longer_WQ = np.maximum(forecast.peaks_WQ[len(peaks_WQ) :], peaks_WQ[-1])
+    return Forecast(
+        forecast.start,
+        forecast.step_seconds,
+        forecast.levels,
+        np.concatenate([steps_HQ, forecast.quantiles_HQ[len(steps_HQ) :]]),
+        forecast.peak_steps,
+        np.concatenate([peaks_WQ, longer_WQ]),
+        forecast.model,
+        tuple(weight_E[1:].tolist()),
     )
 
 

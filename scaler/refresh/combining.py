@@ -82,7 +82,7 @@ class Combining:
         at: the moment of the forecasts. offset: seconds that local time is ahead of UTC. ahead: how far plans look.
         """
         combined = list(forecasts)
-        where = [i for i, one in enumerate(forecasts) if one is not None and can_mix(one) and keys[i] in self.memory]
+        where = [i for i, one in enumerate(forecasts) if one is not None and _is_mixed(one) and keys[i] in self.memory]
         if not where:
             return combined
         chosen = [one for one in (forecasts[i] for i in where) if one is not None]
@@ -96,7 +96,7 @@ class Combining:
         self, key: str, forecasts: Sequence[Forecast | None], local_time_N: Integers, ahead_seconds: float
     ) -> None:
         """Score the experts at past moments, the oldest first. local_time: as in `HistoryBatch`."""
-        where = [i for i, one in enumerate(forecasts) if one is not None and can_mix(one)]
+        where = [i for i, one in enumerate(forecasts) if one is not None and _is_mixed(one)]
         chosen = [one for one in (forecasts[i] for i in where) if one is not None]
         if not chosen:
             return
@@ -214,3 +214,7 @@ class Combining:
             scores.note(page, local, minute_N[chosen], window_N[chosen], quantile_NEQ[chosen])
             weight_NE[chosen] = scores.weights(page, local, minute_N[chosen])
         return weight_NE
+
+
+def _is_mixed(forecast: Forecast) -> bool:
+    return can_mix(forecast) and len(forecast.quantiles_HQ) >= STEPS

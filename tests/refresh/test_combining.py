@@ -1,5 +1,7 @@
 """Past days mixed into a bundle's forecasts, minute by minute, as the refresh does it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -141,6 +143,20 @@ def test_a_bundle_with_other_steps_is_left_alone() -> None:
         quarter_hours,
         None,
     ]
+
+
+@pytest.mark.parametrize("horizon", [10, 29])
+def test_a_bundle_with_a_short_horizon_is_left_alone(horizon: int) -> None:
+    combining, midnight = after_two_days()
+    long = bundle(midnight)
+    short = replace(long, quantiles_HQ=long.quantiles_HQ[:horizon])
+    assert combining.combine(["a"], [short], midnight, UTC, [AHEAD]) == [short]
+
+
+def test_a_bundle_without_peaks_of_short_windows_is_left_alone() -> None:
+    combining, midnight = after_two_days()
+    late = replace(bundle(midnight), peak_steps=(60, 120), peaks_WQ=np.ones((2, len(LEVELS)), np.float32))
+    assert combining.combine(["a"], [late], midnight, UTC, [AHEAD]) == [late]
 
 
 def test_a_trigger_that_is_not_kept_is_left_alone() -> None:
