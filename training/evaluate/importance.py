@@ -1,9 +1,9 @@
 """Which features a model relies on: permutation importance.
 
 The features of one subject come from another window, drawn at random; all others stay. What the model then loses more
-is what it owes to them (Breiman, "Random forests", 2001; for any model: Fisher, Rudin, Dominici, 2019). Subjects that
-tell the same can stand in for each other, so that each of them alone may seem to matter little. The expected value and
-the usual error that a core starts from (see training.models.learned) stay as they are.
+is what it owes to them (Breiman, "Random forests", 2001; for any model: Fisher, Rudin, Dominici, 2019). Subjects with
+the same information can stand in for each other, so that each of them alone may seem to matter little. The expected
+value and the usual error that a core starts from (see training.models.learned) stay as they are.
 
 Axes: N windows, K targets, Q levels.
 """
