@@ -193,6 +193,7 @@ REMEMBERED: Mapping[str, tuple[float, float]] = {
     "growth": (1.0, 2.0),
     "replicas": (1.0, 2.0**31 - 1),
     "replicas_20_syncs": (1.0, 2.0**31 - 1),
+    "replicas_1_sync": (1.0, 2.0**31 - 1),
 }
 """the range of each conclusion of the planner that an outlook can hold, by name"""
 

@@ -195,10 +195,12 @@ The seasonal bundle is a strong rival. Next to seasonal naive and persistence, w
 POLICIES_TEXT = """\
 A trigger's `policy` names one of these sets of limits.
 
-* **look-ahead**: a plan covers the lead time and this much more.
+* **look-ahead**: a plan covers the lead time and this much more: at most one minute where past days make up
+  0.8 of the forecast, and at least 1.6 times the `queryStep` where that is longer than a minute.
 * **hold**: a plan keeps capacity that the forecast needs again within this time, at this quantile. The quantile is
   lower than the trigger's own.
-* **highest step**: a plan never asks for more than this, however high the forecast.
+* **highest step**: a plan never asks for more than this, or than the largest demand on record, however high the
+  forecast.
 * **upper limit**: a plan never exceeds this. A forecast above it is implausible."""
 
 

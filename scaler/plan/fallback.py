@@ -14,6 +14,8 @@ KNOWN_SHARE = 0.8
 """weight of past days in a forecast, from which on a plan looks less far"""
 KNOWN_BEYOND_SECONDS = 60.0
 """beyond the lead time"""
+STEPS_BEYOND = 1.6
+"""of `queryStep`, where it is longer than a minute: the least that a plan looks beyond the lead time"""
 ENOUGH_COVERED = 0.9
 """share of the window that a forecast must cover to count for all of it.
 
@@ -84,10 +86,14 @@ def window_end(trigger: Trigger, now: float, refresh_seconds: float, past_share:
     """Until when a plan made at `now` is to serve: the lead time, one refresh, and what its policy looks beyond.
 
     Where past days make up the forecast, its edges are sharp: a minute beyond is enough, and more orders too early.
+    Where demand has a new number every `queryStep`, it jumps by its growth in that time: the plan covers the next jump.
     """
     beyond = POLICIES[trigger.policy].beyond_seconds
     if past_share >= KNOWN_SHARE:
         beyond = min(beyond, KNOWN_BEYOND_SECONDS)
+    step = trigger.query_step_seconds or 0.0
+    if step > KNOWN_BEYOND_SECONDS:
+        beyond = max(beyond, STEPS_BEYOND * step)
     return now + trigger.lead_time_seconds + refresh_seconds + beyond
 
 

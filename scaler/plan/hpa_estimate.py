@@ -4,9 +4,10 @@ KEDA does not pass the number to a scaler, but the HPA's arithmetic is known. Wh
 trigger, a limit, a person who scaled the Deployment), the first answer beyond the HPA's tolerance puts both at the
 same number again.
 
-Two HPAs are followed. At syncs of exactly 15 s, the stabilisation window of five minutes holds 21 recommendations. The
-syncs of a real HPA are a little further apart, and it holds 20. Once a peak leaves the window, one of the two has
-released its replicas a sync before the other. Nobody knows which one is right; a plan is lifted over both.
+Three HPAs are followed. At syncs of exactly 15 s, the stabilisation window of five minutes holds 21 recommendations.
+The syncs of a real HPA are a little further apart, and it holds 20. Once a peak leaves the window, one of the two has
+released its replicas a sync before the other. The third has no window, as an HPA may with `behavior`: it has what the
+newest answers ask for. Nobody knows which one is right; a plan is lifted over each.
 """
 
 import math
@@ -30,7 +31,7 @@ from scaler.plan.hpa import (
 from scaler.plan.rule import News, Remembered
 
 UNLIMITED = Hpa(min_replicas=1, max_replicas=MOST_REPLICAS)
-WINDOW_SYNCS: Mapping[str, int] = {"replicas": 21, "replicas_20_syncs": 20}
+WINDOW_SYNCS: Mapping[str, int] = {"replicas": 21, "replicas_20_syncs": 20, "replicas_1_sync": 1}
 """recommendations in the stabilisation window of each HPA that is followed, by the name of its estimate"""
 MOST_SYNCS = 40
 """after ten minutes of the same answer the HPA has done with it all that it will ever do"""

@@ -1,11 +1,15 @@
 """What bounds a plan: the policy's step limits, what is absurd, and the HPA's dead band."""
 
-from scaler.plan.fallback import Situation
+from scaler.plan.fallback import KNOWN_SHARE, Situation
 from scaler.plan.hpa_estimate import estimates_in
 from scaler.trigger import LARGEST_DEMAND
 
 MATTERS = 1.03
-"""times the replicas there are: a smaller lack is left alone, lifting it would only add scale events"""
+"""times the replicas there are: a smaller lack is left alone, lifting it would only add scale events …"""
+MATTERS_REPLICAS = 3.0
+"""… but so many replicas, which are less in a large fleet, are never left alone"""
+KNOWN_MATTERS = 1.0
+"""times the replicas there are, where past days explain the demand"""
 BEYOND = 1.101
 """times the replicas there are: just more than the HPA tolerates …"""
 ONE_MILLI = 0.001
@@ -48,11 +52,13 @@ def absurd(situation: Situation, value: float) -> tuple[float, str] | None:
 
 
 def dead_band(situation: Situation, value: float) -> tuple[float, str] | None:
-    """Just beyond the HPA's tolerance, where more than 3 % more replicas are wanted than there are; upwards only.
+    """Just beyond the HPA's tolerance, where more replicas are wanted than there are; upwards only.
+
+    From 3 % or three replicas more on, whichever is less; from any lack on where past days explain the demand.
 
     The HPA leaves a workload of r replicas alone until the value exceeds 1.1 × r × threshold, so a growth of up to a
     tenth is answered with nothing. How many replicas there are is estimated from our answers (hpa_estimate.py), with
-    two results at times: the plan is lifted over each of them, and the larger value counts.
+    up to three results: the plan is lifted over each of them, and the largest value counts.
 
         | wanted, in replicas, of 20 there are | 19 | 20.5 | 20.7 | 22    | 22.1 |
         | answered with                        | 19 | 20.5 | 22.02 | 22.02 | 22.1 |
@@ -62,6 +68,14 @@ def dead_band(situation: Situation, value: float) -> tuple[float, str] | None:
     for replicas in reversed(estimates_in(situation.remembered)):
         there = replicas * situation.trigger.threshold
         lifted = BEYOND * there + ONE_MILLI
-        if MATTERS * there < value < lifted < LARGEST_DEMAND:
+        if _matters(situation, there) < value < lifted < LARGEST_DEMAND:
             return lifted, f"lifted over the tolerance of the HPA: up to 10 % more, it leaves {replicas} replicas alone"
     return None
+
+
+def _matters(situation: Situation, there: float) -> float:
+    """The value above which a lack of replicas is not left alone."""
+    forecast = situation.forecast
+    if forecast is not None and forecast.past_share >= KNOWN_SHARE:
+        return KNOWN_MATTERS * there
+    return min(MATTERS * there, there + MATTERS_REPLICAS * situation.trigger.threshold)

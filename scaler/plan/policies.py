@@ -2,7 +2,7 @@
 
 A plan looks beyond the lead time. The HPA keeps replicas for five minutes (its stabilisation window) and moves in steps
 of a tenth. So one order for the next minutes is worth more than several small ones, each a little late. Figures:
-docs/decisions/0011.
+docs/decisions/0011; by policy: docs/decisions/0024.
 
 hold_seconds × hold_quantile, a dip of demand before the next rise:
 
@@ -11,7 +11,7 @@ hold_seconds × hold_quantile, a dip of demand before the next rise:
     | balanced     | 15 minutes                                     | yes (0.5)         |
     | conservative | 30 minutes                                     | one time in four  |
 
-step_factor × observation + step_replicas × threshold, the most a plan asks for, in replicas:
+step_factor × observation + step_replicas × threshold, the most a plan asks for beyond the record, in replicas:
 
     | demand now carries … replicas | 0  | 2  | 10 | 50  |
     | aggressive,   8 × + 10        | 10 | 26 | 90 | 410 |

@@ -14,7 +14,16 @@ from scaler.trigger import TriggerRules, parse_trigger
 NOW = 1_700_000_000.0
 REFRESH_SECONDS = 15.0
 ROWS: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("decisions.yaml").read_text(encoding="utf-8"))
-TRIGGER_KEYS = ("leadTime", "quantile", "policy", "mode", "threshold", "activationThreshold", "maxStaleness")
+TRIGGER_KEYS = (
+    "leadTime",
+    "quantile",
+    "policy",
+    "mode",
+    "threshold",
+    "activationThreshold",
+    "maxStaleness",
+    "queryStep",
+)
 
 
 def observation_of(row: dict[str, Any]) -> Observation | None:

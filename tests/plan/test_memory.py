@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import scaler.plan.memory
 from scaler.forecast.cache import MemoryCache, SharedMemory
+from scaler.plan.hpa_estimate import WINDOW_SYNCS
 from scaler.plan.memory import REMEMBERED, Memory, observe, resume
 from scaler.plan.rule import News, Remembered
 from scaler.series import Forecast, Observation
@@ -58,8 +59,8 @@ def test_observing_leaves_the_memory_before_as_it_was() -> None:
 def test_who_takes_over_goes_on_from_the_conclusions() -> None:
     """What cannot be resumed begins anew; a conclusion of a rule that is not known here is left alone."""
     taken = resume({"replicas": 7, "growth": 1.5, "of another version": 3.0}, NOW)
-    assert taken.conclusions == {"replicas": 7, "replicas_20_syncs": 7}
-    assert resume({"replicas": 7, "replicas_20_syncs": 5}, NOW).conclusions == {"replicas": 7, "replicas_20_syncs": 5}
+    assert taken.conclusions == dict.fromkeys(WINDOW_SYNCS, 7)
+    assert resume({"replicas": 7, "replicas_20_syncs": 5}, NOW).conclusions["replicas_20_syncs"] == 5
     assert resume({}, NOW) == Memory()
 
 
