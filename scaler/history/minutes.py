@@ -33,10 +33,13 @@ _FIRST_WEEKDAY = 3
 
 
 class Page:
-    """The rings of ROWS triggers. values [ROWS, 1440, 14]; NaN where nothing is known."""
+    """The rings of ROWS triggers. values [ROWS, 1440, 14]: 0 where nothing is known, and -0 for a demand of 0.
+
+    The system gives memory to a page of zeros where it is written only, so a new trigger takes a few kilobytes.
+    """
 
     def __init__(self) -> None:
-        self.values = np.full((ROWS, DAY_MINUTES, DAYS), np.nan, np.float16)
+        self.values = np.zeros((ROWS, DAY_MINUTES, DAYS), np.float16)
         self.scale = np.zeros(ROWS, np.float32)
         """what a stored value is to be multiplied by; 0 before the first value above 0"""
         self.newest = np.full(ROWS, -1, np.int64)
@@ -44,7 +47,9 @@ class Page:
         self.mean = np.full(ROWS, np.nan, np.float32)
 
     def clear(self, row: int) -> None:
-        self.values[row], self.scale[row], self.newest[row], self.mean[row] = np.nan, 0, -1, np.nan
+        kept, written = self._written(row)
+        kept[written] = 0
+        self.scale[row], self.newest[row], self.mean[row] = 0, -1, np.nan
 
     def advance(self, rows: Integers, minute_N: Integers) -> None:
         """Move each row on to a minute: what is newer than its newest is unknown, and no longer two weeks old."""
@@ -52,9 +57,9 @@ class Page:
         for row, newest, minute in zip(rows.tolist(), newest_N.tolist(), minute_N.tolist(), strict=True):
             if newest >= 0 and minute > newest + 1:
                 first = max(newest + 1, minute - KEPT_MINUTES + 1)
-                self.values[row, *_places(np.arange(first, minute + 1))] = np.nan
+                self.values[row, *_places(np.arange(first, minute + 1))] = 0
         is_next = minute_N > newest_N
-        self.values[rows[is_next], *_places(minute_N[is_next])] = np.nan
+        self.values[rows[is_next], *_places(minute_N[is_next])] = 0
         self.newest[rows] = np.maximum(newest_N, minute_N)
 
     def put(self, rows: Integers, values_N: Floats, minute_N: Integers) -> None:
@@ -75,7 +80,7 @@ class Page:
         self.advance(np.array([row]), minute_S[-1:])
         fits = (minute_S > self.newest[row] - KEPT_MINUTES) & ~np.isnan(values_S)
         places = _places(minute_S[fits])
-        unknown = np.isnan(self.values[row, *places])
+        unknown = np.isnan(_demand(self.values[row, *places]))
         values_S = values_S[fits][unknown]
         if not len(values_S):
             return
@@ -84,7 +89,7 @@ class Page:
         self.take_mean(row)
 
     def take_mean(self, row: int) -> None:
-        values = self.values[row].astype(np.float32)
+        values = _demand(self.values[row])
         known = ~np.isnan(values)
         self.mean[row] = self.scale[row] * values[known].mean() if known.any() else np.nan
 
@@ -100,7 +105,7 @@ class Page:
             part = np.flatnonzero(day == number)
             columns = (number - np.arange(DAYS + 1)) % DAYS
             block = self.values[rows, place[part[0]] : place[part[-1]] + 1]
-            found[:, part] = block[:, :, columns]
+            found[:, part] = _demand(block)[:, :, columns]
         found[:, :BEFORE, DAYS] = np.nan
         found[:, BEFORE:, 0] = np.nan
         return np.asarray(found * self.scale[rows, None, None], np.float32)
@@ -109,12 +114,17 @@ class Page:
         """Demand of each row in any minutes [N, M]; NaN where they are not kept."""
         newest_N1 = self.newest[rows, None]
         is_kept = (minute_NM <= newest_N1) & (minute_NM > newest_N1 - KEPT_MINUTES)
-        found = self.values[rows[:, None], *_places(minute_NM)].astype(np.float32) * self.scale[rows, None]
+        found = _demand(self.values[rows[:, None], *_places(minute_NM)]) * self.scale[rows, None]
         return np.asarray(np.where(is_kept, found, np.nan), np.float32)
 
-    def _stored(self, rows: Integers, values: Floats) -> Floats:
+    def _stored(self, rows: Integers, values: Floats) -> NDArray[np.float16]:
         scale = self.scale[rows]
-        return np.asarray(values / np.where(scale > 0, scale, np.float32(1)), np.float32)
+        return _known((values / np.where(scale > 0, scale, np.float32(1))).astype(np.float16))
+
+    def _written(self, row: int) -> tuple[NDArray[np.float16], Integers]:
+        """A flat view of the ring, and where something is known."""
+        kept = self.values[row].reshape(-1)
+        return kept, np.flatnonzero(kept.view(np.uint16))
 
     def _make_room(self, rows: Integers, values_N: Floats) -> None:
         """Scale the rows whose stored values would become too large."""
@@ -123,7 +133,8 @@ class Page:
         for row, value in zip(rows[too_large].tolist(), values_N[too_large].tolist(), strict=True):
             new = 2.0 ** (np.ceil(np.log2(value)) - _FIRST_EXPONENT)
             if self.scale[row]:
-                self.values[row] *= np.float16(self.scale[row] / new)
+                kept, written = self._written(row)
+                kept[written] = _known(kept[written] * np.float16(self.scale[row] / new))
             self.scale[row] = new
 
 
@@ -230,6 +241,18 @@ def local_minutes(at: float | NDArray[np.float64], offset_N: Integers) -> Intege
 def weekday(minute_N: Integers) -> Integers:
     """Day of the week of minutes of local time; 0 is Monday."""
     return (minute_N // DAY_MINUTES + _FIRST_WEEKDAY) % 7
+
+
+def _known(stored: NDArray[np.float16]) -> NDArray[np.float16]:
+    stored[stored == 0] = -0.0
+    return stored
+
+
+def _demand(stored: NDArray[np.float16]) -> Floats:
+    """Stored values as demand, not scaled yet; NaN where nothing is known."""
+    demand = np.abs(stored).astype(np.float32)
+    demand[stored.view(np.uint16) == 0] = np.nan
+    return demand
 
 
 def _places(minutes: Integers) -> tuple[Integers, Integers]:

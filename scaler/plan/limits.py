@@ -7,7 +7,7 @@ from scaler.trigger import LARGEST_DEMAND
 MATTERS = 1.03
 """times the replicas there are: a smaller lack is left alone, lifting it would only add scale events …"""
 MATTERS_REPLICAS = 3.0
-"""… but so many replicas, which are less in a large fleet, are never left alone"""
+"""… but a lack of this many replicas, which is less in a large fleet, never is"""
 KNOWN_MATTERS = 1.0
 """times the replicas there are, where past days explain the demand"""
 BEYOND = 1.101

@@ -1,6 +1,7 @@
 """The ring of minutes: today and past days, by local time."""
 
 import numpy as np
+import psutil
 import pytest
 
 from scaler.history.minutes import (
@@ -152,3 +153,38 @@ def test_a_key_that_comes_back_knows_nothing() -> None:
     memory.add("a")
     assert memory.known("a")[0].size == 0
     assert np.isnan(memory.past(["gone"], np.array([NOW])).ahead_NAD).all()
+
+
+def test_a_demand_of_zero_is_known() -> None:
+    memory = MinuteMemory()
+    memory.add("a")
+    memory.fill("a", np.array([NOW - 2, NOW - 1]), np.array([0.0, 5.0], np.float32))
+    put(memory, 0.0, NOW)
+    assert at(memory, NOW - 3, NOW - 2, NOW - 1, NOW)[1:] == [0.0, 5.0, 0.0]
+    assert np.isnan(at(memory, NOW - 3)[0])
+    assert not np.signbit(memory.at(["a"], np.array([[NOW, NOW - 2]]))).any()
+
+
+def test_a_demand_that_is_next_to_nothing_stays_known() -> None:
+    """Also when a much larger one comes, and the row is scaled anew."""
+    memory = MinuteMemory()
+    memory.add("a")
+    for i, value in enumerate((1e-9, 1.0, 1e9)):
+        put(memory, value, NOW + i)
+    assert at(memory, NOW, NOW + 1, NOW + 2) == pytest.approx([0.0, 1.0, 1e9], rel=1e-3, abs=1e5)
+
+
+def test_new_triggers_take_little_memory() -> None:
+    """Half an hour of 640 triggers; two weeks of each would take 26 MB."""
+    process = psutil.Process()
+    memory = MinuteMemory()
+    keys = [f"t{i}" for i in range(640)]
+    before = process.memory_info().rss
+    for key in keys:
+        memory.add(key)
+    for minute in range(NOW, NOW + 30):
+        memory.put(keys, np.ones(len(keys), np.float32), np.full(len(keys), minute))
+    assert process.memory_info().rss - before < 12e6
+    for key in keys[1:]:
+        memory.remove(key)
+    assert len(memory) == 1
