@@ -20,7 +20,6 @@ class Page:
 
     def __init__(self, slots: Slots) -> None:
         self._of = slots
-        self.free = list(range(ROWS - 1, -1, -1))
         self.slots = np.full((ROWS, slots.slots_kept), np.nan, np.float32)
         self.steps = np.full((ROWS, slots.steps_kept), np.nan, np.float32)
         self.blocks = np.full((ROWS, slots.grid.coarse_steps, 2), np.nan, np.float32)
@@ -33,25 +32,22 @@ class Page:
     def bytes_per_row(slots: Slots) -> int:
         return 4 * (slots.slots_kept + slots.steps_kept + 2 * slots.grid.coarse_steps + 2) + 16
 
-    def take_row(self) -> int:
-        return self.free.pop()
-
-    def give_row(self, row: int) -> None:
+    def clear(self, row: int) -> None:
+        """Forget a row."""
         for ring in (self.slots, self.steps, self.blocks, self.newest, self.newest_at, self._peak):
             ring[row] = np.nan
-        self.free.append(row)
 
     def advance(self, old: int, new: int) -> None:
         """Make room for the slots old + 1 … new; blocks that end on the way are completed from what is known."""
         open_block = self._of.block_of(old + 1)
         block_end = (open_block + 1) * self._of.per_block
         if new >= block_end:  # in two leaps, so that a long silence does not wipe the open block's steps first
-            self._clear(old, block_end)
+            self._clear_slots(old, block_end)
             self.complete(np.arange(ROWS), open_block)
             old = block_end
-        self._clear(old, new)
+        self._clear_slots(old, new)
 
-    def _clear(self, old: int, new: int) -> None:
+    def _clear_slots(self, old: int, new: int) -> None:
         of = self._of
         _wipe(self.slots, old, new)
         _wipe(self.steps, of.step_of(old), of.step_of(new))

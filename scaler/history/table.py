@@ -6,14 +6,15 @@ batches while the event loop puts observations.
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaler.history.grid import Integers, Slots
+from scaler.history.grid import Slots
 from scaler.history.page import ROWS, Page
+from scaler.pool import Integers, Pool
 from scaler.series import Blocks, Floats, Grid, HistoryBatch, Samples
 
 
@@ -36,17 +37,16 @@ class HistoryTable:
     def __init__(self, grid: Grid, slot_seconds: float) -> None:
         self.grid = grid
         self._slots = Slots(grid, slot_seconds)
-        self._pages: list[Page | None] = []
-        self._rows: dict[str, int] = {}
+        self._pool = Pool(ROWS, lambda: Page(self._slots), Page.clear)
         self._now: int | None = None
         self._end = math.nan
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._pool)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._rows
+        return key in self._pool
 
     @property
     def bytes_per_trigger(self) -> int:
@@ -56,22 +56,12 @@ class HistoryTable:
     def add(self, key: str) -> None:
         """Keep history for `key` from now on; nothing is known of it yet. Adding it again changes nothing."""
         with self._lock:
-            if key not in self._rows:
-                number = self._page_with_room()
-                page = self._pages[number]
-                assert page is not None
-                self._rows[key] = number * ROWS + page.take_row()
+            self._pool.add(key)
 
     def remove(self, key: str) -> None:
         """Forget `key`. A page of rows is given back to the system when its last row is free."""
         with self._lock:
-            row = self._rows.pop(key, None)
-            if row is None:
-                return
-            page = self._page(row)
-            page.give_row(row % ROWS)
-            if len(page.free) == ROWS:
-                self._pages[row // ROWS] = None
+            self._pool.remove(key)
 
     def advance(self, at: float) -> None:
         """Move all rings to the slot of `at`; what was skipped is unknown. Time does not go backwards."""
@@ -88,24 +78,24 @@ class HistoryTable:
             slot = self._slots.slot_of(at)
             if slot <= now - self._slots.slots_kept:
                 return
-            rows, where = self._known_rows(keys)
+            rows, where = self._pool.rows_of(keys)
             values = np.asarray(values, np.float32)[where]
             finite = np.isfinite(values)
-            for page, local, position in self._by_page(rows[finite]):
+            for page, local, position in self._pool.by_page(rows[finite]):
                 page.put(local, values[finite][position], slot, now, at)
 
     def backfill(self, key: str, samples: Samples, hold_seconds: float) -> None:
         """Fill what is unknown from samples; each is held forwards for at most `hold_seconds`, never backwards."""
         hold_slots = math.floor(hold_seconds / self._slots.slot_seconds)
         with self._lock:
-            row = self._rows[key]
-            self._page(row).backfill(row % ROWS, samples, hold_slots, self._moment())
+            page, row = self._pool.find(key)
+            page.backfill(row, samples, hold_slots, self._moment())
 
     def backfill_blocks(self, key: str, blocks: Blocks) -> None:
         """Fill what is unknown of the long history; blocks that are too old or not complete yet are left out."""
         with self._lock:
-            row = self._rows[key]
-            self._page(row).backfill_blocks(row % ROWS, blocks, self._moment())
+            page, row = self._pool.find(key)
+            page.backfill_blocks(row, blocks, self._moment())
 
     def batch(self, keys: Sequence[str], local_offsets_N: NDArray[np.int64]) -> HistoryBatch:
         """History of `keys`, all NaN for a key that is not kept. Offsets: seconds that local time is ahead of UTC."""
@@ -113,8 +103,8 @@ class HistoryTable:
         long_history_NL2 = np.empty((len(keys), self.grid.coarse_steps, 2), np.float32)
         with self._lock:
             now, end = self._moment(), self._end
-            rows, where = self._known_rows(keys)
-            for page, local, position in self._by_page(rows):
+            rows, where = self._pool.rows_of(keys)
+            for page, local, position in self._pool.by_page(rows):
                 page.fine(local, now, history_NT, where[position])
                 page.coarse(local, now, long_history_NL2, where[position])
         removed = np.setdiff1d(np.arange(len(keys)), where)
@@ -137,8 +127,8 @@ class HistoryTable:
         values = np.full(len(keys), np.nan)
         moments = np.full(len(keys), np.nan)
         with self._lock:
-            rows, where = self._known_rows(keys)
-            for page, local, position in self._by_page(rows):
+            rows, where = self._pool.rows_of(keys)
+            for page, local, position in self._pool.by_page(rows):
                 values[where[position]] = page.newest[local]
                 moments[where[position]] = page.newest_at[local]
         return list(zip(moments.tolist(), values.tolist(), strict=True))
@@ -146,8 +136,8 @@ class HistoryTable:
     def blocks_of(self, key: str) -> Blocks:
         """The complete blocks of `key` that are known, oldest first."""
         with self._lock:
-            row = self._rows[key]
-            return self._page(row).known_blocks(row % ROWS, self._moment())
+            page, row = self._pool.find(key)
+            return page.known_blocks(row, self._moment())
 
     def coverage(self, key: str) -> Coverage:
         """How much of the history of `key` is known."""
@@ -159,8 +149,8 @@ class HistoryTable:
     def _advance(self, at: float) -> int:
         slot = self._slots.slot_of(at)
         if self._now is None or slot > self._now:
-            for page in self._pages:
-                if page is not None and self._now is not None:
+            if self._now is not None:
+                for page in self._pool.pages():
                     page.advance(self._now, slot)
             self._now = slot
         self._end = at if math.isnan(self._end) else max(self._end, at)
@@ -171,43 +161,11 @@ class HistoryTable:
             raise ValueError("the table has no moment yet: advance it first")
         return self._now
 
-    def _page_with_room(self) -> int:
-        """Lowest page first, so that the highest ones empty as triggers come and go."""
-        for number, page in enumerate(self._pages):
-            if page is not None and page.free:
-                return number
-        new = Page(self._slots)
-        for number, page in enumerate(self._pages):
-            if page is None:
-                self._pages[number] = new
-                return number
-        self._pages.append(new)
-        return len(self._pages) - 1
-
-    def _page(self, row: int) -> Page:
-        page = self._pages[row // ROWS]
-        assert page is not None
-        return page
-
-    def _known_rows(self, keys: Sequence[str]) -> tuple[Integers, Integers]:
-        """Rows of the keys that are kept, and their positions in `keys`."""
-        found = np.fromiter((self._rows.get(key, -1) for key in keys), np.int64, len(keys))
-        where = np.flatnonzero(found >= 0)
-        return found[where], where
-
-    def _by_page(self, rows: Integers) -> Iterator[tuple[Page, Integers, Integers]]:
-        """(page, rows within it, their positions in `rows`) for each page that holds some of them."""
-        order = np.argsort(rows, kind="stable")
-        pages = rows[order] // ROWS
-        for part in np.split(order, np.flatnonzero(np.diff(pages)) + 1):
-            if len(part):
-                yield self._page(int(rows[part[0]])), rows[part] % ROWS, part
-
     def _each(self, keys: Sequence[str], ask: Callable[[Page, Integers, int], Floats]) -> Floats:
         answers = np.full(len(keys), np.nan, np.float32)
         with self._lock:
-            now = self._moment() if self._rows else 0
-            rows, where = self._known_rows(keys)
-            for page, local, position in self._by_page(rows):
+            now = self._moment() if len(self._pool) else 0
+            rows, where = self._pool.rows_of(keys)
+            for page, local, position in self._pool.by_page(rows):
                 answers[where[position]] = ask(page, local, now)
         return answers
