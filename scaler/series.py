@@ -129,6 +129,8 @@ class Forecast:
     """bundle name and version, as `seasonal@1`"""
     past_shares: tuple[float, ...] = ()
     """weight of each of `PAST_KINDS` in the forecast; empty where it is the bundle's alone"""
+    days_alike: tuple[int, int] = (0, 0)
+    """on how many past days demand was about as high as is expected now, and how many are known"""
 
     @property
     def end(self) -> float:
@@ -144,7 +146,11 @@ class Forecast:
         """What the forecast is made of, as `days 0.8, general@1 0.2`: all with a share of a twentieth and more."""
         shares = dict(zip(PAST_KINDS, self.past_shares, strict=False)) | {self.model: 1 - self.past_share}
         shown = sorted((name for name in shares if shares[name] >= SHOWN_SHARE), key=lambda name: -shares[name])
-        return self.model if shown == [self.model] else ", ".join(f"{name} {shares[name]:.1f}" for name in shown)
+        if shown == [self.model]:
+            return self.model
+        parts = ", ".join(f"{name} {shares[name]:.1f}" for name in shown)
+        alike, known = self.days_alike
+        return f"{parts} (as on {alike} of {known} past days)" if known else parts
 
 
 PAST_KINDS = ("days", "weekday", "cycle")

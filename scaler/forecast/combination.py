@@ -9,7 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from scaler.forecast.scores import LEVELS, LONGEST_WINDOW
-from scaler.forecast.similar_days import ALIKE, ALL_DAYS, SAME_WEEKDAY, Quantiles, compare, day_weights, quantiles
+from scaler.forecast.similar_days import (
+    ALIKE,
+    ALL_DAYS,
+    SAME_WEEKDAY,
+    Comparison,
+    Quantiles,
+    compare,
+    day_weights,
+    quantiles,
+)
 from scaler.series import Floats, Forecast, PastDays
 
 STEPS = 30
@@ -36,11 +45,16 @@ def scored_window(windows: Sequence[int], seconds: float) -> int:
     return next((i for i, window in enumerate(windows) if window >= wanted), len(windows) - 1)
 
 
-def of_past_days(past: PastDays, windows: Sequence[int], levels: Sequence[float]) -> list[Quantiles]:
-    """What the experts `days` and `weekday` expect."""
-    compared, days = compare(past, windows, STEPS, is_scaled=True), past.before_NBD.shape[2]
+def of_past_days(compared: Comparison, past: PastDays, levels: Sequence[float]) -> list[Quantiles]:
+    """What the experts `days` and `weekday` expect, from a comparison of days scaled to today."""
+    days = past.before_NBD.shape[2]
     kinds = ALL_DAYS, SAME_WEEKDAY
     return [quantiles(compared, day_weights(kind, past.weekday_N, days), levels) for kind in kinds]
+
+
+def scaled_days(past: PastDays, windows: Sequence[int]) -> Comparison:
+    """Past days, scaled to today's level."""
+    return compare(past, windows, STEPS, is_scaled=True)
 
 
 def of_cycles(past: PastDays, windows: Sequence[int], levels: Sequence[float]) -> Quantiles:
@@ -81,7 +95,9 @@ def heard(experts: Sequence[Quantiles], weights_NE: Floats) -> Floats:
     return heard_NE
 
 
-def with_mixture(forecast: Forecast, peaks_WQ: Floats, steps_HQ: Floats, weight_E: Floats) -> Forecast:
+def with_mixture(
+    forecast: Forecast, peaks_WQ: Floats, steps_HQ: Floats, weight_E: Floats, days_alike: tuple[int, int] = (0, 0)
+) -> Forecast:
     """The forecast with mixed quantiles in its first windows and steps; no longer window has a smaller peak."""
     assert forecast.peaks_WQ is not None
     longer_WQ = np.maximum(forecast.peaks_WQ[len(peaks_WQ) :], peaks_WQ[-1])
@@ -94,6 +110,7 @@ def with_mixture(forecast: Forecast, peaks_WQ: Floats, steps_HQ: Floats, weight_
         np.concatenate([peaks_WQ, longer_WQ]),
         forecast.model,
         tuple(weight_E[1:].tolist()),
+        days_alike,
     )
 
 

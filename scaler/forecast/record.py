@@ -46,7 +46,8 @@ _FLOAT32 = np.dtype("<f4")
 _LARGEST = np.float32(LARGEST_DEMAND)
 _HAS_OBSERVATION, _HAS_FORECAST, _HAS_PEAKS = 1, 2, 4
 _SHARES = tuple(f"share_{kind}" for kind in PAST_KINDS)
-_LIMITS = {**REMEMBERED, **dict.fromkeys(_SHARES, (0.0, 1.0))}
+_DAYS = ("days_alike", "days_known")
+_LIMITS = {**REMEMBERED, **dict.fromkeys(_SHARES, (0.0, 1.0)), **dict.fromkeys(_DAYS, (0.0, 100.0))}
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._-]{0,126}")
 
 
@@ -128,14 +129,17 @@ def unpack(record: bytes) -> Outlook:
         error_text = excerpt(error_text, MOST_ERROR_BYTES)
     conclusions = _conclusions(record[names_at:values_at], struct.unpack_from(f"<{remembered}d", record, values_at))
     shares = tuple(conclusions.pop(name, 0.0) for name in _SHARES)
+    alike, known = (int(conclusions.pop(name, 0.0)) for name in _DAYS)
     if forecast is not None and any(shares):
-        forecast = replace(forecast, past_shares=shares)
+        forecast = replace(forecast, past_shares=shares, days_alike=(alike, known))
     return Outlook(counts_from, observation, forecast, error_text, conclusions)
 
 
 def _shares(forecast: Forecast | None) -> dict[str, float]:
     """The weights of past days travel beside what is remembered: a version that does not know them leaves them out."""
-    return {} if forecast is None else dict(zip(_SHARES, forecast.past_shares, strict=False))
+    if forecast is None or not forecast.past_shares:
+        return {}
+    return dict(zip((*_SHARES, *_DAYS), (*forecast.past_shares, *forecast.days_alike), strict=True))
 
 
 def _check_times(counts_from: float, at: float, start: float, token: float) -> None:

@@ -23,6 +23,8 @@ MOST_SCALING = 2.0
 """times that a past day is scaled to today's level, up or down"""
 NEGLIGIBLE = 0.05
 """share of the mean demand that is added to both sides of a ratio: nights of zero differ by a factor of 1"""
+AS_HIGH = 0.7
+"""share of a peak from which on another one counts as as high"""
 ENOUGH_KNOWN = 0.8
 """share of a window's minutes that must be known of a day"""
 _DAY_BITS = np.uint32(15)
@@ -91,6 +93,18 @@ def quantiles(compared: Comparison, day_weights_ND: Floats, levels: Sequence[flo
     weights_DX *= np.arange(days)[:, None] < compared.known_X
     found_NXQ = _weighted(compared.values_DX, weights_DX, compared.known_X, levels).reshape(series, -1, len(levels))
     return Quantiles(found_NXQ[:, : compared.windows], found_NXQ[:, compared.windows :])
+
+
+def days_with(compared: Comparison, window_N: NDArray[np.int64], peak_N: Floats) -> NDArray[np.int64]:
+    """On how many days the peak was at least `AS_HIGH` of this one, and how many days are known [N, 2].
+
+    window: index of the window of each series.
+    """
+    series = np.arange(len(window_N))
+    columns = series * (len(compared.known_X) // len(series)) + window_N
+    is_known_DN = np.arange(len(compared.values_DX))[:, None] < compared.known_X[columns]
+    is_as_high_DN = compared.values_DX[:, columns] >= AS_HIGH * peak_N
+    return np.stack([(is_known_DN & is_as_high_DN).sum(axis=0), is_known_DN.sum(axis=0)], axis=1)
 
 
 def day_weights(kinds: Kinds, weekday_N: NDArray[np.int64], days: int) -> Floats:

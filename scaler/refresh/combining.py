@@ -16,13 +16,14 @@ from scaler.forecast.combination import (
     mix,
     of_cycles,
     of_past_days,
+    scaled_days,
     scored_window,
     stacked,
     windows_of,
     with_mixture,
 )
 from scaler.forecast.cycles import SEARCHED_MINUTES, find_period
-from scaler.forecast.similar_days import Quantiles
+from scaler.forecast.similar_days import Quantiles, days_with
 from scaler.history.minutes import DAY_MINUTES, MinuteMemory, local_minutes
 from scaler.pool import Integers, Pool
 from scaler.series import Floats, Forecast, Samples
@@ -107,7 +108,7 @@ class Combining:
         recent = self.memory.at([key], np.arange(minute_N[0] - SEARCHED_MINUTES + 1, minute_N[0] + 1)[None])[0]
         past = self.memory.repeated(keys, minute_N, np.full(len(where), DAY_MINUTES))
         cycles = self._of_cycles(keys, minute_N, np.full(len(where), find_period(recent)), windows, levels)
-        experts = [stacked(chosen, len(windows)), *of_past_days(past, windows, levels), cycles]
+        experts = [stacked(chosen, len(windows)), *of_past_days(scaled_days(past, windows), past, levels), cycles]
         columns = [levels.index(level) for level in scores.LEVELS]
         quantile_NEQ = np.stack([one.peaks_NWQ[:, scored][:, columns] for one in experts], axis=1)
         truth_N = self._truth(keys, minute_N, window_N)
@@ -122,7 +123,9 @@ class Combining:
         windows, levels = windows_of(forecasts[0].peak_steps), forecasts[0].levels
         scored_N = np.array([scored_window(windows, seconds) for seconds in ahead_seconds])
         window_N = np.array(windows)[scored_N]
-        experts = [stacked(forecasts, len(windows)), *of_past_days(self.memory.past(keys, minute_N), windows, levels)]
+        past = self.memory.past(keys, minute_N)
+        compared = scaled_days(past, windows)
+        experts = [stacked(forecasts, len(windows)), *of_past_days(compared, past, levels)]
         with self._lock:
             rows, where = self._scores.rows_of(keys)
             for page, local, position in self._scores.by_page(rows):
@@ -132,8 +135,10 @@ class Combining:
             experts.append(self._cycles(keys, minute_N, windows, levels))
             weight_NE = self._weights(keys, experts, minute_N, window_N, scored_N, levels)
         mixture = mix(experts, weight_NE)
+        median_N = mixture.peaks_NWQ[np.arange(len(keys)), scored_N, levels.index(0.5)]
+        alike = [(found, known) for found, known in days_with(compared, scored_N, median_N).tolist()]
         return [
-            with_mixture(forecast, mixture.peaks_NWQ[i], mixture.steps_NHQ[i], mixture.weights_NE[i])
+            with_mixture(forecast, mixture.peaks_NWQ[i], mixture.steps_NHQ[i], mixture.weights_NE[i], alike[i])
             for i, forecast in enumerate(forecasts)
         ]
 

@@ -34,6 +34,7 @@ def outlook(peaks: bool = True, seen: bool = True, forecast: bool = True, error:
         peaks_WQ=np.sort(random.random((4, 8), dtype=np.float32), axis=1) if peaks else None,
         model="seasonal@1",
         past_shares=(0.7, 0.0, 0.25) if seen else (),
+        days_alike=(11, 13) if seen else (0, 0),
     )
     observation = Observation(at=1_700_000_000.25, value=3.1, recent_peak=4.2, history_peak=1e7) if seen else None
     remembered = {"replicas": 17, "growth": 1.479} if seen else {}

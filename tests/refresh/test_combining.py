@@ -76,7 +76,8 @@ def test_a_daily_batch_is_expected_to_the_minute() -> None:
     soon = live(combining, early.start + 60, midnight + 60 * (BATCH_FROM - 6))
     assert p90(soon) == pytest.approx(1000, rel=0.05)
     assert soon.past_share > 0.8
-    assert "days" in soon.basis
+    assert soon.days_alike == (14, 14)
+    assert soon.basis.endswith("(as on 14 of 14 past days)")
 
 
 def test_its_end_is_known_too() -> None:

@@ -19,6 +19,7 @@ from scaler.forecast.combination import (
     mix,
     of_cycles,
     of_past_days,
+    scaled_days,
     scored_window,
     windows_of,
 )
@@ -139,7 +140,8 @@ def _experts(minutes: _Minutes, forecasts: Forecasts, windows: Sequence[int]) ->
     days, weekdays, cycles = [], [], []
     for start in range(0, len(minutes.minute_I), BATCH):
         issues = slice(start, start + BATCH)
-        of_days, of_weekdays = of_past_days(minutes.days(issues), windows, forecasts.levels)
+        past = minutes.days(issues)
+        of_days, of_weekdays = of_past_days(scaled_days(past, windows), past, forecasts.levels)
         days.append(of_days)
         weekdays.append(of_weekdays)
         cycle = of_cycles(minutes.cycles(issues, np.maximum(period_I, 1)), windows, forecasts.levels)
