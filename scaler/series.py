@@ -150,12 +150,12 @@ class Forecast:
             return self.model
         parts = ", ".join(f"{name} {shares[name]:.1f}" for name in shown)
         alike, known = self.days_alike
-        return f"{parts} (as on {alike} of {known} past days)" if known else parts
+        return f"{parts} (as on {alike} of {known} past days)" if known and self.past_share >= MOSTLY else parts
 
 
 PAST_KINDS = ("days", "weekday", "cycle")
 """what past days can be compared as: scaled to today, the same weekday, periods of a cycle"""
-SHOWN_SHARE = 0.05
+SHOWN_SHARE, MOSTLY = 0.05, 0.5
 
 
 class PastDays(NamedTuple):

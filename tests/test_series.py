@@ -1,0 +1,28 @@
+"""What a forecast says of itself."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from scaler.series import Forecast
+
+BUNDLE = Forecast(0.0, 60.0, (0.5,), np.ones((3, 1), np.float32), (), None, "general@1")
+
+
+def test_a_bundles_own_forecast_names_the_bundle() -> None:
+    assert BUNDLE.basis == "general@1"
+    assert BUNDLE.past_share == 0
+
+
+def test_shares_are_named_the_largest_first() -> None:
+    mixed = replace(BUNDLE, past_shares=(0.25, 0.0, 0.04), days_alike=(3, 13))
+    assert mixed.basis == "general@1 0.7, days 0.2"
+
+
+def test_past_days_that_count_are_counted() -> None:
+    mixed = replace(BUNDLE, past_shares=(0.8, 0.0, 0.0), days_alike=(12, 13))
+    assert mixed.basis == "days 0.8, general@1 0.2 (as on 12 of 13 past days)"
+
+
+def test_days_that_nobody_has_counted_are_not_named() -> None:
+    assert replace(BUNDLE, past_shares=(1.0, 0.0, 0.0)).basis == "days 1.0"
