@@ -7,20 +7,20 @@ from scaler.history.arriving import Arriving
 from scaler.series import Forecast
 from scaler.testing import flat_forecast
 from scaler.trigger import Trigger
-from tests.refresh.test_refresh import World, replica, steady
+from tests.refresh.test_refresh import START, World, replica, steady
 
 EAST, WEST = "http://east:9090", "http://west:9090"
 OF_EACH = 100
 
 
 class Counting:
-    """A forecaster that expects no growth, and counts."""
+    """A forecaster that expects no growth, and counts; what is rehearsed lies before the start."""
 
     def __init__(self) -> None:
         self.forecasts = 0
 
     def __call__(self, _: str, end: float, __: object) -> Forecast:
-        self.forecasts += 1
+        self.forecasts += end >= START
         return flat_forecast(end, [100.0] * 30)
 
 
