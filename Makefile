@@ -10,10 +10,15 @@ LOCKS := deploy/images/build.lock deploy/images/torch.lock deploy/images/runtime
 # The index of torch's CPU build. Where it cannot be reached, pip looks where it is set up to.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 HELM := .tools/helm4/helm
+# Two files of tests at a time; the tests of a file share models and servers.
+WORKERS ?= 2
+PARALLEL := --numprocesses $(WORKERS) --dist loadfile
+# A busy machine can stop a server or a whole test for seconds: what failed runs again, and the summary lists it as RERUN.
+RERUNS := --reruns 2 -rR
 CHARTS := helm/headway helm/headway-trigger
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run servers test test-fast coverage check format proto docs dashboards bundle default-bundle golden chart lock audit sbom league bench faults clean
+.PHONY: help setup run servers test test-fast coverage check format proto docs dashboards bundle default-bundle golden chart lock audit sbom league league-models bench faults harm clean
 
 help:  ## list every verb
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +40,7 @@ $(BIN)/headway: pyproject.toml $(LOCKS)
 	$(BIN)/python $(PROJECT)
 	touch $@
 
-run: $(BIN)/headway  ## start the demo: recorded workloads, a live table, the gRPC port open
+run: $(BIN)/headway  ## start the demo: three recorded workloads and a schedule, a live table, the gRPC port open
 	$(BIN)/headway demo
 
 servers:  ## install the servers and the Helm that the tests start: by the package manager as root, else below .tools/
@@ -44,7 +49,10 @@ servers:  ## install the servers and the Helm that the tests start: by the packa
 
 test: $(STAMP) servers  ## run all tests, those against real servers included, and measure their coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	@failed=0; \
+	$(BIN)/coverage run -m pytest -m 'not (e2e or alone)' $(PARALLEL) $(RERUNS) || failed=1; \
+	$(BIN)/coverage run -m pytest -m 'e2e or alone' $(RERUNS) || failed=1; \
+	exit $$failed
 	$(BIN)/coverage combine --quiet
 	@$(MAKE) --no-print-directory coverage
 
@@ -54,7 +62,7 @@ coverage: $(STAMP)  ## show the coverage of the last `make test`; fails below 90
 	done; exit $$failed
 
 test-fast: $(STAMP)  ## run the tests that need no server
-	$(BIN)/python -m pytest -m 'not server' -q
+	$(BIN)/python -m pytest -m 'not server' -q $(PARALLEL)
 
 check: $(STAMP)  ## format, lint, types, import contracts, generated files up to date
 	$(BIN)/ruff format --check .
@@ -108,6 +116,10 @@ league: $(STAMP)  ## all ways of scaling over recorded systems: make league TRAC
 	@test -d '$(TRACES)' || { echo 'TRACES must be the folder of the recorded systems: make league TRACES=FOLDER' >&2; exit 2; }
 	$(BIN)/python benchmarks/league.py --traces '$(TRACES)' $(if $(BUNDLES),--bundles '$(BUNDLES)') --docs docs/league.md
 
+league-models: $(STAMP)  ## bundles trained on a week as autoscalers, next to the general one: make league-models TRACES=FOLDER [BUNDLES=FOLDER] [RECIPES='prophet lstm'] (an hour)
+	@test -d '$(TRACES)' || { echo 'TRACES must be the folder of the recorded systems: make league-models TRACES=FOLDER' >&2; exit 2; }
+	$(BIN)/python benchmarks/league_models.py --traces '$(TRACES)' $(if $(BUNDLES),--bundles '$(BUNDLES)') $(if $(RECIPES),--recipes $(RECIPES))
+
 bench: $(STAMP)  ## run every benchmark in its quick form
 	$(BIN)/python benchmarks/rpc_latency.py --quick
 	$(BIN)/python benchmarks/refresh.py --quick
@@ -120,6 +132,9 @@ bench: $(STAMP)  ## run every benchmark in its quick form
 
 faults: $(STAMP) servers  ## inject hundreds of faults and write what a bystander got to docs/faults.md (half an hour); QUICK=1 for minutes
 	$(BIN)/python -m benchmarks.faults $(if $(QUICK),--quick,--write docs/faults.md)
+
+harm: $(STAMP)  ## 100,000 cases of each property of an answer that does no harm (hours); CASES=1000 for fewer
+	HARM_CASES=$(or $(CASES),100000) $(BIN)/python -m pytest tests/plan/test_do_no_harm.py -q
 
 clean:  ## remove the virtual environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.* .tools

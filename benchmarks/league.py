@@ -183,10 +183,14 @@ def all_cells(options: argparse.Namespace, bar: Bar) -> Iterator[Cell]:
 
 def bundle_for(system: str, folder: Path | None) -> tuple[OnnxForecaster, bool]:
     """(a forecaster, whether it has learned from the system)"""
+    chosen = bundle_folder(system, folder)
+    return load_forecaster(chosen), chosen == GENERAL and system in SOURCES
+
+
+def bundle_folder(system: str, folder: Path | None) -> Path:
+    """The general bundle that has not learned from the system, if `folder` has it, else the one that ships."""
     unseen = folder / without(system) if folder else None
-    if unseen is not None and unseen.is_dir():
-        return load_forecaster(unseen), False
-    return load_forecaster(GENERAL), system in SOURCES
+    return unseen if unseen is not None and unseen.is_dir() else GENERAL
 
 
 def schedule_cells(options: argparse.Namespace, bar: Bar) -> Iterator[ScheduleCell]:

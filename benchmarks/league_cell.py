@@ -84,7 +84,7 @@ def run_both(
     alone = HeadwayEntry(trigger_of(scenario.setting, "demand", scenario.demand.series.timezone), ALONE)
     found = run_all(scenario, forecasts.mixed, entries, Price(), jobs, progress)
     found += run_all(scenario, forecasts.alone, [alone], Price())
-    return {ran.entry.name: _point(ran) for ran in found}
+    return points_of(found)
 
 
 def replayed(
@@ -103,6 +103,11 @@ def replayed(
     return {"points": points, "figures": figures_of(points)}
 
 
+def points_of(found: Sequence[Ran]) -> dict[str, dict[str, float]]:
+    """Scores by name of the policy."""
+    return {ran.entry.name: _point(ran) for ran in found}
+
+
 def _point(ran: Ran) -> dict[str, float]:
     kept = asdict(ran.scores)
     return {name: float(value) for name, value in kept.items() if name not in ("policy", "by_day")}
@@ -118,7 +123,7 @@ def figures_of(points: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
         found[f"hours at {name}"] = cost_ratio(headway, reactive, loss)
         cost = reactive.cost_at(loss)
         for score in ("short_minutes", "scale_events"):
-            mine, theirs = (_at_cost(points, begin, score, cost) for begin in ("headway q", "reactive at "))
+            mine, theirs = (at_cost(points, begin, score, cost) for begin in ("headway q", "reactive at "))
             found[f"{score} at {name}"] = mine / theirs if theirs > 0 else math.nan
         found[f"gap closed at {name}"] = (1 - found[f"u at {name}"]) / max(1 - oracle["unserved_share"] / loss, 1e-9)
     for name in (one for one in (DEFAULT, ALONE, *registry.RIVALS) if one in points):
@@ -126,10 +131,10 @@ def figures_of(points: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
         least = max(one["unserved_share"], LEAST_UNSERVED)
         found[f"{name}: unserved at its cost"] = least / reactive.unserved_at(one["replica_hours"])
         found[f"{name}: hours at its service"] = one["replica_hours"] / reactive.cost_at(least)
-        events = _at_cost(points, "reactive at ", "scale_events", one["replica_hours"])
+        events = at_cost(points, "reactive at ", "scale_events", one["replica_hours"])
         found[f"{name}: scale events"] = one["scale_events"] / events if events > 0 else math.nan
         found[f"{name}: delay p99"] = one["delay_p99"]
-        found[f"{name}: delay p99 of reactive"] = _at_cost(points, "reactive at ", "delay_p99", one["replica_hours"])
+        found[f"{name}: delay p99 of reactive"] = at_cost(points, "reactive at ", "delay_p99", one["replica_hours"])
     if ALONE in points:
         mixed, alone = (found[f"{name}: unserved at its cost"] for name in (DEFAULT, ALONE))
         found["past days: unserved at its cost, over the bundle's alone"] = mixed / alone
@@ -142,7 +147,7 @@ def front_named(points: Mapping[str, Mapping[str, float]], begin: str) -> Front:
     return front([one["replica_hours"] for one in chosen], [one["unserved_share"] for one in chosen])
 
 
-def _at_cost(points: Mapping[str, Mapping[str, float]], begin: str, score: str, cost: float) -> float:
+def at_cost(points: Mapping[str, Mapping[str, float]], begin: str, score: str, cost: float) -> float:
     """A score along a front, interpolated over cost; NaN outside."""
     chosen = sorted((one["replica_hours"], one[score]) for name, one in points.items() if name.startswith(begin))
     costs, values = zip(*chosen, strict=True)

@@ -24,7 +24,7 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,25 +39,25 @@ from accuracy import library_quantiles, past_before
 from rpc_latency import machine
 
 from scaler.bundle import read_bundle
-from training.data.clean import clean, without_marked
 from training.data.load import load
 from training.data.windows import Windows
 from training.errors import DataError, ModelError
-from training.evaluate.cases import Evaluation, Judging, cases_of, judged, together
-from training.evaluate.folds import Fold, by_time, training_of, windows_of
-from training.evaluate.tables import series_scores
+from training.evaluate.folds import Fold
 from training.experiment.shipped import BundleModel, shipped_for
-from training.models import Model, Training
-from training.models.naive import Persistence, SeasonalNaive
+from training.shipped.beside_naive import (
+    RIVALS,
+    WINDOWS,
+    beside_naive,
+    geometric_mean,
+    no_others,
+    of_systems,
+    ratios,
+)
 from training.shipped.general import without
 from training.task import DAY_SECONDS, Prediction, Task, task_for
 
-GENERAL = "general"
-OWN, LIBRARY = ("seasonal-naive", "persistence"), ("sf-SeasonalNaive", "sf-Naive")
-PEAK_MINUTES = (2, 5, 15, 60)
+LIBRARY = ("sf-SeasonalNaive", "sf-Naive")
 STEP_SECONDS = 60
-FIGURES = (*(f"peak {minutes} min" for minutes in PEAK_MINUTES), "wql", "mase")
-FOLDS = 3
 PAST_DAYS = 7
 """what the library is fitted to"""
 
@@ -65,7 +65,7 @@ PAST_DAYS = 7
 def main() -> int:
     options = _options()
     task = task_for(STEP_SECONDS)
-    rivals = OWN if options.no_library else (*OWN, *LIBRARY)
+    rivals = RIVALS if options.no_library else (*RIVALS, *LIBRARY)
     tables, figures = [], []
     for path in options.data:
         try:
@@ -96,63 +96,22 @@ def judged_system(
     if not loaded.series:
         raise DataError("; ".join(map(str, loaded.refused)) or "no series")
     general = _general(task, loaded.series[0].system, unseen)
-    pieces = []
-    for fold in (fold for one in loaded.series for fold in by_time([one], task, FOLDS)):
-        test = windows_of(fold.test, task, count)
-        found = {GENERAL: general.predict_quantiles(test.past), **_naive(fold, task, test)}
-        if set(rivals) & set(LIBRARY):
-            found |= _library(fold, task, test)
-        pieces.append((test, found))
-    windows, predictions = together(pieces)
-    return scored(windows, predictions, task), general.name
-
-
-def scored(windows: Windows, predictions: Mapping[str, Prediction], task: Task) -> pd.DataFrame:
-    """A row per model and series: WQL, MASE, and the loss of the peak of each length, on windows that all answer."""
-    rows, found = judged(windows, predictions, task), pd.DataFrame()
-    for minutes in PEAK_MINUTES:
-        evaluation = Evaluation(task, Judging(lead_seconds=60 * minutes))
-        scores = series_scores(tuple(cases_of(windows, rows, evaluation)), predictions, evaluation)
-        if found.empty:
-            found = scores[["model", "series", "system", "windows", "wql", "mase"]].copy()
-        found[f"peak {minutes} min"] = scores["peak_loss"]
-    return found
-
-
-def ratios(scores: pd.DataFrame, rivals: Sequence[str]) -> pd.DataFrame:
-    """A row per rival and series: each figure of the general bundle over that of the rival."""
-    names = list(FIGURES)
-    by_model = scores.set_index(["model", "series"])
-    mine = by_model.loc[GENERAL]
-    parts = []
-    for rival in rivals:
-        part = (mine[names] / by_model.loc[rival][names]).reset_index()
-        parts.append(part.assign(rival=rival, system=mine["system"].to_numpy(), windows=mine["windows"].to_numpy()))
-    return pd.concat(parts, ignore_index=True)
+    others = _library if set(rivals) & set(LIBRARY) else no_others
+    return beside_naive(loaded.series, task, general.predict_quantiles, count, others), general.name
 
 
 def summary(every: pd.DataFrame, rivals: Sequence[str]) -> dict[str, float]:
     """FIGURE_over_RIVAL, over all systems and for each."""
     found: dict[str, float] = {}
     for rival in rivals:
-        by_system = _by_system(every, rival)
-        for place, row in [("", _mean(by_system)), *((f"_{name}", row) for name, row in by_system.iterrows())]:
+        by_system = of_systems(every, rival)
+        for place, row in [("", geometric_mean(by_system)), *((f"_{name}", row) for name, row in by_system.iterrows())]:
             for figure, value in row.items():
                 found[f"{figure}_over_{rival}{place}".replace(" ", "_")] = round(float(value), 4)
         mine = every[every["rival"] == rival]
         found[f"better_on_over_{rival}"] = int((mine["peak 5 min"] < 1).sum())
     found["series"], found["systems"] = int(every["series"].nunique()), int(every["system"].nunique())
     return found
-
-
-def _by_system(every: pd.DataFrame, rival: str) -> pd.DataFrame:
-    mine = every[every["rival"] == rival]
-    return mine.groupby("system", sort=False)[list(FIGURES)].agg(_mean)
-
-
-def _mean(values: Any) -> Any:
-    """Geometric, of what is known."""
-    return np.exp(np.log(values).mean())
 
 
 def _general(task: Task, system: str, unseen: Path | None) -> BundleModel:
@@ -163,16 +122,6 @@ def _general(task: Task, system: str, unseen: Path | None) -> BundleModel:
     shipped = shipped_for(task)
     assert shipped is not None
     return shipped
-
-
-def _naive(fold: Fold, task: Task, test: Windows) -> dict[str, Prediction]:
-    cut, cleaned = training_of(fold, task, 600, 150), [clean(series) for series in fold.seen]
-    learned, held_out = (without_marked(part, cleaned) for part in (cut.windows, cut.held_out))
-    training = Training(task, tuple(one.kept for one in cleaned), learned, held_out)
-    models: Mapping[str, Model] = {"seasonal-naive": SeasonalNaive(), "persistence": Persistence()}
-    for model in models.values():
-        model.fit(training)
-    return {name: model.predict_quantiles(test.past) for name, model in models.items()}
 
 
 def _library(fold: Fold, task: Task, test: Windows) -> dict[str, Prediction]:
@@ -190,7 +139,7 @@ def _library(fold: Fold, task: Task, test: Windows) -> dict[str, Prediction]:
 
 
 def _print(console: Console, every: pd.DataFrame, rival: str) -> None:
-    by_system = _by_system(every, rival)
+    by_system = of_systems(every, rival)
     table = Table(title=f"general over {rival}", title_justify="left")
     table.add_column("system", no_wrap=True)
     for name in ("series", *by_system.columns):
@@ -199,7 +148,7 @@ def _print(console: Console, every: pd.DataFrame, rival: str) -> None:
     rows: Iterator[tuple[Any, Any]] = by_system.iterrows()
     for system, row in rows:
         table.add_row(str(system), str(counts[system]), *(f"{value:.2f}" for value in row))
-    table.add_row("all systems", str(counts.sum()), *(f"{value:.2f}" for value in _mean(by_system)))
+    table.add_row("all systems", str(counts.sum()), *(f"{value:.2f}" for value in geometric_mean(by_system)))
     console.print(table)
 
 
@@ -207,7 +156,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, nargs="+", action="extend", required=True, help="a system each, by minute")
     parser.add_argument("--unseen", type=Path, help="folder of bundles that have not learned from a system")
-    parser.add_argument("--windows", type=int, default=150, help="judged windows of each series and tenth at most")
+    parser.add_argument("--windows", type=int, default=WINDOWS, help="judged windows of each series and tenth at most")
     parser.add_argument("--no-library", action="store_true", help="without statsforecast")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     return parser.parse_args()

@@ -3,6 +3,7 @@
     trigger/   KEDA's strings → a frozen Trigger, or every fault at once
     history/   demand from a metric source, on the grid that a bundle wants
     forecast/  quantiles of future demand, computed in batches, shared through a cache
+    scoring/   how good they turned out
     plan/      pure rules: the quantile of the coming peak, floor, holds, limits, with reasons
     metric/    what KEDA talks to: the five RPCs
 

@@ -1,4 +1,4 @@
-"""The command line: `headway serve · demo · why · check`, and what the training package adds.
+"""The command line: `headway serve · demo · why · savings · check`, and what the training package adds.
 
 Each command imports what it needs when it runs, so that `serve` starts fast and `--help` answers at once.
 """
@@ -20,6 +20,22 @@ from scaler.commands.server_flags import on_command_line, with_server_flags
 from scaler.errors import SettingsError
 from scaler.settings import Settings, with_settings_options
 
+DEFAULT_ADDRESS = "http://localhost:8080"
+Address = Annotated[str, typer.Option(envvar="HEADWAY_ADDRESS", help="HTTP address of a running scaler.")]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="HEADWAY_TOKEN_FILE", metavar="FILE", help="The read token of the scaler, where it has http-token-file."
+    ),
+]
+CaCert = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="PEM of the CA to trust, for an address with https://.")
+]
+ClientCert = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="PEM certificate for a scaler with http-tls: mtls.")
+]
+ClientKey = Annotated[Path | None, typer.Option(metavar="FILE", help="Its PEM key.")]
+
 EXIT_TEXT = (
     "Exit status: 0 fine · 1 faults found, or nothing ready yet · 2 wrong flags or settings · "
     "3 the scaler or Prometheus could not be reached."
@@ -32,6 +48,10 @@ WHY_EXIT_TEXT = (
     "Exit status: 0 fine, there is a forecast (or mode is reactive) · 1 the trigger is unknown, KEDA gets an "
     "error, or there is no forecast yet · 2 wrong flags, or the scaler refuses token, certificate or name · "
     "3 the scaler could not be reached."
+)
+SAVINGS_EXIT_TEXT = (
+    "Exit status: 0 fine, whatever the verdict · 1 the workload is unknown, nothing is counted yet, or the scaler has "
+    "no database · 2 wrong flags, or the scaler refuses token, certificate or name · 3 the scaler could not be reached."
 )
 CHECK_EXIT_TEXT = (
     "Exit status: 0 fine, there may be warnings · 1 errors in the file, or a query or a call that failed · 2 wrong "
@@ -148,15 +168,22 @@ def demo(
         str, typer.Option(help="Address of the HTTP port: health, telemetry, API.")
     ] = "127.0.0.1:8080",
 ) -> None:
-    """Show Headway on three recorded workloads at accelerated speed. It needs no other server.
+    """Show Headway on three recorded workloads and a generated one at accelerated speed. It needs no other server.
 
-    For each workload the table shows the demand now, the forecast (need), the metric that KEDA would read, and the
-    replicas that follow by the HPA's arithmetic, next to what a reactive trigger would do. A minute is short when
-    demand exceeds what the ready replicas carry. The gRPC port is open: try headway check --scaler against it.
+    For each workload the table shows the demand of the last full minute, the forecast (need), the metric that KEDA
+    would read, and the replicas that follow by the HPA's arithmetic, next to what a reactive trigger with the same
+    threshold would do. A minute is short when demand exceeds what the ready replicas carry.
+
+    The generated workload, tickets, opens on weekdays at 06:00 UTC, 15 s after the start at the default speed. Lines
+    below the table show since when each of the two has the replicas for it, and the unserved share of the demand of the
+    first 15 minutes. At a speed above 300, the first opening comes before Headway has read the past days.
+
+    The gRPC port is open, with reflection: try headway check --scaler against it.
 
     --json keys: at, workload, demand, need, metric, active, rung, replicas, ready, short_minutes, replica_hours,
-    reactive_replicas, reactive_ready, reactive_short_minutes, reactive_replica_hours, error. Null before the first
-    answer.
+    reactive_replicas, reactive_ready, reactive_short_minutes, reactive_replica_hours, opens_at, opening_replicas,
+    opening_ready_at, opening_unserved, reactive_opening_ready_at, reactive_opening_unserved, error. Null before the
+    first answer, and the opening where there is none.
     """
     from scaler.commands.demo.command import DemoOptions, run_demo
 
@@ -167,25 +194,12 @@ def demo(
 def why(
     namespace: Annotated[str, typer.Argument(help="Namespace of the ScaledObject.")],
     name: Annotated[str, typer.Argument(help="Name of the ScaledObject.")],
-    address: Annotated[
-        str, typer.Option(envvar="HEADWAY_ADDRESS", help="HTTP address of a running scaler.")
-    ] = "http://localhost:8080",
+    address: Address = DEFAULT_ADDRESS,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer of the scaler as JSON.")] = False,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="HEADWAY_TOKEN_FILE",
-            metavar="FILE",
-            help="The read token of the scaler, where it has http-token-file.",
-        ),
-    ] = None,
-    ca_cert: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="PEM of the CA to trust, for an address with https://.")
-    ] = None,
-    client_cert: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="PEM certificate for a scaler with http-tls: mtls.")
-    ] = None,
-    client_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its PEM key.")] = None,
+    token_file: TokenFile = None,
+    ca_cert: CaCert = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
 ) -> None:
     """Show why a workload gets its metric; or, before its first forecast, what is missing and until when.
 
@@ -197,6 +211,40 @@ def why(
 
     access = read_access(token_file, ca_cert, client_cert, client_key)
     raise typer.Exit(explain(namespace, name, address, as_json, access))
+
+
+@app.command(epilog=SAVINGS_EXIT_TEXT)
+def savings(
+    namespace: Annotated[str, typer.Argument(help="Namespace of the ScaledObject; all workloads without it.")] = "",
+    name: Annotated[str, typer.Argument(help="Name of the ScaledObject.")] = "",
+    days: Annotated[int, typer.Option(help="How many days back: 1 to 366.")] = 30,
+    price: Annotated[float | None, typer.Option(help="Price of a replica-hour, in any currency.")] = None,
+    address: Address = DEFAULT_ADDRESS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    token_file: TokenFile = None,
+    ca_cert: CaCert = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
+) -> None:
+    """Show what Headway was worth to a workload, beside a reactive trigger with the same threshold.
+
+    Both are followed through the HPA's arithmetic, with pods that need the start-up part of leadTime. A minute is short
+    when demand exceeds what the ready replicas carry (replicas × threshold); that demand is unserved. Intervals are
+    bootstraps over days. docs/trust.md says what is counted, and what the figures do not know.
+
+    Reads /api/v1/savings of a running scaler; port-forward its HTTP port where it runs in a cluster. An hour is there
+    when it is over.
+
+    --json keys: days, workloads[namespace, name, mode, first, last, known_days, plan, reactive, plan_cost,
+    reactive_cost, difference, worth, sentence]; plan and reactive: replica_hours, short_minutes, unserved_share,
+    scale_events; difference: value, low, high of each, replica_hours as a share. worth is null while it is too early.
+    """
+    from scaler.commands.http_access import read_access
+    from scaler.commands.savings.command import SavingsOptions
+    from scaler.commands.savings.command import savings as run_savings
+
+    access = read_access(token_file, ca_cert, client_cert, client_key)
+    raise typer.Exit(run_savings(SavingsOptions(namespace, name, days, price, address, as_json), access))
 
 
 @app.command(cls=PlainHelp, epilog=CHECK_EXIT_TEXT)

@@ -21,6 +21,20 @@ def moment_of(outlook: Outlook, now: float, refresh_seconds: float) -> float:
     cannot talk to each other plan for the same moments. An outlook from far ahead was made before a clock was set back:
     what it holds lies in the future by now, and the plan shows it.
     """
-    counts_from = outlook.counts_from
-    is_fresh = counts_from - FURTHEST_AHEAD_SECONDS <= now < counts_from + 1.5 * refresh_seconds
-    return math.floor((counts_from if is_fresh else now) / refresh_seconds) * refresh_seconds
+    begins, ends = _fresh(outlook, refresh_seconds)
+    return math.floor((outlook.counts_from if begins <= now < ends else now) / refresh_seconds) * refresh_seconds
+
+
+def counts_between(outlook: Outlook, now: float, refresh_seconds: float) -> tuple[float, float]:
+    """From when until when the plan for `now` is the answer: `moment_of` is the same at all these moments."""
+    begins, ends = _fresh(outlook, refresh_seconds)
+    if begins <= now < ends:
+        return begins, ends
+    tick = moment_of(outlook, now, refresh_seconds)
+    if now < begins:
+        return tick, min(tick + refresh_seconds, begins)
+    return max(tick, ends), tick + refresh_seconds
+
+
+def _fresh(outlook: Outlook, refresh_seconds: float) -> tuple[float, float]:
+    return outlook.counts_from - FURTHEST_AHEAD_SECONDS, outlook.counts_from + 1.5 * refresh_seconds

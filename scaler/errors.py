@@ -35,7 +35,7 @@ HeadwayError
 │   └── ProxyUnusable             scaler.http.proxies: a proxy variable of the environment cannot be used
 └── CommandError              a command cannot do what it was called for; `headway` prints it
     ├── Usage                     scaler.commands: wrong flags; exit status 2
-    ├── Unreachable               scaler.commands.why: no scaler answers; exit status 3
+    ├── Unreachable               scaler.commands.scaler_api: no scaler answers; exit status 3
     ├── ManifestError             scaler.manifest: the file is not YAML or not a Kubernetes object; names the line
     └── …                         training/errors.py: what the training commands refuse
 """

@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scaler.decide import decide
+from scaler.decide import counts_between, decide
 from scaler.errors import HeadwayError, NotReady, SourceUnavailable
 from scaler.key_index import KeyIndex
 from scaler.plan import Plan, Rung
 from scaler.quotas import NO_LIMITS, Limits, Quota
+from scaler.savings import Account
+from scaler.scoring import Scores
 from scaler.series import FURTHEST_AHEAD_SECONDS, Outlook
 from scaler.trigger import Trigger, TriggerRules, parse_trigger
 from scaler.trigger.schema import relevant
@@ -38,6 +40,11 @@ class ListedBy(StrEnum):
 
     SETTINGS = "settings"
     ANNOTATION = "annotation"
+
+
+def unscored() -> Scores | None:
+    """What another replica scores, or nobody does."""
+    return None
 
 
 NEVER = 0.0
@@ -67,6 +74,7 @@ class Registration:
 
     __slots__ = (
         "__weakref__",
+        "account",
         "current",
         "error",
         "first_answer",
@@ -79,6 +87,7 @@ class Registration:
         "metric_calls",
         "ready",
         "restored",
+        "scores",
         "settled_from",
         "settled_until",
         "trigger",
@@ -111,6 +120,10 @@ class Registration:
         """set when no call need wait: the first answer is as good as it soon gets, or has failed, or is overdue"""
         self.forecast_coming = False
         """whether an outlook without forecast is about to be followed by one with it"""
+        self.scores: Callable[[], Scores | None] = unscored
+        """how good its forecasts were in the last week; None where nothing is scored here"""
+        self.account: Account | None = None
+        """what it was worth since this process refreshes it; None where another one does"""
 
     def is_wanted(self, now: float, silence_seconds: float) -> bool:
         """Whether it is listed, or KEDA has called for it in the last `silence_seconds`; of one that was hardly ever
@@ -355,10 +368,7 @@ class Registry:
 
     def _answer(self, trigger: Trigger, outlook: Outlook, now: float) -> Answer:
         made = decide(trigger, outlook, now, self.refresh_seconds)
-        valid_until = made.at + self.refresh_seconds
-        if outlook.counts_from <= now + FURTHEST_AHEAD_SECONDS:
-            valid_until = max(outlook.counts_from + 1.5 * self.refresh_seconds, valid_until)
-        return Answer(outlook, made, outlook.counts_from, made.at - FURTHEST_AHEAD_SECONDS, valid_until)
+        return Answer(outlook, made, outlook.counts_from, *counts_between(outlook, now, self.refresh_seconds))
 
 
 def _least_recently_called(registrations: Iterable[Registration], count: int) -> list[Registration]:

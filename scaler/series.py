@@ -12,6 +12,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from scaler.recurrence import DAY_MINUTES as DAY_MINUTES
+from scaler.recurrence import Recurrence
+
 Floats: TypeAlias = NDArray[np.float32]
 
 
@@ -131,6 +134,10 @@ class Forecast:
     """weight of each of `PAST_KINDS` in the forecast; empty where it is the bundle's alone"""
     days_alike: tuple[int, int] = (0, 0)
     """on how many past days demand was about as high as is expected now, and how many are known"""
+    recurrence: Recurrence | None = None
+    """the edge of past days that is about to come, or has just come; None where there is none"""
+    data_step_seconds: float = 0.0
+    """between two new numbers of demand, where it was seen to have one less often than every minute; else 0"""
 
     @property
     def end(self) -> float:
@@ -143,14 +150,21 @@ class Forecast:
 
     @property
     def basis(self) -> str:
-        """What the forecast is made of, as `days 0.8, general@1 0.2`: all with a share of a twentieth and more."""
+        """What the forecast is made of, as `days 0.8, general@1 0.2`: all with a share of a twentieth and more.
+
+        Where past days make up most of it, also what they show: `every weekday at 09:00 since 2 March (10 of 10), × 9`.
+        """
         shares = dict(zip(PAST_KINDS, self.past_shares, strict=False)) | {self.model: 1 - self.past_share}
         shown = sorted((name for name in shares if shares[name] >= SHOWN_SHARE), key=lambda name: -shares[name])
         if shown == [self.model]:
             return self.model
         parts = ", ".join(f"{name} {shares[name]:.1f}" for name in shown)
         alike, known = self.days_alike
-        return f"{parts} (as on {alike} of {known} past days)" if known and self.past_share >= MOSTLY else parts
+        if self.past_share < MOSTLY:
+            return parts
+        if self.recurrence is not None:
+            return f"{parts}: {self.recurrence.sentence}"
+        return f"{parts} (as on {alike} of {known} past days)" if known else parts
 
 
 PAST_KINDS = ("days", "weekday", "cycle")
@@ -175,6 +189,30 @@ class PastDays(NamedTuple):
     weekday_N: NDArray[np.int64]
     """of now, in local time; 0 is Monday"""
 
+    def take(self, rows: NDArray[np.int64]) -> "PastDays":
+        """Those series alone, in the order of `rows`."""
+        today, before, ahead, mean, weekday = self
+        return PastDays(today[rows], before[rows], ahead[rows], mean[rows], weekday[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteDay:
+    """One local day of a trigger's demand by the minute, as it is stored.
+
+    Minute m of the day, 0-based, is the one that ends m minutes after midnight.
+    """
+
+    key: str
+    """of the trigger's history"""
+    zone: str
+    """IANA time zone of the day"""
+    day: int
+    """days from the epoch of local time"""
+    demand_M: Floats
+    """[DAY_MINUTES]; NaN where it is unknown"""
+    complete: int
+    """so many minutes, from the first, need not be fetched: what is unknown there, the source does not have either"""
+
 
 RECENT_SECONDS = 900
 """how far back `Observation.recent_peak` looks"""
@@ -197,6 +235,9 @@ FURTHEST_AHEAD_SECONDS = 30.0
 
 REMEMBERED: Mapping[str, tuple[float, float]] = {
     "growth": (1.0, 2.0),
+    "level_shift": (0.0, 10.0),
+    "calibration": (1.0, 2.0),
+    "answered": (0.0, 1e300),
     "replicas": (1.0, 2.0**31 - 1),
     "replicas_20_syncs": (1.0, 2.0**31 - 1),
     "replicas_1_sync": (1.0, 2.0**31 - 1),

@@ -1,6 +1,7 @@
 """What holds for every test: the repository root is importable, and in CI a skipped test is no passed one."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "grpc_proxy")
     os.environ.pop(name, None)  # nor is their way out of the network
     os.environ.pop(name.upper(), None)
 
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job; every process below would ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile("headway", deadline=None)  # a busy machine stops a process for longer
 hypothesis.settings.load_profile("headway")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from scaler.recurrence import Recurrence
 from scaler.series import Forecast
 
 BUNDLE = Forecast(0.0, 60.0, (0.5,), np.ones((3, 1), np.float32), (), None, "general@1")
@@ -22,6 +23,13 @@ def test_shares_are_named_the_largest_first() -> None:
 def test_past_days_that_count_are_counted() -> None:
     mixed = replace(BUNDLE, past_shares=(0.8, 0.0, 0.0), days_alike=(12, 13))
     assert mixed.basis == "days 0.8, general@1 0.2 (as on 12 of 13 past days)"
+
+
+def test_an_edge_that_recurs_is_said_where_past_days_count_most() -> None:
+    edge = Recurrence(540, 541, 1, 19_784, 8.75, 19, 19)  # day 19,784 is 2 March 2024
+    mixed = replace(BUNDLE, past_shares=(0.8, 0.0, 0.0), days_alike=(12, 13), recurrence=edge)
+    assert mixed.basis == "days 0.8, general@1 0.2: every weekday at 09:00 since 2 March (19 of 19), × 9"
+    assert replace(mixed, past_shares=(0.4, 0.0, 0.0)).basis == "general@1 0.6, days 0.4"
 
 
 def test_days_that_nobody_has_counted_are_not_named() -> None:

@@ -121,8 +121,8 @@ short hash of its settings, which distinguishes two triggers of one ScaledObject
 * Scrape with `honor_labels: true`. Otherwise Prometheus puts the scaler's own namespace into `namespace`, and the
   ScaledObject's namespace into `exported_namespace`.
 * Every replica of Headway exports the triggers that KEDA called it about, and all export the same values. Use
-  `max by (namespace, name, trigger)`.
-* Ten thousand triggers are about 140,000 lines, 14 MB. They are written a few at a time between answers to KEDA.
+  `max by (namespace, name, trigger)`. What has the label `by` is counted by one replica at a time: add these up.
+* Ten thousand triggers are about 260,000 lines, 25 MB. They are written a few at a time between answers to KEDA.
 * The usual `process_…` and `python_gc_…` figures are exported too."""
 
 WATCH_TEXT = """\
@@ -189,19 +189,33 @@ These scores are optimistic. No series was used for training before it was judge
 target, mixture of the data and dropout on the two systems that are only judged, and the shares of networks and seasonal
 model on three that were left out. There is no seventh system that guided no choice.
 
-The seasonal bundle is a strong rival. Next to seasonal naive and persistence, with WQL and MASE:
+The seasonal bundle is a strong rival. Naive forecasts are the usual one, see below."""
+
+GENERAL_NAIVE = """\
+Losses over those of seasonal naive (the same time yesterday or last week) and of persistence (the newest value), both
+with quantiles of their own errors. Geometric mean over the series of a system, then over systems that the bundle has
+not learned from. WQL and MASE are of single steps up to two hours ahead. By system:
 [performance.md](performance.md#forecasts-next-to-naive-ones)."""
 
 POLICIES_TEXT = """\
 A trigger's `policy` names one of these sets of limits.
 
-* **look-ahead**: a plan covers the lead time and this much more: at most one minute where past days make up
-  0.8 of the forecast, and at least 1.6 times the `queryStep` where that is longer than a minute.
+* **look-ahead**: a plan covers the lead time and this much more, and at least 1.6 times the `queryStep`, or the step
+  that the history shows, where that is longer than a minute. Where past days make up at least 80 % of the forecast,
+  replicas are ordered only when they are needed within the lead time and 15 s. The order then covers the whole
+  look-ahead, with 3 % in reserve, and is kept until its demand is there (rule `order`).
 * **hold**: a plan keeps capacity that the forecast needs again within this time, at this quantile. The quantile is
-  lower than the trigger's own.
+  lower than the trigger's own. Where past days make up at least 80 % of the forecast, all policies but `conservative`
+  hold for at most five minutes plus the lead time.
 * **highest step**: a plan never asks for more than this, or than the largest demand on record, however high the
   forecast.
-* **upper limit**: a plan never exceeds this. A forecast above it is implausible."""
+* **upper limit**: a plan never exceeds this. A forecast above it is implausible.
+
+With every policy, rule `coverage` watches forecasts of which past days make up less than 80 %. Where demand exceeds the
+trigger's quantile of the peak too often, a higher quantile is read in its place, up to p99, and a lower one again where
+it does not ([decision 30](decisions/0030-which-quantile-is-read.md)). Rule `calibration` watches the other forecasts.
+Where demand exceeds the quantile of past days by more than 5 % too often, what past days show is multiplied by a factor
+from 1.05 to 2. Half of the factor is forgotten in six hours."""
 
 
 def trigger_page() -> str:
@@ -306,10 +320,31 @@ def general_page() -> str:
         _table(("history", "peak of the next", "loss", "worst series", "covered"), rows),
         "Five minutes ahead with weeks of history, by system:",
         _table(("system", "loss"), systems),
+        "## Next to naive forecasts",
+        GENERAL_NAIVE,
+        _over_naive(manifest.scores),
         "## Terms of the data",
         "\n".join(f"* {line}" for line in manifest.data_licence.split("; ")),
     )
 
+
+def _over_naive(scores: Mapping[str, float]) -> str:
+    """A row per naive model, a column per figure."""
+    found: dict[str, dict[str, float]] = {}
+    for name, value in scores.items():
+        if name.startswith(_OVER):
+            rival, _, figure = name.removeprefix(_OVER).partition(": ")
+            found.setdefault(rival, {})[figure] = value
+    figures = next(iter(found.values()))
+    rows = [(rival, *(f"{value:.2f}" for value in of_rival.values())) for rival, of_rival in found.items()]
+    return _table(("general over", *(_figure_name(figure) for figure in figures)), rows)
+
+
+def _figure_name(figure: str) -> str:
+    return f"{figure.removeprefix('peak ')} peak" if figure.startswith("peak ") else figure.upper()
+
+
+_OVER = "over "
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/trigger.md": trigger_page,

@@ -5,8 +5,10 @@ Heavy packages are imported by the recipe that needs them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaler.forecast.catalog import GENERAL
 from training.models import Model
 from training.task import Task
 
@@ -37,6 +39,8 @@ class Effort:
     """threads of one fit, and series fitted at the same time"""
     country: str = ""
     """whose public holidays count, see `training.models.prophet_fit.Choices`"""
+    general: Path = GENERAL
+    """folder of the general bundle that a blend contains"""
 
 
 def naive(effort: Effort) -> Recipe:
@@ -126,7 +130,7 @@ def blend(effort: Effort) -> Recipe:
     """An ensemble that includes the general bundle; only on the grid of one minute."""
     from training.models.pretrained import PretrainedCore
 
-    return Recipe(lambda task: _weighted("blend", task, effort, PretrainedCore(task)))
+    return Recipe(lambda task: _weighted("blend", task, effort, PretrainedCore(task, effort.general)))
 
 
 def _weighted(name: str, task: Task, effort: Effort, *others: "Core") -> Model:

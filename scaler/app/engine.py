@@ -15,6 +15,7 @@ from scaler.refresh.checkpoint import Checkpoint
 from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.refresh.stored_apart import StoredApart
 from scaler.registry import ListedBy, Registration, Registry
+from scaler.savings import SavedDay, SavingsAsked
 from scaler.series import HistoryFacts
 from scaler.settings import Settings
 from scaler.telemetry.metrics import Telemetry
@@ -92,6 +93,10 @@ class Engine:
         """Whether asking the trigger's source now may succeed."""
         return self._backends.source.reachable(trigger)
 
+    async def savings(self, asked: SavingsAsked) -> list[SavedDay]:
+        """What triggers were worth, as the store knows it. Raises StoreUnavailable."""
+        return await self._backends.store.load_savings(asked.hours, asked.limit, asked.after, asked.one)
+
     def read_bundles(self) -> None:
         """Look for new bundles now."""
         self._backends.bundles.read_now()
@@ -102,7 +107,7 @@ class Engine:
             self._late.cancel()
         await self._tasks.stop()
         await self._refresh.close()
-        await self._checkpoint.write()
+        await self._checkpoint.finish()
         await self._apart.write()
         await self._backends.close()
 

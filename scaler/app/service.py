@@ -25,6 +25,7 @@ from scaler.app.scheduling import prefer_answers, release_memory, release_unused
 from scaler.app.signals import ignore_signals, on_signals
 from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock, SystemClock
+from scaler.errors import StoreUnavailable
 from scaler.files import stale_files
 from scaler.forecast.signing import Signer
 from scaler.history import MetricSource
@@ -35,6 +36,7 @@ from scaler.metric.servicer import Servicer
 from scaler.metric.streams import Streams
 from scaler.quotas import Limits
 from scaler.registry import Registration, Registry
+from scaler.savings import SavedDay, SavingsAsked
 from scaler.series import HistoryFacts
 from scaler.settings import Settings
 from scaler.settings.rules import trigger_rules
@@ -105,7 +107,14 @@ class Service:
         from scaler.status.server import StatusServer
 
         status = StatusServer(
-            self.settings, self.registry, self.telemetry, self._missing, self._facts, self.clock.now, self._discovery
+            self.settings,
+            self.registry,
+            self.telemetry,
+            self._missing,
+            self._facts,
+            self.clock.now,
+            self._discovery,
+            self._savings,
         )
         self._opened.push_async_callback(status.stop)
         self.http_port = await status.start()
@@ -160,6 +169,13 @@ class Service:
 
     def _facts(self, key: str) -> HistoryFacts | None:
         return self._engine.facts(key) if self._engine is not None else None
+
+    async def _savings(self, asked: SavingsAsked) -> list[SavedDay]:
+        if not (self.settings.database or self.settings.data_dir):
+            raise StoreUnavailable("nothing is kept: set data-dir or database")
+        if self._engine is None:
+            raise StoreUnavailable("the database is being opened")
+        return await self._engine.savings(asked)
 
     def _worth_waiting(self, trigger: Trigger) -> bool:
         return self._engine is None or self._engine.reachable(trigger)

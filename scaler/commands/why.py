@@ -1,7 +1,5 @@
 """`headway why`: what a running scaler knows of one workload, as text. The record's form: scaler/status/records.py."""
 
-import asyncio
-import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -12,31 +10,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scaler.commands import Exit, Usage
+from scaler.commands import Exit
+from scaler.commands.advice import query_step
 from scaler.commands.http_access import Access
 from scaler.commands.numbers import figure, rounded
-from scaler.errors import CommandError
-from scaler.http.body import PLAIN
-from scaler.http.client import (
-    client_options,
-    environment_proxy,
-    in_words,
-    through,
-    trust_for,
-)
+from scaler.commands.scaler_api import REFUSED_BY, Unreachable, ask
 from scaler.series import Gap
 from scaler.trigger.server_address import redact
 
 Record: TypeAlias = Mapping[str, Any]
-
-TIMEOUT_SECONDS = 10.0
-"""for each part of an answer"""
-
-LONGEST_SECONDS = 15.0
-"""for all of it; headers, and interim answers before them, may come without end"""
-
-MOST_BYTES = 16 * 2**20
-"""of an answer; 500 triggers, the most that are listed, have two megabytes"""
 
 UNKNOWN = (
     "A trigger with faults is not watched either: KEDA gets INVALID_ARGUMENT until they are fixed. "
@@ -67,25 +49,10 @@ REFUSED = (
     "the object asks for a forecast by annotation and has faults. KEDA reads the half after `or` until they are fixed"
 )
 
-REFUSED_BY: Mapping[int, str] = {
-    httpx.codes.UNAUTHORIZED: "Name the file of the scaler's read token: --token-file, or HEADWAY_TOKEN_FILE.",
-    httpx.codes.FORBIDDEN: "Name a certificate that the scaler trusts: --client-cert and --client-key.",
-    httpx.codes.MISDIRECTED_REQUEST: "Call the scaler by another name: --address.",
-}
-"""status of a refusal for which the flags are to blame → what to write"""
-
 ODD = "its record lacks a field, or has one of another kind"
 
 MOST_GAPS = 5
 """gaps that are printed"""
-
-
-class Unreachable(CommandError):
-    """No scaler answers at the address."""
-
-
-class _TooMuch(CommandError):
-    """An answer that no scaler gives."""
 
 
 def explain(namespace: str, name: str, address: str, as_json: bool, access: Access) -> Exit:
@@ -126,63 +93,7 @@ def _print(status: int, found: dict[str, Any], as_json: bool, console: Console, 
 
 def fetch(namespace: str, name: str, address: str, access: Access) -> tuple[int, dict[str, Any]]:
     """Status and JSON of the scaler's answer. Raises Unreachable, or Usage for an address that is none."""
-    base = address if "://" in address else f"http://{address}"
-    url = f"{base.rstrip('/')}/api/v1/why/{quote(namespace, safe='')}/{quote(name, safe='')}"
-    trust = trust_for(url) if access.trust is None else access.trust
-    proxy = environment_proxy(base)
-    shown = redact(base) + through(proxy)
-    try:
-        httpx.URL(url).host.encode("idna")  # to a resolver, a host that cannot be one is as one that is not found
-        status, body = asyncio.run(_read(url, headers=access.headers, verify=trust, **client_options(proxy)))
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
-        rule = f"must be the URL of a scaler's HTTP port: {in_words(error)}"
-        raise Usage(f"--address={redact(address)!r}: {rule}") from None
-    except httpx.HTTPError as error:
-        raise Unreachable(
-            f"no scaler at {shown}: {in_words(error)} (is --address its HTTP port{_scheme(base)}?)"
-        ) from None
-    except _TooMuch as error:
-        raise Unreachable(f"what answers at {shown} is no scaler: {error}") from None
-    try:
-        found = printable(json.loads(body))
-    except (ValueError, RecursionError):
-        raise Unreachable(f"what answers at {shown} is no scaler: its answer is not JSON") from None
-    if not isinstance(found, dict) or not ("triggers" in found or "errors" in found):
-        raise Unreachable(f"what answers at {shown} is no scaler: its JSON has neither triggers nor errors")
-    return status, found
-
-
-async def _read(url: str, headers: Mapping[str, str], **options: Any) -> tuple[int, bytes]:
-    """Status and body. Raises _TooMuch where it is too long or takes too long, else as httpx does."""
-    body, plain = bytearray(), {**headers, "Accept-Encoding": PLAIN}
-    try:
-        async with (
-            asyncio.timeout(LONGEST_SECONDS),
-            httpx.AsyncClient(timeout=TIMEOUT_SECONDS, **options) as client,
-            client.stream("GET", url, headers=plain) as answer,
-        ):
-            if answer.headers.get("Content-Encoding", PLAIN) != PLAIN:
-                raise _TooMuch("its answer is compressed, which was not asked for")
-            async for piece in answer.aiter_raw():
-                body += piece
-                if len(body) > MOST_BYTES:
-                    raise _TooMuch(f"its answer has more than {MOST_BYTES // 2**20} MiB")
-    except TimeoutError:
-        raise _TooMuch(f"its answer takes longer than {LONGEST_SECONDS:g} s") from None
-    return answer.status_code, bytes(body)
-
-
-def printable(value: Any) -> Any:
-    """The same with a question mark for each character in its texts that a terminal would obey."""
-    if isinstance(value, str):
-        return "".join(one if one.isprintable() or one == "\n" else "?" for one in value)
-    if isinstance(value, list):
-        return [printable(one) for one in value]
-    return {printable(name): printable(one) for name, one in value.items()} if isinstance(value, dict) else value
-
-
-def _scheme(base: str) -> str:
-    return "" if base.startswith("https:") else ", and https:// where it has http-tls"
+    return ask(address, f"/api/v1/why/{quote(namespace, safe='')}/{quote(name, safe='')}", access, "triggers")
 
 
 def is_fine(found: Record) -> bool:
@@ -244,8 +155,21 @@ def _summary(record: Record, now: float) -> Iterator[str]:
         yield f"[yellow]error:[/] {escape(record['error'])}"
     if readiness is not None and not readiness["ready"]:
         yield from _readiness_lines(record, readiness)
+    if record.get("scores"):
+        yield from _score_lines(record["scores"], record["quantile"])
     if record.get("history") is not None:
         yield from _history_lines(record["history"], record["error"])
+
+
+def _score_lines(scores: Record, quantile: float) -> Iterator[str]:
+    """How good the forecasts were of late, in about a week."""
+    if (peak := scores.get("peak")) is not None:
+        noun = "peak" if peak["count"] == 1 else "peaks"
+        yield f"its p{100 * quantile:g} held {peak['held']:.1%} of {peak['count']} {noun} in about a week"
+        if (loss := peak["promised_over_persistence"]) is not None:
+            yield f"  loss {loss:.2f} of that of the newest observation{'' if loss < 1 else ': [yellow]no better[/]'}"
+    if (soon := scores.get("5 min")) is not None and soon["mape"] is not None:
+        yield f"  5 minutes ahead the median was off by {soon['mape']:.1%}"
 
 
 def _history_lines(history: Record, shown: str) -> Iterator[str]:
@@ -294,9 +218,11 @@ def _input_lines(record: Record, now: float) -> Iterator[str]:
         yield f"forecast of {escape(forecast['model'])}, issued {issued}, reaches until {until}"
         levels = ((100 * float(level), value) for level, value in forecast["peak"].items())
         window, lead = forecast["window_seconds"], record["lead_time_seconds"]
-        beyond = f"one refresh and the look-ahead of policy {record['policy']}, {window - lead:.0f} s"
+        beyond = f"one refresh and the look-ahead, {window - lead:.0f} s"
         yield f"  peak over the next {window:.0f} s (lead time {lead:.0f} s + {beyond}):"
         yield "    " + " · ".join(f"p{level:g} {_number(value)}" for level, value in levels)
+        if forecast["data_step_seconds"] and not record["query_step_seconds"]:
+            yield f"  {query_step(round(forecast['data_step_seconds'] / 60))}"
 
 
 def _reasons(reasons: list[Record]) -> Table:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scaler.forecast.scores import LEVELS, LONGEST_WINDOW
+from scaler.forecast.scores import LEVELS, LONGEST_WINDOW, Integers
 from scaler.forecast.similar_days import (
     ALIKE,
     ALL_DAYS,
@@ -19,6 +19,7 @@ from scaler.forecast.similar_days import (
     day_weights,
     quantiles,
 )
+from scaler.recurrence import Recurrence
 from scaler.series import Floats, Forecast, PastDays
 
 STEPS = 30
@@ -52,14 +53,14 @@ def of_past_days(compared: Comparison, past: PastDays, levels: Sequence[float]) 
     return [quantiles(compared, day_weights(kind, past.weekday_N, days), levels) for kind in kinds]
 
 
-def scaled_days(past: PastDays, windows: Sequence[int]) -> Comparison:
-    """Past days, scaled to today's level."""
-    return compare(past, windows, STEPS, is_scaled=True)
+def scaled_days(past: PastDays, windows: Sequence[int], lag_N: Integers) -> Comparison:
+    """Past days, scaled to today's level. lag: see `lag_minutes`."""
+    return compare(past, windows, STEPS, is_scaled=True, lag_N=lag_N)
 
 
-def of_cycles(past: PastDays, windows: Sequence[int], levels: Sequence[float]) -> Quantiles:
+def of_cycles(past: PastDays, windows: Sequence[int], levels: Sequence[float], lag_N: Integers) -> Quantiles:
     """What the expert `cycle` expects, from past periods in place of days."""
-    compared = compare(past, windows, STEPS, is_scaled=False)
+    compared = compare(past, windows, STEPS, is_scaled=False, lag_N=lag_N)
     weight_ND = day_weights(ALIKE, np.zeros(len(past.mean_N), np.int64), past.before_NBD.shape[2])
     return quantiles(compared, weight_ND, levels)
 
@@ -96,7 +97,12 @@ def heard(experts: Sequence[Quantiles], weights_NE: Floats) -> Floats:
 
 
 def with_mixture(
-    forecast: Forecast, peaks_WQ: Floats, steps_HQ: Floats, weight_E: Floats, days_alike: tuple[int, int] = (0, 0)
+    forecast: Forecast,
+    peaks_WQ: Floats,
+    steps_HQ: Floats,
+    weight_E: Floats,
+    days_alike: tuple[int, int] = (0, 0),
+    recurrence: Recurrence | None = None,
 ) -> Forecast:
     """The forecast with mixed quantiles in its first windows and steps; no longer window has a smaller peak."""
     assert forecast.peaks_WQ is not None
@@ -111,6 +117,7 @@ def with_mixture(
         forecast.model,
         tuple(weight_E[1:].tolist()),
         days_alike,
+        recurrence,
     )
 
 

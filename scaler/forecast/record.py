@@ -19,6 +19,8 @@ from math import inf
 import numpy as np
 
 from scaler.errors import HeadwayError
+from scaler.recurrence import LIMITS as RECURRENCE_LIMITS
+from scaler.recurrence import Recurrence
 from scaler.series import FURTHEST_AHEAD_SECONDS, PAST_KINDS, REMEMBERED, Floats, Forecast, Observation, Outlook
 from scaler.telemetry.redaction import excerpt
 from scaler.trigger import LARGEST_DEMAND
@@ -32,7 +34,7 @@ ORDER_END = ORDER_OFFSET + struct.calcsize(ORDER_FORMAT)
 
 MOST_RECORD_BYTES = 256 * 1024
 """of one record; with the bundle that ships it has 4.2 kB"""
-MOST_STEPS, MOST_LEVELS, MOST_WINDOWS, MOST_CONCLUSIONS = 2880, 200, 100, 16
+MOST_STEPS, MOST_LEVELS, MOST_WINDOWS, MOST_CONCLUSIONS = 2880, 200, 100, 32
 MOST_ERROR_BYTES, MOST_NAMES_BYTES = 4096, 1024
 LONGEST_STEP_SECONDS = 86400.0
 LATEST_MOMENT = 1e11
@@ -47,7 +49,15 @@ _LARGEST = np.float32(LARGEST_DEMAND)
 _HAS_OBSERVATION, _HAS_FORECAST, _HAS_PEAKS = 1, 2, 4
 _SHARES = tuple(f"share_{kind}" for kind in PAST_KINDS)
 _DAYS = ("days_alike", "days_known")
-_LIMITS = {**REMEMBERED, **dict.fromkeys(_SHARES, (0.0, 1.0)), **dict.fromkeys(_DAYS, (0.0, 100.0))}
+_EDGE = {f"edge_{name}": limits for name, limits in RECURRENCE_LIMITS.items()}
+_STEP = "data_step_seconds"
+_LIMITS = {
+    **REMEMBERED,
+    **dict.fromkeys(_SHARES, (0.0, 1.0)),
+    **dict.fromkeys(_DAYS, (0.0, 100.0)),
+    **_EDGE,
+    _STEP: (0.0, 3600.0),
+}
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._-]{0,126}")
 
 
@@ -67,6 +77,8 @@ def pack(outlook: Outlook, token: float = 0) -> bytes:
     )
     flags = 0 if seen is None else _HAS_OBSERVATION
     named = {**outlook.remembered, **_shares(forecast)}
+    if forecast is not None and forecast.data_step_seconds:
+        named[_STEP] = forecast.data_step_seconds
     names = _names_bytes(tuple(named))
     values = struct.pack(f"<{len(named)}d", *named.values())
     ends = (len(error_text), len(named))
@@ -130,8 +142,12 @@ def unpack(record: bytes) -> Outlook:
     conclusions = _conclusions(record[names_at:values_at], struct.unpack_from(f"<{remembered}d", record, values_at))
     shares = tuple(conclusions.pop(name, 0.0) for name in _SHARES)
     alike, known = (int(conclusions.pop(name, 0.0)) for name in _DAYS)
+    edge = _recurrence([conclusions.pop(name, None) for name in _EDGE])
+    step = conclusions.pop(_STEP, 0.0)
+    if forecast is not None and step:
+        forecast = replace(forecast, data_step_seconds=step)
     if forecast is not None and any(shares):
-        forecast = replace(forecast, past_shares=shares, days_alike=(alike, known))
+        forecast = replace(forecast, past_shares=shares, days_alike=(alike, known), recurrence=edge)
     return Outlook(counts_from, observation, forecast, error_text, conclusions)
 
 
@@ -139,7 +155,19 @@ def _shares(forecast: Forecast | None) -> dict[str, float]:
     """The weights of past days travel beside what is remembered: a version that does not know them leaves them out."""
     if forecast is None or not forecast.past_shares:
         return {}
-    return dict(zip((*_SHARES, *_DAYS), (*forecast.past_shares, *forecast.days_alike), strict=True))
+    edge = {} if forecast.recurrence is None else dict(zip(_EDGE, forecast.recurrence, strict=True))
+    return dict(zip((*_SHARES, *_DAYS), (*forecast.past_shares, *forecast.days_alike), strict=True)) | edge
+
+
+def _recurrence(values: list[float | None]) -> Recurrence | None:
+    """The edge, where all its numbers are there and it came on no more days than are known."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    first, last, kind, since, factor, came, days = known
+    if first > last or came > days:
+        return None
+    return Recurrence(int(first), int(last), int(kind), int(since), factor, int(came), int(days))
 
 
 def _check_times(counts_from: float, at: float, start: float, token: float) -> None:

@@ -33,6 +33,8 @@ PAST_FACTOR = 1.1
 """what the losses of past days are multiplied by: in doubt the bundle counts"""
 UNKNOWN_FACTOR = 1.5
 """an expert without losses counts as one with this many times the loss of the bundle"""
+MOST_SURPRISE = 20.0
+"""times the mean loss of the week: where all experts lose more, as at an outlier, their losses count that much"""
 NOTED = 16
 LONGEST_WINDOW = 30
 """minutes; longer windows are scored by their first half hour"""
@@ -54,25 +56,32 @@ class Page:
         """losses so far"""
         self.noted_at = np.full((ROWS, NOTED), -1, np.int64)
         """minute of local time in which quantiles were noted; -1 without"""
+        self.noted_minutes = np.zeros((ROWS, NOTED), np.uint8)
+        """how many minutes after that one show the demand of the window"""
         self.noted = np.full((ROWS, NOTED, experts, len(LEVELS)), np.nan, np.float32)
         self.period = np.zeros(ROWS, np.int32)
         """minutes of the cycle that was found; 0 without"""
+        self.step = np.zeros(ROWS, np.int32)
+        """minutes between two new numbers of demand; 0 where it may have one every minute"""
         self.searched_at = np.full(ROWS, -(10**9), np.int64)
-        """minute in which a cycle was last looked for"""
+        """minute in which a cycle and a step were last looked for"""
 
     def clear(self, row: int) -> None:
         self.by_time[row], self.hours[row], self.week[row], self.noted[row] = np.nan, np.nan, np.nan, np.nan
         self.seen[row], self.count[row], self.noted_at[row], self.period[row] = 0, 0, -1, 0
-        self.searched_at[row] = -(10**9)
+        self.step[row], self.searched_at[row] = 0, -(10**9)
 
 
-def note(page: Page, rows: Integers, minute_N: Integers, window_N: Integers, quantiles_NEQ: Floats) -> None:
-    """Keep what the experts expect of the window that begins now, once a minute."""
+def note(
+    page: Page, rows: Integers, minute_N: Integers, window_N: Integers, quantiles_NEQ: Floats, lag_N: Integers
+) -> None:
+    """Keep what the experts expect of the window that begins now, once a minute. lag: see `lag_minutes`."""
     every_N = _stride(window_N)
     slot_N = minute_N // every_N % NOTED
     is_due = (minute_N % every_N == 0) & (page.noted_at[rows, slot_N] != minute_N)
     rows, slot_N = rows[is_due], slot_N[is_due]
     page.noted_at[rows, slot_N] = minute_N[is_due]
+    page.noted_minutes[rows, slot_N] = (window_N + lag_N)[is_due]
     page.noted[rows, slot_N] = quantiles_NEQ[is_due]
 
 
@@ -102,6 +111,7 @@ def rehearse(page: Page, row: int, minute_M: Integers, quantiles_MEQ: Floats, tr
 
 
 def _take(page: Page, rows: Integers, minute_N: Integers, every_N: Integers, loss_NE: Floats) -> None:
+    loss_NE = _bounded(loss_NE, page.week[rows])
     bin_N = minute_N % 1440 // BIN_MINUTES
     seen_N, count_N = page.seen[rows, bin_N].astype(np.float32), page.count[rows].astype(np.float32)
     per_day = BIN_MINUTES / every_N
@@ -112,6 +122,19 @@ def _take(page: Page, rows: Integers, minute_N: Integers, every_N: Integers, los
     page.week[rows] = _moved(page.week[rows], loss_NE, np.maximum(1 / (count_N + 1), every_N / WEEK_MINUTES))
     page.seen[rows, bin_N] = np.minimum(seen_N + 1, 255).astype(np.uint8)
     page.count[rows] += 1
+
+
+def _bounded(loss_NE: Floats, week_NE: Floats) -> Floats:
+    """The losses, in the same proportion but smaller where all experts were surprised: one outlier is not a week."""
+    best_N, usual_N = _smallest(loss_NE), _smallest(week_NE)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share_N = np.where(best_N > MOST_SURPRISE * usual_N, MOST_SURPRISE * usual_N / best_N, 1)
+    return np.asarray(loss_NE * np.where(usual_N > 0, share_N, 1)[:, None], np.float32)
+
+
+def _smallest(values_NE: Floats) -> Floats:
+    """Of each series; NaN where none is known."""
+    return np.asarray(np.fmin.reduce(values_NE, axis=1), np.float32)
 
 
 def weights(page: Page, rows: Integers, minute_N: Integers) -> Floats:

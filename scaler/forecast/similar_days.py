@@ -70,17 +70,19 @@ class Comparison(NamedTuple):
     windows: int
 
 
-def compare(past: PastDays, windows: Sequence[int], steps: int, is_scaled: bool) -> Comparison:
+def compare(
+    past: PastDays, windows: Sequence[int], steps: int, is_scaled: bool, lag_N: NDArray[np.int64]
+) -> Comparison:
     """Past days as they would be today: the peaks over the first `windows` minutes, and the first `steps` minutes.
 
-    A window of w minutes covers the observed minutes 1 to w + 1: an observation is up to 75 s older than its moment.
+    A window of w minutes covers the observed minutes 1 to w + lag: what is observed is behind demand.
     """
     eps_N = NEGLIGIBLE * past.mean_N
     log_today_NB, log_before_NBD = _logs(past, eps_N)
     shift_ND = _shift(past, eps_N) if is_scaled else np.zeros_like(past.before_NBD[:, 0])
     likeness_ND = _likeness(log_today_NB, log_before_NBD, shift_ND)
     grown_NAD = _grown(past.ahead_NAD, eps_N, shift_ND)
-    values_NXD = _peaks_and_steps(grown_NAD, windows, steps)
+    values_NXD = _peaks_and_steps(_behind(grown_NAD, lag_N), windows, steps)
     return Comparison(*_sorted_days(values_NXD), likeness_ND, len(windows))
 
 
@@ -123,21 +125,26 @@ def _logs(past: PastDays, eps_N: Floats) -> tuple[Floats, Floats]:
 
 
 def _shift(past: PastDays, eps_N: Floats) -> Floats:
-    """Logarithm of today's level over that of each day [N, D]; 0 where it is not known."""
-    blocks = 2 * LEVEL_BLOCK_MINUTES
-    now_NK = _block_means(past.today_NB[:, -blocks:, None])[:, :, 0] + eps_N[:, None]
-    then_NKD = _block_means(past.before_NBD[:, -blocks:]) + eps_N[:, None, None]
+    """Logarithm of today's level over that of each day [N, D]; 0 where it is not known.
+
+    Only minutes that are known of both days are compared: a gap over an edge is no change of the level.
+    """
+    minutes = 2 * LEVEL_BLOCK_MINUTES
+    then_NBD = past.before_NBD[:, -minutes:]
+    now_NBD = np.broadcast_to(past.today_NB[:, -minutes:, None], then_NBD.shape)
+    known_NBD = ~(np.isnan(then_NBD) | np.isnan(now_NBD))
+    now_NKD, then_NKD = (_block_means(one, known_NBD) + eps_N[:, None, None] for one in (now_NBD, then_NBD))
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio_NKD = np.log(now_NK[:, :, None]) - np.log(then_NKD)
+        ratio_NKD = np.log(now_NKD) - np.log(then_NKD)
     known_NKD = np.isfinite(ratio_NKD)
     mean_ND = np.where(known_NKD, ratio_NKD, 0).sum(axis=1) / np.maximum(known_NKD.sum(axis=1), 1)
     return np.asarray(np.clip(mean_ND, -np.log(MOST_SCALING), np.log(MOST_SCALING)), np.float32)
 
 
-def _block_means(minutes_NBD: Floats) -> Floats:
+def _block_means(minutes_NBD: Floats, known_NBD: NDArray[np.bool_]) -> Floats:
     """Means over two blocks [N, 2, D] of the known minutes; NaN without any."""
-    parts = minutes_NBD.reshape(len(minutes_NBD), 2, -1, minutes_NBD.shape[2])
-    known = ~np.isnan(parts)
+    series, _, days = minutes_NBD.shape
+    parts, known = (one.reshape(series, 2, -1, days) for one in (minutes_NBD, known_NBD))
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(known, parts, 0).sum(axis=2) / known.sum(axis=2), np.float32)
 
@@ -155,6 +162,14 @@ def _grown(ahead_NAD: Floats, eps_N: Floats, shift_ND: Floats) -> Floats:
         return ahead_NAD
     eps = eps_N[:, None, None]
     return np.asarray(np.maximum((ahead_NAD + eps) * np.exp(shift_ND)[:, None, :] - eps, 0), np.float32)
+
+
+def _behind(ahead_NAD: Floats, lag_N: NDArray[np.int64]) -> Floats:
+    """The minutes from the first one that a step shows: with a lag of 0 each step begins a minute sooner."""
+    behind_NAD = ahead_NAD.copy()
+    sooner = lag_N == 0
+    behind_NAD[sooner, 1:] = ahead_NAD[sooner, :-1]
+    return behind_NAD
 
 
 def _peaks_and_steps(ahead_NAD: Floats, windows: Sequence[int], steps: int) -> Floats:

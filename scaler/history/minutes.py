@@ -8,26 +8,31 @@ Values are half floats, times a power of two for each trigger; they lose 0.05 % 
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaler.pool import Integers, Pool
-from scaler.series import Floats, PastDays
+from scaler.series import DAY_MINUTES, Floats, PastDays
 
-DAY_MINUTES = 1440
 DAYS = 14
 KEPT_MINUTES = DAYS * DAY_MINUTES
+LOCAL_DAYS = DAYS + 1
+"""in which the minutes of a ring lie: it begins within the first one, and ends within the last"""
 BEFORE = 60
 """minutes before now that are compared with those of past days"""
 AHEAD = 32
 """minutes of past days ahead of now"""
+LAG_SECONDS = 75
+"""by which what is observed may be behind demand: a rate over a minute, and a scrape every 15 s"""
 ROWS = 64
 """triggers per page: 2.6 MB"""
 _FIRST_EXPONENT = 10
 """of the first value of a trigger as it is stored: demand can grow 30 times before its row is scaled anew"""
 _LARGEST_STORED = 2.0**15
+_MOST_OVER_MEAN = 2.0**20
+"""times the mean of a day and more, as which larger demand is stored: beside it, the usual one keeps its precision"""
 _FIRST_WEEKDAY = 3
 """of the epoch, a Thursday"""
 
@@ -45,11 +50,16 @@ class Page:
         self.newest = np.full(ROWS, -1, np.int64)
         """minute of the newest observation; -1 before the first"""
         self.mean = np.full(ROWS, np.nan, np.float32)
+        self.known = np.zeros(ROWS, np.int32)
+        """minutes that the mean is of"""
+        self.changed = np.zeros((ROWS, LOCAL_DAYS), np.bool_)
+        """days with minutes that are not stored yet, by the number of the day modulo LOCAL_DAYS"""
 
     def clear(self, row: int) -> None:
         kept, written = self._written(row)
         kept[written] = 0
-        self.scale[row], self.newest[row], self.mean[row] = 0, -1, np.nan
+        self.scale[row], self.newest[row], self.mean[row], self.known[row] = 0, -1, np.nan, 0
+        self.changed[row] = False
 
     def advance(self, rows: Integers, minute_N: Integers) -> None:
         """Move each row on to a minute: what is newer than its newest is unknown, and no longer two weeks old."""
@@ -66,14 +76,16 @@ class Page:
         """Demand observed in a minute; NaN changes nothing. A minute that is older than the ring is ignored."""
         self.advance(rows, minute_N)
         known = ~np.isnan(values_N) & (minute_N > self.newest[rows] - KEPT_MINUTES)
-        rows, values_N, minute_N = rows[known], values_N[known], minute_N[known]
+        rows, minute_N = rows[known], minute_N[known]
+        values_N = self._believed(rows, values_N[known])
         self._make_room(rows, values_N)
         self.values[rows, *_places(minute_N)] = self._stored(rows, values_N)
+        self.changed[rows, minute_N // DAY_MINUTES % LOCAL_DAYS] = True
         due = (minute_N + rows) % 60 == 0
         for row in rows[due | np.isnan(self.mean[rows])].tolist():
             self.take_mean(row)
 
-    def fill(self, row: int, minute_S: Integers, values_S: Floats) -> None:
+    def fill(self, row: int, minute_S: Integers, values_S: Floats, is_stored: bool) -> None:
         """Past minutes, ascending, where nothing is known yet."""
         if not len(minute_S):
             return
@@ -81,16 +93,27 @@ class Page:
         fits = (minute_S > self.newest[row] - KEPT_MINUTES) & ~np.isnan(values_S)
         places = _places(minute_S[fits])
         unknown = np.isnan(_demand(self.values[row, *places]))
-        values_S = values_S[fits][unknown]
+        values_S = self._believed(np.array([row]), values_S[fits][unknown])
         if not len(values_S):
             return
         self._make_room(np.array([row]), values_S.max(keepdims=True))
         self.values[row, places[0][unknown], places[1][unknown]] = self._stored(np.array([row]), values_S)
+        if not is_stored:
+            self.changed[row, minute_S[fits][unknown] // DAY_MINUTES % LOCAL_DAYS] = True
         self.take_mean(row)
+
+    def take_changed(self, row: int) -> dict[int, Floats]:
+        """Demand by the minute of each day [DAY_MINUTES] that changed since this was last called."""
+        changed = np.flatnonzero(self.changed[row])
+        self.changed[row] = False
+        today = int(self.newest[row]) // DAY_MINUTES
+        days = [today - (today - number) % LOCAL_DAYS for number in changed.tolist()] if self.newest[row] >= 0 else []
+        return {day: self.at(np.array([row]), day * DAY_MINUTES + np.arange(DAY_MINUTES)[None])[0] for day in days}
 
     def take_mean(self, row: int) -> None:
         values = _demand(self.values[row])
         known = ~np.isnan(values)
+        self.known[row] = known.sum()
         self.mean[row] = self.scale[row] * values[known].mean() if known.any() else np.nan
 
     def days(self, rows: Integers, minute: int) -> Floats:
@@ -120,6 +143,12 @@ class Page:
     def _stored(self, rows: Integers, values: Floats) -> NDArray[np.float16]:
         scale = self.scale[rows]
         return _known((values / np.where(scale > 0, scale, np.float32(1))).astype(np.float16))
+
+    def _believed(self, rows: Integers, values: Floats) -> Floats:
+        """The values, cut where one is so absurd that all others would be stored as 0 beside it."""
+        most = np.float32(_MOST_OVER_MEAN) * self.mean[rows]
+        is_usual = (self.known[rows] >= DAY_MINUTES) & (most > 0)
+        return np.asarray(np.where(is_usual, np.minimum(values, most), values), np.float32)
 
     def _written(self, row: int) -> tuple[NDArray[np.float16], Integers]:
         """A flat view of the ring, and where something is known."""
@@ -169,12 +198,28 @@ class MinuteMemory:
                 chosen = where[position]
                 page.put(local, values_N[chosen], minute_N[chosen])
 
-    def fill(self, key: str, minute_S: Integers, values_S: Floats) -> None:
-        """Fill what is unknown of the past; minutes ascending."""
+    def fill(self, key: str, minute_S: Integers, values_S: Floats, *, is_stored: bool = False) -> None:
+        """Fill what is unknown of the past; minutes ascending. `is_stored`: they need not be stored again."""
         with self._lock:
             if key in self._pool:
                 page, row = self._pool.find(key)
-                page.fill(row, minute_S, values_S)
+                page.fill(row, minute_S, values_S, is_stored)
+
+    def take_changed(self, key: str) -> dict[int, Floats]:
+        """The days of `key` that changed since this was last called: demand by the minute [DAY_MINUTES], by the number
+        of the day from the epoch of local time. Empty for a key that is not kept."""
+        with self._lock:
+            if key not in self._pool:
+                return {}
+            page, row = self._pool.find(key)
+            return page.take_changed(row)
+
+    def mark_changed(self, key: str, days: Iterable[int]) -> None:
+        """Let these days count as changed, because storing them failed, or they are known to be empty."""
+        with self._lock:
+            if key in self._pool:
+                page, row = self._pool.find(key)
+                page.changed[row, [day % LOCAL_DAYS for day in days]] = True
 
     def known(self, key: str) -> tuple[Integers, Floats]:
         """The minutes of `key` that are known, ascending, and their demand."""
@@ -236,6 +281,16 @@ class MinuteMemory:
 def local_minutes(at: float | NDArray[np.float64], offset_N: Integers) -> Integers:
     """The minute of local time in which a moment, or each moment, lies [N]. Offsets: seconds ahead of UTC."""
     return np.ceil((at + offset_N) / 60).astype(np.int64)
+
+
+def lag_minutes(at: float | NDArray[np.float64], offset_N: Integers) -> Integers:
+    """How many minutes more show the demand of a window of full minutes from `at` [N]: 0 or 1.
+
+    Demand that rises at 09:10 is on record in the minute that ends at 09:11. A window that ends at 09:10:15 shows it in
+    that minute, which is its last one; of a window that ends at 09:10 it is the next one.
+    """
+    moment_N = np.asarray(at + offset_N, np.float64)
+    return np.floor((moment_N + LAG_SECONDS) / 60).astype(np.int64) - local_minutes(at, offset_N)
 
 
 def weekday(minute_N: Integers) -> Integers:

@@ -31,6 +31,9 @@ def peak_quantile(forecast: Forecast, level: float, now: float, end: float) -> f
     excess is carried over as a difference and as a ratio, and the smaller result counts: a difference is too much
     once demand has fallen, a ratio once it has risen from nearly nothing. A window longer than all of the bundle's has
     the excess of the longest.
+
+    NaN where one of the numbers is negative or not finite: a difference or a ratio of such numbers can look like
+    demand.
     """
     steps = largest_quantile(forecast, level, now, end)
     if forecast.peaks_WQ is None or not forecast.peak_steps:
@@ -40,6 +43,8 @@ def peak_quantile(forecast: Forecast, level: float, now: float, end: float) -> f
     steps_then = largest_quantile(
         forecast, level, forecast.start, forecast.start + window_steps * forecast.step_seconds
     )
+    if not all(0 <= part < math.inf for part in (steps, peak, steps_then)):
+        return math.nan
     shifted = steps + peak - steps_then
     scaled = steps * peak / steps_then if steps_then > 0 else math.inf
     return max(0.0, min(shifted, scaled))

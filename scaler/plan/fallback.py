@@ -11,11 +11,12 @@ from scaler.series import Forecast, Observation, Outlook
 from scaler.trigger import LARGEST_DEMAND, Mode, Trigger
 
 KNOWN_SHARE = 0.8
-"""weight of past days in a forecast, from which on a plan looks less far"""
-KNOWN_BEYOND_SECONDS = 60.0
-"""beyond the lead time"""
+"""weight of past days in a forecast, from which on a plan looks less far, and orders once for its whole window"""
+KNOWN_BEYOND_SECONDS = 15.0
+"""beyond the lead time: the HPA may have just missed an answer"""
+LONG_STEP_SECONDS = 60.0
 STEPS_BEYOND = 1.6
-"""of `queryStep`, where it is longer than a minute: the least that a plan looks beyond the lead time"""
+"""of the step of the data, where it is longer than a minute: the least that a plan looks beyond the lead time"""
 ENOUGH_COVERED = 0.9
 """share of the window that a forecast must cover to count for all of it.
 
@@ -35,6 +36,8 @@ class Situation:
     now: float
     window_end: float
     """see `window_end`"""
+    order_end: float
+    """until when an order is to last: the whole window of the policy; see order.py"""
     rung: Rung
     observed: float | None
     """the newest observation, where it is within the trigger's maxStaleness of `now`, before or after"""
@@ -55,8 +58,7 @@ def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds
     problems: list[str] = []
     last = _credible(outlook.observation)
     observed = _fresh(last, trigger, now, problems)
-    share = outlook.forecast.past_share if outlook.forecast is not None else 0.0
-    end = window_end(trigger, now, refresh_seconds, share)
+    end = window_of(trigger, now, refresh_seconds, outlook.forecast)
     forecast = need = None
     if trigger.mode is not Mode.REACTIVE:
         forecast = _covering(outlook.forecast, now, end, refresh_seconds, observed is not None, problems)
@@ -65,13 +67,14 @@ def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds
             problems.append(f"the trigger names model {trigger.model}; {forecast.model} made the forecast instead")
         need = peak_quantile(forecast, trigger.quantile, now, end)
         if not 0 <= need < math.inf:
-            problems.append(f"the forecast of {forecast.model} is {'negative' if need < 0 else 'not finite'}")
+            problems.append(f"the forecast of {forecast.model} is negative or not finite")
             forecast = need = None
     return Situation(
         trigger,
         POLICIES[trigger.policy],
         now,
         end,
+        window_end(trigger, now, refresh_seconds, data_step_seconds=_data_step(outlook.forecast)),
         _rung(observed, forecast),
         observed,
         last,
@@ -82,17 +85,31 @@ def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds
     )
 
 
-def window_end(trigger: Trigger, now: float, refresh_seconds: float, past_share: float = 0.0) -> float:
+def window_of(trigger: Trigger, now: float, refresh_seconds: float, forecast: Forecast | None) -> float:
+    """`window_end` for a forecast."""
+    if forecast is None:
+        return window_end(trigger, now, refresh_seconds)
+    return window_end(trigger, now, refresh_seconds, forecast.past_share, forecast.data_step_seconds)
+
+
+def _data_step(forecast: Forecast | None) -> float:
+    return 0.0 if forecast is None else forecast.data_step_seconds
+
+
+def window_end(
+    trigger: Trigger, now: float, refresh_seconds: float, past_share: float = 0.0, data_step_seconds: float = 0.0
+) -> float:
     """Until when a plan made at `now` is to serve: the lead time, one refresh, and what its policy looks beyond.
 
-    Where past days make up the forecast, its edges are sharp: a minute beyond is enough, and more orders too early.
-    Where demand has a new number every `queryStep`, it jumps by its growth in that time: the plan covers the next jump.
+    Where past days make up the forecast, its edges are sharp: looking further would order too early.
+    Where demand has a new number every step only, it jumps by its growth in that time: the plan covers the next jump.
+    The step is the trigger's `queryStep`, or what its history shows.
     """
     beyond = POLICIES[trigger.policy].beyond_seconds
     if past_share >= KNOWN_SHARE:
         beyond = min(beyond, KNOWN_BEYOND_SECONDS)
-    step = trigger.query_step_seconds or 0.0
-    if step > KNOWN_BEYOND_SECONDS:
+    step = trigger.query_step_seconds or data_step_seconds
+    if step > LONG_STEP_SECONDS:
         beyond = max(beyond, STEPS_BEYOND * step)
     return now + trigger.lead_time_seconds + refresh_seconds + beyond
 

@@ -3,9 +3,12 @@
 import math
 
 from scaler.plan.demand import largest_quantile
-from scaler.plan.fallback import Situation
+from scaler.plan.fallback import KNOWN_SHARE, Situation
 from scaler.plan.hpa_estimate import estimates_in
-from scaler.series import RECENT_SECONDS
+from scaler.series import RECENT_SECONDS, Forecast
+
+RELEASE_SECONDS = 300.0
+"""the HPA's stabilisation window: what is released before leaves after it"""
 
 
 def hold(situation: Situation, value: float) -> tuple[float, str] | None:
@@ -21,9 +24,18 @@ def hold(situation: Situation, value: float) -> tuple[float, str] | None:
         return None
     policy = situation.policy
     level = min(policy.hold_quantile, situation.trigger.quantile)
-    again = largest_quantile(forecast, level, situation.now, situation.now + policy.hold_seconds)
+    seconds = _hold_seconds(situation, forecast)
+    again = largest_quantile(forecast, level, situation.now, situation.now + seconds)
     replicas = min(estimates_in(situation.remembered), default=math.inf)
     held = min(again, last.recent_peak, replicas * situation.trigger.threshold)
     if not held > value:
         return None
-    return held, f"{held:.4g} is kept: needed again within {policy.hold_seconds:.0f} s (p{100 * level:g})"
+    return held, f"{held:.4g} is kept: needed again within {seconds:.0f} s (p{100 * level:g})"
+
+
+def _hold_seconds(situation: Situation, forecast: Forecast) -> float:
+    """The policy's; where past days know demand, no longer than it takes to release replicas and to start new ones."""
+    policy = situation.policy
+    if policy.holds_known or forecast.past_share < KNOWN_SHARE:
+        return policy.hold_seconds
+    return min(policy.hold_seconds, RELEASE_SECONDS + situation.trigger.lead_time_seconds)

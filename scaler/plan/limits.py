@@ -1,6 +1,6 @@
 """What bounds a plan: the policy's step limits, what is absurd, and the HPA's dead band."""
 
-from scaler.plan.fallback import KNOWN_SHARE, Situation
+from scaler.plan.fallback import Situation
 from scaler.plan.hpa_estimate import estimates_in
 from scaler.trigger import LARGEST_DEMAND
 
@@ -8,8 +8,6 @@ MATTERS = 1.03
 """times the replicas there are: a smaller lack is left alone, lifting it would only add scale events …"""
 MATTERS_REPLICAS = 3.0
 """… but a lack of this many replicas, which is less in a large fleet, never is"""
-KNOWN_MATTERS = 1.0
-"""times the replicas there are, where past days explain the demand"""
 BEYOND = 1.101
 """times the replicas there are: just more than the HPA tolerates …"""
 ONE_MILLI = 0.001
@@ -54,7 +52,7 @@ def absurd(situation: Situation, value: float) -> tuple[float, str] | None:
 def dead_band(situation: Situation, value: float) -> tuple[float, str] | None:
     """Just beyond the HPA's tolerance, where more replicas are wanted than there are; upwards only.
 
-    From 3 % or three replicas more on, whichever is less; from any lack on where past days explain the demand.
+    From 3 % or three replicas more on, whichever is less.
 
     The HPA leaves a workload of r replicas alone until the value exceeds 1.1 × r × threshold, so a growth of up to a
     tenth is answered with nothing. How many replicas there are is estimated from our answers (hpa_estimate.py), with
@@ -68,14 +66,7 @@ def dead_band(situation: Situation, value: float) -> tuple[float, str] | None:
     for replicas in reversed(estimates_in(situation.remembered)):
         there = replicas * situation.trigger.threshold
         lifted = BEYOND * there + ONE_MILLI
-        if _matters(situation, there) < value < lifted < LARGEST_DEMAND:
+        matters = min(MATTERS * there, there + MATTERS_REPLICAS * situation.trigger.threshold)
+        if matters < value < lifted < LARGEST_DEMAND:
             return lifted, f"lifted over the tolerance of the HPA: up to 10 % more, it leaves {replicas} replicas alone"
     return None
-
-
-def _matters(situation: Situation, there: float) -> float:
-    """The value above which a lack of replicas is not left alone."""
-    forecast = situation.forecast
-    if forecast is not None and forecast.past_share >= KNOWN_SHARE:
-        return KNOWN_MATTERS * there
-    return min(MATTERS * there, there + MATTERS_REPLICAS * situation.trigger.threshold)

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from scaler.plan.hpa_estimate import HPA_ESTIMATES, HpaEstimate
 from scaler.plan.rule import News, Remembered
 from scaler.plan.rules import RULES
 
 NOTHING_KNOWN: Mapping[str, Any] = {}
 REMEMBERED: tuple[Remembered[Any], ...] = tuple(kind for rule in RULES for kind in rule.remembers)
+_FIRST_ESTIMATE = REMEMBERED.index(HPA_ESTIMATES[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,12 @@ class Memory:
             if value is not None:
                 found[kind.name] = value
         return found
+
+    @property
+    def replicas(self) -> int | None:
+        """What the HPA of the plan has by now, by the first of the estimates; None while nothing is known."""
+        estimate: HpaEstimate | None = self.states[_FIRST_ESTIMATE]
+        return None if estimate is None else estimate.replicas
 
 
 def observe(memory: Memory, news: News, known: Mapping[str, Any] = NOTHING_KNOWN) -> Memory:

@@ -41,6 +41,8 @@ class Policy:
     """capacity that is needed again within this time is kept; at least half a minute"""
     hold_quantile: float
     """how sure that need must be; lower than the trigger's own quantile, or holding costs as much as planning"""
+    holds_known: bool
+    """whether that counts, too, where past days know demand: they order it again in time, so others release it"""
     step_factor: float
     """a plan asks for at most this many times the observed demand …"""
     step_replicas: float
@@ -59,6 +61,7 @@ POLICIES: Mapping[PolicyName, Policy] = MappingProxyType(
                 beyond_seconds=60,
                 hold_seconds=300,
                 hold_quantile=0.5,
+                holds_known=False,
                 step_factor=8,
                 step_replicas=10,
                 absurd_factor=20,
@@ -69,6 +72,7 @@ POLICIES: Mapping[PolicyName, Policy] = MappingProxyType(
                 beyond_seconds=300,
                 hold_seconds=900,
                 hold_quantile=0.5,
+                holds_known=False,
                 step_factor=4,
                 step_replicas=5,
                 absurd_factor=10,
@@ -79,6 +83,7 @@ POLICIES: Mapping[PolicyName, Policy] = MappingProxyType(
                 beyond_seconds=600,
                 hold_seconds=1800,
                 hold_quantile=0.75,
+                holds_known=True,
                 step_factor=2,
                 step_replicas=3,
                 absurd_factor=5,

@@ -44,7 +44,7 @@ class Remembered(Generic[S]):
     or_from: str = ""
     reads_answers: bool = True
     """whether the state depends on `News.answered`. A replay observes what does not at every refresh, once for all
-    triggers of one query, lead time and policy; what does, whenever the answer may change."""
+    triggers of one query, lead time, policy and quantile; what does, whenever the answer may change."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,16 @@
 """`plan()`: the rules in the order in which they apply. Reading the list is reading the policy."""
 
 from scaler.plan import SHADOW, Plan, Reason, Rung
+from scaler.plan.calibration import CALIBRATION, calibration
+from scaler.plan.coverage import COVERAGE, coverage
 from scaler.plan.fallback import Situation, situation_of
 from scaler.plan.hold import hold
 from scaler.plan.hpa_estimate import HPA_ESTIMATES
 from scaler.plan.limits import absurd, dead_band, step
+from scaler.plan.order import ANSWERED, order
 from scaler.plan.rule import Rule
 from scaler.plan.surge import GROWTH, surge
-from scaler.series import Outlook
+from scaler.series import Forecast, Outlook
 from scaler.trigger import Mode, Trigger
 
 NEGLIGIBLE = 0.01
@@ -25,8 +28,16 @@ def need(situation: Situation, value: float) -> tuple[float, str] | None:
         return None
     seconds, age = situation.window_end - situation.now, situation.now - forecast.start
     level = 100 * min(situation.trigger.quantile, forecast.levels[-1])
-    text = f"the peak over the next {seconds:.0f} s, p{level:g} by {forecast.basis}, forecast {max(age, 0):.0f} s old"
-    return situation.need, text
+    window = f"the peak over the next {seconds:.0f} s{_step(situation.trigger, forecast)}"
+    return situation.need, f"{window}, p{level:g} by {forecast.basis}; forecast {max(age, 0):.0f} s old"
+
+
+def _step(trigger: Trigger, forecast: Forecast) -> str:
+    """Why a plan looks further than it would by its trigger."""
+    step = forecast.data_step_seconds
+    if not step or trigger.query_step_seconds is not None:
+        return ""
+    return f" (demand has a new number only every {step / 60:.0f} min)"
 
 
 def floor(situation: Situation, value: float) -> tuple[float, str] | None:
@@ -38,6 +49,9 @@ def floor(situation: Situation, value: float) -> tuple[float, str] | None:
 
 EXPECT = (
     Rule("need", need),
+    Rule("coverage", coverage, remembers=(COVERAGE,)),
+    Rule("calibration", calibration, remembers=(CALIBRATION,)),
+    Rule("order", order, remembers=(ANSWERED,)),
     Rule("surge", surge, remembers=(GROWTH,)),
     Rule("floor", floor),
     Rule("hold", hold),
@@ -62,9 +76,14 @@ def plan(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds: float)
         return _plan(situation, Rung.NOTHING, None, None, False, reasons)
     expected = _fold(EXPECT, situation, 0.0, reasons)
     planned = _fold(ANSWER, situation, expected, reasons)
+    active = _is_active(situation, min(expected, planned))  # a lift over the dead band is no demand
+    if not active and not _may_sleep(situation, planned):
+        reasons.append(
+            Reason("fallback", "a forecast alone puts no workload to sleep that was not seen without demand")
+        )
+        return _plan(situation, Rung.NOTHING, None, None, False, reasons)
     if trigger.mode is Mode.SHADOW:
         return _shadow(situation, planned, reasons)
-    active = _is_active(situation, min(expected, planned))  # a lift over the dead band is no demand
     return _plan(situation, situation.rung, planned, planned, active, reasons)
 
 
@@ -87,6 +106,14 @@ def _is_active(situation: Situation, expected: float) -> bool:
     return situation.observed > trigger.activation_threshold or expected > max(
         trigger.activation_threshold, NEGLIGIBLE * trigger.threshold
     )
+
+
+def _may_sleep(situation: Situation, planned: float) -> bool:
+    """Whether the newest observation, however old, lets a workload be inactive; an answer of 0 needs an observed 0."""
+    last = situation.last
+    if situation.observed is not None:
+        return True
+    return last is not None and last.value <= (situation.trigger.activation_threshold if planned > 0 else 0.0)
 
 
 def _shadow(situation: Situation, planned: float, reasons: list[Reason]) -> Plan:

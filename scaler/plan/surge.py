@@ -57,7 +57,8 @@ def watch(before: Surge, news: News) -> Surge:
     at = observation.at
     peak = None
     if forecast is not None:
-        peak = peak_quantile(forecast, LEVEL, at, window_end(trigger, at, news.refresh_seconds))
+        end = window_end(trigger, at, news.refresh_seconds, data_step_seconds=forecast.data_step_seconds)
+        peak = peak_quantile(forecast, LEVEL, at, end)
     oldest = at - LASTS_SECONDS - trigger.lead_time_seconds - BETWEEN_SECONDS
     seen = (*(one for one in before.seen if one.at > oldest), Seen(at, observation.value, peak))
     return Surge(seen, growth(seen, trigger.lead_time_seconds))

@@ -19,12 +19,14 @@ from scaler.clock import Clock
 from scaler.errors import AmbiguousDemand, DependencyError, SourceRefused, StoreUnavailable
 from scaler.history import MetricSource
 from scaler.history.fair_queue import FairQueue
-from scaler.history.minutes import DAY_MINUTES, KEPT_MINUTES
+from scaler.history.minutes import KEPT_MINUTES, local_minutes
 from scaler.refresh.combining import Combining
 from scaler.refresh.local_time import utc_offsets_at
+from scaler.refresh.restoring import MinuteRestoring
+from scaler.refresh.spans import Span, joined, missing
 from scaler.refresh.tracked import Phase, Tracked
 from scaler.refresh.workers import Owner, Workers
-from scaler.series import Blocks, Gap, Samples
+from scaler.series import DAY_MINUTES, Blocks, Gap, Samples
 from scaler.store import Store
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import Mode
@@ -111,13 +113,15 @@ class Backfill:
         self._retries: defaultdict[str, set[asyncio.Task[None]]] = defaultdict(set)
         """by the trigger's key: parts of its history that wait for another attempt"""
         self._store_away_until = 0.0
+        self._restoring = MinuteRestoring(store, combining, clock, partial(self._put, Phase.MINUTES))
 
     def new(self, tracked: Tracked) -> None:
         """Fetch everything a new trigger lacks."""
         self._put(Phase.FINE, tracked)
         self._put(Phase.COARSE, tracked)
         if tracked.trigger.mode is not Mode.REACTIVE:
-            self._put(Phase.MINUTES, tracked)
+            tracked.wanted_since.setdefault(Phase.MINUTES, self._clock.now())
+            self._restoring.want(tracked)
 
     def forget(self, key: str) -> None:
         """Try nothing again for a trigger that is no longer watched: a pause of an hour would keep its memory."""
@@ -133,17 +137,17 @@ class Backfill:
         try:
             async with asyncio.TaskGroup() as self._running:
                 self._start_more()
-                await asyncio.Event().wait()
+                await self._restoring.run()
         finally:
             self._running = None
 
     def waiting(self) -> int:
         """How many jobs wait."""
-        return sum(map(len, self._jobs.values()))
+        return sum(map(len, self._jobs.values())) + len(self._restoring)
 
     def waiting_by_phase(self) -> Mapping[Phase, int]:
         """How many jobs of each phase wait; those that pause after a failure do not."""
-        return {phase: self._queued[phase] for phase in Phase}
+        return {phase: self._queued[phase] + len(self._restoring) * (phase is Phase.MINUTES) for phase in Phase}
 
     def _put(self, phase: Phase, tracked: Tracked, since: float = 0.0) -> None:
         tracked.wanted_since.setdefault(phase, self._clock.now())
@@ -252,25 +256,36 @@ class Backfill:
         samples = await self._source.samples(tracked.trigger, aligned_start, end, step)
         if tracked.key in tracked.table:
             tracked.table.backfill(tracked.key, samples, hold_seconds=step)
-            self._remember(tracked, samples, step)
+            self._remember(tracked, samples, step, (aligned_start, end))
         return samples.gaps
 
     async def _fill_minutes(self, tracked: Tracked, now: float) -> tuple[Gap, ...]:
-        """The minutes of past days, one day at a time, the last one first: what is there helps at once."""
-        step, end = max(60.0, tracked.query_step_seconds), now
+        """The minutes of past days that are neither stored nor fetched yet, a day at a time, the last one first: what
+        is there helps at once."""
+        step = max(60.0, tracked.query_step_seconds)
         start = now - min(tracked.trigger.history_window_seconds, 60.0 * KEPT_MINUTES)
+        end = tracked.wanted_since.get(Phase.MINUTES, now)  # what came later is observed
         gaps: tuple[Gap, ...] = ()
-        while end > start:
-            first = max(start, end - DAY_SECONDS) // step * step
-            samples = await self._source.samples(tracked.trigger, first, end, step)
+        for first, last in missing(tracked.known_minutes, (start, end), DAY_SECONDS):
+            samples = await self._source.samples(tracked.trigger, first // step * step, last, step)
             if tracked.key in tracked.table:
-                self._remember(tracked, samples, step)
-            gaps, end = samples.gaps + gaps, first - step
+                self._remember(tracked, samples, step, (first, last))
+                self._store_soon(tracked, (first, last))
+            gaps = samples.gaps + gaps
         return gaps
 
-    def _remember(self, tracked: Tracked, samples: Samples, step: float) -> None:
-        offset_S = utc_offsets_at(tracked.trigger.timezone, samples.times)
-        self._combining.remember(tracked.key, samples, offset_S, step)
+    def _remember(self, tracked: Tracked, samples: Samples, step: float, asked: Span) -> None:
+        zone = tracked.trigger.timezone
+        self._combining.remember(tracked.key, samples, utc_offsets_at(zone, samples.times), step)
+        if not any(gap.may_close for gap in samples.gaps):
+            tracked.known_minutes = joined([*tracked.known_minutes, asked])
+
+    def _store_soon(self, tracked: Tracked, span: Span) -> None:
+        """Also days without demand, so that they are not fetched again."""
+        minutes = local_minutes(np.array(span), utc_offsets_at(tracked.trigger.timezone, np.array(span)))
+        first, last = (minutes // DAY_MINUTES).tolist()
+        self._combining.memory.mark_changed(tracked.key, range(first, last + 1))
+        tracked.minutes_due = 0.0
 
     async def _fill_coarse(self, tracked: Tracked, now: float) -> tuple[Gap, ...]:
         """Stored blocks first, then those the source still has and the store has not."""

@@ -10,6 +10,7 @@ from scaler.chunks import chunks
 from scaler.clock import Clock
 from scaler.errors import HeadwayError, StoreRefused, StoreUnavailable
 from scaler.refresh.saving import HistoryWriter
+from scaler.refresh.saving_minutes import MinuteWriter
 from scaler.refresh.tracked import Tracking
 from scaler.registry import Registration, Registry
 from scaler.store import Store, WatchedRecord
@@ -21,6 +22,8 @@ log = structlog.get_logger()
 EVERY_SECONDS = 30.0
 TOUCH_SECONDS = 600.0
 """how old a stored `last_called` may get; expiry after a restart is that much less exact"""
+SLOW_SECONDS = 5.0
+"""a store that takes longer for all else gets no minutes in this round: they can be fetched again"""
 WRITES_PER_SWEEP = 20
 """by then, whatever is called for was written again: as seldom as TOUCH_SECONDS, in writes, which no clock changes"""
 CHUNK = 256
@@ -62,6 +65,8 @@ class Checkpoint:
         self._written: dict[str, float] = {}
         self._identity: str | None = None
         self._history = HistoryWriter(registry, tracking, store, clock)
+        self._minutes = MinuteWriter(tracking, store, clock)
+        self._accounts = tracking.accounts
         self._writes = 0
         self._sweep_limit: float | None = None
         self._up, self._refused = True, False
@@ -71,7 +76,12 @@ class Checkpoint:
 
     def queue_lengths(self) -> dict[str, int]:
         """How many triggers the last write left to be written, by the queue's name in telemetry."""
-        return {"store_watched": self._waiting, "store_blocks": self._history.waiting}
+        return {
+            "store_watched": self._waiting,
+            "store_blocks": self._history.waiting,
+            "store_minutes": self._minutes.waiting,
+            "store_savings": self._accounts.waiting,
+        }
 
     async def restore(self) -> int | None:
         """Watch again whatever was watched before the restart and has not fallen silent; returns how many, and None
@@ -99,6 +109,11 @@ class Checkpoint:
             await self._done(self._store.adopt_history(restored.history_keys))
         return restored.count
 
+    async def finish(self) -> None:
+        """Write all that is not stored yet, with the hour under way: this process ends."""
+        self._accounts.close_all()
+        await self.write()
+
     async def run(self) -> None:
         """Write what is new, for ever."""
         while True:
@@ -106,11 +121,15 @@ class Checkpoint:
             await self.write()
 
     async def write(self) -> None:
-        """Write new and renewed triggers and completed blocks; now and then remove what nobody calls for."""
-        self._failed = False
+        """Write new and renewed triggers, completed blocks, hours of savings and, where the store is quick, minutes;
+        now and then remove what nobody calls for."""
+        self._failed, started = False, self._clock.now()
         await self._notice_renewal()
         await self._write_watched()
-        await self._write_history()
+        await self._write_history(self._history)
+        await self._write_savings()
+        if not self._failed and self._clock.now() - started < SLOW_SECONDS:
+            await self._write_history(self._minutes)
         self._drop_forgotten()
         self._writes += 1
         if self._writes % WRITES_PER_SWEEP == 0:
@@ -148,6 +167,7 @@ class Checkpoint:
             log.warning("store_renewed")
             self._written.clear()
             self._history.forget()
+            self._minutes.forget()
         self._identity = identity
 
     async def _write_watched(self) -> None:
@@ -160,12 +180,20 @@ class Checkpoint:
             self._waiting -= len(chunk)
             self._written.update({w.trigger.key: w.last_called for w in chunk})
 
-    async def _write_history(self) -> None:
+    async def _write_history(self, writer: HistoryWriter | MinuteWriter) -> None:
         try:
-            if await self._history.write():
+            if await writer.write():
                 self._note_up()
         except StoreUnavailable as error:
             self._note_down(error)
+
+    async def _write_savings(self) -> None:
+        """Hours that are over. Those that the store does not take stay in a queue, which loses the oldest when full."""
+        while hours := self._accounts.first(CHUNK):
+            if not await self._done(self._store.save_hours(hours)):
+                break
+            self._accounts.stored(hours)
+        self._telemetry.count("savings_dropped", self._accounts.take_dropped())
 
     def _drop_forgotten(self) -> None:
         """What is stored stays until no replica was called for it; see `_sweep`."""

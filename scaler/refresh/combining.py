@@ -6,6 +6,7 @@
 import math
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,12 +25,14 @@ from scaler.forecast.combination import (
 )
 from scaler.forecast.cycles import SEARCHED_MINUTES, find_period
 from scaler.forecast.similar_days import Quantiles, days_with
-from scaler.history.minutes import DAY_MINUTES, MinuteMemory, local_minutes
+from scaler.forecast.steps import find_step
+from scaler.history.minutes import MinuteMemory, lag_minutes, local_minutes
 from scaler.pool import Integers, Pool
-from scaler.series import Floats, Forecast, Samples
+from scaler.refresh.explaining import Explaining
+from scaler.series import DAY_MINUTES, Floats, Forecast, Samples
 
 SEARCH_EVERY = 60
-"""minutes between two searches for a cycle"""
+"""minutes between two searches for a cycle and a step"""
 MOST_SEARCHES = 8
 """of one chunk at a time: a search takes a sixth of a millisecond"""
 
@@ -40,6 +43,7 @@ class Combining:
     def __init__(self) -> None:
         self.memory = MinuteMemory()
         self._scores = Pool(scores.ROWS, scores.Page, scores.Page.clear)
+        self._explaining = Explaining()
         self._lock = threading.Lock()
 
     def add(self, key: str) -> None:
@@ -53,12 +57,14 @@ class Combining:
         self.memory.remove(key)
         with self._lock:
             self._scores.remove(key)
+            self._explaining.remove(key)
 
     def clear(self) -> None:
         """Forget everything."""
         self.memory = MinuteMemory()
         with self._lock:
             self._scores = Pool(scores.ROWS, scores.Page, scores.Page.clear)
+            self._explaining.clear()
 
     def observe(self, keys: Sequence[str], values_N: Floats, at: float, offset_N: Integers) -> None:
         """Demand observed at a moment. offset: seconds that local time is ahead of UTC then."""
@@ -87,10 +93,11 @@ class Combining:
         if not where:
             return combined
         chosen = [one for one in (forecasts[i] for i in where) if one is not None]
-        minute_N = local_minutes(at, offset_N[where])
-        mixed = self._combined([keys[i] for i in where], chosen, minute_N, [ahead_seconds[i] for i in where])
-        for i, forecast in zip(where, mixed, strict=True):
-            combined[i] = forecast
+        minute_N, lag_N = local_minutes(at, offset_N[where]), lag_minutes(at, offset_N[where])
+        mixed = self._combined([keys[i] for i in where], chosen, minute_N, lag_N, [ahead_seconds[i] for i in where])
+        steps = self._steps([keys[i] for i in where])
+        for i, forecast, step in zip(where, mixed, steps, strict=True):
+            combined[i] = replace(forecast, data_step_seconds=60.0 * step) if step else forecast
         return combined
 
     def rehearse(
@@ -101,30 +108,36 @@ class Combining:
         chosen = [one for one in (forecasts[i] for i in where) if one is not None]
         if not chosen:
             return
-        keys, minute_N = [key] * len(where), local_minutes(0.0, local_time_N[where])
+        keys, local_N = [key] * len(where), local_time_N[where]
+        minute_N, lag_N = local_minutes(0.0, local_N), lag_minutes(0.0, local_N)
         windows, levels = windows_of(chosen[0].peak_steps), chosen[0].levels
         scored = scored_window(windows, ahead_seconds)
-        window_N = np.full(len(where), windows[scored])
         recent = self.memory.at([key], np.arange(minute_N[0] - SEARCHED_MINUTES + 1, minute_N[0] + 1)[None])[0]
         past = self.memory.repeated(keys, minute_N, np.full(len(where), DAY_MINUTES))
-        cycles = self._of_cycles(keys, minute_N, np.full(len(where), find_period(recent)), windows, levels)
-        experts = [stacked(chosen, len(windows)), *of_past_days(scaled_days(past, windows), past, levels), cycles]
+        cycles = self._of_cycles(keys, minute_N, lag_N, np.full(len(where), find_period(recent)), windows, levels)
+        of_days = of_past_days(scaled_days(past, windows, lag_N), past, levels)
+        experts = [stacked(chosen, len(windows)), *of_days, cycles]
         columns = [levels.index(level) for level in scores.LEVELS]
         quantile_NEQ = np.stack([one.peaks_NWQ[:, scored][:, columns] for one in experts], axis=1)
-        truth_N = self._truth(keys, minute_N, window_N)
+        truth_N = self._truth(keys, minute_N, windows[scored] + lag_N)
         with self._lock:
             if key in self._scores:
                 page, row = self._scores.find(key)
                 scores.rehearse(page, row, minute_N, quantile_NEQ, truth_N)
 
     def _combined(
-        self, keys: Sequence[str], forecasts: Sequence[Forecast], minute_N: Integers, ahead_seconds: Sequence[float]
+        self,
+        keys: Sequence[str],
+        forecasts: Sequence[Forecast],
+        minute_N: Integers,
+        lag_N: Integers,
+        ahead_seconds: Sequence[float],
     ) -> list[Forecast]:
         windows, levels = windows_of(forecasts[0].peak_steps), forecasts[0].levels
         scored_N = np.array([scored_window(windows, seconds) for seconds in ahead_seconds])
         window_N = np.array(windows)[scored_N]
         past = self.memory.past(keys, minute_N)
-        compared = scaled_days(past, windows)
+        compared = scaled_days(past, windows, lag_N)
         experts = [stacked(forecasts, len(windows)), *of_past_days(compared, past, levels)]
         with self._lock:
             rows, where = self._scores.rows_of(keys)
@@ -132,13 +145,17 @@ class Combining:
                 chosen = where[position]
                 self._learn(page, local, [keys[i] for i in chosen.tolist()], minute_N[chosen], window_N[chosen])
                 self._search(page, local, [keys[i] for i in chosen.tolist()], minute_N[chosen])
-            experts.append(self._cycles(keys, minute_N, windows, levels))
-            weight_NE = self._weights(keys, experts, minute_N, window_N, scored_N, levels)
+            experts.append(self._cycles(keys, minute_N, lag_N, windows, levels))
+            weight_NE = self._weights(keys, experts, minute_N, lag_N, window_N, scored_N, levels)
         mixture = mix(experts, weight_NE)
         median_N = mixture.peaks_NWQ[np.arange(len(keys)), scored_N, levels.index(0.5)]
         alike = [(found, known) for found, known in days_with(compared, scored_N, median_N).tolist()]
+        with self._lock:
+            edges = self._explaining.explain(keys, past, minute_N, median_N, mixture.weights_NE[:, 1:].sum(axis=1))
         return [
-            with_mixture(forecast, mixture.peaks_NWQ[i], mixture.steps_NHQ[i], mixture.weights_NE[i], alike[i])
+            with_mixture(
+                forecast, mixture.peaks_NWQ[i], mixture.steps_NHQ[i], mixture.weights_NE[i], alike[i], edges[i]
+            )
             for i, forecast in enumerate(forecasts)
         ]
 
@@ -150,41 +167,59 @@ class Combining:
         while len(position):
             first, at = np.unique(position, return_index=True)
             slots = slot[at]
-            truth_N = self._truth([keys[i] for i in first.tolist()], page.noted_at[rows[first], slots], window_N[first])
+            noted_N, minutes_N = page.noted_at[rows[first], slots], page.noted_minutes[rows[first], slots]
+            truth_N = self._truth([keys[i] for i in first.tolist()], noted_N, minutes_N.astype(np.int64))
             scores.learn(page, rows[first], slots, window_N[first], truth_N)
             left = np.ones(len(position), np.bool_)
             left[at] = False
             position, slot = position[left], slot[left]
 
-    def _truth(self, keys: Sequence[str], noted_N: Integers, window_N: Integers) -> Floats:
-        ahead_M = np.arange(1, int(window_N.max()) + 2)
+    def _truth(self, keys: Sequence[str], noted_N: Integers, minutes_N: Integers) -> Floats:
+        """The largest demand in the minutes after `noted`."""
+        ahead_M = np.arange(1, int(minutes_N.max()) + 1)
         found = self.memory.at(keys, noted_N[:, None] + ahead_M)
-        found = np.where(ahead_M <= window_N[:, None] + 1, found, np.nan)
+        found = np.where(ahead_M <= minutes_N[:, None], found, np.nan)
         return np.asarray(np.fmax.reduce(found, axis=1), np.float32)
 
     def _search(self, page: scores.Page, rows: Integers, keys: Sequence[str], minute_N: Integers) -> None:
-        """Look for cycles again, for those whose last search is the longest ago."""
+        """Look for cycles and steps again, for those whose last search is the longest ago."""
         waited_N = minute_N - page.searched_at[rows]
         for i in np.argsort(-waited_N, kind="stable")[:MOST_SEARCHES].tolist():
             if waited_N[i] < SEARCH_EVERY:
                 break
             recent = self.memory.at([keys[i]], np.arange(minute_N[i] - SEARCHED_MINUTES + 1, minute_N[i] + 1)[None])[0]
             page.period[rows[i]], page.searched_at[rows[i]] = find_period(recent), minute_N[i]
+            page.step[rows[i]] = find_step(recent)
+
+    def _steps(self, keys: Sequence[str]) -> list[int]:
+        """Minutes between two new numbers of each one's demand; 0 where it may have one every minute."""
+        step_N = np.zeros(len(keys), np.int64)
+        with self._lock:
+            rows, where = self._scores.rows_of(keys)
+            for page, local, position in self._scores.by_page(rows):
+                step_N[where[position]] = page.step[local]
+        return step_N.tolist()
 
     def _cycles(
-        self, keys: Sequence[str], minute_N: Integers, windows: Sequence[int], levels: Sequence[float]
+        self,
+        keys: Sequence[str],
+        minute_N: Integers,
+        lag_N: Integers,
+        windows: Sequence[int],
+        levels: Sequence[float],
     ) -> Quantiles:
         """What the expert `cycle` expects; NaN where no cycle was found."""
         rows, where = self._scores.rows_of(keys)
         period_N = np.zeros(len(keys), np.int64)
         for page, local, position in self._scores.by_page(rows):
             period_N[where[position]] = page.period[local]
-        return self._of_cycles(keys, minute_N, period_N, windows, levels)
+        return self._of_cycles(keys, minute_N, lag_N, period_N, windows, levels)
 
     def _of_cycles(
         self,
         keys: Sequence[str],
         minute_N: Integers,
+        lag_N: Integers,
         period_N: Integers,
         windows: Sequence[int],
         levels: Sequence[float],
@@ -195,7 +230,7 @@ class Combining:
         has_one = np.flatnonzero(period_N)
         if len(has_one):
             repeated = self.memory.repeated([keys[i] for i in has_one.tolist()], minute_N[has_one], period_N[has_one])
-            peaks[has_one], steps[has_one] = of_cycles(repeated, windows, levels)
+            peaks[has_one], steps[has_one] = of_cycles(repeated, windows, levels, lag_N[has_one])
         return Quantiles(peaks, steps)
 
     def _weights(
@@ -203,6 +238,7 @@ class Combining:
         keys: Sequence[str],
         experts: Sequence[Quantiles],
         minute_N: Integers,
+        lag_N: Integers,
         window_N: Integers,
         scored_N: Integers,
         levels: Sequence[float],
@@ -216,7 +252,7 @@ class Combining:
         weight_NE[:, 0] = 1.0
         for page, local, position in self._scores.by_page(rows):
             chosen = where[position]
-            scores.note(page, local, minute_N[chosen], window_N[chosen], quantile_NEQ[chosen])
+            scores.note(page, local, minute_N[chosen], window_N[chosen], quantile_NEQ[chosen], lag_N[chosen])
             weight_NE[chosen] = scores.weights(page, local, minute_N[chosen])
         return weight_NE
 

@@ -30,3 +30,8 @@ def utc_offsets_at(timezone: str, moments_S: NDArray[np.float64]) -> NDArray[np.
     quarter_S, which_S = np.unique(np.floor(moments_S / QUARTER_SECONDS), return_inverse=True)
     offsets = [utc_offset_seconds(timezone, quarter * QUARTER_SECONDS) for quarter in quarter_S.tolist()]
     return np.array(offsets, np.int64)[which_S]
+
+
+def first_moment(timezone: str, local_time: float) -> float:
+    """When the clock of an IANA zone first shows a time. local_time: seconds from the epoch of local time."""
+    return datetime.fromtimestamp(local_time, UTC).replace(tzinfo=ZoneInfo(timezone)).timestamp()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 
 import structlog
 
@@ -10,8 +11,11 @@ from scaler.clock import Clock
 from scaler.forecast import Choice, Forecaster, Forecasters
 from scaler.history.table import HistoryTable
 from scaler.plan.memory import Memory, resume
+from scaler.refresh.accounts import Accounts
 from scaler.refresh.combining import Combining
-from scaler.registry import Registration
+from scaler.refresh.scoring import Scoring
+from scaler.refresh.spans import Span
+from scaler.registry import Registration, unscored
 from scaler.series import FURTHEST_AHEAD_SECONDS, Forecast, Gap, Grid, HistoryFacts, Observation
 from scaler.trigger import Mode, Trigger
 
@@ -49,6 +53,14 @@ class Tracked:
     done: set[Phase] = field(default_factory=set)
     wanted_since: dict[Phase, float] = field(default_factory=dict)
     """parts of the past that are not fetched yet, and since when they are wanted"""
+    known_minutes: list[Span] = field(default_factory=list)
+    """of which past its minutes need not be fetched any more"""
+    minutes_read: bool = False
+    """whether the stored minutes were read; only then others are stored in their place"""
+    minutes_due: float = 0.0
+    """when changed minutes are stored again"""
+    stored_unfinished: set[int] = field(default_factory=set)
+    """days that were stored while a part of the past was still to be fetched, modulo LOCAL_DAYS"""
     rehearsed: bool = False
     """whether the experts were scored on its past, or will be"""
     backfill_errors: dict[Phase, str] = field(default_factory=dict)
@@ -88,6 +100,10 @@ class Tracking:
         self._tracked: dict[str, Tracked] = {}
         self.combining = Combining()
         """what past days show, of all triggers that want forecasts"""
+        self.scoring = Scoring()
+        """how good these forecasts turned out"""
+        self.accounts = Accounts()
+        """what each was worth"""
 
     def __len__(self) -> int:
         return len(self._tracked)
@@ -112,6 +128,7 @@ class Tracking:
             if known is not None and known.table is self._table(choice.forecaster.grid):
                 known.forecaster, known.advice = choice.forecaster, choice.reason
                 known.registration = one  # another one where it was dropped, and registered again before this refresh
+                self._show_scores(known)
                 continue
             self.drop(one.trigger.key)
             fresh.append(self._track(one, choice))
@@ -123,12 +140,17 @@ class Tracking:
         if tracked is not None:
             tracked.table.remove(key)
             self.combining.remove(key)
+            self.scoring.remove(key)
+            tracked.registration.scores = unscored
+            self.accounts.close(key)
 
     def clear(self) -> None:
         """Forget all triggers and all history."""
         self._tracked.clear()
         self._tables.clear()
         self.combining.clear()
+        self.scoring.clear()
+        self.accounts.close_all()
 
     def advance(self, at: float) -> None:
         """Move every table to the moment `at`."""
@@ -171,8 +193,13 @@ class Tracking:
         tracked.table.add(tracked.key)
         if tracked.trigger.mode is not Mode.REACTIVE:
             self.combining.add(tracked.key)
+            self.scoring.add(tracked.key)
+        self._show_scores(tracked)
         self._tracked[tracked.key] = tracked
         return tracked
+
+    def _show_scores(self, tracked: Tracked) -> None:
+        tracked.registration.scores = partial(self.scoring.scores, tracked.key)
 
     def _table(self, grid: Grid) -> HistoryTable:
         if grid not in self._tables:

@@ -358,7 +358,7 @@ class Settings(BaseSettings):
     database: DatabaseUrl | None = _setting(
         None,
         "URL",
-        "Database of the watched triggers and the long history, as postgresql://user@host/headway. Without it, a "
+        "Database of the watched triggers and their history, as postgresql://user@host/headway. Without it, a "
         "SQLite file in `data-dir`. PgBouncer and similar poolers work in transaction and in session mode, without "
         "further options. They do not work in statement mode, which has no transactions. The URL may have libpq's "
         "options for hosts and TLS, `application_name`, `search_path` and `options` (a pooler may refuse the last "

@@ -1,4 +1,4 @@
-"""Telemetry in Prometheus's text form. Ten thousand triggers are 140,000 lines: written a few triggers at a time, so
+"""Telemetry in Prometheus's text form. Ten thousand triggers are 260,000 lines: written a few triggers at a time, so
 that answers to KEDA never wait for a scrape, and figure by figure, so that a reader who is slow holds one piece of it
 and not all.
 
@@ -17,8 +17,10 @@ from prometheus_client import generate_latest
 from scaler.errors import HeadwayError
 from scaler.plan import SHADOW, Reason, Rung
 from scaler.registry import Answer, Registration, Registry
+from scaler.savings import Account, Sums
+from scaler.scoring import BucketScores, Scores
 from scaler.series import Forecast
-from scaler.telemetry.figures import FORECAST_LEVELS, TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Figure
+from scaler.telemetry.figures import BY, FORECAST_LEVELS, TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Figure
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import Mode
 
@@ -86,6 +88,16 @@ def _lines(called: str, registry: Registry, registration: Registration, now: flo
     if own is not None:
         yield f"{name}{labels}}} {own(registration)!r}\n"
         return
+    of_scores = OF_SCORES.get(called)
+    if of_scores is not None:
+        scores = registration.scores()
+        if scores is not None and (share := of_scores(scores)) is not None:
+            yield f"{name}{labels}}} {share:.6g}\n"
+        return
+    if called in OF_ACCOUNT:
+        if registration.account is not None:
+            yield from _of_account(called, registration.account, f"{name}{labels}")
+        return
     answer = _answer(registry, registration, now)
     if called == "plan_rung":
         yield f"{name}{labels}}} {RUNG_NUMBER[_rung(answer)]}\n"
@@ -101,6 +113,35 @@ def _lines(called: str, registry: Registry, registration: Registration, now: flo
 OF_REGISTRATION: Mapping[str, Callable[[Registration], float]] = {
     "threshold": lambda registration: registration.trigger.threshold,
     "metric_calls": lambda registration: registration.metric_calls,
+    "promised_coverage": lambda registration: registration.trigger.quantile,
+}
+
+
+def _of_peak(read: Callable[[BucketScores], float | None]) -> Callable[[Scores], float | None]:
+    """A figure of the scored peaks; None where none was scored."""
+
+    def of(scores: Scores) -> float | None:
+        peak = scores.of("peak")
+        return None if peak is None else read(peak)
+
+    return of
+
+
+def _skill(peak: BucketScores) -> float | None:
+    loss = peak.promised_over_persistence
+    return None if loss is None else 1 - loss
+
+
+def _error(scores: Scores) -> float | None:
+    soon = scores.of("5 min")
+    return None if soon is None else soon.mape
+
+
+OF_SCORES: Mapping[str, Callable[[Scores], float | None]] = {
+    "peak_coverage": _of_peak(lambda peak: peak.held),
+    "scored_peaks": _of_peak(lambda peak: peak.count),
+    "forecast_skill": _of_peak(_skill),
+    "forecast_error": _error,
 }
 
 OF_ANSWER: Mapping[str, Callable[[Answer, Mode], float | None]] = {
@@ -113,6 +154,21 @@ OF_ANSWER: Mapping[str, Callable[[Answer, Mode], float | None]] = {
     "forecast_timestamp": lambda answer, _: answer.outlook.forecast.start if answer.outlook.forecast else None,
 }
 """figures with one value per trigger"""
+
+
+OF_ACCOUNT: Mapping[str, Callable[[Sums], Mapping[str, float]]] = {
+    "replica_seconds": lambda sums: {side: getattr(sums, side).replica_seconds for side in BY},
+    "short_seconds": lambda sums: {side: getattr(sums, side).short_seconds for side in BY},
+    "unserved": lambda sums: {side: getattr(sums, side).unserved for side in BY},
+    "counted_demand": lambda sums: {"": sums.demand},
+}
+"""figures of what the trigger was worth, by side; for both where there is no side"""
+
+
+def _of_account(called: str, account: Account, head: str) -> Iterator[str]:
+    for side, value in OF_ACCOUNT[called](account.total).items():
+        by = f',by="{side}"' if side else ""
+        yield f"{head}{by}}} {value:.12g}\n"
 
 
 def _of_rules(reasons: Sequence[Reason], labels: str) -> list[str]:

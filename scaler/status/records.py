@@ -9,7 +9,7 @@ from scaler.discovery import Discoveries
 from scaler.errors import Fault, HeadwayError
 from scaler.plan import Plan
 from scaler.plan.demand import peak_quantile
-from scaler.plan.fallback import window_end
+from scaler.plan.fallback import window_of
 from scaler.registry import NEVER, Answer, Registration, Registry
 from scaler.series import Forecast, Observation
 from scaler.status.report import Explain, history_record, readiness_report
@@ -49,7 +49,8 @@ def why_record(registry: Registry, registration: Registration, now: float, expla
     """The plan's record with the readiness report, and what is missing of the past."""
     facts = explain(registration.trigger.key)
     history = None if facts is None else history_record(facts)
-    record = {**plan_record(registry, registration, now), "history": history}
+    scores = registration.scores()
+    record = {**plan_record(registry, registration, now), "history": history, "scores": scores and scores.record()}
     if registration.current is not None and registration.current.outlook.forecast is not None:
         return {**record, "readiness": None}
     report = readiness_report(registration.trigger, facts, record["status"])
@@ -71,6 +72,7 @@ def trigger_record(registration: Registration) -> Record:
         "threshold": trigger.threshold,
         "activation_threshold": trigger.activation_threshold,
         "lead_time_seconds": trigger.lead_time_seconds,
+        "query_step_seconds": trigger.query_step_seconds,
         "quantile": trigger.quantile,
         "mode": trigger.mode.value,
         "policy": trigger.policy.value,
@@ -122,8 +124,7 @@ def _inputs(registration: Registration, answer: Answer | None, refresh_seconds: 
     if answer is None:
         return {"observation": None, "forecast": None}
     forecast, at = answer.outlook.forecast, answer.plan.at
-    share = forecast.past_share if forecast is not None else 0.0
-    end = window_end(registration.trigger, at, refresh_seconds, share)
+    end = window_of(registration.trigger, at, refresh_seconds, forecast)
     return {"observation": _observation(answer.outlook.observation), "forecast": _forecast(forecast, at, end)}
 
 
@@ -149,6 +150,7 @@ def _forecast(forecast: Forecast | None, now: float, until: float) -> Record | N
         "start": forecast.start,
         "end": forecast.end,
         "step_seconds": forecast.step_seconds,
+        "data_step_seconds": forecast.data_step_seconds or None,
         "window_seconds": until - now,
         "peak": _by_level(forecast, peak),
         "largest": _by_level(forecast, map(max, peak, beyond)),

@@ -17,13 +17,15 @@ from starlette.routing import Route
 
 from scaler import __version__
 from scaler.discovery import Discoveries
-from scaler.errors import MOST_SPELLED_OUT, Fault
+from scaler.errors import Fault
 from scaler.registry import Registration, Registry
 from scaler.status.access import WITHOUT_TOKEN
 from scaler.status.exposition import CONTENT_TYPE, Turn, exposition
+from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, whole_number
 from scaler.status.records import Record, discovery_record, fault_records, plan_record, why_record
-from scaler.status.replies import as_json, faulty
+from scaler.status.replies import as_json, faulty, with_list
 from scaler.status.report import Explain
+from scaler.status.savings import ReadSavings, SavingsRoute
 from scaler.status.shares import Turns
 from scaler.telemetry import logs
 from scaler.telemetry.metrics import Telemetry
@@ -32,8 +34,6 @@ from scaler.telemetry.redaction import excerpt
 Missing: TypeAlias = Callable[[], Mapping[str, str]]
 """what the process lacks to be ready, name → sentence; a source or cache that is down is no part of it"""
 
-DEFAULT_LIMIT = 100
-LARGEST_LIMIT = 500
 RECORDS_AT_A_TIME = 3
 """made before the event loop may answer KEDA: about half a millisecond's work"""
 
@@ -43,6 +43,7 @@ PATHS = {
     "/readyz": "200 once it can give good answers; until then 503 and what is missing",
     "/metrics": "telemetry, for Prometheus",
     "/api/v1/plans": "the current plans with their reasons; ?namespace= ?name= ?limit= ?after=",
+    "/api/v1/savings": "what each workload was worth, by the day; ?namespace= ?name= ?days= ?limit= ?after=",
     "/api/v1/discovery": "which namespaces are watched for annotated ScaledObjects, and which objects are refused",
     "/api/v1/why/{namespace}/{name}": "all about one ScaledObject: what `headway why` shows",
 }
@@ -60,6 +61,7 @@ class StatusRoutes:
         now: Callable[[], float] = time,
         discoveries: Discoveries | None = None,
         turns: Turns | None = None,
+        read_savings: ReadSavings | None = None,
     ) -> None:
         self._registry = registry
         self._telemetry = telemetry
@@ -68,6 +70,7 @@ class StatusRoutes:
         self._discoveries = discoveries
         self._now = now
         self._turns = turns or Turns()
+        self._savings = SavingsRoute(registry, now, read_savings)
 
     def app(self) -> Starlette:
         """All paths."""
@@ -77,6 +80,7 @@ class StatusRoutes:
             Route("/", self.index),
             Route("/api/v1/plans", self.plans),
             Route("/api/v1/why/{namespace}/{name}", self.why),
+            Route("/api/v1/savings", self.savings),
             Route("/api/v1/discovery", self.discovery),
             Route("/favicon.ico", self.favicon),
         )
@@ -109,8 +113,8 @@ class StatusRoutes:
 
     async def plans(self, request: Request) -> Response:
         """One page of plans by key; `next` is the `after` of the following page, null on the last."""
-        faults = _unknown(request.query_params, ("namespace", "name", "limit", "after"))
-        limit = _limit(request.query_params.get("limit"), faults)
+        faults = unknown(request.query_params, ("namespace", "name", "limit", "after"))
+        limit = whole_number(request.query_params, "limit", DEFAULT_LIMIT, LARGEST_LIMIT, faults)
         if faults:
             return faulty(faults)
         wanted = request.query_params
@@ -118,11 +122,11 @@ class StatusRoutes:
         now = self._now()
         following = page[limit - 1].trigger.key if len(page) > limit else None
         records = self._in_turns(request, page[:limit], lambda one: plan_record(self._registry, one, now))
-        return _list({"at": now, "next": following}, "plans", records)
+        return with_list({"at": now, "next": following}, "plans", records)
 
     async def why(self, request: Request) -> Response:
         """Every trigger of one ScaledObject, each with its plan or its readiness report."""
-        if faults := _unknown(request.query_params, ()):
+        if faults := unknown(request.query_params, ()):
             return faulty(faults)
         namespace, name = request.path_params["namespace"], request.path_params["name"]
         found = self._registry.page(LARGEST_LIMIT, namespace=namespace, name=name)
@@ -133,11 +137,15 @@ class StatusRoutes:
         now = self._now()
         records = self._in_turns(request, found, lambda one: why_record(self._registry, one, now, self._explain))
         refused = None if refusal is None else fault_records(refusal.faults)
-        return _list({"namespace": namespace, "name": name, "at": now, "refused": refused}, "triggers", records)
+        return with_list({"namespace": namespace, "name": name, "at": now, "refused": refused}, "triggers", records)
+
+    async def savings(self, request: Request) -> Response:
+        """What workloads were worth, by the day."""
+        return await self._savings.answer(request, self._turn_of(request))
 
     async def discovery(self, request: Request) -> Response:
         """The watched namespaces, and the annotated objects that are refused."""
-        if faults := _unknown(request.query_params, ()):
+        if faults := unknown(request.query_params, ()):
             return faulty(faults)
         if self._discoveries is None:
             rule = "is off: discover-namespaces of the settings names no namespace"
@@ -212,35 +220,6 @@ def _application(paths: Collection[str], *routes: Route) -> Starlette:
 
 def _links() -> list[tuple[str, str]]:
     return [(path, text) for path, text in PATHS.items() if path != "/" and "{" not in path]
-
-
-def _limit(text: str | None, faults: list[Fault]) -> int:
-    if text is None:
-        return DEFAULT_LIMIT
-    if re.fullmatch(r"[0-9]{1,9}", text) and 1 <= int(text) <= LARGEST_LIMIT:
-        return int(text)
-    faults.append(Fault("limit", excerpt(text), f"must be a whole number from 1 to {LARGEST_LIMIT}"))
-    return DEFAULT_LIMIT
-
-
-def _unknown(query: Mapping[str, str], known: tuple[str, ...]) -> list[Fault]:
-    allowed = f"known are {', '.join(known)}" if known else "this path takes no parameters"
-    wrong = [(name, value) for name, value in query.items() if name not in known][:MOST_SPELLED_OUT]
-    return [Fault(excerpt(name), excerpt(value), f"unknown parameter; {allowed}") for name, value in wrong]
-
-
-def _list(head: Record, name: str, records: AsyncIterator[str]) -> Response:
-    """A JSON object with one long list at its end, sent as it is made."""
-
-    async def pieces() -> AsyncIterator[str]:
-        yield json.dumps(head, ensure_ascii=False)[:-1] + f', "{name}": ['
-        separator = ""
-        async for record in records:
-            yield separator + record
-            separator = ", "
-        yield "]}"
-
-    return StreamingResponse(pieces(), media_type="application/json")
 
 
 async def _refused(paths: Collection[str], request: Request, error: HTTPException) -> Response:

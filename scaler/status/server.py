@@ -21,6 +21,7 @@ from scaler.status.access import Access, AccessRules
 from scaler.status.connections import Connection, Door
 from scaler.status.report import Explain
 from scaler.status.routes import InTurns, Missing, RequestIds, StatusRoutes
+from scaler.status.savings import ReadSavings
 from scaler.status.shares import Places, Turns
 from scaler.status.token import token_file
 from scaler.telemetry.figures import HTTP_REFUSALS
@@ -47,12 +48,15 @@ class StatusServer:
         explain: Explain,
         now: Callable[[], float] = time,
         discoveries: Discoveries | None = None,
+        read_savings: ReadSavings | None = None,
     ) -> None:
         self.probe_port = 0
         self._settings = settings
         self._telemetry = telemetry
         self._turns = Turns()
-        self._routes = StatusRoutes(registry, telemetry, readiness, explain, now, discoveries, self._turns)
+        self._routes = StatusRoutes(
+            registry, telemetry, readiness, explain, now, discoveries, self._turns, read_savings
+        )
         self._ports: list[_Port] = []
         for reason in HTTP_REFUSALS:
             telemetry.count("http_refused", 0, reason=reason)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from scaler.quotas import NO_LIMITS, Limits
-from scaler.series import Blocks
+from scaler.savings import SavedDay, SavedHour
+from scaler.series import Blocks, MinuteDay
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,30 @@ class Store(Protocol):
         ...
 
     async def load_blocks(self, keys: Sequence[str], block_seconds: int, since: float) -> dict[str, Blocks]: ...
+
+    async def save_minutes(self, days: Sequence[MinuteDay]) -> None:
+        """Insert or replace days. `sweep` drops those that are older than two weeks."""
+        ...
+
+    async def load_minutes(self, owners: Sequence[tuple[str, str]], days: tuple[int, int]) -> list[MinuteDay]:
+        """The stored days of each (key, zone), from the first of `days` to the last. A row that holds none is
+        quarantined."""
+        ...
+
+    async def save_hours(self, hours: Sequence[SavedHour]) -> None:
+        """Insert hours; one that is there already stays. `sweep` drops those that are older than a year."""
+        ...
+
+    async def load_savings(
+        self,
+        hours: tuple[int, int],
+        limit: int,
+        after: tuple[str, str] = ("", ""),
+        one: tuple[str, str] | None = None,
+    ) -> list[SavedDay]:
+        """The days within [first, last) of `hours`: of `one` (namespace, name), or of the first `limit` ScaledObjects
+        after `after`. In order, and all days of an object or none."""
+        ...
 
     async def set_apart(self, hashes: Sequence[str], now: float, keep_since: float) -> None:
         """Remember queries (by their hashes) that must not be joined with others; those from before `keep_since` are

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from scaler.quotas import NO_LIMITS, Limits
-from scaler.series import Blocks
+from scaler.savings import SavedDay, SavedHour
+from scaler.series import Blocks, MinuteDay
 from scaler.store import WatchedRecord
 
 
@@ -32,6 +33,22 @@ class NullStore:
 
     async def load_blocks(self, keys: Sequence[str], block_seconds: int, since: float) -> dict[str, Blocks]:
         return {}
+
+    async def save_minutes(self, days: Sequence[MinuteDay]) -> None: ...
+
+    async def load_minutes(self, owners: Sequence[tuple[str, str]], days: tuple[int, int]) -> list[MinuteDay]:
+        return []
+
+    async def save_hours(self, hours: Sequence[SavedHour]) -> None: ...
+
+    async def load_savings(
+        self,
+        hours: tuple[int, int],
+        limit: int,
+        after: tuple[str, str] = ("", ""),
+        one: tuple[str, str] | None = None,
+    ) -> list[SavedDay]:
+        return []
 
     async def set_apart(self, hashes: Sequence[str], now: float, keep_since: float) -> None: ...
 

@@ -13,7 +13,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0002"
+HEAD = "0004"
 """revision of the newest migration: a database that is empty, or has it already, is used without loading Alembic"""
 
 metadata = MetaData()
@@ -39,6 +39,40 @@ long_history = Table(
     Column("page", Integer, primary_key=True, autoincrement=False, comment="blocks since the epoch, by 96"),
     Column("blocks", LargeBinary, nullable=False, comment="96 x (mean, max), float32 little-endian, NaN where missing"),
 )
+
+minutes = Table(
+    "minutes",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("zone", String, primary_key=True, comment="IANA time zone of the day"),
+    Column("day", Integer, primary_key=True, autoincrement=False, comment="days from the epoch of local time"),
+    Column("packed", LargeBinary, nullable=False, comment="demand by the minute; scaler/store/packed_minutes.py"),
+)
+
+savings = Table(
+    "savings",
+    metadata,
+    Column("namespace", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("trigger", String, primary_key=True, comment="hash of its metadata"),
+    Column("hour", Integer, primary_key=True, autoincrement=False, comment="hours since the epoch"),
+    Column("part", String, primary_key=True, comment="who has counted; all parts of an hour add up to it"),
+    Column("installation", String, nullable=False, comment="whose trigger it is"),
+    Column(
+        "mode", String, nullable=False, comment="predictive: the plan was the answer; shadow: the reactive side was"
+    ),
+    Column("known_seconds", Float(53), nullable=False, comment="of the hour; nothing else is counted"),
+    Column("demand", Float(53), nullable=False, comment="times seconds, as are plan_unserved and reactive_unserved"),
+    Column("plan_replica_seconds", Float(53), nullable=False),
+    Column("plan_short_seconds", Float(53), nullable=False),
+    Column("plan_unserved", Float(53), nullable=False),
+    Column("plan_scale_events", Integer, nullable=False),
+    Column("reactive_replica_seconds", Float(53), nullable=False),
+    Column("reactive_short_seconds", Float(53), nullable=False),
+    Column("reactive_unserved", Float(53), nullable=False),
+    Column("reactive_scale_events", Integer, nullable=False),
+)
+"""what each trigger was worth; scaler/savings.py"""
 
 quarantined = Table(
     "quarantined",

@@ -29,15 +29,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scaler.chunks import chunks
 from scaler.errors import SettingsError, StoreUnavailable
 from scaler.quotas import NO_LIMITS, Limits
-from scaler.series import Blocks
+from scaler.savings import DAY_HOURS, SavedDay, SavedHour
+from scaler.series import Blocks, MinuteDay
 from scaler.settings.database_url import parse_database_url
-from scaler.store import Store, WatchedRecord, sweeping
+from scaler.store import Store, WatchedRecord, stored_minutes, stored_savings, sweeping
 from scaler.store.database import TIMEOUT_SECONDS, Database, Postgres, Sqlite, fetched
 from scaler.store.null import NullStore
 from scaler.store.pages import PAGE_BLOCKS, PAGE_BYTES, Pages, faults_of, merged, page_of, paged, unpaged
 from scaler.store.quarantine import UNDECODABLE, BadRow, Source, move, shown_key
 from scaler.store.reading import Reading
-from scaler.store.schema import long_history, set_apart, watched
+from scaler.store.schema import long_history, minutes, savings, set_apart, watched
 from scaler.store.watched_rows import LONGEST_METADATA_BYTES, LONGEST_TEXT_BYTES, Unusable, record_of
 from scaler.telemetry.redaction import excerpt
 
@@ -148,7 +149,8 @@ class SqlStore:
         """Remove the triggers that no replica was called for since `called_before`, with their history; how many.
 
         Where the database's clock is behind this one, it decides what `silence_seconds` ago was. Pages of history that
-        no trigger leads to are removed when they are three months old.
+        no trigger leads to are removed when they are three months old, and days by the minute when they are older than
+        two weeks. `called_before` is `silence_seconds` before a moment that has passed for certain.
         """
         removed, more = 0, sweeping.ROWS
         async with self._bounded(MOST_PAGES_READ):
@@ -157,6 +159,14 @@ class SqlStore:
                 removed += more
             if abs(now - self._swept_pages_at) > sweeping.DAY:
                 await self.database.run(sweeping.remove_aged, self.database, called_before, now)
+                days, passed = sweeping.PAGES, called_before + silence_seconds
+                while days == sweeping.PAGES:
+                    days = await self.database.run(sweeping.remove_aged_minutes, self.database, passed, now)
+                hours, merged_objects = sweeping.PAGES, stored_savings.OBJECTS_MERGED
+                while hours == sweeping.PAGES:
+                    hours = await self.database.run(sweeping.remove_aged_savings, self.database, passed, now)
+                while merged_objects == stored_savings.OBJECTS_MERGED:
+                    merged_objects = await self.database.run(self._merge_hours, passed, now)
                 self._swept_pages_at = now
         return removed
 
@@ -204,6 +214,58 @@ class SqlStore:
         await self._quarantine(self._pages(), bad)
         return loaded
 
+    async def save_minutes(self, days: Sequence[MinuteDay]) -> None:
+        """Insert or replace days by key, zone and day. Nothing else is touched: `sweep` removes what is old."""
+        rows = await asyncio.to_thread(stored_minutes.packed_rows, days)
+        parts = list(chunks(rows, stored_minutes.ROWS))
+        async with self._bounded(len(parts)):
+            for chunk in parts:
+                await self.database.run(self._put_minutes, chunk)
+
+    async def load_minutes(self, owners: Sequence[tuple[str, str]], days: tuple[int, int]) -> list[MinuteDay]:
+        """The days of each (key, zone) within `days`; rows that hold none are quarantined."""
+        loaded: list[MinuteDay] = []
+        bad: list[BadRow] = []
+        parts = list(chunks(owners, stored_minutes.OWNERS_LOADED))
+        async with self._bounded(len(parts)):
+            for chunk in parts:
+                rows = await self.database.run(fetched, stored_minutes.rows_of(self.database, chunk, days))
+                found, faulty = await asyncio.to_thread(stored_minutes.days_in, rows)
+                loaded += [one for one in found if (one.key, one.zone) in chunk]
+                bad += faulty
+        await self._quarantine(stored_minutes.source(self.database), bad)
+        return loaded
+
+    async def save_hours(self, hours: Sequence[SavedHour]) -> None:
+        """Insert hours of savings, in the order of the primary key; one that is there already stays."""
+        ordered = sorted(hours, key=lambda one: (one.namespace, one.name, one.trigger, one.hour, one.part))
+        parts = list(chunks(ordered, stored_savings.ROWS))
+        statement = self._insert(savings).on_conflict_do_nothing()
+        async with self._bounded(len(parts)):
+            for chunk in parts:
+                rows = [stored_savings.row_of(one, self._installation) for one in chunk]
+                await self.database.run(_execute, statement, rows)
+
+    async def load_savings(
+        self,
+        hours: tuple[int, int],
+        limit: int,
+        after: tuple[str, str] = ("", ""),
+        one: tuple[str, str] | None = None,
+    ) -> list[SavedDay]:
+        """The days of savings within `hours`: of one ScaledObject, or of the first `limit` of them after `after`."""
+        found: list[SavedDay] = []
+        async with self._bounded(MOST_PAGES_READ):
+            wanted = [one] if one is not None else await self._objects(hours, limit, after)
+            for chunk in chunks(wanted, stored_savings.objects_at_a_time(hours)):
+                query = stored_savings.days(self._installation, hours, chunk)
+                found += stored_savings.days_in(await self.database.run(fetched, query))
+        return found
+
+    async def _objects(self, hours: tuple[int, int], limit: int, after: tuple[str, str]) -> list[tuple[str, str]]:
+        query = stored_savings.objects(self._installation, hours, after, limit)
+        return [(namespace, name) for namespace, name in await self.database.run(fetched, query)]
+
     async def set_apart(self, hashes: Sequence[str], now: float, keep_since: float) -> None:
         """Remember queries (by their hashes) that must not be joined with others; older ones are dropped."""
         parts = list(chunks(sorted(set(hashes)), RECORDS))
@@ -246,9 +308,7 @@ class SqlStore:
             return
         await self.database.lock(connection)
         keys, numbers = zip(*pages.rows, strict=True)
-        newest = max(numbers) * PAGE_BLOCKS * block_seconds
-        if await self.database.now(connection, newest) < newest:
-            raise StoreUnavailable("the clock of this machine is ahead of the database's: no history is written")
+        await self._check_clock(connection, max(numbers) * PAGE_BLOCKS * block_seconds)
         own = sorted(set(keys))
         query = self._page_rows(own, block_seconds, min(numbers)).where(long_history.c.page <= max(numbers))
         stored = {(key, page): packed for _, key, page, packed in await fetched(connection, query)}
@@ -265,6 +325,39 @@ class SqlStore:
             ],
         )
         await connection.execute(_older(own, block_seconds, page_of(keep_since, block_seconds)))
+
+    async def _merge_hours(self, connection: AsyncConnection, passed: float, now: float) -> int:
+        """Turn old hours of savings into days, of OBJECTS_MERGED ScaledObjects at a time; of how many."""
+        await self.database.lock(connection)
+        moment = min(passed, await self.database.now(connection, now))
+        before = (int(moment // sweeping.DAY) - stored_savings.HOURS_KEPT_DAYS) * DAY_HOURS
+        wanted = [
+            tuple(row) for row in await fetched(connection, stored_savings.with_old_hours(self._installation, before))
+        ]
+        if wanted:
+            old = stored_savings.old_hours(self._installation, before, wanted)
+            days = stored_savings.days_in(await fetched(connection, stored_savings.days_where(old)))
+            statement = self._insert(savings)
+            upsert = statement.on_conflict_do_update(
+                index_elements=list(savings.primary_key), set_=stored_savings.added(statement.excluded)
+            )
+            if days:
+                await connection.execute(upsert, [stored_savings.day_row(one, self._installation) for one in days])
+            await connection.execute(delete(savings).where(old))
+        return len(wanted)
+
+    async def _put_minutes(self, connection: AsyncConnection, rows: Sequence[_Row]) -> None:
+        await self._check_clock(connection, (max(row["day"] for row in rows) - 1) * sweeping.DAY)
+        statement = self._insert(minutes)
+        upsert = statement.on_conflict_do_update(
+            index_elements=list(minutes.primary_key), set_={"packed": statement.excluded.packed}
+        )
+        await connection.execute(upsert, rows)
+
+    async def _check_clock(self, connection: AsyncConnection, newest: float) -> None:
+        """Write nothing that begins later than the database's own clock shows."""
+        if await self.database.now(connection, newest) < newest:
+            raise StoreUnavailable("the clock of this machine is ahead of the database's: no history is written")
 
     async def _quarantine(self, source: Source, bad: Sequence[BadRow]) -> None:
         """Move what cannot be used. A database that cannot be written keeps it: it is left out again next time."""

@@ -16,7 +16,7 @@ LONGEST_METADATA_BYTES = 256 * 1024
 
 
 class Unusable(ValueError):
-    """Why a row is no watched trigger."""
+    """Why a row is not what its table holds."""
 
 
 def record_of(key: Any, namespace: Any, name: Any, metadata: Any, last_called: Any, history_key: Any) -> WatchedRecord:

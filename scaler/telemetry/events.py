@@ -198,6 +198,11 @@ EVENTS: tuple[Event, ...] = (
         "Pages of the long history of a trigger are no longer in the database; they are written again",
     ),
     Event(
+        "minutes_not_restored", "error", ("triggers",),
+        "A bug: the stored minutes of so many triggers were not read, and are fetched again. The field `exception` "
+        "shows where",
+    ),
+    Event(
         "cache_values_refused", "warning", ("server", "count", "first_key", "reason"),
         "Values in Redis are not outlooks of this version, or not signed with our key; they count as absent",
     ),

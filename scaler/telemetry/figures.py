@@ -18,9 +18,11 @@ class Kind(StrEnum):
 
 class Unit(StrEnum):
     DEMAND = "the unit of the trigger's query"
+    DEMAND_SECONDS = "the unit of the trigger's query, times seconds"
     SECONDS = "seconds"
     EPOCH = "seconds since the epoch"
     YES = "0 or 1"
+    SHARE = "share"
     NUMBER = "number"
 
 
@@ -60,6 +62,8 @@ QUEUES = (
     "rehearsal",
     "store_watched",
     "store_blocks",
+    "store_minutes",
+    "store_savings",
     "source_proven",
     "source_new",
     "source_suspect",
@@ -85,6 +89,15 @@ PURPOSES = (
 
 HTTP_REFUSALS = ("connections", "share", "slow", "body", "host", "certificate", "token")
 """why the HTTP port refused a connection or a request"""
+
+
+BY = ("plan", "reactive")
+"""what followed from the plan (in shadow mode: would have), and from the observation alone"""
+
+
+def _of_both(called: str, name: str, unit: Unit, meaning: str) -> Figure:
+    """A sum for the plan and one for the counterfactual."""
+    return Figure(called, f"headway_{name}_total", Kind.COUNTER, (*TRIGGER_LABELS, "by"), unit, meaning)
 
 
 def _of_triggers(called: str, unit: Unit, meaning: str, more: tuple[str, ...] = (), suffix: str = "") -> Figure:
@@ -135,6 +148,33 @@ TRIGGER_FIGURES: tuple[Figure, ...] = (
         "to `headway_planned_demand`; `headway why` has the sentences, docs/policies.md the rules",
         more=("rule",),
     ),
+    _of_triggers(
+        "promised_coverage",
+        Unit.SHARE,
+        "The trigger's quantile: the share of peaks that are to be within it",
+        suffix="_ratio",
+    ),
+    _of_triggers(
+        "peak_coverage",
+        Unit.SHARE,
+        "The share of peaks, over the time that plans look ahead, that were within the trigger's quantile, over about "
+        "a week. Absent until a peak was scored, and where another replica of Headway refreshes the trigger",
+        suffix="_ratio",
+    ),
+    _of_triggers("scored_peaks", Unit.NUMBER, "The peaks that `headway_peak_coverage_ratio` is of"),
+    _of_triggers(
+        "forecast_skill",
+        Unit.SHARE,
+        "1 minus the loss of the peak at the trigger's quantile over that of the newest observation, over about a "
+        "week: above 0 the forecast is of more use than a reactive trigger's number",
+        suffix="_ratio",
+    ),
+    _of_triggers(
+        "forecast_error",
+        Unit.SHARE,
+        "Mean absolute error of the median, over demand, five minutes ahead, over about a week (MAPE)",
+        suffix="_ratio",
+    ),
     _of_triggers("plan_active", Unit.YES, "1 if IsActive answers true"),
     _of_triggers(
         "plan_rung",
@@ -162,6 +202,34 @@ TRIGGER_FIGURES: tuple[Figure, ...] = (
         Unit.EPOCH,
         "Time at which the forecast in use was issued; its age is `time()` minus this",
         suffix="_seconds",
+    ),
+    _of_both(
+        "replica_seconds",
+        "replica_seconds",
+        Unit.SECONDS,
+        "Replicas times seconds that follow by the HPA's arithmetic from the plan (`by` is `plan`; in shadow mode they "
+        "would have followed) and from the observation alone with the same threshold (`reactive`). Counted by the "
+        "replica of Headway that refreshes the trigger; docs/trust.md says how",
+    ),
+    _of_both(
+        "short_seconds",
+        "short_seconds",
+        Unit.SECONDS,
+        "Time in which demand exceeded what the ready of these replicas carry",
+    ),
+    _of_both(
+        "unserved",
+        "unserved_demand_seconds",
+        Unit.DEMAND_SECONDS,
+        "Demand beyond what the ready of these replicas carry, times seconds",
+    ),
+    Figure(
+        "counted_demand",
+        "headway_counted_demand_seconds_total",
+        Kind.COUNTER,
+        TRIGGER_LABELS,
+        Unit.DEMAND_SECONDS,
+        "All demand, times seconds, in the time for which these sums are known",
     ),
 )
 """written by status/exposition.py from the answers that count at the time of the scrape"""
@@ -193,7 +261,8 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     Figure(
         "queue_length", "headway_queue_length", Kind.GAUGE, ("queue",), Unit.NUMBER,
         f"Triggers that wait for a background task, by queue: {', '.join(QUEUES)}. backfill_… are the phases of "
-        "fetching history, store_… wait for the database, source_… are requests that wait for a slot of their server: "
+        "fetching history, store_… wait for the database (of store_savings, hours), source_… are requests that wait "
+        "for a slot of their server: "
         "queries that were fast so far, new ones, those that were slow last time, and history",
     ),
     Figure(
@@ -304,6 +373,10 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     Figure(
         "store_up", "headway_store_up", Kind.GAUGE, (), Unit.YES,
         "1 if the database answered last time; while 0, new state does not survive a restart",
+    ),
+    Figure(
+        "savings_dropped", "headway_savings_dropped_total", Kind.COUNTER, (), Unit.NUMBER,
+        "Hours of savings that were lost, the oldest first, because the database did not take them in time",
     ),
     Figure(
         "discovered_objects", "headway_discovered_objects", Kind.GAUGE, (), Unit.NUMBER,

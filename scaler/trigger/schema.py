@@ -195,7 +195,10 @@ TRIGGER_KEYS: tuple[TriggerKey, ...] = (
         "a duration from 1h to 90d (36h, 14d)", value.duration(3600, 90 * 86400),
     ),
     TriggerKey(
-        "queryStep", "query_step_seconds", "", "resolution of the range query; default: the bundle's step",
+        "queryStep", "query_step_seconds", "",
+        "how often demand has a new number, and the resolution of range queries. Where it is longer than a minute, a "
+        "plan looks at least 1.6 steps beyond the lead time. Default: the bundle's step for queries, and for plans "
+        "what the history shows",
         "a duration from 1s to 15m", value.duration(1, 900),
     ),
     TriggerKey(

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from scaler.app import bundles
 from scaler.app.bundles import BundleReads, in_thread
 from scaler.clock import SystemClock
+from tests.servers.process import until_async
 
 
 class Place:
@@ -49,13 +50,14 @@ async def test_a_url_that_hangs_keeps_nothing_waiting(monkeypatch: pytest.Monkey
     monkeypatch.setattr(bundles, "AWAITED_SECONDS", 0.05)
     place: Any = Place()
     reads = BundleReads(place, "s3://bucket")
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(10):
         await reads.first(seconds=20)
     clock, counted = Ticking(), []
     telemetry: Any = SimpleNamespace(count=counted.append)
     with capture_logs() as logged:
         following = asyncio.create_task(reads.follow(clock, telemetry))
-        await asyncio.sleep(0.2)
+        await until_async(lambda: logged)
+        await asyncio.sleep(0.1)
     assert logged == [
         {"event": "bundle_awaited", "log_level": "warning", "bundle": "s3://bucket", "serving": "general@1"}
     ]
@@ -63,9 +65,8 @@ async def test_a_url_that_hangs_keeps_nothing_waiting(monkeypatch: pytest.Monkey
     place.refusals["s3://bucket"] = "there is nothing"
     place.answers.set()
     with capture_logs() as logged:
-        await asyncio.sleep(0.3)
+        await until_async(lambda: place.reads > 2)
     following.cancel()
-    assert place.reads > 2
     assert [line["event"] for line in logged] == ["bundle_refused"]
     assert counted == ["bundle_refused"]
 
@@ -100,7 +101,8 @@ async def test_new_versions_can_be_looked_for_at_once():
     await asyncio.sleep(0.05)
     assert place.reads == 0
     reads.read_now()
-    await asyncio.sleep(0.2)
+    await until_async(lambda: place.reads)
+    await asyncio.sleep(0.1)
     following.cancel()
     assert place.reads == 1
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
@@ -19,17 +19,21 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from scaler.cli import app
-from scaler.commands.why import MOST_BYTES, print_record
+from scaler.commands.scaler_api import MOST_BYTES
+from scaler.commands.why import print_record
 from scaler.discovery import Scope
 from scaler.discovery.known import KnownObjects
 from scaler.errors import HeadwayError, SourceRefused, SourceUnavailable, TriggerError
 from scaler.registry import ListedBy, Registration, Registry
+from scaler.scoring.losses import Figure
+from scaler.scoring.pending import BUCKETS
 from scaler.series import Forecast, HistoryFacts, Observation, Outlook
 from scaler.settings import load_settings
 from scaler.status.server import StatusServer
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
 from tests.servers.kubernetes import scaled_object
+from tests.status.scores import scored
 
 NOW = 1_700_000_000.0
 METADATA = {"query": "sum(up[1m])", "threshold": "50"}
@@ -107,11 +111,19 @@ async def test_reasons_and_replicas_are_shown(port: Port) -> None:
     assert "sum(up[1m])" in result.stdout
     assert "last call 0 s ago" in result.stdout
     assert "issued 0 s ago" in result.stdout
-    assert (
-        "peak over the next 435 s (lead time 120 s + one refresh and the look-ahead of policy balanced, 315 s):"
-        in result.stdout
-    )
+    assert "peak over the next 435 s (lead time 120 s + one refresh and the look-ahead, 315 s):" in result.stdout
     assert "p50 420 · p90 420" in result.stdout
+
+
+async def test_a_step_of_the_data_is_recommended_as_the_query_step(port: Port) -> None:
+    """Where history shows one, and the trigger does not name it."""
+    port.receive(port.watch(), replace(forecast(420.0), data_step_seconds=300.0))
+    text = (await port.why()).stdout
+    assert "demand has a new number only every 5 min: write queryStep: 5m, or the annotation" in text
+    assert "the peak over the next 615 s (demand has a new number only every 5 min), p90" in " ".join(text.split())
+    port.receive(port.watch(queryStep="5m"), replace(forecast(420.0), data_step_seconds=300.0))
+    named = (await port.why()).stdout
+    assert named.count("write queryStep") == 1  # of the first of the two triggers
 
 
 async def test_quantiles_are_of_the_window_that_need_is_about(port: Port) -> None:
@@ -393,7 +405,7 @@ def test_an_answer_does_not_command_the_terminal() -> None:
 @pytest.mark.parametrize("piece", [b"X: y\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["headers", "interim answers"])
 def test_an_answer_that_never_begins_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, piece: bytes) -> None:
     """Each piece comes in time, and there is no last one."""
-    monkeypatch.setattr("scaler.commands.why.LONGEST_SECONDS", 1.0)
+    monkeypatch.setattr("scaler.commands.scaler_api.LONGEST_SECONDS", 1.0)
 
     class Handler(BaseRequestHandler):
         def handle(self) -> None:
@@ -411,3 +423,27 @@ def test_an_answer_that_never_begins_is_not_waited_for(monkeypatch: pytest.Monke
         result = CliRunner().invoke(app, ["why", "shop", "web", "--address", address])
         server.shutdown()
     assert (result.exit_code, "takes longer than 1 s" in result.stderr) == (3, True)
+
+
+async def test_how_good_the_forecasts_were(port: Port) -> None:
+    """Coverage and loss of the peak, and the error five minutes ahead; a forecast that loses says so."""
+    registration = port.watch()
+    port.receive(registration, None)
+    assert "held" not in (await port.why()).stdout
+    registration.scores = scored
+    text = (await port.why()).stdout
+    assert "its p90 held 95.0% of 20 peaks in about a week" in text
+    assert "loss 0.33 of that of the newest observation\n" in text
+    assert "5 minutes ahead the median was off by 10.0%" in text
+    record = json.loads((await port.why("--json")).stdout)["triggers"][0]
+    assert record["scores"]["peak"]["held"] == 0.95
+    assert set(record["scores"]) == {"5 min", "peak"}
+
+
+async def test_a_forecast_that_is_worse_than_none_is_marked(port: Port) -> None:
+    registration = port.watch()
+    port.receive(registration, None)
+    found = scored()
+    found.sums_BF[BUCKETS.index("peak"), Figure.PROMISED] = 6
+    registration.scores = lambda: found
+    assert "loss 2.00 of that of the newest observation: no better" in (await port.why()).stdout

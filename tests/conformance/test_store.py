@@ -1,13 +1,11 @@
 """The same checks over every store that remembers, and over the one that does not what applies to it."""
 
 import asyncio
-import sqlite3
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,101 +19,14 @@ from scaler.store import Store, WatchedRecord
 from scaler.store.null import NullStore
 from scaler.store.schema import quarantined, watched
 from scaler.store.sql_store import SqlStore, open_store
-from tests.servers.pgbouncer import PgBouncer, pgbouncer
-from tests.servers.postgres import PostgresServer, postgres_server
+from tests.conformance.conftest import Opener, Place
+from tests.conformance.test_stored_minutes import TODAY, minute_day
+from tests.conformance.test_stored_savings import saved
 
 BLOCK = 900
 DAY = 86400.0
 NOW = 1_700_006_400.0
 """a block starts here, in the middle of a page of 96 blocks"""
-Opener = Callable[[], Store]
-
-
-@dataclass(frozen=True)
-class Place:
-    """An empty database, and how it is lost and comes back with what it holds."""
-
-    url: str
-    lose: Callable[[], None]
-    restore: Callable[[], None]
-
-
-def sqlite_file(request: pytest.FixtureRequest) -> Place:
-    """Lost while another program keeps the file locked."""
-    file: Path = request.getfixturevalue("tmp_path") / "kept" / "headway.db"
-    locks: list[sqlite3.Connection] = []
-
-    def lock() -> None:
-        locks.append(sqlite3.connect(file, isolation_level=None))
-        locks[-1].execute("BEGIN IMMEDIATE")
-
-    return Place(f"sqlite:///{file}", lock, lambda: locks.pop().close())
-
-
-def postgres_database(request: pytest.FixtureRequest) -> Place:
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return Place(server.fresh_database(), server.stop, server.start)
-
-
-def behind_pgbouncer(mode: str, request: pytest.FixtureRequest) -> Place:
-    pooler: PgBouncer = request.getfixturevalue(f"{mode}_pooler")
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return Place(pooler.url(server.fresh_database()), pooler.stop, pooler.start)
-
-
-PLACES = {
-    "sqlite": sqlite_file,
-    "postgresql": postgres_database,
-    "pgbouncer-transaction": partial(behind_pgbouncer, "transaction"),
-    "pgbouncer-session": partial(behind_pgbouncer, "session"),
-}
-"""a new implementation is one line here: where it keeps its data"""
-_NEEDS_SERVER = [name for name in PLACES if name != "sqlite"]
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def transaction_pooler(postgres: PostgresServer) -> Iterator[PgBouncer]:
-    """With one connection to the server for each database, so that all replicas share it."""
-    with pgbouncer(postgres, "transaction", ["default_pool_size = 1"]) as pooler:
-        yield pooler
-
-
-@pytest.fixture(scope="module")
-def session_pooler(postgres: PostgresServer) -> Iterator[PgBouncer]:
-    with pgbouncer(postgres, "session") as pooler:
-        yield pooler
-
-
-@pytest.fixture(
-    params=[pytest.param(name, marks=[pytest.mark.server] if name in _NEEDS_SERVER else []) for name in PLACES]
-)
-def place(request: pytest.FixtureRequest) -> Place:
-    return PLACES[request.param](request)
-
-
-@pytest.fixture
-async def reopen(place: Place) -> AsyncIterator[Opener]:
-    """Opens a store on the same, at first empty, database each time it is called."""
-    opened: list[Store] = []
-
-    def open_again() -> Store:
-        opened.append(open_store(place.url, None))
-        return opened[-1]
-
-    yield open_again
-    for store in opened:
-        await store.close()
-
-
-@pytest.fixture
-def store(reopen: Opener) -> Store:
-    return reopen()
 
 
 def record(name: str, last_called: float = 100.0, **metadata: str) -> WatchedRecord:
@@ -402,6 +313,10 @@ OPERATIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "page_counts": lambda store: store.page_counts(["a"], BLOCK, 0.0, NOW),
     "save_blocks": lambda store: store.save_blocks({"b": blocks(NOW, 2)}, BLOCK, 0.0),
     "load_blocks": lambda store: store.load_blocks(["a"], BLOCK, 0.0),
+    "save_minutes": lambda store: store.save_minutes([minute_day("a", TODAY)]),
+    "load_minutes": lambda store: store.load_minutes([("a", "UTC")], (TODAY, TODAY)),
+    "save_hours": lambda store: store.save_hours([saved()]),
+    "load_savings": lambda store: store.load_savings((0, 2**31 - 1), 10),
     "set_apart": lambda store: store.set_apart(["0f"], NOW, 0.0),
     "apart": lambda store: store.apart(0.0),
 }
@@ -446,6 +361,10 @@ async def test_the_null_store_takes_everything_and_keeps_nothing() -> None:
     assert await store.page_counts(["a"], BLOCK, 0.0, NOW) == {}
     assert await store.watched(0.0) == []
     assert await store.load_blocks(["a"], BLOCK, 0.0) == {}
+    await store.save_minutes([minute_day("a", TODAY)])
+    assert await store.load_minutes([("a", "UTC")], (TODAY, TODAY)) == []
+    await store.save_hours([saved()])
+    assert await store.load_savings((0, 2**31 - 1), 10) == []
     await store.set_apart(["0f"], NOW, 0.0)
     assert await store.apart(0.0) == {}
     await store.close()

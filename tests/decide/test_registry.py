@@ -196,6 +196,19 @@ def test_a_wrong_clock_keeps_nothing_out():
     assert on.answer(one, NOW + 16).plan.metric == 60
 
 
+@pytest.mark.parametrize("back", [5, 32, 40])
+def test_a_clock_that_is_set_back_leaves_replicas_alike(back):
+    """One that was called before is at the plan of one that is called for the first time."""
+    called, other = registry(), registry()
+    for on, first_call in ((called, 31), (other, None)):
+        one = registration(on)
+        on.receive(one.trigger.key, outlook(50), NOW)
+        if first_call is not None:
+            on.answer(one, NOW + first_call)
+    answers = [on.answer(next(iter(on)), NOW + 31 - back).plan for on in (called, other)]
+    assert answers[0] == answers[1]
+
+
 NAMES = st.sampled_from(["a", "a-b", "a.b", "b", "b0"])
 
 

@@ -142,10 +142,10 @@ async def test_a_broken_watch_goes_on_where_it_was(api: KubernetesApi) -> None:
 
 async def test_a_bookmark_moves_the_version_on(api: KubernetesApi) -> None:
     """So that a watch after a quiet hour still has a version that the server knows."""
-    async with watching(api.url):
+    async with watching(api.url) as it:
         await until_async(lambda: api.asked("watch"))
         version = api.bookmark()
-        await asyncio.sleep(0.1)
+        await until_async(lambda: it.watches[0]._version == str(version))
         api.break_watches()
         await until_async(lambda: len(api.asked("watch")) == 2)
     assert api.asked("watch")[1].parameters["resourceVersion"] == str(version)

@@ -25,7 +25,7 @@ from tests.servers.redis import RedisServer, redis_server
 pytestmark = [pytest.mark.server, pytest.mark.e2e]
 
 RULES = Path(__file__).parents[2] / "helm" / "headway" / "files" / "rules"
-SECONDS = 30
+SECONDS = 90
 """until a change must have been seen"""
 OF_A_BUSY_MACHINE = {"HeadwaySlowAnswers", "HeadwayRefreshOverruns"}
 """may fire here, where many tests share few cores"""
@@ -159,13 +159,12 @@ def queue_lengths(world: World) -> dict[str, str]:
 
 
 def test_what_fails_is_reported_and_nothing_else(world: World) -> None:
-    """Redis and the source of the demand; and Redis no longer once it is back."""
+    """Redis and the source of the demand; and Redis no longer once it is back. The HPA misses the metric where the
+    machine is so slow that the outage lasts."""
     world.redis.stop()
     world.source.stop()
-    assert world.until("HeadwayCacheDown", "HeadwaySourceUnreachable") == {
-        "HeadwayCacheDown",
-        "HeadwaySourceUnreachable",
-    }
+    firing = world.until("HeadwayCacheDown", "HeadwaySourceUnreachable")
+    assert firing - {"HeadwayMetricLostByHPA"} == {"HeadwayCacheDown", "HeadwaySourceUnreachable"}
     world.redis.start()
     world.until("HeadwayCacheDown", gone=True)
 

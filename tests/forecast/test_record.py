@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.forecast.record import MARK, ORDER_OFFSET, RecordInvalid, pack, unpack
+from scaler.recurrence import Recurrence
 from scaler.series import REMEMBERED, Forecast, Observation, Outlook
 
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -35,6 +36,8 @@ def outlook(peaks: bool = True, seen: bool = True, forecast: bool = True, error:
         model="seasonal@1",
         past_shares=(0.7, 0.0, 0.25) if seen else (),
         days_alike=(11, 13) if seen else (0, 0),
+        recurrence=Recurrence(540, 546, 1, 19_784, 8.75, 9, 10) if seen else None,
+        data_step_seconds=300.0 if seen else 0.0,
     )
     observation = Observation(at=1_700_000_000.25, value=3.1, recent_peak=4.2, history_peak=1e7) if seen else None
     remembered = {"replicas": 17, "growth": 1.479} if seen else {}
@@ -70,6 +73,26 @@ def test_what_is_remembered_is_exact(remembered: dict[str, float]) -> None:
     """All replicas answer alike: what one concluded, the others read to the last bit."""
     before = replace(outlook(), remembered=remembered)
     assert unpack(pack(before)).remembered == remembered
+
+
+@pytest.mark.parametrize("odd", [{"first": 547}, {"came": 11}])
+def test_an_edge_that_cannot_be_is_left_out(odd: dict[str, int]) -> None:
+    made = outlook().forecast
+    assert made is not None
+    assert made.recurrence is not None
+    back = unpack(pack(replace(outlook(), forecast=replace(made, recurrence=made.recurrence._replace(**odd)))))
+    assert back.forecast is not None
+    assert back.forecast.recurrence is None
+    assert back.forecast.days_alike == (11, 13)
+
+
+def test_an_edge_out_of_range_is_refused() -> None:
+    made = outlook().forecast
+    assert made is not None
+    assert made.recurrence is not None
+    broken = replace(outlook(), forecast=replace(made, recurrence=made.recurrence._replace(kind=10)))
+    with pytest.raises(RecordInvalid, match="edge_kind, which is remembered, lies within 0 and 9"):
+        unpack(pack(broken))
 
 
 def test_what_a_later_version_remembers_is_passed_over() -> None:

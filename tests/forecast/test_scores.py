@@ -11,6 +11,8 @@ WINDOW = np.array([8])
 MIDNIGHT = 20_000 * 1440
 GENERAL, DAYS_EXPERT = 0, 1
 
+LAG = np.array([1])
+
 
 def minute(number: int) -> np.ndarray:
     return np.array([number])
@@ -27,7 +29,7 @@ def live(page: Page, start: int, minutes: int, general: float, days: float, trut
     for now in range(start, start + minutes):
         for slot in due(page, ROW, minute(now), WINDOW)[1].tolist():
             learn(page, ROW, np.array([slot]), WINDOW, np.array([truth], np.float32))
-        note(page, ROW, minute(now), WINDOW, expecting(general, days))
+        note(page, ROW, minute(now), WINDOW, expecting(general, days), LAG)
 
 
 def test_pinball_loss_of_a_quantile() -> None:
@@ -72,14 +74,22 @@ def test_the_time_of_day_at_which_an_expert_is_good_counts() -> None:
 
 def test_a_window_is_scored_when_it_is_over() -> None:
     page = Page()
-    note(page, ROW, minute(MIDNIGHT), WINDOW, expecting(1, 1))
+    note(page, ROW, minute(MIDNIGHT), WINDOW, expecting(1, 1), LAG)
     assert not len(due(page, ROW, minute(MIDNIGHT + 9), WINDOW)[0])
     assert due(page, ROW, minute(MIDNIGHT + 10), WINDOW)[1].tolist() == [MIDNIGHT % NOTED]
 
 
+def test_what_is_noted_says_which_minutes_will_show_its_window() -> None:
+    page = Page()
+    for now, lag in ((MIDNIGHT, 0), (MIDNIGHT + 1, 1)):
+        note(page, ROW, minute(now), WINDOW, expecting(1, 1), np.array([lag]))
+    noted = page.noted_minutes[0, [MIDNIGHT % NOTED, (MIDNIGHT + 1) % NOTED]]
+    assert noted.tolist() == [WINDOW[0], WINDOW[0] + 1]
+
+
 def test_an_unknown_truth_teaches_nothing() -> None:
     page = Page()
-    note(page, ROW, minute(MIDNIGHT), WINDOW, expecting(1, 2))
+    note(page, ROW, minute(MIDNIGHT), WINDOW, expecting(1, 2), LAG)
     slot = due(page, ROW, minute(MIDNIGHT + 10), WINDOW)[1]
     learn(page, ROW, slot, WINDOW, np.array([np.nan], np.float32))
     assert page.count[0] == 0
@@ -88,8 +98,8 @@ def test_an_unknown_truth_teaches_nothing() -> None:
 
 def test_a_second_refresh_of_a_minute_notes_nothing() -> None:
     page = Page()
-    note(page, ROW, minute(MIDNIGHT), WINDOW, expecting(1, 1))
-    note(page, ROW, minute(MIDNIGHT), WINDOW, expecting(5, 5))
+    note(page, ROW, minute(MIDNIGHT), WINDOW, expecting(1, 1), LAG)
+    note(page, ROW, minute(MIDNIGHT), WINDOW, expecting(5, 5), LAG)
     assert page.noted[0, MIDNIGHT % NOTED, GENERAL, 0] == 1
 
 
@@ -101,7 +111,7 @@ def test_no_window_is_overwritten_before_it_is_over(window: int) -> None:
         scored += len(slots)
         for slot in slots.tolist():
             learn(page, ROW, np.array([slot]), length, np.array([1], np.float32))
-        note(page, ROW, minute(now), length, expecting(1, 1))
+        note(page, ROW, minute(now), length, expecting(1, 1), LAG)
     every = -(-(window + 2) // (NOTED - 1))
     assert scored == pytest.approx((300 - window - 2) / every, abs=2)
 
@@ -113,6 +123,16 @@ def test_days_that_were_missed_cost_little() -> None:
         truth = 100.0 if day == 5 else 1000.0
         live(page, MIDNIGHT + 1440 * day, 60, general=100, days=1000, truth=truth)
     assert weights(page, ROW, minute(MIDNIGHT + 7 * 1440 + 30))[0][DAYS_EXPERT] > 0.5
+
+
+def test_an_outlier_that_surprises_all_does_not_decide_for_days() -> None:
+    """One minute of a hundred times the demand: the expert that was better all week is better after it, too."""
+    page = Page()
+    for day in range(4):
+        live(page, MIDNIGHT + 1440 * day, 240, general=130, days=101, truth=100)
+    live(page, MIDNIGHT + 4 * 1440, 10, general=400, days=101, truth=10_000)
+    live(page, MIDNIGHT + 4 * 1440 + 10, 120, general=130, days=101, truth=100)
+    assert weights(page, ROW, minute(MIDNIGHT + 5 * 1440 + 60))[0][DAYS_EXPERT] > 0.9
 
 
 def test_weights_without_any_loss_are_a_share_of_one() -> None:

@@ -38,8 +38,9 @@ def batch(start: int, length: int = 20, height: float = 1000.0) -> Floats:
     return ahead
 
 
-def expected(of: PastDays, is_scaled: bool = True) -> tuple[Floats, Floats]:
-    found = quantiles(compare(of, WINDOWS, 30, is_scaled), day_weights(ALL_DAYS, of.weekday_N, DAYS), LEVELS)
+def expected(of: PastDays, is_scaled: bool = True, lag: int = 1) -> tuple[Floats, Floats]:
+    compared = compare(of, WINDOWS, 30, is_scaled, np.array([lag]))
+    found = quantiles(compared, day_weights(ALL_DAYS, of.weekday_N, DAYS), LEVELS)
     return found.peaks_NWQ[0], found.steps_NHQ[0]
 
 
@@ -50,6 +51,16 @@ def test_a_batch_that_starts_every_day_is_sharp_to_the_minute() -> None:
     assert peaks[2] == pytest.approx(1000, rel=0.01)  # minutes 1 to 11
     assert steps[5, MEDIAN] == pytest.approx(100, rel=0.01)
     assert steps[6, MEDIAN] == pytest.approx(1000, rel=0.01)  # minutes 7 and 8
+
+
+@pytest.mark.parametrize(("lag", "starts"), [(0, 6), (1, 7)])
+def test_a_window_shows_a_start_up_to_its_lag_after_it(lag: int, starts: int) -> None:
+    """The window of five minutes from now, and the step that it ends in."""
+    for minute, height in ((starts - 1, 1000), (starts, 100)):
+        ahead = np.stack([batch(minute)] * DAYS, axis=1)
+        peaks, steps = expected(past(level(100)[:, 0], level(100), ahead), lag=lag)
+        assert peaks[1, MEDIAN] == pytest.approx(height, rel=0.01)
+        assert steps[4, MEDIAN] == pytest.approx(height, rel=0.01)
 
 
 def test_a_batch_whose_start_varies_is_as_wide_as_that() -> None:
@@ -144,6 +155,16 @@ def test_the_midpoint_rule_of_two_alike_days() -> None:
     ahead[:, 0], ahead[:, 1] = 100, 200
     of = past(level(100)[:, 0], level(100), ahead)
     weights = np.ones((1, DAYS), np.float32)
-    found = quantiles(compare(of, WINDOWS, 30, is_scaled=False), weights, LEVELS).peaks_NWQ[0, 0]
+    found = quantiles(compare(of, WINDOWS, 30, is_scaled=False, lag_N=np.array([1])), weights, LEVELS).peaks_NWQ[0, 0]
     assert found == pytest.approx([100, 100, 150, 200, 200, 200], rel=1e-3)
     assert day_weights(ALIKE, TUESDAY, 2)[0, 0] > day_weights(ALIKE, TUESDAY, 2)[0, 1]
+
+
+def test_a_gap_over_an_edge_is_no_change_of_the_level() -> None:
+    """A batch began four minutes ago on all days; today nothing is known of these minutes."""
+    before = level(100)
+    before[-4:] = 1000
+    today = before[:, 0].copy()
+    today[-4:] = np.nan
+    peaks, _ = expected(past(today, before, level(1000, AHEAD)))
+    assert peaks[1] == pytest.approx(np.full(len(LEVELS), 1000), rel=0.01)

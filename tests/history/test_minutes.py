@@ -7,14 +7,14 @@ import pytest
 from scaler.history.minutes import (
     AHEAD,
     BEFORE,
-    DAY_MINUTES,
     DAYS,
     KEPT_MINUTES,
     MinuteMemory,
+    lag_minutes,
     local_minutes,
     weekday,
 )
-from scaler.series import Floats
+from scaler.series import DAY_MINUTES, Floats
 
 NOW = 29_000_160  # 02:40 of some day
 MONDAY_2024_01_01 = 1_704_067_200
@@ -47,6 +47,12 @@ def test_a_minute_is_named_by_its_end() -> None:
     assert local_minutes(59.9, np.array([0, 3600])).tolist() == [1, 61]
     assert local_minutes(60.0, np.array([0])).tolist() == [1]
     assert local_minutes(60.1, np.array([0])).tolist() == [2]
+
+
+@pytest.mark.parametrize(("second", "minutes"), [(0, 1), (15, 0), (44.9, 0), (45, 1), (59.9, 1)])
+def test_a_window_that_ends_early_in_a_minute_is_on_record_within_it(second: float, minutes: int) -> None:
+    """Demand is on record 75 s later: of a window that ends at 09:00:15, in the minute that ends at 09:01."""
+    assert lag_minutes(1000 * 60 + second, np.array([0, 7200])).tolist() == [minutes, minutes]
 
 
 def test_weekdays_begin_with_monday() -> None:
@@ -139,6 +145,21 @@ def test_any_unit_is_kept_within_a_thousandth(scale: float) -> None:
     assert at(memory, *range(NOW, NOW + 6)) == pytest.approx(values.tolist(), rel=1e-3, abs=1e-6 * scale)
 
 
+@pytest.mark.parametrize("absurd", [1e9, 9e15])
+@pytest.mark.parametrize("how", ["observed", "fetched"])
+def test_an_absurd_sample_does_not_erase_the_others(how: str, absurd: float) -> None:
+    """Half floats have room for six powers of ten: larger demand than that over the mean is cut."""
+    memory, before = filled(), at(filled(), *range(NOW - 50, NOW))
+    if how == "observed":
+        put(memory, absurd, NOW + 1)
+    else:
+        memory.fill("a", np.array([NOW + 1]), np.array([absurd], np.float32))
+    put(memory, 100.0, NOW + 2)
+    assert at(memory, *range(NOW - 50, NOW)) == pytest.approx(before, rel=1e-3)
+    assert at(memory, NOW + 2) == pytest.approx([100.0], rel=1e-3)
+    assert at(memory, NOW + 1)[0] > 1e8
+
+
 def test_the_mean_is_over_all_that_is_known() -> None:
     memory = MinuteMemory()
     memory.add("a")
@@ -188,3 +209,56 @@ def test_new_triggers_take_little_memory() -> None:
     for key in keys[1:]:
         memory.remove(key)
     assert len(memory) == 1
+
+
+TODAY = NOW // DAY_MINUTES
+
+
+def test_only_changed_days_are_to_be_stored() -> None:
+    """All that was filled, once; then today, and yesterday after midnight."""
+    memory = filled()
+    changed = memory.take_changed("a")
+    assert set(changed) == set(range(TODAY - DAYS, TODAY + 1))
+    assert changed[TODAY - 3].tolist() == [demand_of((TODAY - 3) * DAY_MINUTES + place) for place in range(DAY_MINUTES)]
+    assert memory.take_changed("a") == {}
+    put(memory, 7.0, NOW + 1)
+    assert set(memory.take_changed("a")) == {TODAY}
+    put(memory, 7.0, (TODAY + 1) * DAY_MINUTES - 1)
+    put(memory, 8.0, (TODAY + 1) * DAY_MINUTES)
+    changed = memory.take_changed("a")
+    assert set(changed) == {TODAY, TODAY + 1}
+    assert changed[TODAY][-1] == 7
+    assert changed[TODAY + 1][0] == 8
+    assert np.isnan(changed[TODAY + 1][1:]).all()
+
+
+def test_what_is_stored_need_not_be_stored_again() -> None:
+    """Only the days in which something was filled that the store did not have."""
+    memory = MinuteMemory()
+    memory.add("a")
+    minutes = np.arange(NOW - 3 * DAY_MINUTES, NOW - 100)
+    memory.fill("a", minutes, np.ones(len(minutes), np.float32), is_stored=True)
+    assert memory.take_changed("a") == {}
+    memory.fill("a", minutes, np.ones(len(minutes), np.float32))
+    assert memory.take_changed("a") == {}
+    memory.fill("a", minutes - 60, np.ones(len(minutes), np.float32))
+    assert set(memory.take_changed("a")) == {minutes[0] // DAY_MINUTES - 1}
+
+
+def test_what_could_not_be_stored_is_taken_again() -> None:
+    memory = filled()
+    days = memory.take_changed("a")
+    memory.mark_changed("a", [TODAY - 2, TODAY])
+    assert set(memory.take_changed("a")) == {TODAY - 2, TODAY} < set(days)
+
+
+def test_a_key_that_is_not_kept_has_nothing_to_be_stored() -> None:
+    memory = filled()
+    memory.mark_changed("b", [TODAY])
+    assert memory.take_changed("b") == {}
+    memory.add("b")
+    memory.mark_changed("b", [TODAY])
+    assert memory.take_changed("b") == {}  # nothing is known of it
+    memory.remove("a")
+    memory.add("a")
+    assert memory.take_changed("a") == {}

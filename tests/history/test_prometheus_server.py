@@ -48,7 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServe
 
 @pytest.fixture
 async def source() -> AsyncIterator[PrometheusSource]:
-    made = PrometheusSource(limits=Limits(observe_seconds=2, open_seconds=0.3))
+    made = PrometheusSource(limits=Limits(observe_seconds=10, open_seconds=0.3))
     yield made
     await made.close()
 

@@ -47,14 +47,14 @@ async def test_a_fast_query_does_not_wait_for_slow_ones_that_are_answered(namesp
         (mine,) = triggers(address, "mine", 1)
         await observe_all(source, [mine], AT)
         slow = asyncio.create_task(observe_all(source, triggers(address, "slow", 100, namespaces), AT))
-        longest = 0.0
+        waited = []
         for _ in range(20):
             await asyncio.sleep(0.05)
             began = time.monotonic()
             assert await observe_all(source, [mine], AT) == [0.0]
-            longest = max(longest, time.monotonic() - began)
+            waited.append(time.monotonic() - began)
         assert not slow.done()
-        assert longest < SLOW_SECONDS / 2
+        assert sorted(waited)[-3] < SLOW_SECONDS / 2, "a machine that stops for a moment spoils one or two"
         assert source.queue_lengths()["source_new"] > 0
         slow.cancel()
         await asyncio.gather(slow, return_exceptions=True)

@@ -100,7 +100,7 @@ def test_cancelled_requests_give_their_slots_back(requests: list[tuple[Lane, str
         assert not slots.waiting()
         async with AsyncExitStack() as stack:
             for namespace in "abcd":
-                await asyncio.wait_for(stack.enter_async_context(slots.taken(Turn(PROVEN, namespace))), 1)
+                await asyncio.wait_for(stack.enter_async_context(slots.taken(Turn(PROVEN, namespace))), 20)
 
     asyncio.run(run())
 

@@ -17,6 +17,8 @@ from scaler.trigger import Trigger, TriggerRules
 from tests.isolation.test_04_shared_records import outlook
 from tests.refresh.test_refresh import START, replica, rising, steady
 
+pytestmark = pytest.mark.alone
+
 NOW = 1_700_000_000.0
 HOUR = 3600.0
 STALE = 120.0

@@ -19,6 +19,7 @@ import pytest
 import trustme
 
 from tests.isolation.world import BYSTANDER, SEARCH, SHOP, Replica, bystander, replica, trigger
+from tests.rounds import least
 from tests.servers.process import free_port, until
 from tests.servers.prometheus import PrometheusServer
 
@@ -211,10 +212,17 @@ def test_a_bundle_url_that_hangs_delays_no_answer(tmp_path: Path, metrics: Prome
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"ftp://127.0.0.1:{silent.getsockname()[1]}/bundles"
+        with replica(tmp_path, metrics.url) as scaler:
+            usual = seconds_to_the_first_answer(scaler)
         with replica(tmp_path, metrics.url, "--bundle", url, "--bundle-protocols", "ftp") as scaler:
-            scaler.until_value(bystander(), 1000, seconds=6)
-            assert time.time() - scaler.process.started < 8
-            until(lambda: logged(scaler, "bundle_awaited"), seconds=20)
+            assert seconds_to_the_first_answer(scaler) < 2 * usual + 4
+            until(lambda: logged(scaler, "bundle_awaited"), seconds=60)
+
+
+def seconds_to_the_first_answer(scaler: Replica) -> float:
+    """From the start of the process."""
+    scaler.until_value(bystander(), 1000)
+    return time.time() - scaler.process.started
 
 
 @pytest.mark.parametrize("bundle", ["http://models/x", "zip://x::file:///tmp/x.zip", "simplecache::/tmp/x"])
@@ -250,10 +258,13 @@ def test_long_addresses_against_many_stars_hold_nobody_up(tmp_path: Path, metric
     pattern = "http://host/" + "*a" * 60 + "b"
     with replica(tmp_path, metrics.url, "--allow-server-address", pattern) as scaler:
         scaler.until_value(bystander(), 1000)
-        hostile = [scaler.ask(trigger(SHOP, "up", "http://host/" + "a" * (1900 + n))) for n in range(50)]
-        assert {call.status for call in hostile} == {"INVALID_ARGUMENT"}
-        assert max(call.milliseconds for call in hostile) < 500
-        assert max(call.milliseconds for call in scaler.poll(bystander(), 2)) < 500
+
+        def longest() -> float:
+            hostile = [scaler.ask(trigger(SHOP, "up", "http://host/" + "a" * (1900 + n))) for n in range(50)]
+            assert {call.status for call in hostile} == {"INVALID_ARGUMENT"}
+            return max(call.milliseconds for call in hostile + scaler.poll(bystander(), 2))
+
+        assert least(longest, 1000) < 1000
 
 
 def test_signals_end_nothing(tmp_path: Path, metrics: PrometheusServer) -> None:
@@ -301,14 +312,17 @@ def test_a_second_sigterm_ends_it_at_once(tmp_path: Path, metrics: PrometheusSer
             scaler.until_value(bystander(), 1000)
             calling = threading.Thread(target=scaler.ask, args=(trigger(SHOP, "up", server),))
             calling.start()
-            time.sleep(0.5)
+            asked, _ = silent.accept()
             for _ in range(2):
                 scaler.process.process.send_signal(signal.SIGTERM)
             time.sleep(1.5)
             assert scaler.process.process.poll() is None, "two at once are one request to drain"
-            scaler.process.process.send_signal(signal.SIGTERM)
-            assert scaler.process.process.wait(3) == -signal.SIGTERM
+            until(
+                lambda: scaler.process.process.send_signal(signal.SIGTERM) or scaler.process.process.poll(), seconds=20
+            )
+            assert scaler.process.process.wait() == -signal.SIGTERM
             calling.join()
+            asked.close()
 
 
 def test_the_port_of_probes_may_be_taken(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class Replica:
         for one in wanted:
             self.client.is_active(one, "create")
 
-    def until(self, wanted: OurTrigger, holds: Callable[[Call], bool], seconds: float = 30, pause: float = 0.1) -> Call:
+    def until(self, wanted: OurTrigger, holds: Callable[[Call], bool], seconds: float = 60, pause: float = 0.1) -> Call:
         """Ask until an answer holds, and return it. Fails with the last answer after `seconds`."""
         deadline = time.monotonic() + seconds
         while not holds(call := self.ask(wanted)):
@@ -79,7 +79,7 @@ class Replica:
             time.sleep(pause)
         return call
 
-    def until_value(self, wanted: OurTrigger, value: float, seconds: float = 30) -> Call:
+    def until_value(self, wanted: OurTrigger, value: float, seconds: float = 60) -> Call:
         """Ask until the answer is at least `value`."""
         return self.until(wanted, lambda call: call.number is not None and call.number >= value, seconds)
 

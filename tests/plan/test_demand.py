@@ -1,5 +1,6 @@
 """What a forecast says about a window: the right steps, the right peak, between levels and lengths."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -85,3 +86,13 @@ def test_what_is_no_number_is_not_passed_over(place: int) -> None:
     broken = RISING.quantiles_HQ.copy()
     broken[place] = np.nan
     assert np.isnan(largest_quantile(replace(RISING, quantiles_HQ=broken), 0.9, START, START + 240))
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf, -1.0])
+@pytest.mark.parametrize("array", ["quantiles_HQ", "peaks_WQ"])
+def test_no_peak_follows_from_what_is_no_demand(array: str, broken: float) -> None:
+    """Neither 0 nor any other number: a forecast that began a minute ago, with a broken one in its first row."""
+    numbers = getattr(RISING, array).copy()
+    numbers[0] = broken
+    peak = peak_quantile(replace(RISING, **{array: numbers}), 0.9, START + 60, START + 120)
+    assert not 0 <= peak < math.inf

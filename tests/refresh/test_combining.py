@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from scaler.history.minutes import local_minutes
 from scaler.plan.demand import peak_quantile
 from scaler.refresh.combining import Combining
+from scaler.refresh.explaining import Explaining
 from scaler.series import Forecast, Samples
 
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -77,7 +79,34 @@ def test_a_daily_batch_is_expected_to_the_minute() -> None:
     assert p90(soon) == pytest.approx(1000, rel=0.05)
     assert soon.past_share > 0.8
     assert soon.days_alike == (14, 14)
-    assert soon.basis.endswith("(as on 14 of 14 past days)")
+    assert soon.basis.endswith(": every day at 02:30 since 1 January (14 of 14), × 10")
+
+
+def test_an_edge_after_nothing_at_all_is_explained() -> None:
+    """A workload that goes to zero at night."""
+    combining = Combining()
+    combining.add("a")
+    times = np.arange(MIDNIGHT, MIDNIGHT + 14 * DAY, 60.0)
+    open_S = (times - MIDNIGHT) % DAY > 9 * 3600
+    combining.remember("a", Samples(times, 1000.0 * open_S.astype(np.float32)), np.zeros(len(times), np.int64), 60.0)
+    at = MIDNIGHT + 14 * DAY + 9 * 3600 - 240
+    combining.observe(["a"], np.zeros(1, np.float32), at, np.zeros(1, np.int64))
+    minute_N = local_minutes(at, np.zeros(1, np.int64))
+    past = combining.memory.past(["a"], minute_N)
+    (found,) = Explaining().explain(["a"], past, minute_N, np.array([1000.0], np.float32), np.ones(1, np.float32))
+    assert found is not None
+    assert found.sentence == "every day at 09:00 since 1 January (14 of 14), from nothing"
+
+
+def test_an_edge_is_explained_until_a_little_after_it() -> None:
+    combining, midnight = after_two_days()
+    said = []
+    for minute in range(BATCH_FROM - 20, BATCH_FROM + 14):
+        made = live(combining, midnight + 60 * minute, midnight + 60 * minute)
+        said.append(made.recurrence is not None)
+    assert said == [False] * 12 + [True] * 19 + [False] * 3
+    combining.remove("a")
+    assert live(combining, midnight + 60 * BATCH_FROM, midnight + 60 * BATCH_FROM).recurrence is None
 
 
 def test_its_end_is_known_too() -> None:
@@ -135,6 +164,18 @@ def test_the_clock_of_the_time_zone_counts() -> None:
 
 def replace_times(samples: Samples, seconds: float) -> Samples:
     return Samples(samples.times + seconds, samples.values)
+
+
+def test_demand_with_a_new_number_every_five_minutes_has_that_step() -> None:
+    combining = Combining()
+    for key, step in (("a", 5), ("b", 1)):
+        combining.add(key)
+        new = np.repeat(np.random.default_rng(1).integers(100, 200, 1440 // step), step)
+        past = Samples(MIDNIGHT + 60.0 * np.arange(1440), new.astype(np.float32))
+        combining.remember(key, past, np.zeros(1440, np.int64), 60.0)
+    at = MIDNIGHT + DAY
+    made = combining.combine(["a", "b"], [bundle(at)] * 2, at, np.zeros(2, np.int64), [AHEAD] * 2)
+    assert [one.data_step_seconds for one in made if one is not None] == [300.0, 0.0]
 
 
 def test_a_bundle_with_other_steps_is_left_alone() -> None:

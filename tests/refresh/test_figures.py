@@ -146,7 +146,12 @@ async def test_what_a_store_that_is_away_leaves_unwritten_is_counted() -> None:
         assert checkpoint.queue_lengths()["store_watched"] == 2
         store.is_away = False
         await checkpoint.write()
-        assert checkpoint.queue_lengths() == {"store_watched": 0, "store_blocks": 0}
+        assert checkpoint.queue_lengths() == {
+            "store_watched": 0,
+            "store_blocks": 0,
+            "store_minutes": 0,
+            "store_savings": 0,
+        }
 
 
 async def test_leases_that_move_between_replicas_are_counted() -> None:

@@ -16,6 +16,7 @@ from scaler.refresh.local_time import utc_offset_seconds
 from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.registry import Registration, Registry
 from scaler.series import Forecast, Grid
+from scaler.store import Store
 from scaler.store.null import NullStore
 from scaler.telemetry.metrics import Telemetry
 from scaler.testing import FixedSource, ManualClock, ScriptedForecaster, flat_forecast
@@ -66,6 +67,7 @@ async def replica(
     forecast: Callable[[str, float, object], Forecast | None],
     cache: MemoryCache | None = None,
     clock: ManualClock | None = None,
+    store: Store | None = None,
     **settings: float,
 ) -> AsyncIterator[World]:
     clock = clock or ManualClock(START)
@@ -81,7 +83,7 @@ async def replica(
         source,
         Chosen(ScriptedForecaster(forecast, GRID)),
         cache or MemoryCache(),
-        NullStore(),
+        store or NullStore(),
         clock,
         telemetry,
         RefreshSettings(**settings),
@@ -254,6 +256,20 @@ async def test_silent_triggers_are_forgotten() -> None:
         await world.pass_time(90)
         assert len(world.registry) == 0
         assert len(world.refresh.tracking) == 0
+
+
+async def test_forecasts_are_scored_until_the_trigger_is_forgotten() -> None:
+    """A forecast of 150 for a demand of 100; nothing of a trigger without forecasts, and nothing once it is silent."""
+    async with replica(steady, rising, silence_seconds=400) as world:
+        web, plain = world.call(), world.call("plain", mode="reactive")
+        await world.pass_time(330)
+        scores = web.scores()
+        assert scores is not None
+        assert scores.buckets["2 min"].bias == pytest.approx(50, rel=0.01)
+        assert 1 <= scores.buckets["2 min"].count <= 4
+        assert plain.scores() is None
+        await world.pass_time(120)
+        assert (len(world.refresh.tracking), web.scores()) == (0, None)
 
 
 async def test_one_replica_refreshes_and_both_answer_alike() -> None:

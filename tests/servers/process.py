@@ -59,7 +59,7 @@ def free_port() -> int:
     raise RuntimeError(f"no free port in {_NEVER_GIVEN_TO_CLIENTS}")
 
 
-def until(holds: Callable[[], object], seconds: float = 30) -> float:
+def until(holds: Callable[[], object], seconds: float = 60) -> float:
     """Return when it holds, and how many seconds that took. Fails when it does not within `seconds`."""
     started = time.monotonic()
     while not holds():
@@ -68,14 +68,14 @@ def until(holds: Callable[[], object], seconds: float = 30) -> float:
     return time.monotonic() - started
 
 
-async def until_async(holds: Callable[[], object], seconds: float = 10) -> None:
+async def until_async(holds: Callable[[], object], seconds: float = 30) -> None:
     """Return when it holds. Raises TimeoutError when it does not within `seconds`."""
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110  it is seen from outside only, mostly in a server's thread
             await asyncio.sleep(0.01)
 
 
-def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 180) -> None:
     """Return when `ready()` is true (OSError counts as not yet). Fails with the end of the log when the process ends
     before, and when it never is; then with what each thread was at, which a Python or Go process tells on SIGABRT."""
     deadline = time.monotonic() + seconds

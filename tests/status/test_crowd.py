@@ -72,7 +72,7 @@ async def port(share: int = 16) -> AsyncIterator[Port]:
 
 async def test_half_requests_keep_nobody_out_and_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """With hundreds of unfinished requests open, others are answered at once; the unfinished ones are ended."""
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 3.0)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 5.0)
     async with port() as it:
         held = [await it.half(CROWD) for _ in range(260)]
         async with asyncio.timeout(20):
@@ -112,10 +112,10 @@ async def test_who_does_not_read_is_disconnected(monkeypatch: pytest.MonkeyPatch
         reader, writer = await it.open(CROWD)
         writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         await until_async(lambda: len(it.server._ports[0]._server.server_state.tasks) == 1)
-        await asyncio.sleep(0.3)
         [connection] = it.server._ports[0]._server.server_state.connections
-        assert 0 < connection.transport.get_write_buffer_size() < 256 * 1024
-        await until_async(lambda: it.refused("slow") == 1, seconds=10)
+        await until_async(connection.transport.get_write_buffer_size)
+        assert connection.transport.get_write_buffer_size() < 256 * 1024
+        await until_async(lambda: it.refused("slow") == 1, seconds=30)
         await until_async(lambda: not it.server._ports[0]._server.server_state.tasks)
         del reader, writer
 
@@ -181,7 +181,7 @@ async def test_unread_short_answers_are_ended(monkeypatch: pytest.MonkeyPatch) -
     async with port() as it:
         _, writer = await it.open(CROWD)
         writer.write(b"GET /api/v1/plans HTTP/1.1\r\nHost: x\r\n\r\n" * 300)
-        await until_async(lambda: it.refused("slow") == 1, seconds=15)
+        await until_async(lambda: it.refused("slow") == 1, seconds=30)
 
 
 def test_the_client_with_most_connections_gives_one_to_another() -> None:

@@ -7,14 +7,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from scaler.registry import ListedBy, Registry
+from scaler.savings import Account, Ran, Stretch
 from scaler.series import Observation, Outlook
-from scaler.status.exposition import CALLED_SECONDS, exposition
+from scaler.status.exposition import CALLED_SECONDS, OF_ACCOUNT, exposition
 from scaler.status.shares import Turns
 from scaler.telemetry.figures import TRIGGER_FIGURES, TRIGGERS_BY_RUNG
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
 from tests.servers.programs import program
 from tests.status.registry import NOW, filled_registry, forecast
+from tests.status.scores import scored
 
 
 async def at_once() -> None:
@@ -59,8 +61,52 @@ async def test_every_trigger_figure_of_the_table_is_written():
     registry = filled_registry()
     key = registry.register("shop", "shadow", {"query": "a", "threshold": "1", "mode": "shadow"}, NOW).trigger.key
     registry.receive(key, Outlook(NOW, Observation(NOW - 5, 42.0, 42.0, 80.0), forecast()), NOW)
+    next(iter(registry)).scores = scored
+    registry.get(key).account = account()
     written = {name for name, *_ in await figures(registry)}
     assert {figure.name for figure in (*TRIGGER_FIGURES, TRIGGERS_BY_RUNG)} <= written
+
+
+async def test_scores_are_exported_by_the_replica_that_has_them():
+    """19 of 20 peaks held, at a third of the loss of the newest observation, and off by a tenth five minutes ahead."""
+    registry = Registry(TriggerRules("http://p"), 15.0)
+    registry.register("shop", "other", {"query": "a", "threshold": "1"}, NOW)
+    registry.register("shop", "web", {"query": "a", "threshold": "1", "quantile": "0.95"}, NOW).scores = scored
+    found = await figures(registry)
+    assert found["headway_promised_coverage_ratio", "web"] == 0.95
+    assert found["headway_promised_coverage_ratio", "other"] == 0.9
+    assert found["headway_peak_coverage_ratio", "web"] == 0.95
+    assert found["headway_scored_peaks", "web"] == 20
+    assert found["headway_forecast_skill_ratio", "web"] == pytest.approx(2 / 3, rel=1e-5)
+    assert found["headway_forecast_error_ratio", "web"] == pytest.approx(0.1)
+    assert ("headway_peak_coverage_ratio", "other") not in found
+
+
+def account() -> Account:
+    """A minute at demand 25, where the plan had three ready replicas of ten, and the reactive trigger two."""
+    made = Account(("shop", "web", "0f", "predictive"), lambda: "a0")
+    made.add(Stretch(NOW - 60, 60.0, Ran(4, 3, changed=True), Ran(2, 2, changed=False)), 25.0, 10.0)
+    return made
+
+
+async def test_what_a_trigger_was_worth_is_counted_where_it_is_refreshed():
+    """By side; a replica of Headway that does not refresh it has no line, so that the replicas can be added up."""
+    registry = filled_registry()
+    web = next(registration for registration in registry if registration.trigger.name == "web")
+    web.account = account()
+    found = {key: value for key, value in (await figures(registry)).items() if key[0] in WORTH}
+    assert found == {
+        ("headway_replica_seconds_total", "web", "plan"): 240,
+        ("headway_replica_seconds_total", "web", "reactive"): 120,
+        ("headway_short_seconds_total", "web", "plan"): 0,
+        ("headway_short_seconds_total", "web", "reactive"): 60,
+        ("headway_unserved_demand_seconds_total", "web", "plan"): 0,
+        ("headway_unserved_demand_seconds_total", "web", "reactive"): 300,
+        ("headway_counted_demand_seconds_total", "web"): 1500,
+    }
+
+
+WORTH = {figure.name for figure in TRIGGER_FIGURES if figure.called in OF_ACCOUNT}
 
 
 @pytest.mark.parametrize("mode", ["predictive", "shadow"])

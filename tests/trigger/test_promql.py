@@ -87,7 +87,7 @@ def test_masking_keeps_positions(query: str) -> None:
 def test_a_megabyte_is_read_in_no_time(text: str) -> None:
     """Linear: each character is looked at a few times."""
     query = text * (2**20 // len(text)) + "("
-    began = time.monotonic()
+    began = time.process_time()
     assert not self_contained(query)
     fault(query)
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5

@@ -226,7 +226,7 @@ def test_many_stars_against_a_long_path_take_no_time(stars: str) -> None:
     began = time.process_time()
     for _ in range(10):
         is_allowed(address, (f"http://host/{stars}",))
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 5
 
 
 @given(st.text("ab*?", max_size=12), st.text("ab", max_size=12))

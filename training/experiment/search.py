@@ -69,7 +69,12 @@ class Found:
 
 
 def search(
-    recipe: str, training: Training, minutes: float, effort: Effort = ALONE, progress: Progress = no_progress
+    recipe: str,
+    training: Training,
+    minutes: float,
+    effort: Effort = ALONE,
+    progress: Progress = no_progress,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Found:
     """The best choices found within `minutes`, the recipe's defaults included.
 
@@ -79,7 +84,7 @@ def search(
     space = SPACES[recipe](effort)
     make = partial(_made, recipe, space, effort)
     loss_of = _by_demand(training, make) if space.prophet else _by_core(space, training, effort, progress)
-    found = best_of(space, loss_of, training.seed, minutes, progress)
+    found = best_of(space, loss_of, training.seed, minutes, progress, clock)
     return replace(found, make=lambda task: make(task, found.choices))
 
 

@@ -1,6 +1,7 @@
 """The bundle that ships with the scaler as a model, to compare new models with."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from scaler.bundle import Bundle, read_bundle
 from scaler.bundle.signature import PEAKS, QUANTILES
@@ -38,9 +39,9 @@ class BundleModel:
         return self._graph
 
 
-def shipped_for(task: Task) -> BundleModel | None:
+def shipped_for(task: Task, general: Path = GENERAL) -> BundleModel | None:
     """The general bundle if it has this task's grid, else None; it only reads the minute grid."""
-    bundle = read_bundle(GENERAL)
+    bundle = read_bundle(general)
     manifest = bundle.manifest
     same = task.manifest(manifest.name, manifest.version)
     fields = ("step_seconds", "steps", "horizon_steps", "coarse_seconds", "coarse_steps", "levels", "peak_steps")

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from scaler import __version__
 from scaler.bundle import Bundle, checksum
 from scaler.bundle.folder import FILES, replace_folder
+from scaler.forecast.catalog import GENERAL
 from training.data.clean import Cleaned, clean, without_counters, without_marked
 from training.data.load import Loaded, load, system_of
 from training.data.resample import on_step, usual_step
@@ -67,10 +68,12 @@ class Order:
     """whether learned weights are kept as int8"""
     country: str = ""
     """whose public holidays a recipe with Prophet learns: ISO code of a country or of a part of it"""
+    general: Path = GENERAL
+    """folder of the general bundle: part of a blend, and judged next to the new model"""
 
     @property
     def effort(self) -> Effort:
-        return Effort(self.threads, self.country)
+        return Effort(self.threads, self.country, self.general)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,8 @@ def run(order: Order, progress: Progress = no_progress, on_interrupt: Callable[[
     model = ((found and found.make) or recipe.make)(prepared.task)
     fit, interrupted = _fitted(model, prepared.training, progress, on_interrupt)
     progress("judging", 0.0)
-    comparison, naive = _judged(model, prepared.naive_models, prepared.training, prepared.test)
+    judges = [*prepared.naive_models, *filter(None, [shipped_for(prepared.task, order.general)])]
+    comparison, naive = _judged(model, judges, prepared.training, prepared.test)
     progress("exporting", 0.0)
     exported = _exported(order, prepared, model, naive)
     outcome = Outcome(
@@ -310,10 +314,9 @@ def _fitted(
 
 
 def _judged(
-    model: Model, naive_ones: Sequence[Model], training: Training, test: Windows
+    model: Model, judges: Sequence[Model], training: Training, test: Windows
 ) -> tuple[Comparison, Mapping[str, Prediction]]:
-    """(the comparison with the naive models and, if it has the grid, the shipped bundle; their predictions)"""
-    judges = [*naive_ones, *filter(None, [shipped_for(training.task)])]
+    """(the comparison of the model with the others; the predictions of these)"""
     try:
         naive = {one.name: one.predict_quantiles(test.past) for one in judges}
         return compare(test, {**naive, model.name: model.predict_quantiles(test.past)}, training.task), naive

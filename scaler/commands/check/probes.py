@@ -6,12 +6,16 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from scaler.commands.check.keda_client import Call, KedaClient, OurTrigger, ScalerTls, keda_calls
 from scaler.errors import DependencyError, SourceUnavailable
+from scaler.forecast.steps import find_step
 from scaler.history import MetricSource, observe_all
 from scaler.history.answers import Partial
 from scaler.manifest import ScaledObject
 from scaler.plan.hpa import Hpa, average_value, milli
+from scaler.series import DAY_MINUTES
 from scaler.trigger import Trigger
 
 
@@ -29,6 +33,8 @@ class Asked:
     error: str = ""
     unreachable: bool = False
     tried: bool = True
+    step_minutes: int = 0
+    """between two new numbers of demand, where the trigger names no `queryStep` and there is less than one a minute"""
 
 
 def ask_queries(
@@ -39,15 +45,40 @@ def ask_queries(
         (index, dataclasses.replace(trigger, server_address=server or trigger.server_address))
         for index, trigger in triggers
     ]
-    answers = asyncio.run(_observe(source, [trigger for _, trigger in asked]))
-    return [_asked(scaled, index, trigger, answer) for (index, trigger), answer in zip(asked, answers, strict=True)]
+    answers = asyncio.run(_ask(source, [trigger for _, trigger in asked], time.time()))
+    return [
+        dataclasses.replace(_asked(scaled, index, trigger, demand), step_minutes=step)
+        for (index, trigger), (demand, step) in zip(asked, answers, strict=True)
+    ]
 
 
-async def _observe(source: MetricSource, triggers: Sequence[Trigger]) -> list[float | DependencyError]:
+async def _ask(
+    source: MetricSource, triggers: Sequence[Trigger], now: float
+) -> list[tuple[float | DependencyError, int]]:
+    """Demand of each trigger or its error, and the minutes between two new numbers (0 where that is no matter)."""
     try:
-        return await observe_all(source, triggers, time.time())
+        demand = await observe_all(source, triggers, now)
+        pairs = zip(triggers, demand, strict=True)
+        wanted = [isinstance(one, float) and trigger.query_step_seconds is None for trigger, one in pairs]
+        steps = [
+            await _step_of(source, trigger, now) if is_wanted else 0
+            for trigger, is_wanted in zip(triggers, wanted, strict=True)
+        ]
+        return list(zip(demand, steps, strict=True))
     finally:
         await source.close()
+
+
+async def _step_of(source: MetricSource, trigger: Trigger, now: float) -> int:
+    """What the last day shows, as a running scaler would find it; 0 where it cannot be read."""
+    end = now // 60 * 60
+    try:
+        found = await source.samples(trigger, end - DAY_MINUTES * 60, end, 60.0)
+    except DependencyError:
+        return 0
+    minutes_M = np.full(DAY_MINUTES + 1, np.nan, np.float32)
+    minutes_M[np.rint((found.times - end) / 60).astype(np.int64) + DAY_MINUTES] = found.values
+    return find_step(minutes_M)
 
 
 def _asked(scaled: ScaledObject, index: int, trigger: Trigger, answer: float | DependencyError) -> Asked:

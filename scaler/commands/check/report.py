@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from scaler.commands import Exit
+from scaler.commands.advice import query_step
 from scaler.commands.check.keda_client import Call
 from scaler.commands.check.probes import Asked, in_words
 from scaler.commands.check.rules import Finding, Level
@@ -102,6 +103,7 @@ def _object(report: Report) -> dict[str, Any]:
                 "tried": asked.tried,
                 "demand": rounded(asked.demand),
                 "replicas": asked.replicas,
+                "step_minutes": asked.step_minutes or None,
                 "error": asked.error,
             }
             for asked in report.asked
@@ -174,6 +176,8 @@ def _print_asked(asked: Asked, scaled: ScaledObject, console: Console) -> None:
         text = f"demand now {figure(asked.demand)}{empty} → {in_words(scaled, asked.demand, asked.threshold)}"
     console.print(f"  {which} at {escape(asked.server)}")
     console.print(Padding(text, (0, 0, 0, 6), expand=False))
+    if asked.step_minutes:
+        console.print(Padding(query_step(asked.step_minutes), (0, 0, 0, 6), expand=False))
 
 
 def _call_table(calls: list[Call]) -> Table:

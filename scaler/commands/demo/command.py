@@ -1,4 +1,4 @@
-"""`headway demo`: the real service on recorded demand and a fast clock, with simulated KEDA and HPA."""
+"""`headway demo`: the real service on recorded and generated demand and a fast clock, with simulated KEDA and HPA."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
@@ -17,24 +17,22 @@ from pathlib import Path
 from scaler.app.service import Service, loop_factory
 from scaler.clock import AcceleratedClock, Clock
 from scaler.commands import Exit
-from scaler.commands.demo.simulated import Deployment
-from scaler.commands.demo.view import LiveView, Row, RowView, View, introduction
-from scaler.errors import DependencyError, HeadwayError
-from scaler.history import MetricSource, observe_all
+from scaler.commands.demo.schedule import GENERATED, openings, ticket_requests
+from scaler.commands.demo.view import LiveView, RowView, View, introduction
+from scaler.commands.demo.workload import Workload
 from scaler.history.recorded import RecordedSource
+from scaler.history.traces import Trace, read_traces
 from scaler.manifest import ScaledObject, read_manifest
-from scaler.plan import Plan
-from scaler.plan.hpa import SYNC_SECONDS, Hpa
-from scaler.registry import Registration
+from scaler.plan.hpa import SYNC_SECONDS
 from scaler.settings import load_settings
 from scaler.settings.fields import ENVIRONMENT_PREFIX
 from scaler.telemetry.logs import configure_logs
 
-BEGIN = datetime(1995, 9, 7, 5, 30, tzinfo=UTC).timestamp()
-"""ten days of the recording come before, four after; the first workload starts to rise half an hour later"""
+BEGIN = datetime(1995, 9, 7, 5, 45, tzinfo=UTC).timestamp()
+"""ten days of the recording come before, four after; the generated workload opens a quarter of an hour later"""
 
-STARTUP_SECONDS = 90.0
-"""from a pod's creation until it is ready"""
+GENERATED_FROM = datetime(1995, 8, 23, tzinfo=UTC).timestamp()
+"""two weeks of past days before the first opening"""
 
 ONCE_SECONDS = 60.0
 """how long --once waits for every forecast (real seconds)"""
@@ -51,51 +49,6 @@ class DemoOptions:
     as_json: bool = False
     grpc_address: str = "127.0.0.1:50051"
     http_address: str = "127.0.0.1:8080"
-
-
-class Workload:
-    """One recorded workload: KEDA's calls, and two simulated Deployments: one scaled by Headway, one reactive."""
-
-    def __init__(self, scaled: ScaledObject) -> None:
-        (entry,) = scaled.our_triggers
-        self.scaled = scaled
-        self.metadata = entry.metadata
-        self.threshold = float(entry.metadata["threshold"])
-        self.hpa = Hpa(min_replicas=scaled.min_replicas or 0, max_replicas=scaled.max_replicas or 0)
-        self.demand: float | None = None
-        self.plan: Plan | None = None
-        self.error = ""
-        self.ours: Deployment | None = None
-        self.reactive: Deployment | None = None
-
-    async def sync(self, service: Service, source: MetricSource, now: float) -> None:
-        """One sync of both HPAs at `now`: ours on the scaler's answer, the other on the demand itself."""
-        registration = service.registry.register(self.scaled.namespace, self.scaled.name, self.metadata, now)
-        (demand,) = await observe_all(source, [registration.trigger], now)
-        self.plan = self._ask(service, registration, now)
-        if isinstance(demand, DependencyError):
-            self.demand = None
-            return
-        self.demand = demand
-        if self.ours is None or self.reactive is None:
-            self.ours, self.reactive = self._deployment(demand), self._deployment(demand)
-        self.ours.sync(self.plan.metric if self.plan else None, demand, now)
-        self.reactive.sync(demand, demand, now)
-
-    def _deployment(self, demand: float) -> Deployment:
-        return Deployment.sized_for(demand, self.threshold, STARTUP_SECONDS, self.hpa)
-
-    def _ask(self, service: Service, registration: Registration, now: float) -> Plan | None:
-        try:
-            plan = service.registry.answer(registration, now).plan
-        except HeadwayError as error:
-            self.error = str(error)
-            return None
-        self.error = ""
-        return plan
-
-    def row(self, now: float) -> Row:
-        return Row(now, self.scaled.name, self.threshold, self.demand, self.plan, self.ours, self.reactive, self.error)
 
 
 def run_demo(options: DemoOptions) -> Exit:
@@ -118,7 +71,7 @@ def _forget_environment() -> None:
 async def _demo(options: DemoOptions) -> Exit:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel_all)
     async with _running(options) as (service, source, clock):
-        workloads = [Workload(scaled) for scaled in demo_objects()]
+        workloads = [Workload(scaled, _openings(scaled, source)) for scaled in demo_objects()]
         view = _view(options, service)
         with view, contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ONCE_SECONDS if options.once else options.seconds):
@@ -130,7 +83,7 @@ async def _watch(
     workloads: list[Workload], service: Service, source: RecordedSource, clock: Clock, view: View, once: bool
 ) -> Exit:
     """Sync every workload each 15 s of the demo's clock and show it, to the end of the recording."""
-    end = min(trace.start + len(trace.values) * trace.step_seconds for trace in source.traces.values())
+    end = _end(source.traces.values())
     while (at := (math.floor(clock.now() / SYNC_SECONDS) + 1) * SYNC_SECONDS) < end:
         await clock.sleep_until(at)
         for workload in workloads:
@@ -144,8 +97,8 @@ async def _watch(
 
 @contextlib.asynccontextmanager
 async def _running(options: DemoOptions) -> AsyncIterator[tuple[Service, RecordedSource, Clock]]:
-    """The started service on the recording, with its state in a temporary folder."""
-    with tempfile.TemporaryDirectory(prefix="headway-demo-") as folder, _recording() as recording:
+    """The started service on the recorded and the generated demand, with its state in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="headway-demo-") as folder:
         settings = load_settings(
             {
                 "prometheus": RECORDING,
@@ -153,11 +106,11 @@ async def _running(options: DemoOptions) -> AsyncIterator[tuple[Service, Recorde
                 "http_address": options.http_address,
                 "data_dir": folder,
                 "drain_grace": "1s",
-                "grpc_reflection": True,  # for the grpcurl line of the introduction
+                "grpc_reflection": True,  # for grpcurl
             }
         )
         clock = AcceleratedClock(options.speed, BEGIN)
-        source = RecordedSource.read(recording, loop=False)  # a loop would show the forecast its own future
+        source = RecordedSource(demo_traces(), loop=False)  # a loop would show the forecast its own future
         service = Service(settings, source=source, clock=clock)
         try:
             await service.start()
@@ -170,6 +123,13 @@ def demo_objects() -> list[ScaledObject]:
     """The ScaledObjects that ship with the recording."""
     text = (files("scaler.commands.demo") / "data" / "scaledobjects.yaml").read_text(encoding="utf-8")
     return list(read_manifest(text).objects)
+
+
+def demo_traces() -> dict[str, Trace]:
+    """The demand of every workload by the name of its series: the recording, and what is generated next to it."""
+    with as_file(files("scaler.commands.demo") / "data" / "workloads.csv.gz") as recording:
+        recorded = read_traces(recording)
+    return {**recorded, GENERATED: ticket_requests(GENERATED_FROM, _end(recorded.values()))}
 
 
 def program() -> str:
@@ -191,8 +151,16 @@ def _from_here(path: Path) -> str:
     return str(path)
 
 
-def _recording() -> contextlib.AbstractContextManager[Path]:
-    return as_file(files("scaler.commands.demo") / "data" / "workloads.csv.gz")
+def _end(traces: Iterable[Trace]) -> float:
+    """When the first of them ends."""
+    return min(trace.start + len(trace.values) * trace.step_seconds for trace in traces)
+
+
+def _openings(scaled: ScaledObject, source: RecordedSource) -> Sequence[float]:
+    """The openings of a workload on a schedule; none for a recorded one."""
+    if scaled.our_triggers[0].metadata["query"] != GENERATED:
+        return ()
+    return tuple(openings(BEGIN, _end(source.traces.values())))
 
 
 def _view(options: DemoOptions, service: Service) -> View:

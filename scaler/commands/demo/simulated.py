@@ -33,7 +33,8 @@ class Deployment:
         return sum(at <= now for at in self.ready_at)
 
     def sync(self, metric: float | None, demand: float, now: float) -> None:
-        """Account for the time since the last sync, then scale on `metric` (None: the trigger answered an error)."""
+        """Account for the time since the last sync, in which `demand` was asked for, then scale on `metric` (None: the
+        trigger answered an error)."""
         self._account(demand, now)
         wanted = replicas_for(metric, self.threshold, self.replicas, now, self.hpa, self._state)
         self._state = wanted.state
@@ -45,6 +46,6 @@ class Deployment:
         if self._synced_at is not None:
             minutes = (now - self._synced_at) / 60
             self.replica_hours += self.replicas * minutes / 60
-            if demand > self.ready(now) * self.threshold:
+            if demand > self.ready(self._synced_at) * self.threshold:
                 self.short_minutes += minutes
         self._synced_at = now

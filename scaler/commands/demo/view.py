@@ -13,10 +13,11 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from scaler.commands.demo.opening import Opening, Preparation
+from scaler.commands.demo.schedule import RAMP_SECONDS
 from scaler.commands.demo.simulated import Deployment
 from scaler.manifest import ScaledObject
 from scaler.plan import Plan
-from scaler.trigger.schema import KEDA_KEYS
 
 LEAVE = "[dim]Ctrl-C quits[/]"
 """the last line: a terminal writes ^C after it, which would wrap after the full width of the table"""
@@ -37,6 +38,7 @@ class Row:
     ours: Deployment | None
     reactive: Deployment | None
     error: str
+    opening: Opening | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The documented form of `--json`."""
@@ -57,8 +59,19 @@ class Row:
             "reactive_ready": reactive.ready(self.at) if reactive else None,
             "reactive_short_minutes": _rounded(reactive.short_minutes) if reactive else None,
             "reactive_replica_hours": _rounded(reactive.replica_hours) if reactive else None,
+            **(_opening_json(self.opening) if self.opening else dict.fromkeys(OPENING_KEYS)),
             "error": self.error,
         }
+
+
+OPENING_KEYS = (
+    "opens_at",
+    "opening_replicas",
+    "opening_ready_at",
+    "opening_unserved",
+    "reactive_opening_ready_at",
+    "reactive_opening_unserved",
+)
 
 
 class View(Protocol):
@@ -76,13 +89,15 @@ class View(Protocol):
 
 
 class RowView:
-    """One plain line (or JSON object) per workload every few seconds."""
+    """One plain line (or JSON object) per workload every few seconds; in plain form, a summary at the end."""
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
         self._shown_at = -ROW_SECONDS
+        self._rows: Sequence[Row] = ()
 
     def show(self, rows: Sequence[Row], at_once: bool) -> None:
+        self._rows = rows
         if not at_once and time.monotonic() - self._shown_at < ROW_SECONDS:
             return
         self._shown_at = time.monotonic()
@@ -93,11 +108,13 @@ class RowView:
         return self
 
     def __exit__(self, *_: object) -> None:
-        return None
+        if not self._as_json:
+            for line in opening_lines(self._rows):
+                print(line, flush=True)
 
 
 class LiveView:
-    """One table that is redrawn in place, below an introduction to the open ports."""
+    """One table that is redrawn in place, below an introduction. Its last state stays when the demo ends."""
 
     def __init__(self, speed: float, introduction: str) -> None:
         self._introduction = introduction
@@ -108,8 +125,8 @@ class LiveView:
         self._live.update(self.screen(rows), refresh=at_once)
 
     def screen(self, rows: Sequence[Row]) -> Group:
-        """What is redrawn: table, errors, and how to quit."""
-        return Group(self._table(rows), *self._notes(rows), LEAVE)
+        """What is redrawn: table, errors or else the opening, and how to quit."""
+        return Group(self._table(rows), *(self._errors(rows) or opening_lines(rows)), LEAVE)
 
     def __enter__(self) -> "LiveView":
         self._live.console.print(self._introduction, markup=False, soft_wrap=True)
@@ -134,8 +151,10 @@ class LiveView:
             table.add_row("", "", "", "", "reactive", *_lane(row.reactive, row.at), style="dim")
         return table
 
-    def _notes(self, rows: Sequence[Row]) -> list[str]:
-        return [f"[yellow]{escape(row.workload)}: {escape(row.error)}[/]" for row in rows if row.error]
+    def _errors(self, rows: Sequence[Row]) -> list[str]:
+        """One line: the terminal has no more."""
+        first, *others = [row.error for row in rows if row.error] or [""]
+        return [f"[yellow]{escape(first)}{f' (and {len(others)} more)' if others else ''}[/]"] if first else []
 
 
 def plain(row: Row) -> str:
@@ -154,25 +173,43 @@ def _words(lane: tuple[str, str, str, str]) -> str:
     return f"{replicas:>2} replicas ({ready:>2} ready) short {short:>5} min {hours:>6} replica-h"
 
 
+def opening_lines(rows: Sequence[Row]) -> list[str]:
+    """What was measured at the opening of each workload on a schedule: three lines."""
+    return [line for row in rows if row.opening is not None for line in _opening_lines(row, row.opening)]
+
+
+def _opening_lines(row: Row, opening: Opening) -> list[str]:
+    verb = "opens" if row.at < opening.at else "opened"
+    return [
+        f"{row.workload} {verb} at {_clock(opening.at)[:5]}: demand × {opening.factor:.0f} within "
+        f"{RAMP_SECONDS / 60:.0f} min, needs {opening.replicas} ready replicas",
+        f"  headway   {_prepared(opening, opening.ours, row.at)}",
+        f"  reactive  {_prepared(opening, opening.reactive, row.at)}",
+    ]
+
+
+def _prepared(opening: Opening, one: Preparation, now: float) -> str:
+    share, until = one.unserved_share, _clock(min(now, opening.judged_until))[:5]
+    unserved = "" if share is None else f" · {100 * share:.2f} % unserved until {until}"
+    if one.ready_at is None:
+        return f"{one.pods.ready(now)} of {opening.replicas} ready{unserved}"
+    minutes = (one.ready_at - opening.at) / 60
+    return f"ready {_clock(one.ready_at)}, {abs(minutes):.1f} min {'after' if minutes > 0 else 'before'}{unserved}"
+
+
 def introduction(program: str, grpc_address: str, http_address: str, manifest: str, scaled: ScaledObject) -> str:
-    """The introduction: the columns, and commands that ask the running demo what KEDA would ask about `scaled`.
+    """The introduction: the columns, and commands that ask the running demo about `scaled`, and all that KEDA asks.
 
     With the table it fits into a terminal of 80 columns and 24 rows.
     """
-    (entry,) = scaled.our_triggers
-    metadata = {key: value for key, value in entry.metadata.items() if key not in KEDA_KEYS}
-    reference = {"namespace": scaled.namespace, "name": scaled.name, "scalerMetadata": metadata}
-    message = json.dumps(reference, separators=(",", ":"))
     return f"""\
-Three recorded workloads, each scaled by Headway and by a reactive trigger
+Three recorded workloads and a generated one (tickets), each scaled in two ways
   need       the demand to be served by the time a replica ordered now is ready
   metric     what KEDA reads; may exceed need because of the HPA's tolerance
   short      minutes with demand above ready replicas × threshold
-  replica-h  replica-hours: the cost
-Minutes are recorded minutes. In another terminal:
-  {program} check {manifest} --scaler {grpc_address}
+Minutes and replica-hours (replica-h) are in recorded time. In another terminal:
   {program} why {scaled.namespace} {scaled.name} --address http://{http_address}
-  grpcurl -plaintext -d '{message}' {grpc_address} externalscaler.ExternalScaler/IsActive
+  {program} check {manifest} --scaler {grpc_address}
 """
 
 
@@ -195,3 +232,24 @@ def _short(value: float | None) -> str:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
+
+
+def _clock(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}"
+
+
+def _opening_json(opening: Opening) -> dict[str, Any]:
+    ours, reactive = opening.ours, opening.reactive
+    values = (
+        _moment(opening.at),
+        opening.replicas,
+        _moment(ours.ready_at),
+        _rounded(ours.unserved_share),
+        _moment(reactive.ready_at),
+        _rounded(reactive.unserved_share),
+    )
+    return dict(zip(OPENING_KEYS, values, strict=True))
+
+
+def _moment(at: float | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat()

@@ -1,6 +1,7 @@
 """What `headway check` prints for people."""
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -37,3 +38,11 @@ def test_no_replicas_follow_from_a_number_that_keda_cannot_use() -> None:
         Call("GetMetrics", 0, "poll", 1.0, "huge", "OK", "1e+308 is no demand", "see", number=1e308),
     ]
     assert "replicas" not in printed(Report(scaled_object(), [], [], calls))
+
+
+def test_a_step_of_the_data_is_recommended_as_the_query_step() -> None:
+    asked = Asked(0, "http://p", "q", 10.0, 42.0, 5, step_minutes=5)
+    assert "demand has a new number only every 5 min: write queryStep: 5m" in printed(
+        Report(scaled_object(), [], [asked])
+    )
+    assert "queryStep" not in printed(Report(scaled_object(), [], [replace(asked, step_minutes=0)]))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,12 +19,13 @@ from typer.testing import CliRunner
 
 from scaler.cli import app
 from scaler.commands.check.rules import Context, inspect
-from scaler.commands.demo.command import BEGIN, demo_objects, program
+from scaler.commands.demo.command import BEGIN, demo_objects, demo_traces, program
+from scaler.commands.demo.opening import Opening, Preparation
+from scaler.commands.demo.schedule import GENERATED
 from scaler.commands.demo.simulated import Deployment
 from scaler.commands.demo.view import LiveView, Row, introduction
 from scaler.history.traces import read_traces
 from scaler.plan.hpa import Hpa
-from scaler.trigger import TriggerRules, parse_trigger
 from tests.servers.process import running, wait_until
 
 DATA = Path(str(files("scaler.commands.demo") / "data"))
@@ -52,16 +54,16 @@ def _last(log: Path) -> str:
 
 def test_shipped_objects_have_nothing_to_fix() -> None:
     """What newcomers copy is what `headway check` asks for."""
-    assert [inspect(scaled, Context()) for scaled in demo_objects()] == [[], [], []]
+    assert [inspect(scaled, Context()) for scaled in demo_objects()] == [[], [], [], []]
 
 
-def test_every_shipped_query_is_recorded_and_credited() -> None:
-    """Each workload's series is in the recording, and the notices beside it name the series and its origin."""
-    recorded = read_traces(DATA / "workloads.csv.gz")
+def test_every_shipped_query_has_demand_and_every_recording_is_credited() -> None:
+    """Each workload's series is recorded or generated, and the notices name what is recorded and its origin."""
+    recorded = set(read_traces(DATA / "workloads.csv.gz"))
     notices = (DATA / "NOTICES.txt").read_text()
     queries = {scaled.our_triggers[0].metadata["query"] for scaled in demo_objects()}
-    assert queries == set(recorded)
-    assert {word for word in queries | CREDIT if word not in notices} == set()
+    assert queries == set(demo_traces()) == recorded | {GENERATED}
+    assert {word for word in recorded | CREDIT if word not in notices} == set()
 
 
 def test_the_recording_stays_small() -> None:
@@ -69,17 +71,8 @@ def test_the_recording_stays_small() -> None:
     assert (DATA / "workloads.csv.gz").stat().st_size < 250_000
 
 
-def test_the_printed_call_is_about_the_demos_own_trigger() -> None:
-    """Other metadata would make the scaler watch a further trigger."""
-    scaled, *_ = demo_objects()
-    message = re.search(r"-d '(.*?)'", introduction("headway", "a:1", "b:2", "objects.yaml", scaled))
-    assert message
-    rules = TriggerRules(default_server="http://recorded")
-    asked = parse_trigger(scaled.namespace, scaled.name, json.loads(message[1])["scalerMetadata"], rules)
-    assert asked == parse_trigger(scaled.namespace, scaled.name, scaled.our_triggers[0].metadata, rules)
-
-
-def test_text_and_table_fit_into_a_small_terminal() -> None:
+@pytest.mark.parametrize("error", ["", "demo/x: registered, waiting for the first observation"])
+def test_text_and_table_fit_into_a_small_terminal(error: str) -> None:
     """80 columns and 24 rows, the line of the call included, with the commands as long as in a checkout."""
     scaled, *_ = demo_objects()
     manifest = "scaler/commands/demo/data/scaledobjects.yaml"
@@ -88,7 +81,12 @@ def test_text_and_table_fit_into_a_small_terminal() -> None:
     assert [line for line in lines if len(line) > 80 and line not in commands] == []
     view = LiveView(600, "")
     deployment = Deployment.sized_for(42.0, 10.0, 90.0, Hpa(2, 60))
-    rows = [Row(BEGIN, name, 10.0, 4200.0, None, deployment, deployment, "") for name in ("gateway", "shop", "web")]
+    prepared = Preparation(deployment, BEGIN, 600.0, 600.0)
+    opening = Opening(BEGIN, 10.0, 320, prepared, prepared)
+    rows = [
+        Row(BEGIN, scaled.name, 10.0, 4200.0, None, deployment, deployment, error, watched)
+        for scaled, watched in zip(demo_objects(), [opening, None, None, None], strict=True)
+    ]
     console = Console(width=80, file=io.StringIO(), record=True)
     console.print(view.screen(rows))
     table = console.export_text().splitlines()
@@ -122,8 +120,8 @@ def test_every_workload_has_a_forecast_within_a_minute(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "scaler.cli", "demo", "--once", "--json", *FREE_PORTS]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr
-    rows = [json.loads(line) for line in done.stdout.splitlines()][-3:]
-    assert [row["workload"] for row in rows] == ["gateway", "shop", "web"]
+    rows = [json.loads(line) for line in done.stdout.splitlines()][-4:]
+    assert [row["workload"] for row in rows] == ["tickets", "gateway", "shop", "web"]
     wanted = ("demand", "need", "metric", "replicas", "reactive_replicas")
     assert all(row[name] is not None for row in rows for name in wanted)
     assert list(tmp_path.iterdir()) == []
@@ -134,10 +132,26 @@ def test_the_demo_answers_keda_and_why_and_ends_cleanly(tmp_path: Path) -> None:
     """While it runs, KEDA's calls and `why` are answered; SIGTERM ends it with 0."""
     with demo(tmp_path) as (process, grpc_address, http_address):
         checked = CliRunner().invoke(app, ["check", str(DATA / "scaledobjects.yaml"), "--scaler", grpc_address])
-        why = CliRunner().invoke(app, ["why", "demo", "gateway", "--address", http_address, "--json"])
+        why = CliRunner().invoke(app, ["why", "demo", "tickets", "--address", http_address, "--json"])
         process.send_signal(signal.SIGTERM)
         status = process.wait(20)
     assert checked.exit_code == 0, checked.stdout
-    assert checked.stdout.count("IsActive") == 6
-    assert json.loads(why.stdout)["triggers"][0]["query"] == "gateway_traffic"
+    assert checked.stdout.count("IsActive") == 8
+    assert json.loads(why.stdout)["triggers"][0]["query"] == GENERATED
     assert status == 0
+
+
+@pytest.mark.e2e
+def test_it_is_ready_for_an_opening_that_past_days_had(tmp_path: Path) -> None:
+    """Headway has the replicas minutes before demand opens and serves all of it; the reactive trigger is late."""
+    command = [sys.executable, "-m", "scaler.cli", "demo", "--json", "--speed", "120", "--seconds", "12", *FREE_PORTS]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    row = [row for row in rows if row["workload"] == "tickets"][-1]
+    opens, ours, reactive = (
+        datetime.fromisoformat(row[key]) for key in ("opens_at", "opening_ready_at", "reactive_opening_ready_at")
+    )
+    assert timedelta(0) <= opens - ours <= timedelta(minutes=3)
+    assert reactive - opens >= timedelta(minutes=3)
+    assert row["opening_unserved"] <= 0.001
+    assert row["reactive_opening_unserved"] >= 0.05

@@ -23,7 +23,7 @@ def test_minutes_are_short_while_pods_start() -> None:
     pods = deployment()
     for now in range(1000, 1150, 15):
         pods.sync(150, demand=150, now=float(now))
-    assert pods.short_minutes == 1.25
+    assert pods.short_minutes == 1.5
 
 
 def test_the_youngest_pods_go_first() -> None:

@@ -37,6 +37,8 @@ COMPLETE = 0.9
 CLOSER_SECONDS = 5400.0
 """length of the detail view of a day"""
 _DEFAULTS: Mapping[str, object] = {field.name: field.default for field in fields(Trigger)}
+LEAST_SHOWN = 1e-6
+"""a share of the demand that is still written as a number"""
 WHERE_TO_PASTE = {
     False: "The trigger to paste below `triggers:` of the ScaledObject, with the indentation of the list",
     True: "What to set in the ScaledObject, which asks for a forecast by annotation",
@@ -313,11 +315,13 @@ def changes(values_K: Moments) -> NDArray[np.int64]:
 
 
 def share(value: float) -> str:
-    """A small share of the demand: 1.3%, 0.042%."""
+    """A small share of the demand: 1.3%, 0.042%, <0.0001%. Only nothing is 0%."""
     if math.isnan(value):
         return "–"
     if value <= 0:
         return "0%"
+    if value < LEAST_SHOWN:
+        return f"<{LEAST_SHOWN:.4%}"
     digits = max(0, min(4, 1 - math.floor(math.log10(value * 100))))
     return f"{value:.{digits}%}"
 

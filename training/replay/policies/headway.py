@@ -29,11 +29,11 @@ class TickForecasts:
     forecasts: tuple[Forecast | None, ...]
     issued: tuple[bool, ...]
     """whether a forecast was issued"""
-    _shared: dict[tuple[float, PolicyName], tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    _shared: dict[tuple[float, PolicyName, float], tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
 
     def shared_states(self, trigger: Trigger, refresh_K: Sequence[float]) -> tuple[Mapping[str, Any], ...]:
-        """At each tick, what the planner remembers of demand and forecasts: the same for one lead time and policy."""
-        shared = trigger.lead_time_seconds, trigger.policy
+        """At each tick, what the planner remembers of demand and forecasts: equal for equal keys of `_shared`."""
+        shared = trigger.lead_time_seconds, trigger.policy, trigger.quantile
         if shared not in self._shared:
             self._shared[shared] = tuple(self._remembered(trigger, refresh_K))
         return self._shared[shared]

@@ -53,6 +53,8 @@ class Forecasts:
     model: str
     past_shares_IE: Floats | None = None
     """weights as in `Forecast.past_shares`; None where all forecasts are the bundle's alone"""
+    data_steps_I: Moments | None = None
+    """as `Forecast.data_step_seconds`; None where no steps were looked for"""
     notes: tuple[str, ...] = ()
     """what the user should know of how they were made"""
 
@@ -72,6 +74,7 @@ class Forecasts:
             quantiles_IHQ=self.quantiles_IHQ[first:],
             peaks_IWQ=None if self.peaks_IWQ is None else self.peaks_IWQ[first:],
             past_shares_IE=None if self.past_shares_IE is None else self.past_shares_IE[first:],
+            data_steps_I=None if self.data_steps_I is None else self.data_steps_I[first:],
         )
 
     def forecast(self, i: int) -> Forecast:
@@ -86,6 +89,7 @@ class Forecasts:
             peaks,
             self.model,
             () if self.past_shares_IE is None else tuple(self.past_shares_IE[i].tolist()),
+            data_step_seconds=0.0 if self.data_steps_I is None else float(self.data_steps_I[i]),
         )
 
 

@@ -5,7 +5,7 @@ The experts are computed for many moments at once. Their scores follow each othe
 Axes: I issues, M minutes of local time, B minutes before, A minutes ahead, D past days, E experts, Q levels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,8 +26,9 @@ from scaler.forecast.combination import (
 from scaler.forecast.cycles import SEARCHED_MINUTES, find_period
 from scaler.forecast.onnx_forecaster import OnnxForecaster
 from scaler.forecast.similar_days import Quantiles
-from scaler.history.minutes import AHEAD, BEFORE, DAY_MINUTES, DAYS, KEPT_MINUTES, local_minutes, weekday
-from scaler.series import Floats, PastDays
+from scaler.forecast.steps import find_step
+from scaler.history.minutes import AHEAD, BEFORE, DAYS, KEPT_MINUTES, lag_minutes, local_minutes, weekday
+from scaler.series import DAY_MINUTES, Floats, PastDays
 from training.data.load import local_seconds
 from training.progress import Progress, no_progress
 from training.replay.simulation.demand import Demand, Moments, Observing
@@ -40,7 +41,7 @@ WARM_UP_SECONDS = 7 * 86_400.0
 WARM_UP_FROM_SECONDS = 86_400.0
 """of the record, before which past days show nothing"""
 SEARCH_EVERY = 60
-"""minutes between two searches for a cycle"""
+"""minutes between two searches for a cycle and a step"""
 
 Integers = NDArray[np.int64]
 
@@ -79,7 +80,8 @@ def mixed_forecasts(forecasts: Forecasts, demand: Demand, observing: Observing, 
     windows = windows_of(forecasts.peak_steps)
     experts = _experts(minutes, forecasts, windows)
     weight_IE = _weights(minutes, experts, windows, scored_window(windows, scored_seconds), forecasts)
-    return _mixed(forecasts, experts, weight_IE, len(windows))
+    mixed = _mixed(forecasts, experts, weight_IE, len(windows))
+    return replace(mixed, data_steps_I=np.asarray(60.0 * _hourly(minutes, find_step), np.float64))
 
 
 def _can_mix(forecasts: Forecasts) -> bool:
@@ -100,6 +102,7 @@ class _Minutes:
         self.value_M[minute_T - self.first] = demand.observed(moment_T, observing)
         offset_I = local_seconds(issued_I, demand.series.timezone) - np.floor(issued_I).astype(np.int64)
         self.minute_I = local_minutes(issued_I, offset_I)
+        self.lag_I = lag_minutes(issued_I, offset_I)
         self.newest_I = demand.observed(issued_I, observing).astype(np.float32)
         self._mean_M = _trailing_mean(self.value_M, KEPT_MINUTES)
 
@@ -136,15 +139,16 @@ class _Minutes:
 
 def _experts(minutes: _Minutes, forecasts: Forecasts, windows: Sequence[int]) -> list[Quantiles]:
     """What every expert expects at every issue; the bundle first."""
-    period_I = _periods(minutes)
+    period_I = _hourly(minutes, find_period)
     days, weekdays, cycles = [], [], []
     for start in range(0, len(minutes.minute_I), BATCH):
         issues = slice(start, start + BATCH)
         past = minutes.days(issues)
-        of_days, of_weekdays = of_past_days(scaled_days(past, windows), past, forecasts.levels)
+        lag_I = minutes.lag_I[issues]
+        of_days, of_weekdays = of_past_days(scaled_days(past, windows, lag_I), past, forecasts.levels)
         days.append(of_days)
         weekdays.append(of_weekdays)
-        cycle = of_cycles(minutes.cycles(issues, np.maximum(period_I, 1)), windows, forecasts.levels)
+        cycle = of_cycles(minutes.cycles(issues, np.maximum(period_I, 1)), windows, forecasts.levels, lag_I)
         has_none = period_I[issues] == 0
         cycle.peaks_NWQ[has_none], cycle.steps_NHQ[has_none] = np.nan, np.nan
         cycles.append(cycle)
@@ -159,15 +163,16 @@ def _joined(parts: Sequence[Quantiles], steps: int) -> Quantiles:
     return Quantiles(np.concatenate(peaks), np.concatenate(ahead))
 
 
-def _periods(minutes: _Minutes) -> Integers:
-    period_I = np.zeros(len(minutes.minute_I), np.int64)
+def _hourly(minutes: _Minutes, find: Callable[[Floats], int]) -> Integers:
+    """What is found in the minutes before each issue, looked for once an hour."""
+    found_I = np.zeros(len(minutes.minute_I), np.int64)
     searched = -(10**9)
-    period = 0
+    found = 0
     for i, minute in enumerate(minutes.minute_I.tolist()):
         if minute - searched >= SEARCH_EVERY:
-            searched, period = minute, find_period(minutes.recent(minute, SEARCHED_MINUTES))
-        period_I[i] = period
-    return period_I
+            searched, found = minute, find(minutes.recent(minute, SEARCHED_MINUTES))
+        found_I[i] = found
+    return found_I
 
 
 def _weights(
@@ -181,10 +186,10 @@ def _weights(
         now = np.array([minute])
         for slot in scores.due(page, row, now, window)[1]:
             noted = int(page.noted_at[0, slot])
-            truth = minutes.truth(noted + 1, noted + int(window[0]) + 1, minute)
+            truth = minutes.truth(noted + 1, noted + int(page.noted_minutes[0, slot]), minute)
             scores.learn(page, row, np.array([slot]), window, np.array([truth], np.float32))
         if forecasts.newest_I[i] >= 0:
-            scores.note(page, row, now, window, quantile_IEQ[i : i + 1])
+            scores.note(page, row, now, window, quantile_IEQ[i : i + 1], minutes.lag_I[i : i + 1])
         weight_IE[i] = scores.weights(page, row, now)[0]
     return weight_IE
 

@@ -40,6 +40,10 @@ NOISE = 1e-6
 """of a ratio: rounding"""
 SHOWN = 1e-3
 """of a share: the first digit that is written"""
+LEAST_SHOWN = 1e-5
+"""of the demand: a share that is still written as a number"""
+MOST_TIMES = 100_000
+"""a larger ratio is not written as a number: so little unserved demand is chance"""
 MOSTLY_KNOWN = 0.5
 """of the draws of days: if fewer can be compared, an interval over them means nothing"""
 
@@ -362,9 +366,13 @@ def _compared(found: Scores, today: Scores) -> str:
         money = f" ({found.money / today.money - 1:+.1%} of the bill, in whole nodes)".replace("-", "−")
     return (
         f"{abs(cost):.1%} {'more' if cost > 0 else 'fewer'} replica-hours than today's trigger{money}, "
-        f"{found.unserved_share:.3%} of the demand unserved instead of {today.unserved_share:.3%}, "
+        f"{_unserved(found.unserved_share)} of the demand unserved instead of {_unserved(today.unserved_share)}, "
         f"{found.short_minutes_per_week:.0f} short minutes a week instead of {today.short_minutes_per_week:.0f}"
     )
+
+
+def _unserved(share: float) -> str:
+    return f"<{LEAST_SHOWN:.3%}" if 0 < share < LEAST_SHOWN else f"{share:.3%}"
 
 
 def _equal(against: Against, found: Scores) -> list[str]:
@@ -404,11 +412,15 @@ def _percent(share: float) -> str:
 
 
 def _as_much(ratio: float, least: str) -> str:
-    return "about as much" if _times(ratio) == "1" else f"{least}{_times(ratio)} times as much"
+    if _times(ratio) == "1":
+        return "about as much"
+    return f"{'' if ratio > MOST_TIMES else least}{_times(ratio)} times as much"
 
 
 def _times(ratio: float) -> str:
-    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
+    if ratio > MOST_TIMES:
+        return f"over {MOST_TIMES:,}"
+    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
 def _about_slo(found: Scores, wanted: Slo | None) -> list[str]:

@@ -491,7 +491,16 @@ def test_the_terminal_answers_in_its_width(judged: Judged, width: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(0.0, "0%"), (0.25, "25%"), (0.0131, "1.3%"), (0.00042, "0.042%"), (math.nan, "–")]
+    ("value", "expected"),
+    [
+        (0.0, "0%"),
+        (0.25, "25%"),
+        (0.0131, "1.3%"),
+        (0.00042, "0.042%"),
+        (1e-6, "0.0001%"),
+        (3e-7, "<0.0001%"),
+        (math.nan, "–"),
+    ],
 )
 def test_small_shares_keep_two_digits(value: float, expected: str) -> None:
     """Shares of the demand are distinguished however small they are."""

@@ -79,7 +79,8 @@ def test_what_is_flat_or_short_has_no_windows() -> None:
     assert set_by_hand(scenario(flat), TARGET) is None
     short = made(KINDS["opening hours"].series("short").values[: 3 * 1440])
     assert set_by_hand(scenario(short, days=1.5), TARGET) is None
-    assert {Cron(scenario(flat)).answer(k, 1).metrics[1].value for k in range(100)} == {0.0}
+    cron = Cron(scenario(flat))
+    assert {cron.answer(k, 1).metrics[1].value for k in range(100)} == {0.0}
 
 
 def test_windows_are_set_from_the_days_before_alone() -> None:

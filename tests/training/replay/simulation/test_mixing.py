@@ -80,6 +80,17 @@ def test_a_replay_mixes_as_the_service_does(timezone: str) -> None:
     assert np.mean(difference > 5) < 0.02, np.flatnonzero(difference > 5)[:20]
 
 
+@pytest.mark.parametrize("step_seconds", [60, 300])
+def test_a_replay_finds_the_step_of_the_data(step_seconds: int) -> None:
+    numbers = np.random.default_rng(5).uniform(100, 200, 2 * DAY * 60 // step_seconds).astype(np.float32)
+    of = Series("made", "stairs", "req/s", MIDNIGHT, step_seconds, numbers)
+    mixed = mixed_forecasts(flat(MIDNIGHT + 86_400 + 60.0 * np.arange(120)), Demand(of), OBSERVING, SCORED)
+    assert mixed.data_steps_I is not None
+    step = 0.0 if step_seconds == 60 else 300.0
+    assert mixed.data_steps_I.tolist() == [step] * 120
+    assert mixed.since(10).forecast(0).data_step_seconds == step
+
+
 def test_nothing_of_the_future_is_used() -> None:
     """Other demand from some minute on changes no forecast before it."""
     of, other = series("UTC"), series("UTC")

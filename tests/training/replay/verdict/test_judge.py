@@ -353,6 +353,25 @@ def test_what_leaves_nothing_is_compared_with_at_least() -> None:
     assert any("leaves at least 143 times as much unserved" in one for one in why)
 
 
+def test_ratios_to_next_to_nothing_are_not_written_out() -> None:
+    """A ratio of 200,000 is not measured, and being over a bound it is not at least something, too."""
+    best = scores("x", [95.0], [0.0])
+    held = Against(UNKNOWN, interval(5e-6, 2e-6, 0.0005))
+    _, why = verdict_of(entries(best, best), {DEFAULT: held, TUNED: EVEN}, judged().case)
+    (said,) = (one for one in why if "of equal cost leaves" in one)
+    assert said == "a reactive trigger of equal cost leaves over 100,000 times as much unserved " + (
+        "(90% interval 2,000 to over 100,000)"
+    )
+
+
+def test_a_tiny_share_is_not_nothing() -> None:
+    """What is unserved is 0.000% only where nothing is."""
+    none, tiny = scores("x", [95.0], [0.0]), replace(scores("x", [95.0], [0.0]), unserved_share=1e-9)
+    for found, written in ((none, "0.000%"), (tiny, "<0.001%")):
+        _, why = verdict_of(entries(found, found), {DEFAULT: WINS, TUNED: EVEN}, judged().case)
+        assert any(f" {written} of the demand unserved instead of" in one for one in why)
+
+
 def test_nothing_is_once_as_much() -> None:
     """Next to equal it is about as much; the interval still says how far it may be."""
     verdict, why = verdict_of(

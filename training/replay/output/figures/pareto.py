@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def _marked(judged: Judged, one: Point) -> Any:
         showlegend=False,
         hovertemplate=(
             f"<b>{one.name if rival else one.label}</b><br>%{{x:,.0f}} replica-hours<br>"
-            f"{wording.share(style.unserved_share)} unserved<br>"
+            f"{escape(wording.share(style.unserved_share))} unserved<br>"
             f"{wording.count(style.short_minutes_per_week)} short minutes a week<extra></extra>"
         ),
     )

@@ -1,0 +1,188 @@
+"""The command: reads a running scaler page by page, prints a table and a sentence for each workload."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from scaler.commands import Exit, Usage
+from scaler.commands.http_access import Access
+from scaler.commands.numbers import rounded
+from scaler.commands.savings.compared import LEVEL, Compared, Interval, compared
+from scaler.commands.savings.verdict import verdict_of
+from scaler.commands.savings.wording import count, difference, lasted, money, money_difference, percent, share
+from scaler.commands.scaler_api import REFUSED_BY, Unreachable, ask
+from scaler.errors import CommandError
+from scaler.trigger.server_address import redact
+
+PAGE = 50
+"""workloads that one request asks for"""
+
+MOST_DAYS = 366
+"""that are kept"""
+
+NOTHING_YET = (
+    "nothing is counted yet: an hour is stored when it is over, the first five minutes after a start do not count, and "
+    "triggers in mode reactive have no plan"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SavingsOptions:
+    """namespace, name: both or neither. price: of a replica-hour, None where none is set."""
+
+    namespace: str
+    name: str
+    days: int
+    price: float | None
+    address: str
+    as_json: bool
+
+
+class _Refused(CommandError):
+    """The scaler has answered with faults."""
+
+    def __init__(self, status: int, faults: list[Mapping[str, str]]) -> None:
+        super().__init__()
+        self.code, self.faults = status, faults
+
+
+def savings(options: SavingsOptions, access: Access) -> Exit:
+    """Print what each workload was worth; FAULTS where nothing is known, USAGE for wrong flags, UNREACHABLE where there
+    is no scaler."""
+    _check(options)
+    console, errors = Console(highlight=False), Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        found = [compared(record) for record in _records(options, access)]
+    except Unreachable as error:
+        errors.print(f"headway: {error}", markup=False)
+        return Exit.UNREACHABLE
+    except _Refused as refusal:
+        return _explain(refusal, errors)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        odd = "its record lacks a field, or has one of another kind"
+        errors.print(
+            f"headway: what answers at {redact(options.address)} is no scaler of this version: {odd}", markup=False
+        )
+        return Exit.UNREACHABLE
+    if options.as_json:
+        console.print_json(data=rounded({"days": options.days, "workloads": [_as_json(one, options) for one in found]}))
+    elif not found:
+        errors.print(f"headway: {NOTHING_YET}", markup=False)
+    else:
+        _print(found, options, console)
+    return Exit.FINE if found else Exit.FAULTS
+
+
+def _check(options: SavingsOptions) -> None:
+    if bool(options.namespace) != bool(options.name):
+        raise Usage(f"NAMESPACE {options.namespace!r}: NAME is missing; give both, or neither for all workloads")
+    if not 1 <= options.days <= MOST_DAYS:
+        raise Usage(f"--days={options.days}: must be a whole number from 1 to {MOST_DAYS}")
+    if options.price is not None and not 0 <= options.price < math.inf:
+        raise Usage(f"--price={options.price:g}: must be a number of at least 0")
+
+
+def _records(options: SavingsOptions, access: Access) -> Iterator[Mapping[str, Any]]:
+    query: dict[str, object] = {"days": options.days, "limit": PAGE}
+    if options.name:
+        query |= {"namespace": options.namespace, "name": options.name}
+    while True:
+        status, page = ask(options.address, f"/api/v1/savings?{urlencode(query)}", access, "savings")
+        if status != httpx.codes.OK:
+            raise _Refused(status, page["errors"])
+        yield from page["savings"]
+        if not page["next"] or page["next"] == query.get("after"):
+            return
+        query["after"] = page["next"]
+
+
+def _explain(refusal: _Refused, errors: Console) -> Exit:
+    for fault in refusal.faults:
+        errors.print(f"headway: {fault['value'] or fault['field']}: {fault['rule']}", markup=False)
+    if refusal.code in REFUSED_BY:
+        errors.print(REFUSED_BY[refusal.code], markup=False)
+        return Exit.USAGE
+    return Exit.FAULTS
+
+
+def _print(found: list[Compared], options: SavingsOptions, console: Console) -> None:
+    for one in found:
+        span = one.first if one.first == one.last else f"{one.first} to {one.last}"
+        mode = ", in shadow mode: the reactive side was the answer" if one.is_shadow else ""
+        title = f"[bold]{escape(one.namespace)}/{escape(one.name)}[/]  {lasted(one.known_days)} of demand, {span}{mode}"
+        console.print(title, soft_wrap=True)
+        console.print(_table(one, options.price))
+        console.print(f"  {verdict_of(one).sentence}\n", soft_wrap=True, markup=False)
+    if len(found) > 1:
+        console.print(_all(found, options.price), soft_wrap=True)
+
+
+def _all(found: list[Compared], price: float | None) -> str:
+    """The sums over all workloads."""
+    mine, theirs = (sum(getattr(one, side).replica_hours for one in found) for side in ("plan", "reactive"))
+    shorts = sum(one.short_minutes.value for one in found)
+    cost = "" if price is None else f", cost {money_difference((mine - theirs) * price)}"
+    text = f"replica-hours {percent(mine / theirs - 1, signed=True)} %, short minutes {difference(shorts)}{cost}"
+    return f"All {len(found)}: {text}"
+
+
+def _table(one: Compared, price: float | None) -> Table:
+    table = Table(box=None, pad_edge=True, padding=(0, 2, 0, 0))
+    table.add_column("  ", no_wrap=True)
+    plan = "plan (not used)" if one.is_shadow else "with Headway"
+    for head in (plan, "reactive", "difference", f"{100 * LEVEL:g} % interval")[: 4 if one.has_intervals else 3]:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in _rows(one, price):
+        table.add_row(*row[: len(table.columns)])
+    return table
+
+
+def _rows(one: Compared, price: float | None) -> Iterator[tuple[str, ...]]:
+    mine, theirs, shares = one.plan, one.reactive, partial(percent, signed=True)
+
+    def row(name: str, text: Callable[[float], str], difference: tuple[str, str]) -> tuple[str, ...]:
+        return f"  {name.replace('_', ' ')}", text(getattr(mine, name)), text(getattr(theirs, name)), *difference
+
+    yield row("replica_hours", count, _with_interval(one.replica_hours, shares, " %"))
+    yield row("short_minutes", count, _with_interval(one.short_minutes, difference))
+    yield row("unserved_share", share, _with_interval(one.unserved_share, shares, " points"))
+    yield row("scale_events", count, _with_interval(one.scale_events, difference))
+    if price is not None:
+        costs = mine.replica_hours * price, theirs.replica_hours * price
+        yield "  cost", *map(money, costs), *_with_interval(_times(one.replica_hours, costs[1]), money_difference)
+
+
+def _times(found: Interval, factor: float) -> Interval:
+    low, high = (None if value is None else value * factor for value in (found.low, found.high))
+    return Interval(found.value * factor, low, high)
+
+
+def _with_interval(found: Interval, text: Callable[[float], str], unit: str = "") -> tuple[str, str]:
+    value = text(found.value) + unit
+    return value, "" if found.low is None or found.high is None else f"{text(found.low)} to {text(found.high)}"
+
+
+def _as_json(one: Compared, options: SavingsOptions) -> dict[str, Any]:
+    verdict = verdict_of(one)
+    costs = {}
+    if options.price is not None:
+        costs = {f"{side}_cost": getattr(one, side).replica_hours * options.price for side in ("plan", "reactive")}
+    differences = ("replica_hours", "short_minutes", "unserved_share", "scale_events")
+    about = ("namespace", "name", "mode", "first", "last", "known_days")
+    return {
+        **{name: getattr(one, name) for name in about},
+        "plan": asdict(one.plan),
+        "reactive": asdict(one.reactive),
+        **costs,
+        "difference": {name: asdict(getattr(one, name)) for name in differences},
+        "worth": verdict.worth,
+        "sentence": verdict.sentence,
+    }

@@ -1,0 +1,91 @@
+"""Which quantile of a bundle's forecast is read, so that demand exceeds it as often as the trigger's. Pure.
+
+A p90 of the peak is to be exceeded in one window of ten. A bundle learned that on other systems; on this one its p90
+may be exceeded in one of five. Then the p94, say, is read in its place: the level moves a little with every window that
+is over, up where demand exceeded it and down where not. This is adaptive conformal inference (Gibbs and Candès 2021,
+equation 2); their proposition 4.1 bounds how far the share in the long run is from the promise, whatever demand does.
+Here a step is one of log odds, so that levels stay below 1, and the level is never below the trigger's own: the
+correction only adds. Past days are too sharp for it, their quantiles lie too close together: see calibration.py.
+"""
+
+import math
+from typing import NamedTuple
+
+from scaler.plan.demand import peak_quantile
+from scaler.plan.fallback import KNOWN_SHARE, Situation, window_of
+from scaler.plan.rule import News, Remembered
+from scaler.plan.windows import Noted, sorted_out, with_new, worth_noting
+
+RATE = 0.05
+"""by how much the log odds of the level move where a window exceeds its quantile"""
+HIGHEST = 0.99
+"""the level beyond which bundles have no quantile"""
+LEAST = 0.01
+"""a smaller shift is none"""
+
+
+class Coverage(NamedTuple):
+    """What is remembered of a trigger. shift: by how much the log odds of the level are moved."""
+
+    noted: tuple[Noted, ...] = ()
+    """windows that are not over"""
+    shift: float = 0.0
+
+
+def watch(before: Coverage, news: News) -> Coverage:
+    """`before`, with the newest observation: windows that are over move the level, and a new window is noted."""
+    over, left = sorted_out(before.noted, news)
+    shift, promised = before.shift, news.trigger.quantile
+    for one in over:
+        is_exceeded = (one.observed or 0.0) > one.peak
+        shift = _within(shift + RATE * (is_exceeded - (1 - promised)), promised)
+    return Coverage(with_new(left, _window(news, shift)), shift)
+
+
+def level_at(quantile: float, shift: float) -> float:
+    """The level that is read in place of `quantile`."""
+    if shift < LEAST or quantile >= HIGHEST:
+        return quantile
+    return 1 / (1 + math.exp(-_log_odds(quantile) - _within(shift, quantile)))
+
+
+def _within(shift: float, quantile: float) -> float:
+    return min(max(shift, 0.0), max(0.0, _log_odds(HIGHEST) - _log_odds(quantile)))
+
+
+def _log_odds(share: float) -> float:
+    return math.log(share / (1 - share))
+
+
+def _window(news: News, shift: float) -> Noted | None:
+    """The window that begins now; None where past days make up its forecast, or it is one of little demand."""
+    forecast = news.forecast
+    if forecast is None or forecast.past_share >= KNOWN_SHARE:
+        return None
+    ends = window_of(news.trigger, news.now, news.refresh_seconds, forecast)
+    return worth_noting(news, ends, peak_quantile(forecast, level_at(news.trigger.quantile, shift), news.now, ends))
+
+
+COVERAGE: Remembered[Coverage] = Remembered(
+    name="level_shift",
+    start=Coverage(),
+    observe=watch,
+    conclude=lambda state: round(state.shift, 2) if state.shift >= LEAST else None,
+    resume=lambda shift, at: Coverage((), shift),
+    reads_answers=False,
+)
+"""by how much the log odds of the level are moved, because demand exceeds the trigger's quantile too often"""
+
+
+def coverage(situation: Situation, value: float) -> tuple[float, str] | None:
+    """The rule: a higher quantile than the trigger's, where demand exceeds that too often."""
+    forecast, promised = situation.forecast, situation.trigger.quantile
+    if forecast is None or forecast.past_share >= KNOWN_SHARE:
+        return None
+    level = level_at(promised, situation.remembered.get(COVERAGE.name, 0.0))
+    if not level > promised:
+        return None
+    raised = peak_quantile(forecast, level, situation.now, situation.window_end)
+    if not value < raised < math.inf:
+        return None
+    return raised, f"demand exceeds the p{100 * promised:g} too often: p{100 * level:.3g} is read in its place"
