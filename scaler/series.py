@@ -236,8 +236,10 @@ FURTHEST_AHEAD_SECONDS = 30.0
 REMEMBERED: Mapping[str, tuple[float, float]] = {
     "growth": (1.0, 2.0),
     "level_shift": (0.0, 10.0),
+    "lost_by": (0.0, 1000.0),
     "calibration": (1.0, 2.0),
     "answered": (0.0, 1e300),
+    "returning": (0.0, 1e300),
     "replicas": (1.0, 2.0**31 - 1),
     "replicas_20_syncs": (1.0, 2.0**31 - 1),
     "replicas_1_sync": (1.0, 2.0**31 - 1),

@@ -215,7 +215,10 @@ With every policy, rule `coverage` watches forecasts of which past days make up 
 trigger's quantile of the peak too often, a higher quantile is read in its place, up to p99, and a lower one again where
 it does not ([decision 30](decisions/0030-which-quantile-is-read.md)). Rule `calibration` watches the other forecasts.
 Where demand exceeds the quantile of past days by more than 5 % too often, what past days show is multiplied by a factor
-from 1.05 to 2. Half of the factor is forgotten in six hours."""
+from 1.05 to 2. Half of the factor is forgotten in six hours.
+
+With every policy, rule `returning` keeps what was observed before a source was away, for five minutes after it has
+returned: averages over a window that is not full yet show too little. It orders nothing."""
 
 
 def trigger_page() -> str:

@@ -14,6 +14,8 @@ from scaler.commands import Exit
 from scaler.commands.advice import query_step
 from scaler.commands.http_access import Access
 from scaler.commands.numbers import figure, rounded
+from scaler.commands.savings.reading import Refused, read_savings
+from scaler.commands.savings.verdict import verdict_of
 from scaler.commands.scaler_api import REFUSED_BY, Unreachable, ask
 from scaler.series import Gap
 from scaler.trigger.server_address import redact
@@ -51,6 +53,12 @@ REFUSED = (
 
 ODD = "its record lacks a field, or has one of another kind"
 
+SHADOW_DAYS = 30
+"""over which a trigger in shadow mode is judged"""
+
+ADVICE: Mapping[bool | None, str] = {True: "enable", False: "do not enable", None: "shadow mode"}
+"""the words of a replay's verdict"""
+
 MOST_GAPS = 5
 """gaps that are printed"""
 
@@ -66,6 +74,8 @@ def explain(namespace: str, name: str, address: str, as_json: bool, access: Acce
         return Exit.UNREACHABLE
     try:
         _print(status, found, as_json, console, errors)
+        if status == httpx.codes.OK and not as_json and any(one["mode"] == "shadow" for one in found["triggers"]):
+            _print_worth(namespace, name, address, access, console)
         is_good = status == httpx.codes.OK and is_fine(found)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         errors.print(f"headway: what answers at {redact(address)} is no scaler of this version: {ODD}", markup=False)
@@ -89,6 +99,18 @@ def _print(status: int, found: dict[str, Any], as_json: bool, console: Console, 
         print_refusal(found, console)
         for record in found["triggers"]:
             print_record(record, float(found["at"]), console)
+
+
+def _print_worth(namespace: str, name: str, address: str, access: Access, console: Console) -> None:
+    """What switching on would have done. Nothing where the scaler has not counted it, or reads no database."""
+    try:
+        found = [one for one in read_savings(namespace, name, SHADOW_DAYS, address, access) if one.is_shadow]
+    except (Refused, Unreachable):
+        found = []
+    for one in found:
+        verdict = verdict_of(one)
+        console.print(f"[bold]{ADVICE[verdict.worth]}[/]  {escape(verdict.sentence)}", soft_wrap=True)
+        console.print(f"  headway savings {escape(namespace)} {escape(name)} has the figures", soft_wrap=True)
 
 
 def fetch(namespace: str, name: str, address: str, access: Access) -> tuple[int, dict[str, Any]]:

@@ -17,6 +17,8 @@ KNOWN_BEYOND_SECONDS = 15.0
 LONG_STEP_SECONDS = 60.0
 STEPS_BEYOND = 1.6
 """of the step of the data, where it is longer than a minute: the least that a plan looks beyond the lead time"""
+LOST_BY = "lost_by"
+"""what is remembered of a forecast that has stepped down; see skill.py"""
 ENOUGH_COVERED = 0.9
 """share of the window that a forecast must cover to count for all of it.
 
@@ -62,6 +64,7 @@ def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds
     forecast = need = None
     if trigger.mode is not Mode.REACTIVE:
         forecast = _covering(outlook.forecast, now, end, refresh_seconds, observed is not None, problems)
+        forecast = _winning(forecast, outlook.remembered.get(LOST_BY), problems)
     if forecast is not None:
         if trigger.model not in ("auto", forecast.model, forecast.model.partition("@")[0]):
             problems.append(f"the trigger names model {trigger.model}; {forecast.model} made the forecast instead")
@@ -83,6 +86,17 @@ def situation_of(trigger: Trigger, outlook: Outlook, now: float, refresh_seconds
         outlook.remembered,
         tuple(problems),
     )
+
+
+def _winning(forecast: Forecast | None, lost_by: float | None, problems: list[str]) -> Forecast | None:
+    """`forecast`, unless the newest observation has been the better one."""
+    if forecast is None or lost_by is None:
+        return forecast
+    problems.append(
+        f"the forecast of {forecast.model} has stepped down: over about two days its loss was {lost_by:.3g} times that "
+        "of the newest observation; it returns when it is the better one again"
+    )
+    return None
 
 
 def window_of(trigger: Trigger, now: float, refresh_seconds: float, forecast: Forecast | None) -> float:

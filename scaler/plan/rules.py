@@ -8,7 +8,9 @@ from scaler.plan.hold import hold
 from scaler.plan.hpa_estimate import HPA_ESTIMATES
 from scaler.plan.limits import absurd, dead_band, step
 from scaler.plan.order import ANSWERED, order
+from scaler.plan.returning import RETURNING, returning
 from scaler.plan.rule import Rule
+from scaler.plan.skill import SKILL
 from scaler.plan.surge import GROWTH, surge
 from scaler.series import Forecast, Outlook
 from scaler.trigger import Mode, Trigger
@@ -48,12 +50,13 @@ def floor(situation: Situation, value: float) -> tuple[float, str] | None:
 
 
 EXPECT = (
-    Rule("need", need),
+    Rule("need", need, remembers=(SKILL,)),
     Rule("coverage", coverage, remembers=(COVERAGE,)),
     Rule("calibration", calibration, remembers=(CALIBRATION,)),
     Rule("order", order, remembers=(ANSWERED,)),
     Rule("surge", surge, remembers=(GROWTH,)),
     Rule("floor", floor),
+    Rule("returning", returning, remembers=(RETURNING,)),
     Rule("hold", hold),
 )
 """what demand to have replicas for"""

@@ -23,6 +23,8 @@ class Noted(NamedTuple):
     begins: float
     ends: float
     peak: float
+    newest: float
+    """the newest observation when it began"""
     observed: float | None = None
 
 
@@ -49,7 +51,13 @@ def worth_noting(news: News, ends: float, peak: float) -> Noted | None:
     if news.observation is None:
         return None
     least = max(NEGLIGIBLE * news.observation.history_peak, news.trigger.threshold)
-    return Noted(news.now, ends + LAST_SEEN_SECONDS, peak) if least <= peak < math.inf else None
+    return noted_now(news, ends, peak) if least <= peak < math.inf else None
+
+
+def noted_now(news: News, ends: float, peak: float) -> Noted:
+    """The window from now on; something was observed."""
+    assert news.observation is not None
+    return Noted(news.now, ends + LAST_SEEN_SECONDS, peak, news.observation.value)
 
 
 def _with(noted: Noted, observation: Observation | None) -> Noted:

@@ -16,6 +16,7 @@ from prometheus_client import generate_latest
 
 from scaler.errors import HeadwayError
 from scaler.plan import SHADOW, Reason, Rung
+from scaler.plan.fallback import LOST_BY
 from scaler.registry import Answer, Registration, Registry
 from scaler.savings import Account, Sums
 from scaler.scoring import BucketScores, Scores
@@ -149,6 +150,7 @@ OF_ANSWER: Mapping[str, Callable[[Answer, Mode], float | None]] = {
     "shadow_demand": lambda answer, mode: answer.plan.planned if mode is Mode.SHADOW else None,
     "observed_demand": lambda answer, _: answer.plan.observed,
     "needed_demand": lambda answer, _: answer.plan.need,
+    "forecast_stepped_down": lambda answer, _: int(LOST_BY in answer.outlook.remembered),
     "plan_active": lambda answer, _: int(answer.plan.active),
     "observation_timestamp": lambda answer, _: answer.outlook.observation.at if answer.outlook.observation else None,
     "forecast_timestamp": lambda answer, _: answer.outlook.forecast.start if answer.outlook.forecast else None,

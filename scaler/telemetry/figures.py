@@ -175,6 +175,11 @@ TRIGGER_FIGURES: tuple[Figure, ...] = (
         "Mean absolute error of the median, over demand, five minutes ahead, over about a week (MAPE)",
         suffix="_ratio",
     ),
+    _of_triggers(
+        "forecast_stepped_down",
+        Unit.YES,
+        "1 while the plan is reactive because the newest observation was the better forecast, over about two days",
+    ),
     _of_triggers("plan_active", Unit.YES, "1 if IsActive answers true"),
     _of_triggers(
         "plan_rung",

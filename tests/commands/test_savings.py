@@ -11,10 +11,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from scaler.cli import app
-from scaler.commands.savings.command import PAGE
+from scaler.commands.savings.reading import PAGE
 from scaler.errors import StoreUnavailable
 from scaler.registry import Registry
 from scaler.savings import SavedDay, SavingsAsked, Side, Sums
+from scaler.series import Observation, Outlook
 from scaler.settings import load_settings
 from scaler.status.server import StatusServer
 from scaler.telemetry.metrics import Telemetry
@@ -260,3 +261,39 @@ async def test_wrong_parameters_of_the_path_are_named(port: Port, query: str, fi
     assert answer.status_code == 400
     (fault,) = answer.json()["errors"]
     assert (fault["field"], fault["rule"]) == (field, rule)
+
+
+async def why(port: Port) -> Result:
+    """Of a watched trigger in shadow mode."""
+    trigger = {"query": "sum(x)", "threshold": "5", "mode": "shadow"}
+    key = port.registry.register("shop", "web", trigger, NOW).trigger.key
+    port.registry.receive(key, Outlook(NOW, Observation(NOW, 120.0, 130.0, 200.0), None), NOW)
+    return await asyncio.to_thread(CliRunner().invoke, app, ["why", "shop", "web", "--address", port.address])
+
+
+@pytest.mark.parametrize(
+    ("days", "advice"),
+    [
+        (worth_it(mode="shadow"), "enable  In 14 days Headway would have kept 55 minutes from being short for 2.8 %"),
+        (
+            two_weeks(lambda n: (110.0, 100.0), lambda n: (0.0, 0.0), mode="shadow"),
+            "do not enable  Not worth it: in 14 days the reactive trigger was hardly ever short",
+        ),
+        (worth_it(mode="shadow")[:2], "shadow mode  Too early to say: 2 days of demand, 3 days are needed"),
+    ],
+)
+async def test_why_says_what_switching_on_would_have_done(port: Port, days: list[SavedDay], advice: str) -> None:
+    """In the words of a replay; days in which it was switched on do not count."""
+    port.days = [*days, *two_weeks(lambda n: (1.0, 900.0), lambda n: (0.0, 900.0))]
+    result = await why(port)
+    assert advice in result.stdout
+    assert result.stdout.count("headway savings shop web has the figures") == 1
+
+
+@pytest.mark.parametrize("error", ["", "nothing is kept: set data-dir or database"])
+async def test_why_says_nothing_of_what_was_not_counted(port: Port, error: str) -> None:
+    port.error = error
+    result = await why(port)
+    assert "shop/web" in result.stdout
+    assert "enable" not in result.stdout + result.stderr
+    assert "nothing is kept" not in result.stderr

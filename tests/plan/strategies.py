@@ -61,7 +61,9 @@ remembered = st.fixed_dictionaries(
     optional={
         "growth": st.floats(*REMEMBERED["growth"]),
         "level_shift": st.floats(*REMEMBERED["level_shift"]),
+        "lost_by": st.floats(*REMEMBERED["lost_by"]),
         "calibration": st.floats(*REMEMBERED["calibration"]),
+        "returning": amounts | st.floats(*REMEMBERED["returning"]),
         "answered": amounts | st.floats(*REMEMBERED["answered"]),
         "replicas": replica_counts,
         "replicas_20_syncs": replica_counts,

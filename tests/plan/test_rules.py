@@ -94,7 +94,8 @@ def test_policies_get_more_careful() -> None:
 def test_the_list_of_rules_is_the_policy() -> None:
     """The order in which the rules apply is part of what the plan promises."""
     assert [rule.name for rule in RULES] == [
-        *("need", "coverage", "calibration", "order", "surge", "floor", "hold"),
+        *("need", "coverage", "calibration", "order", "surge", "floor"),
+        *("returning", "hold"),
         *("dead_band", "step_limit", "absurd"),
     ]
 

@@ -82,6 +82,21 @@ async def test_scores_are_exported_by_the_replica_that_has_them():
     assert ("headway_peak_coverage_ratio", "other") not in found
 
 
+async def test_a_forecast_that_has_stepped_down_is_seen():
+    """Another trigger's is in use."""
+    registry = filled_registry()
+    web = next(registration for registration in registry if registration.trigger.name == "web")
+    seen = Observation(NOW - 5, 42.0, 42.0, 80.0)
+    registry.receive(web.trigger.key, Outlook(NOW, seen, forecast(), "", {"lost_by": 2.0}), NOW)
+    registry.register("shop", "other", {"query": "a", "threshold": "1"}, NOW)
+    registry.receive(
+        next(r for r in registry if r.trigger.name == "other").trigger.key, Outlook(NOW, seen, forecast()), NOW
+    )
+    found = await figures(registry)
+    assert (found["headway_forecast_stepped_down", "web"], found["headway_plan_rung", "web"]) == (1, 1)
+    assert (found["headway_forecast_stepped_down", "other"], found["headway_plan_rung", "other"]) == (0, 3)
+
+
 def account() -> Account:
     """A minute at demand 25, where the plan had three ready replicas of ten, and the reactive trigger two."""
     made = Account(("shop", "web", "0f", "predictive"), lambda: "a0")

@@ -1,13 +1,11 @@
 """The command: reads a running scaler page by page, prints a table and a sentence for each workload."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
 
-import httpx
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -15,15 +13,11 @@ from rich.table import Table
 from scaler.commands import Exit, Usage
 from scaler.commands.http_access import Access
 from scaler.commands.numbers import rounded
-from scaler.commands.savings.compared import LEVEL, Compared, Interval, compared
+from scaler.commands.savings.compared import LEVEL, Compared, Interval
+from scaler.commands.savings.reading import Refused, read_savings
 from scaler.commands.savings.verdict import verdict_of
 from scaler.commands.savings.wording import count, difference, lasted, money, money_difference, percent, share
-from scaler.commands.scaler_api import REFUSED_BY, Unreachable, ask
-from scaler.errors import CommandError
-from scaler.trigger.server_address import redact
-
-PAGE = 50
-"""workloads that one request asks for"""
+from scaler.commands.scaler_api import REFUSED_BY, Unreachable
 
 MOST_DAYS = 366
 """that are kept"""
@@ -46,32 +40,18 @@ class SavingsOptions:
     as_json: bool
 
 
-class _Refused(CommandError):
-    """The scaler has answered with faults."""
-
-    def __init__(self, status: int, faults: list[Mapping[str, str]]) -> None:
-        super().__init__()
-        self.code, self.faults = status, faults
-
-
 def savings(options: SavingsOptions, access: Access) -> Exit:
     """Print what each workload was worth; FAULTS where nothing is known, USAGE for wrong flags, UNREACHABLE where there
     is no scaler."""
     _check(options)
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        found = [compared(record) for record in _records(options, access)]
+        found = read_savings(options.namespace, options.name, options.days, options.address, access)
     except Unreachable as error:
         errors.print(f"headway: {error}", markup=False)
         return Exit.UNREACHABLE
-    except _Refused as refusal:
+    except Refused as refusal:
         return _explain(refusal, errors)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-        odd = "its record lacks a field, or has one of another kind"
-        errors.print(
-            f"headway: what answers at {redact(options.address)} is no scaler of this version: {odd}", markup=False
-        )
-        return Exit.UNREACHABLE
     if options.as_json:
         console.print_json(data=rounded({"days": options.days, "workloads": [_as_json(one, options) for one in found]}))
     elif not found:
@@ -90,21 +70,7 @@ def _check(options: SavingsOptions) -> None:
         raise Usage(f"--price={options.price:g}: must be a number of at least 0")
 
 
-def _records(options: SavingsOptions, access: Access) -> Iterator[Mapping[str, Any]]:
-    query: dict[str, object] = {"days": options.days, "limit": PAGE}
-    if options.name:
-        query |= {"namespace": options.namespace, "name": options.name}
-    while True:
-        status, page = ask(options.address, f"/api/v1/savings?{urlencode(query)}", access, "savings")
-        if status != httpx.codes.OK:
-            raise _Refused(status, page["errors"])
-        yield from page["savings"]
-        if not page["next"] or page["next"] == query.get("after"):
-            return
-        query["after"] = page["next"]
-
-
-def _explain(refusal: _Refused, errors: Console) -> Exit:
+def _explain(refusal: Refused, errors: Console) -> Exit:
     for fault in refusal.faults:
         errors.print(f"headway: {fault['value'] or fault['field']}: {fault['rule']}", markup=False)
     if refusal.code in REFUSED_BY:
