@@ -8,12 +8,13 @@ what is exceeded at night says nothing about the day.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from scaler.plan.demand import peak_quantile
-from scaler.plan.fallback import KNOWN_SHARE, Situation, window_of
+from scaler.plan.fallback import KNOWN_SHARE, Situation
 from scaler.plan.rule import News, Remembered
-from scaler.plan.windows import Noted, sorted_out, with_new, worth_noting
+from scaler.plan.windows import Noted, due_end, sorted_out, worth_noting
 
 CLEARLY = 1.05
 """times the quantile: what exceeds it by less is noise of the measurement, and within what `order` reserves"""
@@ -48,7 +49,8 @@ def watch(before: Calibration, news: News) -> Calibration:
     log_factor = _faded(before, news.now)
     for one in over:
         log_factor = _moved(log_factor, one, news.trigger.quantile)
-    return Calibration(with_new(left, _window(news)), log_factor, news.now)
+    new = _window(left, news)
+    return Calibration((*left, new) if new is not None else tuple(left), log_factor, news.now)
 
 
 def _faded(before: Calibration, now: float) -> float:
@@ -62,14 +64,12 @@ def _moved(log_factor: float, over: Noted, quantile: float) -> float:
     return min(max(log_factor + RATE * (is_exceeded - (1 - quantile)), 0.0), math.log(MOST))
 
 
-def _window(news: News) -> Noted | None:
+def _window(left: Sequence[Noted], news: News) -> Noted | None:
     """The window that begins now; None where past days do not make up its forecast, or it is one of little demand."""
-    forecast = news.forecast
-    if forecast is None or forecast.past_share < KNOWN_SHARE:
+    forecast, ends = news.forecast, due_end(left, news)
+    if ends is None or forecast is None or forecast.past_share < KNOWN_SHARE:
         return None
-    ends = window_of(news.trigger, news.now, news.refresh_seconds, forecast)
-    peak = peak_quantile(forecast, news.trigger.quantile, news.now, ends)
-    return worth_noting(news, ends, peak)
+    return worth_noting(news, ends, peak_quantile(forecast, news.trigger.quantile, news.now, ends))
 
 
 CALIBRATION: Remembered[Calibration] = Remembered(

@@ -9,12 +9,13 @@ correction only adds. Past days are too sharp for it, their quantiles lie too cl
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from scaler.plan.demand import peak_quantile
-from scaler.plan.fallback import KNOWN_SHARE, Situation, window_of
+from scaler.plan.fallback import KNOWN_SHARE, Situation
 from scaler.plan.rule import News, Remembered
-from scaler.plan.windows import Noted, sorted_out, with_new, worth_noting
+from scaler.plan.windows import Noted, due_end, sorted_out, worth_noting
 
 RATE = 0.05
 """by how much the log odds of the level move where a window exceeds its quantile"""
@@ -39,14 +40,15 @@ def watch(before: Coverage, news: News) -> Coverage:
     for one in over:
         is_exceeded = (one.observed or 0.0) > one.peak
         shift = _within(shift + RATE * (is_exceeded - (1 - promised)), promised)
-    return Coverage(with_new(left, _window(news, shift)), shift)
+    new = _window(left, news, shift)
+    return Coverage((*left, new) if new is not None else tuple(left), shift)
 
 
 def level_at(quantile: float, shift: float) -> float:
-    """The level that is read in place of `quantile`."""
+    """The level that is read in place of `quantile`; to six digits, so that a higher quantile never has a lower one."""
     if shift < LEAST or quantile >= HIGHEST:
         return quantile
-    return 1 / (1 + math.exp(-_log_odds(quantile) - _within(shift, quantile)))
+    return max(quantile, round(1 / (1 + math.exp(-_log_odds(quantile) - _within(shift, quantile))), 6))
 
 
 def _within(shift: float, quantile: float) -> float:
@@ -57,12 +59,11 @@ def _log_odds(share: float) -> float:
     return math.log(share / (1 - share))
 
 
-def _window(news: News, shift: float) -> Noted | None:
+def _window(left: Sequence[Noted], news: News, shift: float) -> Noted | None:
     """The window that begins now; None where past days make up its forecast, or it is one of little demand."""
-    forecast = news.forecast
-    if forecast is None or forecast.past_share >= KNOWN_SHARE:
+    forecast, ends = news.forecast, due_end(left, news)
+    if ends is None or forecast is None or forecast.past_share >= KNOWN_SHARE:
         return None
-    ends = window_of(news.trigger, news.now, news.refresh_seconds, forecast)
     return worth_noting(news, ends, peak_quantile(forecast, level_at(news.trigger.quantile, shift), news.now, ends))
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from scaler.plan.fallback import Situation
 from scaler.plan.hpa_estimate import estimates_in
 from scaler.plan.rule import News, Remembered
+from scaler.trigger import Mode
 
 AWAY_SECONDS = 60.0
 """without an observation for longer, or for four refreshes, a source was away"""
@@ -54,11 +55,14 @@ RETURNING: Remembered[Returning] = Remembered(
 
 
 def returning(situation: Situation, value: float) -> tuple[float, str] | None:
-    """The rule: no less than before the source was away, nor more than the replicas there are carry."""
+    """The rule: no less than before the source was away, nor more than the replicas there are carry.
+
+    In mode reactive, the answer is the observation.
+    """
     before = situation.remembered.get(RETURNING.name, 0.0)
     replicas = min(estimates_in(situation.remembered), default=math.inf)
     kept = min(before, replicas * situation.trigger.threshold)
-    if situation.observed is None or not kept > value:
+    if situation.trigger.mode is Mode.REACTIVE or situation.observed is None or not kept > value:
         return None
     return (
         kept,

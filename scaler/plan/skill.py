@@ -8,13 +8,14 @@ and returns when it wins again. The two bounds lie apart, so that it does not co
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from scaler.plan.demand import peak_quantile
-from scaler.plan.fallback import LOST_BY, window_of
+from scaler.plan.fallback import LOST_BY
 from scaler.plan.policies import POLICIES
 from scaler.plan.rule import News, Remembered
-from scaler.plan.windows import Noted, noted_now, sorted_out, with_new
+from scaler.plan.windows import Noted, due_end, noted_now, sorted_out
 from scaler.trigger import Trigger
 
 STEPS_DOWN = 1.25
@@ -62,7 +63,8 @@ class Skill(NamedTuple):
 def watch(before: Skill, news: News) -> Skill:
     """`before`, with the newest observation: windows that are over count, and a new window is noted."""
     over, left = sorted_out(before.noted, news)
-    state = before._replace(noted=with_new(left, _window(news)))
+    new = _window(left, news)
+    state = before._replace(noted=(*left, new) if new is not None else tuple(left))
     for one in over:
         state = _counted(state, one, news.trigger)
     return state
@@ -93,12 +95,11 @@ def _loss(quantile: float, truth: float, trigger: Trigger) -> float:
     return max(level * (truth - quantile), (1 - level) * excess, 0.0)
 
 
-def _window(news: News) -> Noted | None:
+def _window(left: Sequence[Noted], news: News) -> Noted | None:
     """The window that begins now; None without forecast, or where neither it nor demand needs one replica."""
-    forecast, observation = news.forecast, news.observation
-    if forecast is None or observation is None:
+    forecast, observation, ends = news.forecast, news.observation, due_end(left, news)
+    if ends is None or forecast is None or observation is None:
         return None
-    ends = window_of(news.trigger, news.now, news.refresh_seconds, forecast)
     peak = peak_quantile(forecast, news.trigger.quantile, news.now, ends)
     if not (0 <= peak < math.inf and 0 <= observation.value < math.inf):
         return None

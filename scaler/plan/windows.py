@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from scaler.plan.fallback import window_of
 from scaler.plan.rule import News
 from scaler.series import Observation
 
@@ -40,16 +41,18 @@ def sorted_out(noted: Sequence[Noted], news: News) -> tuple[list[Noted], list[No
     return over, left
 
 
-def with_new(left: list[Noted], new: Noted | None) -> tuple[Noted, ...]:
-    """The windows that go on, and the new one if it is time for one."""
-    is_time = new is not None and (not left or new.begins >= left[-1].begins + _between(new))
-    return (*left, new) if is_time and new is not None else tuple(left)
+def due_end(left: Sequence[Noted], news: News) -> float | None:
+    """When the window that begins now ends; None without forecast or observation, and where another began just now."""
+    if news.forecast is None or news.observation is None:
+        return None
+    ends = window_of(news.trigger, news.now, news.refresh_seconds, news.forecast)
+    between = max(BETWEEN_SECONDS, (ends + LAST_SEEN_SECONDS - news.now) / MOST_NOTED)
+    return ends if not left or news.now >= left[-1].begins + between else None
 
 
 def worth_noting(news: News, ends: float, peak: float) -> Noted | None:
     """The window from now on, if its peak is one to judge by: what is exceeded at night says nothing about the day."""
-    if news.observation is None:
-        return None
+    assert news.observation is not None
     least = max(NEGLIGIBLE * news.observation.history_peak, news.trigger.threshold)
     return noted_now(news, ends, peak) if least <= peak < math.inf else None
 
@@ -67,7 +70,3 @@ def _with(noted: Noted, observation: Observation | None) -> Noted:
     if not 0 <= observation.value < math.inf:
         return noted
     return noted._replace(observed=max(observation.value, noted.observed or 0.0))
-
-
-def _between(new: Noted) -> float:
-    return max(BETWEEN_SECONDS, (new.ends - new.begins) / MOST_NOTED)

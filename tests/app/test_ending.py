@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from scaler.app.ending import CLOSING_SECONDS
 from tests.e2e.scaler_process import ScalerProcess, scaler_running
+from tests.servers.process import wait_until
 
 pytestmark = pytest.mark.server
 
@@ -26,6 +28,10 @@ def hooked(folder: Path, source: str) -> Iterator[ScalerProcess]:
     path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
     with scaler_running(folder, *NOWHERE, environment={"PYTHONPATH": path}) as process:
         yield process
+
+
+def _is_ready(process: ScalerProcess) -> bool:
+    return httpx.get(f"http://{process.http_address}/readyz").status_code == httpx.codes.OK
 
 
 def events(process: ScalerProcess) -> list[Mapping[str, Any]]:
@@ -60,6 +66,7 @@ scaler.app.service.Service.stop = hanging
 """
     assert CLOSING_SECONDS < 20, "the chart leaves 20 s after drain-grace"
     with hooked(tmp_path, source) as process:
+        wait_until(lambda: _is_ready(process), process.process, process.log)  # its tasks begin after its port opens
         started = time.monotonic()
         assert process.terminate() == 1
         assert time.monotonic() - started > 1

@@ -88,6 +88,12 @@ def test_no_level_is_read_beyond_those_of_bundles_or_below_the_trigger_s_own(qua
     assert level_at(quantile, 0.0) == quantile
 
 
+@given(st.floats(0.5, 0.999), st.floats(0.5, 0.999), st.floats(0, 10))
+def test_a_higher_quantile_never_reads_a_lower_level(one: float, other: float, shift: float) -> None:
+    low, high = sorted((one, other))
+    assert level_at(low, shift) <= level_at(high, shift)
+
+
 def test_forecasts_of_past_days_are_not_judged() -> None:
     assert watched(np.full(400, 125.0), past_share=0.9)[0] == Coverage()
 
