@@ -18,7 +18,7 @@ from scaler.plan.rule import News, Remembered
 from scaler.plan.windows import Noted, due_end, noted_now, sorted_out
 from scaler.trigger import Trigger
 
-STEPS_DOWN = 1.25
+STEPS_DOWN = 2.0
 """times the loss of the newest observation, beyond which a forecast steps down …"""
 RETURNS = 1.0
 """… and up to which it returns"""

@@ -67,6 +67,7 @@ def _with(noted: Noted, observation: Observation | None) -> Noted:
     """The window, with an observation of demand in it."""
     if observation is None or not noted.begins + FIRST_SEEN_SECONDS < observation.at <= noted.ends:
         return noted
-    if not 0 <= observation.value < math.inf:
+    value, seen = observation.value, noted.observed
+    if not 0 <= value < math.inf or (seen is not None and seen >= value):
         return noted
-    return noted._replace(observed=max(observation.value, noted.observed or 0.0))
+    return noted._replace(observed=value)

@@ -61,7 +61,7 @@ def is_alive_at_the_crowds_address(scaler: Replica) -> bool:
 
 
 def get(scaler: Replica, path: str, client: str = PROMETHEUS, seconds: float = 10) -> int:
-    """The status of an answer, read to its end as a scraper does: within ten seconds."""
+    """The status of an answer, read to its end as a scraper does: within ten seconds by default."""
     transport = httpx.HTTPTransport(local_address=client)
     began = time.monotonic()
     with httpx.Client(transport=transport, timeout=seconds) as caller:
@@ -71,13 +71,26 @@ def get(scaler: Replica, path: str, client: str = PROMETHEUS, seconds: float = 1
         return answer.status_code
 
 
+@pytest.fixture(scope="module")
+def patience(scaler: Replica) -> float:
+    """Seconds in which a scraper is to have its answer: ten, where it takes less than three without a crowd."""
+
+    def alone() -> float:
+        began = time.monotonic()
+        assert get(scaler, "/metrics", seconds=60) == 200
+        return time.monotonic() - began
+
+    return max(10.0, 4 * least(alone, 1.0))
+
+
 @pytest.mark.parametrize("kind", ["unread", "half", "scrape", "flood"])
-def test_one_client_keeps_nobody_out(scaler: Replica, kind: str) -> None:
+def test_one_client_keeps_nobody_out(scaler: Replica, patience: float, kind: str) -> None:
     """It does not read, does not finish its requests, or reads all day long: others and KEDA are answered."""
     with crowd(kind, scaler):
         assert [get(scaler, path) for path in ("/livez", "/readyz")] == [200, 200]
         assert any(is_alive_at_the_crowds_address(scaler) for _ in range(3)), "a kubelet gives up after three"
-        assert [get(scaler, path) for path in ("/metrics", "/api/v1/plans", "/metrics")] == [200] * 3
+        answers = [get(scaler, path, seconds=patience) for path in ("/metrics", "/api/v1/plans", "/metrics")]
+        assert answers == [200] * 3
         assert least(lambda: longest_call(scaler), 3000) < 3000
 
 
@@ -95,7 +108,7 @@ def test_readers_that_do_not_read_are_disconnected(scaler: Replica) -> None:
     with crowd("unread", scaler):
         time.sleep(3)
         during = process.memory_info().rss
-        until(lambda: counted(scaler, "slow") > 0, seconds=30)
+        until(lambda: counted(scaler, "slow") > 0, seconds=120)
     assert during - before < 64 * 2**20
     assert counted(scaler, "connections") > 0
 
