@@ -4,8 +4,9 @@ A p90 of the peak is to be exceeded in one window of ten. A bundle learned that 
 may be exceeded in one of five. Then the p94, say, is read in its place: the level moves a little with every window that
 is over, up where demand exceeded it and down where not. This is adaptive conformal inference (Gibbs and Candès 2021,
 equation 2); their proposition 4.1 bounds how far the share in the long run is from the promise, whatever demand does.
-Here a step is one of log odds, so that levels stay below 1, and the level is never below the trigger's own: the
-correction only adds. Past days are too sharp for it, their quantiles lie too close together: see calibration.py.
+Here a step is one of log odds, and the level stays between the trigger's own and p99. At these bounds the proposition
+does not hold: there the share can stay above the promise, or below it. Past days are too sharp
+for all this, their quantiles lie too close together: see calibration.py.
 """
 
 import math
