@@ -95,7 +95,7 @@ class Engine:
 
     async def savings(self, asked: SavingsAsked) -> list[SavedDay]:
         """What triggers were worth, as the store knows it. Raises StoreUnavailable."""
-        return await self._backends.store.load_savings(asked.hours, asked.limit, asked.after, asked.one)
+        return await self._backends.store.load_savings(asked)
 
     def read_bundles(self) -> None:
         """Look for new bundles now."""

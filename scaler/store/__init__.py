@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from scaler.quotas import NO_LIMITS, Limits
-from scaler.savings import SavedDay, SavedHour
+from scaler.savings import SavedDay, SavedHour, SavingsAsked
 from scaler.series import Blocks, MinuteDay
 
 
@@ -77,15 +77,9 @@ class Store(Protocol):
         """Insert hours; one that is there already stays. `sweep` drops those that are older than a year."""
         ...
 
-    async def load_savings(
-        self,
-        hours: tuple[int, int],
-        limit: int,
-        after: tuple[str, str] = ("", ""),
-        one: tuple[str, str] | None = None,
-    ) -> list[SavedDay]:
-        """The days within [first, last) of `hours`: of `one` (namespace, name), or of the first `limit` ScaledObjects
-        after `after`. In order, and all days of an object or none."""
+    async def load_savings(self, asked: SavingsAsked) -> list[SavedDay]:
+        """The days that are asked for: of one ScaledObject, or of the first ones after another. In order, and all days
+        of an object or none."""
         ...
 
     async def set_apart(self, hashes: Sequence[str], now: float, keep_since: float) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from scaler.quotas import NO_LIMITS, Limits
-from scaler.savings import SavedDay, SavedHour
+from scaler.savings import SavedDay, SavedHour, SavingsAsked
 from scaler.series import Blocks, MinuteDay
 from scaler.store import WatchedRecord
 
@@ -41,13 +41,7 @@ class NullStore:
 
     async def save_hours(self, hours: Sequence[SavedHour]) -> None: ...
 
-    async def load_savings(
-        self,
-        hours: tuple[int, int],
-        limit: int,
-        after: tuple[str, str] = ("", ""),
-        one: tuple[str, str] | None = None,
-    ) -> list[SavedDay]:
+    async def load_savings(self, asked: SavingsAsked) -> list[SavedDay]:
         return []
 
     async def set_apart(self, hashes: Sequence[str], now: float, keep_since: float) -> None: ...

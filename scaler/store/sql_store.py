@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scaler.chunks import chunks
 from scaler.errors import SettingsError, StoreUnavailable
 from scaler.quotas import NO_LIMITS, Limits
-from scaler.savings import DAY_HOURS, SavedDay, SavedHour
+from scaler.savings import DAY_HOURS, SavedDay, SavedHour, SavingsAsked
 from scaler.series import Blocks, MinuteDay
 from scaler.settings.database_url import parse_database_url
 from scaler.store import Store, WatchedRecord, stored_minutes, stored_savings, sweeping
@@ -246,24 +246,18 @@ class SqlStore:
                 rows = [stored_savings.row_of(one, self._installation) for one in chunk]
                 await self.database.run(_execute, statement, rows)
 
-    async def load_savings(
-        self,
-        hours: tuple[int, int],
-        limit: int,
-        after: tuple[str, str] = ("", ""),
-        one: tuple[str, str] | None = None,
-    ) -> list[SavedDay]:
-        """The days of savings within `hours`: of one ScaledObject, or of the first `limit` of them after `after`."""
+    async def load_savings(self, asked: SavingsAsked) -> list[SavedDay]:
+        """The days of savings that are asked for."""
         found: list[SavedDay] = []
         async with self._bounded(MOST_PAGES_READ):
-            wanted = [one] if one is not None else await self._objects(hours, limit, after)
-            for chunk in chunks(wanted, stored_savings.objects_at_a_time(hours)):
-                query = stored_savings.days(self._installation, hours, chunk)
+            wanted = [asked.one] if asked.one is not None else await self._objects(asked)
+            for chunk in chunks(wanted, stored_savings.objects_at_a_time(asked.hours)):
+                query = stored_savings.days(self._installation, asked.hours, chunk)
                 found += stored_savings.days_in(await self.database.run(fetched, query))
         return found
 
-    async def _objects(self, hours: tuple[int, int], limit: int, after: tuple[str, str]) -> list[tuple[str, str]]:
-        query = stored_savings.objects(self._installation, hours, after, limit)
+    async def _objects(self, asked: SavingsAsked) -> list[tuple[str, str]]:
+        query = stored_savings.objects(self._installation, asked.hours, asked.after, asked.limit)
         return [(namespace, name) for namespace, name in await self.database.run(fetched, query)]
 
     async def set_apart(self, hashes: Sequence[str], now: float, keep_since: float) -> None:

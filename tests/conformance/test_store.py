@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 
 from scaler.errors import StoreUnavailable
 from scaler.quotas import Limits
+from scaler.savings import SavingsAsked
 from scaler.series import Blocks
 from scaler.store import Store, WatchedRecord
 from scaler.store.null import NullStore
@@ -316,7 +317,7 @@ OPERATIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "save_minutes": lambda store: store.save_minutes([minute_day("a", TODAY)]),
     "load_minutes": lambda store: store.load_minutes([("a", "UTC")], (TODAY, TODAY)),
     "save_hours": lambda store: store.save_hours([saved()]),
-    "load_savings": lambda store: store.load_savings((0, 2**31 - 1), 10),
+    "load_savings": lambda store: store.load_savings(SavingsAsked((0, 2**31 - 1), 10)),
     "set_apart": lambda store: store.set_apart(["0f"], NOW, 0.0),
     "apart": lambda store: store.apart(0.0),
 }
@@ -364,7 +365,7 @@ async def test_the_null_store_takes_everything_and_keeps_nothing() -> None:
     await store.save_minutes([minute_day("a", TODAY)])
     assert await store.load_minutes([("a", "UTC")], (TODAY, TODAY)) == []
     await store.save_hours([saved()])
-    assert await store.load_savings((0, 2**31 - 1), 10) == []
+    assert await store.load_savings(SavingsAsked((0, 2**31 - 1), 10)) == []
     await store.set_apart(["0f"], NOW, 0.0)
     assert await store.apart(0.0) == {}
     await store.close()

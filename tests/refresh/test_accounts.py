@@ -11,7 +11,7 @@ from scaler.plan.rule import News
 from scaler.refresh.accounts import Accounts
 from scaler.refresh.checkpoint import Checkpoint
 from scaler.registry import Registration
-from scaler.savings import SavedDay, SavedHour, Sums
+from scaler.savings import SavedDay, SavedHour, SavingsAsked, Sums
 from scaler.series import Observation
 from scaler.store import Store
 from scaler.store.null import NullStore
@@ -159,7 +159,7 @@ async def ticks(world: World, seconds: float) -> None:
 
 
 async def stored(store: Store) -> list[SavedDay]:
-    return await store.load_savings(ALL, 10)
+    return await store.load_savings(SavingsAsked(ALL, 10))
 
 
 def total(days: Sequence[SavedDay]) -> Sums:
