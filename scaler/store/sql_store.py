@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from sqlalchemy import (
@@ -13,7 +13,6 @@ from sqlalchemy import (
     Executable,
     LargeBinary,
     Select,
-    Table,
     Text,
     and_,
     case,
@@ -39,11 +38,9 @@ from scaler.store.pages import PAGE_BLOCKS, PAGE_BYTES, Pages, faults_of, merged
 from scaler.store.quarantine import UNDECODABLE, BadRow, Source, move, shown_key
 from scaler.store.reading import Reading
 from scaler.store.schema import long_history, minutes, savings, set_apart, watched
+from scaler.store.statements import bounded, execute, insert_into
 from scaler.store.watched_rows import LONGEST_METADATA_BYTES, LONGEST_TEXT_BYTES, Unusable, record_of
 from scaler.telemetry.redaction import excerpt
-
-if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql, sqlite
 
 log = structlog.get_logger()
 
@@ -115,7 +112,7 @@ class SqlStore:
 
     async def watch(self, records: Sequence[WatchedRecord]) -> None:
         """Insert or update by key; the latest `last_called` stays, whichever replica saw it."""
-        statement = self._insert(watched)
+        statement = insert_into(self.database, watched)
         sent = statement.excluded
         stays = watched.c.last_called.between(sent.last_called, sent.last_called + sweeping.DAY)  # no wrong clock's
         latest = case((stays, watched.c.last_called), else_=sent.last_called)
@@ -127,7 +124,7 @@ class SqlStore:
         parts = list(chunks(sorted(records, key=lambda record: record.key), RECORDS))
         async with self._bounded(len(parts)):
             for chunk in parts:
-                await self.database.run(_execute, upsert, [self._row(record) for record in chunk])
+                await self.database.run(execute, upsert, [self._row(record) for record in chunk])
 
     async def quarantine(self, broken: Sequence[tuple[WatchedRecord, str]]) -> None:
         """Move watched triggers, with the reason of each, out of the way of every later start. One that somebody has
@@ -240,11 +237,11 @@ class SqlStore:
         """Insert hours of savings, in the order of the primary key; one that is there already stays."""
         ordered = sorted(hours, key=lambda one: (one.namespace, one.name, one.trigger, one.hour, one.part))
         parts = list(chunks(ordered, stored_savings.ROWS))
-        statement = self._insert(savings).on_conflict_do_nothing()
+        statement = insert_into(self.database, savings).on_conflict_do_nothing()
         async with self._bounded(len(parts)):
             for chunk in parts:
                 rows = [stored_savings.row_of(one, self._installation) for one in chunk]
-                await self.database.run(_execute, statement, rows)
+                await self.database.run(execute, statement, rows)
 
     async def load_savings(self, asked: SavingsAsked) -> list[SavedDay]:
         """The days of savings that are asked for."""
@@ -263,14 +260,14 @@ class SqlStore:
     async def set_apart(self, hashes: Sequence[str], now: float, keep_since: float) -> None:
         """Remember queries (by their hashes) that must not be joined with others; older ones are dropped."""
         parts = list(chunks(sorted(set(hashes)), RECORDS))
-        statement = self._insert(set_apart)
+        statement = insert_into(self.database, set_apart)
         upsert = statement.on_conflict_do_update(
             index_elements=[set_apart.c.hash], set_={"since": statement.excluded.since}
         )
         async with self._bounded(1 + len(parts)):
             await self.database.run(_forget_apart, keep_since)
             for chunk in parts:
-                await self.database.run(_execute, upsert, [{"hash": one, "since": now} for one in chunk])
+                await self.database.run(execute, upsert, [{"hash": one, "since": now} for one in chunk])
 
     async def apart(self, since: float) -> dict[str, float]:
         """The hashes that were set apart at `since` or later, and when; the newest 100,000 of them."""
@@ -306,7 +303,7 @@ class SqlStore:
         own = sorted(set(keys))
         query = self._page_rows(own, block_seconds, min(numbers)).where(long_history.c.page <= max(numbers))
         stored = {(key, page): packed for _, key, page, packed in await fetched(connection, query)}
-        statement = self._insert(long_history)
+        statement = insert_into(self.database, long_history)
         upsert = statement.on_conflict_do_update(
             index_elements=list(long_history.primary_key), set_={"blocks": statement.excluded.blocks}
         )
@@ -331,7 +328,7 @@ class SqlStore:
         if wanted:
             old = stored_savings.old_hours(self._installation, before, wanted)
             days = stored_savings.days_in(await fetched(connection, stored_savings.days_where(old)))
-            statement = self._insert(savings)
+            statement = insert_into(self.database, savings)
             upsert = statement.on_conflict_do_update(
                 index_elements=list(savings.primary_key), set_=stored_savings.added(statement.excluded)
             )
@@ -342,7 +339,7 @@ class SqlStore:
 
     async def _put_minutes(self, connection: AsyncConnection, rows: Sequence[_Row]) -> None:
         await self._check_clock(connection, (max(row["day"] for row in rows) - 1) * sweeping.DAY)
-        statement = self._insert(minutes)
+        statement = insert_into(self.database, minutes)
         upsert = statement.on_conflict_do_update(
             index_elements=list(minutes.primary_key), set_={"packed": statement.excluded.packed}
         )
@@ -401,23 +398,8 @@ class SqlStore:
         values = {name: getattr(record, name) for name in _RECORD}
         return {**values, "metadata": dict(record.metadata), "installation": self._installation}
 
-    def _insert(self, table: Table) -> "postgresql.Insert | sqlite.Insert":
-        """The INSERT of the dialect in use; the other one is not loaded."""
-        if self.database.dialect == "postgresql":
-            from sqlalchemy.dialects import postgresql
-
-            return postgresql.insert(table)
-        from sqlalchemy.dialects import sqlite
-
-        return sqlite.insert(table)
-
-    @asynccontextmanager
-    async def _bounded(self, transactions: int = 1) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._timeout_seconds * (1 + transactions / 20)):
-                yield
-        except TimeoutError as error:
-            raise StoreUnavailable(f"{self.database.name}: no answer in time") from error
+    def _bounded(self, transactions: int = 1) -> AbstractAsyncContextManager[None]:
+        return bounded(self.database, self._timeout_seconds, transactions)
 
 
 def _database(url: str) -> Database:
@@ -426,10 +408,6 @@ def _database(url: str) -> Database:
     except ValueError as error:
         raise SettingsError(f"database: {error}") from error
     return Sqlite(place) if isinstance(place, Path) else Postgres(place)
-
-
-async def _execute(connection: AsyncConnection, statement: Executable, rows: Sequence[_Row]) -> None:
-    await connection.execute(statement, rows)
 
 
 async def _forget_apart(connection: AsyncConnection, keep_since: float) -> None:
