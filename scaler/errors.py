@@ -30,6 +30,13 @@ HeadwayError
 ├── RecordInvalid             scaler.forecast.record: a shared outlook that cannot be read; it is ignored and counted
 ├── BundleError               the bundle is wrong: refused, the running one stays
 │   └── BundleInvalid             INTERNAL, lists what differs
+├── ModelRefused              scaler.models: a change of the index of models breaks a rule; nothing has changed
+│   ├── UnknownModel              no such version was published
+│   ├── VersionTaken              another graph was published under this version
+│   ├── ModelRetired              the version was taken out of use
+│   ├── ChampionChanged           somebody else changed the champion meanwhile
+│   ├── NothingToRollBack         the scope has no champion, or one that replaced none
+│   └── StillServes               the version serves a scope, or may have to again
 ├── SettingsError             a setting is wrong; `headway` prints it and exits with 2
 │   ├── SettingsInvalid           scaler.settings.rules: lists every fault
 │   └── ProxyUnusable             scaler.http.proxies: a proxy variable of the environment cannot be used

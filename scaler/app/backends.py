@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from scaler.forecast import ForecastCache
 from scaler.history import MetricSource, open_source
 from scaler.history.apart import Apart
+from scaler.models import ModelIndex
 from scaler.settings import Settings
 from scaler.store import Store
+from scaler.store.null_models import NullModels
 
 if TYPE_CHECKING:
     from scaler.app.bundles import BundleReads
@@ -26,6 +28,8 @@ class Backends:
     store: Store
     apart: Apart = field(default_factory=Apart)
     """which queries the source never joins with others"""
+    models: ModelIndex = field(default_factory=NullModels)
+    """which versions of models serve whom; in the database of the store"""
 
     async def close(self) -> None:
         """Close all of them, whatever one of them fails with."""
@@ -41,7 +45,10 @@ async def open_backends(settings: Settings, cache: ForecastCache, source: Metric
     bundles, store = await asyncio.gather(asyncio.to_thread(_bundles, settings), asyncio.to_thread(_store, settings))
     await bundles.first()
     apart = Apart()
-    return Backends(source or open_source(settings, apart), bundles, cache, store, apart)
+    from scaler.store.model_index import model_index_beside
+
+    models = model_index_beside(store, settings.installation)
+    return Backends(source or open_source(settings, apart), bundles, cache, store, apart, models)
 
 
 def open_cache(settings: Settings) -> ForecastCache:

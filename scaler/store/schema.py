@@ -4,6 +4,7 @@ from sqlalchemy import (
     JSON,
     Column,
     Float,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -13,7 +14,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0004"
+HEAD = "0005"
 """revision of the newest migration: a database that is empty, or has it already, is used without loading Alembic"""
 
 metadata = MetaData()
@@ -73,6 +74,64 @@ savings = Table(
     Column("reactive_scale_events", Integer, nullable=False),
 )
 """what each trigger was worth; scaler/savings.py"""
+
+_EPOCH = "seconds since the epoch"
+
+model_versions = Table(
+    "model_versions",
+    metadata,
+    Column("installation", String, primary_key=True),
+    Column("model", String, primary_key=True, comment="name@version"),
+    Column("name", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("place", Text, nullable=False, comment="where its bundle lies"),
+    Column("graph", String, nullable=False, comment="SHA-256 of its graph"),
+    Column("published_at", Float(53), nullable=False, comment=_EPOCH),
+    Column("retired_at", Float(53), comment=_EPOCH),
+    Column("manifest", Text, nullable=False, comment="JSON"),
+    Column("figures", Text, nullable=False, comment="JSON"),
+    Column("notes", Text, nullable=False, comment="JSON"),
+)
+"""published versions; scaler/models"""
+
+champions = Table(
+    "champions",
+    metadata,
+    Column("installation", String, primary_key=True),
+    Column("scope", String, primary_key=True, comment="empty, NAMESPACE or NAMESPACE/NAME"),
+    Column("model", String, nullable=False),
+    Column("previous", String, comment="empty: no champion; null: nothing to roll back to"),
+    Column("since", Float(53), nullable=False, comment=_EPOCH),
+    Column("probation_until", Float(53), comment=_EPOCH),
+)
+"""which version serves a scope"""
+
+model_decisions = Table(
+    "model_decisions",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("installation", String, nullable=False),
+    Column("at", Float(53), nullable=False, comment=_EPOCH),
+    Column("kind", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("scope", String, nullable=False),
+    Column("previous", String),
+    Column("by", String, nullable=False, comment="who decided"),
+    Column("reason", Text, nullable=False),
+    Column("figures", Text, nullable=False, comment="JSON"),
+    Index("model_decisions_of", "installation", "number"),
+)
+"""what was decided about models, refusals as well"""
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("installation", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("until", Float(53), nullable=False, comment=_EPOCH),
+)
+"""work that only one process at a time may do"""
 
 quarantined = Table(
     "quarantined",

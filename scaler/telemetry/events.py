@@ -189,6 +189,10 @@ EVENTS: tuple[Event, ...] = (
         "were read, `count` others were not",
     ),
     Event(
+        "model_row_unusable", "warning", ("table", "row", "error"),
+        "A row of the index of models holds no version or no decision, and is left out",
+    ),
+    Event(
         "store_rows_quarantined", "error", ("database", "table", "count", "first_key", "reason"),
         "Rows of the database cannot be used. They were moved into the table `quarantined`, or, where that fails, left "
         "out; docs/operations.md says how to look at them. `first_key` and `reason` are those of the first",
