@@ -53,6 +53,7 @@ SAVINGS_EXIT_TEXT = (
     "Exit status: 0 fine, whatever the verdict · 1 the workload is unknown, nothing is counted yet, or the scaler has "
     "no database · 2 wrong flags, or the scaler refuses token, certificate or name · 3 the scaler could not be reached."
 )
+SCORES_EXIT_TEXT = SAVINGS_EXIT_TEXT.replace(", whatever the verdict", "").replace("counted", "scored")
 CHECK_EXIT_TEXT = (
     "Exit status: 0 fine, there may be warnings · 1 errors in the file, or a query or a call that failed · 2 wrong "
     "flags, or nothing to check · 3 the scaler or Prometheus could not be reached."
@@ -245,6 +246,39 @@ def savings(
 
     access = read_access(token_file, ca_cert, client_cert, client_key)
     raise typer.Exit(run_savings(SavingsOptions(namespace, name, days, price, address, as_json), access))
+
+
+@app.command(epilog=SCORES_EXIT_TEXT)
+def scores(
+    namespace: Annotated[str, typer.Argument(help="Namespace of the ScaledObject.")],
+    name: Annotated[str, typer.Argument(help="Name of the ScaledObject.")],
+    days: Annotated[int, typer.Option(help="How many days back: 1 to 366.")] = 30,
+    lead: Annotated[
+        str,
+        typer.Option(help="What was forecast: peak (the largest demand that plans look at), or 2, 5, 15, 60 minutes."),
+    ] = "peak",
+    address: Address = DEFAULT_ADDRESS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer of the scaler as JSON.")] = False,
+    token_file: TokenFile = None,
+    ca_cert: CaCert = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
+) -> None:
+    """Show how good the forecasts of a workload turned out, by the day, and over all days in the last row.
+
+    within p90: the share of demands within the trigger's own quantile, which promises that share. / newest and / day
+    before: the loss over that of the newest observation, and of the demand a day before; below 1 the forecast is
+    better. MAPE, sMAPE, MAE, RMSE and bias are of the median. docs/trust.md explains them.
+
+    Reads /api/v1/scores/NAMESPACE/NAME of a running scaler; port-forward its HTTP port where it runs in a cluster. An
+    hour is there when it is over. The keys of --json are in docs/api.md.
+    """
+    from scaler.commands.http_access import read_access
+    from scaler.commands.scores import ScoresOptions
+    from scaler.commands.scores import scores as run_scores
+
+    access = read_access(token_file, ca_cert, client_cert, client_key)
+    raise typer.Exit(run_scores(ScoresOptions(namespace, name, days, lead, address, as_json), access))
 
 
 @app.command(cls=PlainHelp, epilog=CHECK_EXIT_TEXT)

@@ -45,6 +45,9 @@ class Pool(Generic[P]):
         else:
             self._clear(self.page(number), local)
 
+    def keys(self) -> list[str]:
+        return list(self._row)
+
     def pages(self) -> Iterator[P]:
         """Every page that has keys."""
         return (page for page in self._pages if page is not None)

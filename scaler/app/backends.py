@@ -13,6 +13,7 @@ from scaler.models import ModelIndex
 from scaler.settings import Settings
 from scaler.store import Store
 from scaler.store.null_models import NullModels
+from scaler.store.scores import NullScores, ScoreStore
 
 if TYPE_CHECKING:
     from scaler.app.bundles import BundleReads
@@ -30,6 +31,8 @@ class Backends:
     """which queries the source never joins with others"""
     models: ModelIndex = field(default_factory=NullModels)
     """which versions of models serve whom; in the database of the store"""
+    scores: ScoreStore = field(default_factory=NullScores)
+    """how good forecasts turned out; there, too"""
 
     async def close(self) -> None:
         """Close all of them, whatever one of them fails with."""
@@ -46,9 +49,11 @@ async def open_backends(settings: Settings, cache: ForecastCache, source: Metric
     await bundles.first()
     apart = Apart()
     from scaler.store.model_index import model_index_beside
+    from scaler.store.sql_scores import scores_beside
 
     models = model_index_beside(store, settings.installation)
-    return Backends(source or open_source(settings, apart), bundles, cache, store, apart, models)
+    scores = scores_beside(store, settings.installation)
+    return Backends(source or open_source(settings, apart), bundles, cache, store, apart, models, scores)
 
 
 def open_cache(settings: Settings) -> ForecastCache:

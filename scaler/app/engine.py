@@ -4,7 +4,7 @@ An engine exists only when all of it is open. Everything that takes long to impo
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
@@ -12,10 +12,13 @@ from scaler.app.backends import Backends
 from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock
 from scaler.refresh.checkpoint import Checkpoint
+from scaler.refresh.keeping_scores import ScoreKeeper
 from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.refresh.stored_apart import StoredApart
 from scaler.registry import ListedBy, Registration, Registry
 from scaler.savings import SavedDay, SavingsAsked
+from scaler.scored import ScoredDay, ScoresAsked, WeekAsked, Weeks
+from scaler.scoring.scores import DAY_KEEPS
 from scaler.series import HistoryFacts
 from scaler.settings import Settings
 from scaler.telemetry.metrics import Telemetry
@@ -60,6 +63,7 @@ class Engine:
         self._checkpoint = Checkpoint(
             registry, self._refresh.tracking, backends.store, clock, telemetry, settings.trigger_expiry
         )
+        self._scores = ScoreKeeper(self._refresh.tracking, backends.scores, clock, telemetry)
         self._apart = StoredApart(backends.apart, backends.store, clock)
 
     def start(self, registrations: Iterable[Registration], on_restored: Callable[[], None]) -> None:
@@ -77,6 +81,7 @@ class Engine:
         self._late = asyncio.get_running_loop().call_later(LONGEST_RESTORE_SECONDS, self._go_on)
         self._tasks.keep_running("restore", self._restore)
         self._tasks.keep_running("checkpoint", self._checkpoint.run)
+        self._tasks.keep_running("scores", self._scores.run)
         self._tasks.keep_running("apart", self._apart.run)
         self._tasks.keep_running("bundles", lambda: self._backends.bundles.follow(self._clock, self._telemetry))
         self._list_triggers()
@@ -97,6 +102,14 @@ class Engine:
         """What triggers were worth, as the store knows it. Raises StoreUnavailable."""
         return await self._backends.store.load_savings(asked)
 
+    async def scores(self, asked: ScoresAsked) -> list[ScoredDay]:
+        """How good forecasts turned out, as the store knows it. Raises StoreUnavailable."""
+        return await self._backends.scores.days(asked)
+
+    async def weeks(self, asked: Sequence[WeekAsked]) -> Weeks:
+        """The sums of about a week, as the store knows them. Raises StoreUnavailable."""
+        return await self._backends.scores.weeks(asked, DAY_KEEPS)
+
     def read_bundles(self) -> None:
         """Look for new bundles now."""
         self._backends.bundles.read_now()
@@ -108,12 +121,13 @@ class Engine:
         await self._tasks.stop()
         await self._refresh.close()
         await self._checkpoint.finish()
+        await self._scores.finish()
         await self._apart.write()
         await self._backends.close()
 
     def _export_backends(self) -> None:
         catalog, source = self._backends.bundles.catalog, self._backends.source
-        queues = (self._refresh, self._checkpoint, source)
+        queues = (self._refresh, self._checkpoint, self._scores, source)
         self._telemetry.follow(
             "circuit_open", lambda: {(name,): float(is_open) for name, is_open in source.circuits().items()}
         )

@@ -6,7 +6,7 @@ shared cache) is imported and opened behind it.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -37,6 +37,7 @@ from scaler.metric.streams import Streams
 from scaler.quotas import Limits
 from scaler.registry import Registration, Registry
 from scaler.savings import SavedDay, SavingsAsked
+from scaler.scored import ScoredDay, ScoresAsked, WeekAsked, Weeks
 from scaler.series import HistoryFacts
 from scaler.settings import Settings
 from scaler.settings.rules import trigger_rules
@@ -104,6 +105,7 @@ class Service:
 
     async def _open_ports(self) -> None:
         self.grpc_port = await self._server.start()
+        from scaler.status.scores import ScoreReads
         from scaler.status.server import StatusServer
 
         status = StatusServer(
@@ -115,6 +117,7 @@ class Service:
             self.clock.now,
             self._discovery,
             self._savings,
+            ScoreReads(self._scores, self._weeks),
         )
         self._opened.push_async_callback(status.stop)
         self.http_port = await status.start()
@@ -171,11 +174,21 @@ class Service:
         return self._engine.facts(key) if self._engine is not None else None
 
     async def _savings(self, asked: SavingsAsked) -> list[SavedDay]:
+        return await self._storing_engine().savings(asked)
+
+    async def _scores(self, asked: ScoresAsked) -> list[ScoredDay]:
+        return await self._storing_engine().scores(asked)
+
+    async def _weeks(self, asked: Sequence[WeekAsked]) -> Weeks:
+        return {} if self._engine is None else await self._engine.weeks(asked)
+
+    def _storing_engine(self) -> Engine:
+        """What reads the database. Raises StoreUnavailable where there is none."""
         if not (self.settings.database or self.settings.data_dir):
             raise StoreUnavailable("nothing is kept: set data-dir or database")
         if self._engine is None:
             raise StoreUnavailable("the database is being opened")
-        return await self._engine.savings(asked)
+        return self._engine
 
     def _worth_waiting(self, trigger: Trigger) -> bool:
         return self._engine is None or self._engine.reachable(trigger)

@@ -178,16 +178,19 @@ def _summary(record: Record, now: float) -> Iterator[str]:
     if readiness is not None and not readiness["ready"]:
         yield from _readiness_lines(record, readiness)
     if record.get("scores"):
-        yield from _score_lines(record["scores"], record["quantile"])
+        yield from _score_lines(record["scores"], record["quantile"], record.get("scores_from") == "store")
+    elif record.get("scores_error"):
+        yield f"its scores are not known here: {escape(record['scores_error'])}"
     if record.get("history") is not None:
         yield from _history_lines(record["history"], record["error"])
 
 
-def _score_lines(scores: Record, quantile: float) -> Iterator[str]:
+def _score_lines(scores: Record, quantile: float, is_stored: bool) -> Iterator[str]:
     """How good the forecasts were of late, in about a week."""
+    until = ", as another replica has stored them by the hour" if is_stored else ""
     if (peak := scores.get("peak")) is not None:
         noun = "peak" if peak["count"] == 1 else "peaks"
-        yield f"its p{100 * quantile:g} held {peak['held']:.1%} of {peak['count']} {noun} in about a week"
+        yield f"its p{100 * quantile:g} held {peak['held']:.1%} of {peak['count']} {noun} in about a week{until}"
         if (loss := peak["promised_over_persistence"]) is not None:
             yield f"  loss {loss:.2f} of that of the newest observation{'' if loss < 1 else ': [yellow]no better[/]'}"
     if (soon := scores.get("5 min")) is not None and soon["mape"] is not None:

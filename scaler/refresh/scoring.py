@@ -4,7 +4,7 @@
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from scaler.history.minutes import MinuteMemory, lag_minutes, local_minutes
 from scaler.pool import Integers, Pool
+from scaler.scoring.hours import Hour, HourSums
 from scaler.scoring.losses import LEVELS, Due, Figure, sums
 from scaler.scoring.pending import BUCKETS, LEADS_MINUTES, PEAK, Pending
 from scaler.scoring.scores import Scores, Sums
@@ -27,12 +28,14 @@ class _Page:
     def __init__(self) -> None:
         self.pending = Pending(ROWS)
         self.sums = Sums(ROWS)
+        self.hours = HourSums(ROWS)
         self.minute = np.full(ROWS, -1, np.int64)
         """of local time, in which a forecast was last looked at"""
 
     def clear(self, row: int) -> None:
         self.pending.clear(row)
         self.sums.clear(row)
+        self.hours.clear(row)
         self.minute[row] = -1
 
 
@@ -47,9 +50,11 @@ class Asked(NamedTuple):
 class Scoring:
     """Forecasts whose time has not come, and the scores of the others, of every trigger of this replica, by key."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_hour: Callable[[str, Hour], None] = lambda key, scored: None) -> None:
+        """on_hour: called with each hour that is over, or ends because its key is removed."""
         self._pool = Pool(ROWS, _Page, _Page.clear)
         self._lock = threading.Lock()
+        self._on_hour = on_hour
 
     def add(self, key: str) -> None:
         """Score the forecasts of `key` from now on."""
@@ -59,12 +64,26 @@ class Scoring:
     def remove(self, key: str) -> None:
         """Forget `key`."""
         with self._lock:
+            self._close_hours([key])
             self._pool.remove(key)
 
     def clear(self) -> None:
         """Forget everything."""
+        self.close_hours()
         with self._lock:
             self._pool = Pool(ROWS, _Page, _Page.clear)
+
+    def close_hours(self) -> None:
+        """End the hour of every key."""
+        with self._lock:
+            self._close_hours(self._pool.keys())
+
+    def resume(self, key: str, day: int, sums_BF: Floats) -> None:
+        """Let sums count that were made before `key` was added. day: the newest one of them, of local time."""
+        with self._lock:
+            if key in self._pool:
+                page, row = self._pool.find(key)
+                page.sums.resume(row, day, sums_BF)
 
     def scores(self, key: str) -> Scores | None:
         """Of about a week until the newest forecast; None where nothing is scored yet."""
@@ -88,6 +107,7 @@ class Scoring:
 
         memory: what is on record. offset: seconds that local time is ahead of UTC.
         """
+        hour = int(at // 3600)
         minute_N, issued_N = local_minutes(at, offset_N), np.floor((at + offset_N) / 60 + 0.5).astype(np.int64)
         last_N = minute_N + lag_minutes(at, offset_N)
         with self._lock:
@@ -97,10 +117,20 @@ class Scoring:
                 mine, chosen = local[is_new], where[position][is_new]
                 page.minute[mine] = minute_N[chosen]
                 of_page = [keys[i] for i in chosen.tolist()]
+                for place, scored in page.hours.begin(mine, hour):
+                    self._on_hour(of_page[place], scored)
                 level_N = np.array([asked[i].quantile for i in chosen.tolist()], np.float32)
                 _settle(page, mine, of_page, minute_N[chosen], level_N, memory)
                 parts = [_scored_parts(forecasts[i], asked[i]) for i in chosen.tolist()]
                 _note(page, mine, issued_N[chosen], last_N[chosen], parts)
+
+    def _close_hours(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            if key in self._pool:
+                page, row = self._pool.find(key)
+                scored = page.hours.close(row)
+                if scored is not None:
+                    self._on_hour(key, scored)
 
 
 def _settle(
@@ -124,7 +154,9 @@ def _settle(
         memory.at(of_due, issued_K[:, None])[:, 0],
         _largest(memory, of_due, issued_K + first_K - DAY_MINUTES, issued_K + ahead_K - DAY_MINUTES),
     )
-    page.sums.add(rows[position], bucket, sums(due))
+    found_KF = sums(due)
+    for kept in (page.sums, page.hours):
+        kept.add(rows[position], bucket, found_KF)
 
 
 def _largest(memory: MinuteMemory, keys: Sequence[str], first_K: Integers, last_K: Integers) -> Floats:

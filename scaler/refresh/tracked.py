@@ -13,6 +13,7 @@ from scaler.history.table import HistoryTable
 from scaler.plan.memory import Memory, resume
 from scaler.refresh.accounts import Accounts
 from scaler.refresh.combining import Combining
+from scaler.refresh.score_records import ScoreRecords
 from scaler.refresh.scoring import Scoring
 from scaler.refresh.spans import Span
 from scaler.registry import Registration, unscored
@@ -100,7 +101,8 @@ class Tracking:
         self._tracked: dict[str, Tracked] = {}
         self.combining = Combining()
         """what past days show, of all triggers that want forecasts"""
-        self.scoring = Scoring()
+        self.score_records = ScoreRecords()
+        self.scoring = Scoring(self.score_records.put)
         """how good these forecasts turned out"""
         self.accounts = Accounts()
         """what each was worth"""
@@ -141,6 +143,7 @@ class Tracking:
             tracked.table.remove(key)
             self.combining.remove(key)
             self.scoring.remove(key)
+            self.score_records.end(key)
             tracked.registration.scores = unscored
             self.accounts.close(key)
 
@@ -150,6 +153,7 @@ class Tracking:
         self._tables.clear()
         self.combining.clear()
         self.scoring.clear()
+        self.score_records.clear()
         self.accounts.close_all()
 
     def advance(self, at: float) -> None:
@@ -194,6 +198,7 @@ class Tracking:
         if tracked.trigger.mode is not Mode.REACTIVE:
             self.combining.add(tracked.key)
             self.scoring.add(tracked.key)
+            self.score_records.begin(tracked.trigger, self._clock.now())
         self._show_scores(tracked)
         self._tracked[tracked.key] = tracked
         return tracked

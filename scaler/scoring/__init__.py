@@ -2,6 +2,7 @@
 
     pending.py   forecasts whose time has not come, a ring for each lead
     losses.py    what a forecast that has come due adds to the sums
+    hours.py     sums of the hour under way, for the store
     scores.py    sums by day and what they say: coverage, losses, skill over naive forecasts
 
 Joined with the history in `scaler/refresh/scoring.py`. Pure numpy: no clock, no I/O.

@@ -4,7 +4,7 @@ Axes: N triggers, K forecasts, B buckets (`pending.BUCKETS`), F figures (`losses
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,9 +43,22 @@ class Sums:
         """Add to the sums of the newest day; rows may repeat."""
         np.add.at(self.today, (rows, bucket), sums_KF)
 
+    def resume(self, row: int, day: int, sums_BF: Floats) -> None:
+        """Add sums that were made until `day`, in which earlier days have faded already."""
+        self.day[row] = max(int(self.day[row]), day)
+        with np.errstate(over="ignore"):
+            self.before[row] += sums_BF * DAY_KEEPS ** int(self.day[row] - day)
+
     def of(self, row: int) -> Floats:
         """The sums of all days [B, F]."""
         return np.asarray(self.today[row] + self.before[row], np.float32)
+
+
+def sums_BF(leads: Mapping[str, Sequence[float]]) -> Floats:
+    """Sums by lead as one array; zeros where there are none."""
+    nothing = (0.0,) * FIGURES
+    with np.errstate(over="ignore"):
+        return np.array([leads.get(lead, nothing) for lead in BUCKETS], np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """A trigger as a JSON record: the same for `headway why` and the API."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
 from scaler.discovery import Discoveries
@@ -11,12 +11,21 @@ from scaler.plan import Plan
 from scaler.plan.demand import peak_quantile
 from scaler.plan.fallback import window_of
 from scaler.registry import NEVER, Answer, Registration, Registry
+from scaler.scoring import Scores
 from scaler.series import Forecast, Observation
 from scaler.status.report import Explain, history_record, readiness_report
 from scaler.telemetry.redaction import HIDDEN, redacted
 from scaler.trigger import Trigger
 
 Record: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WeekOf:
+    """Scores out of the store, of triggers that this process does not refresh, by key; or why there are none."""
+
+    scores: Mapping[str, Scores] = field(default_factory=dict)
+    error: str = ""
 
 
 def plan_record(registry: Registry, registration: Registration, now: float) -> Record:
@@ -45,16 +54,26 @@ def plan_record(registry: Registry, registration: Registration, now: float) -> R
     }
 
 
-def why_record(registry: Registry, registration: Registration, now: float, explain: Explain) -> Record:
-    """The plan's record with the readiness report, and what is missing of the past."""
+def why_record(registry: Registry, registration: Registration, now: float, explain: Explain, stored: WeekOf) -> Record:
+    """The plan's record with the readiness report, scores, and what is missing of the past."""
     facts = explain(registration.trigger.key)
     history = None if facts is None else history_record(facts)
-    scores = registration.scores()
-    record = {**plan_record(registry, registration, now), "history": history, "scores": scores and scores.record()}
+    record = {**plan_record(registry, registration, now), "history": history, **_scores(registration, stored)}
     if registration.current is not None and registration.current.outlook.forecast is not None:
         return {**record, "readiness": None}
     report = readiness_report(registration.trigger, facts, record["status"])
     return {**record, "readiness": {"ready": report.ready, **asdict(report)}}
+
+
+def _scores(registration: Registration, stored: WeekOf) -> Record:
+    """This replica's own scores, else those that another one has stored."""
+    own = registration.scores()
+    found = own or stored.scores.get(registration.trigger.key)
+    return {
+        "scores": found and found.record(),
+        "scores_from": found and ("replica" if own else "store"),
+        "scores_error": "" if found else redacted(stored.error),
+    }
 
 
 def trigger_record(registration: Registration) -> Record:

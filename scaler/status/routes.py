@@ -26,6 +26,7 @@ from scaler.status.records import Record, discovery_record, fault_records, plan_
 from scaler.status.replies import as_json, faulty, with_list
 from scaler.status.report import Explain
 from scaler.status.savings import ReadSavings, SavingsRoute
+from scaler.status.scores import ScoreReads, ScoresRoute, StoredWeeks
 from scaler.status.shares import Turns
 from scaler.telemetry import logs
 from scaler.telemetry.metrics import Telemetry
@@ -45,6 +46,7 @@ PATHS = {
     "/api/v1/plans": "the current plans with their reasons; ?namespace= ?name= ?limit= ?after=",
     "/api/v1/savings": "what each workload was worth, by the day; ?namespace= ?name= ?days= ?limit= ?after=",
     "/api/v1/discovery": "which namespaces are watched for annotated ScaledObjects, and which objects are refused",
+    "/api/v1/scores/{namespace}/{name}": "how good forecasts turned out, by the day; ?days= ?lead=",
     "/api/v1/why/{namespace}/{name}": "all about one ScaledObject: what `headway why` shows",
 }
 
@@ -62,6 +64,7 @@ class StatusRoutes:
         discoveries: Discoveries | None = None,
         turns: Turns | None = None,
         read_savings: ReadSavings | None = None,
+        score_reads: ScoreReads | None = None,
     ) -> None:
         self._registry = registry
         self._telemetry = telemetry
@@ -71,6 +74,8 @@ class StatusRoutes:
         self._now = now
         self._turns = turns or Turns()
         self._savings = SavingsRoute(registry, now, read_savings)
+        self._scores = ScoresRoute(registry, now, score_reads)
+        self._weeks = StoredWeeks(now, score_reads)
 
     def app(self) -> Starlette:
         """All paths."""
@@ -81,6 +86,7 @@ class StatusRoutes:
             Route("/api/v1/plans", self.plans),
             Route("/api/v1/why/{namespace}/{name}", self.why),
             Route("/api/v1/savings", self.savings),
+            Route("/api/v1/scores/{namespace}/{name}", self.scores),
             Route("/api/v1/discovery", self.discovery),
             Route("/favicon.ico", self.favicon),
         )
@@ -135,13 +141,20 @@ class StatusRoutes:
             rule = "no trigger of this name is watched here: KEDA has not called for it, or not for a long time"
             return faulty([Fault("namespace/name", excerpt(f"{namespace}/{name}"), rule)], HTTPStatus.NOT_FOUND)
         now = self._now()
-        records = self._in_turns(request, found, lambda one: why_record(self._registry, one, now, self._explain))
+        stored = await self._weeks.of(found)
+        records = self._in_turns(
+            request, found, lambda one: why_record(self._registry, one, now, self._explain, stored)
+        )
         refused = None if refusal is None else fault_records(refusal.faults)
         return with_list({"namespace": namespace, "name": name, "at": now, "refused": refused}, "triggers", records)
 
     async def savings(self, request: Request) -> Response:
         """What workloads were worth, by the day."""
         return await self._savings.answer(request, self._turn_of(request))
+
+    async def scores(self, request: Request) -> Response:
+        """How good the forecasts of one ScaledObject turned out, by the day."""
+        return await self._scores.answer(request, self._turn_of(request))
 
     async def discovery(self, request: Request) -> Response:
         """The watched namespaces, and the annotated objects that are refused."""

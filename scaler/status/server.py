@@ -22,6 +22,7 @@ from scaler.status.connections import Connection, Door
 from scaler.status.report import Explain
 from scaler.status.routes import InTurns, Missing, RequestIds, StatusRoutes
 from scaler.status.savings import ReadSavings
+from scaler.status.scores import ScoreReads
 from scaler.status.shares import Places, Turns
 from scaler.status.token import token_file
 from scaler.telemetry.figures import HTTP_REFUSALS
@@ -49,13 +50,14 @@ class StatusServer:
         now: Callable[[], float] = time,
         discoveries: Discoveries | None = None,
         read_savings: ReadSavings | None = None,
+        score_reads: ScoreReads | None = None,
     ) -> None:
         self.probe_port = 0
         self._settings = settings
         self._telemetry = telemetry
         self._turns = Turns()
         self._routes = StatusRoutes(
-            registry, telemetry, readiness, explain, now, discoveries, self._turns, read_savings
+            registry, telemetry, readiness, explain, now, discoveries, self._turns, read_savings, score_reads
         )
         self._ports: list[_Port] = []
         for reason in HTTP_REFUSALS:

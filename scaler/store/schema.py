@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     JSON,
+    REAL,
     Column,
     Float,
     Index,
@@ -14,7 +15,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0005"
+HEAD = "0006"
 """revision of the newest migration: a database that is empty, or has it already, is used without loading Alembic"""
 
 metadata = MetaData()
@@ -132,6 +133,38 @@ leases = Table(
     Column("until", Float(53), nullable=False, comment=_EPOCH),
 )
 """work that only one process at a time may do"""
+
+scores = Table(
+    "scores",
+    metadata,
+    Column("namespace", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("lead", String, primary_key=True, comment="how far ahead: 2 min, 5 min, 15 min, 60 min, or peak"),
+    Column("hour", Integer, primary_key=True, autoincrement=False, comment="hours since the epoch; a day's first one"),
+    Column("trigger", String, primary_key=True, comment="hash of its metadata"),
+    Column("part", String, primary_key=True, comment="who has scored; all parts of an hour add up to it"),
+    Column("installation", String, nullable=False, comment="whose trigger it is"),
+    Column("hours", Integer, nullable=False, comment="1, or 24 once the hours of a day have become one row"),
+    Column("quantile", REAL, nullable=False, comment="the trigger's own, which is promised"),
+    Column("minutes", REAL, nullable=False, comment="in which its forecasts were looked at"),
+    Column("forecasts", REAL, nullable=False, comment="that were scored; all that follow are sums over them"),
+    Column("pinball", REAL, nullable=False, comment="loss, mean over five quantiles"),
+    Column("pinball_of_newest", REAL, nullable=False, comment="of the newest observation, had it been the forecast"),
+    Column("pinball_beside_season", REAL, nullable=False, comment="pinball, where demand a day before is known"),
+    Column("pinball_of_season", REAL, nullable=False, comment="there, of the demand a day before"),
+    Column("absolute_error", REAL, nullable=False, comment="of the median, as are those up to symmetric_error"),
+    Column("error", REAL, nullable=False, comment="above 0 where it was too high"),
+    Column("squared_error", REAL, nullable=False),
+    Column("relative_error", REAL, nullable=False, comment="over the demand, where that was above 0"),
+    Column("relative_forecasts", REAL, nullable=False, comment="how often it was"),
+    Column("symmetric_error", REAL, nullable=False, comment="over the mean of median and demand"),
+    Column("own_pinball", REAL, nullable=False, comment="loss at the trigger's own quantile"),
+    Column("own_pinball_of_newest", REAL, nullable=False),
+    Column("held", REAL, nullable=False, comment="demands within the trigger's own quantile"),
+    *(Column(f"within_p{level}", REAL, nullable=False) for level in (10, 50, 90, 95, 99)),
+    Index("scores_by_age", "hours", "hour"),
+)
+"""how good forecasts turned out; scaler/scored.py"""
 
 quarantined = Table(
     "quarantined",

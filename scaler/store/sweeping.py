@@ -57,22 +57,22 @@ async def remove_aged(connection: AsyncConnection, database: Database, called_be
     before = min(called_before, await database.now(connection, now)) - HISTORY_KEPT_SECONDS
     # As floats: a row that somebody wrote may hold numbers whose product is no integer of the database.
     ends = (cast(long_history.c.page, Float) + 1) * PAGE_BLOCKS * cast(long_history.c.block_seconds, Float)
-    await _remove_some(connection, database, long_history, ends < before)
+    await remove_some(connection, database, long_history, ends < before)
 
 
 async def remove_aged_minutes(connection: AsyncConnection, database: Database, passed: float, now: float) -> int:
     """Remove days by the minute that were over MINUTES_KEPT_DAYS before `passed`, at most PAGES at a time; how many."""
     before = int(min(passed, await database.now(connection, now)) // DAY) - MINUTES_KEPT_DAYS
-    return await _remove_some(connection, database, minutes, minutes.c.day < before)
+    return await remove_some(connection, database, minutes, minutes.c.day < before)
 
 
 async def remove_aged_savings(connection: AsyncConnection, database: Database, passed: float, now: float) -> int:
     """Remove hours of savings that are a year older than `passed`, at most PAGES at a time; how many."""
     before = int((min(passed, await database.now(connection, now)) - SAVINGS_KEPT_SECONDS) // HOUR_SECONDS)
-    return await _remove_some(connection, database, savings, savings.c.hour < before)
+    return await remove_some(connection, database, savings, savings.c.hour < before)
 
 
-async def _remove_some(
+async def remove_some(
     connection: AsyncConnection, database: Database, table: Table, condition: ColumnElement[bool]
 ) -> int:
     address = database.address(table)

@@ -64,6 +64,8 @@ QUEUES = (
     "store_blocks",
     "store_minutes",
     "store_savings",
+    "store_scores",
+    "restore_scores",
     "source_proven",
     "source_new",
     "source_suspect",
@@ -266,7 +268,8 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     Figure(
         "queue_length", "headway_queue_length", Kind.GAUGE, ("queue",), Unit.NUMBER,
         f"Triggers that wait for a background task, by queue: {', '.join(QUEUES)}. backfill_… are the phases of "
-        "fetching history, store_… wait for the database (of store_savings, hours), source_… are requests that wait "
+        "fetching history, store_… wait for the database (of store_savings and store_scores, hours), restore_scores "
+        "for the scores of their last week, source_… are requests that wait "
         "for a slot of their server: "
         "queries that were fast so far, new ones, those that were slow last time, and history",
     ),
@@ -382,6 +385,10 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     Figure(
         "savings_dropped", "headway_savings_dropped_total", Kind.COUNTER, (), Unit.NUMBER,
         "Hours of savings that were lost, the oldest first, because the database did not take them in time",
+    ),
+    Figure(
+        "scores_dropped", "headway_scores_dropped_total", Kind.COUNTER, (), Unit.NUMBER,
+        "Hours of a trigger's scores that were lost, the oldest first, because the database did not take them in time",
     ),
     Figure(
         "discovered_objects", "headway_discovered_objects", Kind.GAUGE, (), Unit.NUMBER,

@@ -11,6 +11,7 @@ TESTED = {
     "console": "test_console.py",
     "yaml": "test_yaml.py",
     "promql": "test_promql.py",
+    "sql": "test_sql.py",
     "python": "here",
     "text": "here: drawings",
 }

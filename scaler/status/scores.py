@@ -1,0 +1,127 @@
+"""Scores out of the store: the path /api/v1/scores, and the week of triggers that another replica refreshes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from scaler.errors import Fault, StoreUnavailable
+from scaler.registry import Registration, Registry
+from scaler.scored import DAY_HOURS, HOUR_SECONDS, Owner, ScoredDay, ScoresAsked, WeekAsked, Weeks
+from scaler.scoring import BucketScores, Scores
+from scaler.scoring.losses import Figure
+from scaler.scoring.pending import BUCKETS
+from scaler.scoring.scores import sums_BF
+from scaler.status.exposition import Turn
+from scaler.status.parameters import LARGEST_LIMIT, unknown, whole_number
+from scaler.status.records import Record, WeekOf
+from scaler.status.replies import faulty, with_list
+from scaler.status.savings import DEFAULT_DAYS, MOST_DAYS, date_of
+from scaler.telemetry.redaction import excerpt
+from scaler.trigger import Mode
+
+LEADS: Mapping[str, str] = {lead.removesuffix(" min"): lead for lead in reversed(BUCKETS)}
+"""as a request names them → as they are kept"""
+WEEK_SECONDS = 1.0
+"""that reading the weeks of one request may take"""
+
+
+class ScoreReads(NamedTuple):
+    """What reads the store. Both raise StoreUnavailable."""
+
+    days: Callable[[ScoresAsked], Awaitable[list[ScoredDay]]]
+    weeks: Callable[[Sequence[WeekAsked]], Awaitable[Weeks]]
+
+
+class ScoresRoute:
+    """Answers one request after the other: the database has other work."""
+
+    def __init__(self, registry: Registry, now: Callable[[], float], reads: ScoreReads | None) -> None:
+        self._registry = registry
+        self._now = now
+        self._reads = reads
+        self._one = asyncio.Lock()
+
+    async def answer(self, request: Request, turn: Turn) -> Response:
+        """The days of each trigger of one ScaledObject, and the sums over all of them."""
+        namespace, name = request.path_params["namespace"], request.path_params["name"]
+        faults = unknown(request.query_params, ("days", "lead"))
+        days = whole_number(request.query_params, "days", DEFAULT_DAYS, MOST_DAYS, faults)
+        lead = request.query_params.get("lead", "peak")
+        if lead not in LEADS:
+            faults.append(Fault("lead", excerpt(lead), f"must be one of {', '.join(LEADS)} (minutes ahead)"))
+        if faults:
+            return faulty(faults)
+        last = int(self._now() // HOUR_SECONDS) + 1
+        asked = ScoresAsked(namespace, name, LEADS[lead], (last - days * DAY_HOURS, last))
+        try:
+            if self._reads is None:
+                raise StoreUnavailable("this process reads no database")
+            async with self._one:
+                found = await self._reads.days(asked)
+        except StoreUnavailable as error:
+            return faulty([Fault("database", "", str(error))], HTTPStatus.SERVICE_UNAVAILABLE)
+        watched = {one.trigger.short_key for one in self._registry.page(LARGEST_LIMIT, "", namespace, name)}
+        if not found and not watched:
+            rule = "no trigger of this name is watched here, and nothing was scored for one in this time"
+            return faulty([Fault("namespace/name", excerpt(f"{namespace}/{name}"), rule)], HTTPStatus.NOT_FOUND)
+        head = {"namespace": namespace, "name": name, "at": self._now(), "days": days, "lead": LEADS[lead]}
+        return with_list(head, "triggers", _in_turns(found, watched, turn))
+
+
+class StoredWeeks:
+    """Reads the scores of triggers that this replica does not refresh, in bounded time."""
+
+    def __init__(self, now: Callable[[], float], reads: ScoreReads | None) -> None:
+        self._now = now
+        self._reads = reads
+        self._one = asyncio.Lock()
+
+    async def of(self, registrations: Sequence[Registration]) -> WeekOf:
+        """The scores of those of which this process has none, and why there are none where there are none."""
+        wanted = {
+            one.trigger.key: Owner(one.trigger.namespace, one.trigger.name, one.trigger.short_key)
+            for one in registrations
+            if one.trigger.mode is not Mode.REACTIVE and one.scores() is None
+        }
+        if not wanted or self._reads is None:
+            return WeekOf()
+        hour = int(self._now() // HOUR_SECONDS)
+        try:
+            async with asyncio.timeout(WEEK_SECONDS), self._one:
+                found = await self._reads.weeks([WeekAsked(owner, hour) for owner in wanted.values()])
+        except TimeoutError:
+            return WeekOf(error="the database has not answered in time")
+        except StoreUnavailable as error:
+            return WeekOf(error=str(error))
+        return WeekOf({key: Scores(sums_BF(found[owner])) for key, owner in wanted.items() if owner in found})
+
+
+def trigger_record(days: Sequence[ScoredDay], is_watched: bool) -> Record:
+    """The days of one trigger, and all of them together."""
+    first = days[0]
+    return {
+        "trigger": first.trigger,
+        "watched": is_watched,
+        "quantile": days[-1].quantile,
+        "days": [{"day": date_of(one.day), **_figures([one])} for one in days],
+        "all": _figures(days),
+    }
+
+
+def _figures(days: Sequence[ScoredDay]) -> dict[str, Any]:
+    sums = [sum(values) for values in zip(*(one.sums for one in days), strict=True)]
+    return {"minutes": round(sum(one.minutes for one in days)), **BucketScores(sums).record()}
+
+
+async def _in_turns(found: Sequence[ScoredDay], watched: set[str], turn: Turn) -> AsyncIterator[str]:
+    for trigger, days in groupby(found, key=lambda one: one.trigger):
+        await turn()
+        scored = [one for one in days if one.sums[Figure.COUNT] > 0]
+        if scored:
+            yield json.dumps(trigger_record(scored, trigger in watched), ensure_ascii=False)
