@@ -45,9 +45,9 @@ SERVE_EXIT_TEXT = (
     "settings, a port that is taken, or a data-dir that cannot be used; the last log line gives the reason."
 )
 WHY_EXIT_TEXT = (
-    "Exit status: 0 fine, there is a forecast (or mode is reactive) · 1 the trigger is unknown, KEDA gets an "
-    "error, or there is no forecast yet · 2 wrong flags, or the scaler refuses token, certificate or name · "
-    "3 the scaler could not be reached."
+    "Exit status: 0 fine, there is a forecast (or mode is reactive) · 1 the trigger is unknown, KEDA gets an error, "
+    "there is no forecast yet, or nothing is kept of the time asked for · 2 wrong flags, or the scaler refuses token, "
+    "certificate or name · 3 the scaler could not be reached."
 )
 SAVINGS_EXIT_TEXT = (
     "Exit status: 0 fine, whatever the verdict · 1 the workload is unknown, nothing is counted yet, or the scaler has "
@@ -195,6 +195,13 @@ def demo(
 def why(
     namespace: Annotated[str, typer.Argument(help="Namespace of the ScaledObject.")],
     name: Annotated[str, typer.Argument(help="Name of the ScaledObject.")],
+    at: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="What was planned then: 02:31 in the trigger's time zone, ISO 8601, or 2h ago."
+        ),
+    ] = "",
+    since: Annotated[str, typer.Option(metavar="TIME", help="List all plans since then, such as 2h.")] = "",
     address: Address = DEFAULT_ADDRESS,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer of the scaler as JSON.")] = False,
     token_file: TokenFile = None,
@@ -206,11 +213,17 @@ def why(
 
     Reads /api/v1/why/NAMESPACE/NAME of a running scaler; port-forward its HTTP port where it runs in a cluster.
     Exit status 1 where the trigger is unknown or has no answer yet.
+
+    --at and --since read /api/v1/plans/NAMESPACE/NAME: plans of the last week, which the scaler keeps in its
+    database when they change, at most one a minute. A time of the day is the last one that has passed.
     """
     from scaler.commands.http_access import read_access
+    from scaler.commands.past_plans import PastOptions, explain_past
     from scaler.commands.why import explain
 
     access = read_access(token_file, ca_cert, client_cert, client_key)
+    if at or since:
+        raise typer.Exit(explain_past(PastOptions(namespace, name, at, since, address, as_json), access))
     raise typer.Exit(explain(namespace, name, address, as_json, access))
 
 

@@ -13,6 +13,7 @@ from scaler.models import ModelIndex
 from scaler.settings import Settings
 from scaler.store import Store
 from scaler.store.null_models import NullModels
+from scaler.store.plans import NullPlans, PlanStore
 from scaler.store.scores import NullScores, ScoreStore
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Backends:
     """which versions of models serve whom; in the database of the store"""
     scores: ScoreStore = field(default_factory=NullScores)
     """how good forecasts turned out; there, too"""
+    plans: PlanStore = field(default_factory=NullPlans)
+    """in the database of `store`"""
 
     async def close(self) -> None:
         """Close all of them, whatever one of them fails with."""
@@ -53,7 +56,8 @@ async def open_backends(settings: Settings, cache: ForecastCache, source: Metric
 
     models = model_index_beside(store, settings.installation)
     scores = scores_beside(store, settings.installation)
-    return Backends(source or open_source(settings, apart), bundles, cache, store, apart, models, scores)
+    plans = _plans(store, settings)
+    return Backends(source or open_source(settings, apart), bundles, cache, store, apart, models, scores, plans)
 
 
 def open_cache(settings: Settings) -> ForecastCache:
@@ -86,3 +90,10 @@ def _store(settings: Settings) -> Store:
 
     url = settings.database.get_secret_value() if settings.database else None
     return open_store(url, settings.data_dir, settings.installation)
+
+
+def _plans(store: Store, settings: Settings) -> PlanStore:
+    from scaler.store.sql_store import SqlStore
+    from scaler.store.stored_plans import SqlPlans
+
+    return SqlPlans(store.database, settings.installation) if isinstance(store, SqlStore) else NullPlans()

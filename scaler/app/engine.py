@@ -11,7 +11,9 @@ import structlog
 from scaler.app.backends import Backends
 from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock
+from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.refresh.checkpoint import Checkpoint
+from scaler.refresh.keeping_plans import PlanKeeper
 from scaler.refresh.keeping_scores import ScoreKeeper
 from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.refresh.stored_apart import StoredApart
@@ -64,6 +66,7 @@ class Engine:
             registry, self._refresh.tracking, backends.store, clock, telemetry, settings.trigger_expiry
         )
         self._scores = ScoreKeeper(self._refresh.tracking, backends.scores, clock, telemetry)
+        self._plans = PlanKeeper(self._refresh.tracking, backends.plans, clock, telemetry)
         self._apart = StoredApart(backends.apart, backends.store, clock)
 
     def start(self, registrations: Iterable[Registration], on_restored: Callable[[], None]) -> None:
@@ -82,6 +85,7 @@ class Engine:
         self._tasks.keep_running("restore", self._restore)
         self._tasks.keep_running("checkpoint", self._checkpoint.run)
         self._tasks.keep_running("scores", self._scores.run)
+        self._tasks.keep_running("plans", self._plans.run)
         self._tasks.keep_running("apart", self._apart.run)
         self._tasks.keep_running("bundles", lambda: self._backends.bundles.follow(self._clock, self._telemetry))
         self._list_triggers()
@@ -110,6 +114,10 @@ class Engine:
         """The sums of about a week, as the store knows them. Raises StoreUnavailable."""
         return await self._backends.scores.weeks(asked, DAY_KEEPS)
 
+    async def past_plans(self, asked: PastPlansAsked) -> list[PastPlan]:
+        """What was planned for a ScaledObject, as the store knows it. Raises StoreUnavailable."""
+        return await self._backends.plans.load(asked)
+
     def read_bundles(self) -> None:
         """Look for new bundles now."""
         self._backends.bundles.read_now()
@@ -122,12 +130,13 @@ class Engine:
         await self._refresh.close()
         await self._checkpoint.finish()
         await self._scores.finish()
+        await self._plans.finish()
         await self._apart.write()
         await self._backends.close()
 
     def _export_backends(self) -> None:
         catalog, source = self._backends.bundles.catalog, self._backends.source
-        queues = (self._refresh, self._checkpoint, self._scores, source)
+        queues = (self._refresh, self._checkpoint, self._scores, self._plans, source)
         self._telemetry.follow(
             "circuit_open", lambda: {(name,): float(is_open) for name, is_open in source.circuits().items()}
         )

@@ -34,6 +34,7 @@ from scaler.metric.first_answer import FirstAnswers
 from scaler.metric.server import MetricServer, ServerOptions
 from scaler.metric.servicer import Servicer
 from scaler.metric.streams import Streams
+from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.quotas import Limits
 from scaler.registry import Registration, Registry
 from scaler.savings import SavedDay, SavingsAsked
@@ -118,6 +119,7 @@ class Service:
             self._discovery,
             self._savings,
             ScoreReads(self._scores, self._weeks),
+            read_plans=self._past_plans,
         )
         self._opened.push_async_callback(status.stop)
         self.http_port = await status.start()
@@ -181,6 +183,9 @@ class Service:
 
     async def _weeks(self, asked: Sequence[WeekAsked]) -> Weeks:
         return {} if self._engine is None else await self._engine.weeks(asked)
+
+    async def _past_plans(self, asked: PastPlansAsked) -> list[PastPlan]:
+        return await self._storing_engine().past_plans(asked)
 
     def _storing_engine(self) -> Engine:
         """What reads the database. Raises StoreUnavailable where there is none."""

@@ -153,7 +153,7 @@ def print_record(record: Record, now: float, console: Console) -> None:
     for line in _summary(record, now):
         console.print(f"  {line}", soft_wrap=True)
     if record["plan"] is not None:
-        console.print(_reasons(record["plan"]["reasons"]))
+        console.print(reasons_table(record["plan"]["reasons"]))
     console.print()
 
 
@@ -250,7 +250,8 @@ def _input_lines(record: Record, now: float) -> Iterator[str]:
             yield f"  {query_step(round(forecast['data_step_seconds'] / 60))}"
 
 
-def _reasons(reasons: list[Record]) -> Table:
+def reasons_table(reasons: list[Record]) -> Table:
+    """The reasons of a plan, a row each."""
     table = Table(box=None, pad_edge=True, padding=(0, 2, 0, 0))
     for name, justify in (("  rule", "left"), ("before", "right"), ("", "left"), ("after", "right"), ("why", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]

@@ -10,13 +10,15 @@ for all this, their quantiles lie too close together: see calibration.py.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from scaler.plan import Plan
 from scaler.plan.demand import peak_quantile
 from scaler.plan.fallback import KNOWN_SHARE, Situation
 from scaler.plan.rule import News, Remembered
 from scaler.plan.windows import Noted, due_end, sorted_out, worth_noting
+from scaler.trigger import Trigger
 
 RATE = 0.05
 """by how much the log odds of the level move where a window exceeds its quantile"""
@@ -24,6 +26,8 @@ HIGHEST = 0.99
 """the level beyond which bundles have no quantile"""
 LEAST = 0.01
 """a smaller shift is none"""
+COVERAGE_RULE = "coverage"
+"""by which its reasons are known"""
 
 
 class Coverage(NamedTuple):
@@ -91,3 +95,11 @@ def coverage(situation: Situation, value: float) -> tuple[float, str] | None:
     if not value < raised < math.inf:
         return None
     return raised, f"demand exceeds the p{100 * promised:g} too often: p{100 * level:.3g} is read in its place"
+
+
+def quantile_read(trigger: Trigger, plan: Plan, remembered: Mapping[str, float]) -> float | None:
+    """Which quantile of the peak a plan was made by; None without forecast. remembered: the outlook's."""
+    if plan.need is None:
+        return None
+    is_raised = any(reason.rule == COVERAGE_RULE for reason in plan.reasons)
+    return level_at(trigger.quantile, remembered.get(COVERAGE.name, 0.0)) if is_raised else trigger.quantile

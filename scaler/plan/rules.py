@@ -2,7 +2,7 @@
 
 from scaler.plan import SHADOW, Plan, Reason, Rung
 from scaler.plan.calibration import CALIBRATION, calibration
-from scaler.plan.coverage import COVERAGE, coverage
+from scaler.plan.coverage import COVERAGE, COVERAGE_RULE, coverage
 from scaler.plan.fallback import Situation, situation_of
 from scaler.plan.hold import hold
 from scaler.plan.hpa_estimate import HPA_ESTIMATES
@@ -51,7 +51,7 @@ def floor(situation: Situation, value: float) -> tuple[float, str] | None:
 
 EXPECT = (
     Rule("need", need, remembers=(SKILL,)),
-    Rule("coverage", coverage, remembers=(COVERAGE,)),
+    Rule(COVERAGE_RULE, coverage, remembers=(COVERAGE,)),
     Rule("calibration", calibration, remembers=(CALIBRATION,)),
     Rule("order", order, remembers=(ANSWERED,)),
     Rule("surge", surge, remembers=(GROWTH,)),

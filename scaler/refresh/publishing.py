@@ -56,6 +56,7 @@ class Publisher:
                 if t.observation is not None or t.forecast is not None
             }
             await self._register(outlooks)
+            self._note_plans(chunk, outlooks)
             await self._replicas.publish(outlooks)
 
     async def receive(self, keys: Sequence[str]) -> frozenset[str]:
@@ -72,6 +73,13 @@ class Publisher:
             news = _news(tracked, now, self._interval_seconds)
             tracked.memory = observe(tracked.memory, news)
             self._tracking.accounts.count(tracked.registration, news, tracked.memory.replicas)
+
+    def _note_plans(self, chunk: Sequence[Tracked], outlooks: Mapping[str, Outlook]) -> None:
+        """Note the plans that were just made of these outlooks."""
+        for tracked in chunk:
+            made, outlook = tracked.registration.upcoming or tracked.registration.current, outlooks.get(tracked.key)
+            if made is not None and made.outlook is outlook and tracked.key in self._tracking:
+                self._tracking.plans.note(tracked.trigger, made.plan, made.outlook)
 
     async def _register(self, outlooks: Mapping[str, Outlook]) -> frozenset[str]:
         used: set[str] = set()

@@ -13,6 +13,7 @@ from scaler.history.table import HistoryTable
 from scaler.plan.memory import Memory, resume
 from scaler.refresh.accounts import Accounts
 from scaler.refresh.combining import Combining
+from scaler.refresh.past_plans import PlanNotes
 from scaler.refresh.score_records import ScoreRecords
 from scaler.refresh.scoring import Scoring
 from scaler.refresh.spans import Span
@@ -106,6 +107,8 @@ class Tracking:
         """how good these forecasts turned out"""
         self.accounts = Accounts()
         """what each was worth"""
+        self.plans = PlanNotes()
+        """what was planned, on its way into the store"""
 
     def __len__(self) -> int:
         return len(self._tracked)
@@ -146,6 +149,7 @@ class Tracking:
             self.score_records.end(key)
             tracked.registration.scores = unscored
             self.accounts.close(key)
+            self.plans.remove(key)
 
     def clear(self) -> None:
         """Forget all triggers and all history."""
@@ -155,6 +159,7 @@ class Tracking:
         self.scoring.clear()
         self.score_records.clear()
         self.accounts.close_all()
+        self.plans.clear()
 
     def advance(self, at: float) -> None:
         """Move every table to the moment `at`."""

@@ -22,6 +22,7 @@ from scaler.registry import Registration, Registry
 from scaler.status.access import WITHOUT_TOKEN
 from scaler.status.exposition import CONTENT_TYPE, Turn, exposition
 from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, whole_number
+from scaler.status.past_plans import PastPlansRoute, ReadPlans
 from scaler.status.records import Record, discovery_record, fault_records, plan_record, why_record
 from scaler.status.replies import as_json, faulty, with_list
 from scaler.status.report import Explain
@@ -47,6 +48,7 @@ PATHS = {
     "/api/v1/savings": "what each workload was worth, by the day; ?namespace= ?name= ?days= ?limit= ?after=",
     "/api/v1/discovery": "which namespaces are watched for annotated ScaledObjects, and which objects are refused",
     "/api/v1/scores/{namespace}/{name}": "how good forecasts turned out, by the day; ?days= ?lead=",
+    "/api/v1/plans/{namespace}/{name}": "what was planned for one ScaledObject; ?since= ?until= ?at= ?limit= ?after=",
     "/api/v1/why/{namespace}/{name}": "all about one ScaledObject: what `headway why` shows",
 }
 
@@ -65,6 +67,7 @@ class StatusRoutes:
         turns: Turns | None = None,
         read_savings: ReadSavings | None = None,
         score_reads: ScoreReads | None = None,
+        read_plans: ReadPlans | None = None,
     ) -> None:
         self._registry = registry
         self._telemetry = telemetry
@@ -76,6 +79,7 @@ class StatusRoutes:
         self._savings = SavingsRoute(registry, now, read_savings)
         self._scores = ScoresRoute(registry, now, score_reads)
         self._weeks = StoredWeeks(now, score_reads)
+        self._past_plans = PastPlansRoute(registry, now, read_plans)
 
     def app(self) -> Starlette:
         """All paths."""
@@ -84,6 +88,7 @@ class StatusRoutes:
             *self._open(),
             Route("/", self.index),
             Route("/api/v1/plans", self.plans),
+            Route("/api/v1/plans/{namespace}/{name}", self.past_plans),
             Route("/api/v1/why/{namespace}/{name}", self.why),
             Route("/api/v1/savings", self.savings),
             Route("/api/v1/scores/{namespace}/{name}", self.scores),
@@ -155,6 +160,10 @@ class StatusRoutes:
     async def scores(self, request: Request) -> Response:
         """How good the forecasts of one ScaledObject turned out, by the day."""
         return await self._scores.answer(request, self._turn_of(request))
+
+    async def past_plans(self, request: Request) -> Response:
+        """What was planned for one ScaledObject."""
+        return await self._past_plans.answer(request, self._turn_of(request))
 
     async def discovery(self, request: Request) -> Response:
         """The watched namespaces, and the annotated objects that are refused."""

@@ -19,6 +19,7 @@ from scaler.registry import Registry
 from scaler.settings import Settings
 from scaler.status.access import Access, AccessRules
 from scaler.status.connections import Connection, Door
+from scaler.status.past_plans import ReadPlans
 from scaler.status.report import Explain
 from scaler.status.routes import InTurns, Missing, RequestIds, StatusRoutes
 from scaler.status.savings import ReadSavings
@@ -51,13 +52,23 @@ class StatusServer:
         discoveries: Discoveries | None = None,
         read_savings: ReadSavings | None = None,
         score_reads: ScoreReads | None = None,
+        read_plans: ReadPlans | None = None,
     ) -> None:
         self.probe_port = 0
         self._settings = settings
         self._telemetry = telemetry
         self._turns = Turns()
         self._routes = StatusRoutes(
-            registry, telemetry, readiness, explain, now, discoveries, self._turns, read_savings, score_reads
+            registry,
+            telemetry,
+            readiness,
+            explain,
+            now,
+            discoveries,
+            self._turns,
+            read_savings,
+            score_reads,
+            read_plans,
         )
         self._ports: list[_Port] = []
         for reason in HTTP_REFUSALS:

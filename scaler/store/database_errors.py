@@ -60,6 +60,11 @@ def is_refusal(error: BaseException) -> bool:
     return getattr(driver_error(error), "sqlstate", None) in _REFUSED
 
 
+def is_answer(error: BaseException | None) -> bool:
+    """Whether PostgreSQL itself refused a statement; else it was not reached, or took too long."""
+    return getattr(driver_error(error), "sqlstate", None) is not None
+
+
 def is_undecodable(error: BaseException | None) -> bool:
     """Whether the driver or the server could not make text of the bytes that a row holds."""
     cause = driver_error(error)

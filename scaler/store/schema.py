@@ -3,7 +3,9 @@
 from sqlalchemy import (
     JSON,
     REAL,
+    Boolean,
     Column,
+    Connection,
     Float,
     Index,
     Integer,
@@ -13,9 +15,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    event,
+    text,
 )
 
-HEAD = "0006"
+HEAD = "0007"
 """revision of the newest migration: a database that is empty, or has it already, is used without loading Alembic"""
 
 metadata = MetaData()
@@ -165,6 +169,40 @@ scores = Table(
     Index("scores_by_age", "hours", "hour"),
 )
 """how good forecasts turned out; scaler/scored.py"""
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("installation", String, primary_key=True, comment="whose trigger it is"),
+    Column("namespace", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("minute", Integer, primary_key=True, autoincrement=False, comment="of `at`, since the epoch"),
+    Column("trigger", String, primary_key=True, comment="hash of its metadata"),
+    Column("at", Float(53), nullable=False, comment="seconds since the epoch"),
+    Column("rung", String, nullable=False, comment="of the fallback ladder"),
+    Column("metric", Float(53), comment="what KEDA read; null where it got an error"),
+    Column("planned", Float(53), comment="the same, but in shadow mode"),
+    Column("need", Float(53), comment="the quantile of the peak"),
+    Column("quantile", Float(53), comment="which one of the peak was read; null without forecast"),
+    Column("observed", Float(53)),
+    Column("active", Boolean, nullable=False),
+    Column("replicas", Integer, comment="metric over threshold"),
+    Column("model", String, nullable=False),
+    Column("error", String, nullable=False, comment="why the observation was old or missing"),
+    Column("reasons", JSON, nullable=False, comment="of each: rule, text, before, after"),
+    postgresql_partition_by="RANGE (minute)",
+)
+"""what was planned, whenever it changed; scaler/past_plans.py. PostgreSQL has a partition for each week"""
+
+PLANS_DEFAULT = "CREATE TABLE plans_default PARTITION OF plans DEFAULT"
+"""for what belongs to no other partition: a wrong clock never fails an insert"""
+
+
+@event.listens_for(plans, "after_create")
+def _create_default(_: Table, connection: Connection, **__: object) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(PLANS_DEFAULT))
+
 
 quarantined = Table(
     "quarantined",

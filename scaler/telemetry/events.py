@@ -179,6 +179,15 @@ EVENTS: tuple[Event, ...] = (
         "place, which is used, or `none`: a new one is made",
     ),
     Event(
+        "partitions_refused", "warning", ("table", "error"),
+        "The database did not let this process make or drop partitions of a table. Its rows lie in the default "
+        "partition, and are deleted one by one",
+    ),
+    Event(
+        "plans_not_stored", "warning", ("plans", "error"),
+        "So many past plans are not in the database: it refuses them, or the process ends",
+    ),
+    Event(
         "store_renewed", "warning", (),
         "The tables or the file of the database are not those that were written to: they were dropped, emptied, "
         "restored or replaced. Everything known is written again",

@@ -66,6 +66,7 @@ QUEUES = (
     "store_savings",
     "store_scores",
     "restore_scores",
+    "store_plans",
     "source_proven",
     "source_new",
     "source_suspect",
@@ -389,6 +390,10 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     Figure(
         "scores_dropped", "headway_scores_dropped_total", Kind.COUNTER, (), Unit.NUMBER,
         "Hours of a trigger's scores that were lost, the oldest first, because the database did not take them in time",
+    ),
+    Figure(
+        "plans_dropped", "headway_plans_dropped_total", Kind.COUNTER, (), Unit.NUMBER,
+        "Past plans that were lost, the oldest first, because the database did not take them in time",
     ),
     Figure(
         "discovered_objects", "headway_discovered_objects", Kind.GAUGE, (), Unit.NUMBER,
