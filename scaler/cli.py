@@ -1,4 +1,4 @@
-"""The command line: `headway serve · demo · why · savings · check`, and what the training package adds.
+"""The command line: `headway serve · demo · why · savings · models · check`, and what the training package adds.
 
 Each command imports what it needs when it runs, so that `serve` starts fast and `--help` answers at once.
 """
@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from scaler import __version__
 from scaler.commands import Exit, Usage
+from scaler.commands.models.cli import app as models
 from scaler.commands.plain_help import PlainHelp
 from scaler.commands.plugins import add_plugin_commands
 from scaler.commands.server_flags import on_command_line, with_server_flags
@@ -366,6 +367,7 @@ def check(
     raise typer.Exit(run_check(options))
 
 
+app.add_typer(models, name="models")
 add_plugin_commands(app)
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from scaler.decide import counts_between, decide
 from scaler.errors import HeadwayError, NotReady, SourceUnavailable
 from scaler.key_index import KeyIndex
+from scaler.models import Serving
 from scaler.plan import Plan, Rung
 from scaler.quotas import NO_LIMITS, Limits, Quota
 from scaler.savings import Account
@@ -88,6 +89,7 @@ class Registration:
         "ready",
         "restored",
         "scores",
+        "serving",
         "settled_from",
         "settled_until",
         "trigger",
@@ -121,6 +123,8 @@ class Registration:
         self.forecast_coming = False
         """whether an outlook without forecast is about to be followed by one with it"""
         self.scores: Callable[[], Scores | None] = unscored
+        self.serving: Serving | None = None
+        """of which scope the model is the champion that forecasts it here; None where there is none"""
         """how good its forecasts were in the last week; None where nothing is scored here"""
         self.account: Account | None = None
         """what it was worth since this process refreshes it; None where another one does"""

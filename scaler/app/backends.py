@@ -18,6 +18,7 @@ from scaler.store.scores import NullScores, ScoreStore
 
 if TYPE_CHECKING:
     from scaler.app.bundles import BundleReads
+    from scaler.forecast.catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,14 @@ async def open_backends(settings: Settings, cache: ForecastCache, source: Metric
     A bundle that is refused does not raise: a shipped one serves, and the refusals of the catalog say why. One from a
     URL, or from a folder that does not answer, is taken up when it comes.
     """
-    bundles, store = await asyncio.gather(asyncio.to_thread(_bundles, settings), asyncio.to_thread(_store, settings))
+    catalog, (store, models) = await asyncio.gather(
+        asyncio.to_thread(_catalog, settings), asyncio.to_thread(_store, settings)
+    )
+    bundles = _bundles(settings, catalog, models)
     await bundles.first()
     apart = Apart()
-    from scaler.store.model_index import model_index_beside
     from scaler.store.sql_scores import scores_beside
 
-    models = model_index_beside(store, settings.installation)
     scores = scores_beside(store, settings.installation)
     plans = _plans(store, settings)
     return Backends(source or open_source(settings, apart), bundles, cache, store, apart, models, scores, plans)
@@ -75,21 +77,27 @@ def open_cache(settings: Settings) -> ForecastCache:
     return RedisCache(url, replica, prefix, signer=signer)
 
 
-def _bundles(settings: Settings) -> "BundleReads":
-    from scaler.app.bundles import BundleReads
-    from scaler.bundle import shown_url
+def _catalog(settings: Settings) -> "Catalog":
     from scaler.forecast.catalog import Catalog, open_shipped
 
     threads = settings.inference_threads
-    catalog = Catalog(open_shipped(threads), settings.bundle, champion="", threads=threads, cache=None)
-    return BundleReads(catalog, shown_url(settings.bundle))
+    return Catalog(open_shipped(threads), settings.bundle, champion="", threads=threads, cache=None)
 
 
-def _store(settings: Settings) -> Store:
+def _bundles(settings: Settings, catalog: "Catalog", models: ModelIndex) -> "BundleReads":
+    from scaler.app.bundles import BundleReads
+    from scaler.bundle import shown_url
+
+    return BundleReads(catalog, shown_url(settings.bundle), models)
+
+
+def _store(settings: Settings) -> tuple[Store, ModelIndex]:
+    from scaler.store.model_index import model_index_beside
     from scaler.store.sql_store import open_store
 
     url = settings.database.get_secret_value() if settings.database else None
-    return open_store(url, settings.data_dir, settings.installation)
+    store = open_store(url, settings.data_dir, settings.installation)
+    return store, model_index_beside(store, settings.installation)
 
 
 def _plans(store: Store, settings: Settings) -> PlanStore:

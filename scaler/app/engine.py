@@ -16,6 +16,7 @@ from scaler.refresh.checkpoint import Checkpoint
 from scaler.refresh.keeping_plans import PlanKeeper
 from scaler.refresh.keeping_scores import ScoreKeeper
 from scaler.refresh.loop import Refresh, RefreshSettings
+from scaler.refresh.probation import Probations
 from scaler.refresh.stored_apart import StoredApart
 from scaler.registry import ListedBy, Registration, Registry
 from scaler.savings import SavedDay, SavingsAsked
@@ -67,6 +68,16 @@ class Engine:
         )
         self._scores = ScoreKeeper(self._refresh.tracking, backends.scores, clock, telemetry)
         self._plans = PlanKeeper(self._refresh.tracking, backends.plans, clock, telemetry)
+        self._probations = Probations(
+            self._refresh.tracking,
+            self._refresh.runner,
+            backends.models,
+            backends.bundles.catalog.probations,
+            clock,
+            telemetry,
+            settings.refresh_interval,
+            backends.bundles.read_now,
+        )
         self._apart = StoredApart(backends.apart, backends.store, clock)
 
     def start(self, registrations: Iterable[Registration], on_restored: Callable[[], None]) -> None:
@@ -87,7 +98,8 @@ class Engine:
         self._tasks.keep_running("scores", self._scores.run)
         self._tasks.keep_running("plans", self._plans.run)
         self._tasks.keep_running("apart", self._apart.run)
-        self._tasks.keep_running("bundles", lambda: self._backends.bundles.follow(self._clock, self._telemetry))
+        self._tasks.keep_running("bundles", self._follow_bundles)
+        self._tasks.keep_running("probations", self._probations.run)
         self._list_triggers()
 
     def add(self, registration: Registration) -> None:
@@ -134,6 +146,12 @@ class Engine:
         await self._apart.write()
         await self._backends.close()
 
+    async def _follow_bundles(self) -> None:
+        def named() -> set[str]:
+            return {registration.trigger.model for registration in self._registry}
+
+        await self._backends.bundles.follow(self._clock, self._telemetry, named)
+
     def _export_backends(self) -> None:
         catalog, source = self._backends.bundles.catalog, self._backends.source
         queues = (self._refresh, self._checkpoint, self._scores, self._plans, source)
@@ -145,7 +163,15 @@ class Engine:
         )
         self._telemetry.follow("cache_refused", lambda: {(): float(self._backends.cache.refused)})
         self._telemetry.follow("refused_bundles", lambda: {(): float(len(catalog.refusals))})
-        self._telemetry.follow("bundle_info", lambda: {(f.model,): 1.0 for f in catalog.forecasters.values()})
+        self._telemetry.follow("bundle_info", lambda: {(model,): 1.0 for model in catalog.models})
+        self._telemetry.follow(
+            "champion_info", lambda: {(scope, one.model): 1.0 for scope, (one, _) in catalog.versions.serving.items()}
+        )
+        self._telemetry.follow("champion_on_probation", self._on_probation)
+
+    def _on_probation(self) -> dict[tuple[str, ...], float]:
+        found = self._backends.bundles.catalog.probations(self._clock.now())
+        return {(one.champion.scope, one.champion.model): 1.0 for one in found}
 
     async def _restore(self) -> None:
         """Read the triggers from before the restart, as soon as the database answers. Nothing else waits for it."""

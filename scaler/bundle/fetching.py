@@ -12,6 +12,7 @@ from typing import Any
 
 from scaler.bundle.folder import FILES, LARGEST, replace_folder, shown_url, store_error_text, too_large
 from scaler.errors import BundleInvalid
+from scaler.models import is_model
 
 MOST_BUNDLES = 1000
 """subfolders that are looked at"""
@@ -19,18 +20,20 @@ MOST_BUNDLES = 1000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
-def fetch(url: str, into: Path) -> Path:
+def fetch(url: str, into: Path, version: str = "") -> Path:
     """A local folder with what lies at `url`: a local path as it is, anything fsspec reads as a copy under `into`.
 
-    The copy is replaced atomically. Raises BundleInvalid where the URL is unreadable, or one of its files too large.
+    version: only the published version NAME@VERSION in there. Without it, the copy has an empty folder for each of
+    them. The copy is replaced atomically. Raises BundleInvalid where the URL is unreadable, or one of its files too
+    large.
     """
     if "::" in url:
         raise BundleInvalid(shown_url(url), ("must not be a chained URL",))
     if "://" not in url:
-        return Path(url)
+        return Path(url, version)
     import fsspec
 
-    target = into / hashlib.sha256(url.encode()).hexdigest()[:16]
+    target = into / (hashlib.sha256(url.encode()).hexdigest()[:16] + (f"-{version}" if version else ""))
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=into) as temporary:
         copy = Path(temporary, "copy")
@@ -38,7 +41,11 @@ def fetch(url: str, into: Path) -> Path:
         try:
             files, path = fsspec.core.url_to_fs(url)
             files.invalidate_cache()
-            _copy(files, path.rstrip("/"), copy, shown_url(url))
+            root = path.rstrip("/")
+            if version:
+                _copy_bundle(files, f"{root}/{version}", copy, shown_url(url))
+            else:
+                _copy(files, root, copy, shown_url(url))
         except BundleInvalid:
             raise
         except Exception as error:  # noqa: BLE001 - every file system of fsspec raises its own
@@ -48,11 +55,14 @@ def fetch(url: str, into: Path) -> Path:
 
 
 def _copy(files: Any, root: str, into: Path, shown: str) -> None:
-    """The files of the bundle at `root`; where there is none, those of the bundles in its subfolders."""
+    """The files of the bundle at `root`; where there is none, those of the bundles in its subfolders, and of published
+    versions an empty folder."""
     if _copy_bundle(files, root, into, shown):
         return
-    names = (str(entry["name"]).rstrip("/").rpartition("/")[2] for entry in files.ls(root, detail=True))
-    for name in [name for name in names if _NAME.fullmatch(name)][:MOST_BUNDLES]:
+    listed = [str(entry["name"]).rstrip("/").rpartition("/")[2] for entry in files.ls(root, detail=True)]
+    for name in [name for name in listed if is_model(name)][:MOST_BUNDLES]:
+        (into / name).mkdir(exist_ok=True)
+    for name in [name for name in listed if _NAME.fullmatch(name)][:MOST_BUNDLES]:
         (into / name).mkdir(exist_ok=True)
         if not _copy_bundle(files, f"{root}/{name}", into / name, shown):
             (into / name).rmdir()

@@ -1,8 +1,8 @@
-"""How commands reach Prometheus: by the settings of `headway serve` that name the server and its access."""
+"""How commands reach Prometheus, or the index of models: by the settings of `headway serve` that name them."""
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
@@ -25,16 +25,28 @@ SERVER_FLAGS = (
 )
 
 
+INDEX_FLAGS = ("config", "database", "data_dir", "installation", "bundle")
+"""where the index of models and the bundles are"""
+
+
 def with_server_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """`command` with its parameter `settings` made from these flags, their environment variables and the file."""
+    return _with_flags(command, SERVER_FLAGS)
 
+
+def with_index_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same with the flags that say where the index of models is."""
+    return _with_flags(command, INDEX_FLAGS)
+
+
+def _with_flags(command: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
     @functools.wraps(command)
     def run(**given: Any) -> Any:
-        flags = {name: given.pop(name) for name in SERVER_FLAGS}
+        flags = {name: given.pop(name) for name in names}
         return command(settings=load_settings(flags), **given)
 
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
-    options = [option for option in settings_options() if option.name in SERVER_FLAGS]
+    options = [option for option in settings_options() if option.name in names]
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options
     del run.__wrapped__  # inspect would look through to the command's own signature
     run.__annotations__ = {p.name: p.annotation for p in parameters}

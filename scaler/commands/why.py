@@ -17,6 +17,7 @@ from scaler.commands.numbers import figure, rounded
 from scaler.commands.savings.reading import Refused, read_savings
 from scaler.commands.savings.verdict import verdict_of
 from scaler.commands.scaler_api import REFUSED_BY, Unreachable, ask
+from scaler.models import scope_name
 from scaler.series import Gap
 from scaler.trigger.server_address import redact
 
@@ -177,12 +178,24 @@ def _summary(record: Record, now: float) -> Iterator[str]:
         yield f"[yellow]error:[/] {escape(record['error'])}"
     if readiness is not None and not readiness["ready"]:
         yield from _readiness_lines(record, readiness)
+    if record.get("champion"):
+        yield from _champion_lines(record["champion"])
     if record.get("scores"):
         yield from _score_lines(record["scores"], record["quantile"], record.get("scores_from") == "store")
     elif record.get("scores_error"):
         yield f"its scores are not known here: {escape(record['scores_error'])}"
     if record.get("history") is not None:
         yield from _history_lines(record["history"], record["error"])
+
+
+def _champion_lines(champion: Record) -> Iterator[str]:
+    """Which version serves by the index of models, and how long it may still be rolled back by itself."""
+    until = champion["probation_until"]
+    probation = f", on probation until {_clock(until)}" if until is not None else ""
+    scope = escape(scope_name(champion["scope"]))
+    yield f"{escape(champion['model'])} is the champion of {scope} since {_clock(champion['since'])}{probation}"
+    if champion["fault"]:
+        yield f"  [yellow]it does not serve:[/] {escape(champion['fault'])}"
 
 
 def _score_lines(scores: Record, quantile: float, is_stored: bool) -> Iterator[str]:

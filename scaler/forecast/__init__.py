@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from scaler.models import Serving
 from scaler.series import Forecast, Grid, HistoryBatch, Outlook
 from scaler.trigger import Trigger
 
@@ -36,6 +37,8 @@ class Choice:
     forecaster: Forecaster
     reason: str = ""
     """why the trigger does not get the model it names; empty when it does"""
+    serving: Serving | None = None
+    """of which scope it is the champion; None where no champion serves"""
 
 
 class Forecasters(Protocol):

@@ -5,6 +5,7 @@ A version is immutable: its bundle lies at BUNDLE-URL/NAME@VERSION and never cha
 serves the triggers of a scope whose `model` is `auto`.
 """
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -76,6 +77,24 @@ class Champion:
     def is_on_probation(self, now: float) -> bool:
         """Whether it is still compared with its predecessor."""
         return self.previous is not None and self.probation_until is not None and now < self.probation_until
+
+
+@dataclass(frozen=True, slots=True)
+class Lineup:
+    """Who is to serve, as the index had it at a moment. named: versions that triggers name themselves."""
+
+    champions: Mapping[str, Champion] = field(default_factory=dict)
+    named: frozenset[str] = frozenset()
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What serves the triggers of a scope. fault: why that is not the champion; empty where it is."""
+
+    champion: Champion
+    model: str
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +192,8 @@ class ModelIndex(Protocol):
     async def decisions(
         self, limit: int, before: int | None = None, scope: str | None = None, model: str | None = None
     ) -> list[ModelDecision]:
-        """The newest entries of the log, before the entry `before`; of one scope or one model, where given."""
+        """The newest entries of the log, before the entry `before`; of one scope or one
+        model (also where it was replaced), where given."""
         ...
 
     async def lock(self, name: str, holder: str, seconds: float, now: float) -> bool:
@@ -208,8 +228,8 @@ def scope_name(scope: str) -> str:
     return scope or "all triggers"
 
 
-def nearest(model: str, known: Sequence[str]) -> list[str]:
-    """What may have been meant: up to three known models, the nearest first."""
-    import difflib
-
-    return difflib.get_close_matches(model, known, 3, 0.4)
+def unknown(model: str, known: Sequence[str]) -> UnknownModel:
+    """What to say of a version that is not among the known ones: those that may have been meant."""
+    near = difflib.get_close_matches(model, known, 3, 0.4)
+    meant = f"did you mean {' or '.join(near)}?" if near else "`headway models list` shows those that were"
+    return UnknownModel(f"{model!r} was never published: {meant}")

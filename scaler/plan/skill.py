@@ -72,7 +72,7 @@ def watch(before: Skill, news: News) -> Skill:
 
 def _counted(state: Skill, over: Noted, trigger: Trigger) -> Skill:
     truth = over.observed or 0.0
-    demand, loss, naive_loss = truth, _loss(over.peak, truth, trigger), _loss(over.newest, truth, trigger)
+    demand, loss, naive_loss = truth, peak_loss(over.peak, truth, trigger), peak_loss(over.newest, truth, trigger)
     if state.windows >= USUAL_WINDOWS:
         usual = max(state.naive_loss, MATTERS * state.demand)
         loss, naive_loss = (min(one, MOST_SURPRISE * usual / state.windows) for one in (loss, naive_loss))
@@ -88,7 +88,7 @@ def _counted(state: Skill, over: Noted, trigger: Trigger) -> Skill:
     return counted._replace(has_lost=counted.ratio > (RETURNS if state.has_lost else STEPS_DOWN))
 
 
-def _loss(quantile: float, truth: float, trigger: Trigger) -> float:
+def peak_loss(quantile: float, truth: float, trigger: Trigger) -> float:
     """Pinball loss (Koenker and Bassett 1978) beyond what is tolerated."""
     level = trigger.quantile
     excess = quantile - TOLERATED * truth - trigger.threshold

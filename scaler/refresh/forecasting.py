@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from scaler.chunks import chunks
+from scaler.forecast import Forecaster
 from scaler.forecast.combination import SCORED_BEYOND_SECONDS
 from scaler.refresh.combining import Combining
 from scaler.refresh.local_time import utc_offsets
@@ -55,6 +56,25 @@ class ForecastRunner:
 
         async with self._turn:
             await asyncio.get_running_loop().run_in_executor(self._pool, compute)
+
+    async def compare(
+        self, chunk: Sequence[Tracked], one: Forecaster, other: Forecaster, at: float
+    ) -> list[tuple[Forecast | None, Forecast | None]]:
+        """What two bundles on the grid of these triggers forecast for each now; nothing of it is used. (None, None)
+        where a graph fails."""
+        offsets_N = utc_offsets([t.trigger.timezone for t in chunk], at)
+        table, keys = chunk[0].table, [t.key for t in chunk]
+
+        def compute() -> list[tuple[Forecast | None, Forecast | None]]:
+            batch = table.batch(keys, offsets_N)
+            return list(zip(one.forecast(batch), other.forecast(batch), strict=True))
+
+        try:
+            async with self._turn:
+                return await asyncio.get_running_loop().run_in_executor(self._pool, compute)
+        except Exception:  # whatever a graph raises: the refresh says so, too
+            log.exception("forecast_failed", model=f"{one.model}, {other.model}")
+            return [(None, None)] * len(chunk)
 
     def close(self) -> None:
         """Stop the worker; what has begun ends on its own."""

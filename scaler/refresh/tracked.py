@@ -131,6 +131,7 @@ class Tracking:
                 name, namespace = one.trigger.name, one.trigger.namespace
                 log.warning("model_not_used", namespace=namespace, name=name, why=choice.reason)
             if known is not None and known.table is self._table(choice.forecaster.grid):
+                one.serving = choice.serving
                 known.forecaster, known.advice = choice.forecaster, choice.reason
                 known.registration = one  # another one where it was dropped, and registered again before this refresh
                 self._show_scores(known)
@@ -148,6 +149,7 @@ class Tracking:
             self.scoring.remove(key)
             self.score_records.end(key)
             tracked.registration.scores = unscored
+            tracked.registration.serving = None
             self.accounts.close(key)
             self.plans.remove(key)
 
@@ -205,6 +207,7 @@ class Tracking:
             self.scoring.add(tracked.key)
             self.score_records.begin(tracked.trigger, self._clock.now())
         self._show_scores(tracked)
+        registration.serving = choice.serving
         self._tracked[tracked.key] = tracked
         return tracked
 

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from scaler.discovery import Discoveries
 from scaler.errors import Fault, HeadwayError
+from scaler.models import Serving
 from scaler.plan import Plan
 from scaler.plan.demand import peak_quantile
 from scaler.plan.fallback import window_of
@@ -58,7 +59,12 @@ def why_record(registry: Registry, registration: Registration, now: float, expla
     """The plan's record with the readiness report, scores, and what is missing of the past."""
     facts = explain(registration.trigger.key)
     history = None if facts is None else history_record(facts)
-    record = {**plan_record(registry, registration, now), "history": history, **_scores(registration, stored)}
+    record = {
+        **plan_record(registry, registration, now),
+        "history": history,
+        **_scores(registration, stored),
+        "champion": _champion(registration.serving, now),
+    }
     if registration.current is not None and registration.current.outlook.forecast is not None:
         return {**record, "readiness": None}
     report = readiness_report(registration.trigger, facts, record["status"])
@@ -73,6 +79,22 @@ def _scores(registration: Registration, stored: WeekOf) -> Record:
         "scores": found and found.record(),
         "scores_from": found and ("replica" if own else "store"),
         "scores_error": "" if found else redacted(stored.error),
+    }
+
+
+def _champion(serving: Serving | None, now: float) -> Record | None:
+    """Which champion serves it; null where none does, or where another replica refreshes it."""
+    if serving is None:
+        return None
+    found = serving.champion
+    return {
+        "scope": found.scope,
+        "model": found.model,
+        "since": found.since,
+        "previous": found.previous,
+        "probation_until": found.probation_until if found.is_on_probation(now) else None,
+        "serves": serving.model,
+        "fault": redacted(serving.fault),
     }
 
 

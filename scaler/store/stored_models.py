@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import structlog
-from sqlalchemy import and_, delete, insert, select, update
+from sqlalchemy import and_, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scaler.errors import StoreUnavailable
@@ -27,10 +27,9 @@ from scaler.models import (
     ModelVersion,
     NothingToRollBack,
     StillServes,
-    UnknownModel,
     VersionTaken,
-    nearest,
     scope_name,
+    unknown,
 )
 from scaler.store.database import TIMEOUT_SECONDS, Database, P, T, Work, fetched
 from scaler.store.schema import champions, leases, model_decisions, model_versions
@@ -109,7 +108,7 @@ class SqlModels:
         if scope is not None:
             query = query.where(at.scope == scope)
         if model is not None:
-            query = query.where(at.model == model)
+            query = query.where(or_(at.model == model, at.previous == model))
         rows = await self._run(fetched, query.order_by(at.number.desc()).limit(limit))
         found = (_decision_of(row) for row in rows)
         return [one for one in found if one is not None]
@@ -250,7 +249,7 @@ class SqlModels:
         rows = await fetched(connection, select(at.model, at.retired_at).where(self._of(model_versions)))
         found = {row.model: row.retired_at for row in rows}
         if model not in found:
-            return UnknownModel(unknown_text(model, list(found)))
+            return unknown(model, list(found))
         return ModelRetired(f"{model} is retired") if found[model] is not None else None
 
     async def _record(self, connection: AsyncConnection, decision: ModelDecision) -> None:
@@ -265,13 +264,6 @@ class SqlModels:
         texts = {name: _json(getattr(version, name)) for name in ("manifest", "figures", "notes")}
         values = {name: getattr(version, name) for name in _VERSION} | texts
         return {**values, "installation": self._installation, "model": version.model, "graph": version.graph}
-
-
-def unknown_text(model: str, known: list[str]) -> str:
-    """What to say of a model that is not in the index."""
-    near = nearest(model, known)
-    meant = f"did you mean {' or '.join(near)}?" if near else "`headway models list` shows those that are"
-    return f"{model!r} was never published: {meant}"
 
 
 def _taken(version: ModelVersion, graph: str) -> str:

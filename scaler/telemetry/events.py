@@ -121,6 +121,26 @@ EVENTS: tuple[Event, ...] = (
         "A bundle does not match its specification. `serving` stays in use, or replaces it",
     ),
     Event(
+        "champions_unread", "warning", ("error",),
+        "The index of models does not answer: the champions that are known go on. Once, until it answers again",
+    ),
+    Event(
+        "champion_serves", "info", ("scope", "model", "before"),
+        "Another version serves the triggers of a scope from now on. `before` is empty where none was the champion",
+    ),
+    Event(
+        "model_rolled_back", "warning", ("scope", "model", "to", "reason"),
+        "A champion on probation lost to its predecessor, which serves again. `headway models log` has the figures",
+    ),
+    Event(
+        "roll_back_failed", "error", ("scope", "model", "error"),
+        "A champion is to be rolled back, and the index of models refused or did not answer; it is tried again",
+    ),
+    Event(
+        "probation_unscored", "warning", ("scope", "model", "previous"),
+        "A champion cannot be compared with its predecessor, which reads history on another grid. It stays",
+    ),
+    Event(
         "bundle_awaited", "warning", ("bundle", "serving"),
         "The place of the bundles has not answered within 10 s of a start. `serving` is in use until it does; "
         "no answer waits",

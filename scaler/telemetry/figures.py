@@ -450,6 +450,22 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
         "used` near its limit says that it will happen. Absent for connections",
     ),
     Figure(
+        "champion_info", "headway_champion_info", Kind.GAUGE, ("scope", "model"), Unit.YES,
+        "1 for what serves each scope that has a champion; the scope of all triggers is empty",
+    ),
+    Figure(
+        "champion_on_probation", "headway_champion_on_probation", Kind.GAUGE, ("scope", "model"), Unit.YES,
+        "1 while a champion is compared with its predecessor, and may be rolled back",
+    ),
+    Figure(
+        "probation_loss_ratio", "headway_probation_loss_ratio", Kind.GAUGE, ("scope", "model"), Unit.SHARE,
+        "Loss of a champion on probation over that of its predecessor, on the triggers that this process refreshes",
+    ),
+    Figure(
+        "model_rolled_back", "headway_model_rolled_back_total", Kind.COUNTER, (), Unit.NUMBER,
+        "Champions that this process has rolled back, because they lost to their predecessors",
+    ),
+    Figure(
         "refused_bundles", "headway_refused_bundles", Kind.GAUGE, (), Unit.NUMBER,
         "Bundles that are refused now, or places of bundles that cannot be read; others serve in their place",
     ),

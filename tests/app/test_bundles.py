@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from scaler.app import bundles
 from scaler.app.bundles import BundleReads, in_thread
 from scaler.clock import SystemClock
+from scaler.models import Lineup
 from tests.servers.process import until_async
 
 
@@ -20,6 +21,8 @@ class Place:
     """Stands in for a catalog whose place answers when `answers` is set."""
 
     champion = SimpleNamespace(model="general@1")
+    lineup = Lineup()
+    versions = SimpleNamespace(serving={})
 
     def __init__(self) -> None:
         self.answers = threading.Event()

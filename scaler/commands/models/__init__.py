@@ -1,0 +1,1 @@
+"""`headway models`: the index of models, read and changed from the command line."""
