@@ -69,11 +69,13 @@ def why(scaler: ScalerProcess) -> dict[str, Any]:
 
 
 def called_until(scaler: ScalerProcess, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Call as KEDA does until `holds` of what `headway why` shows; every call has an answer meanwhile."""
-    trigger, deadline = OurTrigger(0, "shop", "web", METADATA), time.monotonic() + 120
+    """Call as KEDA does until `holds` of what `headway why` shows; from the first answer on, every call has one."""
+    trigger, deadline, answered = OurTrigger(0, "shop", "web", METADATA), time.monotonic() + 120, False
     with KedaClient(scaler.grpc_address) as keda:
         while True:
-            assert keda.metrics(trigger, "headway", "poll").number is not None
+            call = keda.metrics(trigger, "headway", "poll")
+            assert call.number is not None or not answered, call
+            answered = call.number is not None
             record = why(scaler)
             if holds(record):
                 return record
