@@ -10,6 +10,8 @@ from typing import NamedTuple, TypeAlias
 HOUR_SECONDS = 3600
 DAY_HOURS = 24
 
+LEADS = ("2 min", "5 min", "15 min", "60 min", "peak")
+"""of what is scored, as rows name them: minutes ahead, and the largest demand that plans look at"""
 SUMS = (
     "forecasts",
     "pinball",

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Float, Insert, Select, Subquery, and_, case, cast, func, literal, or_, select
 
-from scaler.scored import DAY_HOURS, SUMS, Owner, ScoredDay, ScoredHour, ScoresAsked, WeekAsked, Weeks
+from scaler.scored import DAY_HOURS, LEADS, SUMS, Owner, ScoredDay, ScoredHour, ScoresAsked, WeekAsked, Weeks
 from scaler.store.schema import scores
 
 ROWS = 250
@@ -135,7 +135,8 @@ def _is_asked(one: WeekAsked) -> ColumnElement[bool]:
     first = (one.until // DAY_HOURS - FADING_DAYS + 1) * DAY_HOURS
     is_mine = at.part.startswith(one.but_not_of, autoescape=True)
     until = or_(at.hour < one.until, and_(at.hour == one.until, ~is_mine)) if one.but_not_of else at.hour <= one.until
-    return and_(is_of, at.hour >= first, until)
+    # by name, although they are all: so the index leads to these weeks, not to the whole year
+    return and_(is_of, at.lead.in_(LEADS), at.hour >= first, until)
 
 
 def _hours(condition: ColumnElement[bool]) -> Subquery:

@@ -14,7 +14,7 @@ from scaler.forecast.cache import MemoryCache, SharedMemory
 from scaler.refresh.keeping_scores import ScoreKeeper
 from scaler.refresh.score_records import ScoreRecords
 from scaler.refresh.scoring import Scoring
-from scaler.scored import SUMS, Owner, ScoredDay, ScoredHour, ScoresAsked, WeekAsked
+from scaler.scored import LEADS, SUMS, Owner, ScoredDay, ScoredHour, ScoresAsked, WeekAsked
 from scaler.scoring import Scores
 from scaler.scoring.hours import Hour
 from scaler.scoring.losses import FIGURES, LEVELS, Figure
@@ -99,6 +99,7 @@ def test_columns_are_the_figures() -> None:
     assert [figure.name for figure in Figure] == list(names)
     assert list(SUMS) == [*names.values(), *(f"within_p{round(100 * level)}" for level in LEVELS)]
     assert len(SUMS) == FIGURES
+    assert LEADS == BUCKETS
 
 
 async def test_an_hour_is_stored_when_it_is_over(store: Store) -> None:
