@@ -176,7 +176,7 @@ def demo(
     would read, and the replicas that follow by the HPA's arithmetic, next to what a reactive trigger with the same
     threshold would do. A minute is short when demand exceeds what the ready replicas carry.
 
-    The generated workload, tickets, opens on weekdays at 06:00 UTC, 15 s after the start at the default speed. Lines
+    The generated workload, tickets, opens on weekdays at 06:00 UTC, 25 s after the start at the default speed. Lines
     below the table show since when each of the two has the replicas for it, and the unserved share of the demand of the
     first 15 minutes. At a speed above 300, the first opening comes before Headway has read the past days.
 

@@ -31,8 +31,16 @@ ROWS = 64
 _FIRST_EXPONENT = 10
 """of the first value of a trigger as it is stored: demand can grow 30 times before its row is scaled anew"""
 _LARGEST_STORED = 2.0**15
-_MOST_OVER_MEAN = 2.0**20
-"""times the mean of a day and more, as which larger demand is stored: beside it, the usual one keeps its precision"""
+_SMALLEST_STORED = 2.0**-24
+"""as which less is stored: only a demand of 0 is read as one"""
+_USUAL_QUANTILE = 0.9
+"""of the demand above 0: larger than most, and hardly moved by absurd samples"""
+_FEWEST_FOR_USUAL = 30
+"""minutes above 0 that say what is usual"""
+_MOST_OVER_USUAL = 2.0**20
+"""times that, as which larger demand is stored: beside it, the usual one keeps its precision"""
+_MOST_IN_MEAN = 2.0**10
+"""times the usual demand, as which larger demand counts in the mean"""
 _FIRST_WEEKDAY = 3
 """of the epoch, a Thursday"""
 
@@ -50,6 +58,8 @@ class Page:
         self.newest = np.full(ROWS, -1, np.int64)
         """minute of the newest observation; -1 before the first"""
         self.mean = np.full(ROWS, np.nan, np.float32)
+        self.usual = np.full(ROWS, np.nan, np.float32)
+        """what demand hardly exceeds; NaN while too little is known"""
         self.known = np.zeros(ROWS, np.int32)
         """minutes that the mean is of"""
         self.changed = np.zeros((ROWS, LOCAL_DAYS), np.bool_)
@@ -58,7 +68,8 @@ class Page:
     def clear(self, row: int) -> None:
         kept, written = self._written(row)
         kept[written] = 0
-        self.scale[row], self.newest[row], self.mean[row], self.known[row] = 0, -1, np.nan, 0
+        self.scale[row], self.newest[row], self.known[row] = 0, -1, 0
+        self.mean[row] = self.usual[row] = np.nan
         self.changed[row] = False
 
     def advance(self, rows: Integers, minute_N: Integers) -> None:
@@ -77,13 +88,13 @@ class Page:
         self.advance(rows, minute_N)
         known = ~np.isnan(values_N) & (minute_N > self.newest[rows] - KEPT_MINUTES)
         rows, minute_N = rows[known], minute_N[known]
-        values_N = self._believed(rows, values_N[known])
+        values_N = _cut(values_N[known], self.usual[rows])
         self._make_room(rows, values_N)
         self.values[rows, *_places(minute_N)] = self._stored(rows, values_N)
         self.changed[rows, minute_N // DAY_MINUTES % LOCAL_DAYS] = True
         due = (minute_N + rows) % 60 == 0
         for row in rows[due | np.isnan(self.mean[rows])].tolist():
-            self.take_mean(row)
+            self.take_level(row)
 
     def fill(self, row: int, minute_S: Integers, values_S: Floats, is_stored: bool) -> None:
         """Past minutes, ascending, where nothing is known yet."""
@@ -93,14 +104,17 @@ class Page:
         fits = (minute_S > self.newest[row] - KEPT_MINUTES) & ~np.isnan(values_S)
         places = _places(minute_S[fits])
         unknown = np.isnan(_demand(self.values[row, *places]))
-        values_S = self._believed(np.array([row]), values_S[fits][unknown])
+        values_S = values_S[fits][unknown]
         if not len(values_S):
             return
+        if len(values_S) > self.known[row]:
+            self._bound(row, _usual(values_S))
+        values_S = _cut(values_S, self.usual[row])
         self._make_room(np.array([row]), values_S.max(keepdims=True))
         self.values[row, places[0][unknown], places[1][unknown]] = self._stored(np.array([row]), values_S)
         if not is_stored:
             self.changed[row, minute_S[fits][unknown] // DAY_MINUTES % LOCAL_DAYS] = True
-        self.take_mean(row)
+        self.take_level(row)
 
     def take_changed(self, row: int) -> dict[int, Floats]:
         """Demand by the minute of each day [DAY_MINUTES] that changed since this was last called."""
@@ -110,11 +124,27 @@ class Page:
         days = [today - (today - number) % LOCAL_DAYS for number in changed.tolist()] if self.newest[row] >= 0 else []
         return {day: self.at(np.array([row]), day * DAY_MINUTES + np.arange(DAY_MINUTES)[None])[0] for day in days}
 
-    def take_mean(self, row: int) -> None:
-        values = _demand(self.values[row])
-        known = ~np.isnan(values)
-        self.known[row] = known.sum()
-        self.mean[row] = self.scale[row] * values[known].mean() if known.any() else np.nan
+    def take_level(self, row: int) -> None:
+        """Conclude what is usual from all that is known, and cut what is absurd beside it."""
+        kept, written = self._written(row)
+        known = np.abs(kept[written]).astype(np.float32)
+        self.known[row] = len(known)
+        if len(known):
+            self._bound(row, self.scale[row] * _usual(known))
+            most = _MOST_IN_MEAN * self.usual[row] / self.scale[row] if self.usual[row] > 0 else np.inf
+            self.mean[row] = self.scale[row] * np.abs(kept[written]).astype(np.float32).clip(max=most).mean()
+
+    def _bound(self, row: int, usual: float) -> None:
+        """From now on this is usual. The scale follows the largest demand down, and what was absurd is cut."""
+        self.usual[row] = usual
+        kept, written = self._written(row)
+        if not self.scale[row] or not len(written):
+            return
+        values = np.abs(kept[written]).astype(np.float32) * self.scale[row]
+        largest = float(_cut(values, usual).max())
+        if 0 < largest < self.scale[row] or largest < values.max():
+            self.scale[row] = _scale_for(largest)
+            kept[written] = _known(np.asarray(_cut(values, usual) / self.scale[row], np.float32))
 
     def days(self, rows: Integers, minute: int) -> Floats:
         """The minutes around `minute` on each day [N, BEFORE + AHEAD, DAYS + 1]: today, yesterday and so on.
@@ -142,13 +172,7 @@ class Page:
 
     def _stored(self, rows: Integers, values: Floats) -> NDArray[np.float16]:
         scale = self.scale[rows]
-        return _known((values / np.where(scale > 0, scale, np.float32(1))).astype(np.float16))
-
-    def _believed(self, rows: Integers, values: Floats) -> Floats:
-        """The values, cut where one is so absurd that all others would be stored as 0 beside it."""
-        most = np.float32(_MOST_OVER_MEAN) * self.mean[rows]
-        is_usual = (self.known[rows] >= DAY_MINUTES) & (most > 0)
-        return np.asarray(np.where(is_usual, np.minimum(values, most), values), np.float32)
+        return _known(np.asarray(values / np.where(scale > 0, scale, np.float32(1)), np.float32))
 
     def _written(self, row: int) -> tuple[NDArray[np.float16], Integers]:
         """A flat view of the ring, and where something is known."""
@@ -160,10 +184,10 @@ class Page:
         scale_N = self.scale[rows]
         too_large = values_N > _LARGEST_STORED * scale_N
         for row, value in zip(rows[too_large].tolist(), values_N[too_large].tolist(), strict=True):
-            new = 2.0 ** (np.ceil(np.log2(value)) - _FIRST_EXPONENT)
+            new = _scale_for(value)
             if self.scale[row]:
                 kept, written = self._written(row)
-                kept[written] = _known(kept[written] * np.float16(self.scale[row] / new))
+                kept[written] = _known(np.abs(kept[written]).astype(np.float32) * np.float32(self.scale[row] / new))
             self.scale[row] = new
 
 
@@ -220,6 +244,14 @@ class MinuteMemory:
             if key in self._pool:
                 page, row = self._pool.find(key)
                 page.changed[row, [day % LOCAL_DAYS for day in days]] = True
+
+    def newest(self, key: str) -> int:
+        """The newest minute of `key`; -1 before the first one, and for a key that is not kept."""
+        with self._lock:
+            if key not in self._pool:
+                return -1
+            page, row = self._pool.find(key)
+            return int(page.newest[row])
 
     def known(self, key: str) -> tuple[Integers, Floats]:
         """The minutes of `key` that are known, ascending, and their demand."""
@@ -298,7 +330,29 @@ def weekday(minute_N: Integers) -> Integers:
     return (minute_N // DAY_MINUTES + _FIRST_WEEKDAY) % 7
 
 
-def _known(stored: NDArray[np.float16]) -> NDArray[np.float16]:
+def _scale_for(largest: float) -> float:
+    """What values are to be divided by, so that the largest has room to grow."""
+    return float(2.0 ** (np.ceil(np.log2(largest)) - _FIRST_EXPONENT))
+
+
+def _usual(values: Floats) -> float:
+    """What the demand hardly exceeds; NaN where too little of it is above 0."""
+    positive = values[values > 0]
+    if len(positive) < _FEWEST_FOR_USUAL:
+        return np.nan
+    place = int(_USUAL_QUANTILE * len(positive))
+    return float(np.partition(positive, place)[place])
+
+
+def _cut(values: Floats, usual: Floats | float) -> Floats:
+    """The values, cut where one is so absurd that all others would lose their precision beside it."""
+    return np.asarray(np.fmin(values, np.float32(_MOST_OVER_USUAL) * np.float32(usual)), np.float32)
+
+
+def _known(scaled: Floats) -> NDArray[np.float16]:
+    """Known demand as it is stored: a 0 is no unknown, and what is above 0 is no 0."""
+    stored = scaled.astype(np.float16)
+    stored[(stored == 0) & (scaled > 0)] = _SMALLEST_STORED
     stored[stored == 0] = -0.0
     return stored
 

@@ -71,10 +71,12 @@ class Combining:
         self.memory.put(keys, values_N, local_minutes(at, offset_N))
 
     def remember(self, key: str, samples: Samples, offset_S: Integers, step_seconds: float) -> None:
-        """Demand of the past, as a source has it; each sample counts until the next step."""
+        """Demand of the past, as a source has it; each sample counts until the next step, the last one to now."""
         minute_S = local_minutes(samples.times, offset_S)
+        newest = max(int(minute_S.max(initial=-1)), self.memory.newest(key))
         for later in range(max(1, math.ceil(step_seconds / 60))):
-            self.memory.fill(key, minute_S + later, samples.values)
+            has_passed = minute_S + later <= newest
+            self.memory.fill(key, minute_S[has_passed] + later, samples.values[has_passed])
 
     def combine(
         self,

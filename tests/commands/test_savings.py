@@ -168,8 +168,9 @@ async def test_of_few_days_there_is_no_interval(port: Port) -> None:
     result = await port.savings("shop", "web")
     assert "interval" not in result.stdout
     assert (
-        "Too early to say: 2 days of demand, 3 days are needed. So far the workload was short for 1 minute with the "
-        "plan and for 8 minutes with the reactive trigger, and the plan took 3.0 % more replica-hours." in result.stdout
+        "Too early to say: 2 days of demand, 3 days are needed. In the hours that are over, the workload was short for "
+        "1 minute with the plan and for 8 minutes with the reactive trigger, and the plan took 3.0 % more "
+        "replica-hours." in result.stdout
     )
     assert result.exit_code == 0
 

@@ -148,7 +148,7 @@ def test_any_unit_is_kept_within_a_thousandth(scale: float) -> None:
 @pytest.mark.parametrize("absurd", [1e9, 9e15])
 @pytest.mark.parametrize("how", ["observed", "fetched"])
 def test_an_absurd_sample_does_not_erase_the_others(how: str, absurd: float) -> None:
-    """Half floats have room for six powers of ten: larger demand than that over the mean is cut."""
+    """Half floats have room for six powers of ten: larger demand than that beside the usual one is cut."""
     memory, before = filled(), at(filled(), *range(NOW - 50, NOW))
     if how == "observed":
         put(memory, absurd, NOW + 1)
@@ -158,6 +158,63 @@ def test_an_absurd_sample_does_not_erase_the_others(how: str, absurd: float) -> 
     assert at(memory, *range(NOW - 50, NOW)) == pytest.approx(before, rel=1e-3)
     assert at(memory, NOW + 2) == pytest.approx([100.0], rel=1e-3)
     assert at(memory, NOW + 1)[0] > 1e8
+
+
+def day_of(value: float, **absurd: float) -> Floats:
+    """A day of minutes around `value`, and what is absurd, by minute."""
+    demand = np.float32(value) + np.arange(DAY_MINUTES, dtype=np.float32) % 7 * np.float32(value / 10)
+    for minute, other in absurd.items():
+        demand[int(minute.removeprefix("m"))] = other
+    return demand
+
+
+@pytest.mark.parametrize(("usual", "absurd"), [(100.0, 1e15), (0.05, 1.7e9), (100.0, 1e12)])
+@pytest.mark.parametrize("minute", ["m0", "m20", "m600", "m1439"])
+def test_an_absurd_sample_of_the_first_day_that_is_fetched_spoils_no_other(
+    usual: float, absurd: float, minute: str
+) -> None:
+    memory = MinuteMemory()
+    memory.add("a")
+    put(memory, usual, NOW)
+    demand = day_of(usual, **{minute: absurd})
+    memory.fill("a", np.arange(NOW - DAY_MINUTES, NOW), demand)
+    found = np.array(at(memory, *range(NOW - DAY_MINUTES, NOW)))
+    others = np.arange(DAY_MINUTES) != int(minute[1:])
+    assert found[others] == pytest.approx(demand[others], rel=1e-3)
+    assert memory.past(["a"], np.array([NOW])).mean_N[0] < 3 * usual
+
+
+@pytest.mark.parametrize("known", [0, 1, 45, 700])
+def test_an_absurd_observation_in_the_first_hours_spoils_half_a_day_at_most(known: int) -> None:
+    """Also as the first one of all, where nothing is fetched. Nothing above 0 is read as 0."""
+    memory = MinuteMemory()
+    memory.add("a")
+    demand = day_of(100.0, **{f"m{known}": 1e15})
+    for i, value in enumerate(demand.tolist()):
+        put(memory, value, NOW + i)
+    found = np.array(at(memory, *range(NOW, NOW + DAY_MINUTES)))
+    assert found[known + 720 :] == pytest.approx(demand[known + 720 :], rel=1e-3)
+    assert (found > 0).all()
+
+
+def test_many_absurd_samples_do_not_make_each_other_usual() -> None:
+    memory = filled()
+    before = at(filled(), *range(NOW - 50, NOW))
+    for i in range(120):
+        put(memory, 9e15, NOW + i)
+    for i in range(120, 240):
+        put(memory, 100.0, NOW + i)
+    assert at(memory, *range(NOW - 50, NOW)) == pytest.approx(before, rel=1e-3)
+    assert at(memory, *range(NOW + 180, NOW + 240)) == pytest.approx([100.0] * 60, rel=1e-3)
+
+
+def test_a_batch_that_is_rare_and_large_is_kept() -> None:
+    """Ten minutes a day, a million times what there is else."""
+    memory, demand = MinuteMemory(), np.full(3 * DAY_MINUTES, 1e-4, np.float32)
+    memory.add("a")
+    demand[np.arange(len(demand)) % DAY_MINUTES < 10] = 100.0
+    memory.fill("a", np.arange(NOW - len(demand), NOW), demand)
+    assert at(memory, *range(NOW - len(demand), NOW)) == pytest.approx(demand.tolist(), rel=1e-2)
 
 
 def test_the_mean_is_over_all_that_is_known() -> None:

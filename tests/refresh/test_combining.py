@@ -71,6 +71,17 @@ def after_two_days(**known: object) -> tuple[Combining, float]:
     return combining, MIDNIGHT + 14 * DAY
 
 
+def test_a_sample_that_counts_for_five_minutes_says_nothing_of_those_to_come() -> None:
+    combining = Combining()
+    combining.add("a")
+    combining.observe(["a"], np.array([100.0], np.float32), MIDNIGHT, UTC)
+    times = np.arange(MIDNIGHT - DAY, MIDNIGHT, 300.0) + 240
+    combining.remember("a", Samples(times, np.full(len(times), 90, np.float32)), np.zeros(len(times), np.int64), 300.0)
+    now = int(local_minutes(MIDNIGHT, UTC)[0])
+    assert combining.memory.newest("a") == now
+    assert combining.memory.known("a")[0][-2:].tolist() == [now - 1, now]
+
+
 def test_a_daily_batch_is_expected_to_the_minute() -> None:
     combining, midnight = after_two_days()
     early = live(combining, midnight + 7200, midnight + 60 * (BATCH_FROM - 10))

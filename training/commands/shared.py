@@ -72,13 +72,18 @@ def seconds_of(flag: str, text: str) -> int:
 
 @contextmanager
 def progress_bar() -> Iterator[tuple[Callable[[str, float], None], Callable[[str], None]]]:
-    """(progress, print): a bar on stderr, shown in terminals only, and a function that prints a line above it."""
+    """(progress, print): a bar on stderr, in a log a line now and then, and a function that prints a line above it."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from training.progress import in_lines
+
     console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield in_lines(lambda line: console.print(line, markup=False)), console.print
+        return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+    with Progress(*columns, console=console, transient=True) as shown:
         bar = shown.add_task("starting", total=1.0)
         # a bar that was full once stops its clock
         yield lambda doing, share: shown.update(bar, description=doing, completed=min(share, 0.999)), console.print

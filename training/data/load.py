@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from zoneinfo import available_timezones
 
 import numpy as np
@@ -241,8 +241,12 @@ def _rows(rows: pd.DataFrame) -> "_Rows":
         times=(times - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(),
         values=values,
         not_moments=rows["timestamp"][times.isna()].astype(str).tolist(),
-        not_numbers=texts[texts.notna().to_numpy() & np.isnan(values)].astype(str).tolist(),
+        not_numbers=_texts_by_row(texts, texts.notna().to_numpy() & np.isnan(values)),
     )
+
+
+def _texts_by_row(texts: Any, chosen: NDArray[np.bool_]) -> dict[int, str]:
+    return dict(zip(np.flatnonzero(chosen).tolist(), texts[chosen].astype(str).tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -252,7 +256,8 @@ class _Rows:
     times: NDArray[np.float64]
     values: NDArray[np.float64]
     not_moments: list[str]
-    not_numbers: list[str]
+    not_numbers: dict[int, str]
+    """by the number of the row, from 0"""
 
     @cached_property
     def step(self) -> float:
@@ -309,8 +314,9 @@ def _moments(rows: _Rows) -> str:
 def _numbers(rows: _Rows) -> str:
     if not rows.not_numbers:
         return ""
-    comma = "decimals have a point; " if "," in rows.not_numbers[0] else ""
-    return f"value {_SHORT.repr(rows.not_numbers[0])} is not a number; {comma}{GAP_RULE}"
+    row, text = next(iter(rows.not_numbers.items()))
+    comma = "decimals have a point; " if "," in text else ""
+    return f"{rows.at(row)}: value {_SHORT.repr(text)} is not a number; {comma}{GAP_RULE}"
 
 
 def _several(rows: _Rows) -> str:

@@ -28,8 +28,9 @@ from scaler.settings import load_settings
 from scaler.settings.fields import ENVIRONMENT_PREFIX
 from scaler.telemetry.logs import configure_logs
 
-BEGIN = datetime(1995, 9, 7, 5, 45, tzinfo=UTC).timestamp()
-"""ten days of the recording come before, four after; the generated workload opens a quarter of an hour later"""
+BEGIN = datetime(1995, 9, 7, 5, 35, tzinfo=UTC).timestamp()
+"""ten days of the recording come before, four after; the generated workload opens 25 minutes later. Past days are
+known by then: without them its forecast begins to rise a quarter of an hour before"""
 
 GENERATED_FROM = datetime(1995, 8, 23, tzinfo=UTC).timestamp()
 """two weeks of past days before the first opening"""

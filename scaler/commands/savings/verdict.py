@@ -39,7 +39,10 @@ def verdict_of(found: Compared) -> Verdict:
 
 def _too_early(found: Compared) -> str:
     so_far = f"{_short(found)}, and {_hours(found)}"
-    return f"Too early to say: {lasted(found.known_days)} of demand, {FEWEST_DAYS:g} days are needed. So far {so_far}."
+    return (
+        f"Too early to say: {lasted(found.known_days)} of demand, {FEWEST_DAYS:g} days are needed. "
+        f"In the hours that are over, {so_far}."
+    )
 
 
 def _kept(found: Compared) -> str:

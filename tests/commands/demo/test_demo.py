@@ -144,7 +144,7 @@ def test_the_demo_answers_keda_and_why_and_ends_cleanly(tmp_path: Path) -> None:
 @pytest.mark.e2e
 def test_it_is_ready_for_an_opening_that_past_days_had(tmp_path: Path) -> None:
     """Headway has the replicas minutes before demand opens and serves all of it; the reactive trigger is late."""
-    command = [sys.executable, "-m", "scaler.cli", "demo", "--json", "--speed", "120", "--seconds", "12", *FREE_PORTS]
+    command = [sys.executable, "-m", "scaler.cli", "demo", "--json", "--speed", "120", "--seconds", "18", *FREE_PORTS]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     row = [row for row in rows if row["workload"] == "tickets"][-1]

@@ -101,7 +101,10 @@ def test_every_format_gives_the_same(tmp_path, suffix) -> None:
         ([""] * 6, "has no value at all"),
         ([1, 2, -0.5, 4, 5, 6], r"row 3 of the series \(2024-03-01T12:02:00Z\): value -0.5: demand must be from 0"),
         ([1, 2, "inf", 4, 5, 6], r"row 3 of the series \(.*\): value inf: demand must be from 0 to 9.2e\+15"),
-        ([1, 2, "many", 4, 5, 6], "value 'many' is not a number; a gap is empty, NaN, NA, N/A, null or None$"),
+        (
+            [1, 2, "many", 4, 5, 6],
+            r"row 3 of the series \(.*Z\): value 'many' is not a number; a gap is empty, NaN, NA, N/A, null or None$",
+        ),
     ],
 )
 def test_values_that_are_no_demand(read, values, rule) -> None:

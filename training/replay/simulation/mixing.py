@@ -99,7 +99,9 @@ class _Minutes:
         minute_T = local_minutes(moment_T, offset_T)
         self.first = int(minute_T.min()) - KEPT_MINUTES - BEFORE
         self.value_M = np.full(int(minute_T.max()) - self.first + AHEAD + 2, np.nan, np.float32)
-        self.value_M[minute_T - self.first] = demand.observed(moment_T, observing)
+        # Backwards: of an hour that a clock set back repeats, the first pass stays. The second one is still to come for
+        # forecasts of the first.
+        self.value_M[minute_T[::-1] - self.first] = demand.observed(moment_T, observing)[::-1]
         offset_I = local_seconds(issued_I, demand.series.timezone) - np.floor(issued_I).astype(np.int64)
         self.minute_I = local_minutes(issued_I, offset_I)
         self.lag_I = lag_minutes(issued_I, offset_I)

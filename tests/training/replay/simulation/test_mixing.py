@@ -64,6 +64,23 @@ def served(of: Series, issued_I: np.ndarray) -> list[np.ndarray]:
     return made
 
 
+def test_no_forecast_knows_the_future_when_an_hour_comes_twice() -> None:
+    """Clocks are set back at 01:00 UTC: what happens in the second hour has the same local time as the first one."""
+    midnight, minute = 1_729_468_800.0, np.arange(7 * DAY)  # 21 to 27 October 2024
+    calm = np.full(len(minute), 100, np.float32)
+    set_back = 6 * DAY + 60
+    busy = np.where(minute >= set_back + 5, np.float32(5000), calm)
+    issued_I = midnight + 60.0 * (set_back - 60 + np.arange(65))
+    made = [
+        mixed_forecasts(
+            flat(issued_I), Demand(Series("a", "a", "", midnight, 60, of, "Europe/Berlin")), OBSERVING, SCORED
+        )
+        for of in (calm, busy)
+    ]
+    assert np.array_equal(made[0].peaks_IWQ, made[1].peaks_IWQ)
+    assert np.array_equal(made[0].quantiles_IHQ, made[1].quantiles_IHQ)
+
+
 @pytest.mark.parametrize("timezone", ["UTC", "Europe/Berlin"])
 def test_a_replay_mixes_as_the_service_does(timezone: str) -> None:
     of = series(timezone)
