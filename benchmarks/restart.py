@@ -44,6 +44,7 @@ from tests.servers.redis import redis_server
 LONGEST_SECONDS = 300.0
 PLANNED = "forecast_and_observation"
 PAGE = 500
+DEMAND = 100.0
 
 
 @dataclass
@@ -128,10 +129,15 @@ class Keda:
         self._channel.close()
 
 
+def factor(number: int) -> float:
+    """By which the demand of a trigger is larger than that of the first one."""
+    return 1 + number / 100
+
+
 def triggers_of(count: int, server: str) -> list[dict[str, str]]:
     """As many different queries: none shares its history with another."""
-    common = {"serverAddress": server, "threshold": "10", "leadTime": "45m"}
-    return [{**common, "query": f"demand * {1 + n / 1000:g}"} for n in range(count)]
+    common = {"serverAddress": server, "threshold": "10", "leadTime": "5m"}
+    return [{**common, "query": f"demand * {factor(n):g}"} for n in range(count)]
 
 
 @contextmanager
@@ -184,7 +190,7 @@ def restarted(folder: Path, options: Sequence[str], triggers: Sequence[dict[str,
         found.port = scaler.age
         waiting = set(range(count))
         while waiting and scaler.age < LONGEST_SECONDS:
-            good = {n for n, value in keda.answers(sorted(waiting)).items() if value >= 99.0 * (1 + n / 1000)}
+            good = {n for n, value in keda.answers(sorted(waiting)).items() if value >= DEMAND * factor(n)}
             waiting -= good
         found.answered = scaler.age
         for one in scaler.plans():
@@ -198,7 +204,8 @@ def restarted(folder: Path, options: Sequence[str], triggers: Sequence[dict[str,
 def measure(count: int, kinds: Sequence[str], times: int) -> dict[str, list[Restarted]]:
     """Each kind of restart, several times."""
     now = time.time() // 60 * 60
-    samples = [(now - minute * 60, 100.0 + minute % 60) for minute in range(2 * 1440, -60, -1)]
+    # nearly steady: what all models make of it is the same, before the restart and after it
+    samples = [(now - minute * 60, DEMAND + minute % 3) for minute in range(2 * 1440, -60, -1)]
     found: dict[str, list[Restarted]] = {kind: [] for kind in kinds}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -118,13 +118,13 @@ def _after(query: Mapping[str, str], faults: list[Fault]) -> tuple[int, str] | N
 
 def counting_at(plans: Sequence[PastPlan], at: float) -> list[tuple[PastPlan, float | None]]:
     """Of each trigger the plan that counted at this moment, and when another one followed, None where none did within
-    the time that was read. Those that nobody has renewed since do not count. plans: the newest first."""
+    the time that was read. plans: those within AROUND_SECONDS, the newest first."""
     found: dict[str, tuple[PastPlan, float | None]] = {}
     following: dict[str, float] = {}
     for one in plans:
         if one.at > at:
             following[one.trigger] = one.at
-        elif one.trigger not in found and at - one.at <= AROUND_SECONDS:
+        elif one.trigger not in found:
             found[one.trigger] = (one, following.get(one.trigger))
     return [found[trigger] for trigger in sorted(found)]
 
