@@ -204,6 +204,10 @@ EVENTS: tuple[Event, ...] = (
         "partition, and are deleted one by one",
     ),
     Event(
+        "scores_not_stored", "warning", ("hours", "error"),
+        "The process ends, and so many hours of scores are not in the database",
+    ),
+    Event(
         "plans_not_stored", "warning", ("plans", "error"),
         "So many past plans are not in the database: it refuses them, or the process ends",
     ),
