@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 
 from scaler.app.backends import Backends
+from scaler.app.retrainings import Retrainings
 from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock
 from scaler.past_plans import PastPlan, PastPlansAsked
@@ -79,6 +80,7 @@ class Engine:
             backends.bundles.read_now,
         )
         self._apart = StoredApart(backends.apart, backends.store, clock)
+        self._retrainings = Retrainings(backends.models, clock)
 
     def start(self, registrations: Iterable[Registration], on_restored: Callable[[], None]) -> None:
         """Begin with what is registered already; then keep everything up to date in the background."""
@@ -100,6 +102,7 @@ class Engine:
         self._tasks.keep_running("apart", self._apart.run)
         self._tasks.keep_running("bundles", self._follow_bundles)
         self._tasks.keep_running("probations", self._probations.run)
+        self._tasks.keep_running("retrainings", self._retrainings.run)
         self._list_triggers()
 
     def add(self, registration: Registration) -> None:
@@ -162,6 +165,7 @@ class Engine:
             "queue_length", lambda: {(name,): float(n) for one in queues for name, n in one.queue_lengths().items()}
         )
         self._telemetry.follow("cache_refused", lambda: {(): float(self._backends.cache.refused)})
+        self._telemetry.follow("retraining_timestamp", self._retrainings.exported)
         self._telemetry.follow("refused_bundles", lambda: {(): float(len(catalog.refusals))})
         self._telemetry.follow("bundle_info", lambda: {(model,): 1.0 for model in catalog.models})
         self._telemetry.follow(

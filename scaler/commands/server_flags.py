@@ -34,6 +34,11 @@ def with_server_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     return _with_flags(command, SERVER_FLAGS)
 
 
+def with_all_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same with both."""
+    return _with_flags(command, tuple(dict.fromkeys((*SERVER_FLAGS, *INDEX_FLAGS))))
+
+
 def with_index_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """The same with the flags that say where the index of models is."""
     return _with_flags(command, INDEX_FLAGS)

@@ -34,6 +34,9 @@ class Kind(StrEnum):
     ASSIGNED = "assigned"
     ROLLED_BACK = "rolled_back"
     RETIRED = "retired"
+    RETRAINED = "retrained"
+    """a retraining came to its end, whatever it found; its `model` is empty"""
+    RETRAINING_FAILED = "retraining_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,7 @@ class ModelIndex(Protocol):
         ...
 
     async def refuse(self, decision: ModelDecision) -> None:
-        """Record that a version was not let in."""
+        """Record that a version was not let in, or what came of a retraining."""
         ...
 
     async def versions(self, name: str | None = None) -> list[ModelVersion]:
@@ -198,6 +201,10 @@ class ModelIndex(Protocol):
 
     async def lock(self, name: str, holder: str, seconds: float, now: float) -> bool:
         """Whether `holder` has the lease `name` for the next `seconds`: it was free, its own, or has run out."""
+        ...
+
+    async def lease(self, name: str) -> tuple[str, float] | None:
+        """Who has the lease `name`, and until when; None where it is free."""
         ...
 
     async def unlock(self, name: str, holder: str) -> None:

@@ -40,6 +40,9 @@ class NullModels:
     async def lock(self, name: str, holder: str, seconds: float, now: float) -> bool:
         raise StoreUnavailable(WHY)
 
+    async def lease(self, name: str) -> tuple[str, float] | None:
+        return None
+
     async def unlock(self, name: str, holder: str) -> None: ...
 
     async def close(self) -> None: ...

@@ -117,6 +117,12 @@ class SqlModels:
         """Whether `holder` has the lease `name` for the next `seconds`."""
         return await self._changed(self._lock, name, holder, seconds, now)
 
+    async def lease(self, name: str) -> tuple[str, float] | None:
+        """Who has the lease `name`, and until when."""
+        at = leases.c
+        rows = await self._run(fetched, select(at.holder, at.until).where(self._of(leases), at.name == name))
+        return (str(rows[0].holder), float(rows[0].until)) if rows else None
+
     async def unlock(self, name: str, holder: str) -> None:
         """Give the lease back, where `holder` has it."""
         at = leases.c

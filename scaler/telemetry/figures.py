@@ -466,6 +466,11 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
         "Champions that this process has rolled back, because they lost to their predecessors",
     ),
     Figure(
+        "retraining_timestamp", "headway_retraining_timestamp_seconds", Kind.GAUGE, ("outcome",), Unit.EPOCH,
+        "Time at which `headway retrain` last came to its end: `finished`, whether it published or not, or `failed`. "
+        "Absent where it never did, and without a database",
+    ),
+    Figure(
         "refused_bundles", "headway_refused_bundles", Kind.GAUGE, (), Unit.NUMBER,
         "Bundles that are refused now, or places of bundles that cannot be read; others serve in their place",
     ),

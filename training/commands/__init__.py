@@ -5,9 +5,19 @@ Heavy packages are imported when a command runs: `headway serve` starts without 
 
 import typer
 
+from scaler.commands.models.cli import app as models
 from scaler.commands.plain_help import PlainHelp
-from scaler.commands.server_flags import with_server_flags
-from training.commands import data_pull, replay, train_compare, train_publish, train_recipes, train_run
+from scaler.commands.server_flags import with_all_flags, with_index_flags, with_server_flags
+from training.commands import (
+    data_pull,
+    models_publish,
+    replay,
+    retrain,
+    train_compare,
+    train_publish,
+    train_recipes,
+    train_run,
+)
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -22,3 +32,7 @@ def add_commands(app: typer.Typer) -> None:
     data.command("pull", cls=PlainHelp, epilog=data_pull.EXIT_TEXT)(with_server_flags(data_pull.pull))
     app.add_typer(data, name="data")
     app.command("replay", cls=PlainHelp, epilog=replay.EXIT_TEXT)(with_server_flags(replay.replay))
+    retraining = with_all_flags(retrain.retrain)
+    app.command("retrain", cls=PlainHelp, epilog=retrain.EXIT_TEXT)(retraining)
+    publishing = with_index_flags(models_publish.publish)
+    models.command("publish", cls=PlainHelp, epilog=models_publish.EXIT_TEXT)(publishing)

@@ -79,14 +79,15 @@ def progress_bar() -> Iterator[tuple[Callable[[str, float], None], Callable[[str
     from training.progress import in_lines
 
     console = Console(stderr=True, highlight=False)
+    line = functools.partial(console.print, soft_wrap=True, markup=False)
     if not console.is_terminal:
-        yield in_lines(lambda line: console.print(line, markup=False)), console.print
+        yield in_lines(line), line
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as shown:
         bar = shown.add_task("starting", total=1.0)
         # a bar that was full once stops its clock
-        yield lambda doing, share: shown.update(bar, description=doing, completed=min(share, 0.999)), console.print
+        yield lambda doing, share: shown.update(bar, description=doing, completed=min(share, 0.999)), line
 
 
 @contextmanager

@@ -171,6 +171,18 @@ def watched(
     Where one ScaledObject has several triggers, their short hashes tell them apart. The scaler hides what may be a
     secret: a server's address of which it hides a part is taken from `server` where that is the same. Raises DataError.
     """
+    found, refused = watched_records(address, server, transport, headers, trust)
+    return [wanted for wanted, _ in found], refused
+
+
+def watched_records(
+    address: str,
+    server: str = "",
+    transport: httpx.BaseTransport | None = None,
+    headers: Mapping[str, str] | None = None,
+    trust: ssl.SSLContext | None = None,
+) -> tuple[list[tuple[Wanted, dict[str, Any]]], list[Refused]]:
+    """As `watched`, each with what the scaler says of its trigger."""
     records: list[dict[str, Any]] = []
     after: str | None = ""
     proxy = environment_proxy(address)
@@ -201,7 +213,7 @@ def watched(
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise DataError(f"scaler at {shown}: {in_words(error)}") from None
     refused = [Refused("scaler", one.name, rule) for one in wanted if (rule := _hidden(one))]
-    return [one for one in wanted if not _hidden(one)], refused
+    return [(one, record) for one, record in zip(wanted, records, strict=True) if not _hidden(one)], refused
 
 
 def _asked_by(name: str, record: dict[str, Any], server: str) -> Wanted:

@@ -45,10 +45,19 @@ def publish(folder: Path, destination: str, force: bool = False) -> Published:
     manifest = load_forecaster(folder).manifest
     if not force and (reasons := losses(record_in(folder))):
         raise Loses(f"{folder}: {'; '.join(reasons)}")
-    files = [name for name in (*_manifest_last(), RECORD) if (folder / name).is_file()]
+    return Published(manifest, put(folder, destination, manifest.name))
+
+
+def put(folder: Path, destination: str, name: str) -> str:
+    """Copy the bundle in `folder` to `destination`/`name`, whole or not at all for a reader; returns that place.
+
+    Raises PublishFailed.
+    """
+    files = [file for file in (*_manifest_last(), RECORD) if (folder / file).is_file()]
     try:
-        place = _to_url(folder, files, destination, manifest) if "://" in destination else None
-        return Published(manifest, place or _to_folder(folder, files, Path(destination), manifest))
+        if "://" in destination:
+            return _to_url(folder, files, destination, name)
+        return _to_folder(folder, files, Path(destination), name)
     except OSError as error:
         raise PublishFailed(f"{shown_url(destination)}: cannot be written: {store_error_text(error)}") from None
 
@@ -87,29 +96,29 @@ def losses_of(ratios: Mapping[str, float | None], model: str) -> Iterator[str]:
         yield f"the shipped general bundle has a smaller loss than {model}: train on more data, or serve it"
 
 
-def _to_folder(folder: Path, files: Sequence[str], destination: Path, manifest: Manifest) -> str:
+def _to_folder(folder: Path, files: Sequence[str], destination: Path, name: str) -> str:
     if find_bundles(destination) == [destination]:
         raise PublishFailed(f"{destination}: is a bundle itself; name the folder that holds it")
     destination.mkdir(parents=True, exist_ok=True)
-    target = destination / manifest.name
-    with tempfile.TemporaryDirectory(prefix=f".{manifest.name}-", dir=destination) as temporary:
+    target = destination / name
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=destination) as temporary:
         new = Path(temporary, "new")
         new.mkdir()
-        for name in files:
-            shutil.copyfile(folder / name, new / name)
+        for file in files:
+            shutil.copyfile(folder / file, new / file)
         replace_folder(new, target)
     return str(target)
 
 
-def _to_url(folder: Path, files: Sequence[str], destination: str, manifest: Manifest) -> str:
+def _to_url(folder: Path, files: Sequence[str], destination: str, name: str) -> str:
     import fsspec
 
     try:
         store, path = fsspec.core.url_to_fs(destination)
-        target = f"{path.rstrip('/')}/{manifest.name}"
+        target = f"{path.rstrip('/')}/{name}"
         store.makedirs(target, exist_ok=True)
-        for name in files:
-            store.put_file(str(folder / name), f"{target}/{name}")
+        for file in files:
+            store.put_file(str(folder / file), f"{target}/{file}")
     except Exception as error:  # noqa: BLE001 - every file system of fsspec raises its own
         raise PublishFailed(f"{shown_url(destination)}: cannot be written: {store_error_text(error)}") from None
-    return f"{shown_url(destination).rstrip('/')}/{manifest.name}"
+    return f"{shown_url(destination).rstrip('/')}/{name}"

@@ -203,6 +203,7 @@ def _record(order: Order, prepared: _Prepared, outcome: Outcome) -> dict[str, ob
         "left_out": list(map(str, left_out)),
         "findings": findings_of(prepared.cleaned),
         "recipe": order.recipe,
+        "learned_until": max(part.until for part in prepared.fold.held_out),
         "model": outcome.model,
         "windows": order.windows,
         "country": order.country,

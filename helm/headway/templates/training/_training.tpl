@@ -16,10 +16,20 @@
 {{- $_ := set $settings $key $value -}}
 {{- end -}}
 {{- end -}}
+{{- if include "headway.training.retrains" . -}}
+{{- with .Values.settings.installation }}{{ $_ := set $settings "installation" . }}{{ end -}}
+{{- with .Values.database.url }}{{ $_ := set $settings "database" . }}{{ end -}}
+{{- $_ := set $settings "bundle" (.Values.training.destination | default (include "headway.bundle" .)) -}}
+{{- end -}}
 {{- toYaml $settings -}}
 {{- end -}}
 
-{{/* What the steps share: (dict "root" $ "name" … "args" […] ["pulls" true] ["publishes" true]). */}}
+{{/* Not empty where a database has the index of models. */}}
+{{- define "headway.training.retrains" -}}
+{{- if or .Values.database.existingSecret .Values.database.url -}}true{{- end -}}
+{{- end -}}
+
+{{/* What the steps share: (dict "root" $ "name" … "args" […] ["pulls" true] ["publishes" true] ["decides" true]). */}}
 {{- define "headway.training.step" -}}
 {{- $training := .root.Values.training -}}
 - name: {{ .name }}
@@ -27,9 +37,19 @@
   imagePullPolicy: {{ $training.image.pullPolicy }}
   args:
     {{- toYaml .args | nindent 4 }}
-  {{- with $training.extraEnv }}
+  {{- $database := and .decides .root.Values.database.existingSecret }}
+  {{- if or $database $training.extraEnv }}
   env:
+    {{- if $database }}
+    - name: HEADWAY_DATABASE
+      valueFrom:
+        secretKeyRef:
+          name: {{ $database | toYaml }}
+          key: {{ .root.Values.database.key | toYaml }}
+    {{- end }}
+    {{- with $training.extraEnv }}
     {{- toYaml . | nindent 4 }}
+    {{- end }}
   {{- end }}
   {{- with $training.envFromSecret }}
   envFrom:
