@@ -1,4 +1,4 @@
-"""The command line: `headway serve · demo · why · savings · models · check`, and what the training package adds.
+"""The command line: `headway serve · demo · why · savings · anomalies · models · check`, and what training adds.
 
 Each command imports what it needs when it runs, so that `serve` starts fast and `--help` answers at once.
 """
@@ -55,6 +55,10 @@ SAVINGS_EXIT_TEXT = (
     "no database · 2 wrong flags, or the scaler refuses token, certificate or name · 3 the scaler could not be reached."
 )
 SCORES_EXIT_TEXT = SAVINGS_EXIT_TEXT.replace(", whatever the verdict", "").replace("counted", "scored")
+ANOMALIES_EXIT_TEXT = (
+    "Exit status: 0 fine, also where nothing is listed · 1 the workload is unknown, or the scaler has no database · "
+    "2 wrong flags, or the scaler refuses token, certificate or name · 3 the scaler could not be reached."
+)
 CHECK_EXIT_TEXT = (
     "Exit status: 0 fine, there may be warnings · 1 errors in the file, or a query or a call that failed · 2 wrong "
     "flags, or nothing to check · 3 the scaler or Prometheus could not be reached."
@@ -293,6 +297,37 @@ def scores(
 
     access = read_access(token_file, ca_cert, client_cert, client_key)
     raise typer.Exit(run_scores(ScoresOptions(namespace, name, days, lead, address, as_json), access))
+
+
+@app.command(epilog=ANOMALIES_EXIT_TEXT)
+def anomalies(
+    namespace: Annotated[str, typer.Argument(help="Namespace of the ScaledObjects; all without it.")] = "",
+    name: Annotated[str, typer.Argument(help="Name of the ScaledObject; all of the namespace without it.")] = "",
+    days: Annotated[int, typer.Option(help="How many days back: 1 to 366.")] = 30,
+    address: Address = DEFAULT_ADDRESS,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, which headway train run --without reads.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+    token_file: TokenFile = None,
+    ca_cert: CaCert = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
+) -> None:
+    """List when demand was outside the outer band of its forecast for minutes, the newest first.
+
+    One that lasted for hours is a level shift: the forecast follows it, and training keeps it. docs/trust.md says when
+    demand counts as outside.
+
+    Reads /api/v1/anomalies of a running scaler; port-forward its HTTP port where it runs in a cluster.
+
+    --json keys: days, anomalies[namespace, name, trigger, since, until, direction, kind, largest, expected, bound,
+    is_over]; --csv has the same columns, with since and until as ISO 8601.
+    """
+    from scaler.commands.anomalies import AnomaliesOptions
+    from scaler.commands.anomalies import anomalies as run_anomalies
+    from scaler.commands.http_access import read_access
+
+    access = read_access(token_file, ca_cert, client_cert, client_key)
+    raise typer.Exit(run_anomalies(AnomaliesOptions(namespace, name, days, address, as_csv, as_json), access))
 
 
 @app.command(cls=PlainHelp, epilog=CHECK_EXIT_TEXT)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
+from scaler.anomalies import Seen
 from scaler.decide import counts_between, decide
 from scaler.errors import HeadwayError, NotReady, SourceUnavailable
 from scaler.key_index import KeyIndex
@@ -18,6 +19,7 @@ from scaler.plan import Plan, Rung
 from scaler.quotas import NO_LIMITS, Limits, Quota
 from scaler.savings import Account
 from scaler.scoring import Scores
+from scaler.scoring.uncertainty import Doubt
 from scaler.series import FURTHEST_AHEAD_SECONDS, Outlook
 from scaler.trigger import Trigger, TriggerRules, parse_trigger
 from scaler.trigger.schema import relevant
@@ -45,6 +47,16 @@ class ListedBy(StrEnum):
 
 def unscored() -> Scores | None:
     """What another replica scores, or nobody does."""
+    return None
+
+
+def unwatched() -> Seen | None:
+    """What another replica watches, or nobody does."""
+    return None
+
+
+def undoubted() -> Doubt | None:
+    """What another replica forecasts, or nobody does."""
     return None
 
 
@@ -76,7 +88,9 @@ class Registration:
     __slots__ = (
         "__weakref__",
         "account",
+        "anomalies",
         "current",
+        "doubt",
         "error",
         "first_answer",
         "first_called",
@@ -126,6 +140,10 @@ class Registration:
         self.serving: Serving | None = None
         """of which scope the model is the champion that forecasts it here; None where there is none"""
         """how good its forecasts were in the last week; None where nothing is scored here"""
+        self.anomalies: Callable[[], Seen | None] = unwatched
+        """where its demand left the band of its forecast; None where it is not watched here"""
+        self.doubt: Callable[[], Doubt | None] = undoubted
+        """whether its forecast is uncertain; None where there is none, or another replica makes it"""
         self.account: Account | None = None
         """what it was worth since this process refreshes it; None where another one does"""
 

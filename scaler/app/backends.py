@@ -12,6 +12,7 @@ from scaler.history.apart import Apart
 from scaler.models import ModelIndex
 from scaler.settings import Settings
 from scaler.store import Store
+from scaler.store.anomalies import AnomalyStore, NoAnomalies
 from scaler.store.null_models import NullModels
 from scaler.store.plans import NullPlans, PlanStore
 from scaler.store.scores import NullScores, ScoreStore
@@ -36,6 +37,8 @@ class Backends:
     scores: ScoreStore = field(default_factory=NullScores)
     """how good forecasts turned out; there, too"""
     plans: PlanStore = field(default_factory=NullPlans)
+    """there, too"""
+    anomalies: AnomalyStore = field(default_factory=NoAnomalies)
     """in the database of `store`"""
 
     async def close(self) -> None:
@@ -59,7 +62,10 @@ async def open_backends(settings: Settings, cache: ForecastCache, source: Metric
 
     scores = scores_beside(store, settings.installation)
     plans = _plans(store, settings)
-    return Backends(source or open_source(settings, apart), bundles, cache, store, apart, models, scores, plans)
+    anomalies = _anomalies(store, settings)
+    return Backends(
+        source or open_source(settings, apart), bundles, cache, store, apart, models, scores, plans, anomalies
+    )
 
 
 def open_cache(settings: Settings) -> ForecastCache:
@@ -105,3 +111,10 @@ def _plans(store: Store, settings: Settings) -> PlanStore:
     from scaler.store.stored_plans import SqlPlans
 
     return SqlPlans(store.database, settings.installation) if isinstance(store, SqlStore) else NullPlans()
+
+
+def _anomalies(store: Store, settings: Settings) -> AnomalyStore:
+    from scaler.store.sql_store import SqlStore
+    from scaler.store.stored_anomalies import SqlAnomalies
+
+    return SqlAnomalies(store.database, settings.installation) if isinstance(store, SqlStore) else NoAnomalies()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
+from scaler.anomalies import AnomaliesAsked, Anomaly
 from scaler.app.backends import Backends
 from scaler.app.retrainings import Retrainings
 from scaler.app.tasks import BackgroundTasks
@@ -18,6 +19,7 @@ from scaler.refresh.keeping_plans import PlanKeeper
 from scaler.refresh.keeping_scores import ScoreKeeper
 from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.refresh.probation import Probations
+from scaler.refresh.saving_anomalies import AnomalyWriter
 from scaler.refresh.stored_apart import StoredApart
 from scaler.registry import ListedBy, Registration, Registry
 from scaler.savings import SavedDay, SavingsAsked
@@ -79,6 +81,7 @@ class Engine:
             settings.refresh_interval,
             backends.bundles.read_now,
         )
+        self._anomalies = AnomalyWriter(self._refresh.tracking.anomalies, backends.anomalies, clock, telemetry)
         self._apart = StoredApart(backends.apart, backends.store, clock)
         self._retrainings = Retrainings(backends.models, clock)
 
@@ -99,6 +102,7 @@ class Engine:
         self._tasks.keep_running("checkpoint", self._checkpoint.run)
         self._tasks.keep_running("scores", self._scores.run)
         self._tasks.keep_running("plans", self._plans.run)
+        self._tasks.keep_running("anomalies", self._anomalies.run)
         self._tasks.keep_running("apart", self._apart.run)
         self._tasks.keep_running("bundles", self._follow_bundles)
         self._tasks.keep_running("probations", self._probations.run)
@@ -133,6 +137,10 @@ class Engine:
         """What was planned for a ScaledObject, as the store knows it. Raises StoreUnavailable."""
         return await self._backends.plans.load(asked)
 
+    async def anomalies(self, asked: AnomaliesAsked) -> list[Anomaly]:
+        """Where demand left the band of its forecast, as the store knows it. Raises StoreUnavailable."""
+        return await self._backends.anomalies.load(asked, self._clock.now())
+
     def read_bundles(self) -> None:
         """Look for new bundles now."""
         self._backends.bundles.read_now()
@@ -146,6 +154,7 @@ class Engine:
         await self._checkpoint.finish()
         await self._scores.finish()
         await self._plans.finish()
+        await self._anomalies.write()
         await self._apart.write()
         await self._backends.close()
 
@@ -157,7 +166,7 @@ class Engine:
 
     def _export_backends(self) -> None:
         catalog, source = self._backends.bundles.catalog, self._backends.source
-        queues = (self._refresh, self._checkpoint, self._scores, self._plans, source)
+        queues = (self._refresh, self._checkpoint, self._scores, self._plans, self._anomalies, source)
         self._telemetry.follow(
             "circuit_open", lambda: {(name,): float(is_open) for name, is_open in source.circuits().items()}
         )

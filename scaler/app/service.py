@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from scaler.anomalies import AnomaliesAsked, Anomaly
 from scaler.app.backends import open_backends, open_cache
 from scaler.app.early import EarlyRegistrations
 from scaler.app.ending import CLOSING_SECONDS, cut_off_after, leave_soon
@@ -120,6 +121,7 @@ class Service:
             self._savings,
             ScoreReads(self._scores, self._weeks),
             read_plans=self._past_plans,
+            read_anomalies=self._anomalies,
         )
         self._opened.push_async_callback(status.stop)
         self.http_port = await status.start()
@@ -180,6 +182,9 @@ class Service:
 
     async def _scores(self, asked: ScoresAsked) -> list[ScoredDay]:
         return await self._storing_engine().scores(asked)
+
+    async def _anomalies(self, asked: AnomaliesAsked) -> list[Anomaly]:
+        return await self._storing_engine().anomalies(asked)
 
     async def _weeks(self, asked: Sequence[WeekAsked]) -> Weeks:
         return {} if self._engine is None else await self._engine.weeks(asked)

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from scaler.commands import Exit
 from scaler.commands.advice import query_step
+from scaler.commands.anomalies import STALE_SECONDS, far_from
 from scaler.commands.http_access import Access
 from scaler.commands.numbers import figure, rounded
 from scaler.commands.savings.reading import Refused, read_savings
@@ -184,6 +185,10 @@ def _summary(record: Record, now: float) -> Iterator[str]:
         yield from _score_lines(record["scores"], record["quantile"], record.get("scores_from") == "store")
     elif record.get("scores_error"):
         yield f"its scores are not known here: {escape(record['scores_error'])}"
+    if record.get("uncertainty"):
+        yield from _uncertain_lines(record["uncertainty"])
+    if record.get("anomaly"):
+        yield _anomaly_line(record["anomaly"], now)
     if record.get("history") is not None:
         yield from _history_lines(record["history"], record["error"])
 
@@ -208,6 +213,28 @@ def _score_lines(scores: Record, quantile: float, is_stored: bool) -> Iterator[s
             yield f"  loss {loss:.2f} of that of the newest observation{'' if loss < 1 else ': [yellow]no better[/]'}"
     if (soon := scores.get("5 min")) is not None and soon["mape"] is not None:
         yield f"  5 minutes ahead the median was off by {soon['mape']:.1%}"
+
+
+def _uncertain_lines(found: Record) -> Iterator[str]:
+    """Why the forecast is less certain than it mostly is. It changes no answer."""
+    if found["is_wide"] and found["usual_width"] is not None:
+        times = "far above" if found["width"] is None else f"{found['width']:.2g} times"
+        yield f"[yellow]the forecast is uncertain[/]: its p95 is {times} its median, {found['usual_width']:.2g} mostly"
+    if found["is_split"] and found["past"] is not None:
+        said = f"past days say {figure(found['past'])}, the bundle says {figure(found['bundle'])}"
+        yield f"[yellow]the forecast is uncertain[/]: {said}"
+
+
+def _anomaly_line(one: Record, now: float) -> str:
+    """The one under way, or the last one that this replica has seen."""
+    begin, is_shift = _clock(one["since"]), one["kind"] == "level_shift"
+    size = far_from(one["largest"], one["expected"])
+    if is_shift:
+        return f"the level of demand has moved since {begin}: {size}, for hours"
+    if not one["is_over"] and now - one["until"] < STALE_SECONDS:
+        return f"[yellow]demand is {size} since {begin}: an anomaly[/]"
+    minutes = round((one["until"] - one["since"]) / 60)
+    return f"last anomaly: {begin}, for {minutes} minutes, demand was {size}"
 
 
 def _history_lines(history: Record, shown: str) -> Iterator[str]:

@@ -10,10 +10,9 @@ import structlog
 from scaler.chunks import chunks
 from scaler.forecast import Forecaster
 from scaler.forecast.combination import SCORED_BEYOND_SECONDS
-from scaler.refresh.combining import Combining
 from scaler.refresh.local_time import utc_offsets
-from scaler.refresh.scoring import Asked, Scoring
-from scaler.refresh.tracked import Tracked
+from scaler.refresh.scoring import Asked
+from scaler.refresh.tracked import Tracked, Tracking
 from scaler.refresh.urgency import LEAST, Candidate
 from scaler.series import Forecast, HistoryBatch
 from scaler.telemetry.metrics import Telemetry
@@ -28,13 +27,13 @@ RISING = 1.05
 class ForecastRunner:
     """Runs the forecasters, one chunk at a time over all servers, and measures how long a forecast takes."""
 
-    def __init__(self, telemetry: Telemetry, chunk: int, combining: Combining, scoring: Scoring) -> None:
+    def __init__(self, telemetry: Telemetry, chunk: int, tracking: Tracking) -> None:
         self.seconds_per_forecast = 0.0
         """in the worker thread; 0 until it has been measured"""
         self._telemetry = telemetry
         self._chunk = chunk
-        self._combining = combining
-        self._scoring = scoring
+        self._combining, self._scoring = tracking.combining, tracking.scoring
+        self._anomalies, self._doubts = tracking.anomalies, tracking.doubts
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forecast")
         self._turn = asyncio.Lock()
         self._seconds, self._forecasts = 0.0, 0
@@ -82,6 +81,7 @@ class ForecastRunner:
 
     async def _forecast_chunk(self, chunk: Sequence[Tracked], at: float) -> None:
         offsets_N = utc_offsets([t.trigger.timezone for t in chunk], at)
+        triggers = [t.trigger for t in chunk]
         table, forecaster, keys = chunk[0].table, chunk[0].forecaster, [t.key for t in chunk]
         ahead = [t.trigger.lead_time_seconds + SCORED_BEYOND_SECONDS for t in chunk]
         asked = [Asked(t.trigger.quantile, seconds) for t, seconds in zip(chunk, ahead, strict=True)]
@@ -91,6 +91,8 @@ class ForecastRunner:
             made = forecaster.forecast(table.batch(keys, offsets_N))
             mixed = self._combining.combine(keys, made, at, offsets_N, ahead)
             self._scoring.score(self._combining.memory, keys, mixed, asked, at, offsets_N)
+            self._anomalies.watch(self._combining.memory, triggers, mixed, at, offsets_N)
+            self._doubts.note(triggers, made, mixed, ahead, at)
             return mixed, time.perf_counter() - started
 
         try:

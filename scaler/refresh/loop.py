@@ -87,7 +87,7 @@ class Refresh:
             settings.backfill_concurrency,
             on_filled=self._forecast_soon,
         )
-        self.runner = ForecastRunner(telemetry, settings.chunk, combining, self.tracking.scoring)
+        self.runner = ForecastRunner(telemetry, settings.chunk, self.tracking)
         self.rehearsal = Rehearsal(self.tracking, self.runner, clock)
         self._publisher = Publisher(
             registry, self.tracking, self._replicas, clock, telemetry, interval, settings.publish_grace_seconds

@@ -12,12 +12,14 @@ from scaler.forecast import Choice, Forecaster, Forecasters
 from scaler.history.table import HistoryTable
 from scaler.plan.memory import Memory, resume
 from scaler.refresh.accounts import Accounts
+from scaler.refresh.anomalies import Anomalies
 from scaler.refresh.combining import Combining
+from scaler.refresh.doubting import Doubts
 from scaler.refresh.past_plans import PlanNotes
 from scaler.refresh.score_records import ScoreRecords
 from scaler.refresh.scoring import Scoring
 from scaler.refresh.spans import Span
-from scaler.registry import Registration, unscored
+from scaler.registry import Registration, undoubted, unscored, unwatched
 from scaler.series import FURTHEST_AHEAD_SECONDS, Forecast, Gap, Grid, HistoryFacts, Observation
 from scaler.trigger import Mode, Trigger
 
@@ -105,6 +107,10 @@ class Tracking:
         self.score_records = ScoreRecords()
         self.scoring = Scoring(self.score_records.put)
         """how good these forecasts turned out"""
+        self.anomalies = Anomalies()
+        """where demand left their band"""
+        self.doubts = Doubts()
+        """whether they are uncertain"""
         self.accounts = Accounts()
         """what each was worth"""
         self.plans = PlanNotes()
@@ -148,8 +154,11 @@ class Tracking:
             self.combining.remove(key)
             self.scoring.remove(key)
             self.score_records.end(key)
+            self.anomalies.remove(key)
+            self.doubts.remove(key)
             tracked.registration.scores = unscored
             tracked.registration.serving = None
+            tracked.registration.anomalies, tracked.registration.doubt = unwatched, undoubted
             self.accounts.close(key)
             self.plans.remove(key)
 
@@ -160,6 +169,8 @@ class Tracking:
         self.combining.clear()
         self.scoring.clear()
         self.score_records.clear()
+        self.anomalies.clear()
+        self.doubts.clear()
         self.accounts.close_all()
         self.plans.clear()
 
@@ -206,6 +217,8 @@ class Tracking:
             self.combining.add(tracked.key)
             self.scoring.add(tracked.key)
             self.score_records.begin(tracked.trigger, self._clock.now())
+            self.anomalies.add(tracked.key)
+            self.doubts.add(tracked.key)
         self._show_scores(tracked)
         registration.serving = choice.serving
         self._tracked[tracked.key] = tracked
@@ -213,6 +226,8 @@ class Tracking:
 
     def _show_scores(self, tracked: Tracked) -> None:
         tracked.registration.scores = partial(self.scoring.scores, tracked.key)
+        tracked.registration.anomalies = partial(self.anomalies.seen, tracked.key)
+        tracked.registration.doubt = partial(self.doubts.of, tracked.key)
 
     def _table(self, grid: Grid) -> HistoryTable:
         if grid not in self._tables:

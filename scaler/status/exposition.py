@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from prometheus_client import generate_latest
 
+from scaler.anomalies import Direction
 from scaler.errors import HeadwayError
 from scaler.plan import SHADOW, Reason, Rung
 from scaler.plan.fallback import LOST_BY
@@ -94,6 +95,15 @@ def _lines(called: str, registry: Registry, registration: Registration, now: flo
         scores = registration.scores()
         if scores is not None and (share := of_scores(scores)) is not None:
             yield f"{name}{labels}}} {share:.6g}\n"
+        return
+    if called == "forecast_uncertain":
+        if (doubt := registration.doubt()) is not None:
+            yield f"{name}{labels}}} {int(doubt.is_uncertain)}\n"
+        return
+    if called == "anomalies":
+        if (seen := registration.anomalies()) is not None:
+            for direction in Direction:
+                yield f'{name}{labels},direction="{direction}"}} {getattr(seen, direction)}\n'
         return
     if called in OF_ACCOUNT:
         if registration.account is not None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
+from scaler.anomalies import Anomaly
 from scaler.discovery import Discoveries
 from scaler.errors import Fault, HeadwayError
 from scaler.models import Serving
@@ -13,6 +14,7 @@ from scaler.plan.demand import peak_quantile
 from scaler.plan.fallback import window_of
 from scaler.registry import NEVER, Answer, Registration, Registry
 from scaler.scoring import Scores
+from scaler.scoring.uncertainty import Doubt
 from scaler.series import Forecast, Observation
 from scaler.status.report import Explain, history_record, readiness_report
 from scaler.telemetry.redaction import HIDDEN, redacted
@@ -59,10 +61,13 @@ def why_record(registry: Registry, registration: Registration, now: float, expla
     """The plan's record with the readiness report, scores, and what is missing of the past."""
     facts = explain(registration.trigger.key)
     history = None if facts is None else history_record(facts)
+    doubt = registration.doubt()
     record = {
         **plan_record(registry, registration, now),
         "history": history,
         **_scores(registration, stored),
+        "anomaly": _newest_anomaly(registration),
+        "uncertainty": doubt and _doubt_record(doubt),
         "champion": _champion(registration.serving, now),
     }
     if registration.current is not None and registration.current.outlook.forecast is not None:
@@ -96,6 +101,20 @@ def _champion(serving: Serving | None, now: float) -> Record | None:
         "serves": serving.model,
         "fault": redacted(serving.fault),
     }
+
+
+def _doubt_record(doubt: Doubt) -> Record:
+    return {**doubt.record(), "width": number(doubt.width)}
+
+
+def _newest_anomaly(registration: Registration) -> Record | None:
+    seen = registration.anomalies()
+    return None if seen is None or seen.newest is None else anomaly_record(seen.newest)
+
+
+def anomaly_record(one: Anomaly) -> Record:
+    """Which minutes they are, and how far demand was outside."""
+    return {**asdict(one), "direction": one.direction.value, "kind": one.kind.value}
 
 
 def trigger_record(registration: Registration) -> Record:

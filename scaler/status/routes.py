@@ -20,6 +20,7 @@ from scaler.discovery import Discoveries
 from scaler.errors import Fault
 from scaler.registry import Registration, Registry
 from scaler.status.access import WITHOUT_TOKEN
+from scaler.status.anomalies import AnomaliesRoute, ReadAnomalies
 from scaler.status.exposition import CONTENT_TYPE, Turn, exposition
 from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, whole_number
 from scaler.status.past_plans import PastPlansRoute, ReadPlans
@@ -46,6 +47,7 @@ PATHS = {
     "/metrics": "telemetry, for Prometheus",
     "/api/v1/plans": "the current plans with their reasons; ?namespace= ?name= ?limit= ?after=",
     "/api/v1/savings": "what each workload was worth, by the day; ?namespace= ?name= ?days= ?limit= ?after=",
+    "/api/v1/anomalies": "demand outside the band of its forecast; ?namespace= ?name= ?days= ?limit= ?after=",
     "/api/v1/discovery": "which namespaces are watched for annotated ScaledObjects, and which objects are refused",
     "/api/v1/scores/{namespace}/{name}": "how good forecasts turned out, by the day; ?days= ?lead=",
     "/api/v1/plans/{namespace}/{name}": "what was planned for one ScaledObject; ?since= ?until= ?at= ?limit= ?after=",
@@ -68,6 +70,7 @@ class StatusRoutes:
         read_savings: ReadSavings | None = None,
         score_reads: ScoreReads | None = None,
         read_plans: ReadPlans | None = None,
+        read_anomalies: ReadAnomalies | None = None,
     ) -> None:
         self._registry = registry
         self._telemetry = telemetry
@@ -80,6 +83,7 @@ class StatusRoutes:
         self._scores = ScoresRoute(registry, now, score_reads)
         self._weeks = StoredWeeks(now, score_reads)
         self._past_plans = PastPlansRoute(registry, now, read_plans)
+        self._anomalies = AnomaliesRoute(registry, now, read_anomalies)
 
     def app(self) -> Starlette:
         """All paths."""
@@ -92,6 +96,7 @@ class StatusRoutes:
             Route("/api/v1/why/{namespace}/{name}", self.why),
             Route("/api/v1/savings", self.savings),
             Route("/api/v1/scores/{namespace}/{name}", self.scores),
+            Route("/api/v1/anomalies", self.anomalies),
             Route("/api/v1/discovery", self.discovery),
             Route("/favicon.ico", self.favicon),
         )
@@ -164,6 +169,10 @@ class StatusRoutes:
     async def past_plans(self, request: Request) -> Response:
         """What was planned for one ScaledObject."""
         return await self._past_plans.answer(request, self._turn_of(request))
+
+    async def anomalies(self, request: Request) -> Response:
+        """Where demand left the band of its forecast."""
+        return await self._anomalies.answer(request, self._turn_of(request))
 
     async def discovery(self, request: Request) -> Response:
         """The watched namespaces, and the annotated objects that are refused."""

@@ -18,6 +18,7 @@ from scaler.files import FollowedFiles, reason_of
 from scaler.registry import Registry
 from scaler.settings import Settings
 from scaler.status.access import Access, AccessRules
+from scaler.status.anomalies import ReadAnomalies
 from scaler.status.connections import Connection, Door
 from scaler.status.past_plans import ReadPlans
 from scaler.status.report import Explain
@@ -53,6 +54,7 @@ class StatusServer:
         read_savings: ReadSavings | None = None,
         score_reads: ScoreReads | None = None,
         read_plans: ReadPlans | None = None,
+        read_anomalies: ReadAnomalies | None = None,
     ) -> None:
         self.probe_port = 0
         self._settings = settings
@@ -69,6 +71,7 @@ class StatusServer:
             read_savings,
             score_reads,
             read_plans,
+            read_anomalies,
         )
         self._ports: list[_Port] = []
         for reason in HTTP_REFUSALS:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0007"
+HEAD = "0008"
 """revision of the newest migration: a database that is empty, or has it already, is used without loading Alembic"""
 
 metadata = MetaData()
@@ -203,6 +203,25 @@ def _create_default(_: Table, connection: Connection, **__: object) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text(PLANS_DEFAULT))
 
+
+anomalies = Table(
+    "anomalies",
+    metadata,
+    Column("installation", String, primary_key=True, comment="whose trigger it is"),
+    Column("namespace", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("trigger", String, primary_key=True, comment="hash of its metadata"),
+    Column("direction", String, primary_key=True, comment="above or below the band of the forecast"),
+    Column("since", Float(53), primary_key=True, comment="seconds since the epoch"),
+    Column("until", Float(53), nullable=False, comment="end of the last minute outside, so far while it lasts"),
+    Column("kind", String, nullable=False, comment="anomaly, or level_shift, which training keeps"),
+    Column("largest", Float(53), nullable=False, comment="demand where it was furthest outside"),
+    Column("expected", Float(53), nullable=False, comment="the median of the forecast for that minute"),
+    Column("bound", Float(53), nullable=False, comment="the edge of the band that it left"),
+    Column("is_over", Integer, nullable=False, comment="0 while it lasts; also over when it no longer grows"),
+    Index("anomalies_since", "since"),
+)
+"""demand that left the band of its forecast; scaler/anomalies.py"""
 
 quarantined = Table(
     "quarantined",

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scaler.savings import HOUR_SECONDS
 from scaler.store.database import Database, fetched
 from scaler.store.pages import PAGE_BLOCKS
-from scaler.store.schema import long_history, minutes, savings, watched
+from scaler.store.schema import anomalies, long_history, minutes, savings, watched
 
 DAY = 86400.0
 OTHERS_KEPT_SECONDS = 30 * DAY
@@ -19,6 +19,7 @@ HISTORY_KEPT_SECONDS = 91 * DAY
 MINUTES_KEPT_DAYS = 15
 """how old a day of minutes may get: a ring holds two weeks, and today may be yesterday in its time zone"""
 SAVINGS_KEPT_SECONDS = 366 * DAY
+ANOMALIES_KEPT_SECONDS = 366 * DAY
 ROWS = 250
 """triggers, or PAGES pages, that one transaction removes"""
 PAGES = 5000
@@ -70,6 +71,12 @@ async def remove_aged_savings(connection: AsyncConnection, database: Database, p
     """Remove hours of savings that are a year older than `passed`, at most PAGES at a time; how many."""
     before = int((min(passed, await database.now(connection, now)) - SAVINGS_KEPT_SECONDS) // HOUR_SECONDS)
     return await remove_some(connection, database, savings, savings.c.hour < before)
+
+
+async def remove_aged_anomalies(connection: AsyncConnection, database: Database, passed: float, now: float) -> int:
+    """Remove anomalies that began a year before `passed`, at most PAGES at a time; how many."""
+    before = min(passed, await database.now(connection, now)) - ANOMALIES_KEPT_SECONDS
+    return await remove_some(connection, database, anomalies, anomalies.c.since < before)
 
 
 async def remove_some(

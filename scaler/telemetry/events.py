@@ -48,6 +48,21 @@ EVENTS: tuple[Event, ...] = (
         "`restart_needed`: settings that have changed in the file of `config`; they need a restart",
     ),
     Event("reload_failed", "error", ("file", "reason"), "On SIGHUP the file of `config` could not be read"),
+    Event(
+        "anomaly_began", "info",
+        ("namespace", "name", "direction", "kind", "since", "until", "demand", "expected"),
+        "For minutes, demand was `above` or `below` the band of its forecast, from `since` to `until` so far, and at "
+        "its furthest `demand`, where `expected` was forecast. At most 20 of this and the next one a minute",
+    ),
+    Event(
+        "anomaly_ended", "info",
+        ("namespace", "name", "direction", "kind", "since", "until", "demand", "expected"),
+        "Demand is back within the band; or it has been outside for so long that `kind` is `level_shift`",
+    ),
+    Event(
+        "anomalies_not_stored", "warning", ("error",),
+        "The database did not take anomalies; up to 5,000 wait for it. Once, until it takes them again",
+    ),
     Event("draining", "info", (), "SIGTERM or SIGINT was received: health is NOT_SERVING, then the ports close"),
     Event("stopped", "info", (), "The process ends"),
     Event(

@@ -67,6 +67,7 @@ QUEUES = (
     "store_scores",
     "restore_scores",
     "store_plans",
+    "store_anomalies",
     "source_proven",
     "source_new",
     "source_suspect",
@@ -182,6 +183,21 @@ TRIGGER_FIGURES: tuple[Figure, ...] = (
         "forecast_stepped_down",
         Unit.YES,
         "1 while the plan is reactive because the newest observation was the better forecast, over about two days",
+    ),
+    _of_triggers(
+        "forecast_uncertain",
+        Unit.YES,
+        "1 while the forecast is wide against its own past, or past days and the bundle disagree. It changes no "
+        "answer. Absent without a forecast, and where another replica of Headway refreshes the trigger",
+    ),
+    Figure(
+        "anomalies",
+        "headway_anomalies_total",
+        Kind.COUNTER,
+        (*TRIGGER_LABELS, "direction"),
+        Unit.NUMBER,
+        "How often demand was `above` or `below` the band of its forecast for minutes, level shifts included. Counted "
+        "by the replica of Headway that refreshes the trigger; `headway anomalies` lists them",
     ),
     _of_triggers("plan_active", Unit.YES, "1 if IsActive answers true"),
     _of_triggers(
@@ -394,6 +410,10 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     Figure(
         "plans_dropped", "headway_plans_dropped_total", Kind.COUNTER, (), Unit.NUMBER,
         "Past plans that were lost, the oldest first, because the database did not take them in time",
+    ),
+    Figure(
+        "anomalies_dropped", "headway_anomalies_dropped_total", Kind.COUNTER, (), Unit.NUMBER,
+        "Anomalies that are not listed, the oldest first, because the database did not take them in time",
     ),
     Figure(
         "discovered_objects", "headway_discovered_objects", Kind.GAUGE, (), Unit.NUMBER,

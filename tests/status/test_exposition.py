@@ -6,8 +6,10 @@ import subprocess
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from scaler.anomalies import Seen
 from scaler.registry import ListedBy, Registry
 from scaler.savings import Account, Ran, Stretch
+from scaler.scoring.uncertainty import Doubt
 from scaler.series import Observation, Outlook
 from scaler.status.exposition import CALLED_SECONDS, OF_ACCOUNT, exposition
 from scaler.status.shares import Turns
@@ -61,7 +63,9 @@ async def test_every_trigger_figure_of_the_table_is_written():
     registry = filled_registry()
     key = registry.register("shop", "shadow", {"query": "a", "threshold": "1", "mode": "shadow"}, NOW).trigger.key
     registry.receive(key, Outlook(NOW, Observation(NOW - 5, 42.0, 42.0, 80.0), forecast()), NOW)
-    next(iter(registry)).scores = scored
+    first = next(iter(registry))
+    first.scores, first.anomalies = scored, Seen
+    first.doubt = lambda: Doubt(1.3, None, None, 100.0, False, False)
     registry.get(key).account = account()
     written = {name for name, *_ in await figures(registry)}
     assert {figure.name for figure in (*TRIGGER_FIGURES, TRIGGERS_BY_RUNG)} <= written

@@ -47,6 +47,12 @@ def run(
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the bundle. Default: the recipe.")] = "",
     licence: Annotated[str, typer.Option(help="Terms of the data, kept in the bundle.")] = "",
+    without: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="CSV of `headway anomalies --csv`: do not learn from the stretches that it lists."
+        ),
+    ] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Keep learned weights as int8, and print what that costs.")
     ] = False,
@@ -57,6 +63,7 @@ def run(
     other time, ends the run and leaves the folder unchanged.
     """
     with command_errors("nothing was written"):
+        from training.data.without import read_intervals
         from training.experiment.train import Order
         from training.experiment.train import run as carry_out
 
@@ -75,6 +82,7 @@ def run(
             search,
             int8,
             country,
+            without=read_intervals(without) if without else (),
         )
         with progress_bar() as (progress, print_line):
             outcome = carry_out(

@@ -8,6 +8,7 @@ anomaly   demand is outside everything usual at this time: a robust residual tes
           and weeks around (median and median absolute deviation: Iglewicz and Hoaglin, "How to detect and handle
           outliers", 1993), brought to one level, so that growth, level shifts and regular peaks are usual; demand
           that also occurred at this time on a few other days is no anomaly, however far from most days it is
+listed    the scaler has listed it as an anomaly, and the run was told to do without (without.py)
 
 In a series with frequent bursts, bursts are normal: nothing is marked, and the report states it.
 """
@@ -26,7 +27,7 @@ from scaler.series import Floats
 from training.data.load import DAY_SECONDS, Loaded, Refused, Series, moment_text
 from training.data.windows import Truth, Windows
 
-Kind: TypeAlias = Literal["counter", "outage", "anomaly", "restless", "unchecked"]
+Kind: TypeAlias = Literal["counter", "outage", "anomaly", "listed", "restless", "unchecked"]
 Marks: TypeAlias = NDArray[np.bool_]
 
 DAYS_AROUND = 7

@@ -21,6 +21,7 @@ from training.data.clean import Cleaned, clean, without_counters, without_marked
 from training.data.load import Loaded, load, system_of
 from training.data.resample import on_step, usual_step
 from training.data.windows import Windows
+from training.data.without import Interval, left_out, without
 from training.errors import DataError, ModelError, OrderRefused, RunFailed, reason_of
 from training.evaluate.compare import Comparison, compare
 from training.evaluate.folds import Fold, by_time, limit_note, training_of, windows_of
@@ -70,6 +71,8 @@ class Order:
     """whose public holidays a recipe with Prophet learns: ISO code of a country or of a part of it"""
     general: Path = GENERAL
     """folder of the general bundle: part of a blend, and judged next to the new model"""
+    without: tuple[Interval, ...] = ()
+    """stretches of series that the model does not learn from, besides those that cleaning finds"""
 
     @property
     def effort(self) -> Effort:
@@ -136,7 +139,7 @@ def run(order: Order, progress: Progress = no_progress, on_interrupt: Callable[[
         failed=dict(getattr(model, "failed", {})),
         forms=exported.forms,
         importance=importance(model, prepared.test, prepared.task, order.seed),
-        notes=(*prepared.training.notes, *limit_note(prepared.fold.test, prepared.task, TEST_WINDOWS)),
+        notes=(*prepared.notes, *prepared.training.notes, *limit_note(prepared.fold.test, prepared.task, TEST_WINDOWS)),
     )
     _write(order.out, outcome.bundle, _record(order, prepared, outcome))
     progress("exporting", 1.0)
@@ -155,6 +158,7 @@ class _Prepared:
     training: Training
     naive_models: Sequence[Model]
     test: Windows
+    notes: tuple[str, ...] = ()
 
 
 def _prepared(order: Order, recipe: Recipe, progress: Progress) -> _Prepared:
@@ -167,13 +171,16 @@ def _prepared(order: Order, recipe: Recipe, progress: Progress) -> _Prepared:
     (fold,) = split(loaded, amount)
     if recipe.per_series:
         _refuse_namesakes(fold, order.data)
-    cleaned = cleaned_of(fold, progress)
+    found = cleaned_of(fold, progress)
+    cleaned = tuple(without(one, order.without) for one in found)
+    notes = (left_out(found, cleaned),) if order.without else ()
     training = training_without_marked(fold, task, cleaned, windows, recipe.held_out, order.seed)
     try:
         naive = naive_models(training)
     except ModelError as error:
         raise too_little(fold, cleaned, str(error), loaded, amount) from None
-    return _Prepared(data, loaded, task, fold, cleaned, training, naive, windows_of(fold.test, task, TEST_WINDOWS))
+    test = windows_of(fold.test, task, TEST_WINDOWS)
+    return _Prepared(data, loaded, task, fold, cleaned, training, naive, test, notes)
 
 
 @dataclass(frozen=True, slots=True)

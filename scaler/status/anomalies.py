@@ -1,0 +1,98 @@
+"""The path /api/v1/anomalies: where demand left the band of its forecast, from the store, the newest first."""
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from scaler.anomalies import AnomaliesAsked, Anomaly
+from scaler.errors import Fault, StoreUnavailable
+from scaler.registry import Registry
+from scaler.status.exposition import Turn
+from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, whole_number
+from scaler.status.records import anomaly_record
+from scaler.status.replies import faulty, with_list
+from scaler.telemetry.redaction import excerpt
+
+ReadAnomalies: TypeAlias = Callable[[AnomaliesAsked], Awaitable[list[Anomaly]]]
+"""raises StoreUnavailable"""
+
+DEFAULT_DAYS, MOST_DAYS = 30, 366
+DAY_SECONDS = 86_400.0
+KNOWN = ("namespace", "name", "days", "limit", "after")
+AT_A_TIME = 50
+"""written before the event loop may answer KEDA: about half a millisecond's work"""
+
+
+class AnomaliesRoute:
+    """Answers one request after the other: the database has other work."""
+
+    def __init__(self, registry: Registry, now: Callable[[], float], read: ReadAnomalies | None) -> None:
+        self._registry = registry
+        self._now = now
+        self._read = read
+        self._one = asyncio.Lock()
+
+    async def answer(self, request: Request, turn: Turn) -> Response:
+        """A page; `next` is the `after` of the following page, null on the last."""
+        faults = unknown(request.query_params, KNOWN)
+        asked = asked_for(request.query_params, self._now(), faults)
+        if faults:
+            return faulty(faults)
+        try:
+            async with self._one:
+                found = await self._found(asked)
+        except StoreUnavailable as error:
+            return faulty([Fault("database", "", str(error))], HTTPStatus.SERVICE_UNAVAILABLE)
+        if not found and asked.name and not self._registry.page(1, "", asked.namespace, asked.name):
+            rule = "no trigger of this name is watched here, and nothing is listed for one in this time"
+            value = excerpt(f"{asked.namespace}/{asked.name}")
+            return faulty([Fault("namespace/name", value, rule)], HTTPStatus.NOT_FOUND)
+        following = _after(found[-1]) if len(found) == asked.limit else None
+        return with_list({"at": self._now(), "next": following}, "anomalies", _in_turns(found, turn))
+
+    async def _found(self, asked: AnomaliesAsked) -> list[Anomaly]:
+        if self._read is None:
+            raise StoreUnavailable("this process reads no database")
+        return await self._read(asked)
+
+
+def asked_for(query: Mapping[str, str], now: float, faults: list[Fault]) -> AnomaliesAsked:
+    """What the parameters ask for: by default the last 30 days of all."""
+    days = whole_number(query, "days", DEFAULT_DAYS, MOST_DAYS, faults)
+    limit = whole_number(query, "limit", DEFAULT_LIMIT, LARGEST_LIMIT, faults)
+    namespace, name = query.get("namespace", ""), query.get("name", "")
+    if name and not namespace:
+        faults.append(Fault("name", excerpt(name), "needs a namespace"))
+    after = _read_after(query.get("after", ""), faults)
+    return AnomaliesAsked(now - days * DAY_SECONDS, limit, after, namespace, name)
+
+
+def _after(last: Anomaly) -> str:
+    return f"{last.since!r}/{last.namespace}/{last.name}/{last.trigger}"
+
+
+def _read_after(text: str, faults: list[Fault]) -> tuple[float, str, str, str] | None:
+    if not text:
+        return None
+    since, *names = text.split("/")
+    try:
+        moment = float(since)
+        if len(names) != 3 or not math.isfinite(moment):
+            raise ValueError
+    except ValueError:
+        faults.append(Fault("after", excerpt(text), "must be the `next` of the page before"))
+        return None
+    return moment, names[0], names[1], names[2]
+
+
+async def _in_turns(found: Sequence[Anomaly], turn: Turn) -> AsyncIterator[str]:
+    for position, one in enumerate(found):
+        if position % AT_A_TIME == 0:
+            await turn()
+        yield json.dumps(anomaly_record(one), ensure_ascii=False)
