@@ -17,7 +17,7 @@
 {{- end -}}
 {{- end -}}
 {{- if include "headway.training.retrains" . -}}
-{{- with .Values.settings.installation }}{{ $_ := set $settings "installation" . }}{{ end -}}
+{{- with get .Values.settings "installation" }}{{ $_ := set $settings "installation" . }}{{ end -}}
 {{- with .Values.database.url }}{{ $_ := set $settings "database" . }}{{ end -}}
 {{- $_ := set $settings "bundle" (.Values.training.destination | default (include "headway.bundle" .)) -}}
 {{- end -}}
