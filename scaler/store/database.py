@@ -6,8 +6,8 @@
 import asyncio
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -49,6 +49,8 @@ Work = Callable[Concatenate[AsyncConnection, P], Awaitable[T]]
 log = structlog.get_logger()
 
 TIMEOUT_SECONDS = 5.0
+"""how long work waits for a connection, and for an answer of the server"""
+POSTGRES_CONNECTIONS = 2
 CONNECT_SECONDS = 2.0
 BUSY_SECONDS = 2.0
 """how long SQLite waits for another process that writes to the same file"""
@@ -60,10 +62,13 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 class Database(ABC):
     """Runs work in transactions. Connects, and brings the schema up to date, when first used and after a failure."""
 
-    def __init__(self, name: str, engine: AsyncEngine) -> None:
+    def __init__(self, name: str, engine: AsyncEngine, connections: int, timeout_seconds: float) -> None:
         self.name = name
         """as people may read it: without user and password"""
         self.engine = engine
+        # Work waits here, not for the pool of the engine: who waits for a pool that is disposed of waits in vain.
+        self._turns = asyncio.Semaphore(connections)
+        self._timeout_seconds = timeout_seconds
         self._prepared = False
         self._preparing = asyncio.Lock()
         self._renewals = 0
@@ -105,9 +110,10 @@ class Database(ABC):
     async def run(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of `work(connection, …)`, done in one transaction. Raises StoreUnavailable."""
         try:
-            await self._prepare()
-            async with self.engine.begin() as connection:
-                return await work(connection, *args, **kwargs)
+            async with self._turn():
+                await self._prepare()
+                async with self.engine.begin() as connection:
+                    return await work(connection, *args, **kwargs)
         except Exception as error:  # whatever a driver raises where a server or a file is not what it seems
             self._prepared = False
             kind = StoreRefused if is_refusal(error) else StoreUnavailable
@@ -116,6 +122,19 @@ class Database(ABC):
     async def close(self) -> None:
         with suppress(Exception):
             await self.engine.dispose()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """A connection is free meanwhile. On SQLite, which has one, nothing else happens to the file."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise StoreUnavailable("no answer in time") from None
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def _prepare(self) -> None:
         async with self._preparing:
@@ -168,13 +187,13 @@ class Postgres(Database):
             "postgresql+asyncpg://",
             # not `async_creator`: with it, SQLAlchemy ignores the other arguments
             connect_args={"async_creator_fn": connect, "prepared_statement_cache_size": 0},
-            pool_size=2,
+            pool_size=POSTGRES_CONNECTIONS,
             max_overflow=0,
             pool_timeout=timeout_seconds,
             pool_pre_ping=True,
             hide_parameters=True,
         )
-        super().__init__(url.name, engine)
+        super().__init__(url.name, engine, POSTGRES_CONNECTIONS, timeout_seconds)
 
     async def run(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
@@ -234,7 +253,7 @@ class Sqlite(Database):
             event.listen(engine.sync_engine, name, self._forget_opened)
         event.listen(engine.sync_engine, "begin", _begin)
         self._set_aside_times = 0
-        super().__init__(f"SQLite file {path}", engine)
+        super().__init__(f"SQLite file {path}", engine, 1, timeout_seconds)
 
     async def lock(self, connection: AsyncConnection) -> None:
         """Nothing to do: every transaction begins with the lock."""
@@ -280,7 +299,7 @@ class Sqlite(Database):
         opened = self._opened
         if opened is None or (files := await asyncio.to_thread(files_at, self.path)) == opened:
             return
-        async with self._preparing:
+        async with self._turn(), self._preparing:
             if opened is not self._opened:
                 return  # another operation noticed it first
             self._opened, self._prepared = None, False
@@ -295,7 +314,7 @@ class Sqlite(Database):
         await super()._bring_to_head()
 
     async def _start_anew(self, seen: int, why: str) -> None:
-        async with self._preparing:
+        async with self._turn(), self._preparing:
             if seen != self._set_aside_times:
                 return  # another operation noticed the same damage first
             self._opened, self._prepared = None, False
