@@ -13,6 +13,7 @@ from scaler.models import ModelIndex
 from scaler.settings import Settings
 from scaler.store import Store
 from scaler.store.anomalies import AnomalyStore, NoAnomalies
+from scaler.store.conclusions import ConclusionStore, NullConclusions
 from scaler.store.null_models import NullModels
 from scaler.store.plans import NullPlans, PlanStore
 from scaler.store.scores import NullScores, ScoreStore
@@ -40,6 +41,8 @@ class Backends:
     """there, too"""
     anomalies: AnomalyStore = field(default_factory=NoAnomalies)
     """in the database of `store`"""
+    conclusions: ConclusionStore = field(default_factory=NullConclusions)
+    """what the planner has concluded and counts for days; there, too"""
 
     async def close(self) -> None:
         """Close all of them, whatever one of them fails with."""
@@ -63,9 +66,9 @@ async def open_backends(settings: Settings, cache: ForecastCache, source: Metric
     scores = scores_beside(store, settings.installation)
     plans = _plans(store, settings)
     anomalies = _anomalies(store, settings)
-    return Backends(
-        source or open_source(settings, apart), bundles, cache, store, apart, models, scores, plans, anomalies
-    )
+    conclusions = _conclusions(store, settings)
+    source = source or open_source(settings, apart)
+    return Backends(source, bundles, cache, store, apart, models, scores, plans, anomalies, conclusions)
 
 
 def open_cache(settings: Settings) -> ForecastCache:
@@ -118,3 +121,12 @@ def _anomalies(store: Store, settings: Settings) -> AnomalyStore:
     from scaler.store.stored_anomalies import SqlAnomalies
 
     return SqlAnomalies(store.database, settings.installation) if isinstance(store, SqlStore) else NoAnomalies()
+
+
+def _conclusions(store: Store, settings: Settings) -> ConclusionStore:
+    from scaler.store.sql_store import SqlStore
+    from scaler.store.stored_conclusions import SqlConclusions
+
+    if not isinstance(store, SqlStore):
+        return NullConclusions()
+    return SqlConclusions(store.database, settings.installation)

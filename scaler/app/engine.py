@@ -15,6 +15,7 @@ from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.refresh.checkpoint import Checkpoint
+from scaler.refresh.keeping_conclusions import ConclusionKeeper
 from scaler.refresh.keeping_plans import PlanKeeper
 from scaler.refresh.keeping_scores import ScoreKeeper
 from scaler.refresh.loop import Refresh, RefreshSettings
@@ -82,6 +83,7 @@ class Engine:
             backends.bundles.read_now,
         )
         self._anomalies = AnomalyWriter(self._refresh.tracking.anomalies, backends.anomalies, clock, telemetry)
+        self._conclusions = ConclusionKeeper(self._refresh.tracking, backends.conclusions, clock)
         self._apart = StoredApart(backends.apart, backends.store, clock)
         self._retrainings = Retrainings(backends.models, clock)
 
@@ -103,6 +105,7 @@ class Engine:
         self._tasks.keep_running("scores", self._scores.run)
         self._tasks.keep_running("plans", self._plans.run)
         self._tasks.keep_running("anomalies", self._anomalies.run)
+        self._tasks.keep_running("conclusions", self._conclusions.run)
         self._tasks.keep_running("apart", self._apart.run)
         self._tasks.keep_running("bundles", self._follow_bundles)
         self._tasks.keep_running("probations", self._probations.run)
@@ -154,7 +157,8 @@ class Engine:
         await self._checkpoint.finish()
         await self._scores.finish()
         await self._plans.finish()
-        await self._anomalies.write()
+        await self._anomalies.finish()
+        await self._conclusions.finish()
         await self._apart.write()
         await self._backends.close()
 

@@ -85,6 +85,7 @@ class Page:
 
     def put(self, rows: Integers, values_N: Floats, minute_N: Integers) -> None:
         """Demand observed in a minute; NaN changes nothing. A minute that is older than the ring is ignored."""
+        is_first = minute_N > self.newest[rows]
         self.advance(rows, minute_N)
         known = ~np.isnan(values_N) & (minute_N > self.newest[rows] - KEPT_MINUTES)
         rows, minute_N = rows[known], minute_N[known]
@@ -92,7 +93,7 @@ class Page:
         self._make_room(rows, values_N)
         self.values[rows, *_places(minute_N)] = self._stored(rows, values_N)
         self.changed[rows, minute_N // DAY_MINUTES % LOCAL_DAYS] = True
-        due = (minute_N + rows) % 60 == 0
+        due = is_first[known] & ((minute_N + rows) % 60 == 0)
         for row in rows[due | np.isnan(self.mean[rows])].tolist():
             self.take_level(row)
 

@@ -79,6 +79,7 @@ CALIBRATION: Remembered[Calibration] = Remembered(
     conclude=lambda state: state.factor if state.factor >= LEAST else None,
     resume=lambda factor, at: Calibration((), math.log(min(max(factor, 1.0), MOST)), at),
     reads_answers=False,
+    lasts=True,
 )
 """what forecasts of past days are multiplied by, because demand exceeds their quantile too often"""
 

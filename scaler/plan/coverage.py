@@ -79,6 +79,7 @@ COVERAGE: Remembered[Coverage] = Remembered(
     conclude=lambda state: round(state.shift, 2) if state.shift >= LEAST else None,
     resume=lambda shift, at: Coverage((), shift),
     reads_answers=False,
+    lasts=True,
 )
 """by how much the log odds of the level are moved, because demand exceeds the trigger's quantile too often"""
 

@@ -40,6 +40,24 @@ class Memory:
         return None if estimate is None else estimate.replicas
 
 
+def lasting(memory: Memory) -> dict[str, float]:
+    """Of the conclusions, those that count for days, by name."""
+    lasts = {kind.name for kind in REMEMBERED if kind.lasts}
+    return {name: value for name, value in memory.conclusions.items() if name in lasts}
+
+
+def with_lasting(memory: Memory, conclusions: Mapping[str, float], at: float) -> Memory:
+    """The memory, with what was concluded at `at` and counts for days, where it has not concluded anything itself."""
+    return Memory(
+        tuple(
+            _resumed(kind, conclusions, at)
+            if kind.lasts and kind.name in conclusions and kind.conclude(state) is None
+            else state
+            for kind, state in zip(REMEMBERED, memory.states, strict=True)
+        )
+    )
+
+
 def observe(memory: Memory, news: News, known: Mapping[str, Any] = NOTHING_KNOWN) -> Memory:
     """The memory after the news. known: states after the news that the caller has already, by name."""
     states = zip(REMEMBERED, memory.states, strict=True)

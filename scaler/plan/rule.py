@@ -45,6 +45,8 @@ class Remembered(Generic[S]):
     reads_answers: bool = True
     """whether the state depends on `News.answered`. A replay observes what does not at every refresh, once for all
     triggers of one query, lead time, policy and quantile; what does, whenever the answer may change."""
+    lasts: bool = False
+    """whether the conclusion counts for days, so that it is worth storing"""
 
 
 @dataclass(frozen=True, slots=True)

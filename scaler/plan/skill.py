@@ -116,5 +116,6 @@ SKILL: Remembered[Skill] = Remembered(
     conclude=lambda state: state.ratio if state.has_lost else None,
     resume=lambda ratio, at: Skill((), ENOUGH_WINDOWS, 0.0, ratio, 1.0, has_lost=True),
     reads_answers=False,
+    lasts=True,
 )
 """the loss of the forecast over that of the newest observation, where it has stepped down"""

@@ -102,7 +102,7 @@ class Anomalies:
                     minute = minute_N[of_mine] - missed
                     for one in _look(page, mine, [triggers[i] for i in of_mine.tolist()], minute, memory):
                         i = int(of_mine[np.flatnonzero(mine == one.row)[0]])
-                        self._note(one, triggers[i], int(offset_N[i]))
+                        self._note(one, triggers[i], int(offset_N[i]), at)
                     if missed == 0:
                         band_NB = np.stack([_band(forecasts[i]) for i in of_mine.tolist()])
                         page.note(mine, issued_N[of_mine], band_NB)
@@ -125,7 +125,7 @@ class Anomalies:
             dropped, self._dropped = self._dropped, 0
         return dropped
 
-    def _note(self, one: Excursion, trigger: Trigger, offset: int) -> None:
+    def _note(self, one: Excursion, trigger: Trigger, offset: int, at: float) -> None:
         found = _anomaly(one, trigger, offset)
         before = self._seen.get(trigger.key, Seen())
         is_new = before.newest is None or before.newest.since != found.since
@@ -133,8 +133,8 @@ class Anomalies:
             above = one.is_above
             before = before._replace(above=before.above + above, below=before.below + (not above))
         self._seen[trigger.key] = before._replace(newest=found)
-        if is_new or found.is_over:
-            self._log("anomaly_ended" if found.is_over else "anomaly_began", found)
+        if (is_new or found.is_over) and self._may_log(at):
+            _tell(found)
         if is_new or found.is_over or (one.last - one.since) % GROWS_MINUTES == 0:
             self._put(found)
 
@@ -144,25 +144,41 @@ class Anomalies:
             self._dropped += 1
         self._waiting[_place(found)] = found
 
-    def _log(self, event: str, found: Anomaly) -> None:
+    def _may_log(self, at: float) -> bool:
         """MOST_LOGGED lines in a minute: where a whole system is odd, the list has the rest."""
-        minute = int(found.until // 60)
+        minute = int(at // 60)
         if minute != self._logged_minute:
             self._logged_minute, self._logged = minute, 0
         self._logged += 1
-        if self._logged > MOST_LOGGED:
-            return
+        return self._logged <= MOST_LOGGED
+
+
+def _tell(found: Anomaly) -> None:
+    demand, expected = (float(f"{value:.4g}") for value in (found.largest, found.expected))
+    if found.is_over:
         log.info(
-            event,
+            "anomaly_ended",
             namespace=found.namespace,
             name=found.name,
             direction=found.direction.value,
             kind=found.kind.value,
             since=found.since,
             until=found.until,
-            demand=float(f"{found.largest:.4g}"),
-            expected=float(f"{found.expected:.4g}"),
+            demand=demand,
+            expected=expected,
         )
+        return
+    log.info(
+        "anomaly_began",
+        namespace=found.namespace,
+        name=found.name,
+        direction=found.direction.value,
+        kind=found.kind.value,
+        since=found.since,
+        until=found.until,
+        demand=demand,
+        expected=expected,
+    )
 
 
 def _new_page() -> Excursions:

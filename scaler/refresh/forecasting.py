@@ -90,9 +90,12 @@ class ForecastRunner:
             started = time.perf_counter()
             made = forecaster.forecast(table.batch(keys, offsets_N))
             mixed = self._combining.combine(keys, made, at, offsets_N, ahead)
-            self._scoring.score(self._combining.memory, keys, mixed, asked, at, offsets_N)
-            self._anomalies.watch(self._combining.memory, triggers, mixed, at, offsets_N)
-            self._doubts.note(triggers, made, mixed, ahead, at)
+            try:
+                self._scoring.score(self._combining.memory, keys, mixed, asked, at, offsets_N)
+                self._anomalies.watch(self._combining.memory, triggers, mixed, at, offsets_N)
+                self._doubts.note(triggers, made, mixed, ahead, at)
+            except Exception:  # a fault of ours must not cost forecasts: none of these changes an answer
+                log.exception("watching_failed")
             return mixed, time.perf_counter() - started
 
         try:

@@ -15,6 +15,8 @@ from scaler.trigger import Trigger
 
 MOST_WAITING = 10_000
 """plans that wait for the store: 20 MB at most"""
+MOST_REPLICAS = 2**31 - 1
+"""that are written: the largest integer of the column"""
 LONGEST_ERROR = 300
 
 
@@ -123,4 +125,4 @@ def _number(value: float | None) -> float | None:
 
 
 def _replicas(metric: float | None, threshold: float) -> int | None:
-    return None if metric is None or not math.isfinite(metric) else math.ceil(metric / threshold)
+    return None if metric is None or not math.isfinite(metric) else min(math.ceil(metric / threshold), MOST_REPLICAS)

@@ -1,5 +1,8 @@
 """Anomalies on their way into the store, in the background."""
 
+import asyncio
+from contextlib import suppress
+
 import structlog
 
 from scaler.clock import Clock
@@ -11,6 +14,8 @@ from scaler.telemetry.metrics import Telemetry
 log = structlog.get_logger()
 
 EVERY_SECONDS = 30.0
+LAST_SECONDS = 2.0
+"""that writing may take when the process ends"""
 CHUNK = 100
 WRITES_PER_SWEEP = 120
 """once an hour, in writes, which no clock changes"""
@@ -38,6 +43,12 @@ class AnomalyWriter:
         while True:
             await self._clock.sleep_until(self._clock.now() + EVERY_SECONDS)
             await self.write()
+
+    async def finish(self) -> None:
+        """Write what waits: this process ends."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await self.write()
 
     async def write(self) -> None:
         """Write all that waits; now and then remove what is a year old."""

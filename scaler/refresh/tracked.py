@@ -65,6 +65,8 @@ class Tracked:
     """when changed minutes are stored again"""
     stored_unfinished: set[int] = field(default_factory=set)
     """days that were stored while a part of the past was still to be fetched, modulo LOCAL_DAYS"""
+    began_anew: bool = True
+    """whether no replica had an outlook for it when this one began to refresh it"""
     rehearsed: bool = False
     """whether the experts were scored on its past, or will be"""
     backfill_errors: dict[Phase, str] = field(default_factory=dict)
@@ -211,6 +213,7 @@ class Tracking:
         if known is not None and known.counts_from <= self._clock.now() + FURTHEST_AHEAD_SECONDS:
             tracked.forecast, tracked.observation = known.forecast, known.observation
             tracked.memory = resume(known.remembered, known.counts_from)
+            tracked.began_anew = False
         registration.forecast_coming = tracked.forecast is None and tracked.trigger.mode is not Mode.REACTIVE
         tracked.table.add(tracked.key)
         if tracked.trigger.mode is not Mode.REACTIVE:

@@ -14,7 +14,7 @@ from scaler.anomalies import AnomaliesAsked, Anomaly
 from scaler.errors import Fault, StoreUnavailable
 from scaler.registry import Registry
 from scaler.status.exposition import Turn
-from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, whole_number
+from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, unprintable, whole_number
 from scaler.status.records import anomaly_record
 from scaler.status.replies import faulty, with_list
 from scaler.telemetry.redaction import excerpt
@@ -40,7 +40,7 @@ class AnomaliesRoute:
 
     async def answer(self, request: Request, turn: Turn) -> Response:
         """A page; `next` is the `after` of the following page, null on the last."""
-        faults = unknown(request.query_params, KNOWN)
+        faults = unknown(request.query_params, KNOWN) + unprintable(request.query_params)
         asked = asked_for(request.query_params, self._now(), faults)
         if faults:
             return faulty(faults)

@@ -21,6 +21,12 @@ def whole_number(query: Mapping[str, str], name: str, default: int, largest: int
     return default
 
 
+def unprintable(values: Mapping[str, str]) -> list[Fault]:
+    """A fault for each value with characters that no name has, and that some databases refuse."""
+    wrong = [(name, value) for name, value in values.items() if not value.isprintable()][:MOST_SPELLED_OUT]
+    return [Fault(excerpt(name), excerpt(value), "must not have control characters") for name, value in wrong]
+
+
 def unknown(query: Mapping[str, str], known: tuple[str, ...]) -> list[Fault]:
     """A fault for each parameter that the path does not know."""
     allowed = f"known are {', '.join(known)}" if known else "this path takes no parameters"

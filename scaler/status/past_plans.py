@@ -17,7 +17,7 @@ from scaler.past_plans import RENEWED_SECONDS, PastPlan, PastPlansAsked
 from scaler.registry import MOST_OF_ONE_OBJECT, Registry
 from scaler.status.exposition import Turn
 from scaler.status.moments import RULE, moment_in
-from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, whole_number
+from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, unprintable, whole_number
 from scaler.status.records import Record
 from scaler.status.replies import faulty, with_list
 from scaler.telemetry.redaction import excerpt
@@ -55,6 +55,7 @@ class PastPlansRoute:
         watched = self._registry.page(1, namespace=namespace, name=name)
         zone = watched[0].trigger.timezone if watched else "UTC"
         faults = unknown(request.query_params, KNOWN)
+        faults += unprintable({**request.query_params, **request.path_params})
         asked = _asked_for((namespace, name), request.query_params, self._now(), ZoneInfo(zone), faults)
         if faults:
             return faulty(faults)

@@ -16,7 +16,7 @@ from scaler.errors import Fault, StoreUnavailable
 from scaler.registry import Registry
 from scaler.savings import DAY_HOURS, HOUR_SECONDS, SavedDay, SavingsAsked
 from scaler.status.exposition import Turn
-from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, whole_number
+from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, unprintable, whole_number
 from scaler.status.records import Record
 from scaler.status.replies import faulty, with_list
 from scaler.telemetry.redaction import excerpt
@@ -39,7 +39,7 @@ class SavingsRoute:
 
     async def answer(self, request: Request, turn: Turn) -> Response:
         """A page of days; `next` is the `after` of the following page, null on the last."""
-        faults = unknown(request.query_params, KNOWN)
+        faults = unknown(request.query_params, KNOWN) + unprintable(request.query_params)
         asked = asked_for(request.query_params, self._now(), faults)
         if faults:
             return faulty(faults)

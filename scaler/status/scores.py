@@ -18,7 +18,7 @@ from scaler.scoring.losses import Figure
 from scaler.scoring.pending import BUCKETS
 from scaler.scoring.scores import sums_BF
 from scaler.status.exposition import Turn
-from scaler.status.parameters import LARGEST_LIMIT, unknown, whole_number
+from scaler.status.parameters import LARGEST_LIMIT, unknown, unprintable, whole_number
 from scaler.status.records import Record, WeekOf
 from scaler.status.replies import faulty, with_list
 from scaler.status.savings import DEFAULT_DAYS, MOST_DAYS, date_of
@@ -50,7 +50,7 @@ class ScoresRoute:
     async def answer(self, request: Request, turn: Turn) -> Response:
         """The days of each trigger of one ScaledObject, and the sums over all of them."""
         namespace, name = request.path_params["namespace"], request.path_params["name"]
-        faults = unknown(request.query_params, ("days", "lead"))
+        faults = unknown(request.query_params, ("days", "lead")) + unprintable(request.path_params)
         days = whole_number(request.query_params, "days", DEFAULT_DAYS, MOST_DAYS, faults)
         lead = request.query_params.get("lead", "peak")
         if lead not in LEADS:

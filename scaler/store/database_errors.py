@@ -60,9 +60,13 @@ def is_refusal(error: BaseException) -> bool:
     return getattr(driver_error(error), "sqlstate", None) in _REFUSED
 
 
+_PASSES = ("55P03", "57014", "57P01", "57P02", "57P03", "40P01")
+"""SQLSTATE of a lock that was not free in time, a statement that was ended, a server that shuts down, a deadlock"""
+
+
 def is_answer(error: BaseException | None) -> bool:
     """Whether PostgreSQL itself refused a statement; else it was not reached, or took too long."""
-    return getattr(driver_error(error), "sqlstate", None) is not None
+    return getattr(driver_error(error), "sqlstate", None) not in (None, *_PASSES)
 
 
 def is_undecodable(error: BaseException | None) -> bool:

@@ -101,6 +101,11 @@ class Partitions:
             await connection.execute(text(f"DROP TABLE IF EXISTS {name}"))
         return len(old)
 
+    async def are_own(self, connection: AsyncConnection) -> bool:
+        """Whether all partitions but the default one hold a week, as `add` makes them."""
+        names = set(await self._names(connection)) - {f"{self._parent}_default"}
+        return all(week_named(self._parent, name) is not None for name in names)
+
     async def delete_before(self, connection: AsyncConnection, minute: int) -> int:
         """Delete up to ROWS rows of the default partition from before `minute`; how many."""
         rows, old = self._default, self._default.c.minute < minute

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0008"
+HEAD = "0009"
 """revision of the newest migration: a database that is empty, or has it already, is used without loading Alembic"""
 
 metadata = MetaData()
@@ -222,6 +222,16 @@ anomalies = Table(
     Index("anomalies_since", "since"),
 )
 """demand that left the band of its forecast; scaler/anomalies.py"""
+
+conclusions = Table(
+    "conclusions",
+    metadata,
+    Column("installation", String, primary_key=True, comment="whose trigger it is"),
+    Column("key", String, primary_key=True, comment="of the trigger"),
+    Column("at", Float(53), nullable=False, comment="seconds since the epoch"),
+    Column("content", Text, nullable=False, comment="JSON: numbers by the name of the rule's conclusion"),
+)
+"""what the planner has concluded and counts for days; scaler/plan/memory.py"""
 
 quarantined = Table(
     "quarantined",

@@ -124,12 +124,14 @@ def _near(installation: str, found: Sequence[Anomaly]) -> Select[Any]:
     """The rows that may be the same as some of these."""
     at = anomalies.c
     first, last = min(one.since for one in found), max(one.until for one in found)
-    return _select().where(
+    near = _select().where(
         at.installation == installation,
         at.namespace.in_(sorted({one.namespace for one in found})),
         at.name.in_(sorted({one.name for one in found})),
         at.since.between(first - LONGEST_SECONDS, last + JOINED_SECONDS),
     )
+    # the earliest first: of two rows that one anomaly joins, it grows that one, whose key stays
+    return near.order_by(at.since)
 
 
 def _page(installation: str, asked: AnomaliesAsked) -> Select[Any]:

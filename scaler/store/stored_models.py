@@ -177,7 +177,12 @@ class SqlModels:
     ) -> Champion | ModelRefused:
         present = await self._champion(connection, scope)
         if present is not None and present.model == model:
-            return present
+            if probation_seconds > 0 or not present.is_on_probation(decision.at):
+                return present
+            kept = replace(present, probation_until=None)
+            await self._put(connection, kept)
+            await self._record(connection, replace(decision, scope=scope, model=model, previous=present.previous))
+            return kept
         if fault := await self._unfit(connection, model):
             return fault
         found = present.model if present is not None else None

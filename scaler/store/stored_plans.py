@@ -42,8 +42,8 @@ class SqlPlans:
         self._partitions = Partitions(database, plans) if database.dialect == "postgresql" else None
         self._ready_until = -math.inf
         """the partitions of this process's rows are there until then, or cannot be made"""
-        self._refused = False
-        """whether the database has refused to change partitions"""
+        self._refused: set[str] = set()
+        """which changes of partitions the database has refused"""
 
     async def save(self, wanted: Sequence[PastPlan]) -> None:
         """Insert plans, in the order of the primary key; one that is there already stays."""
@@ -71,7 +71,8 @@ class SqlPlans:
             if self._partitions is None:
                 await self._in_pieces(self._delete, before)
                 return
-            if not await self._done(self._partitions.drop_before, before):
+            dropped = await self._done(self._partitions.drop_before, before)
+            if not dropped or not await self._database.run(self._partitions.are_own):
                 await self._in_pieces(self._delete, before)
             await self._in_pieces(self._partitions.delete_before, before)
 
@@ -96,11 +97,11 @@ class SqlPlans:
         except StoreUnavailable as error:
             if not is_answer(error.__cause__):
                 raise
-            if not self._refused:
+            if change.__name__ not in self._refused:
                 log.warning("partitions_refused", table=plans.name, error=str(error))
-            self._refused = True
+            self._refused.add(change.__name__)
             return False
-        self._refused = False
+        self._refused.discard(change.__name__)
         return True
 
     async def _moment(self, connection: AsyncConnection, passed: float, now: float) -> float:

@@ -79,7 +79,8 @@ def old_hours(installation: str, before: int, wanted: Sequence[tuple[str, str]])
 
 def day_row(day: SavedDay, installation: str) -> dict[str, Any]:
     """The day as a row."""
-    hour = SavedHour(day.namespace, day.name, ALL, day.day * DAY_HOURS, f"day-{day.mode}", day.mode, day.sums)
+    part = f"day-{day.mode} {installation}".strip()  # the key has no installation
+    hour = SavedHour(day.namespace, day.name, ALL, day.day * DAY_HOURS, part, day.mode, day.sums)
     return row_of(hour, installation)
 
 

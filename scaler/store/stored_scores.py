@@ -107,7 +107,7 @@ def as_days(old: ColumnElement[bool], installation: str, insert: Any) -> Insert:
     columns = {
         **{column.name: column for column in owner},
         "hour": found.c.day * DAY_HOURS,
-        "part": literal(DAY),
+        "part": literal(f"{DAY} {installation}".strip()),  # the key has no installation
         "installation": literal(installation),
         "hours": literal(DAY_HOURS),
         "quantile": func.max(found.c.quantile),

@@ -164,6 +164,10 @@ EVENTS: tuple[Event, ...] = (
         "bundle_failed", "error", ("bundle", "error", "serving"),
         "A run of the bundle failed. `serving` answered in its place; if it is empty, no bundle did",
     ),
+    Event(
+        "watching_failed", "error", (),
+        "Scores, anomalies or doubts of some forecasts were not noted, by a fault of Headway; plans are not affected",
+    ),
     Event("forecast_failed", "error", ("model",), "A run of the bundle failed; the last forecasts are kept"),
     Event(
         "clock_set_back", "warning", ("seconds", "consequence"),

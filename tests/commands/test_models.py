@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from scaler.cli import app
+from scaler.commands.models.card import told
 from scaler.models import Kind, ModelDecision, ModelVersion
 from scaler.store.model_index import open_model_index
 from tests.forecast.test_catalog import put
@@ -128,3 +129,19 @@ def test_the_card(folder: Path) -> None:
     found = json.loads(models(folder, "show", "own@1", "--json").stdout)
     assert found["champion_of"][0]["scope"] == "shop"
     assert [one["kind"] for one in found["decisions"]] == ["promoted", "published"]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_of_decision_can_be_told(kind: Kind) -> None:
+    """With a model and without one, as entries of retrainings are."""
+    named = told(ModelDecision(0.0, kind, "own@2", "nightly", "because", previous="own@1"))
+    assert "own@2" in named
+    assert "own@1" in named
+    assert "by nightly: because" in told(ModelDecision(0.0, kind, "", "nightly", "because"))
+
+
+def test_only_a_change_of_champions_replaces_something() -> None:
+    refused = ModelDecision(0.0, Kind.REFUSED, "own@2", "nightly", "worse", previous="own@1")
+    assert told(refused) == "refused own@2, compared with own@1, by nightly: worse"
+    failed = ModelDecision(0.0, Kind.RETRAINING_FAILED, "", "nightly", "no history")
+    assert told(failed) == "retraining failed, by nightly: no history"

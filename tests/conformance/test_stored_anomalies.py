@@ -76,6 +76,16 @@ async def test_two_replicas_list_one_once(reopen: Opener) -> None:
     assert await tables[0].load(ALL, NOW) == [replace(other, since=one.since)]
 
 
+async def test_one_that_joins_two_grows_the_earlier_one(table: SqlAnomalies) -> None:
+    """Whatever order the database gives them in: the later row was written first here."""
+    await table.save([seen(NOW, 6)])
+    await table.save([seen(NOW - 1800, 6)])
+    await table.save([seen(NOW, 7)])
+    await table.save([seen(NOW - 1800, 28)])
+    found = await table.load(ALL, NOW + DAY)
+    assert [(one.since, one.until) for one in found][-1] == (NOW - 1800, NOW - 1800 + 28 * 60)
+
+
 async def test_a_killed_process_leaves_one_that_is_over(table: SqlAnomalies) -> None:
     """Nobody has said so. One that goes on after the restart is the same."""
     await table.save([seen(NOW - 600, 10, is_over=False)])

@@ -101,6 +101,22 @@ async def test_a_promotion_and_the_way_back(opened: OpenIndex) -> None:
         await index.roll_back(ALL, "own@1", decided(Kind.ROLLED_BACK))
 
 
+async def test_a_champion_that_is_assigned_is_on_probation_no_more(opened: OpenIndex) -> None:
+    """It stays, with an entry in the log; what it replaced is known still."""
+    index = opened()
+    await published(index, "1", "2")
+    await promoted(index, "own@1", None)
+    first = await index.promote(ALL, "own@2", "own@1", decided(Kind.PROMOTED, "own@2"), 3600.0)
+    assert first.is_on_probation(NOW + 60)
+    kept = await index.promote(ALL, "own@2", "own@2", decided(Kind.ASSIGNED, "own@2", at=NOW + 60), 0.0)
+    assert kept == (await index.champions())[ALL]
+    assert (kept.model, kept.previous, kept.probation_until) == ("own@2", "own@1", None)
+    newest = (await index.decisions(1))[0]
+    assert (newest.kind, newest.model) == (Kind.ASSIGNED, "own@2")
+    assert await index.promote(ALL, "own@2", "own@2", decided(Kind.ASSIGNED, "own@2"), 0.0) == kept
+    assert len(await index.decisions(20)) == 5
+
+
 async def test_the_first_champion_gives_the_scope_back(opened: OpenIndex) -> None:
     index = opened()
     await published(index, "1")

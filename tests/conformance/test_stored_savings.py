@@ -181,4 +181,9 @@ async def test_installations_do_not_see_each_other(place: Place) -> None:
     assert await green.load_savings(SavingsAsked(ALL, 10)) == []
     assert await green.load_savings(SavingsAsked(ALL, 10, one=("shop", "web"))) == []
     assert await blue.load_savings(SavingsAsked(ALL, 10)) == [day(saved())]
+    await green.save_hours([saved(part="green")])
+    for store in (blue, green):
+        await store.sweep(NOW + 30 * DAY - 3600.0, 3600.0, NOW + 30 * DAY)
+    for store in (blue, green):
+        assert await store.load_savings(SavingsAsked(ALL, 10)) == [day(saved())]
     await asyncio.gather(blue.close(), green.close())

@@ -182,6 +182,18 @@ async def test_installations_do_not_see_each_other(reopen: Opener, place: Place)
     await other.close()
 
 
+async def test_installations_do_not_mix_when_hours_become_days(reopen: Opener, place: Place) -> None:
+    """Of triggers that are called the same."""
+    mine, other = reopen(), open_store(place.url, None, "other")
+    await scores_beside(mine).save([scored(part="a")])
+    await scores_beside(other, "other").save([scored(part="b", each=5.0)])
+    for store, name in ((mine, ""), (other, "other")):
+        await scores_beside(store, name).sweep(NOW + 30 * DAY, NOW + 30 * DAY)
+    assert await scores_beside(mine).days(asked()) == [day(scored())]
+    assert await scores_beside(other, "other").days(asked()) == [day(scored(each=5.0))]
+    await other.close()
+
+
 async def test_a_lost_database_is_reported_and_used_again(place: Place, reopen: Opener) -> None:
     store = reopen()
     kept = scores_beside(store)

@@ -281,3 +281,19 @@ async def test_a_trigger_that_is_forgotten_leaves_its_hour(store: Store) -> None
         assert (tracking.score_records._owners, tracking.score_records.unread) == ({}, {})
         tracking.scoring.close_hours()
         assert tracking.score_records.waiting == 1
+
+
+async def test_a_fault_of_ours_in_what_is_watched_costs_no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores, anomalies and doubts change no answer."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Scoring, "score", broken)
+    with structlog.testing.capture_logs() as logs:
+        async with scoring_replica(ManualClock(BEGIN)) as world:
+            await ticks([world], 3)
+            (registration,) = world.registry
+            assert registration.current is not None
+            assert registration.current.outlook.forecast is not None
+    assert {log["event"] for log in logs if log["log_level"] == "error"} == {"watching_failed"}

@@ -12,7 +12,7 @@ from scaler.forecast.cache import MemoryCache, SharedMemory
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.plan import Plan, Reason, Rung
 from scaler.refresh.keeping_plans import SWEEP_SECONDS, PlanKeeper
-from scaler.refresh.past_plans import PlanNotes
+from scaler.refresh.past_plans import PlanNotes, _replicas
 from scaler.series import Observation, Outlook
 from scaler.store.database import Sqlite
 from scaler.store.plans import NullPlans, PlanStore
@@ -261,3 +261,9 @@ async def test_a_trigger_that_is_forgotten_takes_no_room() -> None:
         world.refresh.tracking.drop(world.call().trigger.key)
         assert not world.refresh.tracking.plans._noted
         assert world.refresh.tracking.plans.waiting >= 1
+
+
+def test_more_replicas_than_an_integer_holds_are_written_as_the_most() -> None:
+    """One row that the database refuses would hold up all others."""
+    assert _replicas(4e9, 1.0) == _replicas(9e15, 0.001) == 2**31 - 1
+    assert _replicas(61.0, 10.0) == 7

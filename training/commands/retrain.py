@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,8 @@ from training.commands.training_options import require_recipes
 
 BUSY = 4
 """exit status where another process retrains"""
+MOST_ANOMALIES = 100_000
+"""that are read, the newest"""
 CALLED_SECONDS = 2 * 86_400.0
 """a trigger for which nobody called longer is not learned from"""
 DASK = "pip install 'headway[training]' distributed"
@@ -129,13 +133,15 @@ def _carried_out(settings: Any, flags: RetrainFlags, names: list[str]) -> Any:
 
     triggers, refused = _watched(settings)
     if flags.scaler:
-        triggers, refused = _with_scaler(settings, flags, triggers, refused)
+        with _recorded(settings, flags, "the scaler"):
+            triggers, refused = _with_scaler(settings, flags, triggers, refused)
     for name, why in refused.items():
         typer.echo(f"left out: {name}: {why}", err=True)
     if missing := unknown(triggers, names):
         raise Usage(f"{missing[0]!r}: no watched trigger has this namespace or name")
     triggers = chosen(triggers, names)
-    access = access_to(settings, [one.wanted for one in triggers]) if triggers else ()
+    with _recorded(settings, flags, "a metric server"):
+        access = access_to(settings, [one.wanted for one in triggers]) if triggers else ()
     with _backend(flags), progress_bar() as (progress, say):
         around = Around(
             open_index=_opening(settings),
@@ -146,6 +152,7 @@ def _carried_out(settings: Any, flags: RetrainFlags, names: list[str]) -> Any:
             progress=progress,
             said=say,
             live_skill=partial(_live_skill, settings, triggers),
+            without=partial(_anomalies, settings, float(seconds_of("--since", flags.since))),
         )
         return carry_out(_asked(settings, flags), triggers, around)
 
@@ -216,6 +223,41 @@ def _live_skill(settings: Any, triggers: list[Any]) -> dict[str, float]:
             await store.close()
 
     return asyncio.run(read())
+
+
+def _anomalies(settings: Any, since_seconds: float) -> tuple[Any, ...]:
+    """The stretches that scalers have listed as anomalies. Raises StoreUnavailable."""
+    import asyncio
+
+    from scaler.anomalies import AnomaliesAsked
+    from scaler.store.sql_store import SqlStore, open_store
+    from scaler.store.stored_anomalies import SqlAnomalies
+    from training.data.without import intervals_of
+
+    async def read() -> Any:
+        url = settings.database.get_secret_value() if settings.database else None
+        store, now = open_store(url, settings.data_dir, settings.installation), time.time()
+        try:
+            if not isinstance(store, SqlStore):
+                return []
+            listed = SqlAnomalies(store.database, settings.installation)
+            return await listed.load(AnomaliesAsked(now - since_seconds, MOST_ANOMALIES), now)
+        finally:
+            await store.close()
+
+    return intervals_of(asyncio.run(read()))
+
+
+@contextmanager
+def _recorded(settings: Any, flags: RetrainFlags, server: str) -> Iterator[None]:
+    """Where the command exits because this server does not answer, the log of decisions has it."""
+    try:
+        yield
+    except typer.Exit:
+        from training.lifecycle.retraining import record_failure
+
+        record_failure(_opening(settings), _asked(settings, flags), f"{server} could not be read; see the Job's log")
+        raise
 
 
 def _with_scaler(

@@ -207,13 +207,16 @@ def _loss_ratios(measured: Measured) -> dict[str, float]:
 
 
 def _unserved_ratios(measured: Measured) -> dict[str, float]:
-    """Of the series that were replayed, and at costs at which a reactive trigger can be compared."""
+    """Of the series that were replayed, and at whose cost under the champion a reactive trigger can be compared.
+
+    Infinite where that cannot be said of the challenger: it takes far more replica-hours, or far fewer.
+    """
     ratios = {
         name: one.replay.u / one.champion_replay.u
         for name, one in measured.series.items()
-        if one.replay and one.champion_replay
+        if one.replay and one.champion_replay and not math.isnan(one.champion_replay.u)
     }
-    return {name: ratio for name, ratio in ratios.items() if not math.isnan(ratio)}
+    return {name: math.inf if math.isnan(ratio) else ratio for name, ratio in ratios.items()}
 
 
 def _at_most(key: str, name: str, value: float, bound: float) -> Check:

@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scaler.errors import HeadwayError, StoreUnavailable
-from scaler.models import ALL, Champion, Kind, ModelDecision, ModelIndex
+from scaler.errors import StoreUnavailable
+from scaler.models import ALL, Champion, Kind, ModelDecision, ModelIndex, ModelRefused
 from scaler.scored import Owner
 from training.data.pull import Wanted, pull
+from training.data.without import Interval
 from training.errors import DataError, reason_of
 from training.experiment.train import Order, run
 from training.lifecycle import lease, reasons
@@ -77,6 +78,8 @@ class Around:
     progress: Progress = no_progress
     said: Callable[[str], None] = lambda text: None
     live_skill: Callable[[], Mapping[str, float]] = dict
+    without: Callable[[], tuple[Interval, ...]] = tuple
+    """stretches that the model does not learn from"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,9 @@ def retrain(asked: Asked, triggers: Sequence[WatchedTrigger], around: Around) ->
         one = _Retraining(asked, triggers, around, work, mine, index, runner)
         try:
             outcome = one.carry_out()
-        except (HeadwayError, OSError) as error:
+        except Exception as error:  # whatever a library raises: every end is in the log
+            if isinstance(error, ModelRefused):
+                work.finish()  # its question is out of date: the next run asks anew
             with suppress(StoreUnavailable):
                 runner.run(index.refuse(_entry(asked, Kind.RETRAINING_FAILED, reason_of(error))))
             raise
@@ -224,8 +229,11 @@ class _Retraining:
                 self.around.jobs,
                 self.asked.timezone,
                 self.asked.name,
+                without=self.around.without(),
             )
             outcome = run(order, self._progress)
+            if outcome.interrupted:  # what is fitted so far is no model to publish
+                raise KeyboardInterrupt
             refused = (*outcome.loaded.refused, *outcome.fold.left_out)
             self.work.state.left_out |= {one.name: one.rule for one in refused if "learned from" not in one.rule}
             found[recipe] = dict(outcome.comparison.summary.set_index("model")["median_ratio"])[outcome.model]
@@ -263,6 +271,9 @@ class _Retraining:
             if not self._is_refused(model):
                 self.runner.run(refuse(self.index, release, verdict))
             return {"done": "refused", "model": model, "text": f"refused {model}: {_words(verdict)}", "champion": None}
+        if self._is_rolled_back(model):
+            text = f"published {model}; it was rolled back meanwhile, so it is not promoted"
+            return {"done": "published", "model": model, "text": text, "champion": None}
         expected = self.work.state.stages["champion"]
         released = self.runner.run(publish(self.index, release, verdict, expected))
         text = f"published {model}" + (", now on probation" if released.champion else "")
@@ -273,6 +284,27 @@ class _Retraining:
         """Whether this run has said so before it was killed."""
         newest = self.runner.run(self.index.decisions(10, model=model))
         return any(one.kind is Kind.REFUSED and one.at >= self.work.state.began for one in newest)
+
+    def _is_rolled_back(self, model: str) -> bool:
+        """Whether this run has promoted it before it was killed, and somebody has rolled it back since then."""
+        newest = self.runner.run(self.index.decisions(10, model=model))
+        return any(
+            one.kind is Kind.ROLLED_BACK and one.previous == model and one.at >= self.work.state.began for one in newest
+        )
+
+
+def record_failure(open_index: OpenIndex, asked: Asked, reason: str) -> None:
+    """An entry of the log of decisions for a retraining that could not begin."""
+
+    async def record() -> None:
+        index = open_index()
+        try:
+            await index.refuse(_entry(asked, Kind.RETRAINING_FAILED, reason))
+        finally:
+            await index.close()
+
+    with suppress(StoreUnavailable):
+        asyncio.run(record())
 
 
 def _entry(asked: Asked, kind: Kind, reason: str) -> ModelDecision:

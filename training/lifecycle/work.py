@@ -16,10 +16,16 @@ from scaler.errors import CommandError
 from scaler.files import appearing
 
 STATE, LOCK, FIGURES = "state.json", "lock", "figures"
+NOT_OURS = (LOCK, "lost+found")
+"""what may be in an empty folder, and stays"""
 
 
 class FolderTaken(CommandError):
     """Another process works in this folder."""
+
+
+class FolderOfOthers(CommandError):
+    """There is something in this folder that no retraining has put there."""
 
 
 @dataclass
@@ -65,9 +71,9 @@ class Work:
         return remembered(self.folder / FIGURES, name, work)
 
     def finish(self) -> None:
-        """Nothing is left to go on with."""
-        for path in self.folder.iterdir():
-            if path.name == LOCK:
+        """Nothing is left to go on with. The state goes last: whoever is killed before leaves a folder of ours."""
+        for path in sorted(self.folder.iterdir(), key=lambda path: path.name == STATE):
+            if path.name in NOT_OURS:
                 continue
             if path.is_dir():
                 shutil.rmtree(path)
@@ -92,9 +98,12 @@ def remembered(folder: Path, name: str, work: Callable[[], Any]) -> Any:
 def working_in(folder: Path, asked: dict[str, Any], now: float, oldest_seconds: float) -> Iterator[Work]:
     """The work in this folder: what an earlier process has left of the same question, unless it is too old.
 
-    Raises FolderTaken while another process works here. The kernel frees the folder when a process dies.
+    Raises FolderTaken while another process works here, and FolderOfOthers where there are files of something else. The
+    kernel frees the folder when a process dies.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if others := _of_others(folder):
+        raise FolderOfOthers(f"{folder}: holds {others}, which is not of a retraining; name an empty folder")
     with (folder / LOCK).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -108,6 +117,14 @@ def working_in(folder: Path, asked: dict[str, Any], now: float, oldest_seconds: 
             work.state = State(asked, left.holder if left else _holder(), now, now)
             work.save()
         yield work
+
+
+def _of_others(folder: Path) -> str:
+    """A file or folder here, where no retraining has left its state; empty where there is none."""
+    if (folder / STATE).exists():
+        return ""
+    names = (path.name for path in folder.iterdir())
+    return next((name for name in names if name not in NOT_OURS and not name.endswith(STATE)), "")
 
 
 def _left(folder: Path) -> State | None:

@@ -16,6 +16,8 @@ VERBS: Mapping[Kind, str] = {
     Kind.ASSIGNED: "assigned",
     Kind.ROLLED_BACK: "rolled back to",
     Kind.RETIRED: "retired",
+    Kind.RETRAINED: "retrained",
+    Kind.RETRAINING_FAILED: "retraining failed",
 }
 
 
@@ -55,14 +57,15 @@ def card_of(
 
 def told(decision: ModelDecision) -> str:
     """The decision as a sentence."""
-    scope = f" for {scope_name(decision.scope)}" if decision.kind in _OF_SCOPES else ""
-    before = {None: "", NO_CHAMPION: ", where there was no champion"}.get(
-        decision.previous, f", in place of {decision.previous}"
+    changes = decision.kind in _OF_SCOPES
+    scope = f" for {scope_name(decision.scope)}" if changes else ""
+    before = {None: "", NO_CHAMPION: ", where there was no champion" * changes}.get(
+        decision.previous, f", {'in place of' if changes else 'compared with'} {decision.previous}"
     )
-    model = decision.model or "no champion"
+    done = " ".join(filter(None, (VERBS[decision.kind], decision.model or "no champion" * changes)))
     figures = ", ".join(f"{name} {number(value)}" for name, value in sorted(decision.figures.items()))
     why = "; ".join(filter(None, (decision.reason, figures)))
-    return f"{VERBS[decision.kind]} {model}{scope}{before}, by {decision.by}{': ' + why if why else ''}"
+    return f"{done}{scope}{before}, by {decision.by}{': ' + why if why else ''}"
 
 
 _OF_SCOPES = (Kind.PROMOTED, Kind.ASSIGNED, Kind.ROLLED_BACK)

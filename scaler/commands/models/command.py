@@ -114,7 +114,8 @@ def promote(settings: Settings, model: str, scope: str, probation_seconds: float
 
     async def work(index: ModelIndex) -> None:
         present = (await index.champions()).get(scope)
-        if present is not None and present.model == model:
+        ends_probation = present is not None and probation_seconds == 0 and present.is_on_probation(time.time())
+        if present is not None and present.model == model and not ends_probation:
             _say(f"{model} is the champion of {scope_name(scope)} already")
             return
         await _version(index, model)
@@ -123,7 +124,7 @@ def promote(settings: Settings, model: str, scope: str, probation_seconds: float
         decision = _decision(kind, model, scope, reason)
         champion = await index.promote(scope, model, expected, decision, probation_seconds)
         until = f", on probation until {moment(champion.probation_until)}" if champion.probation_until else ""
-        before = f" in place of {expected}" if expected else ""
+        before = f" in place of {expected}" if expected and expected != model else ""
         _say(f"{model} is the champion of {scope_name(scope)}{before}{until}; scalers take it up within a minute")
 
     return run(settings, work)

@@ -89,3 +89,15 @@ def test_what_the_log_keeps() -> None:
     assert all(math.isfinite(value) for value in verdict.numbers.values())
     assert Measured.from_json(json.loads(json.dumps(asdict(measured)))) == measured
     json.dumps(Verdict(measured, verdict.checks, BOUNDS).figures, allow_nan=False)
+
+
+def test_a_challenger_that_starves_a_workload_does_not_drop_out() -> None:
+    """It takes so few replica-hours that no reactive trigger can be compared: that is worse, and not unknown."""
+    starved = replace(series(), replay=Replayed(0.5, 3.0, math.nan))
+    good = {name: series(unserved=0.5) for name in "abc"}
+    assert failed(figures(**good, web=starved)) == ["mean_unserved_ratio", "worst_unserved_ratio"]
+
+
+def test_a_series_whose_champion_cannot_be_compared_says_nothing() -> None:
+    unknown = replace(series(), champion_replay=Replayed(0.5, 3.0, math.nan))
+    assert failed(figures(web=series(), cart=unknown)) == []
