@@ -148,11 +148,26 @@ def _error(scores: Scores) -> float | None:
     return None if soon is None else soon.mape
 
 
+def _bias(scores: Scores) -> float | None:
+    soon = scores.of("5 min")
+    return soon.bias / soon.mae if soon is not None and soon.mae > 0 else None
+
+
+def _seasonality(scores: Scores) -> float | None:
+    """Both losses are known beside the forecast's: it falls out."""
+    later = scores.of("60 min")
+    if later is None or not later.over_persistence or not later.over_seasonal:
+        return None
+    return 1 - later.over_persistence / later.over_seasonal
+
+
 OF_SCORES: Mapping[str, Callable[[Scores], float | None]] = {
     "peak_coverage": _of_peak(lambda peak: peak.held),
     "scored_peaks": _of_peak(lambda peak: peak.count),
     "forecast_skill": _of_peak(_skill),
     "forecast_error": _error,
+    "forecast_bias": _bias,
+    "seasonality": _seasonality,
 }
 
 OF_ANSWER: Mapping[str, Callable[[Answer, Mode], float | None]] = {

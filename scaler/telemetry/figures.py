@@ -180,6 +180,20 @@ TRIGGER_FIGURES: tuple[Figure, ...] = (
         suffix="_ratio",
     ),
     _of_triggers(
+        "forecast_bias",
+        Unit.SHARE,
+        "Mean error of the median over its mean absolute error, five minutes ahead, over about a week: 1 where it was "
+        "too high every time, -1 where it was too low every time",
+        suffix="_ratio",
+    ),
+    _of_triggers(
+        "seasonality",
+        Unit.SHARE,
+        "1 minus the loss of the demand of the same minute a day before over that of the newest observation, an hour "
+        "ahead, over about a week: above 0.5 demand is strongly seasonal",
+        suffix="_ratio",
+    ),
+    _of_triggers(
         "forecast_stepped_down",
         Unit.YES,
         "1 while the plan is reactive because the newest observation was the better forecast, over about two days",

@@ -437,7 +437,7 @@ async def test_how_good_the_forecasts_were(port: Port) -> None:
     assert "5 minutes ahead the median was off by 10.0%" in text
     record = json.loads((await port.why("--json")).stdout)["triggers"][0]
     assert record["scores"]["peak"]["held"] == 0.95
-    assert set(record["scores"]) == {"5 min", "peak"}
+    assert set(record["scores"]) == {"5 min", "60 min", "peak"}
 
 
 async def test_a_forecast_that_is_worse_than_none_is_marked(port: Port) -> None:

@@ -83,6 +83,8 @@ async def test_scores_are_exported_by_the_replica_that_has_them():
     assert found["headway_scored_peaks", "web"] == 20
     assert found["headway_forecast_skill_ratio", "web"] == pytest.approx(2 / 3, rel=1e-5)
     assert found["headway_forecast_error_ratio", "web"] == pytest.approx(0.1)
+    assert found["headway_forecast_bias_ratio", "web"] == pytest.approx(-0.75)
+    assert found["headway_seasonality_ratio", "web"] == pytest.approx(0.75)
     assert ("headway_peak_coverage_ratio", "other") not in found
 
 
