@@ -74,7 +74,7 @@ async def world(folder: Path, pair: Pair, triggers: int = 2) -> AsyncIterator[Wo
     metadata = {"query": "demand", "threshold": "10"}
     for tracked in tracking.adopt([registry.register("shop", f"web-{n}", metadata, START) for n in range(triggers)]):
         tracked.done.add(Phase.FINE)
-    runner = ForecastRunner(telemetry, 256, tracking.combining, tracking.scoring)
+    runner = ForecastRunner(telemetry, 256, tracking)
     taken_up: list[str] = []
     probations = Probations(
         tracking, runner, index, lambda _: [pair], clock, telemetry, 15.0, lambda: taken_up.append("now")
