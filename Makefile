@@ -10,11 +10,12 @@ LOCKS := deploy/images/build.lock deploy/images/torch.lock deploy/images/runtime
 # The index of torch's CPU build. Where it cannot be reached, pip looks where it is set up to.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 HELM := .tools/helm4/helm
-# Two files of tests at a time; the tests of a file share models and servers.
-WORKERS ?= 2
+RUN := $(BIN)/python -m pytest
+# Three files of tests at a time: many tests wait. The tests of a file share models and servers.
+WORKERS ?= 3
 PARALLEL := --numprocesses $(WORKERS) --dist loadfile
 # A busy machine can stop a server or a whole test for seconds: what failed runs again, and the summary lists it as RERUN.
-RERUNS := --reruns 2 -rR
+REPORT := --reruns 2 -rR --durations=15
 CHARTS := helm/headway helm/headway-trigger
 
 .DEFAULT_GOAL := help
@@ -47,16 +48,16 @@ servers:  ## install the servers and the Helm that the tests start: by the packa
 	tools/test_servers.sh
 	tools/helm.sh
 
-test: $(STAMP) servers  ## run all tests, those against real servers included, and measure their coverage
-	$(BIN)/coverage erase
+test: $(STAMP) servers  ## run all tests, those against real servers included
 	@failed=0; \
-	$(BIN)/coverage run -m pytest -m 'not (e2e or alone)' $(PARALLEL) $(RERUNS) || failed=1; \
-	$(BIN)/coverage run -m pytest -m 'e2e or alone' $(RERUNS) || failed=1; \
+	$(RUN) -m 'not alone' $(PARALLEL) $(REPORT) || failed=1; \
+	$(RUN) -m alone $(REPORT) || failed=1; \
 	exit $$failed
-	$(BIN)/coverage combine --quiet
-	@$(MAKE) --no-print-directory coverage
 
-coverage: $(STAMP)  ## show the coverage of the last `make test`; fails below 90 % (scaler) and 85 % (training)
+coverage: $(STAMP)  ## run all tests and measure their coverage; fails below 90 % (scaler) and 85 % (training)
+	$(BIN)/coverage erase
+	$(MAKE) --no-print-directory test RUN='$(BIN)/coverage run -m pytest'
+	$(BIN)/coverage combine --quiet
 	@failed=0; for part in scaler:90 training:85; do \
 		$(BIN)/coverage report --include="$${part%:*}/*" --fail-under="$${part#*:}" || failed=1; \
 	done; exit $$failed

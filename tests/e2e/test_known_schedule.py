@@ -17,7 +17,7 @@ from tests.e2e.scaler_process import ScalerProcess, scaler_running
 from tests.servers.front import Asked, Front, Instead, front
 from tests.servers.prometheus import Recorded, prometheus
 
-pytestmark = [pytest.mark.server, pytest.mark.e2e]
+pytestmark = [pytest.mark.server, pytest.mark.e2e, pytest.mark.alone]
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 QUIET, BUSY = 20.0, 1000.0

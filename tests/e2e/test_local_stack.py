@@ -25,7 +25,7 @@ from tests.servers.programs import program
 from tests.servers.prometheus import PrometheusServer
 from tests.servers.redis import redis_server
 
-pytestmark = [pytest.mark.server, pytest.mark.e2e]
+pytestmark = [pytest.mark.server, pytest.mark.e2e, pytest.mark.alone]
 
 COMPOSE = read_compose({"PEAK": "20"})
 SERVICES = COMPOSE["services"]

@@ -19,7 +19,7 @@ from tests.e2e.scaler_process import ScalerProcess, scaler_running
 from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
 from tests.servers.redis import RedisServer, redis_server
 
-pytestmark = [pytest.mark.server, pytest.mark.e2e]
+pytestmark = [pytest.mark.server, pytest.mark.e2e, pytest.mark.alone]
 
 DAY_STEPS = 1440
 STEP = 60

@@ -20,7 +20,7 @@ from tests.rounds import least
 from tests.servers.front import ENDLESS, Asked, Instead, front
 from tests.servers.prometheus import PrometheusServer
 
-pytestmark = [pytest.mark.server, pytest.mark.e2e]
+pytestmark = [pytest.mark.server, pytest.mark.e2e, pytest.mark.alone]
 
 NEEDLE = "hostile"
 tenants = (f"{SHOP}-{number}" for number in count())

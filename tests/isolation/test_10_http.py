@@ -16,7 +16,7 @@ from tests.rounds import least
 from tests.servers.process import until
 from tests.servers.prometheus import PrometheusServer
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 CROWD, PROMETHEUS = "127.0.0.2", "127.0.0.3"
 

@@ -115,6 +115,7 @@ def test_printed_commands_begin_with_what_can_be_called(
 
 
 @pytest.mark.e2e
+@pytest.mark.alone
 def test_every_workload_has_a_forecast_within_a_minute(tmp_path: Path) -> None:
     """--once ends with a row per workload that has demand, forecast, metric and replicas of both deployments."""
     command = [sys.executable, "-m", "scaler.cli", "demo", "--once", "--json", *FREE_PORTS]
@@ -128,6 +129,7 @@ def test_every_workload_has_a_forecast_within_a_minute(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.alone
 def test_the_demo_answers_keda_and_why_and_ends_cleanly(tmp_path: Path) -> None:
     """While it runs, KEDA's calls and `why` are answered; SIGTERM ends it with 0."""
     with demo(tmp_path) as (process, grpc_address, http_address):
@@ -142,6 +144,7 @@ def test_the_demo_answers_keda_and_why_and_ends_cleanly(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.alone
 def test_it_is_ready_for_an_opening_that_past_days_had(tmp_path: Path) -> None:
     """Headway has the replicas minutes before demand opens and serves all of it; the reactive trigger is late."""
     command = [sys.executable, "-m", "scaler.cli", "demo", "--json", "--speed", "120", "--seconds", "18", *FREE_PORTS]

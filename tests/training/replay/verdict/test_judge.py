@@ -100,11 +100,11 @@ def test_it_is_judged_on_days_that_were_not_searched() -> None:
 
 
 def test_the_same_case_gives_the_same_result_on_any_number_of_cores() -> None:
-    again = judge(replace(judged().case, jobs=2), load_forecaster(SEASONAL))
-    assert again.why == judged().why
-    assert again.trigger == judged().trigger
-    assert {name: one.scores.replica_hours for name, one in again.ran.items()} == {
-        name: one.scores.replica_hours for name, one in judged().ran.items()
+    one, two = (judge(replace(case(waves(5), days=2), jobs=jobs), load_forecaster(SEASONAL)) for jobs in (1, 2))
+    assert one.why == two.why
+    assert one.trigger == two.trigger
+    assert {name: ran.scores.replica_hours for name, ran in one.ran.items()} == {
+        name: ran.scores.replica_hours for name, ran in two.ran.items()
     }
 
 
@@ -131,9 +131,9 @@ def test_whoever_asks_today_is_asked_tomorrow() -> None:
 @pytest.mark.parametrize(("allowed", "told"), [(0.0, "fewest short minutes"), (10_000.0, "likely to hold the SLO")])
 def test_the_reasons_say_what_the_search_found(allowed: float, told: str) -> None:
     """Of Headway and of a reactive trigger: a day with a step of the size of the fleet is short whoever scales."""
-    values = waves(8)
+    values = waves(5)
     values[::1440] = 40 * values.max()
-    found = judge(replace(case(values), slo=Slo(allowed)), load_forecaster(SEASONAL))
+    found = judge(replace(case(values, days=2), slo=Slo(allowed)), load_forecaster(SEASONAL))
     assert [one for one in found.why if one.startswith((f"{TUNED}: {told}", f"{TUNED_REACTIVE}: {told}"))] == list(
         found.why[-2:]
     )
@@ -182,7 +182,7 @@ def test_the_search_may_cost_what_the_default_costs() -> None:
 def test_the_default_takes_part_in_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even if it is the only trigger of Headway: tuned settings are then the default or next to it."""
     monkeypatch.setattr(candidates, "HEADWAY_FRONT", ())
-    found = judge(case(waves(8)), load_forecaster(SEASONAL))
+    found = judge(case(waves(5), days=2), load_forecaster(SEASONAL))
     default, tuned = (found.ran[name].entry.does for name in (DEFAULT, TUNED))
     near = [one.trigger for one in candidates.neighbours(found.case.setting, default)]
     assert tuned in (default, *near)
