@@ -10,6 +10,7 @@ from scaler.commands.plain_help import PlainHelp
 from scaler.commands.server_flags import with_all_flags, with_index_flags, with_server_flags
 from training.commands import (
     data_pull,
+    models_demo,
     models_publish,
     replay,
     retrain,
@@ -36,3 +37,4 @@ def add_commands(app: typer.Typer) -> None:
     app.command("retrain", cls=PlainHelp, epilog=retrain.EXIT_TEXT)(retraining)
     publishing = with_index_flags(models_publish.publish)
     models.command("publish", cls=PlainHelp, epilog=models_publish.EXIT_TEXT)(publishing)
+    models.command("demo", cls=PlainHelp, epilog=models_demo.EXIT_TEXT)(models_demo.demo)

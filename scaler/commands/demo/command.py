@@ -54,7 +54,7 @@ class DemoOptions:
 
 def run_demo(options: DemoOptions) -> Exit:
     """Run until Ctrl-C, --seconds, or the first forecasts. FAULTS where --once saw no forecast in a minute."""
-    _forget_environment()
+    forget_environment()
     configure_logs("console", "error")
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -63,7 +63,7 @@ def run_demo(options: DemoOptions) -> Exit:
         return Exit.FINE
 
 
-def _forget_environment() -> None:
+def forget_environment() -> None:
     """The demo runs on embedded defaults: no HEADWAY_… variable may point it to a real database."""
     for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)]:
         del os.environ[name]
