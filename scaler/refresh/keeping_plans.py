@@ -6,6 +6,7 @@ import structlog
 
 from scaler.clock import Clock
 from scaler.errors import StoreRefused, StoreUnavailable
+from scaler.refresh.rounds import HourlySweep, in_rounds
 from scaler.refresh.tracked import Tracking
 from scaler.store.plans import PlanStore
 from scaler.telemetry.metrics import Telemetry
@@ -21,7 +22,6 @@ MOST_WRITTEN = 5000
 """plans, in one round"""
 LAST_SECONDS = 3.0
 """that writing may take when the process ends"""
-SWEEP_SECONDS = 3600.0
 
 
 class PlanKeeper:
@@ -33,7 +33,7 @@ class PlanKeeper:
         self._store = store
         self._clock = clock
         self._telemetry = telemetry
-        self._swept_at = clock.now()
+        self._sweep = HourlySweep(store.sweep, clock)
         self._refused = False
 
     def queue_lengths(self) -> dict[str, int]:
@@ -42,16 +42,13 @@ class PlanKeeper:
 
     async def run(self) -> None:
         """Write what is new, for ever."""
-        while True:
-            await self._clock.sleep_until(self._clock.now() + EVERY_SECONDS)
-            if not await self.step():
-                await self._clock.sleep_until(self._clock.now() + PAUSE_SECONDS)
+        await in_rounds(self.step, self._clock, EVERY_SECONDS, PAUSE_SECONDS)
 
     async def step(self) -> bool:
         """Write, and now and then sweep; False where the store did not answer."""
         try:
             await self._write(MOST_WRITTEN)
-            await self._sweep()
+            await self._sweep.if_due()
         except StoreUnavailable as error:
             if isinstance(error, StoreRefused) and not self._refused:
                 log.warning("plans_not_stored", plans=self._notes.waiting, error=str(error))
@@ -76,10 +73,3 @@ class PlanKeeper:
             await self._store.save(plans)
             self._notes.stored(plans)
             written += len(plans)
-
-    async def _sweep(self) -> None:
-        """By the moment of the sweep before: a clock that is ahead for a moment removes nothing."""
-        now, before = self._clock.now(), self._swept_at
-        if abs(now - before) >= SWEEP_SECONDS:
-            self._swept_at = now
-            await self._store.sweep(min(before, now), now)

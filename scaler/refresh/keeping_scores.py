@@ -8,6 +8,7 @@ import structlog
 from scaler.clock import Clock
 from scaler.errors import StoreUnavailable
 from scaler.refresh.local_time import utc_offset_seconds
+from scaler.refresh.rounds import HourlySweep, in_rounds
 from scaler.refresh.score_records import Unread, rows
 from scaler.refresh.tracked import Tracking
 from scaler.scored import HOUR_SECONDS
@@ -28,7 +29,6 @@ MOST_WRITTEN = 1000
 """in one round: at the full hour, 10,000 triggers take some minutes"""
 LAST_SECONDS = 6.0
 """that writing may take when the process ends"""
-SWEEP_SECONDS = 3600.0
 DAY = 86400.0
 
 
@@ -41,7 +41,7 @@ class ScoreKeeper:
         self._store = store
         self._clock = clock
         self._telemetry = telemetry
-        self._swept_at = clock.now()
+        self._sweep = HourlySweep(store.sweep, clock)
 
     def queue_lengths(self) -> dict[str, int]:
         """What waits for the store, by the queue's name in telemetry."""
@@ -49,17 +49,14 @@ class ScoreKeeper:
 
     async def run(self) -> None:
         """Write what is new and read what is wanted, for ever."""
-        while True:
-            await self._clock.sleep_until(self._clock.now() + EVERY_SECONDS)
-            if not await self.step():
-                await self._clock.sleep_until(self._clock.now() + PAUSE_SECONDS)
+        await in_rounds(self.step, self._clock, EVERY_SECONDS, PAUSE_SECONDS)
 
     async def step(self) -> bool:
         """Write, read, and now and then sweep; False where the store did not answer."""
         try:
             await self._write(MOST_WRITTEN)
             await self._read()
-            await self._sweep()
+            await self._sweep.if_due()
         except StoreUnavailable:
             return False
         finally:
@@ -94,12 +91,6 @@ class ScoreKeeper:
                 if sums := found.get(one.asked.owner):
                     self._scoring.resume(key, _day(one), sums_BF(sums))
             await asyncio.sleep(0)
-
-    async def _sweep(self) -> None:
-        now, before = self._clock.now(), self._swept_at
-        if abs(now - before) >= SWEEP_SECONDS:
-            self._swept_at = now
-            await self._store.sweep(min(before, now), now)
 
 
 def _day(one: Unread) -> int:

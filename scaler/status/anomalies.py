@@ -1,10 +1,8 @@
 """The path /api/v1/anomalies: where demand left the band of its forecast, from the store, the newest first."""
 
-import asyncio
 import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from http import HTTPStatus
 from typing import TypeAlias
 
 from starlette.requests import Request
@@ -17,6 +15,7 @@ from scaler.status.exposition import Turn
 from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, unprintable, whole_number
 from scaler.status.records import anomaly_record
 from scaler.status.replies import faulty, with_list
+from scaler.status.stored import OneAtATime, nobody, unavailable
 from scaler.telemetry.redaction import excerpt
 
 ReadAnomalies: TypeAlias = Callable[[AnomaliesAsked], Awaitable[list[Anomaly]]]
@@ -30,13 +29,12 @@ AT_A_TIME = 50
 
 
 class AnomaliesRoute:
-    """Answers one request after the other: the database has other work."""
+    """Answers from the store."""
 
     def __init__(self, registry: Registry, now: Callable[[], float], read: ReadAnomalies | None) -> None:
         self._registry = registry
         self._now = now
-        self._read = read
-        self._one = asyncio.Lock()
+        self._read = OneAtATime(read)
 
     async def answer(self, request: Request, turn: Turn) -> Response:
         """A page; `next` is the `after` of the following page, null on the last."""
@@ -45,21 +43,13 @@ class AnomaliesRoute:
         if faults:
             return faulty(faults)
         try:
-            async with self._one:
-                found = await self._found(asked)
+            found = await self._read(asked)
         except StoreUnavailable as error:
-            return faulty([Fault("database", "", str(error))], HTTPStatus.SERVICE_UNAVAILABLE)
+            return unavailable(error)
         if not found and asked.name and not self._registry.page(1, "", asked.namespace, asked.name):
-            rule = "no trigger of this name is watched here, and nothing is listed for one in this time"
-            value = excerpt(f"{asked.namespace}/{asked.name}")
-            return faulty([Fault("namespace/name", value, rule)], HTTPStatus.NOT_FOUND)
+            return nobody(asked.namespace, asked.name, "nothing is listed")
         following = _after(found[-1]) if len(found) == asked.limit else None
         return with_list({"at": self._now(), "next": following}, "anomalies", _in_turns(found, turn))
-
-    async def _found(self, asked: AnomaliesAsked) -> list[Anomaly]:
-        if self._read is None:
-            raise StoreUnavailable("this process reads no database")
-        return await self._read(asked)
 
 
 def asked_for(query: Mapping[str, str], now: float, faults: list[Fault]) -> AnomaliesAsked:

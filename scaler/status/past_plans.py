@@ -1,11 +1,9 @@
 """The path /api/v1/plans/NAMESPACE/NAME: what was planned for one ScaledObject, from the store."""
 
-import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -20,6 +18,7 @@ from scaler.status.moments import RULE, moment_in
 from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, unprintable, whole_number
 from scaler.status.records import Record
 from scaler.status.replies import faulty, with_list
+from scaler.status.stored import OneAtATime, nobody, unavailable
 from scaler.telemetry.redaction import excerpt
 
 ReadPlans: TypeAlias = Callable[[PastPlansAsked], Awaitable[list[PastPlan]]]
@@ -41,13 +40,12 @@ class _Asked:
 
 
 class PastPlansRoute:
-    """Answers one request after the other: the database has other work."""
+    """Answers from the store."""
 
     def __init__(self, registry: Registry, now: Callable[[], float], read: ReadPlans | None) -> None:
         self._registry = registry
         self._now = now
-        self._read = read
-        self._one = asyncio.Lock()
+        self._read = OneAtATime(read)
 
     async def answer(self, request: Request, turn: Turn) -> Response:
         """A page of plans, the newest first; `next` is the `after` of the following page, null on the last."""
@@ -60,24 +58,17 @@ class PastPlansRoute:
         if faults:
             return faulty(faults)
         try:
-            async with self._one:
-                found = await self._plans(asked.plans)
+            found = await self._read(asked.plans)
         except StoreUnavailable as error:
-            return faulty([Fault("database", "", str(error))], HTTPStatus.SERVICE_UNAVAILABLE)
+            return unavailable(error)
         if not found and not watched:
-            rule = "no trigger of this name is watched here, and nothing was planned for one in this time"
-            return faulty([Fault("namespace/name", excerpt(f"{namespace}/{name}"), rule)], HTTPStatus.NOT_FOUND)
+            return nobody(namespace, name, "nothing was planned")
         head = {"namespace": namespace, "name": name, "at": self._now(), "timezone": zone, "next": None}
         if asked.at is not None:
             return with_list(head | {"asked": asked.at}, "plans", _in_turns(counting_at(found, asked.at), turn))
         if len(found) == asked.plans.limit:
             head["next"] = f"{found[-1].minute}/{found[-1].trigger}"
         return with_list(head, "plans", _in_turns([(one, None) for one in found], turn))
-
-    async def _plans(self, asked: PastPlansAsked) -> list[PastPlan]:
-        if self._read is None:
-            raise StoreUnavailable("this process reads no database")
-        return await self._read(asked)
 
 
 def _asked_for(

@@ -1,11 +1,9 @@
 """The path /api/v1/savings: what workloads were worth, from the store, a page of ScaledObjects at a time."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from http import HTTPStatus
 from itertools import groupby
 from typing import TypeAlias
 
@@ -19,6 +17,7 @@ from scaler.status.exposition import Turn
 from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, unprintable, whole_number
 from scaler.status.records import Record
 from scaler.status.replies import faulty, with_list
+from scaler.status.stored import OneAtATime, nobody, unavailable
 from scaler.telemetry.redaction import excerpt
 
 ReadSavings: TypeAlias = Callable[[SavingsAsked], Awaitable[list[SavedDay]]]
@@ -29,13 +28,12 @@ KNOWN = ("namespace", "name", "days", "limit", "after")
 
 
 class SavingsRoute:
-    """Answers one request after the other: the database has other work."""
+    """Answers from the store."""
 
     def __init__(self, registry: Registry, now: Callable[[], float], read: ReadSavings | None) -> None:
         self._registry = registry
         self._now = now
-        self._read = read
-        self._one = asyncio.Lock()
+        self._read = OneAtATime(read)
 
     async def answer(self, request: Request, turn: Turn) -> Response:
         """A page of days; `next` is the `after` of the following page, null on the last."""
@@ -44,21 +42,14 @@ class SavingsRoute:
         if faults:
             return faulty(faults)
         try:
-            async with self._one:
-                found = await self._days(asked)
+            found = await self._read(asked)
         except StoreUnavailable as error:
-            return faulty([Fault("database", "", str(error))], HTTPStatus.SERVICE_UNAVAILABLE)
+            return unavailable(error)
         if not found and asked.one is not None and not self._registry.page(1, "", *asked.one):
-            rule = "no trigger of this name is watched here, and nothing was counted for one in this time"
-            return faulty([Fault("namespace/name", excerpt("/".join(asked.one)), rule)], HTTPStatus.NOT_FOUND)
+            return nobody(*asked.one, "nothing was counted")
         objects = list(dict.fromkeys((one.namespace, one.name) for one in found))
         following = "/".join(objects[-1]) if asked.one is None and len(objects) == asked.limit else None
         return with_list({"at": self._now(), "next": following}, "savings", _in_turns(found, turn))
-
-    async def _days(self, asked: SavingsAsked) -> list[SavedDay]:
-        if self._read is None:
-            raise StoreUnavailable("this process reads no database")
-        return await self._read(asked)
 
 
 def asked_for(query: Mapping[str, str], now: float, faults: list[Fault]) -> SavingsAsked:

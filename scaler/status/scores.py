@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from http import HTTPStatus
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ from scaler.status.parameters import LARGEST_LIMIT, unknown, unprintable, whole_
 from scaler.status.records import Record, WeekOf
 from scaler.status.replies import faulty, with_list
 from scaler.status.savings import DEFAULT_DAYS, MOST_DAYS, date_of
+from scaler.status.stored import OneAtATime, nobody, unavailable
 from scaler.telemetry.redaction import excerpt
 from scaler.trigger import Mode
 
@@ -39,13 +39,12 @@ class ScoreReads(NamedTuple):
 
 
 class ScoresRoute:
-    """Answers one request after the other: the database has other work."""
+    """Answers from the store."""
 
     def __init__(self, registry: Registry, now: Callable[[], float], reads: ScoreReads | None) -> None:
         self._registry = registry
         self._now = now
-        self._reads = reads
-        self._one = asyncio.Lock()
+        self._read = OneAtATime(reads and reads.days)
 
     async def answer(self, request: Request, turn: Turn) -> Response:
         """The days of each trigger of one ScaledObject, and the sums over all of them."""
@@ -60,16 +59,12 @@ class ScoresRoute:
         last = int(self._now() // HOUR_SECONDS) + 1
         asked = ScoresAsked(namespace, name, LEADS[lead], (last - days * DAY_HOURS, last))
         try:
-            if self._reads is None:
-                raise StoreUnavailable("this process reads no database")
-            async with self._one:
-                found = await self._reads.days(asked)
+            found = await self._read(asked)
         except StoreUnavailable as error:
-            return faulty([Fault("database", "", str(error))], HTTPStatus.SERVICE_UNAVAILABLE)
+            return unavailable(error)
         watched = {one.trigger.short_key for one in self._registry.page(LARGEST_LIMIT, "", namespace, name)}
         if not found and not watched:
-            rule = "no trigger of this name is watched here, and nothing was scored for one in this time"
-            return faulty([Fault("namespace/name", excerpt(f"{namespace}/{name}"), rule)], HTTPStatus.NOT_FOUND)
+            return nobody(namespace, name, "nothing was scored")
         head = {"namespace": namespace, "name": name, "at": self._now(), "days": days, "lead": LEADS[lead]}
         return with_list(head, "triggers", _in_turns(found, watched, turn))
 

@@ -11,8 +11,9 @@ from scaler.errors import StoreRefused, StoreUnavailable
 from scaler.forecast.cache import MemoryCache, SharedMemory
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.plan import Plan, Reason, Rung
-from scaler.refresh.keeping_plans import SWEEP_SECONDS, PlanKeeper
+from scaler.refresh.keeping_plans import PlanKeeper
 from scaler.refresh.past_plans import PlanNotes, _replicas
+from scaler.refresh.rounds import SWEEP_SECONDS
 from scaler.series import Observation, Outlook
 from scaler.store.database import Sqlite
 from scaler.store.plans import NullPlans, PlanStore

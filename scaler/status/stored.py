@@ -1,0 +1,43 @@
+"""What the paths that answer from the store share: one request after the other, and the same words for faults."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Generic, TypeVar
+
+from starlette.responses import Response
+
+from scaler.errors import Fault, StoreUnavailable
+from scaler.status.replies import faulty
+from scaler.telemetry.redaction import excerpt
+
+Asked = TypeVar("Asked")
+Found = TypeVar("Found")
+
+
+class OneAtATime(Generic[Asked, Found]):
+    """Reads for one request after the other: the database has other work.
+
+    read: None in a process without a database. Calling this raises StoreUnavailable as `read` does.
+    """
+
+    def __init__(self, read: Callable[[Asked], Awaitable[Found]] | None) -> None:
+        self._read = read
+        self._one = asyncio.Lock()
+
+    async def __call__(self, asked: Asked) -> Found:
+        if self._read is None:
+            raise StoreUnavailable("this process reads no database")
+        async with self._one:
+            return await self._read(asked)
+
+
+def unavailable(error: StoreUnavailable) -> Response:
+    """The store does not answer, and why."""
+    return faulty([Fault("database", "", str(error))], HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def nobody(namespace: str, name: str, nothing: str) -> Response:
+    """There is no such trigger, and `nothing was counted` for one."""
+    rule = f"no trigger of this name is watched here, and {nothing} for one in this time"
+    return faulty([Fault("namespace/name", excerpt(f"{namespace}/{name}"), rule)], HTTPStatus.NOT_FOUND)
