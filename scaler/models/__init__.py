@@ -137,7 +137,10 @@ class ChampionChanged(ModelRefused):
     def __init__(self, scope: str, expected: str | None, found: str | None) -> None:
         self.found = found
         was, now = expected or "no champion", found or "no champion"
-        super().__init__(f"{scope_name(scope)}: the champion was to be {was}, and is {now}: somebody changed it")
+        if was == now:
+            super().__init__(f"{scope_name(scope)}: {now} was promoted again meanwhile")
+        else:
+            super().__init__(f"{scope_name(scope)}: the champion was to be {was}, and is {now}: somebody changed it")
 
 
 class NothingToRollBack(ModelRefused):
@@ -180,9 +183,10 @@ class ModelIndex(Protocol):
         """
         ...
 
-    async def roll_back(self, scope: str, expected: str, decision: ModelDecision) -> Champion | None:
-        """Give `scope` back to what its champion replaced; None where that is no champion.
+    async def roll_back(self, seen: Champion, decision: ModelDecision) -> Champion | None:
+        """Give the scope of a champion back to what it replaced; None where that is no champion.
 
+        seen: as the author of the decision knows it. A later promotion, of the same model too, is not touched.
         The decision is recorded with the models that this concerned. Raises ChampionChanged, NothingToRollBack,
         ModelRetired.
         """

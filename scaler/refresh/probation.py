@@ -124,7 +124,7 @@ class Probations:
         by = f"scaler {socket.gethostname()}"
         decision = ModelDecision(now, Kind.ROLLED_BACK, champion.model, by, reason, champion.scope, figures=figures)
         try:
-            now_serves = await self._index.roll_back(champion.scope, champion.model, decision)
+            now_serves = await self._index.roll_back(champion, decision)
         except ChampionChanged:
             self._rolled_back()  # by another replica, or somebody has promoted another one
             return

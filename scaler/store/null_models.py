@@ -26,7 +26,7 @@ class NullModels:
     ) -> Champion:
         raise StoreUnavailable(WHY)
 
-    async def roll_back(self, scope: str, expected: str, decision: ModelDecision) -> Champion | None:
+    async def roll_back(self, seen: Champion, decision: ModelDecision) -> Champion | None:
         raise StoreUnavailable(WHY)
 
     async def retire(self, model: str, decision: ModelDecision) -> None:

@@ -89,9 +89,9 @@ class SqlModels:
         """Make `model` the champion of `scope`, where `expected` is it now."""
         return await self._changed(self._promote, scope, model, expected, decision, probation_seconds)
 
-    async def roll_back(self, scope: str, expected: str, decision: ModelDecision) -> Champion | None:
-        """Give `scope` back to what its champion replaced."""
-        return await self._changed(self._roll_back, scope, expected, decision)
+    async def roll_back(self, seen: Champion, decision: ModelDecision) -> Champion | None:
+        """Give the scope of a champion back to what it replaced."""
+        return await self._changed(self._roll_back, seen, decision)
 
     async def retire(self, model: str, decision: ModelDecision) -> None:
         """Take a version out of use."""
@@ -195,13 +195,14 @@ class SqlModels:
         return new
 
     async def _roll_back(
-        self, connection: AsyncConnection, scope: str, expected: str, decision: ModelDecision
+        self, connection: AsyncConnection, seen: Champion, decision: ModelDecision
     ) -> Champion | ModelRefused | None:
+        scope = seen.scope
         present = await self._champion(connection, scope)
         if present is None:
             return NothingToRollBack(f"{scope_name(scope)}: there is no champion")
-        if present.model != expected:
-            return ChampionChanged(scope, expected, present.model)
+        if (present.model, present.since) != (seen.model, seen.since):
+            return ChampionChanged(scope, seen.model, present.model)
         if present.previous is None:
             return NothingToRollBack(f"{scope_name(scope)}: {present.model} has no predecessor; promote another model")
         if present.previous != NO_CHAMPION and (fault := await self._unfit(connection, present.previous)):

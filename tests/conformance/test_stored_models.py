@@ -93,12 +93,26 @@ async def test_a_promotion_and_the_way_back(opened: OpenIndex) -> None:
     assert await promoted(index, "own@1", None) == Champion(ALL, "own@1", NOW, NO_CHAMPION, NOW + 3600)
     second = await promoted(index, "own@2", "own@1", at=NOW + 9)
     assert await index.champions() == {ALL: second} == {ALL: Champion(ALL, "own@2", NOW + 9, "own@1", NOW + 3609)}
-    back = await index.roll_back(ALL, "own@2", decided(Kind.ROLLED_BACK, at=NOW + 20))
+    back = await index.roll_back(second, decided(Kind.ROLLED_BACK, at=NOW + 20))
     assert await index.champions() == {ALL: back} == {ALL: Champion(ALL, "own@1", NOW + 20)}
     newest = (await index.decisions(1))[0]
     assert (newest.kind, newest.model, newest.previous) == (Kind.ROLLED_BACK, "own@1", "own@2")
+    assert back is not None
     with pytest.raises(NothingToRollBack, match="own@1 has no predecessor"):
-        await index.roll_back(ALL, "own@1", decided(Kind.ROLLED_BACK))
+        await index.roll_back(back, decided(Kind.ROLLED_BACK))
+
+
+async def test_a_roll_back_is_of_the_promotion_that_was_seen(opened: OpenIndex) -> None:
+    """The same model, promoted again after a roll-back, has not been judged yet."""
+    index = opened()
+    await published(index, "1", "2")
+    await promoted(index, "own@1", None)
+    seen = await promoted(index, "own@2", "own@1", at=NOW + 9)
+    await index.roll_back(seen, decided(Kind.ROLLED_BACK, at=NOW + 20))
+    again = await promoted(index, "own@2", "own@1", at=NOW + 30)
+    with pytest.raises(ChampionChanged, match="own@2 was promoted again meanwhile"):
+        await index.roll_back(seen, decided(Kind.ROLLED_BACK, at=NOW + 40))
+    assert await index.champions() == {ALL: again}
 
 
 async def test_a_champion_that_is_assigned_is_on_probation_no_more(opened: OpenIndex) -> None:
@@ -120,11 +134,11 @@ async def test_a_champion_that_is_assigned_is_on_probation_no_more(opened: OpenI
 async def test_the_first_champion_gives_the_scope_back(opened: OpenIndex) -> None:
     index = opened()
     await published(index, "1")
-    await promoted(index, "own@1", None, "shop/web")
-    assert await index.roll_back("shop/web", "own@1", decided(Kind.ROLLED_BACK, scope="shop/web")) is None
+    champion = await promoted(index, "own@1", None, "shop/web")
+    assert await index.roll_back(champion, decided(Kind.ROLLED_BACK, scope="shop/web")) is None
     assert await index.champions() == {}
     with pytest.raises(NothingToRollBack, match="shop/web: there is no champion"):
-        await index.roll_back("shop/web", "own@1", decided(Kind.ROLLED_BACK, scope="shop/web"))
+        await index.roll_back(champion, decided(Kind.ROLLED_BACK, scope="shop/web"))
 
 
 async def test_who_comes_second_is_told(opened: OpenIndex) -> None:
@@ -139,7 +153,7 @@ async def test_who_comes_second_is_told(opened: OpenIndex) -> None:
         await promoted(index, "own@2", "own@3")
     assert caught.value.found == "own@1"
     with pytest.raises(ChampionChanged):
-        await index.roll_back(ALL, "own@2", decided(Kind.ROLLED_BACK))
+        await index.roll_back(Champion(ALL, "own@2", NOW), decided(Kind.ROLLED_BACK))
     assert await index.decisions(10) == before
     assert (await promoted(index, "own@1", "own@3")).since == NOW, "it is the champion already"
 
@@ -164,7 +178,7 @@ async def test_what_serves_is_not_retired(opened: OpenIndex) -> None:
     await promoted(index, "own@1", None, "shop")
     with pytest.raises(StillServes, match="own@1 is the champion of shop"):
         await index.retire("own@1", decided(Kind.RETIRED))
-    await promoted(index, "own@2", "own@1", "shop")
+    second = await promoted(index, "own@2", "own@1", "shop")
     with pytest.raises(StillServes, match="own@2, on probation, may have to be rolled back to it"):
         await index.retire("own@1", decided(Kind.RETIRED))
     await index.retire("own@1", decided(Kind.RETIRED, at=NOW + 3601))
@@ -172,7 +186,7 @@ async def test_what_serves_is_not_retired(opened: OpenIndex) -> None:
     assert {one.model: one.retired_at for one in await index.versions()} == {"own@1": NOW + 3601, "own@2": None}
     for change in (
         promoted(index, "own@1", "own@2", "shop"),
-        index.roll_back("shop", "own@2", decided(Kind.ROLLED_BACK)),
+        index.roll_back(second, decided(Kind.ROLLED_BACK)),
     ):
         with pytest.raises(ModelRetired, match="own@1 is retired"):
             await change

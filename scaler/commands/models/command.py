@@ -138,9 +138,7 @@ def roll_back(settings: Settings, scope: str, reason: str) -> Exit:
         present = (await index.champions()).get(scope)
         if present is None:
             raise NothingToRollBack(f"{scope_name(scope)}: there is no champion")
-        champion = await index.roll_back(
-            scope, present.model, _decision(Kind.ROLLED_BACK, present.model, scope, reason)
-        )
+        champion = await index.roll_back(present, _decision(Kind.ROLLED_BACK, present.model, scope, reason))
         now = f"{champion.model} is its champion again" if champion else "it has no champion any more"
         _say(f"{scope_name(scope)}: {present.model} is rolled back, {now}; scalers follow within a minute")
 
