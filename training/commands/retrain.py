@@ -285,8 +285,10 @@ def _backend(flags: RetrainFlags) -> Any:
         return nullcontext()
     try:
         from dask.distributed import Client
-    except ImportError:
-        raise Usage(f"--backend dask: Dask is not installed: {DASK}") from None
+    except ImportError as error:
+        is_dask = error.name in (None, "dask", "dask.distributed", "distributed")
+        missing = "Dask is not installed" if is_dask else f"Dask needs {error.name}, which is not installed"
+        raise Usage(f"--backend dask: {missing}: {DASK}") from None
     import joblib
 
     try:

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from click.testing import Result
@@ -46,6 +47,18 @@ def test_dask_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     result = asked(*place, "--backend", "dask", "--scheduler", "tcp://127.0.0.1:1")
     assert result.exit_code == 2
     assert "Dask is not installed: pip install" in str(result.exception) + result.output
+
+
+def test_dask_without_one_of_its_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names that package."""
+    (tmp_path / "distributed.py").write_text("import tornado_that_is_missing\n")
+    package = ModuleType("dask")
+    package.__path__ = [str(tmp_path)]
+    monkeypatch.setitem(sys.modules, "dask", package)
+    place = ("--data-dir", str(tmp_path), "--bundle", str(tmp_path), "--work", str(tmp_path / "work"))
+    result = asked(*place, "--backend", "dask", "--scheduler", "tcp://127.0.0.1:1")
+    assert result.exit_code == 2
+    assert "Dask needs tornado_that_is_missing, which is not installed" in str(result.exception) + result.output
 
 
 def test_another_one_works(tmp_path: Path) -> None:
