@@ -83,7 +83,7 @@ async def _carried_out(
                 champion = folder_of(version, settings.bundle, Path(temporary))
                 trial = Trial(folder, champion, data, timezone, jobs=jobs)
                 verdict = judge(await asyncio.to_thread(measured, trial, progress))
-        lines = [f"{'ok ' if check.ok else 'NO '} {check}" for check in verdict.checks] if verdict else []
+        lines = verdict.lines if verdict else []
         if verdict and not verdict.passed:
             await refuse(index, release, verdict)
             return "\n".join([*lines, f"refused: {verdict.measured.challenger}"]), False

@@ -309,8 +309,8 @@ def _print(outcome: Any, as_json: bool) -> None:
     for reason in outcome.why:
         typer.echo(f"because: {reason}")
     if outcome.verdict:
-        for check in outcome.verdict.checks:
-            typer.echo(f"{'ok ' if check.ok else 'NO '} {check}")
+        for line in outcome.verdict.lines:
+            typer.echo(line)
     typer.echo({"nothing": "nothing was due", "refused": f"refused: {outcome.model}"}.get(outcome.done, _done(outcome)))
 
 

@@ -56,8 +56,3 @@ def released(bundle: Path, bundles: str, data_dir: Path, verdict: Verdict) -> Re
             await index.close()
 
     return asyncio.run(work())
-
-
-def gate_lines(verdict: Verdict) -> list[str]:
-    """Each rule of the gate with its figures."""
-    return [f"{'ok ' if check.ok else 'NO '} {check}" for check in verdict.checks]

@@ -39,7 +39,6 @@ class Stage:
     changed_from: float
     end: float
     speed: float
-    http_address: str
 
 
 async def served(stage: Stage, model: str, say: Say) -> bool:
@@ -48,10 +47,11 @@ async def served(stage: Stage, model: str, say: Say) -> bool:
     Commands then ask the running service, and print what a user sees.
     """
     async with _running(stage) as service:
-        say(f"Serving, with a clock that runs {stage.speed:g} times as fast as yours (UTC):")
+        address = f"http://127.0.0.1:{service.http_port}"
+        say(f"Serving at {address}, with a clock that runs {stage.speed:g} times as fast as yours (UTC):")
         rolled_back_at = await _watch(stage, service, model, say)
         async with _asked_on(stage, service):
-            for arguments in _commands(stage, service):
+            for arguments in _commands(stage, address):
                 say(f"\n$ headway {' '.join(arguments)}")
                 say((await _output(arguments)).rstrip())
         return rolled_back_at is not None
@@ -63,8 +63,8 @@ async def _watch(stage: Stage, service: Service, model: str, say: Say) -> float 
     shown: tuple[str, Rung] | None = None
     is_told = False
     lost_at: float | None = None
-    at = (math.floor(clock.now() / SYNC_SECONDS) + 1) * SYNC_SECONDS
-    while at < (stage.end if lost_at is None else min(stage.end, lost_at + AFTER_SECONDS)):
+    end = stage.end
+    while (at := (math.floor(clock.now() / SYNC_SECONDS) + 1) * SYNC_SECONDS) < end:
         await clock.sleep_until(at)
         plan = _asked(stage, service, at)
         if not is_told and at >= stage.changed_from:
@@ -72,14 +72,14 @@ async def _watch(stage: Stage, service: Service, model: str, say: Say) -> float 
             say(f"{_clock(at)}  demand changes: from now on it builds up for an hour and drops, again and again")
         if plan is not None and (plan.model, plan.rung) != shown:
             if shown is not None and shown[0] == model != plan.model:
-                lost_at = at
+                lost_at, end = at, min(end, at + AFTER_SECONDS)
             shown = plan.model, plan.rung
             say(f"{_clock(at)}  {_told(plan)}")
-        at = (math.floor(clock.now() / SYNC_SECONDS) + 1) * SYNC_SECONDS
     return lost_at
 
 
 def _asked(stage: Stage, service: Service, at: float) -> Plan | None:
+    """What KEDA is answered; None where that is an error, as before the first observation."""
     registration = service.registry.register(NAMESPACE, WORKLOAD, stage.metadata, at)
     try:
         return service.registry.answer(registration, at).plan
@@ -116,7 +116,7 @@ async def _running(stage: Stage) -> AsyncIterator[Service]:
         {
             "prometheus": RECORDING,
             "grpc_address": "127.0.0.1:0",
-            "http_address": stage.http_address,
+            "http_address": "127.0.0.1:0",
             "data_dir": str(stage.folder),
             "bundle": stage.bundles,
             "refresh_interval": "1m",
@@ -132,15 +132,14 @@ async def _running(stage: Stage) -> AsyncIterator[Service]:
         await service.stop()
 
 
-def _commands(stage: Stage, service: Service) -> Sequence[list[str]]:
+def _commands(stage: Stage, address: str) -> Sequence[list[str]]:
     """What a user asks afterwards."""
     index = ["--data-dir", str(stage.folder), "--bundle", stage.bundles]
-    address = ["--address", f"http://127.0.0.1:{service.http_port}"]
     return (
         ["models", "list", *index],
         ["models", "log", *index],
-        ["why", NAMESPACE, WORKLOAD, *address],
-        ["savings", NAMESPACE, WORKLOAD, "--days", "1", *address],
+        ["why", NAMESPACE, WORKLOAD, "--address", address],
+        ["savings", NAMESPACE, WORKLOAD, "--days", "1", "--address", address],
     )
 
 

@@ -138,6 +138,11 @@ class Verdict:
         return against or tuple(str(check) for check in self.checks if check.key in _DECISIVE)
 
     @property
+    def lines(self) -> list[str]:
+        """Each check as a person reads it: whether it holds, its figure and its bound."""
+        return [f"{'ok ' if check.ok else 'NO '} {check}" for check in self.checks]
+
+    @property
     def numbers(self) -> dict[str, float]:
         """The figures of the checks for the log of decisions, and the ratios of a few series, the worst first."""
         found = {check.key: check.value for check in self.checks}

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from scaler.app.service import loop_factory
+from scaler.cli import app
 from scaler.models import Kind
 from scaler.store.model_index import open_model_index
 from tests.training.recording import write_values
 from training.demo.jobs import QUERY, checkout_requests
-from training.demo.making import BY, SCOPE, gate_lines, judged, released, written
+from training.demo.making import BY, SCOPE, judged, released, written
 from training.demo.serving import Stage, served
 from training.experiment.train import Order, run
 from training.lifecycle.publishing import Release, publish
@@ -49,9 +51,18 @@ def test_what_the_gate_refuses_is_not_promoted(poor: Path, tmp_path: Path) -> No
     data = written(checkout_requests(begin, begin + 10 * DAY, begin + 10 * DAY), begin + 10 * DAY, tmp_path / "d.csv")
     verdict = judged(poor, data, "shop/checkout", Scaling(10.0, 180.0, QUERY))
     assert not verdict.passed
-    assert [line for line in gate_lines(verdict) if line.startswith("NO ")]
+    assert [line for line in verdict.lines if line.startswith("NO ")]
     assert released(poor, str(tmp_path / "bundles"), tmp_path / "data", verdict) is None
     assert [(kind, by) for kind, by, _ in decisions(tmp_path / "data")] == [(Kind.REFUSED, BY)]
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
+    """What is kept there would be mixed with an earlier run."""
+    (tmp_path / "mine").write_text("kept")
+    result = CliRunner().invoke(app, ["models", "demo", "--work", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "must be a folder that is new or empty" in str(result.exception) + result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 @pytest.mark.e2e
@@ -71,7 +82,7 @@ def test_a_model_that_is_worse_is_rolled_back(poor: Path, tmp_path: Path) -> Non
     begin = time.time() // 60 * 60
     end = begin + DAY
     trace = checkout_requests(begin - 3 * DAY, end, begin + 3600)
-    stage = Stage(METADATA, trace, data_dir, str(bundles), begin, begin + 3600, end, 900, "127.0.0.1:0")
+    stage = Stage(METADATA, trace, data_dir, str(bundles), begin, begin + 3600, end, 900)
     told: list[str] = []
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         assert runner.run(served(stage, model, told.append)), told
