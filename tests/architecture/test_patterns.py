@@ -20,9 +20,9 @@ import scaler
 ROOT = Path(scaler.__file__).parent
 SEARCHES, COMPARES = {"search", "sub", "finditer", "findall", "split"}, {"match", "fullmatch"}
 MEGABYTE = 2**20
-FEW = 10_000
-"""characters at which a pattern of quadratic time needs a second, and a linear one less than a millisecond"""
-LONGEST_FOR_FEW, LONGEST_FOR_A_MEGABYTE = 0.25, 5.0
+FEW = 30_000
+"""characters at which a pattern of quadratic time needs seconds, and a linear one less than a millisecond"""
+LONGEST_FOR_FEW, LONGEST_FOR_A_MEGABYTE = 0.5, 5.0
 
 
 @dataclass(frozen=True)
