@@ -24,7 +24,7 @@ LOCKS: dict[str, tuple[str, ...]] = {
 }
 """the extras of pyproject.toml in each lock of an image"""
 TOOLS = ROOT / "tools"
-DEV_LOCK, DEV_EXTRAS = TOOLS / "dev.lock", ("training", "dev")
+DEV_LOCK, DEV_EXTRAS = TOOLS / "dev.lock", ("training", "tracing", "dev")
 """what `make setup` installs"""
 SUPPLY_CHAIN_LOCK, SUPPLY_CHAIN_SOURCE = TOOLS / "supply-chain.lock", TOOLS / "supply-chain.in"
 """what reads the locks; dev.lock has it, too"""

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Brings the servers that the tests start and that pip does not install: Prometheus with promtool, VictoriaMetrics and
-# PgBouncer; and libfaketime, with which `make faults` sets clocks. Root gets them from the package manager. Everyone else gets the distribution's packages unpacked below
+# Brings the programs that the tests start and that pip does not install: Prometheus with promtool, VictoriaMetrics,
+# PgBouncer, and a browser, Chromium; and libfaketime, with which `make faults` sets clocks. Root gets them from the package manager. Everyone else gets the distribution's packages unpacked below
 # .tools/, with the libraries that the system lacks. Does nothing where all of them run already.
 set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "$0")/.."
 
-packages=(prometheus victoria-metrics pgbouncer libfaketime)
-programs=(prometheus promtool victoria-metrics pgbouncer)
+packages=(prometheus victoria-metrics pgbouncer chromium fonts-dejavu-core libfaketime)
+programs=(prometheus promtool victoria-metrics pgbouncer chromium)
 library=libfaketimeMT.so.1
 tools=$PWD/.tools
 # Debian's pgbouncer is in /usr/sbin. tests/servers/programs.py looks in the same places.

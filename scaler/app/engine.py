@@ -13,12 +13,14 @@ from scaler.app.backends import Backends
 from scaler.app.retrainings import Retrainings
 from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock
+from scaler.models import ModelIndex
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.refresh.checkpoint import Checkpoint
 from scaler.refresh.keeping_conclusions import ConclusionKeeper
 from scaler.refresh.keeping_plans import PlanKeeper
 from scaler.refresh.keeping_scores import ScoreKeeper
 from scaler.refresh.loop import Refresh, RefreshSettings
+from scaler.refresh.minutes_shown import demand_by_minute
 from scaler.refresh.probation import Probations
 from scaler.refresh.saving_anomalies import AnomalyWriter
 from scaler.refresh.stored_apart import StoredApart
@@ -26,7 +28,7 @@ from scaler.registry import ListedBy, Registration, Registry
 from scaler.savings import SavedDay, SavingsAsked
 from scaler.scored import ScoredDay, ScoresAsked, WeekAsked, Weeks
 from scaler.scoring.scores import DAY_KEEPS
-from scaler.series import HistoryFacts
+from scaler.series import Floats, HistoryFacts
 from scaler.settings import Settings
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import Trigger
@@ -143,6 +145,17 @@ class Engine:
     async def anomalies(self, asked: AnomaliesAsked) -> list[Anomaly]:
         """Where demand left the band of its forecast, as the store knows it. Raises StoreUnavailable."""
         return await self._backends.anomalies.load(asked, self._clock.now())
+
+    @property
+    def models(self) -> ModelIndex:
+        """Which versions of models serve whom."""
+        return self._backends.models
+
+    async def demand(self, trigger: Trigger, since: float, until: float) -> Floats:
+        """Demand by the minute [M]. Raises StoreUnavailable where only the store has it, and does not answer."""
+        return await demand_by_minute(
+            self._refresh.tracking.combining.memory, self._backends.store, trigger, since, until
+        )
 
     def read_bundles(self) -> None:
         """Look for new bundles now."""

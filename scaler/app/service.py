@@ -6,14 +6,13 @@ shared cache) is imported and opened behind it.
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import structlog
 
-from scaler.anomalies import AnomaliesAsked, Anomaly
 from scaler.app.backends import open_backends, open_cache
 from scaler.app.early import EarlyRegistrations
 from scaler.app.ending import CLOSING_SECONDS, cut_off_after, leave_soon
@@ -21,12 +20,12 @@ from scaler.app.engine import Engine
 from scaler.app.expiry import follow_certificates, watch_certificates
 from scaler.app.garbage import collect_on_loop
 from scaler.app.quotas import follow_quotas
+from scaler.app.reading import Reading
 from scaler.app.reload import Reload
 from scaler.app.scheduling import prefer_answers, release_memory, release_unused
 from scaler.app.signals import ignore_signals, on_signals
 from scaler.app.tasks import BackgroundTasks
 from scaler.clock import Clock, SystemClock
-from scaler.errors import StoreUnavailable
 from scaler.files import stale_files
 from scaler.forecast.signing import Signer
 from scaler.history import MetricSource
@@ -35,11 +34,8 @@ from scaler.metric.first_answer import FirstAnswers
 from scaler.metric.server import MetricServer, ServerOptions
 from scaler.metric.servicer import Servicer
 from scaler.metric.streams import Streams
-from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.quotas import Limits
 from scaler.registry import Registration, Registry
-from scaler.savings import SavedDay, SavingsAsked
-from scaler.scored import ScoredDay, ScoresAsked, WeekAsked, Weeks
 from scaler.series import HistoryFacts
 from scaler.settings import Settings
 from scaler.settings.rules import trigger_rules
@@ -107,7 +103,7 @@ class Service:
 
     async def _open_ports(self) -> None:
         self.grpc_port = await self._server.start()
-        from scaler.status.scores import ScoreReads
+        from scaler.page.routes import page_routes
         from scaler.status.server import StatusServer
 
         status = StatusServer(
@@ -118,10 +114,8 @@ class Service:
             self._facts,
             self.clock.now,
             self._discovery,
-            self._savings,
-            ScoreReads(self._scores, self._weeks),
-            read_plans=self._past_plans,
-            read_anomalies=self._anomalies,
+            Reading(self.settings, lambda: self._engine).all(),
+            page_routes,
         )
         self._opened.push_async_callback(status.stop)
         self.http_port = await status.start()
@@ -176,29 +170,6 @@ class Service:
 
     def _facts(self, key: str) -> HistoryFacts | None:
         return self._engine.facts(key) if self._engine is not None else None
-
-    async def _savings(self, asked: SavingsAsked) -> list[SavedDay]:
-        return await self._storing_engine().savings(asked)
-
-    async def _scores(self, asked: ScoresAsked) -> list[ScoredDay]:
-        return await self._storing_engine().scores(asked)
-
-    async def _anomalies(self, asked: AnomaliesAsked) -> list[Anomaly]:
-        return await self._storing_engine().anomalies(asked)
-
-    async def _weeks(self, asked: Sequence[WeekAsked]) -> Weeks:
-        return {} if self._engine is None else await self._engine.weeks(asked)
-
-    async def _past_plans(self, asked: PastPlansAsked) -> list[PastPlan]:
-        return await self._storing_engine().past_plans(asked)
-
-    def _storing_engine(self) -> Engine:
-        """What reads the database. Raises StoreUnavailable where there is none."""
-        if not (self.settings.database or self.settings.data_dir):
-            raise StoreUnavailable("nothing is kept: set data-dir or database")
-        if self._engine is None:
-            raise StoreUnavailable("the database is being opened")
-        return self._engine
 
     def _worth_waiting(self, trigger: Trigger) -> bool:
         return self._engine is None or self._engine.reachable(trigger)

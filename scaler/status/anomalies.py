@@ -2,8 +2,7 @@
 
 import json
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,13 +12,11 @@ from scaler.errors import Fault, StoreUnavailable
 from scaler.registry import Registry
 from scaler.status.exposition import Turn
 from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, unprintable, whole_number
+from scaler.status.reads import ReadAnomalies
 from scaler.status.records import anomaly_record
 from scaler.status.replies import faulty, with_list
 from scaler.status.stored import OneAtATime, nobody, unavailable
 from scaler.telemetry.redaction import excerpt
-
-ReadAnomalies: TypeAlias = Callable[[AnomaliesAsked], Awaitable[list[Anomaly]]]
-"""raises StoreUnavailable"""
 
 DEFAULT_DAYS, MOST_DAYS = 30, 366
 DAY_SECONDS = 86_400.0

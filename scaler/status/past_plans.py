@@ -2,9 +2,8 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
@@ -16,13 +15,11 @@ from scaler.registry import MOST_OF_ONE_OBJECT, Registry
 from scaler.status.exposition import Turn
 from scaler.status.moments import RULE, moment_in
 from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, unprintable, whole_number
+from scaler.status.reads import ReadPlans
 from scaler.status.records import Record
 from scaler.status.replies import faulty, with_list
 from scaler.status.stored import OneAtATime, nobody, unavailable
 from scaler.telemetry.redaction import excerpt
-
-ReadPlans: TypeAlias = Callable[[PastPlansAsked], Awaitable[list[PastPlan]]]
-"""raises StoreUnavailable"""
 
 DEFAULT_SECONDS = 24 * 3600.0
 AROUND_SECONDS = RENEWED_SECONDS + 120.0

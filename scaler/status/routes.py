@@ -3,54 +3,51 @@
 import difflib
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
-from time import time
-from typing import Any, TypeAlias
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
 
-from scaler import __version__
-from scaler.discovery import Discoveries
 from scaler.errors import Fault
-from scaler.registry import Registration, Registry
+from scaler.registry import Registration
 from scaler.status.access import WITHOUT_TOKEN
-from scaler.status.anomalies import AnomaliesRoute, ReadAnomalies
-from scaler.status.exposition import CONTENT_TYPE, Turn, exposition
+from scaler.status.anomalies import AnomaliesRoute
+from scaler.status.exposition import CONTENT_TYPE, exposition
+from scaler.status.overview import overview, overview_asked, row
 from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, whole_number
-from scaler.status.past_plans import PastPlansRoute, ReadPlans
+from scaler.status.past_plans import PastPlansRoute
 from scaler.status.records import Record, discovery_record, fault_records, plan_record, why_record
 from scaler.status.replies import as_json, faulty, with_list
-from scaler.status.report import Explain
-from scaler.status.savings import ReadSavings, SavingsRoute
-from scaler.status.scores import ScoreReads, ScoresRoute, StoredWeeks
+from scaler.status.savings import SavingsRoute
+from scaler.status.scores import ScoresRoute, StoredWeeks
 from scaler.status.shares import Turns
+from scaler.status.shown import Shown, client_of
+from scaler.status.timeline import TimelineRoute
 from scaler.telemetry import logs
-from scaler.telemetry.metrics import Telemetry
 from scaler.telemetry.redaction import excerpt
-
-Missing: TypeAlias = Callable[[], Mapping[str, str]]
-"""what the process lacks to be ready, name → sentence; a source or cache that is down is no part of it"""
 
 RECORDS_AT_A_TIME = 3
 """made before the event loop may answer KEDA: about half a millisecond's work"""
 
 PATHS = {
-    "/": "this list as a page for browsers",
+    "/": "all workloads, as a page for browsers",
     "/livez": "200 while the process answers",
     "/readyz": "200 once it can give good answers; until then 503 and what is missing",
     "/metrics": "telemetry, for Prometheus",
+    "/api/v1/triggers": "all triggers at a glance; ?q= ?namespace= ?rung= ?mode= ?sort= ?order= ?page= ?limit=",
     "/api/v1/plans": "the current plans with their reasons; ?namespace= ?name= ?limit= ?after=",
     "/api/v1/savings": "what each workload was worth, by the day; ?namespace= ?name= ?days= ?limit= ?after=",
     "/api/v1/anomalies": "demand outside the band of its forecast; ?namespace= ?name= ?days= ?limit= ?after=",
     "/api/v1/discovery": "which namespaces are watched for annotated ScaledObjects, and which objects are refused",
     "/api/v1/scores/{namespace}/{name}": "how good forecasts turned out, by the day; ?days= ?lead=",
     "/api/v1/plans/{namespace}/{name}": "what was planned for one ScaledObject; ?since= ?until= ?at= ?limit= ?after=",
+    "/api/v1/timeline/{namespace}/{name}": "demand, plans and forecast on one time line; ?since= ?until= ?trigger=",
     "/api/v1/why/{namespace}/{name}": "all about one ScaledObject: what `headway why` shows",
 }
 
@@ -58,39 +55,26 @@ PATHS = {
 class StatusRoutes:
     """The answers of the HTTP port, over one registry."""
 
-    def __init__(
-        self,
-        registry: Registry,
-        telemetry: Telemetry,
-        missing: Missing,
-        explain: Explain,
-        now: Callable[[], float] = time,
-        discoveries: Discoveries | None = None,
-        turns: Turns | None = None,
-        read_savings: ReadSavings | None = None,
-        score_reads: ScoreReads | None = None,
-        read_plans: ReadPlans | None = None,
-        read_anomalies: ReadAnomalies | None = None,
-    ) -> None:
+    def __init__(self, shown: Shown) -> None:
+        registry, now, reads = shown.registry, shown.now, shown.reads
+        self._shown = shown
         self._registry = registry
-        self._telemetry = telemetry
-        self._missing = missing
-        self._explain = explain
-        self._discoveries = discoveries
         self._now = now
-        self._turns = turns or Turns()
-        self._savings = SavingsRoute(registry, now, read_savings)
-        self._scores = ScoresRoute(registry, now, score_reads)
-        self._weeks = StoredWeeks(now, score_reads)
-        self._past_plans = PastPlansRoute(registry, now, read_plans)
-        self._anomalies = AnomaliesRoute(registry, now, read_anomalies)
+        self._savings = SavingsRoute(registry, now, reads.savings)
+        self._scores = ScoresRoute(registry, now, reads.scores)
+        self._weeks = StoredWeeks(now, reads.weeks)
+        self._past_plans = PastPlansRoute(registry, now, reads.plans)
+        self._anomalies = AnomaliesRoute(registry, now, reads.anomalies)
+        self._timeline = TimelineRoute(registry, now, reads)
 
-    def app(self) -> Starlette:
-        """All paths."""
+    def app(self, pages: Sequence[BaseRoute] = ()) -> Starlette:
+        """All paths, with those of `pages` for browsers."""
         return _application(
             PATHS,
             *self._open(),
-            Route("/", self.index),
+            *pages,
+            Route("/api/v1/triggers", self.triggers),
+            Route("/api/v1/timeline/{namespace}/{name}", self.timeline),
             Route("/api/v1/plans", self.plans),
             Route("/api/v1/plans/{namespace}/{name}", self.past_plans),
             Route("/api/v1/why/{namespace}/{name}", self.why),
@@ -98,7 +82,6 @@ class StatusRoutes:
             Route("/api/v1/scores/{namespace}/{name}", self.scores),
             Route("/api/v1/anomalies", self.anomalies),
             Route("/api/v1/discovery", self.discovery),
-            Route("/favicon.ico", self.favicon),
         )
 
     def probe_app(self) -> Starlette:
@@ -108,23 +91,15 @@ class StatusRoutes:
     def _open(self) -> list[Route]:
         return [Route("/livez", self.livez), Route("/readyz", self.readyz), Route("/metrics", self.metrics)]
 
-    async def index(self, request: Request) -> Response:
-        items = "".join(f"<li><a href='{path}'><code>{path}</code></a> {text}" for path, text in _links())
-        return HTMLResponse(
-            f"<!doctype html><html lang=en><meta charset=utf-8><title>Headway</title>"
-            f"<h1>Headway {__version__}</h1><p>{len(self._registry)} watched triggers.<ul>{items}</ul>"
-            "<p>All about one workload: <code>/api/v1/why/NAMESPACE/NAME</code></html>"
-        )
-
     async def livez(self, request: Request) -> Response:
         return JSONResponse({"alive": True})
 
     async def readyz(self, request: Request) -> Response:
-        missing = dict(self._missing())
+        missing = dict(self._shown.missing())
         return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)
 
     async def metrics(self, request: Request) -> Response:
-        written = exposition(self._telemetry, self._registry, self._now(), self._turn_of(request))
+        written = exposition(self._shown.telemetry, self._registry, self._now(), self._shown.turn_of(request))
         return StreamingResponse(written, media_type=CONTENT_TYPE)
 
     async def plans(self, request: Request) -> Response:
@@ -146,55 +121,64 @@ class StatusRoutes:
             return faulty(faults)
         namespace, name = request.path_params["namespace"], request.path_params["name"]
         found = self._registry.page(LARGEST_LIMIT, namespace=namespace, name=name)
-        refusal = self._discoveries.refusal(namespace, name) if self._discoveries is not None else None
+        refusal = self._shown.discoveries.refusal(namespace, name) if self._shown.discoveries is not None else None
         if not found and refusal is None:
             rule = "no trigger of this name is watched here: KEDA has not called for it, or not for a long time"
             return faulty([Fault("namespace/name", excerpt(f"{namespace}/{name}"), rule)], HTTPStatus.NOT_FOUND)
         now = self._now()
         stored = await self._weeks.of(found)
         records = self._in_turns(
-            request, found, lambda one: why_record(self._registry, one, now, self._explain, stored)
+            request, found, lambda one: why_record(self._registry, one, now, self._shown.explain, stored)
         )
         refused = None if refusal is None else fault_records(refusal.faults)
         return with_list({"namespace": namespace, "name": name, "at": now, "refused": refused}, "triggers", records)
 
     async def savings(self, request: Request) -> Response:
         """What workloads were worth, by the day."""
-        return await self._savings.answer(request, self._turn_of(request))
+        return await self._savings.answer(request, self._shown.turn_of(request))
 
     async def scores(self, request: Request) -> Response:
         """How good the forecasts of one ScaledObject turned out, by the day."""
-        return await self._scores.answer(request, self._turn_of(request))
+        return await self._scores.answer(request, self._shown.turn_of(request))
 
     async def past_plans(self, request: Request) -> Response:
         """What was planned for one ScaledObject."""
-        return await self._past_plans.answer(request, self._turn_of(request))
+        return await self._past_plans.answer(request, self._shown.turn_of(request))
+
+    async def triggers(self, request: Request) -> Response:
+        """A page of all triggers at a glance, sorted and filtered."""
+        faults: list[Fault] = []
+        asked = overview_asked(request.query_params, faults)
+        if faults:
+            return faulty(faults)
+        now = self._now()
+        found = await overview(self._registry, asked, now, self._shown.turn_of(request))
+        records = self._in_turns(request, found.found, lambda one: row(self._registry, one, now))
+        head = {"at": now, "count": found.count, "page": asked.page, "limit": asked.rows}
+        return with_list(head, "triggers", records)
+
+    async def timeline(self, request: Request) -> Response:
+        """What was demanded, planned and is expected of one trigger, on one time line."""
+        return await self._timeline.answer(request)
 
     async def anomalies(self, request: Request) -> Response:
         """Where demand left the band of its forecast."""
-        return await self._anomalies.answer(request, self._turn_of(request))
+        return await self._anomalies.answer(request, self._shown.turn_of(request))
 
     async def discovery(self, request: Request) -> Response:
         """The watched namespaces, and the annotated objects that are refused."""
         if faults := unknown(request.query_params, ()):
             return faulty(faults)
-        if self._discoveries is None:
+        if self._shown.discoveries is None:
             rule = "is off: discover-namespaces of the settings names no namespace"
             return faulty([Fault("discovery", "", rule)], HTTPStatus.NOT_FOUND)
-        return as_json({"at": self._now(), **discovery_record(self._discoveries)})
-
-    async def favicon(self, request: Request) -> Response:
-        return Response(status_code=HTTPStatus.NO_CONTENT)
-
-    def _turn_of(self, request: Request) -> Turn:
-        client = client_of(request.scope)
-        return lambda: self._turns.mine(client)
+        return as_json({"at": self._now(), **discovery_record(self._shown.discoveries)})
 
     async def _in_turns(
         self, request: Request, found: Iterable[Registration], make: Callable[[Registration], Record]
     ) -> AsyncIterator[str]:
         """The records as JSON texts, a few at a time."""
-        turn = self._turn_of(request)
+        turn = self._shown.turn_of(request)
         for position, registration in enumerate(found):
             if position % RECORDS_AT_A_TIME == 0:
                 await turn()
@@ -211,13 +195,6 @@ class InTurns:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self._turns.mine(client_of(scope))
         await self._app(scope, receive, send)
-
-
-def client_of(scope: Any) -> str:
-    """Whose turn a request takes: its client's, or on a connection beyond the client's share one beside it. Empty where
-    there is no client, as in tests."""
-    address = scope["client"][0] if scope.get("client") else ""
-    return f"{address} beyond its share" if scope.get("state", {}).get("spare") else address
 
 
 class RequestIds:
@@ -241,16 +218,12 @@ class RequestIds:
             await self._app(scope, receive, answer)
 
 
-def _application(paths: Collection[str], *routes: Route) -> Starlette:
+def _application(paths: Collection[str], *routes: BaseRoute) -> Starlette:
     # Exception last: starlette turns it into the answer to whatever was not foreseen
     handlers: dict[Any, Any] = {HTTPException: partial(_refused, paths), Exception: _broken}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
-
-
-def _links() -> list[tuple[str, str]]:
-    return [(path, text) for path, text in PATHS.items() if path != "/" and "{" not in path]
 
 
 async def _refused(paths: Collection[str], request: Request, error: HTTPException) -> Response:

@@ -1,11 +1,10 @@
 """The path /api/v1/savings: what workloads were worth, from the store, a page of ScaledObjects at a time."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,13 +14,11 @@ from scaler.registry import Registry
 from scaler.savings import DAY_HOURS, HOUR_SECONDS, SavedDay, SavingsAsked
 from scaler.status.exposition import Turn
 from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, unprintable, whole_number
+from scaler.status.reads import ReadSavings
 from scaler.status.records import Record
 from scaler.status.replies import faulty, with_list
 from scaler.status.stored import OneAtATime, nobody, unavailable
 from scaler.telemetry.redaction import excerpt
-
-ReadSavings: TypeAlias = Callable[[SavingsAsked], Awaitable[list[SavedDay]]]
-"""raises StoreUnavailable"""
 
 DEFAULT_DAYS, MOST_DAYS = 30, 366
 KNOWN = ("namespace", "name", "days", "limit", "after")

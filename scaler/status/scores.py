@@ -2,22 +2,23 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from scaler.errors import Fault, StoreUnavailable
 from scaler.registry import Registration, Registry
-from scaler.scored import DAY_HOURS, HOUR_SECONDS, Owner, ScoredDay, ScoresAsked, WeekAsked, Weeks
+from scaler.scored import DAY_HOURS, HOUR_SECONDS, Owner, ScoredDay, ScoresAsked, WeekAsked
 from scaler.scoring import BucketScores, Scores
 from scaler.scoring.losses import Figure
 from scaler.scoring.pending import BUCKETS
 from scaler.scoring.scores import sums_BF
 from scaler.status.exposition import Turn
 from scaler.status.parameters import LARGEST_LIMIT, unknown, unprintable, whole_number
+from scaler.status.reads import ReadScores, ReadWeeks
 from scaler.status.records import Record, WeekOf
 from scaler.status.replies import faulty, with_list
 from scaler.status.savings import DEFAULT_DAYS, MOST_DAYS, date_of
@@ -31,20 +32,13 @@ WEEK_SECONDS = 1.0
 """that reading the weeks of one request may take"""
 
 
-class ScoreReads(NamedTuple):
-    """What reads the store. Both raise StoreUnavailable."""
-
-    days: Callable[[ScoresAsked], Awaitable[list[ScoredDay]]]
-    weeks: Callable[[Sequence[WeekAsked]], Awaitable[Weeks]]
-
-
 class ScoresRoute:
     """Answers from the store."""
 
-    def __init__(self, registry: Registry, now: Callable[[], float], reads: ScoreReads | None) -> None:
+    def __init__(self, registry: Registry, now: Callable[[], float], read: ReadScores | None) -> None:
         self._registry = registry
         self._now = now
-        self._read = OneAtATime(reads and reads.days)
+        self._read = OneAtATime(read)
 
     async def answer(self, request: Request, turn: Turn) -> Response:
         """The days of each trigger of one ScaledObject, and the sums over all of them."""
@@ -72,9 +66,9 @@ class ScoresRoute:
 class StoredWeeks:
     """Reads the scores of triggers that this replica does not refresh, in bounded time."""
 
-    def __init__(self, now: Callable[[], float], reads: ScoreReads | None) -> None:
+    def __init__(self, now: Callable[[], float], read: ReadWeeks | None) -> None:
         self._now = now
-        self._reads = reads
+        self._read = read
         self._one = asyncio.Lock()
 
     async def of(self, registrations: Sequence[Registration]) -> WeekOf:
@@ -84,12 +78,12 @@ class StoredWeeks:
             for one in registrations
             if one.trigger.mode is not Mode.REACTIVE and one.scores() is None
         }
-        if not wanted or self._reads is None:
+        if not wanted or self._read is None:
             return WeekOf()
         hour = int(self._now() // HOUR_SECONDS)
         try:
             async with asyncio.timeout(WEEK_SECONDS), self._one:
-                found = await self._reads.weeks([WeekAsked(owner, hour) for owner in wanted.values()])
+                found = await self._read([WeekAsked(owner, hour) for owner in wanted.values()])
         except TimeoutError:
             return WeekOf(error="the database has not answered in time")
         except StoreUnavailable as error:

@@ -5,12 +5,13 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from time import time
 from typing import Any, TypeAlias
 
 import uvicorn
+from starlette.routing import BaseRoute
 
 from scaler.discovery import Discoveries
 from scaler.errors import SettingsError
@@ -18,14 +19,12 @@ from scaler.files import FollowedFiles, reason_of
 from scaler.registry import Registry
 from scaler.settings import Settings
 from scaler.status.access import Access, AccessRules
-from scaler.status.anomalies import ReadAnomalies
 from scaler.status.connections import Connection, Door
-from scaler.status.past_plans import ReadPlans
+from scaler.status.reads import NOTHING, Reads
 from scaler.status.report import Explain
-from scaler.status.routes import InTurns, Missing, RequestIds, StatusRoutes
-from scaler.status.savings import ReadSavings
-from scaler.status.scores import ScoreReads
+from scaler.status.routes import InTurns, RequestIds, StatusRoutes
 from scaler.status.shares import Places, Turns
+from scaler.status.shown import Missing, Shown
 from scaler.status.token import token_file
 from scaler.telemetry.figures import HTTP_REFUSALS
 from scaler.telemetry.metrics import Telemetry
@@ -51,28 +50,16 @@ class StatusServer:
         explain: Explain,
         now: Callable[[], float] = time,
         discoveries: Discoveries | None = None,
-        read_savings: ReadSavings | None = None,
-        score_reads: ScoreReads | None = None,
-        read_plans: ReadPlans | None = None,
-        read_anomalies: ReadAnomalies | None = None,
+        reads: Reads = NOTHING,
+        pages: Callable[[Shown], Sequence[BaseRoute]] = lambda shown: (),
     ) -> None:
         self.probe_port = 0
         self._settings = settings
         self._telemetry = telemetry
         self._turns = Turns()
-        self._routes = StatusRoutes(
-            registry,
-            telemetry,
-            readiness,
-            explain,
-            now,
-            discoveries,
-            self._turns,
-            read_savings,
-            score_reads,
-            read_plans,
-            read_anomalies,
-        )
+        shown = Shown(registry, telemetry, readiness, explain, now, discoveries, reads, self._turns)
+        self._routes = StatusRoutes(shown)
+        self._pages = pages(shown)
         self._ports: list[_Port] = []
         for reason in HTTP_REFUSALS:
             telemetry.count("http_refused", 0, reason=reason)
@@ -82,7 +69,9 @@ class StatusServer:
         fails."""
         settings = self._settings
         tls = None if settings.http_tls == "off" else _tls(settings)
-        main = await self._open("http-address", settings.http_address, self._routes.app(), _access(settings), tls)
+        main = await self._open(
+            "http-address", settings.http_address, self._routes.app(self._pages), _access(settings), tls
+        )
         if settings.probe_address:
             rules = AccessRules()
             self.probe_port = await self._open(

@@ -18,6 +18,7 @@ from scaler.commands.anomalies import COLUMNS, PAGE
 from scaler.errors import StoreUnavailable
 from scaler.registry import Registry
 from scaler.settings import load_settings
+from scaler.status.reads import Reads
 from scaler.status.server import StatusServer
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
@@ -62,7 +63,7 @@ async def port() -> AsyncIterator[Port]:
     port = Port()
     settings = load_settings({"http_address": "127.0.0.1:0"})
     server = StatusServer(
-        settings, port.registry, Telemetry(), dict, lambda key: None, lambda: NOW, read_anomalies=port.read
+        settings, port.registry, Telemetry(), dict, lambda key: None, lambda: NOW, reads=Reads(anomalies=port.read)
     )
     port.address = f"127.0.0.1:{await server.start()}"
     yield port

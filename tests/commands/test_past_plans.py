@@ -16,6 +16,7 @@ from scaler.errors import StoreUnavailable
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.registry import Registry
 from scaler.settings import load_settings
+from scaler.status.reads import Reads
 from scaler.status.server import StatusServer
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
@@ -60,7 +61,7 @@ async def port() -> AsyncIterator[Port]:
     port.registry.register("shop", "web", METADATA, NOW)
     settings = load_settings({"http_address": "127.0.0.1:0"})
     server = StatusServer(
-        settings, port.registry, Telemetry(), dict, lambda key: None, lambda: NOW, read_plans=port.read
+        settings, port.registry, Telemetry(), dict, lambda key: None, lambda: NOW, reads=Reads(plans=port.read)
     )
     port.address = f"127.0.0.1:{await server.start()}"
     yield port

@@ -17,6 +17,7 @@ from scaler.registry import Registry
 from scaler.savings import SavedDay, SavingsAsked, Side, Sums
 from scaler.series import Observation, Outlook
 from scaler.settings import load_settings
+from scaler.status.reads import Reads
 from scaler.status.server import StatusServer
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
@@ -73,7 +74,9 @@ class Port:
 async def port() -> AsyncIterator[Port]:
     port = Port()
     settings = load_settings({"http_address": "127.0.0.1:0"})
-    server = StatusServer(settings, port.registry, Telemetry(), dict, lambda key: None, lambda: NOW, None, port.read)
+    server = StatusServer(
+        settings, port.registry, Telemetry(), dict, lambda key: None, lambda: NOW, reads=Reads(savings=port.read)
+    )
     port.address = f"127.0.0.1:{await server.start()}"
     yield port
     await server.stop()

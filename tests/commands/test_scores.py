@@ -16,7 +16,8 @@ from scaler.registry import Registration, Registry
 from scaler.scored import SUMS, Owner, ScoredDay, ScoredHour, ScoresAsked, WeekAsked, Weeks
 from scaler.scoring.scores import DAY_KEEPS
 from scaler.settings import load_settings
-from scaler.status.scores import WEEK_SECONDS, ScoreReads
+from scaler.status.reads import Reads
+from scaler.status.scores import WEEK_SECONDS
 from scaler.status.server import StatusServer
 from scaler.store.scores import ScoreStore
 from scaler.store.sql_scores import scores_beside
@@ -70,9 +71,9 @@ class Port:
 async def port(tmp_path: Path) -> AsyncIterator[Port]:
     store = open_store(None, tmp_path)
     port = Port(scores_beside(store))
-    reads = ScoreReads(port.days, port.weeks)
+    reads = Reads(scores=port.days, weeks=port.weeks)
     settings = load_settings({"http_address": "127.0.0.1:0"})
-    server = StatusServer(settings, port.registry, Telemetry(), dict, lambda key: None, lambda: NOW, None, None, reads)
+    server = StatusServer(settings, port.registry, Telemetry(), dict, lambda key: None, lambda: NOW, reads=reads)
     port.address = f"127.0.0.1:{await server.start()}"
     yield port
     await server.stop()

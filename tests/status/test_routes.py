@@ -10,6 +10,7 @@ import pytest
 from scaler.series import HistoryFacts, Observation, Outlook
 from scaler.status.records import plan_record
 from scaler.status.routes import RequestIds, StatusRoutes
+from scaler.status.shown import Shown
 from scaler.telemetry.metrics import Telemetry
 from tests.status.registry import NOW, filled_registry, forecast
 
@@ -22,7 +23,7 @@ class Port:
     def __init__(self) -> None:
         self.registry = filled_registry()
         self.missing: dict[str, str] = {}
-        routes = StatusRoutes(self.registry, Telemetry(), lambda: self.missing, lambda key: FACTS, lambda: NOW)
+        routes = StatusRoutes(Shown(self.registry, Telemetry(), lambda: self.missing, lambda key: FACTS, lambda: NOW))
         transport = httpx.ASGITransport(RequestIds(routes.app()), raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://headway")
 
@@ -160,9 +161,3 @@ async def test_request_id_is_kept_when_it_is_harmless(port):
     assert answer.headers["x-request-id"] == "abc-1"
     answer = await port.client.get("/livez", headers={"X-Request-ID": "a b{}"})
     assert answer.headers["x-request-id"] not in ("", "a b{}")
-
-
-async def test_index_and_favicon(port):
-    """A browser finds its way and gets no error for its icon."""
-    assert "/api/v1/plans" in (await port.get("/")).text
-    assert (await port.get("/favicon.ico")).status_code == 204

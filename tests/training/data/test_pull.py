@@ -18,6 +18,7 @@ from scaler.history.traces import read_traces
 from scaler.registry import Registry
 from scaler.series import HistoryFacts
 from scaler.status.routes import StatusRoutes
+from scaler.status.shown import Shown
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
 from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
@@ -302,7 +303,7 @@ def scaler_with(*triggers: tuple[str, str, str], server: str = "http://prometheu
         other = {"serverAddress": "http://elsewhere"} if namespace == "elsewhere" else {}
         registry.register(namespace, name, {"query": query, "threshold": "10", **other}, MIDNIGHT)
     facts = HistoryFacts("seasonal@1", MIDNIGHT, None, 600.0, 3600.0, 86400.0, is_backfilled=True)
-    app = StatusRoutes(registry, Telemetry(), lambda: {}, lambda key: facts, lambda: MIDNIGHT).app()
+    app = StatusRoutes(Shown(registry, Telemetry(), lambda: {}, lambda key: facts, lambda: MIDNIGHT)).app()
 
     async def ask(request: httpx.Request) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:

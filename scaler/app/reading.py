@@ -1,0 +1,60 @@
+"""What the HTTP port may read of an engine that opens after the port."""
+
+from collections.abc import Callable, Sequence
+
+from scaler.anomalies import AnomaliesAsked, Anomaly
+from scaler.app.engine import Engine
+from scaler.errors import StoreUnavailable
+from scaler.models import ModelIndex
+from scaler.past_plans import PastPlan, PastPlansAsked
+from scaler.savings import SavedDay, SavingsAsked
+from scaler.scored import ScoredDay, ScoresAsked, WeekAsked, Weeks
+from scaler.series import Floats
+from scaler.settings import Settings
+from scaler.status.reads import Reads
+from scaler.trigger import Trigger
+
+
+class Reading:
+    """Reads of the engine, once there is one. Before, and without a database, they raise StoreUnavailable."""
+
+    def __init__(self, settings: Settings, engine: Callable[[], Engine | None]) -> None:
+        self._keeps = bool(settings.database or settings.data_dir)
+        self._engine = engine
+
+    def all(self) -> Reads:
+        """What the HTTP port is given."""
+        return Reads(self.savings, self.scores, self.weeks, self.past_plans, self.anomalies, self.demand, self.models)
+
+    async def savings(self, asked: SavingsAsked) -> list[SavedDay]:
+        return await self._storing().savings(asked)
+
+    async def scores(self, asked: ScoresAsked) -> list[ScoredDay]:
+        return await self._storing().scores(asked)
+
+    async def weeks(self, asked: Sequence[WeekAsked]) -> Weeks:
+        engine = self._engine()
+        return {} if engine is None else await engine.weeks(asked)
+
+    async def past_plans(self, asked: PastPlansAsked) -> list[PastPlan]:
+        return await self._storing().past_plans(asked)
+
+    async def anomalies(self, asked: AnomaliesAsked) -> list[Anomaly]:
+        return await self._storing().anomalies(asked)
+
+    async def demand(self, trigger: Trigger, since: float, until: float) -> Floats:
+        return await self._opened().demand(trigger, since, until)
+
+    def models(self) -> ModelIndex:
+        return self._storing().models
+
+    def _storing(self) -> Engine:
+        if not self._keeps:
+            raise StoreUnavailable("nothing is kept: set data-dir or database")
+        return self._opened()
+
+    def _opened(self) -> Engine:
+        engine = self._engine()
+        if engine is None:
+            raise StoreUnavailable("the database is being opened")
+        return engine

@@ -1,0 +1,42 @@
+"""What the HTTP port shows beyond this process's plans: out of the store, and of the memory of the refresh."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from scaler.anomalies import AnomaliesAsked, Anomaly
+from scaler.models import ModelIndex
+from scaler.past_plans import PastPlan, PastPlansAsked
+from scaler.savings import SavedDay, SavingsAsked
+from scaler.scored import ScoredDay, ScoresAsked, WeekAsked, Weeks
+from scaler.series import Floats
+from scaler.trigger import Trigger
+
+ReadSavings: TypeAlias = Callable[[SavingsAsked], Awaitable[list[SavedDay]]]
+ReadScores: TypeAlias = Callable[[ScoresAsked], Awaitable[list[ScoredDay]]]
+ReadWeeks: TypeAlias = Callable[[Sequence[WeekAsked]], Awaitable[Weeks]]
+ReadPlans: TypeAlias = Callable[[PastPlansAsked], Awaitable[list[PastPlan]]]
+ReadAnomalies: TypeAlias = Callable[[AnomaliesAsked], Awaitable[list[Anomaly]]]
+
+
+class ReadDemand(Protocol):
+    """Demand of a trigger by the minute, from `since` to `until`: the minute that ends at the first full minute at or
+    after `since` comes first [M]; NaN where it is not known. Raises StoreUnavailable where only the store has it."""
+
+    async def __call__(self, trigger: Trigger, since: float, until: float) -> Floats: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """None: this process cannot read it. All may raise StoreUnavailable."""
+
+    savings: ReadSavings | None = None
+    scores: ReadScores | None = None
+    weeks: ReadWeeks | None = None
+    plans: ReadPlans | None = None
+    anomalies: ReadAnomalies | None = None
+    demand: ReadDemand | None = None
+    models: Callable[[], ModelIndex] | None = None
+
+
+NOTHING = Reads()
