@@ -15,10 +15,11 @@ from rich.table import Table
 
 from scaler.commands import Exit, Usage
 from scaler.commands.http_access import Access
-from scaler.commands.numbers import figure, rounded
 from scaler.commands.savings.reading import Refused
 from scaler.commands.scaler_api import REFUSED_BY, Unreachable, ask
 from scaler.trigger.server_address import redact
+from scaler.words.anomalies import NO_ANOMALY, outcome
+from scaler.words.numbers import figure, rounded
 
 Record: TypeAlias = Mapping[str, Any]
 
@@ -32,7 +33,6 @@ COLUMNS = (
     *("namespace", "name", "trigger", "since", "until", "direction", "kind"),
     *("largest", "expected", "bound", "is_over"),
 )
-NOTHING = "no demand was outside the band of its forecast in this time, as far as the scaler has seen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +67,10 @@ def anomalies(options: AnomaliesOptions, access: Access) -> Exit:
     elif options.as_csv:
         _write_csv(found)
     elif not found:
-        errors.print(f"headway: {NOTHING}", markup=False)
+        errors.print(f"headway: {NO_ANOMALY}", markup=False)
     else:
         console.print(_table(found), soft_wrap=True)
     return Exit.FINE
-
-
-def far_from(demand: float, expected: float) -> str:
-    """`3.1 times the forecast`; `12 where 0 was forecast`."""
-    return f"{demand / expected:.2g} times the forecast" if expected > 0 else f"{figure(demand)} where 0 was forecast"
 
 
 def _read(options: AnomaliesOptions, access: Access) -> Iterator[dict[str, Any]]:
@@ -133,15 +128,9 @@ def _table(found: list[dict[str, Any]]) -> Table:
             escape(f"{one['namespace']}/{one['name']}"),
             figure(one["largest"]),
             figure(one["expected"]),
-            _words(one),
+            outcome(one),
         )
     return table
-
-
-def _words(one: Record) -> str:
-    if one["kind"] == "level_shift":
-        return f"{one['direction']}: a level shift"
-    return one["direction"] if one["is_over"] else f"{one['direction']}, under way"
 
 
 def _moment(seconds: float) -> datetime:

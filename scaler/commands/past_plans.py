@@ -1,9 +1,8 @@
 """`headway why --at` and `--since`: what was planned for a workload at a moment, or since one. The record's form:
 scaler/status/past_plans.py."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeAlias
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
@@ -15,10 +14,11 @@ from rich.table import Table
 
 from scaler.commands import Exit, Usage
 from scaler.commands.http_access import Access
-from scaler.commands.numbers import figure, rounded
 from scaler.commands.scaler_api import REFUSED_BY, Unreachable, ask
 from scaler.commands.why import ODD, reasons_table
 from scaler.trigger.server_address import redact
+from scaler.words.numbers import figure, rounded
+from scaler.words.past_plans import NOTHING_THEN, Weight, clock, past_plan_lines
 
 Record: TypeAlias = Mapping[str, Any]
 
@@ -27,10 +27,7 @@ MOST_PAGES = 20
 LIST_WIDTH = 180
 """a line of the list is one line, also where the terminal is narrower"""
 
-NOTHING_THEN = (
-    "nothing is kept of this time. A plan is kept for a week, when it changes, and once an hour otherwise; none "
-    "where no replica ran or no database is set"
-)
+STYLES = {Weight.PLAIN: "", Weight.STRONG: "bold", Weight.WARNING: "yellow"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,30 +104,11 @@ def _print(found: Record, options: PastOptions, console: Console, errors: Consol
 
 def _print_plan(plan: Record, found: Record, console: Console) -> None:
     zone = ZoneInfo(found["timezone"])
-    asked, title = _clock(found["asked"], zone), f"{found['namespace']}/{found['name']}"
+    asked, title = clock(found["asked"], zone), f"{found['namespace']}/{found['name']}"
     console.print(f"[bold]{escape(title)}[/] at {asked} {found['timezone']}, trigger {escape(plan['trigger'])}")
-    for line in _lines(plan, zone):
-        console.print(f"  {line}", soft_wrap=True)
+    for line in past_plan_lines(plan, zone):
+        console.print(f"  {escape(line.text)}", style=STYLES[line.weight], soft_wrap=True)
     console.print(reasons_table(plan["reasons"]))
-
-
-def _lines(plan: Record, zone: ZoneInfo) -> Iterator[str]:
-    until = "" if plan["until"] is None else f", until {_clock(plan['until'], zone)}"
-    yield f"planned {_clock(plan['at'], zone)}{until}"
-    rung = plan["rung"].replace("_", " ")
-    if plan["metric"] is None:
-        yield f"KEDA got an error · {rung}"
-    else:
-        yield f"[bold]metric {figure(plan['metric'])}[/], {'active' if plan['active'] else 'inactive'} · {rung}"
-        yield f"→ {_replicas(plan['replicas'])} (metric / threshold), before the HPA's tolerance and limits"
-    if plan["planned"] is not None and plan["planned"] != plan["metric"]:
-        yield f"predictive mode would have answered {figure(plan['planned'])}"
-    if plan["observed"] is not None:
-        yield f"observed {figure(plan['observed'])}"
-    if plan["need"] is not None and plan["quantile"] is not None:
-        yield f"forecast of {escape(plan['model'])}; p{100 * plan['quantile']:.3g} of the peak was read"
-    if plan["error"]:
-        yield f"[yellow]{escape(plan['error'])}[/]"
 
 
 def _list(plans: list[Record], zone: ZoneInfo) -> Table:
@@ -145,13 +123,5 @@ def _list(plans: list[Record], zone: ZoneInfo) -> Table:
         values = ("" if plan[name] is None else figure(plan[name]) for name in ("observed", "metric", "replicas"))
         rules = ", ".join(dict.fromkeys(reason["rule"] for reason in plan["reasons"]))
         rest = (plan["rung"].replace("_", " "), escape(plan["model"]), escape(rules))
-        table.add_row(f"  {_clock(plan['at'], zone)}", *values, *rest, *([escape(plan["trigger"])] if several else []))
+        table.add_row(f"  {clock(plan['at'], zone)}", *values, *rest, *([escape(plan["trigger"])] if several else []))
     return table
-
-
-def _replicas(count: int | None) -> str:
-    return "1 replica" if count == 1 else f"{count} replicas"
-
-
-def _clock(at: float, zone: ZoneInfo) -> str:
-    return f"{datetime.fromtimestamp(at, zone):%Y-%m-%d %H:%M:%S}"

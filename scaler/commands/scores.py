@@ -12,9 +12,9 @@ from rich.table import Table
 
 from scaler.commands import Exit, Usage
 from scaler.commands.http_access import Access
-from scaler.commands.numbers import figure, rounded
 from scaler.commands.scaler_api import REFUSED_BY, Unreachable, ask
 from scaler.trigger.server_address import redact
+from scaler.words.numbers import figure, rounded
 
 Record: TypeAlias = Mapping[str, Any]
 

@@ -12,15 +12,16 @@ from rich.table import Table
 
 from scaler.commands import Exit
 from scaler.commands.advice import query_step
-from scaler.commands.anomalies import STALE_SECONDS, far_from
+from scaler.commands.anomalies import STALE_SECONDS
 from scaler.commands.http_access import Access
-from scaler.commands.numbers import figure, rounded
 from scaler.commands.savings.reading import Refused, read_savings
-from scaler.commands.savings.verdict import verdict_of
 from scaler.commands.scaler_api import REFUSED_BY, Unreachable, ask
 from scaler.models import scope_name
 from scaler.series import Gap
 from scaler.trigger.server_address import redact
+from scaler.words.anomalies import far_from
+from scaler.words.numbers import figure, rounded
+from scaler.words.verdict import verdict_of
 
 Record: TypeAlias = Mapping[str, Any]
 

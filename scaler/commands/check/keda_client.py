@@ -12,12 +12,12 @@ from typing import Any, TypeAlias, TypeVar
 
 import grpc
 
-from scaler.commands.numbers import figure
 from scaler.http.client import environment_proxy, through
 from scaler.http.proxies import Proxy
 from scaler.metric.wire import externalscaler_pb2 as wire
 from scaler.metric.wire.externalscaler_pb2_grpc import ExternalScalerStub
 from scaler.trigger import DEMAND_LIMIT
+from scaler.words.numbers import figure
 
 _Reply = TypeVar("_Reply")
 _Answered: TypeAlias = tuple[str, str, float | None]

@@ -14,11 +14,11 @@ from scaler.commands.advice import query_step
 from scaler.commands.check.keda_client import Call
 from scaler.commands.check.probes import Asked, in_words
 from scaler.commands.check.rules import Finding, Level
-from scaler.commands.numbers import figure, rounded
 from scaler.discovery.annotated import FORECAST
 from scaler.manifest import ScaledObject, dotted_path
 from scaler.trigger.planned import reads_plan
 from scaler.trigger.values import printable
+from scaler.words.numbers import figure, rounded
 
 _READS_PLAN = (
     "trigger {} reads the plan from Prometheus: KEDA never calls Headway for it, and neither does --scaler. A scaler "

@@ -1,9 +1,7 @@
 """The command: reads a running scaler page by page, prints a table and a sentence for each workload."""
 
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -12,20 +10,16 @@ from rich.table import Table
 
 from scaler.commands import Exit, Usage
 from scaler.commands.http_access import Access
-from scaler.commands.numbers import rounded
-from scaler.commands.savings.compared import LEVEL, Compared, Interval
 from scaler.commands.savings.reading import Refused, read_savings
-from scaler.commands.savings.verdict import verdict_of
-from scaler.commands.savings.wording import count, difference, lasted, money, money_difference, percent, share
 from scaler.commands.scaler_api import REFUSED_BY, Unreachable
+from scaler.words.compared import LEVEL, Compared
+from scaler.words.numbers import rounded
+from scaler.words.savings import NOTHING_COUNTED, rows
+from scaler.words.verdict import verdict_of
+from scaler.words.wording import difference, lasted, money_difference, percent
 
 MOST_DAYS = 366
 """that are kept"""
-
-NOTHING_YET = (
-    "nothing is counted yet: an hour is stored when it is over, the first five minutes after a start do not count, and "
-    "triggers in mode reactive have no plan"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +49,7 @@ def savings(options: SavingsOptions, access: Access) -> Exit:
     if options.as_json:
         console.print_json(data=rounded({"days": options.days, "workloads": [_as_json(one, options) for one in found]}))
     elif not found:
-        errors.print(f"headway: {NOTHING_YET}", markup=False)
+        errors.print(f"headway: {NOTHING_COUNTED}", markup=False)
     else:
         _print(found, options, console)
     return Exit.FINE if found else Exit.FAULTS
@@ -106,34 +100,9 @@ def _table(one: Compared, price: float | None) -> Table:
     plan = "plan (not used)" if one.is_shadow else "with Headway"
     for head in (plan, "reactive", "difference", f"{100 * LEVEL:g} % interval")[: 4 if one.has_intervals else 3]:
         table.add_column(head, justify="right", no_wrap=True)
-    for row in _rows(one, price):
-        table.add_row(*row[: len(table.columns)])
+    for row in rows(one, price):
+        table.add_row(f"  {row.name}", *row[1 : len(table.columns)])
     return table
-
-
-def _rows(one: Compared, price: float | None) -> Iterator[tuple[str, ...]]:
-    mine, theirs, shares = one.plan, one.reactive, partial(percent, signed=True)
-
-    def row(name: str, text: Callable[[float], str], difference: tuple[str, str]) -> tuple[str, ...]:
-        return f"  {name.replace('_', ' ')}", text(getattr(mine, name)), text(getattr(theirs, name)), *difference
-
-    yield row("replica_hours", count, _with_interval(one.replica_hours, shares, " %"))
-    yield row("short_minutes", count, _with_interval(one.short_minutes, difference))
-    yield row("unserved_share", share, _with_interval(one.unserved_share, shares, " points"))
-    yield row("scale_events", count, _with_interval(one.scale_events, difference))
-    if price is not None:
-        costs = mine.replica_hours * price, theirs.replica_hours * price
-        yield "  cost", *map(money, costs), *_with_interval(_times(one.replica_hours, costs[1]), money_difference)
-
-
-def _times(found: Interval, factor: float) -> Interval:
-    low, high = (None if value is None else value * factor for value in (found.low, found.high))
-    return Interval(found.value * factor, low, high)
-
-
-def _with_interval(found: Interval, text: Callable[[float], str], unit: str = "") -> tuple[str, str]:
-    value = text(found.value) + unit
-    return value, "" if found.low is None or found.high is None else f"{text(found.low)} to {text(found.high)}"
 
 
 def _as_json(one: Compared, options: SavingsOptions) -> dict[str, Any]:

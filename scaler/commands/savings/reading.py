@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 import httpx
 
 from scaler.commands.http_access import Access
-from scaler.commands.savings.compared import Compared, compared
 from scaler.commands.scaler_api import Unreachable, ask
 from scaler.errors import CommandError
 from scaler.trigger.server_address import redact
+from scaler.words.compared import Compared, compared
 
 PAGE = 50
 """workloads that one request asks for"""

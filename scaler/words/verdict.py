@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from scaler.commands.savings.compared import FEWEST_DAYS, Compared, Interval
-from scaler.commands.savings.wording import lasted, minutes, percent, share
+from scaler.words.compared import FEWEST_DAYS, Compared, Interval
+from scaler.words.wording import lasted, minutes, percent, share
 
 SAME_COST = 0.005
 """of the replica-hours: a smaller difference is none"""

@@ -1,6 +1,6 @@
 import pytest
 
-from scaler.commands.numbers import figure, rounded
+from scaler.words.numbers import figure, rounded
 
 
 @pytest.mark.parametrize(
