@@ -1,4 +1,4 @@
-"""The command line: `headway serve · demo · why · savings · anomalies · models · check`, and what training adds.
+"""The command line: `headway serve · demo · top · why · savings · anomalies · models · check`, and what training adds.
 
 Each command imports what it needs when it runs, so that `serve` starts fast and `--help` answers at once.
 """
@@ -44,6 +44,10 @@ EXIT_TEXT = (
 SERVE_EXIT_TEXT = (
     "Exit status: 0 fine, ended by SIGTERM or SIGINT · 1 a bug, the log event crashed shows it · 2 wrong flags or "
     "settings, a port that is taken, or a data-dir that cannot be used; the last log line gives the reason."
+)
+TOP_EXIT_TEXT = (
+    "Exit status: 0 fine, ended by Ctrl-C · 2 wrong flags, or the scaler refuses token, certificate or name · "
+    "3 the scaler could not be reached at the first look."
 )
 WHY_EXIT_TEXT = (
     "Exit status: 0 fine, there is a forecast (or mode is reactive) · 1 the trigger is unknown, KEDA gets an error, "
@@ -194,6 +198,43 @@ def demo(
     from scaler.commands.demo.command import DemoOptions, run_demo
 
     raise typer.Exit(run_demo(DemoOptions(speed, seconds, once, as_json, grpc_address, http_address)))
+
+
+@app.command(epilog=TOP_EXIT_TEXT)
+def top(
+    sort: Annotated[
+        str,
+        typer.Option(
+            help="name, demand, planned, replicas, replicas_soon, rung, skill, coverage, saved_replica_hours, "
+            "saved_short_minutes, model or forecast_at; the worst first, or the largest."
+        ),
+    ] = "name",
+    namespace: Annotated[str, typer.Option(help="Workloads of this namespace alone.")] = "",
+    search: Annotated[str, typer.Option(help="Those with this text in NAMESPACE/NAME.")] = "",
+    interval: Annotated[float, typer.Option(help="Seconds between two looks: 0.5 to 3600.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Print the overview once.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each answer of the scaler as a line of JSON.")] = False,
+    address: Address = DEFAULT_ADDRESS,
+    token_file: TokenFile = None,
+    ca_cert: CaCert = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
+) -> None:
+    """Show all workloads of a running scaler, live: demand, plan, replicas, skill and savings. Ctrl-C ends it.
+
+    The table fits the terminal: a narrow one lacks the columns that matter least, and a low one has fewer rows. Where
+    the output is no terminal, each look is printed below the last one. A scaler that goes away is asked on; the last
+    line says why.
+
+    Reads /api/v1/triggers of a running scaler; port-forward its HTTP port where it runs in a cluster. The keys of
+    --json are in docs/api.md; at most 500 workloads are shown.
+    """
+    from scaler.commands.http_access import read_access
+    from scaler.commands.top.command import TopOptions
+    from scaler.commands.top.command import top as run_top
+
+    access = read_access(token_file, ca_cert, client_cert, client_key)
+    raise typer.Exit(run_top(TopOptions(sort, namespace, search, interval, once, as_json, address), access))
 
 
 @app.command(epilog=WHY_EXIT_TEXT)
