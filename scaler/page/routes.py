@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from scaler.errors import Fault
 from scaler.page import files
+from scaler.page.api_docs import api_view
 from scaler.page.asking import Refused
 from scaler.page.headers import HEADERS
 from scaler.page.overview import overview_view
@@ -34,6 +35,7 @@ def page_routes(shown: Shown) -> list[BaseRoute]:
     return [
         page("/", "overview.html", overview_view),
         page("/workloads/{namespace}/{name}", "workload.html", workload_view),
+        page("/api/v1/docs", "api.html", api_view),
         Route("/static/{version}/{name}", _file),
         Route("/favicon.ico", _favicon),
     ]

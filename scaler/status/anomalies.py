@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,17 +11,26 @@ from starlette.responses import Response
 from scaler.anomalies import AnomaliesAsked, Anomaly
 from scaler.errors import Fault, StoreUnavailable
 from scaler.registry import Registry
+from scaler.status.described import AFTER, NAME, NAMESPACE, ApiPath, last_days, page_limit
 from scaler.status.exposition import Turn
 from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, unprintable, whole_number
 from scaler.status.reads import ReadAnomalies
+from scaler.status.record_schemas import ANOMALY
 from scaler.status.records import anomaly_record
 from scaler.status.replies import faulty, with_list
+from scaler.status.schemas import AT, NEXT, array, record
 from scaler.status.stored import OneAtATime, nobody, unavailable
 from scaler.telemetry.redaction import excerpt
 
 DEFAULT_DAYS, MOST_DAYS = 30, 366
 DAY_SECONDS = 86_400.0
-KNOWN = ("namespace", "name", "days", "limit", "after")
+DESCRIBED = ApiPath(
+    "/api/v1/anomalies",
+    "demand outside the band of its forecast, the newest first",
+    record("AnomaliesPage", {"at": AT, "next": NEXT, "anomalies": array(ANOMALY)}),
+    (NAMESPACE, NAME, last_days(DEFAULT_DAYS, MOST_DAYS), page_limit("anomalies"), AFTER),
+    (HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
+)
 AT_A_TIME = 50
 """written before the event loop may answer KEDA: about half a millisecond's work"""
 
@@ -35,7 +45,7 @@ class AnomaliesRoute:
 
     async def answer(self, request: Request, turn: Turn) -> Response:
         """A page; `next` is the `after` of the following page, null on the last."""
-        faults = unknown(request.query_params, KNOWN) + unprintable(request.query_params)
+        faults = unknown(request.query_params, DESCRIBED.names) + unprintable(request.query_params)
         asked = asked_for(request.query_params, self._now(), faults)
         if faults:
             return faulty(faults)

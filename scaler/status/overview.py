@@ -13,15 +13,19 @@ from scaler.plan import Rung
 from scaler.plan.hpa_estimate import estimates_in
 from scaler.registry import Answer, Registration, Registry
 from scaler.scoring.scores import BucketScores
+from scaler.status.described import NAMESPACE, ApiPath, page_limit, query
 from scaler.status.exposition import Turn
 from scaler.status.parameters import LARGEST_LIMIT, unknown, unprintable, whole_number
+from scaler.status.record_schemas import MODE, RUNG, TRIGGER_HASH, WHOSE
 from scaler.status.records import Record, number
+from scaler.status.schemas import AT, array, choice, nullable, real, record, text, whole
 from scaler.telemetry.redaction import excerpt
 from scaler.trigger import Mode
 
 LOOKED_AT = 100
 """triggers between two turns of the event loop: about half a millisecond"""
 DEFAULT_ROWS = 50
+MOST_PAGES = 1_000_000
 RUNGS: Final = tuple(rung.value for rung in Rung)
 MODES: Final = tuple(mode.value for mode in Mode)
 
@@ -53,20 +57,20 @@ class Overview:
     count: int
 
 
-def overview_asked(query: Mapping[str, str], faults: list[Fault]) -> OverviewAsked:
+def overview_asked(asked: Mapping[str, str], faults: list[Fault]) -> OverviewAsked:
     """What the parameters ask for; what is wrong with them is added to `faults`."""
-    faults += unknown(query, ("sort", "order", "page", "limit", "namespace", "q", "rung", "mode")) + unprintable(query)
-    sort = _one_of(query, "sort", tuple(SORTS), "name", faults)
-    order = _one_of(query, "order", ("asc", "desc"), "asc" if sort in ASCENDING else "desc", faults)
+    faults += unknown(asked, DESCRIBED.names) + unprintable(asked)
+    sort = _one_of(asked, "sort", tuple(SORTS), "name", faults)
+    order = _one_of(asked, "order", ("asc", "desc"), "asc" if sort in ASCENDING else "desc", faults)
     return OverviewAsked(
         sort,
         order == "desc",
-        whole_number(query, "page", 1, 1_000_000, faults),
-        whole_number(query, "limit", DEFAULT_ROWS, LARGEST_LIMIT, faults),
-        query.get("namespace", ""),
-        query.get("q", "").strip().lower(),
-        _one_of(query, "rung", RUNGS, "", faults),
-        _one_of(query, "mode", MODES, "", faults),
+        whole_number(asked, "page", 1, MOST_PAGES, faults),
+        whole_number(asked, "limit", DEFAULT_ROWS, LARGEST_LIMIT, faults),
+        asked.get("namespace", ""),
+        asked.get("q", "").strip().lower(),
+        _one_of(asked, "rung", RUNGS, "", faults),
+        _one_of(asked, "mode", MODES, "", faults),
     )
 
 
@@ -202,3 +206,51 @@ ASCENDING: Final = ("name", "rung", "skill", "coverage", "model")
 def rows(registry: Registry, found: Sequence[Registration], now: float) -> Iterator[Record]:
     """The rows of these triggers."""
     return (row(registry, one, now) for one in found)
+
+
+_ROW = record(
+    "Row",
+    {
+        **WHOSE,
+        "trigger": TRIGGER_HASH,
+        "mode": MODE,
+        "rung": RUNG,
+        "demand": nullable(real(), "the newest observation"),
+        "metric": nullable(real(), "what KEDA reads"),
+        "planned": nullable(real(), "what replicas are planned for"),
+        "threshold": real("demand that one replica carries"),
+        "quantile": real("the quantile of the peak that is planned for"),
+        "replicas": nullable(whole(), "now, as the HPA is estimated"),
+        "replicas_soon": nullable(whole(), "that the plan asks for, before the HPA's limits"),
+        "skill": nullable(real(), "1 minus the loss over that of the newest observation; above 0 is better"),
+        "coverage": nullable(real(), "share of peaks within the trigger's quantile, in about a week"),
+        "saved_replica_hours": nullable(real(), "next to a reactive trigger; below 0: more"),
+        "saved_short_minutes": nullable(real(), "minutes without enough ready replicas that were avoided"),
+        "model": text("what forecasts it, or empty"),
+        "forecast_at": nullable(real(), "when the forecast was issued, in seconds since the epoch"),
+    },
+)
+DESCRIBED: Final = ApiPath(
+    "/api/v1/triggers",
+    "all triggers at a glance, sorted and filtered",
+    record(
+        "Triggers",
+        {
+            "at": AT,
+            "count": whole("how many fit, on all pages"),
+            "page": whole("from 1"),
+            "limit": whole("rows of a page"),
+            "triggers": array(_ROW),
+        },
+    ),
+    (
+        query("q", text("a part of NAMESPACE/NAME")),
+        NAMESPACE,
+        query("rung", choice(("", *RUNGS), "what answers rest on; empty for all")),
+        query("mode", choice(("", *MODES), "the mode; empty for all")),
+        query("sort", choice(("", *SORTS), "a key of the row; without a value it comes last", default="name")),
+        query("order", choice(("", "asc", "desc"), "by default that in which the worst comes first")),
+        query("page", whole("from 1", minimum=1, maximum=MOST_PAGES, default=1)),
+        page_limit("rows", DEFAULT_ROWS),
+    ),
+)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
@@ -12,12 +13,15 @@ from starlette.responses import Response
 from scaler.errors import Fault, StoreUnavailable
 from scaler.past_plans import RENEWED_SECONDS, PastPlan, PastPlansAsked
 from scaler.registry import MOST_OF_ONE_OBJECT, Registry
+from scaler.status.described import AFTER, MOMENT, ApiPath, page_limit, query
 from scaler.status.exposition import Turn
 from scaler.status.moments import RULE, moment_in
 from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, unprintable, whole_number
 from scaler.status.reads import ReadPlans
+from scaler.status.record_schemas import PLAN_KEYS, TRIGGER_HASH, WHOSE
 from scaler.status.records import Record
 from scaler.status.replies import faulty, with_list
+from scaler.status.schemas import AT, NEXT, array, moment, nullable, real, record, text
 from scaler.status.stored import OneAtATime, nobody, unavailable
 from scaler.telemetry.redaction import excerpt
 
@@ -25,7 +29,40 @@ DEFAULT_SECONDS = 24 * 3600.0
 AROUND_SECONDS = RENEWED_SECONDS + 120.0
 """within it before a moment lies the plan that counted then, and within it after, the next one"""
 MOST_AROUND = 2 * MOST_OF_ONE_OBJECT * round(AROUND_SECONDS / 60)
-KNOWN = ("since", "until", "at", "limit", "after")
+_PLAN = record(
+    "PastPlan",
+    {
+        **PLAN_KEYS,
+        "trigger": TRIGGER_HASH,
+        "quantile": nullable(real(), "which quantile of the peak was read; null without forecast"),
+        "error": text("why the observation was old or missing; else empty"),
+        "until": nullable(real(), "with `at`: when another plan followed, in seconds since the epoch"),
+    },
+)
+DESCRIBED = ApiPath(
+    "/api/v1/plans/{namespace}/{name}",
+    "what was planned for one ScaledObject, the newest first",
+    record(
+        "PastPlans",
+        {
+            **WHOSE,
+            "at": AT,
+            "timezone": text("the trigger's"),
+            "next": NEXT,
+            "asked": moment("the moment that was asked for"),
+            "plans": array(_PLAN),
+        },
+        optional=("asked",),
+    ),
+    (
+        query("since", text("from when; by default a day before `until`", pattern=MOMENT)),
+        query("until", text("until when; by default now", pattern=MOMENT)),
+        query("at", text("one moment: the plan that counted then. It goes with no other parameter", pattern=MOMENT)),
+        page_limit("plans"),
+        AFTER,
+    ),
+    (HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +86,7 @@ class PastPlansRoute:
         namespace, name = request.path_params["namespace"], request.path_params["name"]
         watched = self._registry.page(1, namespace=namespace, name=name)
         zone = watched[0].trigger.timezone if watched else "UTC"
-        faults = unknown(request.query_params, KNOWN)
+        faults = unknown(request.query_params, DESCRIBED.names)
         faults += unprintable({**request.query_params, **request.path_params})
         asked = _asked_for((namespace, name), request.query_params, self._now(), ZoneInfo(zone), faults)
         if faults:
@@ -73,7 +110,7 @@ def _asked_for(
 ) -> _Asked:
     """What the parameters ask for: by default the last day."""
 
-    def moment(name: str, default: float) -> float:
+    def moment_of(name: str, default: float) -> float:
         try:
             return moment_in(query[name], now, zone) if name in query else default
         except ValueError:
@@ -83,12 +120,14 @@ def _asked_for(
     limit = whole_number(query, "limit", DEFAULT_LIMIT, LARGEST_LIMIT, faults)
     if "at" in query:
         faults += [
-            Fault(name, excerpt(query[name]), "does not go with at") for name in KNOWN if name != "at" and name in query
+            Fault(name, excerpt(query[name]), "does not go with at")
+            for name in DESCRIBED.names
+            if name != "at" and name in query
         ]
-        at = moment("at", now)
+        at = moment_of("at", now)
         return _Asked(PastPlansAsked(*own, at - AROUND_SECONDS, at + AROUND_SECONDS, MOST_AROUND), at)
-    until = moment("until", now)
-    since = moment("since", until - DEFAULT_SECONDS)
+    until = moment_of("until", now)
+    since = moment_of("since", until - DEFAULT_SECONDS)
     if since > until:
         faults.append(Fault("since", excerpt(query.get("since", "")), "must not be later than until"))
     return _Asked(PastPlansAsked(*own, since, until, limit, _after(query, faults)), None)

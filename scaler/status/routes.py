@@ -1,55 +1,45 @@
 """The paths of the HTTP port. Wrong input gets JSON that names field, value and rule."""
 
-import difflib
 import json
-import re
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from functools import cache, partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeAlias
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from scaler.errors import Fault
 from scaler.registry import Registration
+from scaler.status import anomalies as anomalies_path
+from scaler.status import overview as overview_path
+from scaler.status import past_plans as past_plans_path
+from scaler.status import savings as savings_path
+from scaler.status import scores as scores_path
+from scaler.status import timeline as timeline_path
 from scaler.status.access import WITHOUT_TOKEN
 from scaler.status.anomalies import AnomaliesRoute
+from scaler.status.application import application
+from scaler.status.described import AFTER, NAME, NAMESPACE, ApiPath, page_limit
 from scaler.status.exposition import CONTENT_TYPE, exposition
+from scaler.status.openapi import document
 from scaler.status.overview import overview, overview_asked, row
 from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, whole_number
 from scaler.status.past_plans import PastPlansRoute
+from scaler.status.record_schemas import CURRENT, DISCOVERY, WHOSE, WHY
 from scaler.status.records import Record, discovery_record, fault_records, plan_record, why_record
-from scaler.status.replies import as_json, faulty, with_list
+from scaler.status.replies import faulty, kept_json, with_list
 from scaler.status.savings import SavingsRoute
+from scaler.status.schemas import AT, FAULT, NEXT, array, nullable, record
 from scaler.status.scores import ScoresRoute, StoredWeeks
-from scaler.status.shares import Turns
-from scaler.status.shown import Shown, client_of
+from scaler.status.shown import Shown
 from scaler.status.timeline import TimelineRoute
-from scaler.telemetry import logs
 from scaler.telemetry.redaction import excerpt
 
 RECORDS_AT_A_TIME = 3
 """made before the event loop may answer KEDA: about half a millisecond's work"""
-
-PATHS = {
-    "/": "all workloads, as a page for browsers",
-    "/livez": "200 while the process answers",
-    "/readyz": "200 once it can give good answers; until then 503 and what is missing",
-    "/metrics": "telemetry, for Prometheus",
-    "/api/v1/triggers": "all triggers at a glance; ?q= ?namespace= ?rung= ?mode= ?sort= ?order= ?page= ?limit=",
-    "/api/v1/plans": "the current plans with their reasons; ?namespace= ?name= ?limit= ?after=",
-    "/api/v1/savings": "what each workload was worth, by the day; ?namespace= ?name= ?days= ?limit= ?after=",
-    "/api/v1/anomalies": "demand outside the band of its forecast; ?namespace= ?name= ?days= ?limit= ?after=",
-    "/api/v1/discovery": "which namespaces are watched for annotated ScaledObjects, and which objects are refused",
-    "/api/v1/scores/{namespace}/{name}": "how good forecasts turned out, by the day; ?days= ?lead=",
-    "/api/v1/plans/{namespace}/{name}": "what was planned for one ScaledObject; ?since= ?until= ?at= ?limit= ?after=",
-    "/api/v1/timeline/{namespace}/{name}": "demand, plans and forecast on one time line; ?since= ?until= ?trigger=",
-    "/api/v1/why/{namespace}/{name}": "all about one ScaledObject: what `headway why` shows",
-}
 
 
 class StatusRoutes:
@@ -69,24 +59,12 @@ class StatusRoutes:
 
     def app(self, pages: Sequence[BaseRoute] = ()) -> Starlette:
         """All paths, with those of `pages` for browsers."""
-        return _application(
-            PATHS,
-            *self._open(),
-            *pages,
-            Route("/api/v1/triggers", self.triggers),
-            Route("/api/v1/timeline/{namespace}/{name}", self.timeline),
-            Route("/api/v1/plans", self.plans),
-            Route("/api/v1/plans/{namespace}/{name}", self.past_plans),
-            Route("/api/v1/why/{namespace}/{name}", self.why),
-            Route("/api/v1/savings", self.savings),
-            Route("/api/v1/scores/{namespace}/{name}", self.scores),
-            Route("/api/v1/anomalies", self.anomalies),
-            Route("/api/v1/discovery", self.discovery),
-        )
+        own = (Route(one.path, partial(answer, self), methods=[one.method]) for one, answer in API)
+        return application(PATHS, *self._open(), *pages, *own)
 
     def probe_app(self) -> Starlette:
         """The paths of `probe-address` alone."""
-        return _application(WITHOUT_TOKEN, *self._open())
+        return application(WITHOUT_TOKEN, *self._open())
 
     def _open(self) -> list[Route]:
         return [Route("/livez", self.livez), Route("/readyz", self.readyz), Route("/metrics", self.metrics)]
@@ -102,9 +80,15 @@ class StatusRoutes:
         written = exposition(self._shown.telemetry, self._registry, self._now(), self._shown.turn_of(request))
         return StreamingResponse(written, media_type=CONTENT_TYPE)
 
+    async def openapi(self, request: Request) -> Response:
+        """The description of this API."""
+        if faults := unknown(request.query_params, ()):
+            return faulty(faults)
+        return kept_json(request, openapi_document())
+
     async def plans(self, request: Request) -> Response:
         """One page of plans by key; `next` is the `after` of the following page, null on the last."""
-        faults = unknown(request.query_params, ("namespace", "name", "limit", "after"))
+        faults = unknown(request.query_params, PLANS.names)
         limit = whole_number(request.query_params, "limit", DEFAULT_LIMIT, LARGEST_LIMIT, faults)
         if faults:
             return faulty(faults)
@@ -172,7 +156,7 @@ class StatusRoutes:
         if self._shown.discoveries is None:
             rule = "is off: discover-namespaces of the settings names no namespace"
             return faulty([Fault("discovery", "", rule)], HTTPStatus.NOT_FOUND)
-        return as_json({"at": self._now(), **discovery_record(self._shown.discoveries)})
+        return kept_json(request, {"at": self._now(), **discovery_record(self._shown.discoveries)})
 
     async def _in_turns(
         self, request: Request, found: Iterable[Registration], make: Callable[[Registration], Record]
@@ -185,58 +169,62 @@ class StatusRoutes:
             yield json.dumps(make(registration), ensure_ascii=False)
 
 
-class InTurns:
-    """Begins one request in each round of the event loop, clients in turn: small requests are work, too."""
-
-    def __init__(self, app: Any, turns: Turns) -> None:
-        self._app = app
-        self._turns = turns
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._turns.mine(client_of(scope))
-        await self._app(scope, receive, send)
+@cache
+def openapi_document() -> dict[str, Any]:
+    """The paths of `API`, as OpenAPI describes them."""
+    return document(one for one, _ in API)
 
 
-class RequestIds:
-    """Gives every request an id, which its log lines and the X-Request-ID of its response show."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        brought = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        with logs.request(brought if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", brought) else "") as request_id:
-
-            async def answer(message: Any) -> None:
-                if message["type"] == "http.response.start":
-                    message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
-                await send(message)
-
-            await self._app(scope, receive, answer)
-
-
-def _application(paths: Collection[str], *routes: BaseRoute) -> Starlette:
-    # Exception last: starlette turns it into the answer to whatever was not foreseen
-    handlers: dict[Any, Any] = {HTTPException: partial(_refused, paths), Exception: _broken}
-    app = Starlette(routes=routes, exception_handlers=handlers)
-    app.router.redirect_slashes = False
-    return app
-
-
-async def _refused(paths: Collection[str], request: Request, error: HTTPException) -> Response:
-    path = excerpt(request.scope["path"])
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return faulty(
-            [Fault("method", excerpt(request.method), "this port is read-only: GET")], HTTPStatus.METHOD_NOT_ALLOWED
-        )
-    near = difflib.get_close_matches(path, [known for known in paths if known != "/"], n=1)
-    rule = f"unknown path; did you mean {near[0]}?" if near else f"unknown path; known are {', '.join(paths)}"
-    return faulty([Fault("path", path, rule)], HTTPStatus(error.status_code))
-
-
-async def _broken(request: Request, error: Exception) -> Response:
-    rule = f"internal error, see the log of the scaler at request_id {logs.current_request_id()}"
-    return faulty([Fault("path", excerpt(request.scope["path"]), rule)], HTTPStatus.INTERNAL_SERVER_ERROR)
+PLANS = ApiPath(
+    "/api/v1/plans",
+    "the current plans with their reasons, ordered by namespace, name and trigger",
+    record("CurrentPlans", {"at": AT, "next": NEXT, "plans": array(CURRENT)}),
+    (NAMESPACE, NAME, page_limit("plans"), AFTER),
+)
+WHY_ONE = ApiPath(
+    "/api/v1/why/{namespace}/{name}",
+    "all about one ScaledObject: what `headway why` shows",
+    record(
+        "WhyOne",
+        {
+            **WHOSE,
+            "at": AT,
+            "refused": nullable(array(FAULT), "faults of an annotated object that is not forecast; else null"),
+            "triggers": array(WHY),
+        },
+    ),
+    refusals=(HTTPStatus.NOT_FOUND,),
+)
+WATCHED_NAMESPACES = ApiPath(
+    "/api/v1/discovery",
+    "which namespaces are watched for annotated ScaledObjects, and which objects are refused",
+    record("Discovery", {"at": AT, **DISCOVERY}),
+    refusals=(HTTPStatus.NOT_FOUND,),
+    keeps=True,
+)
+OPENAPI = ApiPath(
+    "/api/v1/openapi.json",
+    "this description, as OpenAPI 3.1",
+    {"type": "object", "required": ["openapi", "info", "paths"]},
+    keeps=True,
+)
+Answer: TypeAlias = Callable[[StatusRoutes, Request], Awaitable[Response]]
+API: Sequence[tuple[ApiPath, Answer]] = (
+    (overview_path.DESCRIBED, StatusRoutes.triggers),
+    (timeline_path.DESCRIBED, StatusRoutes.timeline),
+    (PLANS, StatusRoutes.plans),
+    (past_plans_path.DESCRIBED, StatusRoutes.past_plans),
+    (WHY_ONE, StatusRoutes.why),
+    (savings_path.DESCRIBED, StatusRoutes.savings),
+    (scores_path.DESCRIBED, StatusRoutes.scores),
+    (anomalies_path.DESCRIBED, StatusRoutes.anomalies),
+    (WATCHED_NAMESPACES, StatusRoutes.discovery),
+    (OPENAPI, StatusRoutes.openapi),
+)
+"""each path of the JSON API, and what answers it"""
+PATHS = {
+    "/": "all workloads, as a page for browsers",
+    "/livez": "200 while the process answers",
+    "/readyz": "200 once it can give good answers; until then 503 and what is missing",
+    "/metrics": "telemetry, for Prometheus",
+} | {one.path: one.summary for one, _ in API}

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from http import HTTPStatus
 from itertools import groupby
 
 from starlette.requests import Request
@@ -12,16 +13,25 @@ from starlette.responses import Response
 from scaler.errors import Fault, StoreUnavailable
 from scaler.registry import Registry
 from scaler.savings import DAY_HOURS, HOUR_SECONDS, SavedDay, SavingsAsked
+from scaler.status.described import AFTER, NAME, NAMESPACE, ApiPath, last_days, page_limit
 from scaler.status.exposition import Turn
 from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, unprintable, whole_number
 from scaler.status.reads import ReadSavings
+from scaler.status.record_schemas import SAVINGS
 from scaler.status.records import Record
 from scaler.status.replies import faulty, with_list
+from scaler.status.schemas import AT, NEXT, array, record
 from scaler.status.stored import OneAtATime, nobody, unavailable
 from scaler.telemetry.redaction import excerpt
 
 DEFAULT_DAYS, MOST_DAYS = 30, 366
-KNOWN = ("namespace", "name", "days", "limit", "after")
+DESCRIBED = ApiPath(
+    "/api/v1/savings",
+    "what each workload was worth, by the day",
+    record("SavingsPage", {"at": AT, "next": NEXT, "savings": array(SAVINGS)}),
+    (NAMESPACE, NAME, last_days(DEFAULT_DAYS, MOST_DAYS), page_limit("ScaledObjects"), AFTER),
+    (HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
+)
 
 
 class SavingsRoute:
@@ -34,7 +44,7 @@ class SavingsRoute:
 
     async def answer(self, request: Request, turn: Turn) -> Response:
         """A page of days; `next` is the `after` of the following page, null on the last."""
-        faults = unknown(request.query_params, KNOWN) + unprintable(request.query_params)
+        faults = unknown(request.query_params, DESCRIBED.names) + unprintable(request.query_params)
         asked = asked_for(request.query_params, self._now(), faults)
         if faults:
             return faulty(faults)

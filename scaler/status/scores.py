@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from http import HTTPStatus
 from itertools import groupby
 from typing import Any
 
@@ -16,12 +17,15 @@ from scaler.scoring import BucketScores, Scores
 from scaler.scoring.losses import Figure
 from scaler.scoring.pending import BUCKETS
 from scaler.scoring.scores import sums_BF
+from scaler.status.described import ApiPath, last_days, query
 from scaler.status.exposition import Turn
 from scaler.status.parameters import LARGEST_LIMIT, unknown, unprintable, whole_number
 from scaler.status.reads import ReadScores, ReadWeeks
+from scaler.status.record_schemas import DAY, SCORE_KEYS, TRIGGER_HASH, WHOSE
 from scaler.status.records import Record, WeekOf
 from scaler.status.replies import faulty, with_list
 from scaler.status.savings import DEFAULT_DAYS, MOST_DAYS, date_of
+from scaler.status.schemas import AT, array, choice, flag, real, record, whole
 from scaler.status.stored import OneAtATime, nobody, unavailable
 from scaler.telemetry.redaction import excerpt
 from scaler.trigger import Mode
@@ -30,6 +34,36 @@ LEADS: Mapping[str, str] = {lead.removesuffix(" min"): lead for lead in reversed
 """as a request names them → as they are kept"""
 WEEK_SECONDS = 1.0
 """that reading the weeks of one request may take"""
+_MINUTES = {"minutes": whole("in which forecasts were looked at")}
+_TRIGGER = record(
+    "ScoredTrigger",
+    {
+        "trigger": TRIGGER_HASH,
+        "watched": flag("whether it is watched now, or was edited or removed"),
+        "quantile": real("its quantile"),
+        "days": array(record("ScoredDay", {"day": DAY, **_MINUTES, **SCORE_KEYS})),
+        "all": record("ScoredDays", {**_MINUTES, **SCORE_KEYS}, "of all forecasts of these days together"),
+    },
+)
+DESCRIBED = ApiPath(
+    "/api/v1/scores/{namespace}/{name}",
+    "how good the forecasts of one ScaledObject turned out, by the day",
+    record(
+        "Scores",
+        {
+            **WHOSE,
+            "at": AT,
+            "days": whole("that are looked at"),
+            "lead": choice(tuple(LEADS.values()), "how far ahead"),
+            "triggers": array(_TRIGGER),
+        },
+    ),
+    (
+        last_days(DEFAULT_DAYS, MOST_DAYS),
+        query("lead", choice(tuple(LEADS), "minutes ahead, or the peak over the time that plans look", default="peak")),
+    ),
+    (HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
+)
 
 
 class ScoresRoute:
@@ -43,7 +77,7 @@ class ScoresRoute:
     async def answer(self, request: Request, turn: Turn) -> Response:
         """The days of each trigger of one ScaledObject, and the sums over all of them."""
         namespace, name = request.path_params["namespace"], request.path_params["name"]
-        faults = unknown(request.query_params, ("days", "lead")) + unprintable(request.path_params)
+        faults = unknown(request.query_params, DESCRIBED.names) + unprintable(request.path_params)
         days = whole_number(request.query_params, "days", DEFAULT_DAYS, MOST_DAYS, faults)
         lead = request.query_params.get("lead", "peak")
         if lead not in LEADS:

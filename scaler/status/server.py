@@ -19,10 +19,11 @@ from scaler.files import FollowedFiles, reason_of
 from scaler.registry import Registry
 from scaler.settings import Settings
 from scaler.status.access import Access, AccessRules
+from scaler.status.application import InTurns, RequestIds
 from scaler.status.connections import Connection, Door
 from scaler.status.reads import NOTHING, Reads
 from scaler.status.report import Explain
-from scaler.status.routes import InTurns, RequestIds, StatusRoutes
+from scaler.status.routes import StatusRoutes
 from scaler.status.shares import Places, Turns
 from scaler.status.shown import Missing, Shown
 from scaler.status.token import token_file

@@ -17,12 +17,15 @@ from scaler.errors import Fault, StoreUnavailable
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.registry import Registration, Registry
 from scaler.series import Floats, Forecast
+from scaler.status.described import MOMENT, ApiPath, query
 from scaler.status.moments import RULE, moment_in
 from scaler.status.overview import answer_of
 from scaler.status.parameters import unknown, unprintable
 from scaler.status.reads import Reads
+from scaler.status.record_schemas import TRIGGER_HASH, WHOSE
 from scaler.status.records import Record
-from scaler.status.replies import as_json, faulty
+from scaler.status.replies import faulty, kept_json
+from scaler.status.schemas import AT, array, mapping, nullable, real, record, text
 from scaler.status.stored import nobody
 from scaler.telemetry.redaction import excerpt
 
@@ -31,6 +34,36 @@ MOST_SECONDS = 14 * 86400.0
 MOST_POINTS = 1500
 """of a line: beyond, the largest demand of some minutes stands for them"""
 MOST_PLANS = 500
+_COLUMN = array(nullable(real()))
+DESCRIBED = ApiPath(
+    "/api/v1/timeline/{namespace}/{name}",
+    "demand, plans and forecast of one trigger on one time line",
+    record(
+        "Timeline",
+        {
+            **WHOSE,
+            "trigger": TRIGGER_HASH,
+            "at": AT,
+            "timezone": text("the trigger's"),
+            "threshold": real("demand that one replica carries"),
+            "quantile": real("the quantile of the peak that is planned for"),
+            "lead_time_seconds": real("how long a new replica takes until it serves"),
+            "missing": array(text(), "what could not be read, and why"),
+            "times": array(real(), "seconds since the epoch"),
+            "observed": {**_COLUMN, "description": "demand"},
+            "planned": {**_COLUMN, "description": "what was planned then"},
+            "metric": {**_COLUMN, "description": "what KEDA read then"},
+            "quantiles": mapping(_COLUMN, "the forecast that counts now, by level"),
+        },
+    ),
+    (
+        query("since", text("from when; by default 6 hours before `until`", pattern=MOMENT)),
+        query("until", text("until when; by default now", pattern=MOMENT)),
+        query("trigger", text("the hash of one of several triggers")),
+    ),
+    (HTTPStatus.NOT_FOUND,),
+    keeps=True,
+)
 
 
 class TimelineRoute:
@@ -44,7 +77,7 @@ class TimelineRoute:
     async def answer(self, request: Request) -> Response:
         """The time line of one trigger; of several of one ScaledObject, the one that `trigger` names, or the first."""
         namespace, name = request.path_params["namespace"], request.path_params["name"]
-        faults = unknown(request.query_params, ("since", "until", "trigger")) + unprintable(request.path_params)
+        faults = unknown(request.query_params, DESCRIBED.names) + unprintable(request.path_params)
         watched = self._registry.page(32, namespace=namespace, name=name)
         wanted = request.query_params.get("trigger", "")
         found = [one for one in watched if wanted in ("", one.trigger.short_key)]
@@ -59,7 +92,7 @@ class TimelineRoute:
             )
         if faults:
             return faulty(faults, HTTPStatus.BAD_REQUEST)
-        return as_json(await self.record(found[0], since, until, now))
+        return kept_json(request, await self.record(found[0], since, until, now))
 
     async def record(self, one: Registration, since: float, until: float, now: float) -> Record:
         """Columns of equal length, and what could not be read."""

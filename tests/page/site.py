@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from scaler.discovery import Discoveries
 from scaler.page.routes import page_routes
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.registry import Registry
@@ -43,7 +44,9 @@ READS = Reads(demand=demand, plans=plans)
 
 
 @contextmanager
-def site(registry: Callable[[], Registry] = filled_registry, reads: Reads = READS) -> Iterator[str]:
+def site(
+    registry: Callable[[], Registry] = filled_registry, reads: Reads = READS, discoveries: Discoveries | None = None
+) -> Iterator[str]:
     """The address of a port that shows this registry."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -52,7 +55,9 @@ def site(registry: Callable[[], Registry] = filled_registry, reads: Reads = READ
 
     async def start() -> tuple[StatusServer, int]:
         server = StatusServer(
-            settings, registry(), Telemetry(), dict, lambda key: None, lambda: NOW, reads=reads, pages=page_routes
+            *(settings, registry(), Telemetry(), dict, lambda key: None, lambda: NOW, discoveries),
+            reads=reads,
+            pages=page_routes,
         )
         return server, await server.start()
 

@@ -11,7 +11,7 @@ import pytest
 from scaler.registry import Registry
 from scaler.settings import Settings
 from scaler.status import connections, shares
-from scaler.status.routes import InTurns
+from scaler.status.application import InTurns
 from scaler.status.server import StatusServer
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules

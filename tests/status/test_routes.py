@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from scaler.series import HistoryFacts, Observation, Outlook
+from scaler.status.application import RequestIds
 from scaler.status.records import plan_record
-from scaler.status.routes import RequestIds, StatusRoutes
+from scaler.status.routes import StatusRoutes
 from scaler.status.shown import Shown
 from scaler.telemetry.metrics import Telemetry
 from tests.status.registry import NOW, filled_registry, forecast
