@@ -6,7 +6,7 @@
 import asyncio
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -330,9 +330,11 @@ class Sqlite(Database):
             log.error("store_set_aside", file=str(self.path), aside=str(aside), error=why)
 
 
-async def fetched(connection: AsyncConnection, query: Executable) -> Sequence[Any]:
+async def fetched(
+    connection: AsyncConnection, query: Executable, parameters: Mapping[str, Any] | None = None
+) -> Sequence[Any]:
     """All rows of the answer."""
-    return (await connection.execute(query)).all()
+    return (await connection.execute(query, parameters)).all()
 
 
 def _configure(connection: Any, _: object) -> None:

@@ -46,7 +46,8 @@ class SqlScores:
 
     async def days(self, asked: ScoresAsked) -> list[ScoredDay]:
         async with self._bounded():
-            rows = await self._database.run(fetched, stored_scores.days(self._installation, asked))
+            parameters = stored_scores.days_asked(self._installation, asked)
+            rows = await self._database.run(fetched, stored_scores.days(), parameters)
         return stored_scores.days_in(rows)
 
     async def weeks(self, asked: Sequence[WeekAsked], day_keeps: float) -> Weeks:
