@@ -13,11 +13,11 @@ from rich.text import Text
 
 from scaler.commands import Exit, Usage
 from scaler.commands.http_access import Access
-from scaler.commands.numbers import rounded
 from scaler.commands.savings.reading import Refused
 from scaler.commands.scaler_api import REFUSED_BY, Unreachable
 from scaler.commands.top.reading import Overview, read_overview
 from scaler.commands.top.table import heading, table
+from scaler.words.numbers import rounded
 
 MOST_ROWS = 500
 """that one request can ask for"""

@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from scaler.commands.numbers import figure
 from scaler.commands.top.reading import Overview, Record
+from scaler.words.numbers import figure
 
 GAP = 2
 """between columns"""
