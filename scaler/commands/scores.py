@@ -15,6 +15,7 @@ from scaler.commands.http_access import Access
 from scaler.commands.scaler_api import REFUSED_BY, Unreachable, ask
 from scaler.trigger.server_address import redact
 from scaler.words.numbers import figure, rounded
+from scaler.words.scores import NOTHING_SCORED
 
 Record: TypeAlias = Mapping[str, Any]
 
@@ -22,10 +23,6 @@ MOST_DAYS = 366
 """that are kept"""
 LEADS = ("peak", "2", "5", "15", "60")
 
-NOTHING_YET = (
-    "nothing is scored yet: a forecast is scored when its time has come, an hour is stored when it is over, and "
-    "triggers in mode reactive have no forecast"
-)
 NARROWEST = 100
 """characters of a line: where a terminal has fewer, it breaks lines, and no figure is cut"""
 ODD = "its record lacks a field, or has one of another kind"
@@ -80,7 +77,7 @@ def _show(status: int, found: dict[str, Any], as_json: bool, console: Console, e
     if as_json:
         console.print_json(data=rounded(found))
     elif not found["triggers"]:
-        errors.print(f"headway: {NOTHING_YET}", markup=False)
+        errors.print(f"headway: {NOTHING_SCORED}", markup=False)
     else:
         for one in found["triggers"]:
             _print(one, found, console)

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 
 from scaler import __version__
 from scaler.page import files
+from scaler.page.charts import calibration_chart, day_chart
 from scaler.page.sparkline import sparkline
 from scaler.status.report import span
 
@@ -29,7 +30,9 @@ def environment() -> Environment:
     made.filters.update(
         amount=amount, percent=percent, signed=signed, moment=moment, ago=ago, span=_span, rung=rung_words
     )
+    made.filters.update(sentence=sentence)
     made.globals.update(version=__version__, static=static_path, sparkline=sparkline)
+    made.globals.update(calibration_chart=calibration_chart, day_chart=day_chart)
     return made
 
 
@@ -74,6 +77,11 @@ def moment(at: float | None) -> Markup:
         f'<time datetime="{found:%Y-%m-%dT%H:%M:%SZ}" title="{found:%Y-%m-%d %H:%M:%S} UTC">'
         f"{found:%Y-%m-%d %H:%M} UTC</time>"
     )
+
+
+def sentence(text: str) -> str:
+    """With a capital letter at its begin; the others stay as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def ago(at: float | None, now: float) -> str:

@@ -17,7 +17,6 @@ from scaler.page.asking import Refused
 from scaler.page.headers import HEADERS
 from scaler.page.overview import overview_view
 from scaler.page.rendering import rendered
-from scaler.page.system import system_view
 from scaler.page.workload import workload_view
 from scaler.status.shown import Shown
 from scaler.telemetry import logs
@@ -36,7 +35,6 @@ def page_routes(shown: Shown) -> list[BaseRoute]:
     return [
         page("/", "overview.html", overview_view),
         page("/workloads/{namespace}/{name}", "workload.html", workload_view),
-        page("/system", "system.html", system_view),
         page("/api/v1/docs", "api.html", api_view),
         Route("/static/{version}/{name}", _file),
         Route("/favicon.ico", _favicon),

@@ -1,40 +1,148 @@
-"""The page of one ScaledObject: its demand on a time line, what is planned, and why."""
+"""The page of one ScaledObject: its demand on a time line, what is planned and why, and what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 
 from scaler.errors import Fault
-from scaler.page.asking import Refused
+from scaler.page import workload_sections as sections
+from scaler.page.asking import Refused, with_query
+from scaler.page.bounded import Answer, BoundedReads
+from scaler.page.workload_asked import DAYS, SPANS, WorkloadAsked, workload_asked
+from scaler.past_plans import PastPlan
+from scaler.registry import MOST_OF_ONE_OBJECT, Registration
+from scaler.scored import DAY_HOURS, HOUR_SECONDS, ScoresAsked
+from scaler.status.events import RESTS_ON
+from scaler.status.exposition import Turn
 from scaler.status.overview import row
+from scaler.status.parameters import unprintable
 from scaler.status.records import why_record
 from scaler.status.scores import StoredWeeks
 from scaler.status.shown import Shown
+from scaler.status.timeline import TimelineRoute
 from scaler.telemetry.redaction import excerpt
 
-MOST_TRIGGERS = 32
-SPANS = (("3h", "3 h"), ("6h", "6 h"), ("24h", "24 h"), ("3d", "3 days"), ("14d", "14 days"))
+TABLE_BEFORE, TABLE_AFTER = 10, 10
+"""rows of the table beside the chart"""
+TABLE_SECONDS = 1800.0
+"""read for it: an HPA's window has passed when its first row begins"""
+NOBODY = (
+    "no trigger of this name is watched here, and no plan or score of one is kept: KEDA has not called for it, or not "
+    "for a long time"
+)
 
 
 async def workload_view(shown: Shown, request: Request) -> Mapping[str, Any]:
-    """One trigger of the object in full, and links to its others."""
-    namespace, name = request.path_params["namespace"], request.path_params["name"]
-    watched = shown.registry.page(MOST_TRIGGERS, namespace=namespace, name=name)
-    wanted = request.query_params.get("trigger", "")
-    found = [one for one in watched if wanted in ("", one.trigger.short_key)]
-    if not found:
-        rule = "no trigger of this name is watched here: KEDA has not called for it, or not for a long time"
-        raise Refused([Fault("namespace/name", excerpt(f"{namespace}/{name}"), rule)], HTTPStatus.NOT_FOUND)
-    one, now = found[0], shown.now()
-    stored = await StoredWeeks(shown.now, shown.reads.weeks).of([one])
+    """One trigger of the object in full, and links to its others; also of one that is watched no longer, as long as the
+    store knows something of it."""
+    own = request.path_params["namespace"], request.path_params["name"]
+    if faults := unprintable(request.path_params):
+        raise Refused(faults)
+    watched = shown.registry.page(MOST_OF_ONE_OBJECT, namespace=own[0], name=own[1])
+    now, zone = shown.now(), ZoneInfo(watched[0].trigger.timezone if watched else "UTC")
+    asked = workload_asked(request.query_params, now, zone, faults)
+    if faults:
+        raise Refused(faults)
+    ask = BoundedReads()
+    newest = await sections.newest(shown.reads, ask, own, now)
+    one = next((one for one in watched if asked.trigger in ("", one.trigger.short_key)), None)
+    hashes = [one.trigger.short_key for one in watched]
+    earlier = [other for other in await _known(shown, ask, own, newest, one is None) if other not in hashes]
+    trigger = one.trigger.short_key if one is not None else asked.trigger or next(iter(earlier), "")
+    if one is None and trigger not in earlier:
+        raise Refused(_nobody(own, newest.notice), HTTPStatus.NOT_FOUND)
+    scope = sections.Scope(shown.reads, ask, own, trigger, asked, zone, now)
+    query = {name: value for name, value in request.query_params.items() if value} | {"trigger": trigger}
     return {
-        "namespace": namespace,
-        "name": name,
-        "row": row(shown.registry, one, now),
-        "why": why_record(shown.registry, one, now, shown.explain, stored),
-        "others": [other for other in watched if other is not one],
+        "namespace": own[0],
+        "name": own[1],
+        "trigger": trigger,
+        "asked": asked,
+        "link": lambda **changed: with_query(query, **changed),
+        "others": [other for other in hashes if other != trigger],
+        "earlier": [other for other in earlier if other != trigger],
         "spans": SPANS,
-        "since": request.query_params.get("since", "6h"),
+        "day_counts": [(days, f"{days} days") for days in DAYS],
+        "rests_on": RESTS_ON,
+        **(await _present(shown, request, one, asked, now) if one is not None else {"row": None, "why": None}),
+        **await _past(scope, newest, shown.turn_of(request)),
     }
+
+
+async def _present(
+    shown: Shown, request: Request, one: Registration, asked: WorkloadAsked, now: float
+) -> Mapping[str, Any]:
+    """Out of memory: what it does now."""
+    turn = shown.turn_of(request)
+    stored = await StoredWeeks(shown.now, shown.reads.weeks).of([one])
+    await turn()
+    why = why_record(shown.registry, one, now, shown.explain, stored)
+    await turn()
+    around = now if asked.at is None else asked.at
+    until = min(around + TABLE_AFTER * 60, now)
+    timeline = TimelineRoute(shown.registry, shown.now, shown.reads)
+    line = await timeline.lines(one, until - TABLE_SECONDS, until, now, turn)
+    return {
+        "row": row(shown.registry, one, now),
+        "why": why,
+        "table": table_of(line, around, one.trigger.quantile),
+        "timeline": asked.timeline(one.trigger.short_key, now),
+    }
+
+
+async def _past(scope: sections.Scope, newest: Answer[list[PastPlan]], turn: Turn) -> Mapping[str, Any]:
+    """Out of the store: what it did. A part that cannot be read says so."""
+    found: dict[str, Any] = {"then": None, "recent": sections.recent(newest, scope.trigger)}
+    if scope.asked.at is not None:
+        found["then"] = await sections.then(scope, scope.asked.at)
+    for name, read in PARTS.items():
+        await turn()
+        found[name] = await read(scope)
+    await turn()
+    return found | {"log": await sections.log(scope, newest)}
+
+
+PARTS: Mapping[str, Callable[[sections.Scope], Awaitable[sections.Section]]] = {
+    "scores": sections.scores,
+    "savings": sections.savings,
+    "decisions": sections.decisions,
+    "anomalies": sections.anomalies,
+}
+
+
+async def _known(
+    shown: Shown, ask: BoundedReads, own: tuple[str, str], newest: Answer[list[PastPlan]], with_scores: bool
+) -> list[str]:
+    """The hashes of triggers of this object of which plans, or scores, are kept, the newest first."""
+    known = [one.trigger for one in newest.found or ()]
+    if with_scores:
+        last = int(shown.now() // HOUR_SECONDS) + 1
+        asked = ScoresAsked(*own, "peak", (last - max(DAYS) * DAY_HOURS, last))
+        scored = (await ask(shown.reads.scores, asked)).found or ()
+        known += [one.trigger for one in sorted(scored, key=lambda one: one.day, reverse=True)]
+    return list(dict.fromkeys(known))
+
+
+def _nobody(own: tuple[str, str], notice: str) -> list[Fault]:
+    faults = [Fault("namespace/name", excerpt("/".join(own)), NOBODY)]
+    return faults + ([Fault("database", "", f"what it keeps could not be read: {notice}")] if notice else [])
+
+
+def table_of(line: Mapping[str, Any], at: float, quantile: float) -> Sequence[Mapping[str, Any]]:
+    """The values of a time line around a moment, the oldest first: the chart in figures."""
+    times: Sequence[float] = line["times"]
+    centre = sum(one <= at for one in times)
+    columns = {name: line[name] for name in ("observed", "planned", "planned_replicas", "reactive_replicas")}
+    columns |= {name: _nearest(line["quantiles"], level) for name, level in (("median", 0.5), ("upper", quantile))}
+    places = range(max(0, centre - TABLE_BEFORE), min(len(times), centre + TABLE_AFTER))
+    return [
+        {"at": times[place], **{name: column and column[place] for name, column in columns.items()}} for place in places
+    ]
+
+
+def _nearest(quantiles: Mapping[str, Sequence[float | None]], level: float) -> Sequence[float | None] | None:
+    """The line of the level that is nearest; None without a forecast."""
+    return quantiles[min(quantiles, key=lambda one: abs(float(one) - level))] if quantiles else None

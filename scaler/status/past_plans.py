@@ -101,7 +101,7 @@ class PastPlansRoute:
         if asked.at is not None:
             return with_list(head | {"asked": asked.at}, "plans", _in_turns(counting_at(found, asked.at), turn))
         if len(found) == asked.plans.limit:
-            head["next"] = f"{found[-1].minute}/{found[-1].trigger}"
+            head["next"] = place_of(found[-1])
         return with_list(head, "plans", _in_turns([(one, None) for one in found], turn))
 
 
@@ -130,10 +130,16 @@ def _asked_for(
     since = moment_of("since", until - DEFAULT_SECONDS)
     if since > until:
         faults.append(Fault("since", excerpt(query.get("since", "")), "must not be later than until"))
-    return _Asked(PastPlansAsked(*own, since, until, limit, _after(query, faults)), None)
+    return _Asked(PastPlansAsked(*own, since, until, limit, after_in(query, faults)), None)
 
 
-def _after(query: Mapping[str, str], faults: list[Fault]) -> tuple[int, str] | None:
+def place_of(plan: PastPlan) -> str:
+    """The `after` of the page that begins behind this plan."""
+    return f"{plan.minute}/{plan.trigger}"
+
+
+def after_in(query: Mapping[str, str], faults: list[Fault]) -> tuple[int, str] | None:
+    """Minute and trigger of the last plan of the page before; None where none is given, or a wrong one."""
     text = query.get("after")
     if text is None:
         return None

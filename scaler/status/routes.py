@@ -18,7 +18,6 @@ from scaler.status import overview as overview_path
 from scaler.status import past_plans as past_plans_path
 from scaler.status import savings as savings_path
 from scaler.status import scores as scores_path
-from scaler.status import system as system_path
 from scaler.status import timeline as timeline_path
 from scaler.status.access import WITHOUT_TOKEN
 from scaler.status.anomalies import AnomaliesRoute
@@ -36,7 +35,6 @@ from scaler.status.savings import SavingsRoute
 from scaler.status.schemas import AT, FAULT, NEXT, array, nullable, record
 from scaler.status.scores import ScoresRoute, StoredWeeks
 from scaler.status.shown import Shown
-from scaler.status.system import SystemRoute
 from scaler.status.timeline import TimelineRoute
 from scaler.telemetry.redaction import excerpt
 
@@ -57,7 +55,6 @@ class StatusRoutes:
         self._weeks = StoredWeeks(now, reads.weeks)
         self._past_plans = PastPlansRoute(registry, now, reads.plans)
         self._anomalies = AnomaliesRoute(registry, now, reads.anomalies)
-        self._system = SystemRoute(shown)
         self._timeline = TimelineRoute(registry, now, reads)
 
     def app(self, pages: Sequence[BaseRoute] = ()) -> Starlette:
@@ -82,10 +79,6 @@ class StatusRoutes:
     async def metrics(self, request: Request) -> Response:
         written = exposition(self._shown.telemetry, self._registry, self._now(), self._shown.turn_of(request))
         return StreamingResponse(written, media_type=CONTENT_TYPE)
-
-    async def system(self, request: Request) -> Response:
-        """Replicas, refreshes, and what this process works with."""
-        return await self._system.answer(request)
 
     async def openapi(self, request: Request) -> Response:
         """The description of this API."""
@@ -150,7 +143,7 @@ class StatusRoutes:
 
     async def timeline(self, request: Request) -> Response:
         """What was demanded, planned and is expected of one trigger, on one time line."""
-        return await self._timeline.answer(request)
+        return await self._timeline.answer(request, self._shown.turn_of(request))
 
     async def anomalies(self, request: Request) -> Response:
         """Where demand left the band of its forecast."""
@@ -225,7 +218,6 @@ API: Sequence[tuple[ApiPath, Answer]] = (
     (savings_path.DESCRIBED, StatusRoutes.savings),
     (scores_path.DESCRIBED, StatusRoutes.scores),
     (anomalies_path.DESCRIBED, StatusRoutes.anomalies),
-    (system_path.DESCRIBED, StatusRoutes.system),
     (WATCHED_NAMESPACES, StatusRoutes.discovery),
     (OPENAPI, StatusRoutes.openapi),
 )

@@ -26,6 +26,7 @@ from scaler.status.report import Explain
 from scaler.status.routes import StatusRoutes
 from scaler.status.shares import Places, Turns
 from scaler.status.shown import Missing, Shown
+from scaler.status.stored import one_at_a_time
 from scaler.status.token import token_file
 from scaler.telemetry.figures import HTTP_REFUSALS
 from scaler.telemetry.metrics import Telemetry
@@ -58,7 +59,7 @@ class StatusServer:
         self._settings = settings
         self._telemetry = telemetry
         self._turns = Turns()
-        shown = Shown(registry, telemetry, readiness, explain, now, discoveries, reads, self._turns)
+        shown = Shown(registry, telemetry, readiness, explain, now, discoveries, one_at_a_time(reads), self._turns)
         self._routes = StatusRoutes(shown)
         self._pages = pages(shown)
         self._ports: list[_Port] = []

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Generic, TypeVar
 
 from starlette.responses import Response
 
 from scaler.errors import Fault, StoreUnavailable
+from scaler.status.reads import Reads
 from scaler.status.replies import faulty
 from scaler.telemetry.redaction import excerpt
 
@@ -41,3 +43,18 @@ def nobody(namespace: str, name: str, nothing: str) -> Response:
     """There is no such trigger, and `nothing was counted` for one."""
     rule = f"no trigger of this name is watched here, and {nothing} for one in this time"
     return faulty([Fault("namespace/name", excerpt(f"{namespace}/{name}"), rule)], HTTPStatus.NOT_FOUND)
+
+
+def one_at_a_time(reads: Reads) -> Reads:
+    """The same reads of the store, each for one request after the other; one that is not there stays so."""
+
+    def queued(read: Callable[[Asked], Awaitable[Found]] | None) -> Callable[[Asked], Awaitable[Found]] | None:
+        return None if read is None else OneAtATime(read)
+
+    return replace(
+        reads,
+        savings=queued(reads.savings),
+        scores=queued(reads.scores),
+        plans=queued(reads.plans),
+        anomalies=queued(reads.anomalies),
+    )

@@ -4,37 +4,51 @@ Axes: M minutes from the first to the last that is shown, those to come included
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
+from scaler.anomalies import AnomaliesAsked
 from scaler.errors import Fault, StoreUnavailable
 from scaler.past_plans import PastPlan, PastPlansAsked
-from scaler.registry import Registration, Registry
-from scaler.series import Floats, Forecast
+from scaler.registry import MOST_OF_ONE_OBJECT, Registration, Registry
+from scaler.series import Floats
 from scaler.status.described import MOMENT, ApiPath, query
+from scaler.status.events import changes_in, decisions_about, promotions
+from scaler.status.exposition import Turn
 from scaler.status.moments import RULE, moment_in
 from scaler.status.overview import answer_of
 from scaler.status.parameters import unknown, unprintable
 from scaler.status.reads import Reads
-from scaler.status.record_schemas import TRIGGER_HASH, WHOSE
-from scaler.status.records import Record
+from scaler.status.record_schemas import ANOMALY, TRIGGER_HASH, WHOSE
+from scaler.status.records import Record, anomaly_record
+from scaler.status.replica_lines import followed_replicas
 from scaler.status.replies import faulty, kept_json
-from scaler.status.schemas import AT, array, mapping, nullable, real, record, text
+from scaler.status.schemas import AT, array, choice, mapping, moment, nullable, real, record, text, whole
 from scaler.status.stored import nobody
+from scaler.status.timeline_columns import columns
 from scaler.telemetry.redaction import excerpt
 
 DEFAULT_SECONDS = 6 * 3600.0
 MOST_SECONDS = 14 * 86400.0
-MOST_POINTS = 1500
-"""of a line: beyond, the largest demand of some minutes stands for them"""
-MOST_PLANS = 500
-_COLUMN = array(nullable(real()))
+PLANS, MOST_PAGES = 500, 4
+"""of one read, and reads of one time line"""
+MOST_ANOMALIES = 200
+
+_COLUMN, _REPLICAS = array(nullable(real())), array(nullable(whole()))
+_EVENT = record(
+    "Event",
+    {
+        "at": moment("when"),
+        "kind": choice(("rung", "model", "champion"), "what changed"),
+        "text": text("what it means, as a sentence"),
+    },
+)
 DESCRIBED = ApiPath(
     "/api/v1/timeline/{namespace}/{name}",
     "demand, plans and forecast of one trigger on one time line",
@@ -54,6 +68,10 @@ DESCRIBED = ApiPath(
             "planned": {**_COLUMN, "description": "what was planned then"},
             "metric": {**_COLUMN, "description": "what KEDA read then"},
             "quantiles": mapping(_COLUMN, "the forecast that counts now, by level"),
+            "planned_replicas": {**_REPLICAS, "description": "of an HPA without limits that reads `planned`"},
+            "reactive_replicas": {**_REPLICAS, "description": "of the same that reads `observed`"},
+            "anomalies": array(ANOMALY, "that lie in this time"),
+            "events": array(_EVENT, "changes in this time"),
         },
     ),
     (
@@ -65,42 +83,38 @@ DESCRIBED = ApiPath(
     keeps=True,
 )
 
+Asked = TypeVar("Asked")
+Found = TypeVar("Found")
+
 
 class TimelineRoute:
     """Answers from memory, and from the store where it answers: what it lacks is named in `missing`."""
 
-    def __init__(self, registry: Registry, now: Any, reads: Reads) -> None:
+    def __init__(self, registry: Registry, now: Callable[[], float], reads: Reads) -> None:
         self._registry = registry
         self._now = now
         self._reads = reads
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, request: Request, turn: Turn) -> Response:
         """The time line of one trigger; of several of one ScaledObject, the one that `trigger` names, or the first."""
         namespace, name = request.path_params["namespace"], request.path_params["name"]
         faults = unknown(request.query_params, DESCRIBED.names) + unprintable(request.path_params)
-        watched = self._registry.page(32, namespace=namespace, name=name)
+        watched = self._registry.page(MOST_OF_ONE_OBJECT, namespace=namespace, name=name)
         wanted = request.query_params.get("trigger", "")
         found = [one for one in watched if wanted in ("", one.trigger.short_key)]
         if not found:
             return nobody(namespace, name, "nothing is shown")
         now, zone = self._now(), ZoneInfo(found[0].trigger.timezone)
-        until = _moment(request, "until", now, now, zone, faults)
-        since = _moment(request, "since", until - DEFAULT_SECONDS, now, zone, faults)
-        if not faults and not 0 < until - since <= MOST_SECONDS:
-            faults.append(
-                Fault("since", excerpt(request.query_params.get("since", "")), "must be up to 14 days earlier")
-            )
+        since, until = window_asked(request.query_params, now, zone, faults)
         if faults:
             return faulty(faults, HTTPStatus.BAD_REQUEST)
-        return kept_json(request, await self.record(found[0], since, until, now))
+        return kept_json(request, await self.record(found[0], since, until, now, turn))
 
-    async def record(self, one: Registration, since: float, until: float, now: float) -> Record:
-        """Columns of equal length, and what could not be read."""
+    async def record(self, one: Registration, since: float, until: float, now: float, turn: Turn) -> Record:
+        """Columns of equal length, what is marked on them, and what could not be read."""
         missing: list[str] = []
-        observed = await self._observed(one, since, min(until, now), missing)
         plans = await self._plans(one, since, until, missing)
-        answer = answer_of(self._registry, one, now)
-        forecast = answer.outlook.forecast if answer is not None and until >= now else None
+        lines = await self._lines(one, plans, (since, until, now), missing, turn)
         return {
             "namespace": one.trigger.namespace,
             "name": one.trigger.name,
@@ -110,9 +124,36 @@ class TimelineRoute:
             "threshold": one.trigger.threshold,
             "quantile": one.trigger.quantile,
             "lead_time_seconds": one.trigger.lead_time_seconds,
+            **lines,
+            "anomalies": await self._anomalies(one, since, until, missing),
+            "events": changes_in([plan for plan in plans if plan.at >= since])
+            + [event for event in await self._promotions(one, missing) if since <= event["at"] <= until],
             "missing": missing,
-            **columns(observed, plans, forecast, since, min(until, now), now),
         }
+
+    async def lines(self, one: Registration, since: float, until: float, now: float, turn: Turn) -> Record:
+        """The columns alone; what could not be read is null."""
+        missing: list[str] = []
+        plans = await self._plans(one, since, until, missing)
+        return await self._lines(one, plans, (since, until, now), missing, turn)
+
+    async def _lines(
+        self,
+        one: Registration,
+        plans: Sequence[PastPlan],
+        window: tuple[float, float, float],
+        missing: list[str],
+        turn: Turn,
+    ) -> Record:
+        since, until, now = window
+        observed = await self._observed(one, since, min(until, now), missing)
+        await turn()
+        answer = answer_of(self._registry, one, now)
+        forecast = answer.outlook.forecast if answer is not None and until >= now else None
+        found = columns(observed, plans, forecast, since)
+        for name, line in (("planned_replicas", "planned"), ("reactive_replicas", "observed")):
+            found[name] = await followed_replicas(found["times"], found[line], one.trigger.threshold, turn)
+        return found
 
     async def _observed(self, one: Registration, since: float, until: float, missing: list[str]) -> Floats:
         try:
@@ -124,74 +165,64 @@ class TimelineRoute:
             return np.full(max(0, math.floor(until / 60) - math.ceil(since / 60) + 1), np.nan, np.float32)
 
     async def _plans(self, one: Registration, since: float, until: float, missing: list[str]) -> list[PastPlan]:
-        asked = PastPlansAsked(one.trigger.namespace, one.trigger.name, since - 3600, until, MOST_PLANS)
+        """Those that count in this time, the oldest first."""
+        own = one.trigger.namespace, one.trigger.name
+        found: list[PastPlan] = []
+        after: tuple[int, str] | None = None
         try:
-            if self._reads.plans is None:
-                raise StoreUnavailable("this process reads no database")
-            found = await self._reads.plans(asked)
+            for _ in range(MOST_PAGES):
+                page = await _read(self._reads.plans, PastPlansAsked(*own, since - 3600, until, PLANS, after))
+                found += page
+                if len(page) < PLANS:
+                    break
+                after = page[-1].minute, page[-1].trigger
+            else:
+                missing.append(f"plans: only the newest {len(found)} of this time are shown")
         except StoreUnavailable as error:
             missing.append(f"plans: {error}")
-            return []
         return [plan for plan in reversed(found) if plan.trigger == one.trigger.short_key]
 
+    async def _anomalies(self, one: Registration, since: float, until: float, missing: list[str]) -> list[Record]:
+        asked = AnomaliesAsked(since, MOST_ANOMALIES, None, one.trigger.namespace, one.trigger.name)
+        try:
+            found = await _read(self._reads.anomalies, asked)
+        except StoreUnavailable as error:
+            missing.append(f"anomalies: {error}")
+            return []
+        return [anomaly_record(a) for a in found if a.trigger == one.trigger.short_key and a.since < until]
 
-def _moment(request: Request, name: str, default: float, now: float, zone: ZoneInfo, faults: list[Fault]) -> float:
-    text = request.query_params.get(name)
+    async def _promotions(self, one: Registration, missing: list[str]) -> list[Record]:
+        if self._reads.models is None:
+            return []
+        try:
+            return promotions(await decisions_about(self._reads.models(), one.trigger.namespace, one.trigger.name))
+        except StoreUnavailable as error:
+            missing.append(f"decisions about models: {error}")
+            return []
+
+
+async def _read(read: Callable[[Asked], Awaitable[Found]] | None, asked: Asked) -> Found:
+    if read is None:
+        raise StoreUnavailable("this process reads no database")
+    return await read(asked)
+
+
+def window_asked(query: Mapping[str, str], now: float, zone: ZoneInfo, faults: list[Fault]) -> tuple[float, float]:
+    """From when until when; what is wrong with them is added to `faults`."""
+    until = moment_asked(query, "until", now, now, zone, faults)
+    since = moment_asked(query, "since", until - DEFAULT_SECONDS, now, zone, faults)
+    if not faults and not 0 < until - since <= MOST_SECONDS:
+        faults.append(Fault("since", excerpt(query.get("since", "")), "must be up to 14 days before until"))
+    return since, until
+
+
+def moment_asked(
+    query: Mapping[str, str], name: str, default: float, now: float, zone: ZoneInfo, faults: list[Fault]
+) -> float:
+    """The moment that a parameter names."""
+    text = query.get(name)
     try:
         return default if text is None else moment_in(text, now, zone)
     except ValueError:
         faults.append(Fault(name, excerpt(text or ""), RULE))
         return default
-
-
-def columns(
-    observed_M: Floats, plans: Sequence[PastPlan], forecast: Forecast | None, since: float, until: float, now: float
-) -> Record:
-    """Times, and a value or null for each in every other column."""
-    width = max(1, math.ceil(len(observed_M) / MOST_POINTS))
-    time_M = 60.0 * (math.ceil(since / 60) + np.arange(len(observed_M)))
-    time_B, observed_B = _thinned(time_M, observed_M, width)
-    ahead = (
-        np.empty(0)
-        if forecast is None
-        else forecast.start + forecast.step_seconds * (1 + np.arange(len(forecast.quantiles_HQ)))
-    )
-    later = ahead > (time_B[-1] if len(time_B) else 0)
-    times = np.concatenate([time_B, ahead[later]])
-    nothing, before = np.full(int(later.sum()), np.nan), np.full(len(time_B), np.nan)
-    found: dict[str, Any] = {
-        "times": times.tolist(),
-        "observed": _numbers(np.concatenate([observed_B, nothing])),
-        "planned": _numbers(np.concatenate([_stepped(plans, time_B, "planned"), nothing])),
-        "metric": _numbers(np.concatenate([_stepped(plans, time_B, "metric"), nothing])),
-        "quantiles": {},
-    }
-    if forecast is not None:
-        for place, level in enumerate(forecast.levels):
-            values = np.concatenate([before, forecast.quantiles_HQ[later, place]])
-            found["quantiles"][f"{level:g}"] = _numbers(values)
-    return found
-
-
-def _thinned(time_M: Any, value_M: Floats, width: int) -> tuple[Any, Any]:
-    """Of every `width` minutes the last moment and the largest value."""
-    if width == 1:
-        return time_M, value_M.astype(np.float64)
-    starts = np.arange(0, len(value_M), width)
-    largest = np.fmax.reduceat(value_M.astype(np.float64), starts)
-    return time_M[np.minimum(starts + width - 1, len(time_M) - 1)], largest
-
-
-def _stepped(plans: Sequence[PastPlan], time_B: Any, name: str) -> Any:
-    """What counted at each moment: the newest plan before it, for an hour at most."""
-    known = [(plan.at, value) for plan in plans if (value := getattr(plan, name)) is not None]
-    if not known:
-        return np.full(len(time_B), np.nan)
-    at_P, value_P = np.array(known, np.float64).T
-    place_B = np.searchsorted(at_P, time_B, side="right") - 1
-    found = np.where(place_B >= 0, value_P[np.maximum(place_B, 0)], np.nan)
-    return np.where(time_B - at_P[np.maximum(place_B, 0)] <= 3600 + 60, found, np.nan)
-
-
-def _numbers(values: Any) -> list[float | None]:
-    return [None if not math.isfinite(value) else float(f"{value:.6g}") for value in values.tolist()]

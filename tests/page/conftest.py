@@ -9,7 +9,7 @@ from tests.page.site import site
 from tests.servers.chromium import chromium
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with chromium() as found:
         yield found

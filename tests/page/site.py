@@ -37,7 +37,8 @@ async def plans(asked: PastPlansAsked) -> list[PastPlan]:
         )
         for n in range(6)
     ]
-    return [one for one in every if asked.since <= one.at <= asked.until][: asked.limit]
+    found = [one for one in every if (one.namespace, one.name) == (asked.namespace, asked.name)]
+    return [one for one in found if asked.since <= one.at <= asked.until][: asked.limit]
 
 
 READS = Reads(demand=demand, plans=plans)
@@ -45,10 +46,7 @@ READS = Reads(demand=demand, plans=plans)
 
 @contextmanager
 def site(
-    registry: Callable[[], Registry] = filled_registry,
-    reads: Reads = READS,
-    discoveries: Discoveries | None = None,
-    telemetry: Callable[[], Telemetry] = Telemetry,
+    registry: Callable[[], Registry] = filled_registry, reads: Reads = READS, discoveries: Discoveries | None = None
 ) -> Iterator[str]:
     """The address of a port that shows this registry."""
     loop = asyncio.new_event_loop()
@@ -58,7 +56,7 @@ def site(
 
     async def start() -> tuple[StatusServer, int]:
         server = StatusServer(
-            *(settings, registry(), telemetry(), dict, lambda key: None, lambda: NOW, discoveries),
+            *(settings, registry(), Telemetry(), dict, lambda key: None, lambda: NOW, discoveries),
             reads=reads,
             pages=page_routes,
         )

@@ -1,90 +1,175 @@
-// Draws /api/v1/timeline: demand, plan and the fan of the forecast, with a cursor that shows values. Drag to zoom,
-// double click to see all.
+// Draws /api/v1/timeline: demand, plan and the fan of the forecast, and below them replicas. Both charts have one cursor
+// and one zoom: drag to zoom, double click to see all, click to ask what was thought then.
 "use strict";
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const shown = (value) => (value == null ? "–" : value.toLocaleString(undefined, { maximumSignificantDigits: 4 }));
+const iso = (seconds) => new Date(1000 * Math.round(seconds)).toISOString().replace(".000", "");
+const stepped = () => uPlot.paths.stepped({ align: 1 });
 
 function faded(hex, alpha) {
   const [red, green, blue] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
   return `rgba(${red}, ${green}, ${blue}, ${alpha})`;
 }
 
-function lines(found) {
+function line(label, values, name, extra = {}) {
+  return { values, series: { label, stroke: colour(name), width: 1.5, value: (u, value) => shown(value), ...extra } };
+}
+
+function demandLines(found) {
   const levels = Object.keys(found.quantiles).map(Number).sort((a, b) => a - b);
-  const quantile = (level) => found.quantiles[String(level)];
-  const line = (label, values, name, extra = {}) => ({
-    values,
-    series: { label, stroke: colour(name), width: 1.5, value: (u, value) => shown(value), ...extra },
-  });
   const all = [
     line("demand", found.observed, "--observed"),
-    line("planned", found.planned, "--planned", { paths: uPlot.paths.stepped({ align: 1 }) }),
+    line("planned", found.planned, "--planned", { paths: stepped(), width: 2 }),
   ];
   const first = all.length + 1;
   for (const level of levels) {
     const isMedian = level === 0.5;
-    all.push(
-      line(`p${100 * level}`, quantile(level), "--band", {
-        width: isMedian || level === found.quantile ? 1.5 : 0.5,
-        dash: isMedian ? [5, 3] : undefined,
-      }),
-    );
+    const width = isMedian || level === found.quantile ? 1.5 : 0.5;
+    all.push(line(`p${100 * level}`, found.quantiles[String(level)], "--band", { width, dash: isMedian ? [5, 3] : undefined }));
   }
   const fill = faded(colour("--band"), 0.18);
-  const bands = [];
-  for (let place = levels.length - 1; place > 0; place--) bands.push({ series: [first + place, first + place - 1], fill });
+  const bands = levels.slice(1).map((level, place) => ({ series: [first + place + 1, first + place], fill }));
   return { all, bands };
 }
 
-function draw(element, found) {
-  const { all, bands } = lines(found);
+function replicaLines(found) {
+  return {
+    all: [
+      line("plan", found.planned_replicas, "--planned", { paths: stepped(), width: 2 }),
+      line("reactive", found.reactive_replicas, "--reactive", { paths: stepped(), dash: [6, 3] }),
+    ],
+    bands: [],
+  };
+}
+
+function draw(element, found, { all, bands }, height, hooks) {
   const axis = { stroke: colour("--text"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
   const options = {
     width: element.clientWidth,
-    height: 340,
+    height,
     bands,
-    cursor: { drag: { x: true, y: false } },
+    cursor: { drag: { x: true, y: false }, sync: { key: "time" } },
     axes: [axis, { ...axis, size: 64, values: (u, ticks) => ticks.map(shown) }],
     series: [{ label: "time" }, ...all.map((one) => one.series)],
     scales: { y: { range: (u, low, high) => [0, (high || 1) * 1.05] } },
-    hooks: { draw: [(u) => markNow(u, found.at)] },
+    hooks,
   };
   const plot = new uPlot(options, [found.times, ...all.map((one) => one.values)], element);
   element.dataset.drawn = "true";
-  new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: 340 })).observe(element);
-  return plot;
+  const watcher = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height }));
+  watcher.observe(element);
+  return { plot, end: () => (watcher.disconnect(), plot.destroy()) };
 }
 
-function markNow(plot, at) {
+// A line over the whole height, with a sign at its top: colour is never the only difference.
+function mark(plot, at, name, sign, dash) {
   const x = plot.valToPos(at, "x", true);
-  const { left, top, width, height } = plot.bbox;
-  if (x < left || x > left + width) return;
+  const { ctx, bbox } = plot;
+  if (x < bbox.left || x > bbox.left + bbox.width) return;
+  ctx.strokeStyle = ctx.fillStyle = colour(name);
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash(dash.map((one) => one * devicePixelRatio));
+  ctx.beginPath();
+  ctx.moveTo(x, bbox.top);
+  ctx.lineTo(x, bbox.top + bbox.height);
+  ctx.stroke();
+  ctx.fillText(sign, x + 3 * devicePixelRatio, bbox.top + 12 * devicePixelRatio);
+}
+
+function shade(plot, one) {
+  const { ctx, bbox } = plot;
+  const [from, to] = [one.since, one.until].map((at) => plot.valToPos(at, "x", true));
+  const [left, right] = [Math.max(from, bbox.left), Math.min(to, bbox.left + bbox.width)];
+  if (right <= left) return;
+  ctx.fillStyle = faded(colour("--bad"), 0.16);
+  ctx.fillRect(left, bbox.top, right - left, bbox.height);
+  ctx.fillStyle = colour("--bad");
+  ctx.fillText(one.direction === "above" ? "▲" : "▼", left + 2, bbox.top + bbox.height - 6 * devicePixelRatio);
+}
+
+function marks(plot, found, asked) {
   plot.ctx.save();
-  plot.ctx.strokeStyle = colour("--quiet");
-  plot.ctx.setLineDash([2, 4]);
-  plot.ctx.beginPath();
-  plot.ctx.moveTo(x, top);
-  plot.ctx.lineTo(x, top + height);
-  plot.ctx.stroke();
+  plot.ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
+  plot.ctx.textAlign = "left";
+  for (const one of found.anomalies) shade(plot, one);
+  for (const one of found.events) mark(plot, one.at, "--quiet", "◆", [1, 3]);
+  mark(plot, found.at, "--quiet", "now", [2, 4]);
+  if (asked != null) mark(plot, asked, "--link", "asked", []);
   plot.ctx.restore();
 }
 
-async function show(element) {
-  const answer = await fetch(element.dataset.timeline);
-  const found = await answer.json();
-  const notices = answer.ok ? found.missing : found.errors.map((one) => `${one.field}: ${one.rule}`);
-  for (const text of notices) {
-    const notice = document.createElement("p");
-    notice.className = "notice";
-    notice.textContent = text;
-    element.before(notice);
+function address(changes) {
+  const query = new URLSearchParams(location.search);
+  for (const name of ["at", "since", "until", "after"]) query.delete(name);
+  for (const [name, value] of Object.entries(changes)) query.set(name, value);
+  return `?${query}`;
+}
+
+// Permalinks: to the window after a zoom, to a moment after a click.
+function link(name, changes, anchor = "") {
+  const element = document.querySelector(`[data-${name}]`);
+  element.href = address(changes) + anchor;
+  element.hidden = false;
+  return element;
+}
+
+function joined(element, found, asked) {
+  const charts = element.querySelectorAll("[data-chart]");
+  const drawn = [];
+  let zooming = false;
+  let complete = false;
+  const hooks = {
+    draw: [(u) => marks(u, found, asked)],
+    setScale: [
+      (u, key) => {
+        if (key !== "x" || zooming || !complete) return;
+        zooming = true;
+        const { min, max } = u.scales.x;
+        for (const { plot } of drawn) if (plot !== u) plot.setScale("x", { min, max });
+        zooming = false;
+        link("window", { since: iso(min), until: iso(Math.min(max, found.at)) });
+      },
+    ],
+    ready: [(u) => u.over.addEventListener("click", () => pick(u))],
+  };
+  const pick = (u) => {
+    const at = u.data[0][u.cursor.idx];
+    if (at == null || at > found.at) return;
+    const clock = new Date(1000 * at).toLocaleTimeString(undefined, { timeStyle: "short" });
+    link("moment", { at: iso(at) }, "#then").textContent = `What did it think at ${clock}?`;
+  };
+  for (const chart of charts) {
+    const isDemand = chart.dataset.chart === "demand";
+    drawn.push(draw(chart, found, isDemand ? demandLines(found) : replicaLines(found), isDemand ? 340 : 200, hooks));
   }
+  setTimeout(() => (complete = true));
+  return () => drawn.forEach((one) => one.end());
+}
+
+function notice(element, text) {
+  const made = document.createElement("p");
+  made.className = "notice";
+  made.textContent = text;
+  element.before(made);
+}
+
+async function show(element) {
+  let answer, found;
+  try {
+    answer = await fetch(element.dataset.timeline);
+    found = await answer.json();
+  } catch (error) {
+    notice(element, `The time line could not be read: ${error.message}`);
+    return;
+  }
+  for (const text of answer.ok ? found.missing : found.errors.map((one) => `${one.field}: ${one.rule}`)) notice(element, text);
   if (!answer.ok) return;
-  let plot = draw(element, found);
+  const asked = element.dataset.at === undefined ? null : Number(element.dataset.at);
+  let end = joined(element, found, asked);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    plot.destroy();
-    plot = draw(element, found);
+    end();
+    end = joined(element, found, asked);
   });
 }
 

@@ -1,0 +1,82 @@
+"""Small charts as SVG: promised against held shares, and a figure by the day. Styles are classes of page.css."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup, escape
+
+SIZE, MARGIN = 260, 34
+WIDE, HIGH = 520, 120
+
+
+def calibration_chart(curves: Mapping[str, Mapping[str, float]], chosen: str, label: str) -> Markup:
+    """Held over promised share, a line for each lead. curves: by lead, the held share by level. A point on the diagonal
+    keeps its promise; the lead that is chosen has points."""
+
+    def point(promised: float, held: float) -> str:
+        return f"{MARGIN + SIZE * promised:.1f},{8 + SIZE * (1 - held):.1f}"
+
+    def line(name: str, curve: Mapping[str, float]) -> str:
+        points = [point(float(level), held) for level, held in curve.items()]
+        drawn = f'<polyline class="{name}" points="{" ".join(points)}"/>'
+        if name != "chosen":
+            return drawn
+        marks = (one.split(",") for one in points)
+        return drawn + "".join(f'<circle class="dot" cx="{x}" cy="{y}" r="3.5"/>' for x, y in marks)
+
+    ticks = "".join(
+        f'<line class="grid" x1="{MARGIN}" x2="{MARGIN + SIZE}" y1="{8 + SIZE * (1 - at)}" y2="{8 + SIZE * (1 - at)}"/>'
+        f'<text x="{MARGIN - 5}" y="{12 + SIZE * (1 - at)}" text-anchor="end">{100 * at:g}</text>'
+        f'<text x="{MARGIN + SIZE * at}" y="{SIZE + 24}" text-anchor="middle">{100 * at:g}</text>'
+        for at in (0, 0.25, 0.5, 0.75, 1)
+    )
+    others = "".join(line("other", curve) for lead, curve in curves.items() if lead != chosen)
+    diagonal = f'<polyline class="promise" points="{point(0, 0)} {point(1, 1)}"/>'
+    names = (
+        f'<text x="{MARGIN + SIZE / 2}" y="{SIZE + 40}" text-anchor="middle">promised, %</text>'
+        f'<text x="{MARGIN + 6}" y="20">held, %</text>'
+    )
+    drawn = ticks + names + diagonal + others + line("chosen", curves.get(chosen, {}))
+    return _svg("calibration", MARGIN + SIZE + 12, SIZE + 46, label, drawn)
+
+
+def day_chart(days: Sequence[tuple[str, float | None]], promised: float | None, label: str) -> Markup:
+    """A share by the day, between the least and 100 %, with a line at what is promised. Days follow each other."""
+    known = [value for _, value in days if value is not None and math.isfinite(value)]
+    if not known:
+        return Markup("")
+    low = max(0.0, math.floor(10 * min([*known, promised or 1.0]) - 0.2) / 10)
+    span = (1 - low) or 1.0
+
+    def height(value: float) -> float:
+        return 8 + (HIGH - 30) * (1 - (value - low) / span)
+
+    def across(place: int) -> float:
+        return MARGIN + (WIDE - MARGIN - 8) * (place / (len(days) - 1) if len(days) > 1 else 0.5)
+
+    places = [(across(place), value) for place, (_, value) in enumerate(days) if value is not None]
+    points = " ".join(f"{x:.1f},{height(value):.1f}" for x, value in places)
+    dots = "".join(f'<circle class="dot" cx="{x:.1f}" cy="{height(value):.1f}" r="2.5"/>' for x, value in places)
+    ticks = "".join(
+        f'<line class="grid" x1="{MARGIN}" x2="{WIDE - 8}" y1="{height(at):.1f}" y2="{height(at):.1f}"/>'
+        f'<text x="{MARGIN - 5}" y="{height(at) + 4:.1f}" text-anchor="end">{100 * at:.0f}</text>'
+        for at in (low, low + span / 2, 1.0)
+    )
+    promise = "" if promised is None else _level("promise", height(promised))
+    ends = (
+        f'<text x="{MARGIN}" y="{HIGH - 6}">{escape(days[0][0])}</text>'
+        f'<text x="{WIDE - 8}" y="{HIGH - 6}" text-anchor="end">{escape(days[-1][0])}</text>'
+    )
+    drawn = f'{ticks}{promise}<polyline class="chosen" points="{points}"/>{dots if len(days) <= 60 else ""}{ends}'
+    return _svg("byday", WIDE, HIGH, label, drawn)
+
+
+def _level(name: str, y: float) -> str:
+    return f'<polyline class="{name}" points="{MARGIN},{y:.1f} {WIDE - 8},{y:.1f}"/>'
+
+
+def _svg(name: str, width: int, height: int, label: str, drawn: str) -> Markup:
+    return Markup(
+        f'<svg class="drawn {name}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+        f'aria-label="{escape(label)}">{drawn}</svg>'
+    )
