@@ -1,4 +1,4 @@
-"""The command line: `headway serve · demo · top · why · savings · anomalies · models · check`, and what training adds.
+"""The command line: `headway serve · demo · top · why · forecast · savings · …`, and what training adds.
 
 Each command imports what it needs when it runs, so that `serve` starts fast and `--help` answers at once.
 """
@@ -53,6 +53,10 @@ WHY_EXIT_TEXT = (
     "Exit status: 0 fine, there is a forecast (or mode is reactive) · 1 the trigger is unknown, KEDA gets an error, "
     "there is no forecast yet, or nothing is kept of the time asked for · 2 wrong flags, or the scaler refuses token, "
     "certificate or name · 3 the scaler could not be reached."
+)
+FORECAST_EXIT_TEXT = (
+    "Exit status: 0 fine · 1 the workload is unknown, or its history is too short · 2 wrong flags, or the scaler "
+    "refuses token, certificate or name · 3 the scaler could not be reached."
 )
 SAVINGS_EXIT_TEXT = (
     "Exit status: 0 fine, whatever the verdict · 1 the workload is unknown, nothing is counted yet, or the scaler has "
@@ -271,6 +275,41 @@ def why(
     if at or since:
         raise typer.Exit(explain_past(PastOptions(namespace, name, at, since, address, as_json), access))
     raise typer.Exit(explain(namespace, name, address, as_json, access))
+
+
+@app.command(epilog=FORECAST_EXIT_TEXT)
+def forecast(
+    namespace: Annotated[str, typer.Argument(help="Namespace of the ScaledObject.")],
+    name: Annotated[str, typer.Argument(help="Name of the ScaledObject.")],
+    ahead: Annotated[str, typer.Option(metavar="DURATION", help="How far ahead: 1m to 7d.")] = "1d",
+    step: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION", help="Length of a step: a multiple of 1m, or of 1h beyond the trigger's own forecast."
+        ),
+    ] = "",
+    address: Address = DEFAULT_ADDRESS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer of the scaler as JSON.")] = False,
+    token_file: TokenFile = None,
+    ca_cert: CaCert = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
+) -> None:
+    """Show what demand will be in the next hours, up to a week, for people and capacity planning.
+
+    As far as the trigger's own forecast reaches, usually two hours, that is shown. Further ahead, the mean demand of
+    each hour is forecast from its history by the hour, or by a bundle with steps of an hour. The lines on top say what
+    each part rests on. Answers to KEDA never rest on it. Of a step that is longer, the largest hour counts.
+
+    Reads /api/v1/forecast/NAMESPACE/NAME of a running scaler; port-forward its HTTP port where it runs in a cluster.
+    The keys of --json are in docs/api.md.
+    """
+    from scaler.commands.forecast import ForecastOptions
+    from scaler.commands.forecast import forecast as run_forecast
+    from scaler.commands.http_access import read_access
+
+    access = read_access(token_file, ca_cert, client_cert, client_key)
+    raise typer.Exit(run_forecast(ForecastOptions(namespace, name, ahead, step, address, as_json), access))
 
 
 @app.command(epilog=SAVINGS_EXIT_TEXT)

@@ -167,6 +167,24 @@ class Forecast:
         return f"{parts} (as on {alike} of {known} past days)" if known else parts
 
 
+@dataclass(frozen=True, slots=True)
+class HoursAhead:
+    """Quantiles of the mean demand of the hours after `start` [H, Q], for people; no answer to KEDA rests on them."""
+
+    start: float
+    levels: tuple[float, ...]
+    quantiles_HQ: Floats | None
+    """None: the history is too short"""
+    basis: str
+    """what they are made of"""
+    source: str
+    """which history they are made from"""
+    reach_hours: int
+    """how far back that goes"""
+    known_hours: int
+    """how many of these hours are known"""
+
+
 PAST_KINDS = ("days", "weekday", "cycle")
 """what past days can be compared as: scaled to today, the same weekday, periods of a cycle"""
 SHOWN_SHARE, MOSTLY = 0.05, 0.5

@@ -16,6 +16,7 @@ from scaler.clock import Clock
 from scaler.models import ModelIndex
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.refresh.checkpoint import Checkpoint
+from scaler.refresh.hours import hours_ahead, past_hours
 from scaler.refresh.keeping_conclusions import ConclusionKeeper
 from scaler.refresh.keeping_plans import PlanKeeper
 from scaler.refresh.keeping_scores import ScoreKeeper
@@ -28,7 +29,7 @@ from scaler.registry import ListedBy, Registration, Registry
 from scaler.savings import SavedDay, SavingsAsked
 from scaler.scored import ScoredDay, ScoresAsked, WeekAsked, Weeks
 from scaler.scoring.scores import DAY_KEEPS
-from scaler.series import Floats, HistoryFacts
+from scaler.series import Floats, HistoryFacts, HoursAhead
 from scaler.settings import Settings
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import Trigger
@@ -156,6 +157,15 @@ class Engine:
         return await demand_by_minute(
             self._refresh.tracking.combining.memory, self._backends.store, trigger, since, until
         )
+
+    async def hours(self, trigger: Trigger, hours: int) -> HoursAhead:
+        """The next hours, for people. Raises StoreUnavailable as `demand` does."""
+        tracking = self._refresh.tracking
+        past = await past_hours(
+            tracking.get(trigger.key), tracking.combining.memory, self._backends.store, trigger, self._clock.now()
+        )
+        bundles = self._backends.bundles.catalog.hourly(trigger)
+        return await asyncio.to_thread(hours_ahead, past, trigger, hours, bundles)
 
     def read_bundles(self) -> None:
         """Look for new bundles now."""

@@ -9,7 +9,7 @@ from scaler.models import ModelIndex
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.savings import SavedDay, SavingsAsked
 from scaler.scored import ScoredDay, ScoresAsked, WeekAsked, Weeks
-from scaler.series import Floats
+from scaler.series import Floats, HoursAhead
 from scaler.settings import Settings
 from scaler.status.reads import Reads
 from scaler.trigger import Trigger
@@ -24,7 +24,9 @@ class Reading:
 
     def all(self) -> Reads:
         """What the HTTP port is given."""
-        return Reads(self.savings, self.scores, self.weeks, self.past_plans, self.anomalies, self.demand, self.models)
+        return Reads(
+            self.savings, self.scores, self.weeks, self.past_plans, self.anomalies, self.demand, self.models, self.hours
+        )
 
     async def savings(self, asked: SavingsAsked) -> list[SavedDay]:
         return await self._storing().savings(asked)
@@ -44,6 +46,9 @@ class Reading:
 
     async def demand(self, trigger: Trigger, since: float, until: float) -> Floats:
         return await self._opened().demand(trigger, since, until)
+
+    async def hours(self, trigger: Trigger, hours: int) -> HoursAhead:
+        return await self._opened().hours(trigger, hours)
 
     def models(self) -> ModelIndex:
         return self._storing().models

@@ -137,6 +137,12 @@ class Catalog:
             return replace(champion, reason=f"bundle {named.model} was not fitted for this trigger; {serves}")
         return Choice(named)
 
+    def hourly(self, trigger: Trigger) -> list[OnnxForecaster]:
+        """Bundles with steps of an hour that serve the trigger; those that are fitted for it first."""
+        every = {one.model: one for one in (*self.forecasters.values(), *self.versions.loaded.values())}
+        found = [one for one in every.values() if one.grid.step_seconds == 3600 and one.serves(trigger.key)]
+        return sorted(found, key=lambda one: (not one.manifest.series, one.model))
+
     def probations(self, now: float) -> list[Probation]:
         """The champions that are still compared with their predecessors, each with both bundles."""
         found = []

@@ -9,7 +9,7 @@ from scaler.models import ModelIndex
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.savings import SavedDay, SavingsAsked
 from scaler.scored import ScoredDay, ScoresAsked, WeekAsked, Weeks
-from scaler.series import Floats
+from scaler.series import Floats, HoursAhead
 from scaler.trigger import Trigger
 
 ReadSavings: TypeAlias = Callable[[SavingsAsked], Awaitable[list[SavedDay]]]
@@ -26,6 +26,12 @@ class ReadDemand(Protocol):
     async def __call__(self, trigger: Trigger, since: float, until: float) -> Floats: ...
 
 
+class ReadHours(Protocol):
+    """The next hours of a trigger, at most 168. Raises StoreUnavailable where only the store has its history."""
+
+    async def __call__(self, trigger: Trigger, hours: int) -> HoursAhead: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reads:
     """None: this process cannot read it. All may raise StoreUnavailable."""
@@ -37,6 +43,7 @@ class Reads:
     anomalies: ReadAnomalies | None = None
     demand: ReadDemand | None = None
     models: Callable[[], ModelIndex] | None = None
+    hours: ReadHours | None = None
 
 
 NOTHING = Reads()

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from scaler.errors import Fault
 from scaler.registry import Registration
+from scaler.status import ahead as ahead_path
 from scaler.status import anomalies as anomalies_path
 from scaler.status import overview as overview_path
 from scaler.status import past_plans as past_plans_path
@@ -20,6 +21,7 @@ from scaler.status import savings as savings_path
 from scaler.status import scores as scores_path
 from scaler.status import timeline as timeline_path
 from scaler.status.access import WITHOUT_TOKEN
+from scaler.status.ahead import AheadRoute
 from scaler.status.anomalies import AnomaliesRoute
 from scaler.status.application import application
 from scaler.status.described import AFTER, NAME, NAMESPACE, ApiPath, page_limit
@@ -55,6 +57,7 @@ class StatusRoutes:
         self._weeks = StoredWeeks(now, reads.weeks)
         self._past_plans = PastPlansRoute(registry, now, reads.plans)
         self._anomalies = AnomaliesRoute(registry, now, reads.anomalies)
+        self._ahead = AheadRoute(registry, now, reads.hours)
         self._timeline = TimelineRoute(registry, now, reads)
 
     def app(self, pages: Sequence[BaseRoute] = ()) -> Starlette:
@@ -145,6 +148,10 @@ class StatusRoutes:
         """What was demanded, planned and is expected of one trigger, on one time line."""
         return await self._timeline.answer(request, self._shown.turn_of(request))
 
+    async def forecast(self, request: Request) -> Response:
+        """Demand of the next hours, for people."""
+        return await self._ahead.answer(request)
+
     async def anomalies(self, request: Request) -> Response:
         """Where demand left the band of its forecast."""
         return await self._anomalies.answer(request, self._shown.turn_of(request))
@@ -212,6 +219,7 @@ Answer: TypeAlias = Callable[[StatusRoutes, Request], Awaitable[Response]]
 API: Sequence[tuple[ApiPath, Answer]] = (
     (overview_path.DESCRIBED, StatusRoutes.triggers),
     (timeline_path.DESCRIBED, StatusRoutes.timeline),
+    (ahead_path.DESCRIBED, StatusRoutes.forecast),
     (PLANS, StatusRoutes.plans),
     (past_plans_path.DESCRIBED, StatusRoutes.past_plans),
     (WHY_ONE, StatusRoutes.why),

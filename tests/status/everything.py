@@ -13,7 +13,7 @@ from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.savings import SavedDay, SavingsAsked, Side, Sums
 from scaler.scored import SUMS, ScoredDay, ScoresAsked
 from scaler.scoring.uncertainty import Doubt
-from scaler.series import Floats, Gap, HistoryFacts
+from scaler.series import Floats, Gap, HistoryFacts, HoursAhead
 from scaler.status.reads import Reads
 from scaler.status.shown import Shown
 from scaler.telemetry.metrics import Telemetry
@@ -78,7 +78,12 @@ async def anomalies(asked: AnomaliesAsked) -> list[Anomaly]:
     return [] if asked.name == "nobody" else [ANOMALY, replace(ANOMALY, is_over=False)]
 
 
-READS = Reads(savings=savings, scores=scores, plans=plans, anomalies=anomalies, demand=demand)
+async def hours(trigger: Trigger, count: int) -> HoursAhead:
+    quantiles = np.tile(np.array([10, 20, 30, 40], np.float32), (count, 1))
+    return HoursAhead(NOW // 3600 * 3600, (0.1, 0.5, 0.9, 0.95), quantiles, "past days 1.0", "minutes", 336, 330)
+
+
+READS = Reads(savings=savings, scores=scores, plans=plans, anomalies=anomalies, demand=demand, hours=hours)
 
 
 def everything(reads: Reads) -> Shown:
