@@ -125,6 +125,7 @@ bench: $(STAMP)  ## run every benchmark in its quick form
 	$(BIN)/python benchmarks/rpc_latency.py --quick
 	$(BIN)/python benchmarks/refresh.py --quick
 	$(BIN)/python benchmarks/restart.py --quick
+	$(BIN)/python benchmarks/page.py --quick
 	$(BIN)/python benchmarks/accuracy.py --quick
 	$(BIN)/python benchmarks/replay.py --quick
 	tools/helm.sh

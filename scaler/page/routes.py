@@ -16,7 +16,7 @@ from scaler.page.api_docs import api_view
 from scaler.page.asking import Refused
 from scaler.page.headers import HEADERS
 from scaler.page.overview import overview_view
-from scaler.page.rendering import rendered
+from scaler.page.rendering import rendered, rendered_in_turns
 from scaler.page.workload import workload_view
 from scaler.status.shown import Shown
 from scaler.telemetry import logs
@@ -49,7 +49,9 @@ async def _answer(shown: Shown, template: str, view: View, request: Request) -> 
         return _fault_page(request, refused.status, refused.faults)
     except HTTPException as error:
         return _fault_page(request, HTTPStatus(error.status_code), [Fault("path", request.url.path, error.detail)])
-    return HTMLResponse(rendered(template, path=request.url.path, now=shown.now(), **values), headers=dict(HEADERS))
+    turn = shown.turn_of(request)
+    page = await rendered_in_turns(template, turn, path=request.url.path, now=shown.now(), **values)
+    return HTMLResponse(page, headers=dict(HEADERS))
 
 
 def _fault_page(request: Request, status: HTTPStatus, faults: Sequence[Fault]) -> Response:

@@ -17,13 +17,14 @@ from scaler.page.workload_asked import WorkloadAsked
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.savings import SavingsAsked
 from scaler.scored import DAY_HOURS, HOUR_SECONDS, ScoredDay, ScoresAsked
+from scaler.scoring import BucketScores
 from scaler.scoring.losses import Figure
 from scaler.status.events import changes_in, decision_words, decisions_about
 from scaler.status.past_plans import AROUND_SECONDS, MOST_AROUND, counting_at, past_plan_record, place_of
 from scaler.status.reads import Reads
 from scaler.status.records import anomaly_record
-from scaler.status.savings import savings_record
-from scaler.status.scores import LEADS, trigger_record
+from scaler.status.savings import date_of, savings_record
+from scaler.status.scores import LEADS, figures_of
 from scaler.words.anomalies import NO_ANOMALY, far_from, outcome
 from scaler.words.compared import LEVEL, compared
 from scaler.words.past_plans import NOTHING_THEN, clock, past_plan_lines
@@ -56,7 +57,7 @@ class Scope:
 LOG_ROWS = 15
 KEPT_SECONDS = 7 * 86_400.0
 """of plans"""
-CHANGES_IN = 200
+CHANGES_IN = 100
 """plans in which changes are looked for"""
 MOST_ANOMALIES, MOST_DECISIONS = 25, 10
 
@@ -80,24 +81,26 @@ async def then(scope: Scope, at: float) -> Section:
 async def scores(scope: Scope) -> Section:
     """By lead, and by the day of the lead that is asked for."""
     by_lead: dict[str, Section] = {}
+    by_day: list[tuple[str, float]] = []
     notice = ""
     for key, lead in LEADS.items():
         answer = await scope.ask(scope.reads.scores, ScoresAsked(*scope.own, lead, scope.hours))
         notice = notice or answer.notice
         days = _scored(answer.found or (), scope.trigger)
         if days:
-            by_lead[key] = trigger_record(days, is_watched=True)
+            by_lead[key] = {"quantile": days[-1].quantile, "all": figures_of(days)}
+        if key == scope.asked.lead:
+            by_day = [(date_of(one.day), BucketScores(one.sums).held) for one in days]
         if answer.notice:
             break
     curves = {key: one["all"]["coverage"] for key, one in by_lead.items()}
-    days_of = by_lead[scope.asked.lead]["days"] if scope.asked.lead in by_lead else ()
     return {
         "notice": notice,
         "by_lead": by_lead,
         "leads": LEADS,
         "curves": curves,
         "levels": next(iter(curves.values()), ()),
-        "by_day": [(one["day"], one["held"]) for one in days_of],
+        "by_day": by_day,
         "nothing": NOTHING_SCORED,
     }
 

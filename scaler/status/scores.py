@@ -132,12 +132,13 @@ def trigger_record(days: Sequence[ScoredDay], is_watched: bool) -> Record:
         "trigger": first.trigger,
         "watched": is_watched,
         "quantile": days[-1].quantile,
-        "days": [{"day": date_of(one.day), **_figures([one])} for one in days],
-        "all": _figures(days),
+        "days": [{"day": date_of(one.day), **figures_of([one])} for one in days],
+        "all": figures_of(days),
     }
 
 
-def _figures(days: Sequence[ScoredDay]) -> dict[str, Any]:
+def figures_of(days: Sequence[ScoredDay]) -> dict[str, Any]:
+    """Of all forecasts of these days together."""
     sums = [sum(values) for values in zip(*(one.sums for one in days), strict=True)]
     return {"minutes": round(sum(one.minutes for one in days)), **BucketScores(sums).record()}
 
