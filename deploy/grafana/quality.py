@@ -1,0 +1,139 @@
+"""How good forecasts turned out: coverage, loss against the newest observation, MAPE, bias; and anomalies."""
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from deploy.grafana.panels import (
+    FULL,
+    ORANGE,
+    RED,
+    Query,
+    dashboard,
+    finished,
+    lines,
+    number,
+    row,
+    rows,
+    variable,
+)
+
+UID = "headway-quality"
+CHOSEN = 'namespace=~"$namespace"'
+BY = "by (namespace, name, trigger)"
+VARIABLES = (variable("namespace", "Namespace", "label_values(headway_plan_rung, namespace)", is_multi=True),)
+LINK = (
+    "name",
+    "Show this workload",
+    "/d/headway-workload/headway-workload?var-datasource=${datasource}&var-namespace=${__data.fields.namespace}"
+    "&var-name=${__data.fields.name}&var-trigger=${__data.fields.trigger}",
+)
+
+
+def of(figure: str) -> str:
+    """The figure of each trigger that is chosen."""
+    return f"max {BY} (headway_{figure}{{{CHOSEN}}})"
+
+
+COVERAGE, PROMISED = of("peak_coverage_ratio"), of("promised_coverage_ratio")
+SKILL, ERROR, BIAS = (of(f"forecast_{name}_ratio") for name in ("skill", "error", "bias"))
+
+
+def spread(figure: str) -> list[Query]:
+    """Half of the triggers lie between the outer two."""
+    return [
+        Query(f"quantile(0.75, {figure})", "three quarters are below", is_dashed=True),
+        Query(f"quantile(0.5, {figure})", "median", RED),
+        Query(f"quantile(0.25, {figure})", "a quarter is below", is_dashed=True),
+    ]
+
+
+def build() -> Dashboard:
+    return finished(
+        dashboard(UID, "Headway / Forecasts", "How good forecasts turned out, over about a week.", *VARIABLES)
+        .with_panel(
+            number("Scored", "Triggers whose forecasts have come due.", Query(f"count({COVERAGE})", "triggers"))
+        )
+        .with_panel(
+            number(
+                "Coverage, promised less held",
+                "Mean over triggers. Above 0, fewer peaks are within the trigger's quantile than it promises.",
+                Query(f"avg({PROMISED} - {COVERAGE})", "gap"),
+                unit="percentunit",
+                steps=((0.03, ORANGE), (0.1, RED)),
+            )
+        )
+        .with_panel(
+            number(
+                "Worse than the newest observation",
+                "Triggers whose forecasts of the peak lose more than the newest observation would.",
+                Query(f"count({SKILL} < 0) or vector(0)", "triggers"),
+                steps=((1, ORANGE),),
+            )
+        )
+        .with_panel(
+            number(
+                "MAPE, five minutes ahead",
+                "Median over triggers of the mean absolute error of the median, over demand.",
+                Query(f"quantile(0.5, {ERROR})", "MAPE"),
+                unit="percentunit",
+            )
+        )
+        .with_row(row("All triggers"))
+        .with_panel(
+            lines(
+                "Coverage of the peak",
+                "Share of peaks that were within the quantile.",
+                [
+                    *spread(COVERAGE),
+                    Query(f"avg({PROMISED})", "promised, mean"),
+                ],
+                unit="percentunit",
+            )
+        )
+        .with_panel(
+            lines(
+                "Pinball loss saved",
+                "1 minus the loss of the peak over that of the newest observation: 0 is no better.",
+                spread(SKILL),
+                unit="percentunit",
+                minimum=None,
+            )
+        )
+        .with_panel(lines("MAPE", "Five minutes ahead.", spread(ERROR), unit="percentunit"))
+        .with_panel(
+            lines(
+                "Bias",
+                "Five minutes ahead: 1 where forecasts were always too high, -1 where they were always too low.",
+                spread(BIAS),
+                minimum=None,
+            )
+        )
+        .with_row(row("Workloads"))
+        .with_panel(
+            rows(
+                "Worst forecasts",
+                "The 50 that save least of the pinball loss. A click on a name opens the workload.",
+                [
+                    ("loss saved", Query(f"bottomk(50, {SKILL})", "")),
+                    ("coverage", Query(f"{COVERAGE} and bottomk(50, {SKILL})", "")),
+                    ("promised", Query(f"{PROMISED} and bottomk(50, {SKILL})", "")),
+                    ("MAPE", Query(f"{ERROR} and bottomk(50, {SKILL})", "")),
+                ],
+                units={
+                    "loss saved": "percentunit",
+                    "coverage": "percentunit",
+                    "promised": "percentunit",
+                    "MAPE": "percentunit",
+                },
+                link=LINK,
+            )
+        )
+        .with_panel(
+            lines(
+                "Anomalies in an hour",
+                "How often demand was outside the band of its forecast for minutes.",
+                [Query(f"sum by (direction) (increase(headway_anomalies_total{{{CHOSEN}}}[1h]))", "{{direction}}")],
+                width=FULL,
+                height=6,
+            )
+        )
+    )
