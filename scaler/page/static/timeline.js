@@ -63,7 +63,7 @@ function draw(element, found, { all, bands }, height, hooks) {
 }
 
 // A line over the whole height, with a sign at its top: colour is never the only difference.
-function mark(plot, at, name, sign, dash) {
+function mark(plot, at, name, sign, dash, row = 1) {
   const x = plot.valToPos(at, "x", true);
   const { ctx, bbox } = plot;
   if (x < bbox.left || x > bbox.left + bbox.width) return;
@@ -74,7 +74,7 @@ function mark(plot, at, name, sign, dash) {
   ctx.moveTo(x, bbox.top);
   ctx.lineTo(x, bbox.top + bbox.height);
   ctx.stroke();
-  ctx.fillText(sign, x + 3 * devicePixelRatio, bbox.top + 12 * devicePixelRatio);
+  ctx.fillText(sign, x + 3 * devicePixelRatio, bbox.top + 13 * row * devicePixelRatio);
 }
 
 function shade(plot, one) {
@@ -95,7 +95,7 @@ function marks(plot, found, asked) {
   for (const one of found.anomalies) shade(plot, one);
   for (const one of found.events) mark(plot, one.at, "--quiet", "◆", [1, 3]);
   mark(plot, found.at, "--quiet", "now", [2, 4]);
-  if (asked != null) mark(plot, asked, "--link", "asked", []);
+  if (asked != null) mark(plot, asked, "--link", "asked", [], 2);
   plot.ctx.restore();
 }
 
