@@ -4,7 +4,7 @@ An engine exists only when all of it is open. Everything that takes long to impo
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -31,6 +31,7 @@ from scaler.scored import ScoredDay, ScoresAsked, WeekAsked, Weeks
 from scaler.scoring.scores import DAY_KEEPS
 from scaler.series import Floats, HistoryFacts, HoursAhead
 from scaler.settings import Settings
+from scaler.status.reads import BackendFacts
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import Trigger
 
@@ -152,6 +153,21 @@ class Engine:
         """Which versions of models serve whom."""
         return self._backends.models
 
+    def backends(self) -> BackendFacts:
+        """What this process works with, and how that is doing."""
+        return BackendFacts(
+            self._backends.cache.replica_id,
+            "redis" if self._settings.redis else "memory",
+            _store_kind(self._settings),
+            self._refresh.cache_error,
+            self._checkpoint.error,
+            {place: str(why) for place, why in self._backends.bundles.catalog.refusals.items()},
+        )
+
+    async def replicas(self) -> Mapping[str, int]:
+        """How many triggers each replica refreshes, by its name. Raises CacheUnavailable."""
+        return await self._backends.cache.holders([one.trigger.key for one in self._registry])
+
     async def demand(self, trigger: Trigger, since: float, until: float) -> Floats:
         """Demand by the minute [M]. Raises StoreUnavailable where only the store has it, and does not answer."""
         return await demand_by_minute(
@@ -238,6 +254,12 @@ class Engine:
         """Watch the triggers of the settings: KEDA does not call for them, their plans are read from telemetry."""
         for one in self._settings.triggers:
             self._registry.register_listed(ListedBy.SETTINGS, one.namespace, one.name, one.metadata, self._clock.now())
+
+
+def _store_kind(settings: Settings) -> str:
+    if settings.database is not None:
+        return "sqlite" if settings.database.get_secret_value().startswith("sqlite") else "postgresql"
+    return "sqlite" if settings.data_dir else "none"
 
 
 def _refresh_settings(settings: Settings) -> RefreshSettings:

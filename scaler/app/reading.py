@@ -1,6 +1,6 @@
 """What the HTTP port may read of an engine that opens after the port."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from scaler.anomalies import AnomaliesAsked, Anomaly
 from scaler.app.engine import Engine
@@ -11,7 +11,7 @@ from scaler.savings import SavedDay, SavingsAsked
 from scaler.scored import ScoredDay, ScoresAsked, WeekAsked, Weeks
 from scaler.series import Floats, HoursAhead
 from scaler.settings import Settings
-from scaler.status.reads import Reads
+from scaler.status.reads import BackendFacts, Reads
 from scaler.trigger import Trigger
 
 
@@ -25,7 +25,16 @@ class Reading:
     def all(self) -> Reads:
         """What the HTTP port is given."""
         return Reads(
-            self.savings, self.scores, self.weeks, self.past_plans, self.anomalies, self.demand, self.models, self.hours
+            self.savings,
+            self.scores,
+            self.weeks,
+            self.past_plans,
+            self.anomalies,
+            self.demand,
+            self.models,
+            self.hours,
+            self.backends,
+            self.replicas,
         )
 
     async def savings(self, asked: SavingsAsked) -> list[SavedDay]:
@@ -52,6 +61,12 @@ class Reading:
 
     def models(self) -> ModelIndex:
         return self._storing().models
+
+    def backends(self) -> BackendFacts:
+        return self._opened().backends()
+
+    async def replicas(self) -> Mapping[str, int]:
+        return await self._opened().replicas()
 
     def _storing(self) -> Engine:
         if not self._keeps:

@@ -56,6 +56,11 @@ class ForecastCache(Protocol):
     refused: int
     """received values that were no outlooks, or not signed with our key"""
 
+    @property
+    def replica_id(self) -> str:
+        """This process's own name among the replicas."""
+        ...
+
     async def publish(self, outlooks: Mapping[str, Outlook], seconds: float) -> None:
         """Store the outlooks under their trigger keys for `seconds`, and wake the other replicas.
 
@@ -70,6 +75,10 @@ class ForecastCache(Protocol):
 
     async def lease(self, keys: Sequence[str], seconds: float) -> set[str]:
         """Those of `keys` this replica may refresh for the next `seconds`: free ones are taken, own ones renewed."""
+        ...
+
+    async def holders(self, keys: Sequence[str]) -> dict[str, int]:
+        """How many of these leases each replica holds now, by its name."""
         ...
 
     async def release(self, keys: Sequence[str]) -> None:

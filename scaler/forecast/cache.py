@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -41,6 +42,10 @@ class MemoryCache:
         self._tokens: dict[str, int] = {}
         """of the leases that this replica holds, as far as it knows"""
 
+    @property
+    def replica_id(self) -> str:
+        return self._replica_id
+
     async def publish(self, outlooks: Mapping[str, Outlook], seconds: float) -> None:
         memory, now = self._memory, self._memory.clock()
         self._sweep(now)
@@ -77,6 +82,11 @@ class MemoryCache:
             self._tokens.pop(key, None)
         self._tokens |= own
         return set(own)
+
+    async def holders(self, keys: Sequence[str]) -> dict[str, int]:
+        now = self._memory.clock()
+        found = (self._memory.leases.get(key, ("", 0.0, 0)) for key in keys)
+        return dict(Counter(holder for holder, expires, _ in found if expires > now))
 
     async def release(self, keys: Sequence[str]) -> None:
         leases = self._memory.leases

@@ -11,6 +11,7 @@ used is as good as none, for its own key alone.
 
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -23,7 +24,7 @@ from scaler.chunks import chunks
 from scaler.errors import CacheUnavailable
 from scaler.forecast.record import MOST_RECORD_BYTES, RecordInvalid, pack, unpack
 from scaler.forecast.redis_connection import RedisConnection
-from scaler.forecast.redis_scripts import FETCH, LEASE, PUBLISH, RELEASE
+from scaler.forecast.redis_scripts import FETCH, HOLDERS, LEASE, PUBLISH, RELEASE
 from scaler.forecast.signing import SIGNATURE_BYTES, Signer
 from scaler.series import Outlook
 
@@ -83,6 +84,10 @@ class RedisCache:
         self._closed = False
         self._redis = RedisConnection(url, timeout_seconds)
 
+    @property
+    def replica_id(self) -> str:
+        return self._replica_id
+
     async def publish(self, outlooks: Mapping[str, Outlook], seconds: float) -> None:
         head = (self._replica_id, self._channel, _milliseconds(seconds), self._outlooks, self._leases)
         refused: list[tuple[str, RecordInvalid]] = []
@@ -136,6 +141,15 @@ class RedisCache:
                 own |= mine.keys()
         self._sweep()
         return own
+
+    async def holders(self, keys: Sequence[str]) -> dict[str, int]:
+        parts = list(chunks(keys, LEASES_PER_CALL))
+        found: Counter[str] = Counter()
+        async with self._redis.translated("reading leases", len(parts)):
+            for chunk in parts:
+                holders = await self._run(HOLDERS, [self._leases + key for key in chunk])
+                found.update(holder.decode(errors="replace") for holder in holders if holder)
+        return dict(found)
 
     async def release(self, keys: Sequence[str]) -> None:
         parts = list(chunks(keys, LEASES_PER_CALL))

@@ -79,6 +79,15 @@ return #taken
 """
 
 # A lease without a token, or without a near end, was not written by us, and must not hold a trigger back.
+HOLDERS = f"""{_COMMON}
+local found = {{}}
+for i = 1, #KEYS do
+  local _, holder = lease_of(KEYS[i])
+  found[i] = holder or ''
+end
+return found
+"""
+
 LEASE = f"""{_COMMON}
 local replica, milliseconds = unpack(ARGV)
 local last = tonumber(text('GETRANGE', KEYS[1], 0, 20)) or 0

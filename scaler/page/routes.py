@@ -17,6 +17,7 @@ from scaler.page.asking import Refused
 from scaler.page.headers import HEADERS
 from scaler.page.overview import overview_view
 from scaler.page.rendering import rendered, rendered_in_turns
+from scaler.page.system import system_view
 from scaler.page.workload import workload_view
 from scaler.status.shown import Shown
 from scaler.telemetry import logs
@@ -35,6 +36,7 @@ def page_routes(shown: Shown) -> list[BaseRoute]:
     return [
         page("/", "overview.html", overview_view),
         page("/workloads/{namespace}/{name}", "workload.html", workload_view),
+        page("/system", "system.html", system_view),
         page("/api/v1/docs", "api.html", api_view),
         Route("/static/{version}/{name}", _file),
         Route("/favicon.ico", _favicon),

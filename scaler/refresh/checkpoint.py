@@ -70,6 +70,8 @@ class Checkpoint:
         self._writes = 0
         self._sweep_limit: float | None = None
         self._up, self._refused = True, False
+        self.error = ""
+        """why the database did not answer; empty where it did"""
         self._failed = False
         """whether the store failed in this round"""
         self._waiting = 0
@@ -226,6 +228,7 @@ class Checkpoint:
             log.warning("store_unavailable", error=str(error))
         self._up, self._refused = False, isinstance(error, StoreRefused)
         self._failed = True
+        self.error = str(error)
         self._telemetry.set("store_up", 0)
 
     def _note_up(self) -> None:
@@ -234,6 +237,7 @@ class Checkpoint:
         if not self._up:
             log.info("store_back")
         self._up, self._refused = True, False
+        self.error = ""
         self._telemetry.set("store_up", 1)
 
 

@@ -40,6 +40,8 @@ class Replicas:
         self._mute = False
         """whether publishing failed the last time it was tried"""
         self._reported_down = False
+        self.error = ""
+        """why the cache did not answer; empty where it did"""
 
     async def lease(self, keys: Sequence[str]) -> set[str]:
         """Those of `keys` that this replica refreshes; all of them while the cache does not answer."""
@@ -50,7 +52,7 @@ class Replicas:
             self._note(True, str(error))
             return set(keys)
         self._leased_at = asked_at
-        self._note(self._mute)
+        self._note(self._mute, self.error)
         self._alone = False  # publishing is tried again, if only once a tick
         return own
 
@@ -109,4 +111,5 @@ class Replicas:
         if self._reported_down and not alone:
             log.info("cache_back")
         self._alone = self._reported_down = alone
+        self.error = why if alone else ""
         self._telemetry.set("cache_up", 0 if alone else 1)

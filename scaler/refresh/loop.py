@@ -122,6 +122,11 @@ class Refresh:
         new, due = self._new_registrations.qsize(), len(self._due_keys)
         return {"new_registrations": new, **backfill, "first_forecasts": due, "rehearsal": len(self.rehearsal)}
 
+    @property
+    def cache_error(self) -> str:
+        """Why the shared cache did not answer; empty where it did."""
+        return self._replicas.error
+
     async def close(self) -> None:
         """Give the leases back and stop the worker."""
         self._observer.close()

@@ -65,7 +65,7 @@ def application(paths: Collection[str], *routes: BaseRoute) -> Starlette:
 async def _refused(paths: Collection[str], request: Request, error: HTTPException) -> Response:
     path = excerpt(request.scope["path"])
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = (error.headers or {}).get("Allow", "GET")
+        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "GET").split(", ")))
         rule = f"this path takes {allowed}; nothing that is asked at this port changes anything"
         answer = faulty([Fault("method", excerpt(request.method), rule)], HTTPStatus.METHOD_NOT_ALLOWED)
         answer.headers["allow"] = allowed

@@ -1,7 +1,7 @@
 """What the HTTP port shows beyond this process's plans: out of the store, and of the memory of the refresh."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from scaler.anomalies import AnomaliesAsked, Anomaly
@@ -44,6 +44,23 @@ class Reads:
     demand: ReadDemand | None = None
     models: Callable[[], ModelIndex] | None = None
     hours: ReadHours | None = None
+    backends: Callable[[], "BackendFacts"] | None = None
+    replicas: Callable[[], Awaitable[Mapping[str, int]]] | None = None
+    """how many triggers each replica refreshes, by its name; raises CacheUnavailable"""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendFacts:
+    """What this process works with. Kinds are `memory` or `redis`, and `none`, `sqlite` or `postgresql`; an error is
+    empty where there is none."""
+
+    replica: str
+    cache: str
+    store: str
+    cache_error: str = ""
+    store_error: str = ""
+    refused_bundles: Mapping[str, str] = field(default_factory=dict)
+    """by folder or URL, why"""
 
 
 NOTHING = Reads()

@@ -19,6 +19,7 @@ from scaler.status import overview as overview_path
 from scaler.status import past_plans as past_plans_path
 from scaler.status import savings as savings_path
 from scaler.status import scores as scores_path
+from scaler.status import system as system_path
 from scaler.status import timeline as timeline_path
 from scaler.status.access import WITHOUT_TOKEN
 from scaler.status.ahead import AheadRoute
@@ -37,6 +38,7 @@ from scaler.status.savings import SavingsRoute
 from scaler.status.schemas import AT, FAULT, NEXT, array, nullable, record
 from scaler.status.scores import ScoresRoute, StoredWeeks
 from scaler.status.shown import Shown
+from scaler.status.system import SystemRoute
 from scaler.status.timeline import TimelineRoute
 from scaler.telemetry.redaction import excerpt
 
@@ -58,6 +60,7 @@ class StatusRoutes:
         self._past_plans = PastPlansRoute(registry, now, reads.plans)
         self._anomalies = AnomaliesRoute(registry, now, reads.anomalies)
         self._ahead = AheadRoute(registry, now, reads.hours)
+        self._system = SystemRoute(shown)
         self._timeline = TimelineRoute(registry, now, reads)
 
     def app(self, pages: Sequence[BaseRoute] = ()) -> Starlette:
@@ -82,6 +85,10 @@ class StatusRoutes:
     async def metrics(self, request: Request) -> Response:
         written = exposition(self._shown.telemetry, self._registry, self._now(), self._shown.turn_of(request))
         return StreamingResponse(written, media_type=CONTENT_TYPE)
+
+    async def system(self, request: Request) -> Response:
+        """Replicas, refreshes, and what this process works with."""
+        return await self._system.answer(request)
 
     async def openapi(self, request: Request) -> Response:
         """The description of this API."""
@@ -226,6 +233,7 @@ API: Sequence[tuple[ApiPath, Answer]] = (
     (savings_path.DESCRIBED, StatusRoutes.savings),
     (scores_path.DESCRIBED, StatusRoutes.scores),
     (anomalies_path.DESCRIBED, StatusRoutes.anomalies),
+    (system_path.DESCRIBED, StatusRoutes.system),
     (WATCHED_NAMESPACES, StatusRoutes.discovery),
     (OPENAPI, StatusRoutes.openapi),
 )

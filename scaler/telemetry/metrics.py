@@ -50,6 +50,7 @@ class Telemetry:
         self._followed = _Followed()
         self.registry.register(self._followed)
         self._objects: dict[str, Counter | Gauge | Histogram] = {}
+        self._took: dict[str, float] = {}
         self.set("build_info", 1, version=__version__)
         for figure in PROCESS_FIGURES:
             if figure.kind is Kind.COUNTER and not figure.labels:
@@ -78,7 +79,20 @@ class Telemetry:
         try:
             yield
         finally:
-            histogram.labels(step=name).observe(time.perf_counter() - started)
+            self._took[name] = time.perf_counter() - started
+            histogram.labels(step=name).observe(self._took[name])
+
+    def took(self, step: str) -> float | None:
+        """Seconds of the last one of these steps; None before the first."""
+        return self._took.get(step)
+
+    def values(self, called: str) -> Values:
+        """What the gauge or counter shows now, by the values of its labels. Empty where it shows nothing."""
+        figure, known = _figure(called), self._objects.get(called)
+        if known is not None:
+            samples = (sample for family in known.collect() for sample in family.samples)
+            return {tuple(one.labels[name] for name in figure.labels): one.value for one in samples}
+        return next((dict(read()) for found, read in self._followed.numbers if found is figure), {})
 
     def follow(self, called: str, read: Callable[[], Values]) -> None:
         """Read the figure's values from `read` at each scrape."""

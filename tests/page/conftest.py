@@ -9,7 +9,7 @@ from tests.page.site import site
 from tests.servers.chromium import chromium
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as found:
         yield found

@@ -14,5 +14,5 @@ def check_looks(page: Page, path: str) -> None:
         page.goto(path)
         found = Axe().run(page).response["violations"]
         nodes = [(one["id"], node["html"][:200]) for one in found for node in one["nodes"]]
-        assert nodes == [], (path, width, scheme)
+        assert nodes == [], f"{path} {width} {scheme}: {nodes}"
         assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width, scheme)

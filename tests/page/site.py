@@ -46,7 +46,10 @@ READS = Reads(demand=demand, plans=plans)
 
 @contextmanager
 def site(
-    registry: Callable[[], Registry] = filled_registry, reads: Reads = READS, discoveries: Discoveries | None = None
+    registry: Callable[[], Registry] = filled_registry,
+    reads: Reads = READS,
+    discoveries: Discoveries | None = None,
+    telemetry: Callable[[], Telemetry] = Telemetry,
 ) -> Iterator[str]:
     """The address of a port that shows this registry."""
     loop = asyncio.new_event_loop()
@@ -56,7 +59,7 @@ def site(
 
     async def start() -> tuple[StatusServer, int]:
         server = StatusServer(
-            *(settings, registry(), Telemetry(), dict, lambda key: None, lambda: NOW, discoveries),
+            *(settings, registry(), telemetry(), dict, lambda key: None, lambda: NOW, discoveries),
             reads=reads,
             pages=page_routes,
         )

@@ -1,6 +1,6 @@
 """A process that has something to say to each path of the HTTP port."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from scaler.savings import SavedDay, SavingsAsked, Side, Sums
 from scaler.scored import SUMS, ScoredDay, ScoresAsked
 from scaler.scoring.uncertainty import Doubt
 from scaler.series import Floats, Gap, HistoryFacts, HoursAhead
-from scaler.status.reads import Reads
+from scaler.status.reads import BackendFacts, Reads
 from scaler.status.shown import Shown
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import Trigger
@@ -83,7 +83,45 @@ async def hours(trigger: Trigger, count: int) -> HoursAhead:
     return HoursAhead(NOW // 3600 * 3600, (0.1, 0.5, 0.9, 0.95), quantiles, "past days 1.0", "minutes", 336, 330)
 
 
-READS = Reads(savings=savings, scores=scores, plans=plans, anomalies=anomalies, demand=demand, hours=hours)
+def backends() -> BackendFacts:
+    return BackendFacts(
+        "here-1", "redis", "sqlite", "no answer in time", "locked", {"/bundles/own@3": "4 levels, not 8"}
+    )
+
+
+async def replicas() -> Mapping[str, int]:
+    return {"there-2": 5, "here-1": 2}
+
+
+READS = Reads(
+    *(savings, scores),
+    plans=plans,
+    anomalies=anomalies,
+    demand=demand,
+    hours=hours,
+    backends=backends,
+    replicas=replicas,
+)
+
+
+def telemetry() -> Telemetry:
+    """As of a process that has refreshed, with one server that does not answer."""
+    made = Telemetry()
+    with made.step("refresh"):
+        pass
+    for called, value in (("refresh_interval", 15), ("last_refresh", NOW - 3), ("watched_triggers", 7)):
+        made.set(called, value)
+    made.set("refreshed_triggers", 2)
+    made.set("cache_up", 0)
+    made.set("store_up", 1)
+    made.count("source_error", 3, server="http://prometheus:9090", kind="SourceUnavailable")
+    made.follow("circuit_open", lambda: {("http://prometheus:9090",): 1.0, ("http://thanos:9090",): 0.0})
+    made.follow("queue_length", lambda: {("source_new",): 4.0})
+    made.follow("quota_limit", lambda: {("triggers",): 10_000.0, ("connections",): 100.0})
+    made.follow("quota_used", lambda: {("triggers",): 7.0})
+    made.follow("quota_refused", lambda: {("triggers",): 1.0})
+    made.follow("bundle_info", lambda: {("general@1",): 1.0})
+    return made
 
 
 def everything(reads: Reads) -> Shown:
@@ -94,4 +132,4 @@ def everything(reads: Reads) -> Shown:
     web.anomalies = lambda: Seen(ANOMALY, above=1)
     web.doubt = lambda: Doubt(1.5, None, None, 40.0, is_wide=True, is_split=False)
     web.serving = Serving(Champion("shop", "own@2", NOW - 60, "own@1", NOW + 60), "own@2")
-    return Shown(registry, Telemetry(), dict, lambda key: FACTS, lambda: NOW, Watched(), reads)
+    return Shown(registry, telemetry(), dict, lambda key: FACTS, lambda: NOW, Watched(), reads)
