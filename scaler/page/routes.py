@@ -18,6 +18,7 @@ from scaler.page.headers import HEADERS
 from scaler.page.overview import overview_view
 from scaler.page.rendering import rendered, rendered_in_turns
 from scaler.page.system import system_view
+from scaler.page.trying import try_view
 from scaler.page.workload import workload_view
 from scaler.status.shown import Shown
 from scaler.telemetry import logs
@@ -30,12 +31,13 @@ View: TypeAlias = Callable[[Shown, Request], Awaitable[Mapping[str, Any]]]
 def page_routes(shown: Shown) -> list[BaseRoute]:
     """All pages, and the files that they load."""
 
-    def page(path: str, template: str, view: View) -> Route:
-        return Route(path, partial(_answer, shown, template, view))
+    def page(path: str, template: str, view: View, methods: Sequence[str] = ("GET",)) -> Route:
+        return Route(path, partial(_answer, shown, template, view), methods=list(methods))
 
     return [
         page("/", "overview.html", overview_view),
         page("/workloads/{namespace}/{name}", "workload.html", workload_view),
+        page("/try", "try.html", try_view, ("GET", "POST")),
         page("/system", "system.html", system_view),
         page("/api/v1/docs", "api.html", api_view),
         Route("/static/{version}/{name}", _file),

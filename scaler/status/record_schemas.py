@@ -31,7 +31,7 @@ RUNG: Final = choice(tuple(Rung), "what the answer rests on")
 MODE: Final = choice(tuple(Mode), "the trigger's mode")
 BY_LEVEL: Final = mapping(nullable(real()), "by quantile level")
 
-SETTINGS: Final = {
+SETTINGS_KEYS: Final = {
     **WHOSE,
     "trigger": TRIGGER_HASH,
     "query": text("what demand is asked with"),
@@ -47,6 +47,9 @@ SETTINGS: Final = {
     "mode": MODE,
     "policy": choice(tuple(PolicyName), "how carefully replicas are taken away"),
     "model": text("the model that the trigger names, or empty"),
+}
+SETTINGS: Final = {
+    **SETTINGS_KEYS,
     "first_called": moment("KEDA's first call"),
     "last_called": nullable(real(), "KEDA's last call, in seconds since the epoch; null where there was none"),
     "listed_by": nullable(choice(tuple(ListedBy)), "who lists a trigger that KEDA does not call for"),

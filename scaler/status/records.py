@@ -119,7 +119,16 @@ def anomaly_record(one: Anomaly) -> Record:
 
 def trigger_record(registration: Registration) -> Record:
     """Which trigger it is, and its settings."""
-    trigger = registration.trigger
+    return {
+        **settings_record(registration.trigger),
+        "first_called": registration.first_called,
+        "last_called": None if registration.last_called == NEVER else registration.last_called,
+        "listed_by": None if registration.listed_by is None else registration.listed_by.value,
+    }
+
+
+def settings_record(trigger: Trigger) -> Record:
+    """The settings of a trigger, defaults included."""
     return {
         "namespace": trigger.namespace,
         "name": trigger.name,
@@ -137,9 +146,6 @@ def trigger_record(registration: Registration) -> Record:
         "mode": trigger.mode.value,
         "policy": trigger.policy.value,
         "model": trigger.model,
-        "first_called": registration.first_called,
-        "last_called": None if registration.last_called == NEVER else registration.last_called,
-        "listed_by": None if registration.listed_by is None else registration.listed_by.value,
     }
 
 

@@ -21,6 +21,7 @@ from scaler.status import savings as savings_path
 from scaler.status import scores as scores_path
 from scaler.status import system as system_path
 from scaler.status import timeline as timeline_path
+from scaler.status import tried as tried_path
 from scaler.status.access import WITHOUT_TOKEN
 from scaler.status.ahead import AheadRoute
 from scaler.status.anomalies import AnomaliesRoute
@@ -40,6 +41,7 @@ from scaler.status.scores import ScoresRoute, StoredWeeks
 from scaler.status.shown import Shown
 from scaler.status.system import SystemRoute
 from scaler.status.timeline import TimelineRoute
+from scaler.status.tried import TriedRoute
 from scaler.telemetry.redaction import excerpt
 
 RECORDS_AT_A_TIME = 3
@@ -61,6 +63,7 @@ class StatusRoutes:
         self._anomalies = AnomaliesRoute(registry, now, reads.anomalies)
         self._ahead = AheadRoute(registry, now, reads.hours)
         self._system = SystemRoute(shown)
+        self._tried = TriedRoute(shown)
         self._timeline = TimelineRoute(registry, now, reads)
 
     def app(self, pages: Sequence[BaseRoute] = ()) -> Starlette:
@@ -89,6 +92,10 @@ class StatusRoutes:
     async def system(self, request: Request) -> Response:
         """Replicas, refreshes, and what this process works with."""
         return await self._system.answer(request)
+
+    async def tried(self, request: Request) -> Response:
+        """What is found in a ScaledObject; nothing is kept, and no server is asked."""
+        return await self._tried.answer(request)
 
     async def openapi(self, request: Request) -> Response:
         """The description of this API."""
@@ -234,6 +241,7 @@ API: Sequence[tuple[ApiPath, Answer]] = (
     (scores_path.DESCRIBED, StatusRoutes.scores),
     (anomalies_path.DESCRIBED, StatusRoutes.anomalies),
     (system_path.DESCRIBED, StatusRoutes.system),
+    (tried_path.DESCRIBED, StatusRoutes.tried),
     (WATCHED_NAMESPACES, StatusRoutes.discovery),
     (OPENAPI, StatusRoutes.openapi),
 )

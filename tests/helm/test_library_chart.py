@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scaler.commands.check.rules import Context, inspect
+from scaler.checks import Context, inspect
 from scaler.discovery.annotated import Annotated, read_annotated
 from scaler.manifest import read_manifest
 from scaler.trigger import TRIGGER_KEYS, TriggerRules, parse_trigger

@@ -10,6 +10,7 @@ import pytest
 from jsonschema.validators import Draft202012Validator
 from starlette.routing import Route
 
+from scaler.page.trying import EXAMPLE
 from scaler.status.application import RequestIds
 from scaler.status.described import ApiPath
 from scaler.status.openapi import document
@@ -165,3 +166,16 @@ def test_two_records_of_one_title_are_refused() -> None:
     records = [ApiPath(f"/{key}", "", record("Same", {key: text()})) for key in "ab"]
     with pytest.raises(ValueError, match="Same"):
         document(records)
+
+
+async def test_a_scaled_object_is_checked(client: httpx.AsyncClient) -> None:
+    """The answer fits its schema, with faults and with a watched trigger; refusals do, too."""
+    one = DESCRIBED["/api/v1/check"]
+    for manifest in (EXAMPLE, EXAMPLE.replace('"100"', "many"), EXAMPLE.replace("sum(rate(", "sum(web) #")):
+        answer = await client.post(one.path, content=manifest)
+        assert answer.status_code == 200
+        check(one, answer)
+    for manifest, status in (("a: [", 400), ("kind: Pod", 400), (f"{EXAMPLE}---\n" * 21, 400), ("#" * 65_537, 413)):
+        answer = await client.post(one.path, content=manifest)
+        assert answer.status_code == status
+        check(one, answer)

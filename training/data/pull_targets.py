@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from scaler.checks import Context
+from scaler.checks.metadata import as_keda_reads, parsed
 from scaler.commands import Usage
-from scaler.commands.check.rules import Context
-from scaler.commands.check.rules.metadata import as_keda_reads, parsed
 from scaler.errors import HeadwayError, SourceUnavailable
 from scaler.history import MetricSource
 from scaler.history.connection import Limits

@@ -7,14 +7,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from scaler.checks import Context, inspect
+from scaler.checks.finding import ANY_SERVER
+from scaler.checks.kedas_own import is_web_address
+from scaler.checks.metadata import as_keda_reads, parsed
 from scaler.commands import Exit, Usage
 from scaler.commands.check.keda_client import ScalerTls
 from scaler.commands.check.probes import Asked, ask_queries, call_scaler
 from scaler.commands.check.report import Report, as_json, exit_of, print_report
-from scaler.commands.check.rules import Context, inspect
-from scaler.commands.check.rules.finding import ANY_SERVER
-from scaler.commands.check.rules.kedas_own import is_web_address
-from scaler.commands.check.rules.metadata import as_keda_reads, parsed
 from scaler.errors import Fault, HeadwayError
 from scaler.history.credentials import ServerAccess
 from scaler.manifest import Manifest, ManifestError, ScaledObject, TriggerEntry, read_manifest

@@ -9,11 +9,11 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from scaler.checks import Finding, Level
 from scaler.commands import Exit
 from scaler.commands.advice import query_step
 from scaler.commands.check.keda_client import Call
 from scaler.commands.check.probes import Asked, in_words
-from scaler.commands.check.rules import Finding, Level
 from scaler.discovery.annotated import FORECAST
 from scaler.manifest import ScaledObject, dotted_path
 from scaler.trigger.planned import reads_plan

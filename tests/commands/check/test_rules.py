@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from scaler.commands.check.rules import Context, Finding, inspect
-from scaler.commands.check.rules.metadata import SHIPPED_BUNDLES
+from scaler.checks import Context, Finding, inspect
+from scaler.checks.metadata import SHIPPED_BUNDLES
 from scaler.forecast.catalog import SHIPPED
 from scaler.manifest import ScaledObject, read_manifest
 from scaler.trigger import TriggerRules

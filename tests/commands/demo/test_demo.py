@@ -17,8 +17,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from scaler.checks import Context, inspect
 from scaler.cli import app
-from scaler.commands.check.rules import Context, inspect
 from scaler.commands.demo.command import BEGIN, demo_objects, demo_traces, program
 from scaler.commands.demo.opening import Opening, Preparation
 from scaler.commands.demo.schedule import GENERATED

@@ -13,8 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+from scaler.checks.keys import strangers
 from scaler.commands import Usage
-from scaler.commands.check.rules.keys import strangers
 from scaler.discovery.annotated import annotation, asks_for_forecast
 from scaler.errors import TriggerInvalid
 from scaler.manifest import FieldPath, ManifestError, ScaledObject, TriggerEntry, dotted_path, read_manifest

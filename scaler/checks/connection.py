@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Iterator
 
-from scaler.commands.check.rules.finding import Context, Finding, Level
+from scaler.checks.finding import Context, Finding, Level
 from scaler.manifest import ScaledObject, TriggerEntry
 from scaler.trigger.values import veil
 

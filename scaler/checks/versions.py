@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from scaler.commands.check.rules.connection import uses_tls
-from scaler.commands.check.rules.finding import Context, Finding, Level, dotted
+from scaler.checks.connection import uses_tls
+from scaler.checks.finding import Context, Finding, Level, dotted
 from scaler.manifest import ScaledObject
 
 _Uses: TypeAlias = Callable[[ScaledObject, Context], bool]

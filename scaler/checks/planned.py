@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from scaler.commands.check.rules.finding import Context, Finding, Level
-from scaler.commands.check.rules.safety import NOT_REACTIVE
+from scaler.checks.finding import Context, Finding, Level
+from scaler.checks.safety import NOT_REACTIVE
 from scaler.manifest import ScaledObject, TriggerEntry
 from scaler.telemetry.names import PLANNED_DEMAND
 from scaler.trigger.planned import PlanSelector, plan_selector

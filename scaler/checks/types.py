@@ -4,7 +4,7 @@ import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from scaler.commands.check.rules.finding import Context, Finding, Level
+from scaler.checks.finding import Context, Finding, Level
 from scaler.manifest import FieldPath, ScaledObject, dotted_path, plain_value, whole_number
 
 _SHORT = reprlib.Repr()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from scaler.commands.check.rules.finding import Context, Finding, Level, dotted
+from scaler.checks.finding import Context, Finding, Level, dotted
 from scaler.manifest import FieldPath, ScaledObject
 from scaler.trigger.schema import KEDA_READS
 from scaler.trigger.values import NOT_SHOWN

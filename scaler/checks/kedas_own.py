@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from scaler.commands.check.rules.finding import Context, Finding, Level
+from scaler.checks.finding import Context, Finding, Level
 from scaler.manifest import ScaledObject, TriggerEntry
 from scaler.trigger.schema import RETIRED_KEYS, shown_address
 from scaler.trigger.values import NOT_SHOWN, veil

@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from scaler.commands.check.rules.annotated import wrapped_query
-from scaler.commands.check.rules.connection import KEDA_TLS_KEYS
-from scaler.commands.check.rules.finding import ANY_SERVER, Context, Finding, Level
+from scaler.checks.annotated import wrapped_query
+from scaler.checks.connection import KEDA_TLS_KEYS
+from scaler.checks.finding import ANY_SERVER, Context, Finding, Level
 from scaler.discovery.annotated import FORECAST, Annotated, asks_for_forecast, read_annotated
 from scaler.errors import Fault, TriggerInvalid
 from scaler.manifest import EXTERNAL_TYPES, FieldPath, ScaledObject, TriggerEntry

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scaler.commands.check.rules.finding import Context, Finding, Level
+from scaler.checks.finding import Context, Finding, Level
 from scaler.manifest import EXTERNAL_TYPES, ScaledObject, whole_number
 from scaler.telemetry.names import PLANNED_DEMAND
 

@@ -1,4 +1,4 @@
-"""What `headway check` looks for. A rule is a small pure function (ScaledObject, Context) → findings.
+"""What `headway check` and the page `/try` look for. A rule is a pure function: (ScaledObject, Context) → findings.
 
 Adding one: write the function in the file of its subject, add its name to RULES.
 """
@@ -6,7 +6,7 @@ Adding one: write the function in the file of its subject, add its name to RULES
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from scaler.commands.check.rules import (
+from scaler.checks import (
     annotated,
     connection,
     kedas_own,
@@ -18,7 +18,7 @@ from scaler.commands.check.rules import (
     types,
     versions,
 )
-from scaler.commands.check.rules.finding import Context, Finding, Level
+from scaler.checks.finding import Context, Finding, Level
 from scaler.manifest import ScaledObject
 
 __all__ = ["RULES", "Context", "Finding", "Level", "Rule", "inspect"]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from scaler.commands.check.rules.finding import Context, Finding, Level
+from scaler.checks.finding import Context, Finding, Level
 from scaler.discovery.annotated import ANNOTATIONS, FORECAST, PREFIX, Annotated, annotation_faults, read_annotated
 from scaler.manifest import ScaledObject, TriggerEntry
 from scaler.trigger.planned import wrapped

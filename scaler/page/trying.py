@@ -1,0 +1,59 @@
+"""The page on which a ScaledObject is tried: a form, and what is found in it."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+
+from scaler.errors import Fault
+from scaler.page.asking import Refused
+from scaler.status.parameters import unknown
+from scaler.status.shown import Shown
+from scaler.status.tried import MOST_BYTES, TooLarge, TriedRoute, read_body
+
+ENCODED = 3
+"""bytes of a form for one byte of a text, at most"""
+EXAMPLE = """\
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata:
+  name: web
+  namespace: shop
+spec:
+  scaleTargetRef:
+    name: web
+  maxReplicaCount: 50
+  triggers:
+    - type: external
+      metadata:
+        scalerAddress: headway.headway:50051
+        query: sum(rate(http_requests_total{app="web"}[1m]))
+        threshold: "100"
+        leadTime: 90s
+"""
+
+
+async def try_view(shown: Shown, request: Request) -> Mapping[str, Any]:
+    """The form, with what is found in the text that was sent, or why it cannot be read."""
+    if faults := unknown(request.query_params, ()):
+        raise Refused(faults)
+    if request.method != "POST":
+        return {"manifest": EXAMPLE, "found": None, "faults": []}
+    manifest = await _sent(request)
+    found = await TriedRoute(shown).record(request, manifest, faults)
+    return {"manifest": manifest, "found": found or None, "faults": faults}
+
+
+async def _sent(request: Request) -> str:
+    rule = f"must have at most {MOST_BYTES // 1024} kB"
+    try:
+        body = await read_body(request, ENCODED * MOST_BYTES + 100)
+        form = parse_qs(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=10)
+    except (TooLarge, ValueError):
+        raise Refused([Fault("manifest", "", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from None
+    manifest = form.get("manifest", [""])[0]
+    if len(manifest.encode(errors="replace")) > MOST_BYTES:
+        raise Refused([Fault("manifest", "", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    return manifest

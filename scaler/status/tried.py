@@ -1,0 +1,219 @@
+"""A ScaledObject that somebody wants to try: what `headway check` finds in it. The path /api/v1/check.
+
+Nothing is kept, and no server is asked: what is shown of demand comes from a trigger that is watched already.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from scaler.checks import Context, Finding, Level, inspect
+from scaler.checks.metadata import as_keda_reads, parsed
+from scaler.discovery.annotated import Annotated, read_annotated
+from scaler.errors import Fault
+from scaler.manifest import ManifestError, ScaledObject, TriggerEntry, dotted_path, read_manifest
+from scaler.registry import Registration
+from scaler.status.described import ApiPath
+from scaler.status.overview import LOOKED_AT
+from scaler.status.parameters import unknown
+from scaler.status.record_schemas import CURRENT, SETTINGS_KEYS, WHOSE
+from scaler.status.records import Record, fault_records, plan_record, settings_record
+from scaler.status.replies import as_json, faulty
+from scaler.status.schemas import AT, FAULT, array, choice, nullable, record, text, whole
+from scaler.status.shown import Shown
+from scaler.telemetry.redaction import excerpt
+from scaler.trigger import Trigger, TriggerRules
+
+MOST_BYTES = 64 * 1024
+MOST_OBJECTS = 20
+MOST_FINDINGS = 200
+"""of one object, that are listed"""
+MOST_TRIGGERS = 50
+"""the same"""
+READ_SECONDS = 10.0
+"""that a body may take to arrive"""
+_FINDING = record(
+    "Finding",
+    {
+        "level": choice(tuple(Level), "how bad it is"),
+        "rule": text("name of the rule"),
+        "line": nullable(whole(), "of the text, where it is known"),
+        "field": text("where in the object"),
+        "text": text("what is wrong, and why it matters"),
+        "fix": text("what to write instead"),
+        "example": text("lines of YAML to copy, or empty"),
+    },
+)
+_TRIGGER = record(
+    "TriedTrigger",
+    {
+        "index": whole("in the object's list of triggers, from 0"),
+        "type": text("as KEDA names it"),
+        "faults": array(FAULT, "all that is wrong with its metadata"),
+        "settings": nullable(record("TriggerSettings", SETTINGS_KEYS), "defaults included; null with faults"),
+        "watched": nullable(CURRENT, "a trigger with the same server and query that is watched here"),
+    },
+)
+_OBJECT = record(
+    "TriedObject",
+    {
+        "kind": text("ScaledObject or ScaledJob"),
+        **WHOSE,
+        "findings": array(_FINDING, "errors first"),
+        "triggers": array(_TRIGGER, "those that Headway or KEDA's prometheus scaler reads"),
+    },
+)
+DESCRIBED = ApiPath(
+    "/api/v1/check",
+    "what `headway check` finds in ScaledObjects; nothing is kept, and no server is asked",
+    record("Tried", {"at": AT, "objects": array(_OBJECT), "skipped": array(text(), "kinds of other documents")}),
+    refusals=(HTTPStatus.REQUEST_ENTITY_TOO_LARGE,),
+    method="POST",
+    body={"application/yaml": text("ScaledObjects, and what belongs to them", maxLength=MOST_BYTES)},
+)
+
+
+class TooLarge(Exception):
+    """A body of more bytes than are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """A trigger as Headway reads it, or its faults."""
+
+    entry: TriggerEntry
+    read: Trigger | tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Inspected:
+    scaled: ScaledObject
+    findings: Sequence[Finding]
+    triggers: Sequence[_Tried]
+
+
+class TriedRoute:
+    """Reads one text after the other, beside the event loop."""
+
+    def __init__(self, shown: Shown) -> None:
+        self._shown = shown
+        self._one = asyncio.Lock()
+
+    async def answer(self, request: Request) -> Response:
+        """What is found in the body."""
+        if faults := unknown(request.query_params, ()):
+            return faulty(faults)
+        try:
+            body = await read_body(request, MOST_BYTES)
+        except TooLarge:
+            rule = f"must have at most {MOST_BYTES // 1024} kB"
+            return faulty([Fault("body", "", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        faults = []
+        found = await self.record(request, body.decode(errors="replace"), faults)
+        return faulty(faults) if faults else as_json(found)
+
+    async def record(self, request: Request, manifest: str, faults: list[Fault]) -> Record:
+        """What is found in the text; what keeps it from being read is added to `faults`."""
+        shown = self._shown
+        try:
+            async with self._one:
+                inspected, skipped = await asyncio.to_thread(_inspected, manifest, shown.registry.rules)
+        except ManifestError as error:
+            faults.append(Fault("body", "", excerpt(str(error))))
+            return {}
+        if not inspected:
+            faults.append(Fault("body", "", "must have a ScaledObject, and has none"))
+            return {}
+        watched = await self._watched(request, inspected)
+        now = shown.now()
+        plans = {key: plan_record(shown.registry, one, now) for key, one in watched.items()}
+        objects = [_object(one, plans) for one in inspected]
+        return {"at": now, "objects": objects, "skipped": skipped}
+
+    async def _watched(self, request: Request, inspected: Sequence[_Inspected]) -> dict[tuple[str, str], Registration]:
+        """By server and query, a trigger that has both; one of an object of the text before any other."""
+        wanted = {
+            (tried.read.server_address, tried.read.query)
+            for one in inspected
+            for tried in one.triggers
+            if isinstance(tried.read, Trigger)
+        }
+        own = {(one.scaled.namespace, one.scaled.name) for one in inspected}
+        turn, found = self._shown.turn_of(request), dict[tuple[str, str], Registration]()
+        for position, one in enumerate(self._shown.registry.page(len(self._shown.registry))):
+            if position % LOOKED_AT == 0:
+                await turn()
+            key = one.trigger.server_address, one.trigger.query
+            is_own = (one.trigger.namespace, one.trigger.name) in own
+            if key in wanted and (key not in found or is_own):
+                found[key] = one
+        return found
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """The body. Raises TooLarge where it has more bytes, or takes too long to arrive."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length[:12]) > most:
+        raise TooLarge
+    body = bytearray()
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > most:
+                    raise TooLarge
+    except (TimeoutError, ClientDisconnect):
+        raise TooLarge from None
+    return bytes(body)
+
+
+def _inspected(manifest: str, rules: TriggerRules) -> tuple[list[_Inspected], list[str]]:
+    read = read_manifest(manifest)
+    context = Context(trigger_rules=rules, tls_parameters=read.tls_parameters)
+    if len(read.objects) > MOST_OBJECTS:
+        raise ManifestError(f"has {len(read.objects)} ScaledObjects; at most {MOST_OBJECTS} are checked at once")
+    found = [_Inspected(one, inspect(one, context), _triggers(one, context)) for one in read.objects]
+    return found, sorted(set(read.skipped))
+
+
+def _triggers(scaled: ScaledObject, context: Context) -> list[_Tried]:
+    found = [_Tried(entry, parsed(scaled, entry, context)) for entry in scaled.our_triggers]
+    annotated = read_annotated(scaled, context.trigger_rules)
+    if isinstance(annotated, Annotated):
+        return [*found, _Tried(annotated.entry, annotated.trigger)]
+    others = [entry for entry in scaled.triggers if entry.kind == "prometheus" and not entry.reads_plan]
+    return [*found, *(_Tried(entry, as_keda_reads(scaled, entry)) for entry in others)]
+
+
+def _object(one: _Inspected, watched: dict[tuple[str, str], Record]) -> Record:
+    scaled = one.scaled
+    return {
+        "kind": scaled.kind,
+        "namespace": scaled.namespace,
+        "name": scaled.name,
+        "findings": [
+            {
+                "level": finding.level.value,
+                "rule": finding.rule,
+                "line": scaled.line(finding.path) or None,
+                "field": dotted_path(finding.path),
+                "text": finding.text,
+                "fix": finding.fix,
+                "example": finding.example,
+            }
+            for finding in one.findings[:MOST_FINDINGS]
+        ],
+        "triggers": [_trigger(tried, watched) for tried in one.triggers[:MOST_TRIGGERS]],
+    }
+
+
+def _trigger(tried: _Tried, watched: dict[tuple[str, str], Record]) -> Record:
+    read, head = tried.read, {"index": tried.entry.index, "type": tried.entry.kind}
+    if not isinstance(read, Trigger):
+        return {**head, "faults": fault_records(read), "settings": None, "watched": None}
+    plan = watched.get((read.server_address, read.query))
+    return {**head, "faults": [], "settings": settings_record(read), "watched": plan}
