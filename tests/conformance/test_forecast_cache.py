@@ -163,6 +163,15 @@ async def test_simultaneous_requests_share_without_overlap(replicas: Replicas) -
     assert one & two == set()
 
 
+async def test_holders_of_leases_are_counted(replicas: Replicas) -> None:
+    """Each replica sees how many of these leases each one holds; free ones count for nobody."""
+    await replicas.one.lease(KEYS[:700], LONG)
+    await replicas.two.lease(KEYS[:1000], LONG)
+    expected = {replicas.one.replica_id: 700, replicas.two.replica_id: 300}
+    assert await replicas.one.holders(KEYS) == await replicas.two.holders(KEYS) == expected
+    assert await replicas.one.holders([]) == {}
+
+
 async def test_renewal_prolongs_a_lease(replicas: Replicas) -> None:
     """A short lease that was renewed for long is not free after its first time."""
     await replicas.one.lease(["renewed", "left"], 0.2)
