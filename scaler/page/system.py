@@ -12,7 +12,7 @@ from scaler.status.shown import Shown
 from scaler.status.system import SystemRoute
 
 KINDS = {
-    "memory": "this process's memory",
+    "memory": "memory",
     "redis": "Redis",
     "none": "none",
     "sqlite": "SQLite",
