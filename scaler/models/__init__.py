@@ -34,8 +34,12 @@ class Kind(StrEnum):
     ASSIGNED = "assigned"
     ROLLED_BACK = "rolled_back"
     RETIRED = "retired"
+    RETRAINING_ASKED = "retraining_asked"
+    """somebody wants one; its `model` is empty, as those of the following"""
+    RETRAINING_BEGAN = "retraining_began"
+    """it had a reason to train"""
     RETRAINED = "retrained"
-    """a retraining came to its end, whatever it found; its `model` is empty"""
+    """a retraining came to its end, whatever it found"""
     RETRAINING_FAILED = "retraining_failed"
 
 
@@ -162,7 +166,7 @@ class ModelIndex(Protocol):
         ...
 
     async def refuse(self, decision: ModelDecision) -> None:
-        """Record that a version was not let in, or what came of a retraining."""
+        """Record that a version was not let in, or that a retraining was asked for, began or ended."""
         ...
 
     async def versions(self, name: str | None = None) -> list[ModelVersion]:

@@ -15,15 +15,23 @@ from scaler.page import files
 from scaler.page.api_docs import api_view
 from scaler.page.asking import Refused
 from scaler.page.headers import HEADERS
+from scaler.page.model_forms import change_models
+from scaler.page.models import model_view, models_view, retrainings_view
 from scaler.page.overview import overview_view
 from scaler.page.rendering import rendered, rendered_in_turns
+from scaler.page.sign_in import SignIn
 from scaler.page.system import system_view
 from scaler.page.trying import try_view
 from scaler.page.workload import workload_view
+from scaler.status.access import SIGN_IN
+from scaler.status.model_changes import ACTIONS, ChangeFaulty
+from scaler.status.requests import RequestRefused, closing, form_token
 from scaler.status.shown import Shown
 from scaler.telemetry import logs
 
 KEPT_SECONDS = 31_536_000
+Act: TypeAlias = Callable[[Request], Awaitable[Response]]
+"""what a form asks for; raises RequestRefused"""
 View: TypeAlias = Callable[[Shown, Request], Awaitable[Mapping[str, Any]]]
 """what a template shows; raises HTTPException, or Refused with faults"""
 
@@ -35,13 +43,33 @@ def page_routes(shown: Shown) -> list[BaseRoute]:
         return Route(path, partial(_answer, shown, template, view), methods=list(methods))
 
     return [
+        *_sign_in(shown),
         page("/", "overview.html", overview_view),
         page("/workloads/{namespace}/{name}", "workload.html", workload_view),
         page("/try", "try.html", try_view, ("GET", "POST")),
         page("/system", "system.html", system_view),
         page("/api/v1/docs", "api.html", api_view),
+        page("/models", "models.html", models_view),
+        page("/models/retrainings", "retrainings.html", retrainings_view),
+        *(
+            Route(f"/models/{action}", partial(_acted, partial(change_models, shown, action)), methods=["POST"])
+            for action in ACTIONS
+        ),
+        page("/models/{model}", "model.html", model_view),
         Route("/static/{version}/{name}", _file),
         Route("/favicon.ico", _favicon),
+    ]
+
+
+def _sign_in(shown: Shown) -> list[BaseRoute]:
+    """The paths to sign in and out, where reading needs a token."""
+    if shown.sessions is None:
+        return []
+    found = SignIn(shown, shown.sessions)
+    return [
+        Route(SIGN_IN, found.form),
+        Route(SIGN_IN, partial(_acted, found.sign_in), methods=["POST"]),
+        Route("/sign-out", partial(_acted, found.sign_out), methods=["POST"]),
     ]
 
 
@@ -53,14 +81,29 @@ async def _answer(shown: Shown, template: str, view: View, request: Request) -> 
         return _fault_page(request, refused.status, refused.faults)
     except HTTPException as error:
         return _fault_page(request, HTTPStatus(error.status_code), [Fault("path", request.url.path, error.detail)])
-    turn = shown.turn_of(request)
-    page = await rendered_in_turns(template, turn, path=request.url.path, now=shown.now(), **values)
-    return HTMLResponse(page, headers=dict(HEADERS))
+    page = await rendered_in_turns(template, shown.turn_of(request), now=shown.now(), **_of_all(request), **values)
+    return HTMLResponse(page, headers=HEADERS | values.get("headers", {}))
+
+
+async def _acted(act: Act, request: Request) -> Response:
+    """What came of a form, or a page that says what is wrong with it."""
+    try:
+        return await act(request)
+    except RequestRefused as refused:
+        return closing(_fault_page(request, refused.status, [refused.fault]))
+    except ChangeFaulty as faults:
+        return _fault_page(request, faults.status, faults.faults)
+
+
+def _of_all(request: Request) -> Mapping[str, Any]:
+    """What the frame of each page shows. sign_out: what the form to sign out brings, empty where nobody signed in."""
+    session = getattr(request.state, "session", "")
+    return {"path": request.url.path, "sign_out": form_token(session) if session else ""}
 
 
 def _fault_page(request: Request, status: HTTPStatus, faults: Sequence[Fault]) -> Response:
     page = rendered(
-        "fault.html", path=request.url.path, status=status, faults=faults, request_id=logs.current_request_id()
+        "fault.html", status=status, faults=faults, request_id=logs.current_request_id(), **_of_all(request)
     )
     return HTMLResponse(page, status, dict(HEADERS))
 

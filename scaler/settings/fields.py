@@ -15,9 +15,11 @@ from scaler.settings.values import (
     DatabaseUrl,
     File,
     HeaderName,
+    HeaderNameOrNone,
     HeaderText,
     Hosts,
     HttpTls,
+    HttpWrites,
     Installation,
     Namespaces,
     Pattern,
@@ -227,9 +229,24 @@ class Settings(BaseSettings):
     http_token_file: File | None = _setting(
         None,
         "FILE",
-        "A token of at least 16 characters, one line; read again when the file changes. With it /api/v1 and the start "
-        "page need `Authorization: Bearer TOKEN`, because they show queries and servers of all teams. /livez, /readyz "
+        "A token of at least 16 characters, one line; read again when the file changes. With it /api/v1 and the page "
+        "need `Authorization: Bearer TOKEN`, or a browser that has signed in with it, because they show queries and "
+        "servers of all teams. /livez, /readyz "
         "and /metrics need none.",
+    )
+    http_writes: HttpWrites = _setting(
+        "off",
+        "off|token|proxy",
+        "Who may promote, roll back and retire models, and ask for a retraining, on the page and by the API. `token`: "
+        "who has the token of `http-token-file`. `proxy`: who is named in `http-user-header`; the port must then be "
+        "reachable by that proxy alone, because any other client could name anybody. Off by default: the page shows "
+        "the command to run instead.",
+    )
+    http_user_header: HeaderNameOrNone = _setting(
+        "",
+        "NAME",
+        "Header in which a proxy that signs users in (OIDC) passes their name, as X-Forwarded-Email; it is recorded "
+        "with each change. It is read with `http-writes: proxy` only.",
     )
     http_allowed_hosts: Hosts = _setting(
         (),

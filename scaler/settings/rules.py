@@ -139,11 +139,23 @@ def _door(settings: "Settings") -> list[Fault]:
         faults.append(Fault("http-tls", settings.http_tls, "needs tls-cert and tls-key"))
     if settings.http_tls == "mtls" and not settings.tls_client_ca:
         faults.append(Fault("http-tls", settings.http_tls, "needs tls-client-ca, whose clients may call"))
+    faults += _writes(settings)
     for name in ("http-address", "grpc-address"):
         address = getattr(settings, field_name(name))
         if settings.probe_address == address and not address.endswith(":0"):
             faults.append(Fault("probe-address", address, f"must differ from {name}"))
     return faults
+
+
+def _writes(settings: "Settings") -> list[Fault]:
+    mode, header = settings.http_writes, settings.http_user_header
+    if mode == "token" and not settings.http_token_file:
+        return [Fault("http-writes", mode, "needs http-token-file, whose token lets clients write")]
+    if mode == "proxy" and not header:
+        return [Fault("http-writes", mode, "needs http-user-header, in which the proxy names the user")]
+    if header and mode != "proxy":
+        return [Fault("http-user-header", header, "needs http-writes: proxy, which trusts it")]
+    return []
 
 
 def _bundle(settings: "Settings") -> list[Fault]:

@@ -151,6 +151,10 @@ def _header_name(value: str) -> str:
     return value
 
 
+def _header_name_or_none(value: str) -> str:
+    return _header_name(value) if value else ""
+
+
 def _installation(value: str) -> str:
     if not _INSTALLATION.fullmatch(value):
         raise ValueError("must be at most 63 lower-case letters, digits and dashes, a letter or digit at both ends")
@@ -185,6 +189,8 @@ AddressOrNone: TypeAlias = Annotated[str, BeforeValidator(_address_or_none)]
 Hosts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts), AfterValidator(_hosts)]
 Protocols: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts), AfterValidator(_protocols)]
 HttpTls: TypeAlias = Annotated[Literal["off", "tls", "mtls"], BeforeValidator(_off)]
+HttpWrites: TypeAlias = Annotated[Literal["off", "token", "proxy"], BeforeValidator(_off)]
+HeaderNameOrNone: TypeAlias = Annotated[str, AfterValidator(_header_name_or_none)]
 ServerUrl: TypeAlias = Annotated[str, AfterValidator(_server)]
 Pattern: TypeAlias = Annotated[str, AfterValidator(_pattern)]
 Patterns: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts), AfterValidator(_patterns)]

@@ -1,4 +1,5 @@
-"""Who may read what at the HTTP port: names of hosts, certificates of clients, the read token."""
+"""Who may read what at the HTTP port: names of hosts, certificates of clients, the token or a session that began with
+it."""
 
 import hmac
 import ipaddress
@@ -6,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from scaler.errors import Fault
 from scaler.status.replies import faulty
+from scaler.status.sessions import Sessions
 from scaler.telemetry.redaction import excerpt
 
 PROBES = ("/livez", "/readyz")
@@ -19,15 +22,19 @@ PROBES = ("/livez", "/readyz")
 WITHOUT_TOKEN = (*PROBES, "/metrics")
 """paths that need no token: a Prometheus is kept out by a certificate, or by a network policy"""
 
+SIGN_IN = "/sign-in"
+
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
     """What a request must bring. token: None where none is needed. hosts: names, and `*.` for those below one; empty
-    for any. certificate: whether a client must have one."""
+    for any. certificate: whether a client must have one. sessions: what stands for the token in a browser, in reads and
+    in forms of the page."""
 
     token: Callable[[], str] | None = None
     hosts: tuple[str, ...] = ()
     certificate: bool = False
+    sessions: Sessions | None = None
 
 
 class Access:
@@ -48,7 +55,7 @@ class Access:
             await answer(scope, receive, send)
 
     def _refusal(self, scope: Any) -> tuple[str, Response] | None:
-        headers, state, rules = dict(scope["headers"]), scope.get("state", {}), self._rules
+        headers, state, rules = dict(scope["headers"]), scope.setdefault("state", {}), self._rules
         if state.get("spare"):
             return "share", _share()
         host = headers.get(b"host", b"").decode("latin-1")
@@ -56,11 +63,35 @@ class Access:
             return "host", _host(host)
         if rules.certificate and not state.get("certified"):
             return "certificate", _certificate()
-        if rules.token is not None and scope["path"] not in WITHOUT_TOKEN:
-            brought = headers.get(b"authorization", b"").decode("latin-1")
-            if not is_token(brought, rules.token()):
-                return "token", _token(bool(brought))
-        return None
+        if rules.token is None or _is_open(scope["path"], rules.sessions):
+            return None
+        brought = headers.get(b"authorization", b"").decode("latin-1")
+        if brought or rules.sessions is None:
+            return None if is_token(brought, rules.token()) else ("token", _token(bool(brought)))
+        state["session"] = rules.sessions.found(headers.get(b"cookie", b"").decode("latin-1")) or ""
+        if state["session"] and (_is_read(scope) or not scope["path"].startswith("/api/")):
+            return None
+        if _is_read(scope) and b"text/html" in headers.get(b"accept", b""):
+            return "token", _to_sign_in(scope)
+        return "token", _token(False)
+
+
+def _is_open(path: str, sessions: Sessions | None) -> bool:
+    """Whether the path shows nothing of any team. A browser must reach the form to sign in, and what it looks like."""
+    return path in WITHOUT_TOKEN or (
+        sessions is not None and (path in (SIGN_IN, "/favicon.ico") or path.startswith("/static/"))
+    )
+
+
+def _is_read(scope: Any) -> bool:
+    return scope.get("method") in ("GET", "HEAD")
+
+
+def _to_sign_in(scope: Any) -> Response:
+    query = scope.get("query_string", b"").decode("latin-1")
+    wanted = quote(scope["path"], safe="/@") + (f"?{query}" if query else "")
+    target = f"{SIGN_IN}?next={quote(wanted, safe='/')}"
+    return RedirectResponse(target, HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
 
 
 def is_token(authorization: str, token: str) -> bool:

@@ -65,8 +65,8 @@ def application(paths: Collection[str], *routes: BaseRoute) -> Starlette:
 async def _refused(paths: Collection[str], request: Request, error: HTTPException) -> Response:
     path = excerpt(request.scope["path"])
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "GET").split(", ")))
-        rule = f"this path takes {allowed}; nothing that is asked at this port changes anything"
+        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "GET").split(", ")))  # in no order of their own
+        rule = f"this path takes {allowed}"
         answer = faulty([Fault("method", excerpt(request.method), rule)], HTTPStatus.METHOD_NOT_ALLOWED)
         answer.headers["allow"] = allowed
         return answer

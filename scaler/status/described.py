@@ -78,4 +78,5 @@ MOMENT: Final = (
 IN_PATH: Final = (
     Parameter("namespace", text("the namespace of the ScaledObject"), is_in_path=True),
     Parameter("name", text("the name of the ScaledObject"), is_in_path=True),
+    Parameter("model", text("a version of a model, as NAME@VERSION"), is_in_path=True),
 )

@@ -21,9 +21,11 @@ OF_ALL_PATHS = (
 WHY: Mapping[HTTPStatus, str] = {
     HTTPStatus.BAD_REQUEST: "a parameter is unknown, or breaks its rule",
     HTTPStatus.UNAUTHORIZED: "`http-token-file` is set, and the request has no token, or a wrong one",
-    HTTPStatus.FORBIDDEN: "`http-tls` is `mtls`, and the client has no certificate",
+    HTTPStatus.FORBIDDEN: "`http-tls` is `mtls`, and the client has no certificate; or it may not change anything",
     HTTPStatus.NOT_FOUND: "there is no such thing here",
+    HTTPStatus.CONFLICT: "a rule of the registry of models, or a bundle that cannot be used; nothing has changed",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is too large",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the body must be of another type",
     HTTPStatus.MISDIRECTED_REQUEST: "the name in the Host header is not in `http-allowed-hosts`",
     HTTPStatus.TOO_MANY_REQUESTS: "the client has as many connections as it may",
     HTTPStatus.INTERNAL_SERVER_ERROR: "a fault of Headway; the log has it at the request's id",
@@ -43,7 +45,7 @@ def document(described: Iterable[ApiPath]) -> dict[str, Any]:
         "info": {
             "title": "Headway",
             "version": __version__,
-            "description": "What Headway sees, plans and was worth. Nothing that is asked here changes anything.",
+            "description": "What Headway sees, plans and was worth. A POST changes something, if `http-writes` is on.",
         },
         "security": [{}, {"token": []}],
         "paths": paths,

@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias
 
 from scaler.anomalies import AnomaliesAsked, Anomaly
 from scaler.models import ModelIndex
+from scaler.models.changing import CheckBundle, unchecked
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.savings import SavedDay, SavingsAsked
 from scaler.scored import ScoredDay, ScoresAsked, WeekAsked, Weeks
@@ -17,6 +18,7 @@ ReadScores: TypeAlias = Callable[[ScoresAsked], Awaitable[list[ScoredDay]]]
 ReadWeeks: TypeAlias = Callable[[Sequence[WeekAsked]], Awaitable[Weeks]]
 ReadPlans: TypeAlias = Callable[[PastPlansAsked], Awaitable[list[PastPlan]]]
 ReadAnomalies: TypeAlias = Callable[[AnomaliesAsked], Awaitable[list[Anomaly]]]
+ReadModels: TypeAlias = Callable[[], ModelIndex]
 
 
 class ReadDemand(Protocol):
@@ -42,11 +44,12 @@ class Reads:
     plans: ReadPlans | None = None
     anomalies: ReadAnomalies | None = None
     demand: ReadDemand | None = None
-    models: Callable[[], ModelIndex] | None = None
+    models: ReadModels | None = None
     hours: ReadHours | None = None
     backends: Callable[[], "BackendFacts"] | None = None
     replicas: Callable[[], Awaitable[Mapping[str, int]]] | None = None
     """how many triggers each replica refreshes, by its name; raises CacheUnavailable"""
+    check_bundle: CheckBundle = unchecked
 
 
 @dataclass(frozen=True, slots=True)

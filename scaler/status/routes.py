@@ -15,6 +15,7 @@ from scaler.errors import Fault
 from scaler.registry import Registration
 from scaler.status import ahead as ahead_path
 from scaler.status import anomalies as anomalies_path
+from scaler.status import models as models_path
 from scaler.status import overview as overview_path
 from scaler.status import past_plans as past_plans_path
 from scaler.status import savings as savings_path
@@ -28,6 +29,8 @@ from scaler.status.anomalies import AnomaliesRoute
 from scaler.status.application import application
 from scaler.status.described import AFTER, NAME, NAMESPACE, ApiPath, page_limit
 from scaler.status.exposition import CONTENT_TYPE, exposition
+from scaler.status.model_changes import ACTIONS, answer, change_path
+from scaler.status.models import ModelsRoute
 from scaler.status.openapi import document
 from scaler.status.overview import overview, overview_asked, row
 from scaler.status.parameters import DEFAULT_LIMIT, LARGEST_LIMIT, unknown, whole_number
@@ -53,7 +56,7 @@ class StatusRoutes:
 
     def __init__(self, shown: Shown) -> None:
         registry, now, reads = shown.registry, shown.now, shown.reads
-        self._shown = shown
+        self.shown = shown
         self._registry = registry
         self._now = now
         self._savings = SavingsRoute(registry, now, reads.savings)
@@ -65,6 +68,7 @@ class StatusRoutes:
         self._system = SystemRoute(shown)
         self._tried = TriedRoute(shown)
         self._timeline = TimelineRoute(registry, now, reads)
+        self._models = ModelsRoute(now, reads.models)
 
     def app(self, pages: Sequence[BaseRoute] = ()) -> Starlette:
         """All paths, with those of `pages` for browsers."""
@@ -82,11 +86,11 @@ class StatusRoutes:
         return JSONResponse({"alive": True})
 
     async def readyz(self, request: Request) -> Response:
-        missing = dict(self._shown.missing())
+        missing = dict(self.shown.missing())
         return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)
 
     async def metrics(self, request: Request) -> Response:
-        written = exposition(self._shown.telemetry, self._registry, self._now(), self._shown.turn_of(request))
+        written = exposition(self.shown.telemetry, self._registry, self._now(), self.shown.turn_of(request))
         return StreamingResponse(written, media_type=CONTENT_TYPE)
 
     async def system(self, request: Request) -> Response:
@@ -122,29 +126,29 @@ class StatusRoutes:
             return faulty(faults)
         namespace, name = request.path_params["namespace"], request.path_params["name"]
         found = self._registry.page(LARGEST_LIMIT, namespace=namespace, name=name)
-        refusal = self._shown.discoveries.refusal(namespace, name) if self._shown.discoveries is not None else None
+        refusal = self.shown.discoveries.refusal(namespace, name) if self.shown.discoveries is not None else None
         if not found and refusal is None:
             rule = "no trigger of this name is watched here: KEDA has not called for it, or not for a long time"
             return faulty([Fault("namespace/name", excerpt(f"{namespace}/{name}"), rule)], HTTPStatus.NOT_FOUND)
         now = self._now()
         stored = await self._weeks.of(found)
         records = self._in_turns(
-            request, found, lambda one: why_record(self._registry, one, now, self._shown.explain, stored)
+            request, found, lambda one: why_record(self._registry, one, now, self.shown.explain, stored)
         )
         refused = None if refusal is None else fault_records(refusal.faults)
         return with_list({"namespace": namespace, "name": name, "at": now, "refused": refused}, "triggers", records)
 
     async def savings(self, request: Request) -> Response:
         """What workloads were worth, by the day."""
-        return await self._savings.answer(request, self._shown.turn_of(request))
+        return await self._savings.answer(request, self.shown.turn_of(request))
 
     async def scores(self, request: Request) -> Response:
         """How good the forecasts of one ScaledObject turned out, by the day."""
-        return await self._scores.answer(request, self._shown.turn_of(request))
+        return await self._scores.answer(request, self.shown.turn_of(request))
 
     async def past_plans(self, request: Request) -> Response:
         """What was planned for one ScaledObject."""
-        return await self._past_plans.answer(request, self._shown.turn_of(request))
+        return await self._past_plans.answer(request, self.shown.turn_of(request))
 
     async def triggers(self, request: Request) -> Response:
         """A page of all triggers at a glance, sorted and filtered."""
@@ -153,14 +157,14 @@ class StatusRoutes:
         if faults:
             return faulty(faults)
         now = self._now()
-        found = await overview(self._registry, asked, now, self._shown.turn_of(request))
+        found = await overview(self._registry, asked, now, self.shown.turn_of(request))
         records = self._in_turns(request, found.found, lambda one: row(self._registry, one, now))
         head = {"at": now, "count": found.count, "page": asked.page, "limit": asked.rows}
         return with_list(head, "triggers", records)
 
     async def timeline(self, request: Request) -> Response:
         """What was demanded, planned and is expected of one trigger, on one time line."""
-        return await self._timeline.answer(request, self._shown.turn_of(request))
+        return await self._timeline.answer(request, self.shown.turn_of(request))
 
     async def forecast(self, request: Request) -> Response:
         """Demand of the next hours, for people."""
@@ -168,22 +172,38 @@ class StatusRoutes:
 
     async def anomalies(self, request: Request) -> Response:
         """Where demand left the band of its forecast."""
-        return await self._anomalies.answer(request, self._shown.turn_of(request))
+        return await self._anomalies.answer(request, self.shown.turn_of(request))
+
+    async def models(self, request: Request) -> Response:
+        """Versions of models, and who serves whom."""
+        return await self._models.all(request, self.shown.turn_of(request))
+
+    async def model(self, request: Request) -> Response:
+        """All about one version."""
+        return await self._models.one(request)
+
+    async def retrainings(self, request: Request) -> Response:
+        """Which retraining runs, which are asked for, and how the last ones ended."""
+        return await self._models.retrainings(request)
+
+    async def model_log(self, request: Request) -> Response:
+        """What was decided about models."""
+        return await self._models.log(request, self.shown.turn_of(request))
 
     async def discovery(self, request: Request) -> Response:
         """The watched namespaces, and the annotated objects that are refused."""
         if faults := unknown(request.query_params, ()):
             return faulty(faults)
-        if self._shown.discoveries is None:
+        if self.shown.discoveries is None:
             rule = "is off: discover-namespaces of the settings names no namespace"
             return faulty([Fault("discovery", "", rule)], HTTPStatus.NOT_FOUND)
-        return kept_json(request, {"at": self._now(), **discovery_record(self._shown.discoveries)})
+        return kept_json(request, {"at": self._now(), **discovery_record(self.shown.discoveries)})
 
     async def _in_turns(
         self, request: Request, found: Iterable[Registration], make: Callable[[Registration], Record]
     ) -> AsyncIterator[str]:
         """The records as JSON texts, a few at a time."""
-        turn = self._shown.turn_of(request)
+        turn = self.shown.turn_of(request)
         for position, registration in enumerate(found):
             if position % RECORDS_AT_A_TIME == 0:
                 await turn()
@@ -230,6 +250,17 @@ OPENAPI = ApiPath(
     keeps=True,
 )
 Answer: TypeAlias = Callable[[StatusRoutes, Request], Awaitable[Response]]
+
+
+def _changing(action: str) -> Answer:
+    """Answers a request for a change of models."""
+
+    async def changed(routes: StatusRoutes, request: Request) -> Response:
+        return await answer(routes.shown, action, request)
+
+    return changed
+
+
 API: Sequence[tuple[ApiPath, Answer]] = (
     (overview_path.DESCRIBED, StatusRoutes.triggers),
     (timeline_path.DESCRIBED, StatusRoutes.timeline),
@@ -242,6 +273,11 @@ API: Sequence[tuple[ApiPath, Answer]] = (
     (anomalies_path.DESCRIBED, StatusRoutes.anomalies),
     (system_path.DESCRIBED, StatusRoutes.system),
     (tried_path.DESCRIBED, StatusRoutes.tried),
+    (models_path.ALL, StatusRoutes.models),
+    (models_path.LOG, StatusRoutes.model_log),
+    (models_path.RETRAININGS, StatusRoutes.retrainings),
+    *((change_path(action), _changing(action)) for action in ACTIONS),
+    (models_path.ONE, StatusRoutes.model),
     (WATCHED_NAMESPACES, StatusRoutes.discovery),
     (OPENAPI, StatusRoutes.openapi),
 )

@@ -24,10 +24,12 @@ from scaler.status.connections import Connection, Door
 from scaler.status.reads import NOTHING, Reads
 from scaler.status.report import Explain
 from scaler.status.routes import StatusRoutes
+from scaler.status.sessions import Sessions
 from scaler.status.shares import Places, Turns
 from scaler.status.shown import Missing, Shown
 from scaler.status.stored import one_at_a_time
 from scaler.status.token import token_file
+from scaler.status.writing import Writing
 from scaler.telemetry.figures import HTTP_REFUSALS
 from scaler.telemetry.metrics import Telemetry
 from scaler.telemetry.redaction import os_error_text
@@ -41,7 +43,7 @@ GOODBYE_SECONDS = 1.0
 
 class StatusServer:
     """The HTTP port, and the probe port where there is one. `start` opens them, `stop` closes them; it handles no
-    signals. probe_port: 0 without one."""
+    signals. probe_port: 0 without one. Making one raises SettingsError for a token that cannot be used."""
 
     def __init__(
         self,
@@ -59,7 +61,10 @@ class StatusServer:
         self._settings = settings
         self._telemetry = telemetry
         self._turns = Turns()
-        shown = Shown(registry, telemetry, readiness, explain, now, discoveries, one_at_a_time(reads), self._turns)
+        self._rules = _access(settings, now)
+        sessions, writing = self._rules.sessions, Writing(settings.http_writes, settings.http_user_header)
+        reads = one_at_a_time(reads)
+        shown = Shown(registry, telemetry, readiness, explain, now, discoveries, reads, self._turns, sessions, writing)
         self._routes = StatusRoutes(shown)
         self._pages = pages(shown)
         self._ports: list[_Port] = []
@@ -71,9 +76,7 @@ class StatusServer:
         fails."""
         settings = self._settings
         tls = None if settings.http_tls == "off" else _tls(settings)
-        main = await self._open(
-            "http-address", settings.http_address, self._routes.app(self._pages), _access(settings), tls
-        )
+        main = await self._open("http-address", settings.http_address, self._routes.app(self._pages), self._rules, tls)
         if settings.probe_address:
             rules = AccessRules()
             self.probe_port = await self._open(
@@ -176,10 +179,13 @@ def _tls(settings: Settings) -> _Tls:
     return followed
 
 
-def _access(settings: Settings) -> AccessRules:
+def _access(settings: Settings, now: Callable[[], float]) -> AccessRules:
     """What requests at the HTTP port must bring. Raises SettingsError for a token that cannot be used."""
-    token = None if settings.http_token_file is None else token_file(settings.http_token_file).current
-    return AccessRules(token, settings.http_allowed_hosts, settings.http_tls == "mtls")
+    hosts, certificate = settings.http_allowed_hosts, settings.http_tls == "mtls"
+    if settings.http_token_file is None:
+        return AccessRules(None, hosts, certificate)
+    token = token_file(settings.http_token_file).current
+    return AccessRules(token, hosts, certificate, Sessions(token, now, settings.http_tls != "off"))
 
 
 class _Server(uvicorn.Server):

@@ -12,7 +12,9 @@ from scaler.registry import Registry
 from scaler.status.exposition import Turn
 from scaler.status.reads import NOTHING, Reads
 from scaler.status.report import Explain
+from scaler.status.sessions import Sessions
 from scaler.status.shares import Turns
+from scaler.status.writing import Writing
 from scaler.telemetry.metrics import Telemetry
 
 Missing: TypeAlias = Callable[[], Mapping[str, str]]
@@ -31,6 +33,9 @@ class Shown:
     discoveries: Discoveries | None = None
     reads: Reads = NOTHING
     turns: Turns = field(default_factory=Turns)
+    sessions: Sessions | None = None
+    """of browsers that have signed in; None where reading needs no token"""
+    writing: Writing = field(default_factory=Writing)
 
     def turn_of(self, request: Request) -> Turn:
         """Waits until a piece of work for the client of this request may run."""

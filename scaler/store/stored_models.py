@@ -33,11 +33,14 @@ from scaler.models import (
 )
 from scaler.store.database import TIMEOUT_SECONDS, Database, P, T, Work, fetched
 from scaler.store.schema import champions, leases, model_decisions, model_versions
+from scaler.turns import in_pieces
 
 log = structlog.get_logger()
 
 MOST_VERSIONS = 10_000
 """that are read"""
+READ_AT_A_TIME = 20
+"""whose manifests are parsed between two calls of KEDA: about half a millisecond's work"""
 _VERSION = ("name", "version", "place", "published_at", "retired_at", "manifest", "figures", "notes")
 _CHAMPION = ("scope", "model", "since", "previous", "probation_until")
 _DECISION = ("at", "kind", "model", "by", "reason", "scope", "previous", "figures")
@@ -74,7 +77,7 @@ class SqlModels:
         if name is not None:
             query = query.where(at.name == name)
         rows = await self._run(fetched, query.order_by(at.published_at.desc(), at.model).limit(MOST_VERSIONS))
-        found = (_version_of(row) for row in rows)
+        found = [_version_of(row) async for piece in in_pieces(rows, READ_AT_A_TIME) for row in piece]
         return [one for one in found if one is not None]
 
     async def champions(self) -> dict[str, Champion]:

@@ -16,6 +16,9 @@ from scaler.errors import HeadwayError
 INTERNAL = {
     "scaler.store.watched_rows.Unusable": "becomes the reason of a quarantined row",
     "scaler.page.asking.Refused": "becomes a page that says what is wrong",
+    "scaler.status.model_changes.ChangeFaulty": "becomes an answer that says what is wrong",
+    "scaler.status.models.NoSuchModel": "becomes a 404",
+    "scaler.status.requests.RequestRefused": "becomes an answer that says what is wrong",
     "scaler.trigger.values.Refused": "becomes a Fault",
     "training.replay.input.scaled_object._Wrong": "becomes a Usage",
     "training.data.pull._NothingToWrite": "never leaves its file",

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from scaler.cli import app
-from scaler.commands.models.card import told
 from scaler.models import Kind, ModelDecision, ModelVersion
+from scaler.models.card import told
 from scaler.store.model_index import open_model_index
 from tests.forecast.test_catalog import put
 

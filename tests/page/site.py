@@ -50,12 +50,13 @@ def site(
     reads: Reads = READS,
     discoveries: Discoveries | None = None,
     telemetry: Callable[[], Telemetry] = Telemetry,
+    **given: str,
 ) -> Iterator[str]:
-    """The address of a port that shows this registry."""
+    """The address of a port that shows this registry. given: further settings."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    settings = load_settings({"http_address": "127.0.0.1:0"})
+    settings = load_settings({"http_address": "127.0.0.1:0", **given})
 
     async def start() -> tuple[StatusServer, int]:
         server = StatusServer(

@@ -8,7 +8,8 @@ import numpy as np
 from scaler.anomalies import AnomaliesAsked, Anomaly, Direction, Kind, Seen
 from scaler.discovery import Refusal, Scope
 from scaler.errors import Fault
-from scaler.models import Champion, Serving
+from scaler.models import Champion, ModelDecision, ModelVersion, Serving
+from scaler.models import Kind as Decided
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.savings import SavedDay, SavingsAsked, Side, Sums
 from scaler.scored import SUMS, ScoredDay, ScoresAsked
@@ -16,8 +17,10 @@ from scaler.scoring.uncertainty import Doubt
 from scaler.series import Floats, Gap, HistoryFacts, HoursAhead
 from scaler.status.reads import BackendFacts, Reads
 from scaler.status.shown import Shown
+from scaler.store.null_models import NullModels
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import Trigger
+from tests.status.model_life import version
 from tests.status.registry import NOW, filled_registry
 from tests.status.scores import scored
 
@@ -83,6 +86,25 @@ async def hours(trigger: Trigger, count: int) -> HoursAhead:
     return HoursAhead(NOW // 3600 * 3600, (0.1, 0.5, 0.9, 0.95), quantiles, "past days 1.0", "minutes", 336, 330)
 
 
+class KeptModels(NullModels):
+    """One version that serves all triggers, and one entry of the log."""
+
+    async def versions(self, name: str | None = None) -> list[ModelVersion]:
+        return [version("2")]
+
+    async def champions(self) -> dict[str, Champion]:
+        return {"": Champion("", "own@2", NOW - 60, "own@1", NOW + 60)}
+
+    async def decisions(
+        self, limit: int, before: int | None = None, scope: str | None = None, model: str | None = None
+    ) -> list[ModelDecision]:
+        kinds = (Decided.RETRAINING_ASKED, Decided.RETRAINED, Decided.RETRAINING_BEGAN)
+        return [ModelDecision(NOW, kind, "", "alice", "why", figures={"series": 2.0}, number=9) for kind in kinds]
+
+    async def lease(self, name: str) -> tuple[str, float] | None:
+        return "pod-1", NOW + 60
+
+
 def backends() -> BackendFacts:
     return BackendFacts(
         "here-1", "redis", "sqlite", "no answer in time", "locked", {"/bundles/own@3": "4 levels, not 8"}
@@ -99,6 +121,7 @@ READS = Reads(
     anomalies=anomalies,
     demand=demand,
     hours=hours,
+    models=KeptModels,
     backends=backends,
     replicas=replicas,
 )

@@ -1,5 +1,6 @@
 """The description of the API: it is what the routes are made from, and real answers fit it."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def check(one: ApiPath, answer: httpx.Response) -> None:
 
 
 def address(one: ApiPath, name: str = "web") -> str:
-    return one.path.replace("{namespace}", "shop").replace("{name}", name)
+    return one.path.replace("{namespace}", "shop").replace("{name}", name).replace("{model}", "own@2")
 
 
 def test_the_document_is_openapi() -> None:
@@ -87,7 +88,8 @@ def test_every_route_is_described() -> None:
 def test_every_path_is_in_the_documentation() -> None:
     """docs/api.md has a row for each path, and names each of its parameters."""
     text_of = DOCS.read_text()
-    rows = {path: f"`{path.replace('{namespace}', 'NAMESPACE').replace('{name}', 'NAME')}`" for path in DESCRIBED}
+    words = {"{namespace}": "NAMESPACE", "{name}": "NAME", "{model}": "NAME@VERSION"}
+    rows = {path: f"`{re.sub('{.*?}', lambda found: words[found[0]], path)}`" for path in DESCRIBED}
     assert [path for path, row in rows.items() if f"| {row} |" not in text_of] == []
     parameters = {name for one in DESCRIBED.values() for name in one.names}
     assert [name for name in parameters if f"`{name}`" not in text_of] == []

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 
 from scaler.errors import CommandError, StoreUnavailable
 from scaler.models import ModelIndex
+from scaler.models.retrainings import LEASE
 
-NAME = "retrain"
 LEASE_SECONDS = 300.0
 RENEWED_SECONDS = 60.0
 
@@ -57,8 +57,8 @@ def held(open_index: OpenIndex, holder: str) -> Iterator[Lease]:
 async def _taken(open_index: OpenIndex, holder: str) -> None:
     index = open_index()
     try:
-        if not await index.lock(NAME, holder, LEASE_SECONDS, time.time()):
-            raise LeaseTaken(_who(await index.lease(NAME)))
+        if not await index.lock(LEASE, holder, LEASE_SECONDS, time.time()):
+            raise LeaseTaken(_who(await index.lease(LEASE)))
     finally:
         await index.close()
 
@@ -75,7 +75,7 @@ def _who(found: tuple[str, float] | None) -> str:
 async def _given_back(open_index: OpenIndex, holder: str) -> None:
     index = open_index()
     try:
-        await index.unlock(NAME, holder)
+        await index.unlock(LEASE, holder)
     finally:
         await index.close()
 
@@ -93,6 +93,6 @@ def _renew(open_index: OpenIndex, lease: Lease, ended: threading.Event) -> None:
 async def _renewed(open_index: OpenIndex, holder: str, now: float) -> bool:
     index = open_index()
     try:
-        return await index.lock(NAME, holder, LEASE_SECONDS, now)
+        return await index.lock(LEASE, holder, LEASE_SECONDS, now)
     finally:
         await index.close()

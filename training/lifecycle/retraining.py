@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from scaler.errors import StoreUnavailable
 from scaler.models import ALL, Champion, Kind, ModelDecision, ModelIndex, ModelRefused
+from scaler.models.retrainings import MOST_READ, request_of
 from scaler.scored import Owner
 from training.data.pull import Wanted, pull
 from training.data.without import Interval
@@ -146,6 +147,7 @@ class _Retraining:
         why = self._stage("reasons", self._reasons)
         if not why:
             return self._ended(Outcome("nothing", ()), "nothing was due")
+        self._stage("began", partial(self._began, why))
         self._stage("pulled", self._pulled, lambda found: f"pulled {found} of {len(self.triggers)} triggers")
         trained = self._stage("trained", self._trained, lambda found: f"trained {', '.join(found)}")
         best = self._best(trained)
@@ -190,9 +192,16 @@ class _Retraining:
             present = reasons.Serving(version.model, version.published_at, frozenset(learned), skill)
         self.work.state.stages["champion"] = champion.model if champion else None
         names = [one.wanted.name for one in self.triggers]
-        return reasons.reasons(
-            time.time(), present, names, self.around.live_skill(), self.asked.force, self.asked.rules
-        )
+        asked_for = self.asked.force or self._is_requested()
+        return reasons.reasons(time.time(), present, names, self.around.live_skill(), asked_for, self.asked.rules)
+
+    def _is_requested(self) -> bool:
+        """Whether somebody has asked for a retraining since the last one began."""
+        newest = self.runner.run(self.index.decisions(MOST_READ, scope=self.asked.scope))
+        return request_of(newest, self.asked.scope) is not None
+
+    def _began(self, why: Sequence[str]) -> None:
+        self.runner.run(self.index.refuse(_entry(self.asked, Kind.RETRAINING_BEGAN, "; ".join(why))))
 
     def _pulled(self) -> int:
         if not self.triggers:

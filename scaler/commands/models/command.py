@@ -15,22 +15,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from scaler.commands import Exit, Usage
-from scaler.commands.models.card import card_of, moment, serves, told
 from scaler.errors import BundleInvalid, StoreUnavailable
 from scaler.models import (
     NO_CHAMPION,
     Champion,
     Kind,
-    ModelDecision,
     ModelIndex,
     ModelRefused,
     ModelVersion,
-    NothingToRollBack,
+    changing,
     is_model,
     is_scope,
     scope_name,
     unknown,
 )
+from scaler.models.card import card_of, moment, serves, told
+from scaler.models.changing import Author, Promotion
 from scaler.settings import Settings
 from scaler.telemetry.redaction import redacted
 
@@ -112,20 +112,12 @@ def promote(settings: Settings, model: str, scope: str, probation_seconds: float
     _check_model(model)
     _check_scope(scope)
 
-    async def work(index: ModelIndex) -> None:
-        present = (await index.champions()).get(scope)
-        ends_probation = present is not None and probation_seconds == 0 and present.is_on_probation(time.time())
-        if present is not None and present.model == model and not ends_probation:
-            _say(f"{model} is the champion of {scope_name(scope)} already")
-            return
-        await _version(index, model)
+    async def check(model: str) -> None:
         _check_bundle(settings, model)
-        expected = present.model if present else None
-        decision = _decision(kind, model, scope, reason)
-        champion = await index.promote(scope, model, expected, decision, probation_seconds)
-        until = f", on probation until {moment(champion.probation_until)}" if champion.probation_until else ""
-        before = f" in place of {expected}" if expected and expected != model else ""
-        _say(f"{model} is the champion of {scope_name(scope)}{before}{until}; scalers take it up within a minute")
+
+    async def work(index: ModelIndex) -> None:
+        wanted = Promotion(model, scope, probation_seconds, kind)
+        _say(await changing.promote(index, _author(reason), wanted, check))
 
     return run(settings, work)
 
@@ -135,12 +127,7 @@ def roll_back(settings: Settings, scope: str, reason: str) -> Exit:
     _check_scope(scope)
 
     async def work(index: ModelIndex) -> None:
-        present = (await index.champions()).get(scope)
-        if present is None:
-            raise NothingToRollBack(f"{scope_name(scope)}: there is no champion")
-        champion = await index.roll_back(present, _decision(Kind.ROLLED_BACK, present.model, scope, reason))
-        now = f"{champion.model} is its champion again" if champion else "it has no champion any more"
-        _say(f"{scope_name(scope)}: {present.model} is rolled back, {now}; scalers follow within a minute")
+        _say(await changing.roll_back(index, _author(reason), scope))
 
     return run(settings, work)
 
@@ -150,8 +137,7 @@ def retire(settings: Settings, model: str, reason: str) -> Exit:
     _check_model(model)
 
     async def work(index: ModelIndex) -> None:
-        await index.retire(model, _decision(Kind.RETIRED, model, "", reason))
-        _say(f"{model} is retired; its bundle stays where it is")
+        _say(await changing.retire(index, _author(reason), model))
 
     return run(settings, work)
 
@@ -242,8 +228,8 @@ def _check_scope(scope: str) -> None:
         raise Usage(f"scope {scope!r}: must be NAMESPACE or NAMESPACE/NAME; without it, all triggers are meant")
 
 
-def _decision(kind: Kind, model: str, scope: str, reason: str) -> ModelDecision:
-    return ModelDecision(time.time(), kind, model, _who(), reason, scope)
+def _author(reason: str) -> Author:
+    return Author(_who(), time.time(), reason)
 
 
 def _who() -> str:

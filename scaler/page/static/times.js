@@ -1,6 +1,9 @@
 // Times are written in UTC; here they become those of the viewer's zone, with UTC at hand as the title.
 "use strict";
-for (const element of document.querySelectorAll("time[datetime]")) {
-  const at = new Date(element.dateTime);
-  element.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+function showLocalTimes(root) {
+  for (const element of root.querySelectorAll("time[datetime]")) {
+    const at = new Date(element.dateTime);
+    element.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  }
 }
+showLocalTimes(document);

@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from scaler.forecast.onnx_forecaster import load_forecaster
 from scaler.models import ALL, Kind, ModelDecision, ModelIndex, ModelVersion
+from scaler.models.changing import Author, ask_for_retraining
 from tests.servers.postgres import postgres_server
 from tests.servers.prometheus import PrometheusServer
 from tests.training.lifecycle.workloads import BAD, GOOD, STEP, asked_of, demand, opening, watch, watched
@@ -141,12 +143,16 @@ def test_a_model_that_passes_becomes_the_champion(database: str, server, poor, t
     assert champion.probation_until is not None
     assert load_forecaster(tmp_path / "bundles" / outcome.model).model == outcome.model
     log = decisions(database)
-    assert [one.kind for one in log[2:]] == [Kind.PUBLISHED, Kind.PROMOTED, Kind.RETRAINED]
-    assert {"loss_ratio", "unserved_ratio", "parity", "size_ratio", "seconds_ratio"} <= set(log[2].figures)
-    again = retrained(database, server, tmp_path, force=True, bounds=BOUNDS)
-    assert again.done == "refused"
+    began = Kind.RETRAINING_BEGAN
+    assert [one.kind for one in log[2:]] == [began, Kind.PUBLISHED, Kind.PROMOTED, Kind.RETRAINED]
+    assert {"loss_ratio", "unserved_ratio", "parity", "size_ratio", "seconds_ratio"} <= set(log[3].figures)
+    asked_of(database, lambda index: ask_for_retraining(index, Author("alice", time.time()), ALL))
+    again = retrained(database, server, tmp_path, bounds=BOUNDS)
+    assert (again.done, again.why) == ("refused", ("asked for",))
     assert asked_of(database, lambda index: index.champions())[ALL] == champion
-    assert [one.kind for one in decisions(database)[5:]] == [Kind.REFUSED, Kind.RETRAINED]
+    assert [one.kind for one in decisions(database)[6:]] == [
+        *(Kind.RETRAINING_ASKED, began, Kind.REFUSED, Kind.RETRAINED),
+    ]
     assert retrained(database, server, tmp_path).done == "nothing"
 
 
@@ -156,8 +162,8 @@ def test_no_trigger_can_be_learned_from(tmp_path, server) -> None:
     watch(url, tuple(BAD))
     with pytest.raises(DataError, match="shop/still"):
         retrained(url, server, tmp_path)
-    assert [one.kind for one in decisions(url)] == [Kind.RETRAINING_FAILED]
-    assert "shop/still" in decisions(url)[0].reason
+    assert [one.kind for one in decisions(url)] == [Kind.RETRAINING_BEGAN, Kind.RETRAINING_FAILED]
+    assert "shop/still" in decisions(url)[1].reason
 
 
 def test_killed_and_run_again(server, poor, tmp_path) -> None:
@@ -175,7 +181,8 @@ def test_killed_and_run_again(server, poor, tmp_path) -> None:
     assert outcome.model == placed.name
     assert told[0].startswith("going on after: ")
     assert not any(line.startswith(("pulled", "trained")) for line in told)
-    assert [one.kind for one in decisions(database)[2:]] == [Kind.PUBLISHED, Kind.PROMOTED, Kind.RETRAINED]
+    kinds = [Kind.RETRAINING_BEGAN, Kind.PUBLISHED, Kind.PROMOTED, Kind.RETRAINED]
+    assert [one.kind for one in decisions(database)[2:]] == kinds
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["lock"]
 
 

@@ -16,9 +16,27 @@ VERBS: Mapping[Kind, str] = {
     Kind.ASSIGNED: "assigned",
     Kind.ROLLED_BACK: "rolled back to",
     Kind.RETIRED: "retired",
+    Kind.RETRAINING_ASKED: "retraining asked for",
+    Kind.RETRAINING_BEGAN: "retraining began",
     Kind.RETRAINED: "retrained",
     Kind.RETRAINING_FAILED: "retraining failed",
 }
+
+FIGURES: Mapping[str, str] = {
+    "windows": "windows that were judged",
+    "loss_ratio": "peak loss over the champion's, mean of the series",
+    "worst_loss_ratio": "peak loss over the champion's, worst series",
+    "loss_over_naive": "peak loss over that of the naive model, median of the series",
+    "unserved_ratio": "unserved demand at equal cost over the champion's, median of the replayed series",
+    "mean_unserved_ratio": "unserved demand at equal cost over the champion's, mean of the replayed series",
+    "worst_unserved_ratio": "unserved demand at equal cost over the champion's, worst replayed series",
+    "seconds_ratio": "CPU time over the champion's",
+    "size_ratio": "size over the champion's",
+    "parity": "largest difference between the graph and its model",
+    "series": "series that were judged",
+    "replayed": "series that were replayed",
+}
+"""the gate's figures, as people read them"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +87,14 @@ def told(decision: ModelDecision) -> str:
 
 
 _OF_SCOPES = (Kind.PROMOTED, Kind.ASSIGNED, Kind.ROLLED_BACK)
+
+
+def figure_words(key: str) -> str:
+    """What a figure is; its key where that is not known."""
+    kind, of, series = key.partition(" of ")
+    if of:
+        return f"{FIGURES[kind].partition(',')[0]}, {series}" if kind in FIGURES else key
+    return FIGURES.get(key, key)
 
 
 def serves(model: str, champions: Mapping[str, Champion], now: float) -> list[str]:
