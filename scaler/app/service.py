@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from scaler import __version__
 from scaler.app.backends import open_backends, open_cache
 from scaler.app.early import EarlyRegistrations
 from scaler.app.ending import CLOSING_SECONDS, cut_off_after, leave_soon
@@ -42,6 +43,7 @@ from scaler.settings.rules import trigger_rules
 from scaler.status.token import token_file
 from scaler.telemetry.logs import configure_logs
 from scaler.telemetry.metrics import Telemetry
+from scaler.telemetry.traces import configure_traces
 from scaler.trigger import Trigger
 from scaler.trigger.server_address import ANY_SERVER
 
@@ -214,11 +216,13 @@ async def serve(settings: Settings) -> None:
 def run(settings: Settings) -> None:
     """`serve` on the event loop chosen in docs/decisions/0002-server-kind.md."""
     configure_logs(settings.log_format, settings.log_level)
+    end_traces = configure_traces(settings.traces_endpoint, __version__)
     prefer_answers()
     ignore_signals()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(settings))
         leave_soon()
+        end_traces()
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -26,6 +26,7 @@ from scaler.history.slots import Slots
 from scaler.http.body import GZIP, PLAIN, BodyTooLarge, bounded, off_loop
 from scaler.http.client import in_words
 from scaler.http.network import MOST_HEAD_BYTES, HeadTooLong
+from scaler.telemetry.traces import span
 from scaler.trigger.server_address import redact
 from scaler.turns import Turns
 
@@ -205,8 +206,10 @@ class Server:
 
     async def _guarded(self, request: "_Request") -> ServerAnswer:
         self._asked_at = time.monotonic()
+        described = {"server": self.shown, "namespace": request.turn.namespace}
         try:
-            return await self._asked(request)
+            with span(f"metric server {_PATHS[request.kind]}", described):
+                return await self._asked(request)
         except DependencyError as error:
             error.__context__ = None  # it leads to the connection, and to the megabytes that this has read
             raise error.with_traceback(None) from None

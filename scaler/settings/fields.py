@@ -440,6 +440,13 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", "LEVEL", "Lowest level that is logged: debug, info, warning or error."
     )
+    traces_endpoint: ServerUrl = _setting(
+        "",
+        "URL",
+        "OpenTelemetry receiver of traces, OTLP over HTTP, such as http://collector:4318; `/v1/traces` is appended to "
+        "a URL without a path. Spans are of refreshes, of requests to metric servers and of requests to the HTTP port. "
+        "Needs the extra `tracing`. Empty: no traces.",
+    )
 
     @classmethod
     def settings_customise_sources(

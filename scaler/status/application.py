@@ -19,6 +19,7 @@ from scaler.status.shares import Turns
 from scaler.status.shown import client_of
 from scaler.telemetry import logs
 from scaler.telemetry.redaction import excerpt
+from scaler.telemetry.traces import span
 
 
 class InTurns:
@@ -51,7 +52,8 @@ class RequestIds:
                     message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
                 await send(message)
 
-            await self._app(scope, receive, answer)
+            with span("http request", {"url.path": scope["path"], "request_id": request_id}):
+                await self._app(scope, receive, answer)
 
 
 def application(paths: Collection[str], *routes: BaseRoute) -> Starlette:

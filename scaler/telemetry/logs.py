@@ -16,6 +16,7 @@ import structlog
 from structlog.contextvars import bound_contextvars, get_contextvars, merge_contextvars
 
 from scaler.telemetry.redaction import HIDDEN, redacted
+from scaler.telemetry.traces import with_trace_ids
 
 TENANT_FIELDS = frozenset({"metadata", "scaler_metadata"})
 """fields whose values tenants wrote: their keys are shown, their values are not"""
@@ -40,6 +41,7 @@ QUIET = (
     "adlfs",
     "azure",
     "urllib3",
+    "opentelemetry",
 )
 """libraries heard from `warning` up"""
 
@@ -49,6 +51,7 @@ def configure_logs(log_format: str, log_level: str, stream: TextIO | None = None
     level = logging.getLevelNamesMapping()[log_level.upper()]
     shared: list[structlog.typing.Processor] = [
         merge_contextvars,
+        with_trace_ids,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -63,7 +66,7 @@ def configure_logs(log_format: str, log_level: str, stream: TextIO | None = None
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared[:2], structlog.stdlib.add_logger_name, *shared[2:]],
+            foreign_pre_chain=[*shared[:3], structlog.stdlib.add_logger_name, *shared[3:]],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(log_format)],
         )
     )

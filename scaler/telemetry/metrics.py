@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from scaler import __version__
 from scaler.telemetry.figures import PROCESS_FIGURES, STEPS, Figure, Kind
+from scaler.telemetry.traces import span
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,8 @@ class Telemetry:
         assert isinstance(histogram, Histogram)
         started = time.perf_counter()
         try:
-            yield
+            with span(f"refresh {name}" if name != "refresh" else name):
+                yield
         finally:
             self._took[name] = time.perf_counter() - started
             histogram.labels(step=name).observe(self._took[name])
