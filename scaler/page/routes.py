@@ -26,6 +26,7 @@ from scaler.page.workload import workload_view
 from scaler.status.access import SIGN_IN
 from scaler.status.model_changes import ACTIONS, ChangeFaulty
 from scaler.status.requests import RequestRefused, closing, form_token
+from scaler.status.routes import StatusRoutes
 from scaler.status.shown import Shown
 from scaler.telemetry import logs
 
@@ -36,7 +37,7 @@ View: TypeAlias = Callable[[Shown, Request], Awaitable[Mapping[str, Any]]]
 """what a template shows; raises HTTPException, or Refused with faults"""
 
 
-def page_routes(shown: Shown) -> list[BaseRoute]:
+def page_routes(shown: Shown, api: StatusRoutes) -> list[BaseRoute]:
     """All pages, and the files that they load."""
 
     def page(path: str, template: str, view: View, methods: Sequence[str] = ("GET",)) -> Route:
@@ -46,8 +47,8 @@ def page_routes(shown: Shown) -> list[BaseRoute]:
         *_sign_in(shown),
         page("/", "overview.html", overview_view),
         page("/workloads/{namespace}/{name}", "workload.html", workload_view),
-        page("/try", "try.html", try_view, ("GET", "POST")),
-        page("/system", "system.html", system_view),
+        page("/try", "try.html", partial(try_view, api.tried_route), ("GET", "POST")),
+        page("/system", "system.html", partial(system_view, api.system_route)),
         page("/api/v1/docs", "api.html", api_view),
         page("/models", "models.html", models_view),
         page("/models/retrainings", "retrainings.html", retrainings_view),

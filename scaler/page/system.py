@@ -22,12 +22,12 @@ QUEUES_SHOWN = 8
 """the longest ones; those in which nothing waits are left out"""
 
 
-async def system_view(shown: Shown, request: Request) -> Mapping[str, Any]:
+async def system_view(route: SystemRoute, shown: Shown, request: Request) -> Mapping[str, Any]:
     """What `/api/v1/system` answers."""
     faults: list[Fault] = unknown(request.query_params, ())
     if faults:
         raise Refused(faults)
-    found = await SystemRoute(shown).record()
+    found = await route.record()
     waiting = sorted(((n, queue) for queue, n in found["queues"].items() if n), reverse=True)
     return {
         "found": found,

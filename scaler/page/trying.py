@@ -35,14 +35,14 @@ spec:
 """
 
 
-async def try_view(shown: Shown, request: Request) -> Mapping[str, Any]:
+async def try_view(route: TriedRoute, shown: Shown, request: Request) -> Mapping[str, Any]:
     """The form, with what is found in the text that was sent, or why it cannot be read."""
     if faults := unknown(request.query_params, ()):
         raise Refused(faults)
     if request.method != "POST":
         return {"manifest": EXAMPLE, "found": None, "faults": []}
     manifest = await _sent(request)
-    found = await TriedRoute(shown).record(request, manifest, faults)
+    found = await route.record(request, manifest, faults)
     return {"manifest": manifest, "found": found or None, "faults": faults}
 
 

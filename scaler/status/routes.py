@@ -65,8 +65,9 @@ class StatusRoutes:
         self._past_plans = PastPlansRoute(registry, now, reads.plans)
         self._anomalies = AnomaliesRoute(registry, now, reads.anomalies)
         self._ahead = AheadRoute(registry, now, reads.hours)
-        self._system = SystemRoute(shown)
-        self._tried = TriedRoute(shown)
+        self.system_route = SystemRoute(shown)
+        self.tried_route = TriedRoute(shown)
+        """these two do one thing at a time, for the page and the API together"""
         self._timeline = TimelineRoute(registry, now, reads)
         self._models = ModelsRoute(now, reads.models)
 
@@ -95,11 +96,11 @@ class StatusRoutes:
 
     async def system(self, request: Request) -> Response:
         """Replicas, refreshes, and what this process works with."""
-        return await self._system.answer(request)
+        return await self.system_route.answer(request)
 
     async def tried(self, request: Request) -> Response:
         """What is found in a ScaledObject; nothing is kept, and no server is asked."""
-        return await self._tried.answer(request)
+        return await self.tried_route.answer(request)
 
     async def openapi(self, request: Request) -> Response:
         """The description of this API."""

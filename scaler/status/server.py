@@ -55,7 +55,7 @@ class StatusServer:
         now: Callable[[], float] = time,
         discoveries: Discoveries | None = None,
         reads: Reads = NOTHING,
-        pages: Callable[[Shown], Sequence[BaseRoute]] = lambda shown: (),
+        pages: Callable[[Shown, StatusRoutes], Sequence[BaseRoute]] = lambda shown, api: (),
     ) -> None:
         self.probe_port = 0
         self._settings = settings
@@ -66,7 +66,7 @@ class StatusServer:
         reads = one_at_a_time(reads)
         shown = Shown(registry, telemetry, readiness, explain, now, discoveries, reads, self._turns, sessions, writing)
         self._routes = StatusRoutes(shown)
-        self._pages = pages(shown)
+        self._pages = pages(shown, self._routes)
         self._ports: list[_Port] = []
         for reason in HTTP_REFUSALS:
             telemetry.count("http_refused", 0, reason=reason)
