@@ -10,20 +10,19 @@ import typer
 from scaler.commands import Exit, Usage
 from training.commands.shared import command_errors, progress_bar
 
-EXIT_TEXT = "Exit status: 0 as it should be · 1 the gate refused the model, or it was not rolled back · 2 wrong flags."
-
-DAYS_LEARNED, DAYS_SERVED = 14, 1.5
-CHANGES_AFTER_SECONDS = 3600.0
-THRESHOLD, LEAD_SECONDS = 10.0, 180.0
+EXIT_TEXT = (
+    "Exit status: 0 as it should be · 1 the gate refused the model, its forecast did not step down, or it was not "
+    "rolled back · 2 wrong flags."
+)
 
 
 def demo(
     speed: Annotated[
-        float, typer.Option(min=60, max=1200, help="How many times faster than real time its clock runs.")
-    ] = 600,
+        float, typer.Option(min=60, max=1200, help="How many times faster than real time its clock runs, at most.")
+    ] = 300,
     work: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Keep model, bundles and database here.")] = None,
 ) -> None:
-    """Watch the life of a model: trained, judged by the gate, promoted, worse after a change, and rolled back.
+    """Watch the life of a model: trained, judged, promoted, worse after a change, without a say, and rolled back.
 
     The demand is generated, the rest is real: training, gate, registry, and the scaler on a fast clock. Takes some
     minutes, and needs neither a cluster nor Prometheus.
@@ -43,28 +42,24 @@ def _carried_out(speed: float, folder: Path) -> bool:
     from scaler.app.service import loop_factory
     from scaler.commands.demo.command import forget_environment
     from scaler.telemetry.logs import configure_logs
-    from training.demo.jobs import DAY_SECONDS, QUERY, checkout_requests
-    from training.demo.making import judged, released, trained, written
-    from training.demo.serving import NAMESPACE, WORKLOAD, Stage, served
-    from training.lifecycle.replaying import Scaling
+    from training.demo.asking import NAMESPACE, WORKLOAD
+    from training.demo.jobs import DAY_SECONDS
+    from training.demo.making import judged, refused, trained, written
+    from training.demo.serving import served
+    from training.demo.stage import SCALING, staged
 
     forget_environment()
     configure_logs("console", "error")
-    begin = time.time() // 60 * 60
-    changed_from, end = begin + CHANGES_AFTER_SECONDS, begin + DAYS_SERVED * DAY_SECONDS
-    trace = checkout_requests(begin - DAYS_LEARNED * DAY_SECONDS, end, changed_from)
-    bundles, data_dir = folder / "bundles", folder / "data"
-    bundles.mkdir(parents=True, exist_ok=True)
-    data = written(trace, begin, folder / "demand.csv")
+    begin = time.time() // DAY_SECONDS * DAY_SECONDS
+    stage = staged(begin, folder, speed)
+    stage.bundles.mkdir(parents=True)
+    data = written(stage.trace, begin, folder / "demand.csv")
     with progress_bar() as (progress, _):
         bundle = trained(data, folder / "trained", progress)
-        scaling = Scaling(THRESHOLD, LEAD_SECONDS, QUERY)
-        verdict = judged(bundle, data, f"{NAMESPACE}/{WORKLOAD}", scaling, progress)
+        verdict = judged(bundle, data, f"{NAMESPACE}/{WORKLOAD}", SCALING, progress)
     typer.echo("\n".join(verdict.lines))
-    done = released(bundle, str(bundles), data_dir, verdict)
-    if done is None:
+    if not verdict.passed:
+        refused(bundle, str(stage.bundles), stage.data_dir, verdict)
         return False
-    metadata = {"query": QUERY, "threshold": f"{THRESHOLD:g}", "leadTime": f"{LEAD_SECONDS:g}s"}
-    stage = Stage(metadata, trace, data_dir, str(bundles), begin, changed_from, end, speed)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(served(stage, done.model, typer.echo))
+        return runner.run(served(stage, bundle, verdict, typer.echo)).went_well

@@ -11,7 +11,7 @@ from scaler.store.model_index import open_model_index
 from training.experiment.train import Order, run
 from training.lifecycle.gate import Verdict, judge
 from training.lifecycle.measuring import Trial, measured
-from training.lifecycle.publishing import Release, Released, publish, refuse
+from training.lifecycle.publishing import Release, publish, refuse
 from training.lifecycle.replaying import Scaling
 from training.progress import Progress, no_progress
 
@@ -41,18 +41,29 @@ def judged(bundle: Path, data: Path, name: str, scaling: Scaling, progress: Prog
     return judge(measured(trial, progress))
 
 
-def released(bundle: Path, bundles: str, data_dir: Path, verdict: Verdict) -> Released | None:
-    """Published and promoted for the namespace, on probation for a day; None where the gate refuses it."""
+def refused(bundle: Path, bundles: str, data_dir: Path, verdict: Verdict) -> None:
+    """Record that the gate refuses it."""
 
-    async def work() -> Released | None:
+    async def work() -> None:
         index = open_model_index(None, data_dir)
-        release = Release(bundle, bundles, SCOPE, probation_seconds=PROBATION_SECONDS, by=BY)
         try:
-            if verdict.passed:
-                return await publish(index, release, verdict, None)
-            await refuse(index, release, verdict)
-            return None
+            await refuse(index, Release(bundle, bundles, SCOPE, by=BY), verdict)
         finally:
             await index.close()
 
-    return asyncio.run(work())
+    asyncio.run(work())
+
+
+async def released(
+    bundle: Path, bundles: str, data_dir: Path, verdict: Verdict | None, at: float, promotes: bool
+) -> str:
+    """Publish it and, where that is wanted, make it the champion of the namespace, on probation for a day from `at`.
+
+    Its NAME@VERSION.
+    """
+    index = open_model_index(None, data_dir)
+    release = Release(bundle, bundles, SCOPE, promotes, PROBATION_SECONDS, BY, at=at)
+    try:
+        return (await publish(index, release, verdict, None)).model
+    finally:
+        await index.close()

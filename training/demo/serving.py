@@ -2,156 +2,144 @@
 
 import asyncio
 import math
-import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from scaler.app.service import Service
-from scaler.clock import AcceleratedClock
 from scaler.errors import HeadwayError
 from scaler.history.recorded import RecordedSource
-from scaler.history.traces import Trace
-from scaler.plan import Plan, Rung
+from scaler.plan import Rung
+from scaler.plan.fallback import LOST_BY
 from scaler.plan.hpa import SYNC_SECONDS
 from scaler.settings import load_settings
+from training.demo.asking import NAMESPACE, WORKLOAD, Asking
+from training.demo.clock import WaitingClock
+from training.demo.life import Life, Seen, answered, clock_time, headline, lived, why_not
+from training.demo.making import released
+from training.demo.stage import METADATA, Stage
+from training.lifecycle.gate import Verdict
 
-NAMESPACE, WORKLOAD = "shop", "checkout"
 RECORDING = "http://recorded"
 """a placeholder for the address of Prometheus; nothing connects to it"""
-AFTER_SECONDS = 2 * 3600.0
-"""that the demo goes on once the model is rolled back"""
+AFTER_SECONDS = 1800.0
+"""that the demo goes on once all has happened"""
+HOUR_SECONDS = 3600.0
 
 Say = Callable[[str], None]
+Promote = Callable[[float], Awaitable[str]]
+"""makes the new model the champion at a moment of the clock, and returns its name"""
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """begin, changed_from and end: seconds since the epoch, of the clock of the demo."""
+async def served(stage: Stage, bundle: Path, verdict: Verdict | None, say: Say) -> Life:
+    """Publish the bundle, promote it when it is time, serve until half an hour after its end, and tell what happens.
 
-    metadata: dict[str, str]
-    trace: Trace
-    folder: Path
-    bundles: str
-    begin: float
-    changed_from: float
-    end: float
-    speed: float
-
-
-async def served(stage: Stage, model: str, say: Say) -> bool:
-    """Serve until two hours after the roll-back of `model`, or to the end. Whether it was rolled back.
-
-    Commands then ask the running service, and print what a user sees.
+    Commands ask the running service and print what a user sees: once when the forecast steps down, and at the end.
     """
-    async with _running(stage) as service:
+    release = partial(released, bundle, str(stage.bundles), stage.data_dir, verdict)
+    await release(stage.begin, promotes=False)
+    clock = WaitingClock(stage.begin, stage.speed)
+    async with _running(stage, clock) as service:
         address = f"http://127.0.0.1:{service.http_port}"
-        say(f"Serving at {address}, with a clock that runs {stage.speed:g} times as fast as yours (UTC):")
-        rolled_back_at = await _watch(stage, service, model, say)
-        async with _asked_on(stage, service):
-            for arguments in _commands(stage, address):
-                say(f"\n$ headway {' '.join(arguments)}")
-                say((await _output(arguments)).rstrip())
-        return rolled_back_at is not None
-
-
-async def _watch(stage: Stage, service: Service, model: str, say: Say) -> float | None:
-    """Ask as KEDA does and tell every change. When the model was rolled back, or None."""
-    clock = service.clock
-    shown: tuple[str, Rung] | None = None
-    is_told = False
-    lost_at: float | None = None
-    end = stage.end
-    while (at := (math.floor(clock.now() / SYNC_SECONDS) + 1) * SYNC_SECONDS) < end:
-        await clock.sleep_until(at)
-        plan = _asked(stage, service, at)
-        if not is_told and at >= stage.changed_from:
-            is_told = True
-            say(f"{_clock(at)}  demand changes: from now on it builds up for an hour and drops, again and again")
-        if plan is not None and (plan.model, plan.rung) != shown:
-            if shown is not None and shown[0] == model != plan.model:
-                lost_at, end = at, min(end, at + AFTER_SECONDS)
-            shown = plan.model, plan.rung
-            say(f"{_clock(at)}  {_told(plan)}")
-    return lost_at
-
-
-def _asked(stage: Stage, service: Service, at: float) -> Plan | None:
-    """What KEDA is answered; None where that is an error, as before the first observation."""
-    registration = service.registry.register(NAMESPACE, WORKLOAD, stage.metadata, at)
-    try:
-        return service.registry.answer(registration, at).plan
-    except HeadwayError:
-        return None
-
-
-@asynccontextmanager
-async def _asked_on(stage: Stage, service: Service) -> AsyncIterator[None]:
-    """KEDA's calls go on."""
-
-    async def go_on() -> None:
-        while True:
-            await service.clock.sleep_until(service.clock.now() + SYNC_SECONDS)
-            _asked(stage, service, service.clock.now())
-
-    calls = asyncio.create_task(go_on())
-    try:
-        yield
-    finally:
+        say(f"Serving at {address}, with a clock that runs up to {stage.speed:g} times as fast as yours (UTC):")
+        asking = Asking(address, str(stage.data_dir), str(stage.bundles), say)
+        async with asyncio.TaskGroup() as asked:
+            watch = _Watch(stage, service, clock, say, lambda: asked.create_task(asking.why()))
+            await watch.run(partial(release, promotes=True))
+        calls = asyncio.create_task(watch.keep_asking())
+        await asking.everything()
         calls.cancel()
+        return watch.life
 
 
-def _told(plan: Plan) -> str:
-    """Which model serves on which rung, and why not on the highest."""
-    by = f"forecasts of {plan.model}" if plan.model else "no forecast"
-    why = "" if plan.rung is Rung.BOTH else "; ".join(str(one) for one in plan.reasons if one.rule == "fallback")
-    return f"{by}, rung {plan.rung}{': ' if why else ''}{why}"
+class _Watch:
+    """Asks as KEDA does, and tells every change. stepped_down: is called when the forecast has."""
+
+    def __init__(
+        self, stage: Stage, service: Service, clock: WaitingClock, say: Say, stepped_down: Callable[[], object]
+    ) -> None:
+        self.life = Life()
+        self._stage, self._service, self._clock, self._say = stage, service, clock, say
+        self._stepped_down = stepped_down
+        self._coming = list(stage.coming)
+        self._model = ""
+        self._shown: tuple[str, Rung] | None = None
+        self._hour = 0.0
+
+    async def run(self, promote: Promote) -> None:
+        """To the end of the demo."""
+        while (at := (math.floor(self._clock.now() / SYNC_SECONDS) + 1) * SYNC_SECONDS) < self._end():
+            await self._clock.sleep_until(at)
+            if not self._model and at >= self._stage.promoted_from:
+                self._model = await promote(at)
+                self._tell(at, f"{self._model} is promoted for {NAMESPACE}, on probation for a day")
+                continue  # time has passed
+            while self._coming and at >= self._coming[0][0]:
+                self._tell(at, self._coming.pop(0)[1])
+            seen = self._seen(at)
+            if seen is not None:
+                self._follow(seen, at)
+                if seen.observed_at is not None and (seen.plan.model or self._model):  # there is history
+                    self._clock.observed(seen.observed_at)
+
+    def _end(self) -> float:
+        complete_at = self.life.complete_at
+        return self._stage.end if complete_at is None else min(self._stage.end, complete_at + AFTER_SECONDS)
+
+    async def keep_asking(self) -> None:
+        """KEDA's calls go on, until cancelled; the clock is not hurried."""
+        while True:
+            await self._clock.sleep_until(self._clock.now() + SYNC_SECONDS)
+            self._seen(self._clock.now())
+
+    def _seen(self, at: float) -> Seen | None:
+        """What KEDA is answered; None where that is an error, as before the first observation."""
+        registration = self._service.registry.register(NAMESPACE, WORKLOAD, METADATA, at)
+        try:
+            answer = self._service.registry.answer(registration, at)
+        except HeadwayError:
+            return None
+        champion = registration.serving.champion.model if registration.serving else ""
+        observation = answer.outlook.observation
+        return Seen(
+            champion, answer.plan, LOST_BY in answer.outlook.remembered, observation.at if observation else None
+        )
+
+    def _follow(self, seen: Seen, at: float) -> None:
+        before, plan = self.life, seen.plan
+        if self._model:
+            self.life = lived(before, seen, self._model, at)
+        news = headline(before, self.life, self._model)
+        if news:
+            self._tell(at, news)
+        if news or (plan.model, plan.rung) != self._shown or at >= self._hour + HOUR_SECONDS:
+            self._tell(at, answered(plan))
+        if (why := why_not(plan)) and (plan.model, plan.rung) != self._shown:
+            self._tell(at, why)
+        self._shown, self._hour = (plan.model, plan.rung), at // HOUR_SECONDS * HOUR_SECONDS
+        if before.stepped_down_at is None and self.life.stepped_down_at is not None:
+            self._stepped_down()
+
+    def _tell(self, at: float, text: str) -> None:
+        self._say(f"{clock_time(at)}  {text}")
 
 
 @asynccontextmanager
-async def _running(stage: Stage) -> AsyncIterator[Service]:
+async def _running(stage: Stage, clock: WaitingClock) -> AsyncIterator[Service]:
     settings = load_settings(
         {
             "prometheus": RECORDING,
             "grpc_address": "127.0.0.1:0",
             "http_address": "127.0.0.1:0",
-            "data_dir": str(stage.folder),
-            "bundle": stage.bundles,
-            "refresh_interval": "1m",
+            "data_dir": str(stage.data_dir),
+            "bundle": str(stage.bundles),
             "drain_grace": "1s",
         }
     )
-    clock = AcceleratedClock(stage.speed, stage.begin)
     service = Service(settings, source=RecordedSource({stage.trace.name: stage.trace}, loop=False), clock=clock)
     try:
         await service.start()
         yield service
     finally:
         await service.stop()
-
-
-def _commands(stage: Stage, address: str) -> Sequence[list[str]]:
-    """What a user asks afterwards."""
-    index = ["--data-dir", str(stage.folder), "--bundle", stage.bundles]
-    return (
-        ["models", "list", *index],
-        ["models", "log", *index],
-        ["why", NAMESPACE, WORKLOAD, "--address", address],
-        ["savings", NAMESPACE, WORKLOAD, "--days", "1", "--address", address],
-    )
-
-
-async def _output(arguments: Sequence[str]) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "scaler.cli", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    return output.decode()
-
-
-def _clock(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%d %b %H:%M}"

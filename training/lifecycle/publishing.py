@@ -34,6 +34,8 @@ class Release:
     by: str = "publish"
     triggers: tuple[str, ...] = ()
     """that it has learned from, or was to and could not"""
+    at: float | None = None
+    """when it is decided, in seconds since the epoch; None: now"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def _notes(record: Mapping[str, Any], triggers: Sequence[str]) -> dict[str, str]
 def _decision(kind: Kind, verdict: Verdict | None, release: Release, model: str = "") -> ModelDecision:
     reason = "published without the gate" if verdict is None else "; ".join(verdict.reasons)
     return ModelDecision(
-        at=time.time(),
+        at=time.time() if release.at is None else release.at,
         kind=kind,
         model=model or (verdict.measured.challenger if verdict else ""),
         by=release.by,
