@@ -14,6 +14,7 @@ import training.errors
 from scaler.errors import HeadwayError
 
 INTERNAL = {
+    "scaler.status.tried.TooLarge": "becomes the status 413",
     "scaler.store.watched_rows.Unusable": "becomes the reason of a quarantined row",
     "scaler.page.asking.Refused": "becomes a page that says what is wrong",
     "scaler.status.model_changes.ChangeFaulty": "becomes an answer that says what is wrong",
