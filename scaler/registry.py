@@ -308,10 +308,11 @@ class Registry:
             if not followers:
                 self._followers.pop(key, None)
 
-    def receive(self, key: str, outlook: Outlook, now: float) -> bool:
+    def receive(self, key: str, outlook: Outlook, now: float, if_usable: bool = False) -> bool:
         """Take what a refresh (here or elsewhere) published; older news than what is known is ignored.
 
-        False where it is of no use here: from a replica whose clock is ahead of this one's, or of an unknown trigger.
+        False where it is of no use here: from a replica whose clock is ahead of this one's, of an unknown trigger, or,
+        with `if_usable`, where there would be no answer.
         """
         registration = self._registrations.get(key)
         if registration is None:
@@ -323,6 +324,8 @@ class Registry:
         if known is not None and outlook.order < known.outlook.order and not known.outlook.is_ahead(now, staleness):
             return True  # what is known from further ahead comes from before a clock was set back
         answer = self._answer(registration.trigger, outlook, max(now, outlook.counts_from))
+        if if_usable and answer.plan.rung is Rung.NOTHING:
+            return False
         if outlook.counts_from > now and registration.current is not None and registration.first_answer.is_set():
             self._promote(registration, now)
             registration.upcoming = answer

@@ -15,6 +15,7 @@ from scaler.store import Store
 from scaler.store.anomalies import AnomalyStore, NoAnomalies
 from scaler.store.conclusions import ConclusionStore, NullConclusions
 from scaler.store.null_models import NullModels
+from scaler.store.outlooks import NullOutlooks, OutlookStore
 from scaler.store.plans import NullPlans, PlanStore
 from scaler.store.scores import NullScores, ScoreStore
 
@@ -43,20 +44,24 @@ class Backends:
     """in the database of `store`"""
     conclusions: ConclusionStore = field(default_factory=NullConclusions)
     """what the planner has concluded and counts for days; there, too"""
+    outlooks: OutlookStore = field(default_factory=NullOutlooks)
+    """what triggers were answered with when a replica ended; there, too"""
 
     async def close(self) -> None:
         """Close all of them, whatever one of them fails with."""
         await asyncio.gather(self.source.close(), self.cache.close(), self.store.close(), return_exceptions=True)
 
 
-async def open_backends(settings: Settings, cache: ForecastCache, source: MetricSource | None = None) -> Backends:
+async def open_backends(
+    settings: Settings, cache: ForecastCache, store: Store, outlooks: OutlookStore, source: MetricSource | None = None
+) -> Backends:
     """All backends, the slow ones opened side by side. Raises SettingsError for a setting that an operator must fix.
 
     A bundle that is refused does not raise: a shipped one serves, and the refusals of the catalog say why. One from a
     URL, or from a folder that does not answer, is taken up when it comes.
     """
-    catalog, (store, models) = await asyncio.gather(
-        asyncio.to_thread(_catalog, settings), asyncio.to_thread(_store, settings)
+    catalog, models = await asyncio.gather(
+        asyncio.to_thread(_catalog, settings), asyncio.to_thread(_models, store, settings)
     )
     bundles = _bundles(settings, catalog, models)
     await bundles.first()
@@ -68,7 +73,13 @@ async def open_backends(settings: Settings, cache: ForecastCache, source: Metric
     anomalies = _anomalies(store, settings)
     conclusions = _conclusions(store, settings)
     source = source or open_source(settings, apart)
-    return Backends(source, bundles, cache, store, apart, models, scores, plans, anomalies, conclusions)
+    return Backends(source, bundles, cache, store, apart, models, scores, plans, anomalies, conclusions, outlooks)
+
+
+async def open_database(settings: Settings) -> tuple[Store, OutlookStore]:
+    """The store, and the outlooks in it. Does not wait for a server."""
+    store = await asyncio.to_thread(_store, settings)
+    return store, _outlooks(store, settings)
 
 
 def open_cache(settings: Settings) -> ForecastCache:
@@ -100,13 +111,17 @@ def _bundles(settings: Settings, catalog: "Catalog", models: ModelIndex) -> "Bun
     return BundleReads(catalog, shown_url(settings.bundle), models)
 
 
-def _store(settings: Settings) -> tuple[Store, ModelIndex]:
-    from scaler.store.model_index import model_index_beside
+def _store(settings: Settings) -> Store:
     from scaler.store.sql_store import open_store
 
     url = settings.database.get_secret_value() if settings.database else None
-    store = open_store(url, settings.data_dir, settings.installation)
-    return store, model_index_beside(store, settings.installation)
+    return open_store(url, settings.data_dir, settings.installation)
+
+
+def _models(store: Store, settings: Settings) -> ModelIndex:
+    from scaler.store.model_index import model_index_beside
+
+    return model_index_beside(store, settings.installation)
 
 
 def _plans(store: Store, settings: Settings) -> PlanStore:
@@ -130,3 +145,10 @@ def _conclusions(store: Store, settings: Settings) -> ConclusionStore:
     if not isinstance(store, SqlStore):
         return NullConclusions()
     return SqlConclusions(store.database, settings.installation)
+
+
+def _outlooks(store: Store, settings: Settings) -> OutlookStore:
+    from scaler.store.sql_store import SqlStore
+    from scaler.store.stored_outlooks import SqlOutlooks
+
+    return SqlOutlooks(store.database, settings.installation) if isinstance(store, SqlStore) else NullOutlooks()

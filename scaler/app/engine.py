@@ -16,6 +16,7 @@ from scaler.clock import Clock
 from scaler.models import ModelIndex
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.refresh.checkpoint import Checkpoint
+from scaler.refresh.earlier_outlooks import EarlierOutlooks
 from scaler.refresh.hours import hours_ahead, past_hours
 from scaler.refresh.keeping_conclusions import ConclusionKeeper
 from scaler.refresh.keeping_plans import PlanKeeper
@@ -24,6 +25,7 @@ from scaler.refresh.loop import Refresh, RefreshSettings
 from scaler.refresh.minutes_shown import demand_by_minute
 from scaler.refresh.probation import Probations
 from scaler.refresh.saving_anomalies import AnomalyWriter
+from scaler.refresh.saving_outlooks import OutlookWriter
 from scaler.refresh.stored_apart import StoredApart
 from scaler.registry import ListedBy, Registration, Registry
 from scaler.savings import SavedDay, SavingsAsked
@@ -49,12 +51,19 @@ class Engine:
     """Refreshes registered triggers from opened backends. `start` begins, `close` ends it and closes the backends."""
 
     def __init__(
-        self, settings: Settings, backends: Backends, registry: Registry, clock: Clock, telemetry: Telemetry
+        self,
+        settings: Settings,
+        backends: Backends,
+        earlier: EarlierOutlooks,
+        registry: Registry,
+        clock: Clock,
+        telemetry: Telemetry,
     ) -> None:
         self.restored = asyncio.Event()
         """set once the triggers from before the restart are registered again, or their reading has taken too long"""
         self._settings = settings
         self._backends = backends
+        self._earlier = earlier
         self._registry = registry
         self._clock = clock
         self._telemetry = telemetry
@@ -88,6 +97,7 @@ class Engine:
         )
         self._anomalies = AnomalyWriter(self._refresh.tracking.anomalies, backends.anomalies, clock, telemetry)
         self._conclusions = ConclusionKeeper(self._refresh.tracking, backends.conclusions, clock)
+        self._outlooks = OutlookWriter(self._refresh.tracking, backends.outlooks, clock)
         self._apart = StoredApart(backends.apart, backends.store, clock)
         self._retrainings = Retrainings(backends.models, clock)
 
@@ -110,6 +120,8 @@ class Engine:
         self._tasks.keep_running("plans", self._plans.run)
         self._tasks.keep_running("anomalies", self._anomalies.run)
         self._tasks.keep_running("conclusions", self._conclusions.run)
+        self._tasks.keep_running("earlier_outlooks", self._earlier.run)
+        self._tasks.keep_running("outlooks", self._outlooks.run)
         self._tasks.keep_running("apart", self._apart.run)
         self._tasks.keep_running("bundles", self._follow_bundles)
         self._tasks.keep_running("probations", self._probations.run)
@@ -193,13 +205,16 @@ class Engine:
             self._late.cancel()
         await self._tasks.stop()
         await self._refresh.close()
+        await asyncio.gather(self._outlooks.finish(), self._store_all())
+        await self._backends.close()
+
+    async def _store_all(self) -> None:
         await self._checkpoint.finish()
         await self._scores.finish()
         await self._plans.finish()
         await self._anomalies.finish()
         await self._conclusions.finish()
         await self._apart.write()
-        await self._backends.close()
 
     async def _follow_bundles(self) -> None:
         def named() -> set[str]:
@@ -241,6 +256,8 @@ class Engine:
                 break
             await self._clock.sleep_until(self._clock.now() + pause)
             pause = min(2 * pause, LONGEST_RESTORE_PAUSE_SECONDS)
+            await self._earlier.read(self._settings.max_triggers)
+        self._earlier.report()
         log.info("restored", triggers=restored, listed=len(self._settings.triggers))
         await asyncio.Event().wait()
 

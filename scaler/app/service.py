@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from scaler import __version__
-from scaler.app.backends import open_backends, open_cache
+from scaler.app.backends import open_backends, open_cache, open_database
 from scaler.app.early import EarlyRegistrations
 from scaler.app.ending import CLOSING_SECONDS, cut_off_after, leave_soon
 from scaler.app.engine import Engine
@@ -36,21 +36,27 @@ from scaler.metric.server import MetricServer, ServerOptions
 from scaler.metric.servicer import Servicer
 from scaler.metric.streams import Streams
 from scaler.quotas import Limits
+from scaler.refresh.earlier_outlooks import EarlierOutlooks
 from scaler.registry import Registration, Registry
 from scaler.series import HistoryFacts
 from scaler.settings import Settings
 from scaler.settings.rules import trigger_rules
 from scaler.status.token import token_file
+from scaler.store.outlooks import NullOutlooks
 from scaler.telemetry.logs import configure_logs
 from scaler.telemetry.metrics import Telemetry
 from scaler.telemetry.traces import configure_traces
 from scaler.trigger import Trigger
 from scaler.trigger.server_address import ANY_SERVER
+from scaler.turns import in_pieces
 
 if TYPE_CHECKING:
     from scaler.discovery.service import Discovery
 
 log = structlog.get_logger()
+
+EARLY_AT_A_TIME = 20
+"""registered triggers that are planned before calls get their turn: some milliseconds"""
 
 
 class Service:
@@ -69,6 +75,7 @@ class Service:
         self.http_port = 0
         self._source = source
         self._early = EarlyRegistrations(self.registry, self.clock)
+        self._earlier = EarlierOutlooks(NullOutlooks(), self.clock)
         self._engine: Engine | None = None
         self._discovery: Discovery | None = None
         """None where the settings name no namespaces"""
@@ -150,13 +157,23 @@ class Service:
         until_open = BackgroundTasks(self.telemetry)
         until_open.keep_running("early", lambda: self._early.receive_from(cache))
         try:
-            backends = await open_backends(self.settings, cache, self._source)
+            store, outlooks = await open_database(self.settings)
+            self._earlier = EarlierOutlooks(outlooks, self.clock)
+            await self._take_up_earlier()
+            backends = await open_backends(self.settings, cache, store, outlooks, self._source)
         finally:
             await until_open.stop()
-        engine = Engine(self.settings, backends, self.registry, self.clock, self.telemetry)
+        engine = Engine(self.settings, backends, self._earlier, self.registry, self.clock, self.telemetry)
         self._opened.push_async_callback(engine.close)
         self._engine = engine
         engine.start(self._early.take(), on_restored=self._servicer.first_answers.opened)
+
+    async def _take_up_earlier(self) -> None:
+        """Answer as before the restart: reading the database takes less time than loading a model."""
+        await self._earlier.read(self.settings.max_triggers)
+        async for piece in in_pieces(self._early.all, EARLY_AT_A_TIME):
+            for registration in piece:
+                self._earlier.take_up(registration, self.registry)
 
     def _start_discovery(self) -> None:
         if self._discovery is None:
@@ -168,6 +185,7 @@ class Service:
             watching.keep_running("discovery", watch.run)
 
     def _add(self, registration: Registration) -> None:
+        self._earlier.take_up(registration, self.registry)
         (self._engine or self._early).add(registration)
 
     def _facts(self, key: str) -> HistoryFacts | None:

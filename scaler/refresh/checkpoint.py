@@ -27,8 +27,8 @@ SLOW_SECONDS = 5.0
 WRITES_PER_SWEEP = 20
 """by then, whatever is called for was written again: as seldom as TOUCH_SECONDS, in writes, which no clock changes"""
 CHUNK = 256
-RESTORED_AT_A_TIME = 50
-"""triggers that are registered before calls get their turn: some milliseconds"""
+RESTORED_AT_A_TIME = 20
+"""triggers that are registered before calls get their turn: some milliseconds, with a plan for each"""
 MOST_LOGGED = 20
 """refused triggers that the log names one by one"""
 

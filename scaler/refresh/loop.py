@@ -272,8 +272,10 @@ class Refresh:
         self._ownership.note_published(await self._publisher.receive(keys))
 
     def _forecast_soon(self, tracked: Tracked) -> None:
-        self._due_keys.add(tracked.key)
-        self._forecasts_due.set()
+        # What another replica, or the process before this one, has forecast counts until the next tick.
+        if tracked.began_anew or tracked.forecast is None:
+            self._due_keys.add(tracked.key)
+            self._forecasts_due.set()
         self.rehearsal.consider(tracked)
 
 

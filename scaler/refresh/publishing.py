@@ -105,12 +105,15 @@ def _update_observations(chunk: Sequence[Tracked]) -> None:
 
 
 def _with_known(tracked: Tracked, new: Observation) -> Observation:
-    """`new`, unless the replica before this one knew newer demand; with the highest demand that it knew of, until the
-    past has been fetched."""
+    """`new`, unless the replica before this one knew newer demand; with the highest demand that it knew of, of late and
+    ever, until the past has been fetched."""
     old = tracked.observation
     if old is None:
         return new
     newest = new if new.at >= old.at else old
+    began_at = tracked.wanted_since.get(Phase.FINE, -math.inf)
+    if newest.at - began_at < RECENT_SECONDS:
+        newest = replace(newest, recent_peak=max(new.recent_peak, old.recent_peak))
     if Phase.COARSE in tracked.done:
         return newest
     return replace(newest, history_peak=max(new.history_peak, old.history_peak))

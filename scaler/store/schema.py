@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0009"
+HEAD = "0010"
 """revision of the newest migration: a database that is empty, or has it already, is used without loading Alembic"""
 
 metadata = MetaData()
@@ -232,6 +232,17 @@ conclusions = Table(
     Column("content", Text, nullable=False, comment="JSON: numbers by the name of the rule's conclusion"),
 )
 """what the planner has concluded and counts for days; scaler/plan/memory.py"""
+
+outlooks = Table(
+    "outlooks",
+    metadata,
+    Column("installation", String, primary_key=True, comment="whose trigger it is"),
+    Column("key", String, primary_key=True, comment="of the trigger"),
+    Column("at", Float(53), nullable=False, comment="when it was made, seconds since the epoch"),
+    Column("observed_at", Float(53), nullable=False, comment="its newest observation; 0 where it has none"),
+    Column("record", LargeBinary, nullable=False, comment="as Redis keeps it; scaler/forecast/record.py"),
+)
+"""what triggers were answered with when a replica ended, for the next start"""
 
 quarantined = Table(
     "quarantined",

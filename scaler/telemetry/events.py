@@ -34,6 +34,15 @@ EVENTS: tuple[Event, ...] = (
         "Watched triggers were read from the database after a start; the settings list `listed` more",
     ),
     Event(
+        "outlooks_taken_up", "info", ("triggers",),
+        "So many triggers are answered as before the restart, until there is news of them",
+    ),
+    Event(
+        "outlooks_ignored", "warning", ("count", "reason", "first"),
+        "So many stored outlooks are not answered with: they are old, damaged, or nobody has asked for them. These "
+        "triggers begin anew",
+    ),
+    Event(
         "no_source", "warning", ("consequence",),
         "Neither `prometheus` nor `allow-server-address` is set: every trigger will be refused",
     ),
@@ -225,6 +234,14 @@ EVENTS: tuple[Event, ...] = (
     Event(
         "scores_not_stored", "warning", ("hours", "error"),
         "The process ends, and so many hours of scores are not in the database",
+    ),
+    Event(
+        "outlooks_not_stored", "warning", ("triggers", "error"),
+        "The process ends, and so many triggers begin anew after a restart: the database did not answer in time",
+    ),
+    Event(
+        "outlook_not_taken_up", "error", ("key",),
+        "A bug: a trigger begins anew, although its outlook is stored. The field `exception` shows where",
     ),
     Event(
         "plans_not_stored", "warning", ("plans", "error"),

@@ -394,7 +394,8 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     ),
     Figure(
         "lease_taken_over", "headway_leases_taken_over_total", Kind.COUNTER, (), Unit.NUMBER,
-        "Triggers that this process began to refresh with the outlook of another replica",
+        "Triggers that this process began to refresh with the outlook of another replica, or with one from before its "
+        "start",
     ),
     Figure(
         "orphaned_triggers", "headway_orphaned_triggers", Kind.GAUGE, (), Unit.NUMBER,
@@ -462,7 +463,7 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     ),
     Figure(
         "cold_start", "headway_cold_starts_total", Kind.COUNTER, (), Unit.NUMBER,
-        "Triggers registered without a shared outlook; their first answer had to wait for an observation",
+        "Triggers registered without a shared or stored outlook; their first answer had to wait for an observation",
     ),
     Figure(
         "trigger_expired", "headway_expired_triggers_total", Kind.COUNTER, (), Unit.NUMBER,

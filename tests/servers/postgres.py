@@ -44,19 +44,23 @@ class PostgresServer:
     def fresh_database(self) -> str:
         """The URL of a new, empty database on the running server."""
         name = f"test_{next(self._numbers)}"
+        self.execute(self.url(), f"CREATE DATABASE {name}")
+        return self.url(name)
 
-        async def create() -> None:
-            connection = await asyncpg.connect(self.url())
+    def execute(self, url: str, statement: str) -> None:
+        """Run a statement in the database at `url`."""
+
+        async def run() -> None:
+            connection = await asyncpg.connect(url)
             try:
-                await connection.execute(f"CREATE DATABASE {name}")
+                await connection.execute(statement)
             finally:
                 await connection.close()
 
         # A caller may be within a running event loop, which cannot wait for another.
-        thread = threading.Thread(target=asyncio.run, args=(create(),))
+        thread = threading.Thread(target=asyncio.run, args=(run(),))
         thread.start()
         thread.join()
-        return self.url(name)
 
     def start(self) -> None:
         """Return when it accepts connections."""
