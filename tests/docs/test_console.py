@@ -165,19 +165,26 @@ def test_files_are_there(block: Block, command: list[str]) -> None:
     assert [path for path in ours if not (ROOT / path).exists()] == [], str(block)
 
 
-PATHS = sorted(
-    {found for block, _ in of_program("curl") for found in re.findall(r"localhost:8080(/[\w/.-]*)", block.text)}
-)
+def addresses(changing: bool) -> set[str]:
+    """The paths that pages ask with curl: by GET, or by POST, which changes something."""
+    commands = [command for _, command in of_program("curl") if ("POST" in command) is changing]
+    return {path for command in commands for path in re.findall(r"localhost:8080(/[\w/.-]*)", name_of(command))}
+
+
+READ, CHANGED = addresses(changing=False), addresses(changing=True)
 
 
 @pytest.mark.e2e
 def test_addresses_answer(tmp_path: Path) -> None:
     """What a page asks with curl is answered by a scaler."""
-    assert {"/readyz", "/metrics", "/api/v1/plans"} <= set(PATHS)
+    assert {"/readyz", "/metrics", "/api/v1/plans"} <= READ
+    assert "/api/v1/models/promote" in CHANGED
     with scaler_running(tmp_path, "--prometheus", "http://127.0.0.1:1") as scaler:
         url = f"http://{scaler.http_address}"
         wait_until(lambda: httpx.get(f"{url}/readyz").is_success, scaler.process, scaler.log)
-        assert {path: httpx.get(url + path).status_code for path in PATHS} == dict.fromkeys(PATHS, 200)
+        assert {path: httpx.get(url + path).status_code for path in READ} == dict.fromkeys(READ, 200)
+        refused = {path: httpx.post(url + path, json={}).status_code for path in CHANGED}
+        assert refused == dict.fromkeys(CHANGED, 403)  # http-writes is off
 
 
 CHECKED = sorted({word for _, command in of_program("headway") for word in command[2:3] if command[1] == "check"})

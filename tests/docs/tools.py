@@ -47,7 +47,7 @@ TOOLS: dict[str, dict[str, set[str]]] = {
 
 PLAIN = {
     "cd": set[str](),
-    "curl": {"-s", "-sS", "--silent"},
+    "curl": {"-s", "-sS", "--silent", "-X", "-H", "-d"},
     "diff": {"--ignore-blank-lines"},
     "grep": {"-E"},
     "pg_dump": {"--format", "--file"},
