@@ -21,6 +21,7 @@ class SignIn:
 
     def __init__(self, shown: Shown, sessions: Sessions) -> None:
         self._now = shown.now
+        self._telemetry = shown.telemetry
         self._sessions = sessions
         self._attempts = Attempts()
 
@@ -39,6 +40,7 @@ class SignIn:
             return _page(target, f"Too many wrong tokens from this address: try again in {wait:.0f} s.", wait)
         if not self._sessions.is_token(form.get("token", "")):
             self._attempts.failed(client, now)
+            self._telemetry.count("http_refused", reason="token")
             return _page(target, "This is not the token of http-token-file.")
         response = RedirectResponse(target, HTTPStatus.SEE_OTHER, dict(HEADERS))
         self._sessions.sign_in(response)

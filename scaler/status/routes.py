@@ -15,6 +15,7 @@ from scaler.errors import Fault
 from scaler.registry import Registration
 from scaler.status import ahead as ahead_path
 from scaler.status import anomalies as anomalies_path
+from scaler.status import event_list as events_path
 from scaler.status import models as models_path
 from scaler.status import overview as overview_path
 from scaler.status import past_plans as past_plans_path
@@ -28,6 +29,7 @@ from scaler.status.ahead import AheadRoute
 from scaler.status.anomalies import AnomaliesRoute
 from scaler.status.application import application
 from scaler.status.described import AFTER, NAME, NAMESPACE, ApiPath, page_limit
+from scaler.status.event_list import EventsRoute
 from scaler.status.exposition import CONTENT_TYPE, exposition
 from scaler.status.model_changes import ACTIONS, answer, change_path
 from scaler.status.models import ModelsRoute
@@ -64,6 +66,7 @@ class StatusRoutes:
         self._weeks = StoredWeeks(now, reads.weeks)
         self._past_plans = PastPlansRoute(registry, now, reads.plans)
         self._anomalies = AnomaliesRoute(registry, now, reads.anomalies)
+        self._events = EventsRoute(shown)
         self._ahead = AheadRoute(registry, now, reads.hours)
         self.system_route = SystemRoute(shown)
         self.tried_route = TriedRoute(shown)
@@ -93,6 +96,10 @@ class StatusRoutes:
     async def metrics(self, request: Request) -> Response:
         written = exposition(self.shown.telemetry, self._registry, self._now(), self.shown.turn_of(request))
         return StreamingResponse(written, media_type=CONTENT_TYPE)
+
+    async def events(self, request: Request) -> Response:
+        """What happened, the newest first."""
+        return await self._events.answer(request)
 
     async def system(self, request: Request) -> Response:
         """Replicas, refreshes, and what this process works with."""
@@ -272,6 +279,7 @@ API: Sequence[tuple[ApiPath, Answer]] = (
     (savings_path.DESCRIBED, StatusRoutes.savings),
     (scores_path.DESCRIBED, StatusRoutes.scores),
     (anomalies_path.DESCRIBED, StatusRoutes.anomalies),
+    (events_path.DESCRIBED, StatusRoutes.events),
     (system_path.DESCRIBED, StatusRoutes.system),
     (tried_path.DESCRIBED, StatusRoutes.tried),
     (models_path.ALL, StatusRoutes.models),

@@ -47,6 +47,7 @@ CONTRADICTIONS = {
     f"{ISSUED},tls.clientAuth=false,http.tls=mtls": "http.tls: mtls needs the authority of the clients; write",
     "http.probePort=50051": "http.probePort: 50051 is another port of the container; write another, as 8081",
     "http.probePort=9000,service.httpPort=9000": "http.probePort: 9000 is service.httpPort",
+    "settings.http-writes=token": "settings.http-writes: token needs the token that lets clients write; write",
     "settings.http-tls=tls": "settings.http-tls: the chart sets it; write http.tls",
     "settings.http-token-file=/a": "settings.http-token-file: the chart sets it; write http.token.existingSecret",
     "settings.probe-address=0.0.0.0:1": "settings.probe-address: the chart sets it; write http.probePort",

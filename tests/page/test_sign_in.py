@@ -130,6 +130,13 @@ def test_signing_out_needs_the_form_of_the_session(client: httpx.Client) -> None
     assert httpx.get(f"{client.base_url}/", cookies=cookies).status_code == 401
 
 
+def test_a_wrong_token_is_counted(client: httpx.Client) -> None:
+    """As one of an API client is."""
+    sign_in(client, token="wrong")
+    sign_in(client)
+    assert 'headway_http_refused_total{reason="token"} 1.0' in client.get("/metrics").text
+
+
 def test_attempts_are_limited(client: httpx.Client) -> None:
     """Beyond, the right token is not looked at either."""
     wrong = [sign_in(client, token=f"wrong-{number}").status_code for number in range(MOST_WRONG)]

@@ -178,6 +178,9 @@ http.probePort: {{ int .probePort }} is another port of the container; write ano
 {{- if and (int .probePort) (eq (int .probePort) (int $.Values.service.httpPort)) }}
 http.probePort: {{ int .probePort }} is service.httpPort, and both are ports of one Service; write another, as 8081
 {{- end }}
+{{- if and (eq (index $.Values.settings "http-writes" | default "off") "token") (not .token.existingSecret) }}
+settings.http-writes: token needs the token that lets clients write; write http.token.existingSecret, or http-writes: "off"
+{{- end }}
 {{- if and $.Values.training.enabled (eq $tls "mtls") }}
 training.enabled: its job reads the triggers from the HTTP port, and has no client certificate; write http.tls: tls with http.token.existingSecret, or training.enabled: false
 {{- end }}
