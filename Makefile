@@ -83,8 +83,9 @@ proto: $(STAMP)  ## generate scaler/metric/wire from proto/externalscaler.proto
 dashboards: $(STAMP)  ## generate the Grafana dashboards in helm/headway/files/dashboards
 	$(BIN)/python -m tools.generate dashboards
 
-docs: $(STAMP)  ## generate the reference pages in docs/
+docs: $(STAMP)  ## generate the reference pages in docs/, and the client of the API
 	$(BIN)/python -m tools.generate docs
+	$(BIN)/python -m tools.generate client
 
 bundle: $(STAMP)  ## build the seasonal bundle that ships with the package
 	$(BIN)/python -m training.shipped.seasonal

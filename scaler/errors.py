@@ -43,6 +43,8 @@ HeadwayError
 └── CommandError              a command cannot do what it was called for; `headway` prints it
     ├── Usage                     scaler.commands: wrong flags; exit status 2
     ├── Unreachable               scaler.commands.scaler_api: no scaler answers; exit status 3
+    ├── NoAnswer                  scaler.client: no scaler answers, or what answers is none
+    ├── ApiProblem                scaler.client: a scaler refuses the request, with field, value and rule
     ├── ManifestError             scaler.manifest: the file is not YAML or not a Kubernetes object; names the line
     └── …                         training/errors.py: what the training commands refuse
 """

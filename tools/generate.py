@@ -6,7 +6,13 @@ import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-GROUPS = {"proto": "tools.wire", "docs": "tools.reference", "chart": "tools.chart", "dashboards": "deploy.grafana"}
+GROUPS = {
+    "proto": "tools.wire",
+    "docs": "tools.reference",
+    "client": "tools.client",
+    "chart": "tools.chart",
+    "dashboards": "deploy.grafana",
+}
 """verb → module whose `PAGES` maps each generated path to the function that returns its content"""
 ROOT = Path(__file__).parent.parent
 
