@@ -23,8 +23,8 @@ COLUMNS = (
     ("rung", "Answer", "what answers rest on"),
     ("skill", "Skill", "how much smaller the loss of the forecast is than that of the newest observation"),
     ("coverage", "Coverage", "share of peaks within the trigger's quantile, beside what is promised"),
-    ("saved_replica_hours", "Saved h", "replica-hours saved, next to a reactive trigger with the same threshold"),
-    ("saved_short_minutes", "Short min", "minutes without enough ready replicas that were avoided"),
+    ("saved_replica_hours", "± hours", "replica-hours next to a reactive trigger, since the start; below 0: fewer"),
+    ("saved_short_minutes", "± short min", "minutes with too few ready replicas, next to that trigger; below 0: fewer"),
     ("model", "Model", ""),
 )
 """name to sort by, heading, what it is"""

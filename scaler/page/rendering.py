@@ -31,9 +31,16 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        amount=amount, percent=percent, signed=signed, moment=moment, ago=ago, span=_span, rung=rung_words
+        amount=amount,
+        percent=percent,
+        signed=signed,
+        opposite=opposite,
+        moment=moment,
+        ago=ago,
+        span=_span,
+        rung=rung_words,
     )
-    made.filters.update(sentence=sentence)
+    made.filters.update(rung=rung_words, sentence=sentence)
     made.globals.update(version=__version__, static=static_path, sparkline=sparkline)
     made.globals.update(calibration_chart=calibration_chart, day_chart=day_chart)
     return made
@@ -74,6 +81,11 @@ def signed(value: float | None, digits: int = 3) -> str:
     if value is None or text in (NONE, "0"):
         return text
     return f"+{text}" if value > 0 else f"−{text.removeprefix('-')}"
+
+
+def opposite(value: float | None) -> float | None:
+    """What was saved, as a difference that is below 0, as in the tables of savings."""
+    return None if value is None else -value
 
 
 def percent(share: float | None, digits: int = 0) -> str:

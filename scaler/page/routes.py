@@ -5,20 +5,24 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
 
 from scaler.errors import Fault
 from scaler.page import files
 from scaler.page.api_docs import api_view
 from scaler.page.asking import Refused
+from scaler.page.events import events_view
 from scaler.page.headers import HEADERS
 from scaler.page.model_forms import change_models
 from scaler.page.models import model_view, models_view, retrainings_view
 from scaler.page.overview import overview_view
 from scaler.page.rendering import rendered, rendered_in_turns
+from scaler.page.savings import SavingsView
 from scaler.page.sign_in import SignIn
 from scaler.page.system import system_view
 from scaler.page.trying import try_view
@@ -29,6 +33,7 @@ from scaler.status.requests import RequestRefused, closing, form_token
 from scaler.status.routes import StatusRoutes
 from scaler.status.shown import Shown
 from scaler.telemetry import logs
+from scaler.telemetry.redaction import excerpt
 
 KEPT_SECONDS = 31_536_000
 Act: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -47,6 +52,8 @@ def page_routes(shown: Shown, api: StatusRoutes) -> list[BaseRoute]:
         *_sign_in(shown),
         page("/", "overview.html", overview_view),
         page("/workloads/{namespace}/{name}", "workload.html", workload_view),
+        page("/savings", "savings.html", SavingsView()),
+        page("/events", "events.html", events_view),
         page("/try", "try.html", partial(try_view, api.tried_route), ("GET", "POST")),
         page("/system", "system.html", partial(system_view, api.system_route)),
         page("/api/v1/docs", "api.html", api_view),
@@ -59,7 +66,21 @@ def page_routes(shown: Shown, api: StatusRoutes) -> list[BaseRoute]:
         page("/models/{model}", "model.html", model_view),
         Route("/static/{version}/{name}", _file),
         Route("/favicon.ico", _favicon),
+        _ForBrowsers("/{path:path}", partial(_answer, shown, "", _unknown)),
     ]
+
+
+class _ForBrowsers(Route):
+    """What no other path answers, for a browser; programs get a fault as JSON."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        is_browser = "text/html" in Headers(scope=scope).get("accept", "")
+        is_page = not str(scope["path"]).startswith("/api/")
+        return super().matches(scope) if is_browser and is_page else (Match.NONE, {})
+
+
+async def _unknown(shown: Shown, request: Request) -> Mapping[str, Any]:
+    raise Refused([Fault("path", excerpt(request.url.path), "there is no page at this path")], HTTPStatus.NOT_FOUND)
 
 
 def _sign_in(shown: Shown) -> list[BaseRoute]:

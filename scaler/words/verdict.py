@@ -79,7 +79,8 @@ def _why_not(found: Compared, serves: int, costs: int) -> str:
 
 def _short(found: Compared) -> str:
     mine, theirs = minutes(found.plan.short_minutes), minutes(found.reactive.short_minutes)
-    return f"the workload was short for {mine} with the plan and for {theirs} with the reactive trigger"
+    who = "the workload was" if found.name else "workloads were"
+    return f"{who} short for {mine} with the plan and for {theirs} with the reactive trigger"
 
 
 def _hours(found: Compared) -> str:

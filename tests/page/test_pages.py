@@ -48,3 +48,11 @@ def test_an_unknown_workload_is_a_page_that_says_so(page: Page) -> None:
     assert answer.status == 404
     assert answer.headers["content-type"].startswith("text/html")
     assert "KEDA has not called for it" in answer.text()
+
+
+def test_an_unknown_path_is_a_page_for_browsers_and_json_for_programs(page: Page, address: str) -> None:
+    shown = page.request.get(f"{address}/workload/shop", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (shown.status, "there is no page at this path" in shown.text()) == (404, True)
+    for path, accept in (("/api/v1/trigger", "text/html"), ("/workload/shop", "application/json")):
+        told = page.request.get(f"{address}{path}", headers={"Accept": accept})
+        assert (told.status, told.headers["content-type"]) == (404, "application/problem+json")

@@ -40,6 +40,11 @@ def _number(name: str, form: Callable[[float], str] = figure) -> Callable[[Recor
     return lambda one, at: "–" if one[name] is None else form(one[name])
 
 
+def _opposite(saved: float) -> str:
+    """As a difference to the reactive trigger: below 0 where something was saved."""
+    return f"{-saved:+.1f}"
+
+
 def _age(one: Record, at: float) -> str:
     if one["forecast_at"] is None:
         return "–"
@@ -72,8 +77,8 @@ COLUMNS = (
     Column("rung", "answer", 5, lambda one, at: _answer(one)[0], is_number=False),
     Column("skill", "skill", 6, _number("skill", "{:+.0%}".format)),
     Column("coverage", "coverage", 7, _coverage),
-    Column("saved_replica_hours", "saved h", 8, _number("saved_replica_hours", "{:+.1f}".format)),
-    Column("saved_short_minutes", "short min", 9, _number("saved_short_minutes", "{:+.1f}".format)),
+    Column("saved_replica_hours", "± hours", 8, _number("saved_replica_hours", _opposite)),
+    Column("saved_short_minutes", "± short min", 9, _number("saved_short_minutes", _opposite)),
     Column("forecast_at", "age", 10, _age),
     Column("mode", "mode", 12, lambda one, at: one["mode"], is_number=False),
     Column("model", "model", 11, lambda one, at: one["model"] or "–", is_number=False),
