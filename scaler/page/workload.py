@@ -28,7 +28,7 @@ from scaler.telemetry.redaction import excerpt
 TABLE_BEFORE, TABLE_AFTER = 10, 10
 """rows of the table beside the chart"""
 TABLE_SECONDS = 1800.0
-"""read for it: an HPA's window has passed when its first row begins"""
+"""read for it"""
 NOBODY = (
     "no trigger of this name is watched here, and no plan or score of one is kept: KEDA has not called for it, or not "
     "for a long time"

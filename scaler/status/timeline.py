@@ -6,7 +6,7 @@ Axes: M minutes from the first to the last that is shown, those to come included
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from scaler.anomalies import AnomaliesAsked
 from scaler.errors import Fault, StoreUnavailable
-from scaler.past_plans import PastPlan, PastPlansAsked
+from scaler.past_plans import RENEWED_SECONDS, PastPlan, PastPlansAsked
 from scaler.registry import MOST_OF_ONE_OBJECT, Registration, Registry
 from scaler.series import Floats
 from scaler.status.described import MOMENT, ApiPath, query
@@ -27,11 +27,11 @@ from scaler.status.parameters import unknown, unprintable
 from scaler.status.reads import Reads
 from scaler.status.record_schemas import ANOMALY, TRIGGER_HASH, WHOSE
 from scaler.status.records import Record, anomaly_record
-from scaler.status.replica_lines import followed_replicas
+from scaler.status.replica_lines import followed_from, followed_replicas
 from scaler.status.replies import faulty, kept_json
 from scaler.status.schemas import AT, array, choice, mapping, moment, nullable, real, record, text, whole
 from scaler.status.stored import nobody
-from scaler.status.timeline_columns import columns
+from scaler.status.timeline_columns import columns, minutes, stepped
 from scaler.telemetry.redaction import excerpt
 
 DEFAULT_SECONDS = 6 * 3600.0
@@ -39,6 +39,8 @@ MOST_SECONDS = 14 * 86400.0
 PLANS, MOST_PAGES = 500, 4
 """of one read, and reads of one time line"""
 MOST_ANOMALIES = 200
+FOLLOWED: Final[Mapping[str, str]] = {"planned_replicas": "planned", "reactive_replicas": "observed"}
+"""lines of replicas, and what their HPA reads"""
 
 _COLUMN, _REPLICAS = array(nullable(real())), array(nullable(whole()))
 _EVENT = record(
@@ -68,7 +70,10 @@ DESCRIBED = ApiPath(
             "planned": {**_COLUMN, "description": "what was planned then"},
             "metric": {**_COLUMN, "description": "what KEDA read then"},
             "quantiles": mapping(_COLUMN, "the forecast that counts now, by level"),
-            "planned_replicas": {**_REPLICAS, "description": "of an HPA without limits that reads `planned`"},
+            "planned_replicas": {
+                **_REPLICAS,
+                "description": "of an HPA without limits that reads `planned`, with its stabilisation window",
+            },
             "reactive_replicas": {**_REPLICAS, "description": "of the same that reads `observed`"},
             "anomalies": array(ANOMALY, "that lie in this time"),
             "events": array(_EVENT, "changes in this time"),
@@ -146,14 +151,20 @@ class TimelineRoute:
         turn: Turn,
     ) -> Record:
         since, until, now = window
-        observed = await self._observed(one, since, min(until, now), missing)
+        begin = followed_from(since)
+        observed_M = await self._observed(one, begin, min(until, now), missing)
         await turn()
+        time_M = minutes(begin, len(observed_M))
+        lines: dict[str, Any] = {"observed": observed_M}
+        for name in ("planned", "metric"):
+            lines[name] = stepped(plans, time_M, name)
+        for name, read in FOLLOWED.items():
+            lines[name] = await followed_replicas(time_M, lines[read], one.trigger.threshold, turn)
         answer = answer_of(self._registry, one, now)
         forecast = answer.outlook.forecast if answer is not None and until >= now else None
-        found = columns(observed, plans, forecast, since)
-        for name, line in (("planned_replicas", "planned"), ("reactive_replicas", "observed")):
-            found[name] = await followed_replicas(found["times"], found[line], one.trigger.threshold, turn)
-        return found
+        first = int(np.searchsorted(time_M, since))
+        found = columns(time_M[first:], {name: line[first:] for name, line in lines.items()}, forecast)
+        return found | {name: [None if value is None else int(value) for value in found[name]] for name in FOLLOWED}
 
     async def _observed(self, one: Registration, since: float, until: float, missing: list[str]) -> Floats:
         try:
@@ -165,19 +176,21 @@ class TimelineRoute:
             return np.full(max(0, math.floor(until / 60) - math.ceil(since / 60) + 1), np.nan, np.float32)
 
     async def _plans(self, one: Registration, since: float, until: float, missing: list[str]) -> list[PastPlan]:
-        """Those that count in this time, the oldest first."""
+        """Those that count in this time, and those that its replicas follow from; the oldest first."""
         own = one.trigger.namespace, one.trigger.name
+        begin = followed_from(since) - RENEWED_SECONDS
         found: list[PastPlan] = []
         after: tuple[int, str] | None = None
         try:
             for _ in range(MOST_PAGES):
-                page = await _read(self._reads.plans, PastPlansAsked(*own, since - 3600, until, PLANS, after))
+                page = await _read(self._reads.plans, PastPlansAsked(*own, begin, until, PLANS, after))
                 found += page
                 if len(page) < PLANS:
                     break
                 after = page[-1].minute, page[-1].trigger
             else:
-                missing.append(f"plans: only the newest {len(found)} of this time are shown")
+                if found[-1].at > since:
+                    missing.append(f"plans: only the newest {len(found)} of this time are shown")
         except StoreUnavailable as error:
             missing.append(f"plans: {error}")
         return [plan for plan in reversed(found) if plan.trigger == one.trigger.short_key]

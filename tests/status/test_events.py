@@ -56,7 +56,7 @@ async def test_replicas_follow_the_arithmetic_of_the_hpa() -> None:
     demand: list[float | None] = [float(value) for value in rng.uniform(5, 200, 120)]
     demand[40] = None
     times = [60.0 * n for n in range(120)]
-    found = await followed_replicas(times, demand, 10.0, no_turn)
+    found = await followed_replicas(np.array(times), np.array(demand, np.float64), 10.0, no_turn)
     current, state = -(-int(demand[0] or 0) // 10), None
     expected: list[int | None] = []
     for at, value in zip(times, demand, strict=True):
