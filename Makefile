@@ -138,7 +138,7 @@ faults: $(STAMP) servers  ## inject hundreds of faults and write what a bystande
 	$(BIN)/python -m benchmarks.faults $(if $(QUICK),--quick,--write docs/faults.md)
 
 harm: $(STAMP)  ## 100,000 cases of each property of an answer that does no harm (hours); CASES=1000 for fewer
-	HARM_CASES=$(or $(CASES),100000) $(BIN)/python -m pytest tests/plan/test_do_no_harm.py -q
+	HARM_CASES=$(or $(CASES),100000) $(BIN)/python -m pytest tests/plan/test_do_no_harm.py -q --timeout=0 --reruns=0
 
 clean:  ## remove the virtual environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.* .tools

@@ -150,7 +150,7 @@ class Forecast:
 
     @property
     def basis(self) -> str:
-        """What the forecast is made of, as `days 0.8, general@1 0.2`: all with a share of a twentieth and more.
+        """What the forecast is made of, as `80 % past days, 20 % general@1`: all with a share of a twentieth and more.
 
         Where past days make up most of it, also what they show: `every weekday at 09:00 since 2 March (10 of 10), × 9`.
         """
@@ -158,7 +158,7 @@ class Forecast:
         shown = sorted((name for name in shares if shares[name] >= SHOWN_SHARE), key=lambda name: -shares[name])
         if shown == [self.model]:
             return self.model
-        parts = ", ".join(f"{name} {shares[name]:.1f}" for name in shown)
+        parts = ", ".join(f"{100 * shares[name]:.0f} % {PAST_NAMES.get(name, name)}" for name in shown)
         alike, known = self.days_alike
         if self.past_share < MOSTLY:
             return parts
@@ -187,6 +187,7 @@ class HoursAhead:
 
 PAST_KINDS = ("days", "weekday", "cycle")
 """what past days can be compared as: scaled to today, the same weekday, periods of a cycle"""
+PAST_NAMES = {"days": "past days", "weekday": "past weekdays", "cycle": "earlier cycles"}
 SHOWN_SHARE, MOSTLY = 0.05, 0.5
 
 

@@ -10,10 +10,12 @@ from scaler.errors import Fault, StoreUnavailable
 from scaler.page.asking import Refused, with_query
 from scaler.registry import Registration
 from scaler.series import Forecast
-from scaler.status.overview import MODES, RUNGS, OverviewAsked, overview, overview_asked, row
+from scaler.status.overview import MODES, RUNGS, OverviewAsked, answer_of, overview, overview_asked, row
 from scaler.status.shown import Shown
 
 PAST_SECONDS, AHEAD_SECONDS, POINT_SECONDS = 3 * 3600, 3600, 300
+CORRECTIONS = ("coverage", "calibration")
+"""rules that raise a quantile which demand exceeds too often"""
 COLUMNS = (
     ("name", "Workload", ""),
     ("demand", "Demand", "newest observation, in the unit of the query"),
@@ -41,7 +43,7 @@ async def overview_view(shown: Shown, request: Request) -> Mapping[str, Any]:
     rows = []
     for one in found.found:
         await turn()
-        rows.append(row(shown.registry, one, now) | {"spark": await _spark(shown, one, now)})
+        rows.append(await _row(shown, one, now))
     query = dict(request.query_params)
     return {
         "rows": rows,
@@ -55,6 +57,14 @@ async def overview_view(shown: Shown, request: Request) -> Mapping[str, Any]:
         "missing": shown.missing(),
         "link": lambda **changed: with_query(query, **changed),
     }
+
+
+async def _row(shown: Shown, one: Registration, now: float) -> Mapping[str, Any]:
+    """A row of the API, with what only the page shows."""
+    answer = answer_of(shown.registry, one, now)
+    reasons = answer.plan.reasons if answer is not None else ()
+    corrections = [reason for reason in reasons if reason.rule in CORRECTIONS]
+    return row(shown.registry, one, now) | {"spark": await _spark(shown, one, now), "corrections": corrections}
 
 
 def _column(asked: OverviewAsked, query: Mapping[str, str], name: str, heading: str, what: str) -> Mapping[str, Any]:

@@ -40,7 +40,7 @@ def environment() -> Environment:
         span=_span,
         rung=rung_words,
     )
-    made.filters.update(rung=rung_words, sentence=sentence)
+    made.filters.update(rung=rung_words, sentence=sentence, coded=coded)
     made.globals.update(version=__version__, static=static_path, sparkline=sparkline)
     made.globals.update(calibration_chart=calibration_chart, day_chart=day_chart)
     return made
@@ -101,6 +101,15 @@ def moment(at: float | None) -> Markup:
     return Markup(
         f'<time datetime="{found:%Y-%m-%dT%H:%M:%SZ}" title="{found:%Y-%m-%d %H:%M:%S} UTC">'
         f"{found:%Y-%m-%d %H:%M} UTC</time>"
+    )
+
+
+def coded(text: str) -> Markup:
+    """What stands between backticks as code."""
+    parts = str(text).split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 and place < len(parts) - 1 else escape(part)
+        for place, part in enumerate(parts)
     )
 
 

@@ -24,14 +24,23 @@ metadata:
 spec:
   scaleTargetRef:
     name: web
+  minReplicaCount: 2
   maxReplicaCount: 50
+  fallback:
+    failureThreshold: 3
+    replicas: 10
+    behavior: currentReplicasIfHigher
   triggers:
     - type: external
       metadata:
-        scalerAddress: headway.headway:50051
+        scalerAddress: dns:///headway.keda.svc.cluster.local:50051
         query: sum(rate(http_requests_total{app="web"}[1m]))
         threshold: "100"
         leadTime: 90s
+    - type: cpu
+      metricType: Utilization
+      metadata:
+        value: "80"
 """
 
 

@@ -9,7 +9,7 @@ from scaler.plan.hpa_estimate import HPA_ESTIMATES
 from scaler.plan.limits import absurd, dead_band, step
 from scaler.plan.order import ANSWERED, order
 from scaler.plan.returning import RETURNING, returning
-from scaler.plan.rule import Rule
+from scaler.plan.rule import Rule, lasting
 from scaler.plan.skill import SKILL
 from scaler.plan.surge import GROWTH, surge
 from scaler.series import Forecast, Outlook
@@ -30,8 +30,8 @@ def need(situation: Situation, value: float) -> tuple[float, str] | None:
         return None
     seconds, age = situation.window_end - situation.now, situation.now - forecast.start
     level = 100 * min(situation.trigger.quantile, forecast.levels[-1])
-    window = f"the peak over the next {seconds:.0f} s{_step(situation.trigger, forecast)}"
-    return situation.need, f"{window}, p{level:g} by {forecast.basis}; forecast {max(age, 0):.0f} s old"
+    window = f"the peak over the next {lasting(seconds)}{_step(situation.trigger, forecast)}"
+    return situation.need, f"{window}, p{level:g} by {forecast.basis}; forecast {lasting(max(age, 0))} old"
 
 
 def _step(trigger: Trigger, forecast: Forecast) -> str:

@@ -5,7 +5,10 @@ from typing import Any
 
 from scaler.words.numbers import figure
 
-NO_ANOMALY = "no demand was outside the band of its forecast in this time, as far as the scaler has seen"
+NO_ANOMALY = (
+    "no demand was far outside the band of its forecast of 15 minutes before (p5 to p99, and half as far again) in "
+    "this time, as far as the scaler has seen"
+)
 
 
 def far_from(demand: float, expected: float) -> str:
