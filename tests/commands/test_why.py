@@ -120,7 +120,9 @@ async def test_a_step_of_the_data_is_recommended_as_the_query_step(port: Port) -
     port.receive(port.watch(), replace(forecast(420.0), data_step_seconds=300.0))
     text = (await port.why()).stdout
     assert "demand has a new number only every 5 min: write queryStep: 5m, or the annotation" in text
-    assert "the peak over the next 10 min 15 s (demand has a new number only every 5 min), p90" in " ".join(text.split())
+    assert "the peak over the next 10 min 15 s (demand has a new number only every 5 min), p90" in " ".join(
+        text.split()
+    )
     port.receive(port.watch(queryStep="5m"), replace(forecast(420.0), data_step_seconds=300.0))
     named = (await port.why()).stdout
     assert named.count("write queryStep") == 1  # of the first of the two triggers
