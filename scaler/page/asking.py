@@ -16,6 +16,14 @@ class Refused(Exception):
         self.status = status
 
 
+class Moved(Exception):
+    """A request for what another address shows, too, and will show later: the query string of that one."""
+
+    def __init__(self, query: str) -> None:
+        super().__init__(query)
+        self.query = query
+
+
 def with_query(query: Mapping[str, str], **changed: str | int) -> str:
     """The query string with some parameters changed; those that are empty are left out."""
     kept = {name: str(value) for name, value in {**query, **changed}.items() if value != ""}

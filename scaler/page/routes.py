@@ -8,14 +8,14 @@ from typing import Any, TypeAlias
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 from scaler.errors import Fault
 from scaler.page import files
 from scaler.page.api_docs import api_view
-from scaler.page.asking import Refused
+from scaler.page.asking import Moved, Refused, with_query
 from scaler.page.events import events_view
 from scaler.page.headers import HEADERS
 from scaler.page.model_forms import change_models
@@ -39,7 +39,7 @@ KEPT_SECONDS = 31_536_000
 Act: TypeAlias = Callable[[Request], Awaitable[Response]]
 """what a form asks for; raises RequestRefused"""
 View: TypeAlias = Callable[[Shown, Request], Awaitable[Mapping[str, Any]]]
-"""what a template shows; raises HTTPException, or Refused with faults"""
+"""what a template shows; raises HTTPException, Refused with faults, or Moved"""
 
 
 def page_routes(shown: Shown, api: StatusRoutes) -> list[BaseRoute]:
@@ -101,6 +101,8 @@ async def _answer(shown: Shown, template: str, view: View, request: Request) -> 
         values = await view(shown, request)
     except Refused as refused:
         return _fault_page(request, refused.status, refused.faults)
+    except Moved as moved:
+        return RedirectResponse(moved.query, HTTPStatus.FOUND, HEADERS)
     except HTTPException as error:
         return _fault_page(request, HTTPStatus(error.status_code), [Fault("path", request.url.path, error.detail)])
     page = await rendered_in_turns(template, shown.turn_of(request), now=shown.now(), **_of_all(request), **values)
@@ -124,8 +126,12 @@ def _of_all(request: Request) -> Mapping[str, Any]:
 
 
 def _fault_page(request: Request, status: HTTPStatus, faults: Sequence[Fault]) -> Response:
+    fields = {fault.field for fault in faults}
+    query = request.query_params if request.method == "GET" else {}
+    right = {name: value for name, value in query.items() if excerpt(name) not in fields}
+    values = {"wrong": [excerpt(name) for name in query if name not in right], "right": with_query(right)}
     page = rendered(
-        "fault.html", status=status, faults=faults, request_id=logs.current_request_id(), **_of_all(request)
+        "fault.html", status=status, faults=faults, request_id=logs.current_request_id(), **values, **_of_all(request)
     )
     return HTMLResponse(page, status, dict(HEADERS))
 

@@ -1,6 +1,7 @@
 """The page of one ScaledObject: its demand on a time line, what is planned and why, and what came of it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,9 +10,10 @@ from starlette.requests import Request
 
 from scaler.errors import Fault
 from scaler.page import workload_sections as sections
-from scaler.page.asking import Refused, with_query
+from scaler.page.asking import Moved, Refused, with_query
 from scaler.page.bounded import Answer, BoundedReads
 from scaler.page.workload_asked import DAYS, SPANS, WorkloadAsked, workload_asked
+from scaler.page.workload_table import TABLE_AFTER, headings, table_of
 from scaler.past_plans import PastPlan
 from scaler.registry import MOST_OF_ONE_OBJECT, Registration
 from scaler.scored import DAY_HOURS, HOUR_SECONDS, ScoresAsked
@@ -25,8 +27,6 @@ from scaler.status.shown import Shown
 from scaler.status.timeline import TimelineRoute
 from scaler.telemetry.redaction import excerpt
 
-TABLE_BEFORE, TABLE_AFTER = 10, 10
-"""rows of the table beside the chart"""
 TABLE_SECONDS = 1800.0
 """read for it"""
 NOBODY = (
@@ -46,6 +46,8 @@ async def workload_view(shown: Shown, request: Request) -> Mapping[str, Any]:
     asked = workload_asked(request.query_params, now, zone, faults)
     if faults:
         raise Refused(faults)
+    if asked.at is not None and asked.is_relative:
+        raise Moved(with_query(request.query_params, at=f"{int(asked.at):06d}"))
     ask = BoundedReads()
     newest = await sections.newest(shown.reads, ask, own, now)
     one = next((one for one in watched if asked.trigger in ("", one.trigger.short_key)), None)
@@ -61,6 +63,8 @@ async def workload_view(shown: Shown, request: Request) -> Mapping[str, Any]:
         "name": own[1],
         "trigger": trigger,
         "asked": asked,
+        "zone": zone,
+        "example": f"{datetime.fromtimestamp(now - DAY_HOURS * HOUR_SECONDS, zone):%Y-%m-%dT%H:%M}",
         "link": lambda **changed: with_query(query, **changed),
         "others": [other for other in hashes if other != trigger],
         "earlier": [other for other in earlier if other != trigger],
@@ -85,10 +89,12 @@ async def _present(
     until = min(around + TABLE_AFTER * 60, now)
     timeline = TimelineRoute(shown.registry, shown.now, shown.reads)
     line = await timeline.lines(one, until - TABLE_SECONDS, until, now, turn)
+    table = table_of(line, around, one.trigger.quantile)
     return {
         "row": row(shown.registry, one, now),
         "why": why,
-        "table": table_of(line, around, one.trigger.quantile),
+        "table": table,
+        "headings": headings(table, one.trigger.quantile),
         "timeline": asked.timeline(one.trigger.short_key, now),
     }
 
@@ -129,20 +135,3 @@ async def _known(
 def _nobody(own: tuple[str, str], notice: str) -> list[Fault]:
     faults = [Fault("namespace/name", excerpt("/".join(own)), NOBODY)]
     return faults + ([Fault("database", "", f"what it keeps could not be read: {notice}")] if notice else [])
-
-
-def table_of(line: Mapping[str, Any], at: float, quantile: float) -> Sequence[Mapping[str, Any]]:
-    """The values of a time line around a moment, the oldest first: the chart in figures."""
-    times: Sequence[float] = line["times"]
-    centre = sum(one <= at for one in times)
-    columns = {name: line[name] for name in ("observed", "planned", "planned_replicas", "reactive_replicas")}
-    columns |= {name: _nearest(line["quantiles"], level) for name, level in (("median", 0.5), ("upper", quantile))}
-    places = range(max(0, centre - TABLE_BEFORE), min(len(times), centre + TABLE_AFTER))
-    return [
-        {"at": times[place], **{name: column and column[place] for name, column in columns.items()}} for place in places
-    ]
-
-
-def _nearest(quantiles: Mapping[str, Sequence[float | None]], level: float) -> Sequence[float | None] | None:
-    """The line of the level that is nearest; None without a forecast."""
-    return quantiles[min(quantiles, key=lambda one: abs(float(one) - level))] if quantiles else None

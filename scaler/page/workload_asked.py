@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from scaler.errors import Fault
+from scaler.status.moments import is_absolute
 from scaler.status.parameters import unknown, unprintable
 from scaler.status.past_plans import after_in
 from scaler.status.scores import LEADS
@@ -36,6 +37,8 @@ class WorkloadAsked:
     days: int
     lead: str
     after: tuple[int, str] | None
+    is_relative: bool
+    """whether `at` was given as what names another moment later, or in another zone"""
 
     def timeline(self, trigger: str, now: float) -> str:
         """The query of /api/v1/timeline."""
@@ -63,6 +66,7 @@ def workload_asked(query: Mapping[str, str], now: float, zone: ZoneInfo, faults:
         int(_one_of(given, "days", tuple(map(str, DAYS)), "30", faults)),
         _one_of(given, "lead", tuple(LEADS), "peak", faults),
         after_in(given, faults),
+        at is not None and not is_absolute(given["at"]),
     )
 
 

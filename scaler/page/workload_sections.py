@@ -144,12 +144,19 @@ async def log(scope: Scope, first: Answer[list[PastPlan]]) -> Section:
 
 
 def recent(answer: Answer[list[PastPlan]], trigger: str) -> Section:
-    """Which models served by the newest plans, the newest first, and other changes in them."""
-    plans = [one for one in reversed(answer.found or ()) if one.trigger == trigger]
+    """Which models served by the newest plans, the newest first, and other changes in them. is_cut: plans before the
+    oldest of these may be kept, too. served_since, events_since: from when on a list has all."""
+    read = answer.found or ()
+    plans = [one for one in reversed(read) if one.trigger == trigger]
+    served, events = list(_served(plans))[::-1], changes_in(plans)[::-1]
+    first = read[-1].at if read else None
     return {
         "notice": answer.notice,
-        "served": list(_served(plans))[::-1][:MOST_DECISIONS],
-        "events": changes_in(plans)[::-1][:MOST_ANOMALIES],
+        "is_cut": len(read) == CHANGES_IN,
+        "served": served[:MOST_DECISIONS],
+        "served_since": first if len(served) <= MOST_DECISIONS else served[MOST_DECISIONS - 1]["since"],
+        "events": events[:MOST_ANOMALIES],
+        "events_since": first if len(events) <= MOST_ANOMALIES else events[MOST_ANOMALIES - 1]["at"],
     }
 
 

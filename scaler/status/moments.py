@@ -32,6 +32,11 @@ def moment_in(text: str, now: float, zone: tzinfo) -> float:
         raise ValueError(text) from error
 
 
+def is_absolute(text: str) -> bool:
+    """Whether it names the same moment at any time, in any zone: seconds since the epoch."""
+    return _SECONDS.fullmatch(text) is not None
+
+
 def _last(hour: int, minute: int, second: int, local_now: datetime) -> float:
     today = local_now.replace(hour=hour, minute=minute, second=second, microsecond=0, fold=0)
     if today.timestamp() > local_now.timestamp():
