@@ -38,6 +38,7 @@ from scaler.status.server import StatusServer
 from scaler.store.sql_scores import scores_beside
 from scaler.store.sql_store import SqlStore, open_store
 from scaler.store.stored_plans import SqlPlans
+from scaler.store.stored_scores import HOURS_KEPT_DAYS
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import Trigger, TriggerRules
 from tests.status.registry import NOW, forecast
@@ -88,15 +89,16 @@ async def fill(store: SqlStore, trigger: str) -> tuple[SqlPlans, Reads]:
     """A year of scores and the last plans of shop/app-7."""
     scores, plans = scores_beside(store), SqlPlans(store.database)
     owner, sums = Owner("shop", "app-7", trigger), tuple(1000.0 for _ in SUMS)
-    hours = [ScoredHour(owner, lead, 0.9, HOUR - 24 * day, "day", 60, sums) for lead in LEADS for day in range(365)]
-    await scores.save(hours)
+    ages = (*range(24 * HOURS_KEPT_DAYS), *range(24 * HOURS_KEPT_DAYS, 365 * 24, 24))
+    await scores.save([ScoredHour(owner, lead, 0.9, HOUR - age, "a0", 60, sums) for lead in LEADS for age in ages])
+    await scores.sweep(NOW, NOW)  # old hours become days
     rung, model = "forecast_and_observation", "general@1"
     kept = [
         PastPlan(*owner, NOW - 240.0 * n, rung, 62.0, 62.0, 60.0, 0.9, 42.5, True, 7, model, "", REASONS)
         for n in range(PLANS)
     ]
     await plans.save(kept)
-    return plans, Reads(store.load_savings, scores.days, None, plans.load, None, demand)
+    return plans, Reads(store.load_savings, scores.days, None, plans.load, None, demand, score_totals=scores.totals)
 
 
 @asynccontextmanager

@@ -87,6 +87,26 @@ class ScoresAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class TotalsAsked:
+    """Of which days of one ScaledObject somebody wants the sums, of each lead."""
+
+    namespace: str
+    name: str
+    hours: tuple[int, int]
+    """[first, last), since the epoch"""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredTotal:
+    """The sums of one trigger and lead over the days that were asked for, as the store has added them up."""
+
+    trigger: str
+    lead: str
+    quantile: float
+    sums: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WeekAsked:
     """Whose last days somebody wants to read, in which those that are long ago fade.
 

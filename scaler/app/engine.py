@@ -29,7 +29,7 @@ from scaler.refresh.saving_outlooks import OutlookWriter
 from scaler.refresh.stored_apart import StoredApart
 from scaler.registry import ListedBy, Registration, Registry
 from scaler.savings import SavedDay, SavingsAsked
-from scaler.scored import ScoredDay, ScoresAsked, WeekAsked, Weeks
+from scaler.scored import ScoredDay, ScoredTotal, ScoresAsked, TotalsAsked, WeekAsked, Weeks
 from scaler.scoring.scores import DAY_KEEPS
 from scaler.series import Floats, HistoryFacts, HoursAhead
 from scaler.settings import Settings
@@ -147,6 +147,10 @@ class Engine:
     async def scores(self, asked: ScoresAsked) -> list[ScoredDay]:
         """How good forecasts turned out, as the store knows it. Raises StoreUnavailable."""
         return await self._backends.scores.days(asked)
+
+    async def score_totals(self, asked: TotalsAsked) -> list[ScoredTotal]:
+        """The same over all days together, of each lead. Raises StoreUnavailable."""
+        return await self._backends.scores.totals(asked)
 
     async def weeks(self, asked: Sequence[WeekAsked]) -> Weeks:
         """The sums of about a week, as the store knows them. Raises StoreUnavailable."""

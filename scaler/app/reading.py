@@ -13,7 +13,7 @@ from scaler.errors import BundleInvalid, StoreUnavailable
 from scaler.models import ModelIndex
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.savings import SavedDay, SavingsAsked
-from scaler.scored import ScoredDay, ScoresAsked, WeekAsked, Weeks
+from scaler.scored import ScoredDay, ScoredTotal, ScoresAsked, TotalsAsked, WeekAsked, Weeks
 from scaler.series import Floats, HoursAhead
 from scaler.settings import Settings
 from scaler.status.reads import BackendFacts, Reads
@@ -46,6 +46,7 @@ class Reading:
             self.backends,
             self.replicas,
             self.check_bundle,
+            self.score_totals,
         )
 
     async def savings(self, asked: SavingsAsked) -> list[SavedDay]:
@@ -53,6 +54,9 @@ class Reading:
 
     async def scores(self, asked: ScoresAsked) -> list[ScoredDay]:
         return await self._storing().scores(asked)
+
+    async def score_totals(self, asked: TotalsAsked) -> list[ScoredTotal]:
+        return await self._storing().score_totals(asked)
 
     async def weeks(self, asked: Sequence[WeekAsked]) -> Weeks:
         engine = self._engine()

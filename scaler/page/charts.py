@@ -7,6 +7,8 @@ from markupsafe import Markup, escape
 
 SIZE, MARGIN = 260, 34
 WIDE, HIGH = 520, 120
+MOST_DOTS = 60
+"""days; a line with more has none"""
 
 
 def calibration_chart(curves: Mapping[str, Mapping[str, float]], chosen: str, label: str) -> Markup:
@@ -56,7 +58,8 @@ def day_chart(days: Sequence[tuple[str, float | None]], promised: float | None, 
 
     places = [(across(place), value) for place, (_, value) in enumerate(days) if value is not None]
     points = " ".join(f"{x:.1f},{height(value):.1f}" for x, value in places)
-    dots = "".join(f'<circle class="dot" cx="{x:.1f}" cy="{height(value):.1f}" r="2.5"/>' for x, value in places)
+    marked = places if len(days) <= MOST_DOTS else ()
+    dots = "".join(f'<circle class="dot" cx="{x:.1f}" cy="{height(value):.1f}" r="2.5"/>' for x, value in marked)
     ticks = "".join(
         f'<line class="grid" x1="{MARGIN}" x2="{WIDE - 8}" y1="{height(at):.1f}" y2="{height(at):.1f}"/>'
         f'<text x="{MARGIN - 5}" y="{height(at) + 4:.1f}" text-anchor="end">{100 * at:.0f}</text>'
@@ -67,7 +70,7 @@ def day_chart(days: Sequence[tuple[str, float | None]], promised: float | None, 
         f'<text x="{MARGIN}" y="{HIGH - 6}">{escape(days[0][0])}</text>'
         f'<text x="{WIDE - 8}" y="{HIGH - 6}" text-anchor="end">{escape(days[-1][0])}</text>'
     )
-    drawn = f'{ticks}{promise}<polyline class="chosen" points="{points}"/>{dots if len(days) <= 60 else ""}{ends}'
+    drawn = f'{ticks}{promise}<polyline class="chosen" points="{points}"/>{dots}{ends}'
     return _svg("byday", WIDE, HIGH, label, drawn)
 
 

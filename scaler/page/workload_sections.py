@@ -16,7 +16,7 @@ from scaler.page.bounded import Answer, BoundedReads
 from scaler.page.workload_asked import WorkloadAsked
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.savings import SavingsAsked
-from scaler.scored import DAY_HOURS, HOUR_SECONDS, ScoredDay, ScoresAsked
+from scaler.scored import DAY_HOURS, HOUR_SECONDS, ScoredDay, ScoresAsked, TotalsAsked
 from scaler.scoring import BucketScores
 from scaler.scoring.losses import Figure
 from scaler.status.events import changes_in, decision_words, decisions_about
@@ -24,7 +24,7 @@ from scaler.status.past_plans import AROUND_SECONDS, MOST_AROUND, counting_at, p
 from scaler.status.reads import Reads
 from scaler.status.records import anomaly_record
 from scaler.status.savings import date_of, savings_record
-from scaler.status.scores import LEADS, figures_of
+from scaler.status.scores import LEADS
 from scaler.words.anomalies import NO_ANOMALY, far_from, outcome
 from scaler.words.compared import LEVEL, compared
 from scaler.words.past_plans import NOTHING_THEN, clock, past_plan_lines
@@ -80,22 +80,21 @@ async def then(scope: Scope, at: float) -> Section:
 
 async def scores(scope: Scope) -> Section:
     """By lead, and by the day of the lead that is asked for."""
-    by_lead: dict[str, Section] = {}
-    by_day: list[tuple[str, float]] = []
-    notice = ""
-    for key, lead in LEADS.items():
-        answer = await scope.ask(scope.reads.scores, ScoresAsked(*scope.own, lead, scope.hours))
-        notice = notice or answer.notice
-        days = _scored(answer.found or (), scope.trigger)
-        if days:
-            by_lead[key] = {"quantile": days[-1].quantile, "all": figures_of(days)}
-        if key == scope.asked.lead:
-            by_day = [(date_of(one.day), BucketScores(one.sums).held) for one in days]
-        if answer.notice:
-            break
+    totals = await scope.ask(scope.reads.score_totals, TotalsAsked(*scope.own, scope.hours))
+    found = {one.lead: one for one in totals.found or () if one.trigger == scope.trigger}
+    by_lead: dict[str, Section] = {
+        key: {"quantile": found[lead].quantile, "all": BucketScores(found[lead].sums).record()}
+        for key, lead in LEADS.items()
+        if lead in found
+    }
+    days: Answer[list[ScoredDay]] = Answer([])
+    if scope.asked.lead in by_lead:
+        days = await scope.ask(scope.reads.scores, ScoresAsked(*scope.own, LEADS[scope.asked.lead], scope.hours))
+    scored = _scored(days.found or (), scope.trigger)
+    by_day = [(date_of(one.day), BucketScores(one.sums).held) for one in scored]
     curves = {key: one["all"]["coverage"] for key, one in by_lead.items()}
     return {
-        "notice": notice,
+        "notice": totals.notice or days.notice,
         "by_lead": by_lead,
         "leads": LEADS,
         "curves": curves,

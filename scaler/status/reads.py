@@ -9,12 +9,13 @@ from scaler.models import ModelIndex
 from scaler.models.changing import CheckBundle, unchecked
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.savings import SavedDay, SavingsAsked
-from scaler.scored import ScoredDay, ScoresAsked, WeekAsked, Weeks
+from scaler.scored import ScoredDay, ScoredTotal, ScoresAsked, TotalsAsked, WeekAsked, Weeks
 from scaler.series import Floats, HoursAhead
 from scaler.trigger import Trigger
 
 ReadSavings: TypeAlias = Callable[[SavingsAsked], Awaitable[list[SavedDay]]]
 ReadScores: TypeAlias = Callable[[ScoresAsked], Awaitable[list[ScoredDay]]]
+ReadScoreTotals: TypeAlias = Callable[[TotalsAsked], Awaitable[list[ScoredTotal]]]
 ReadWeeks: TypeAlias = Callable[[Sequence[WeekAsked]], Awaitable[Weeks]]
 ReadPlans: TypeAlias = Callable[[PastPlansAsked], Awaitable[list[PastPlan]]]
 ReadAnomalies: TypeAlias = Callable[[AnomaliesAsked], Awaitable[list[Anomaly]]]
@@ -50,6 +51,7 @@ class Reads:
     replicas: Callable[[], Awaitable[Mapping[str, int]]] | None = None
     """how many triggers each replica refreshes, by its name; raises CacheUnavailable"""
     check_bundle: CheckBundle = unchecked
+    score_totals: ReadScoreTotals | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ def one_at_a_time(reads: Reads) -> Reads:
         reads,
         savings=queued(reads.savings),
         scores=queued(reads.scores),
+        score_totals=queued(reads.score_totals),
         plans=queued(reads.plans),
         anomalies=queued(reads.anomalies),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from scaler.scored import ScoredDay, ScoredHour, ScoresAsked, WeekAsked, Weeks
+from scaler.scored import ScoredDay, ScoredHour, ScoredTotal, ScoresAsked, TotalsAsked, WeekAsked, Weeks
 
 
 class ScoreStore(Protocol):
@@ -15,6 +15,10 @@ class ScoreStore(Protocol):
 
     async def days(self, asked: ScoresAsked) -> list[ScoredDay]:
         """The days that are asked for, ordered by trigger and day."""
+        ...
+
+    async def totals(self, asked: TotalsAsked) -> list[ScoredTotal]:
+        """The sums of all days that are asked for, of each trigger and lead of which there are some."""
         ...
 
     async def weeks(self, asked: Sequence[WeekAsked], day_keeps: float) -> Weeks:
@@ -33,6 +37,9 @@ class NullScores:
     async def save(self, hours: Sequence[ScoredHour]) -> None: ...
 
     async def days(self, asked: ScoresAsked) -> list[ScoredDay]:
+        return []
+
+    async def totals(self, asked: TotalsAsked) -> list[ScoredTotal]:
         return []
 
     async def weeks(self, asked: Sequence[WeekAsked], day_keeps: float) -> Weeks:

@@ -7,7 +7,18 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scaler.chunks import chunks
-from scaler.scored import DAY_HOURS, HOUR_SECONDS, Owner, ScoredDay, ScoredHour, ScoresAsked, WeekAsked, Weeks
+from scaler.scored import (
+    DAY_HOURS,
+    HOUR_SECONDS,
+    Owner,
+    ScoredDay,
+    ScoredHour,
+    ScoredTotal,
+    ScoresAsked,
+    TotalsAsked,
+    WeekAsked,
+    Weeks,
+)
 from scaler.store import Store, stored_scores
 from scaler.store.database import TIMEOUT_SECONDS, Database, fetched
 from scaler.store.schema import scores
@@ -49,6 +60,12 @@ class SqlScores:
             parameters = stored_scores.days_asked(self._installation, asked)
             rows = await self._database.run(fetched, stored_scores.days(), parameters)
         return stored_scores.days_in(rows)
+
+    async def totals(self, asked: TotalsAsked) -> list[ScoredTotal]:
+        async with self._bounded():
+            parameters = stored_scores.totals_asked(self._installation, asked)
+            rows = await self._database.run(fetched, stored_scores.totals(), parameters)
+        return stored_scores.totals_in(rows)
 
     async def weeks(self, asked: Sequence[WeekAsked], day_keeps: float) -> Weeks:
         found: dict[Owner, Mapping[str, tuple[float, ...]]] = {}

@@ -247,8 +247,11 @@ class SqlStore:
         """The days of savings that are asked for."""
         found: list[SavedDay] = []
         async with self._bounded(MOST_PAGES_READ):
-            wanted = [asked.one] if asked.one is not None else await self._objects(asked)
-            for chunk in chunks(wanted, stored_savings.objects_at_a_time(asked.hours)):
+            if asked.one is not None:
+                parameters = stored_savings.one_asked(self._installation, asked.hours, asked.one)
+                query = stored_savings.days_of_one()
+                return stored_savings.days_in(await self.database.run(fetched, query, parameters))
+            for chunk in chunks(await self._objects(asked), stored_savings.objects_at_a_time(asked.hours)):
                 query = stored_savings.days(self._installation, asked.hours, chunk)
                 found += stored_savings.days_in(await self.database.run(fetched, query))
         return found

@@ -22,9 +22,22 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    union_all,
 )
 
-from scaler.scored import DAY_HOURS, LEADS, SUMS, Owner, ScoredDay, ScoredHour, ScoresAsked, WeekAsked, Weeks
+from scaler.scored import (
+    DAY_HOURS,
+    LEADS,
+    SUMS,
+    Owner,
+    ScoredDay,
+    ScoredHour,
+    ScoredTotal,
+    ScoresAsked,
+    TotalsAsked,
+    WeekAsked,
+    Weeks,
+)
 from scaler.store.schema import scores
 
 ROWS = 250
@@ -65,9 +78,7 @@ def row_of(one: ScoredHour, installation: str) -> dict[str, Any]:
 def days() -> Select[Any]:
     """The days of the triggers of one ScaledObject, in order; `days_asked` makes its parameters. Made once, because
     making it takes milliseconds."""
-    at = scores.c
-    wanted = (at[name] == bindparam(name) for name in ("namespace", "name", "lead", "installation"))
-    found = _hours(and_(*wanted, at.hour >= bindparam("first"), at.hour < bindparam("end")))
+    found = _hours(and_(_of_object(), scores.c.lead == bindparam("lead")))
     owner = (found.c.trigger, found.c.day)
     sums = (func.sum(found.c[name]) for name in _ADDED)
     return select(*owner, func.max(found.c.quantile), *sums).group_by(*owner).order_by(*owner)
@@ -75,8 +86,7 @@ def days() -> Select[Any]:
 
 def days_asked(installation: str, asked: ScoresAsked) -> dict[str, Any]:
     """The parameters of `days`."""
-    of_one = {"namespace": asked.namespace, "name": asked.name, "lead": asked.lead, "installation": installation}
-    return {**of_one, "first": asked.hours[0], "end": asked.hours[1]}
+    return {**_object_asked(installation, asked), "lead": asked.lead}
 
 
 def days_in(rows: Sequence[Any]) -> list[ScoredDay]:
@@ -86,6 +96,31 @@ def days_in(rows: Sequence[Any]) -> list[ScoredDay]:
         if _are_numbers((quantile, minutes, *sums)):
             found.append(ScoredDay(trigger, round(quantile, 6), int(day), minutes, tuple(map(float, sums))))
     return found
+
+
+@cache
+def totals() -> Select[Any]:
+    """The sums of each trigger and lead of one ScaledObject; `totals_asked` makes its parameters. Days are added up at
+    once, apart from hours, of which several rows may be of the same time: of a year, this takes half as long."""
+    at = scores.c
+    # all leads by name: the primary key has them before hours; `+ 0` keeps SQLite off the index of ages
+    wanted, is_hour = and_(_of_object(), at.lead.in_(LEADS)), at.hours + 0 == 1
+    both = union_all(_added_up(at).where(wanted, ~is_hour), _added_up(_hours(and_(wanted, is_hour)).c)).subquery().c
+    return _added_up(both).having(func.sum(both[SUMS[0]]) > 0).order_by(both.trigger, both.lead)
+
+
+def totals_asked(installation: str, asked: TotalsAsked) -> dict[str, Any]:
+    """The parameters of `totals`."""
+    return _object_asked(installation, asked)
+
+
+def totals_in(rows: Sequence[Any]) -> list[ScoredTotal]:
+    """What the rows hold; sums with one that is no number are left out."""
+    return [
+        ScoredTotal(trigger, lead, round(quantile, 6), tuple(map(float, sums)))
+        for trigger, lead, quantile, *sums in rows
+        if _are_numbers((quantile, *sums))
+    ]
 
 
 def weeks(installation: str, asked: Sequence[WeekAsked], day_keeps: float) -> Select[Any]:
@@ -151,6 +186,18 @@ def _old(installation: str, before: int) -> ColumnElement[bool]:
     return and_(at.hours == 1, at.hour < before, at.installation == installation)
 
 
+def _of_object() -> ColumnElement[bool]:
+    """Whether a row is of the ScaledObject and the hours of `_object_asked`."""
+    at = scores.c
+    own = (at[name] == bindparam(name) for name in ("namespace", "name", "installation"))
+    return and_(*own, at.hour >= bindparam("first"), at.hour < bindparam("end"))
+
+
+def _object_asked(installation: str, asked: ScoresAsked | TotalsAsked) -> dict[str, Any]:
+    own = {"namespace": asked.namespace, "name": asked.name, "installation": installation}
+    return {**own, "first": asked.hours[0], "end": asked.hours[1]}
+
+
 def _is_asked(one: WeekAsked) -> ColumnElement[bool]:
     at = scores.c
     is_of = and_(*(at[name] == value for name, value in one.owner._asdict().items()))
@@ -159,6 +206,13 @@ def _is_asked(one: WeekAsked) -> ColumnElement[bool]:
     until = or_(at.hour < one.until, and_(at.hour == one.until, ~is_mine)) if one.but_not_of else at.hour <= one.until
     # by name, although they are all: so the index leads to these weeks, not to the whole year
     return and_(is_of, at.lead.in_(LEADS), at.hour >= first, until)
+
+
+def _added_up(found: Any) -> Select[Any]:
+    """Rows with these columns, of each trigger and lead together."""
+    sums = (func.sum(cast(found[name], _DOUBLE)).label(name) for name in SUMS)
+    quantile = func.max(cast(found.quantile, _DOUBLE)).label("quantile")
+    return select(found.trigger, found.lead, quantile, *sums).group_by(found.trigger, found.lead)
 
 
 def _hours(condition: ColumnElement[bool]) -> Subquery:

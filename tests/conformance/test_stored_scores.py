@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from scaler.errors import StoreUnavailable
-from scaler.scored import SUMS, Owner, ScoredDay, ScoredHour, ScoresAsked, WeekAsked
+from scaler.scored import SUMS, Owner, ScoredDay, ScoredHour, ScoredTotal, ScoresAsked, TotalsAsked, WeekAsked
 from scaler.store import Store
 from scaler.store.schema import scores
 from scaler.store.scores import NullScores, ScoreStore
@@ -99,6 +99,28 @@ async def test_what_no_number_holds_is_bounded(kept: ScoreStore) -> None:
     odd = ScoredHour(WEB, "peak", 0.9, HOUR, "a0", 60, (float("inf"), float("nan"), *[1e300] * (len(SUMS) - 2)))
     await kept.save([odd, scored(HOUR + 24)])
     assert len(await kept.days(asked())) == 2
+
+
+async def test_the_totals_of_an_object_are_its_days_together(kept: ScoreStore) -> None:
+    """By trigger and lead, of the hours that are asked for; what two replicas scored of one hour counts once."""
+    twice = [scored(part="a0", each=4), scored(part="b0", each=6)]
+    other = scored(lead="5 min", owner=WEB._replace(trigger="1e"), quantile=0.95)
+    none = ScoredHour(WEB, "15 min", 0.9, HOUR, "a0", 60, (0.0,) * len(SUMS))
+    api, later = scored(owner=Owner("shop", "api", "0f")), scored(HOUR + 48)
+    await kept.save([*twice, scored(HOUR + 24), other, none, api, later])
+    assert await kept.totals(TotalsAsked("shop", "web", (HOUR, HOUR + 48))) == [
+        ScoredTotal("0f", "peak", 0.9, pytest.approx(added(scored(each=5), scored()))),
+        ScoredTotal("1e", "5 min", 0.95, pytest.approx(other.sums)),
+    ]
+
+
+async def test_totals_are_of_days_and_hours(kept: ScoreStore) -> None:
+    """Of a trigger, old hours have become days, and others have not."""
+    hours = [scored(HOUR - 24 * 40), scored(HOUR - 24 * 40 + 1), scored(HOUR - 24 * 20), scored(HOUR)]
+    await kept.save(hours)
+    await kept.sweep(NOW, NOW)
+    (found,) = await kept.totals(TotalsAsked("shop", "web", ALL))
+    assert found.sums == pytest.approx(added(*hours))
 
 
 async def test_the_week_fades(kept: ScoreStore) -> None:

@@ -10,7 +10,7 @@ from scaler.models import Kind as Decided
 from scaler.models import ModelDecision, ModelIndex
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.savings import SavedDay, SavingsAsked, Side, Sums
-from scaler.scored import ScoredDay, ScoresAsked
+from scaler.scored import LEADS, ScoredDay, ScoredTotal, ScoresAsked, TotalsAsked
 from scaler.status.reads import Reads
 from tests.page.site import demand
 from tests.status.registry import NOW, filled_registry
@@ -69,7 +69,8 @@ class Kept:
     error: str = ""
 
     def reads(self) -> Reads:
-        return Reads(self.savings, self.scores, None, self.past_plans, self.anomalies, demand, self.models)
+        own = (self.savings, self.scores, None, self.past_plans, self.anomalies, demand, self.models)
+        return Reads(*own, score_totals=self.score_totals)
 
     async def past_plans(self, asked: PastPlansAsked) -> list[PastPlan]:
         self._fail()
@@ -85,6 +86,15 @@ class Kept:
             return []
         days = [(TODAY - 200, GONE)] + [(TODAY - n, WEB) for n in range(20, -1, -1)]
         return [scored_day(day, key, 1000.0) for day, key in days if asked.hours[0] <= 24 * day < asked.hours[1]]
+
+    async def score_totals(self, asked: TotalsAsked) -> list[ScoredTotal]:
+        found = []
+        for lead in LEADS:
+            days = await self.scores(ScoresAsked(asked.namespace, asked.name, lead, asked.hours))
+            for trigger in {one.trigger for one in days}:
+                sums = zip(*(one.sums for one in days if one.trigger == trigger), strict=True)
+                found.append(ScoredTotal(trigger, lead, 0.9, tuple(map(sum, sums))))
+        return found
 
     async def savings(self, asked: SavingsAsked) -> list[SavedDay]:
         self._fail()
