@@ -35,6 +35,7 @@ from scaler.series import Floats, Observation, Outlook
 from scaler.settings import load_settings
 from scaler.status.reads import Reads
 from scaler.status.server import StatusServer
+from scaler.store.scores import ScoreStore
 from scaler.store.sql_scores import scores_beside
 from scaler.store.sql_store import SqlStore, open_store
 from scaler.store.stored_plans import SqlPlans
@@ -44,7 +45,6 @@ from scaler.trigger import Trigger, TriggerRules
 from tests.status.registry import NOW, forecast
 
 ASKED = 20
-HOUR = int(NOW // 3600)
 PLANS = 2000
 REASONS = tuple(
     {"rule": rule, "text": "the peak over the next 495 s, p90 by general@1 0.9", "before": 60.0, "after": 62.0}
@@ -85,20 +85,20 @@ async def demand(trigger: Trigger, since: float, until: float) -> Floats:
     return np.asarray(40 + 20 * np.sin(moment_M / 3000), np.float32)
 
 
-async def fill(store: SqlStore, trigger: str) -> tuple[SqlPlans, Reads]:
-    """A year of scores and the last plans of shop/app-7."""
+async def fill(store: SqlStore, owner: Owner, now: float) -> tuple[ScoreStore, SqlPlans]:
+    """A year of scores and the last plans of one trigger."""
     scores, plans = scores_beside(store), SqlPlans(store.database)
-    owner, sums = Owner("shop", "app-7", trigger), tuple(1000.0 for _ in SUMS)
+    hour, sums = int(now // 3600), tuple(1000.0 for _ in SUMS)
     ages = (*range(24 * HOURS_KEPT_DAYS), *range(24 * HOURS_KEPT_DAYS, 365 * 24, 24))
-    await scores.save([ScoredHour(owner, lead, 0.9, HOUR - age, "a0", 60, sums) for lead in LEADS for age in ages])
-    await scores.sweep(NOW, NOW)  # old hours become days
+    await scores.save([ScoredHour(owner, lead, 0.9, hour - age, "a0", 60, sums) for lead in LEADS for age in ages])
+    await scores.sweep(now, now)  # old hours become days
     rung, model = "forecast_and_observation", "general@1"
     kept = [
-        PastPlan(*owner, NOW - 240.0 * n, rung, 62.0, 62.0, 60.0, 0.9, 42.5, True, 7, model, "", REASONS)
+        PastPlan(*owner, now - 240.0 * n, rung, 62.0, 62.0, 60.0, 0.9, 42.5, True, 7, model, "", REASONS)
         for n in range(PLANS)
     ]
     await plans.save(kept)
-    return plans, Reads(store.load_savings, scores.days, None, plans.load, None, demand, score_totals=scores.totals)
+    return scores, plans
 
 
 @asynccontextmanager
@@ -106,7 +106,9 @@ async def port(count: int, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the port that shows so many triggers."""
     registry, store = filled(count), open_store(None, folder)
     assert isinstance(store, SqlStore)
-    _, reads = await fill(store, registry.page(1, namespace="shop", name="app-7")[0].trigger.short_key)
+    watched = registry.page(1, namespace="shop", name="app-7")[0]
+    scores, plans = await fill(store, Owner("shop", "app-7", watched.trigger.short_key), NOW)
+    reads = Reads(store.load_savings, scores.days, None, plans.load, None, demand, score_totals=scores.totals)
     settings = load_settings({"http_address": "127.0.0.1:0"})
     server = StatusServer(
         settings, registry, Telemetry(), dict, lambda key: None, lambda: NOW, reads=reads, pages=page_routes

@@ -5,19 +5,17 @@ Nothing is kept, and no server is asked: what is shown of demand comes from a tr
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from scaler.checks import Context, Finding, Level, inspect
-from scaler.checks.metadata import as_keda_reads, parsed
-from scaler.discovery.annotated import Annotated, read_annotated
+from scaler.checks import Level
 from scaler.errors import Fault
-from scaler.manifest import ManifestError, ScaledObject, TriggerEntry, dotted_path, read_manifest
+from scaler.manifest import ManifestError
 from scaler.registry import Registration
 from scaler.status.described import ApiPath
+from scaler.status.inspecting import Inspected, Tried, inspected_apart
 from scaler.status.overview import LOOKED_AT
 from scaler.status.parameters import unknown
 from scaler.status.record_schemas import CURRENT, SETTINGS_KEYS, WHOSE
@@ -26,14 +24,9 @@ from scaler.status.replies import as_json, faulty
 from scaler.status.schemas import AT, FAULT, array, choice, nullable, record, text, whole
 from scaler.status.shown import Shown
 from scaler.telemetry.redaction import excerpt
-from scaler.trigger import Trigger, TriggerRules
+from scaler.trigger import Trigger
 
 MOST_BYTES = 64 * 1024
-MOST_OBJECTS = 20
-MOST_FINDINGS = 200
-"""of one object, that are listed"""
-MOST_TRIGGERS = 50
-"""the same"""
 READ_SECONDS = 10.0
 """that a body may take to arrive"""
 _FINDING = record(
@@ -81,23 +74,8 @@ class TooLarge(Exception):
     """A body of more bytes than are read."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Tried:
-    """A trigger as Headway reads it, or its faults."""
-
-    entry: TriggerEntry
-    read: Trigger | tuple[Fault, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Inspected:
-    scaled: ScaledObject
-    findings: Sequence[Finding]
-    triggers: Sequence[_Tried]
-
-
 class TriedRoute:
-    """Reads one text after the other, beside the event loop."""
+    """Reads one text after the other, in a process of its own."""
 
     def __init__(self, shown: Shown) -> None:
         self._shown = shown
@@ -121,7 +99,7 @@ class TriedRoute:
         shown = self._shown
         try:
             async with self._one:
-                inspected, skipped = await asyncio.to_thread(_inspected, manifest, shown.registry.rules)
+                inspected, skipped = await inspected_apart(manifest, shown.registry.rules)
         except ManifestError as error:
             faults.append(Fault("body", "", excerpt(str(error))))
             return {}
@@ -134,7 +112,7 @@ class TriedRoute:
         objects = [_object(one, plans) for one in inspected]
         return {"at": now, "objects": objects, "skipped": skipped}
 
-    async def _watched(self, request: Request, inspected: Sequence[_Inspected]) -> dict[tuple[str, str], Registration]:
+    async def _watched(self, request: Request, inspected: Sequence[Inspected]) -> dict[tuple[str, str], Registration]:
         """By server and query, a trigger that has both; one of an object of the text before any other."""
         wanted = {
             (tried.read.server_address, tried.read.query)
@@ -142,7 +120,7 @@ class TriedRoute:
             for tried in one.triggers
             if isinstance(tried.read, Trigger)
         }
-        own = {(one.scaled.namespace, one.scaled.name) for one in inspected}
+        own = {(one.namespace, one.name) for one in inspected}
         turn, found = self._shown.turn_of(request), dict[tuple[str, str], Registration]()
         for position, one in enumerate(self._shown.registry.page(len(self._shown.registry))):
             if position % LOOKED_AT == 0:
@@ -171,48 +149,18 @@ async def read_body(request: Request, most: int) -> bytes:
     return bytes(body)
 
 
-def _inspected(manifest: str, rules: TriggerRules) -> tuple[list[_Inspected], list[str]]:
-    read = read_manifest(manifest)
-    context = Context(trigger_rules=rules, tls_parameters=read.tls_parameters)
-    if len(read.objects) > MOST_OBJECTS:
-        raise ManifestError(f"has {len(read.objects)} ScaledObjects; at most {MOST_OBJECTS} are checked at once")
-    found = [_Inspected(one, inspect(one, context), _triggers(one, context)) for one in read.objects]
-    return found, sorted(set(read.skipped))
-
-
-def _triggers(scaled: ScaledObject, context: Context) -> list[_Tried]:
-    found = [_Tried(entry, parsed(scaled, entry, context)) for entry in scaled.our_triggers]
-    annotated = read_annotated(scaled, context.trigger_rules)
-    if isinstance(annotated, Annotated):
-        return [*found, _Tried(annotated.entry, annotated.trigger)]
-    others = [entry for entry in scaled.triggers if entry.kind == "prometheus" and not entry.reads_plan]
-    return [*found, *(_Tried(entry, as_keda_reads(scaled, entry)) for entry in others)]
-
-
-def _object(one: _Inspected, watched: dict[tuple[str, str], Record]) -> Record:
-    scaled = one.scaled
+def _object(one: Inspected, watched: dict[tuple[str, str], Record]) -> Record:
     return {
-        "kind": scaled.kind,
-        "namespace": scaled.namespace,
-        "name": scaled.name,
-        "findings": [
-            {
-                "level": finding.level.value,
-                "rule": finding.rule,
-                "line": scaled.line(finding.path) or None,
-                "field": dotted_path(finding.path),
-                "text": finding.text,
-                "fix": finding.fix,
-                "example": finding.example,
-            }
-            for finding in one.findings[:MOST_FINDINGS]
-        ],
-        "triggers": [_trigger(tried, watched) for tried in one.triggers[:MOST_TRIGGERS]],
+        "kind": one.kind,
+        "namespace": one.namespace,
+        "name": one.name,
+        "findings": one.findings,
+        "triggers": [_trigger(tried, watched) for tried in one.triggers],
     }
 
 
-def _trigger(tried: _Tried, watched: dict[tuple[str, str], Record]) -> Record:
-    read, head = tried.read, {"index": tried.entry.index, "type": tried.entry.kind}
+def _trigger(tried: Tried, watched: dict[tuple[str, str], Record]) -> Record:
+    read, head = tried.read, {"index": tried.index, "type": tried.kind}
     if not isinstance(read, Trigger):
         return {**head, "faults": fault_records(read), "settings": None, "watched": None}
     plan = watched.get((read.server_address, read.query))
