@@ -3,6 +3,9 @@
 "use strict";
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const timed = (seconds, options) => new Date(1000 * seconds).toLocaleString(undefined, options);
+const dated = (seconds) => timed(seconds, { dateStyle: "medium", timeStyle: "short" });
+const percentile = (level) => `p${Number((100 * level).toPrecision(4))}`;
 const shown = (value) => (value == null ? "–" : value.toLocaleString(undefined, { maximumSignificantDigits: 4 }));
 const iso = (seconds) => new Date(1000 * Math.round(seconds)).toISOString().replace(".000", "");
 const stepped = () => uPlot.paths.stepped({ align: 1 });
@@ -23,14 +26,25 @@ function demandLines(found) {
     line("planned", found.planned, "--planned", { paths: stepped(), width: 2 }),
   ];
   const first = all.length + 1;
+  const away = (level) => Math.abs(level - found.quantile);
+  const upper = Math.min(...levels.map(away));
   for (const level of levels) {
-    const isMedian = level === 0.5;
-    const width = isMedian || level === found.quantile ? 1.5 : 0.5;
-    all.push(line(`p${100 * level}`, found.quantiles[String(level)], "--band", { width, dash: isMedian ? [5, 3] : undefined }));
+    const isNamed = level === 0.5 || away(level) === upper;
+    const extra = { width: isNamed ? 1.5 : 0.5, dash: level === 0.5 ? [5, 3] : undefined, class: isNamed ? "named" : "unnamed" };
+    all.push(line(percentile(level), found.quantiles[String(level)], "--band", extra));
   }
   const fill = faded(colour("--band"), 0.18);
   const bands = levels.slice(1).map((level, place) => ({ series: [first + place + 1, first + place], fill }));
+  if (bands.length) asBand(all.slice(first - 1), levels, found);
   return { all, bands };
+}
+
+// The line of the lowest level stands for the whole band in the legend.
+function asBand(lines, levels, found) {
+  const [low, high] = [levels[0], levels[levels.length - 1]];
+  const ends = (at) => [low, high].map((level) => shown(found.quantiles[String(level)][at])).join(" to ");
+  const value = (u, own, series, at) => (own == null ? "–" : ends(at));
+  Object.assign(lines[0].series, { label: `${percentile(low)} to ${percentile(high)}`, class: "band", value });
 }
 
 function replicaLines(found) {
@@ -51,7 +65,13 @@ function draw(element, found, { all, bands }, height, hooks) {
     bands,
     cursor: { drag: { x: true, y: false }, sync: { key: "time" } },
     axes: [axis, { ...axis, size: 64, values: (u, ticks) => ticks.map(shown) }],
-    series: [{ label: "time" }, ...all.map((one) => one.series)],
+    legend: {
+      markers: {
+        fill: (u, place) => (u.series[place].class === "band" ? faded(colour("--band"), 0.3) : null),
+        dash: (u, place) => (u.series[place].dash ? "dashed" : "solid"),
+      },
+    },
+    series: [{ label: "time", value: (u, at) => (at == null ? "–" : dated(at)) }, ...all.map((one) => one.series)],
     scales: { y: { range: (u, low, high) => [0, (high || 1) * 1.05] } },
     hooks,
   };
@@ -95,7 +115,7 @@ function marks(plot, found, asked) {
   for (const one of found.anomalies) shade(plot, one);
   for (const one of found.events) mark(plot, one.at, "--quiet", "◆", [1, 3]);
   mark(plot, found.at, "--quiet", "now", [2, 4]);
-  if (asked != null) mark(plot, asked, "--link", "asked", [], 2);
+  if (asked != null) mark(plot, asked, "--link", "this moment", [], 2);
   plot.ctx.restore();
 }
 
@@ -114,6 +134,48 @@ function link(name, changes, anchor = "") {
   return element;
 }
 
+// The entry of the band in the legend shows and hides all lines that have none.
+function showBand(u, place, show) {
+  if (show == null || place == null || u.series[place].class !== "band") return;
+  u.series.forEach((one, other) => one.class === "unnamed" && u.setSeries(other, { show }));
+}
+
+function made(name, text, children = []) {
+  const element = document.createElement(name);
+  element.append(text, ...children);
+  return element;
+}
+
+function askedAt(at, text) {
+  const element = made("a", text);
+  element.href = `${address({ at: Math.ceil(at) })}#then`;
+  return element;
+}
+
+function tellLargest(found, since, until) {
+  let best = null;
+  found.observed.forEach((value, place) => {
+    const at = found.times[place];
+    if (value != null && at >= since && at <= until && (best === null || value > found.observed[best])) best = place;
+  });
+  const element = document.querySelector("[data-largest]");
+  element.hidden = best === null;
+  if (best === null) return;
+  const [at, planned, reactive] = [found.times[best], found.planned_replicas[best], found.reactive_replicas[best]];
+  const replicas = planned == null ? `${shown(reactive)} replicas of a reactive trigger` : `${shown(planned)} replicas`;
+  const text = `Largest demand in the time shown: ${shown(found.observed[best])} at ${dated(at)} (${replicas}): `;
+  element.replaceChildren(text, askedAt(at, "what did it think?"));
+}
+
+function tellEvents(found) {
+  if (!found.events.length) return;
+  const newest = [...found.events].sort((a, b) => b.at - a.at);
+  const items = newest.map((one) => made("li", "", [askedAt(one.at, dated(one.at)), `: ${one.text}`]));
+  const element = document.querySelector("[data-events]");
+  element.replaceChildren(made("summary", `◆ Events in the time shown: ${items.length}`), made("ul", "", items));
+  element.hidden = false;
+}
+
 function joined(element, found, asked) {
   const charts = element.querySelectorAll("[data-chart]");
   const drawn = [];
@@ -129,15 +191,16 @@ function joined(element, found, asked) {
         for (const { plot } of drawn) if (plot !== u) plot.setScale("x", { min, max });
         zooming = false;
         link("window", { since: iso(min), until: iso(Math.min(max, found.at)) });
+        tellLargest(found, min, max);
       },
     ],
+    setSeries: [(u, place, { show }) => showBand(u, place, show)],
     ready: [(u) => u.over.addEventListener("click", () => pick(u))],
   };
   const pick = (u) => {
     const at = u.data[0][u.cursor.idx];
     if (at == null || at > found.at) return;
-    const clock = new Date(1000 * at).toLocaleTimeString(undefined, { timeStyle: "short" });
-    link("moment", { at: iso(at) }, "#then").textContent = `What did it think at ${clock}?`;
+    link("moment", { at: Math.round(at) }, "#then").textContent = `What did it think at ${timed(at, { timeStyle: "short" })}?`;
   };
   for (const chart of charts) {
     const isDemand = chart.dataset.chart === "demand";
@@ -166,6 +229,8 @@ async function show(element) {
   for (const text of answer.ok ? found.missing : found.errors.map((one) => `${one.field}: ${one.rule}`)) notice(element, text);
   if (!answer.ok) return;
   const asked = element.dataset.at === undefined ? null : Number(element.dataset.at);
+  tellLargest(found, -Infinity, Infinity);
+  tellEvents(found);
   let end = joined(element, found, asked);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     end();
