@@ -125,6 +125,7 @@ league-models: $(STAMP)  ## bundles trained on a week as autoscalers, next to th
 bench: $(STAMP)  ## run every benchmark in its quick form
 	$(BIN)/python benchmarks/rpc_latency.py --quick
 	$(BIN)/python benchmarks/refresh.py --quick
+	$(BIN)/python benchmarks/refresh_parts.py --quick
 	$(BIN)/python benchmarks/restart.py --quick
 	$(BIN)/python benchmarks/page.py --quick
 	$(BIN)/python benchmarks/accuracy.py --quick
