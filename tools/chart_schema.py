@@ -104,6 +104,7 @@ RULES: Mapping[str, Schema] = {
     "networkPolicy.monitoringNamespaces": {"items": {"type": "string", "pattern": DNS_LABEL}},
     "networkPolicy.egress.redisPorts": {"items": {"type": "integer", **_PORT}},
     "networkPolicy.egress.databasePorts": {"items": {"type": "integer", **_PORT}},
+    "networkPolicy.egress.tracesPorts": {"items": {"type": "integer", **_PORT}},
     **{
         f"{probe}Probe.{field}": {"minimum": 1}
         for probe in ("startup", "liveness", "readiness")

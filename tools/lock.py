@@ -18,9 +18,9 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "deploy" / "images"
 LOCKS: dict[str, tuple[str, ...]] = {
-    "runtime.lock": (),
-    "runtime-object-stores.lock": ("object-stores",),
-    "training.lock": ("object-stores", "training"),
+    "runtime.lock": ("tracing",),
+    "runtime-object-stores.lock": ("object-stores", "tracing"),
+    "training.lock": ("object-stores", "tracing", "training"),
 }
 """the extras of pyproject.toml in each lock of an image"""
 TOOLS = ROOT / "tools"

@@ -42,6 +42,8 @@ def reachable(values: str) -> Iterator[tuple[str, bool]]:
         ("Redis at another port", OUTSIDE, 6379, "TCP"),
         ("SSH", OUTSIDE, 22, "TCP"),
         ("API server", OUTSIDE, 6443, "TCP"),
+        ("collector", Peer("tracing"), 4318, "TCP"),
+        ("collector elsewhere", OUTSIDE, 4318, "TCP"),
     ]:
         yield name, admits(policies, scaler, "Egress", peer, port, protocol)
     if valkey := of_chart.get("Deployment/headway-valkey"):
@@ -57,7 +59,9 @@ def reachable(values: str) -> Iterator[tuple[str, bool]]:
 EXPECTED = {
     "http-mtls": {"KEDA asks", "Prometheus scrapes", "Prometheus scrapes plainly", "helm test", "DNS", "Prometheus"},
     "http-tls": {"KEDA asks", "Prometheus scrapes", "helm test", "DNS", "Prometheus", "training reads the triggers"},
-    "network-policy": {"KEDA asks", "Prometheus scrapes", "helm test", "DNS", "Prometheus", "PostgreSQL", "Redis"},
+    "network-policy": {
+        "KEDA asks", "Prometheus scrapes", "helm test", "DNS", "Prometheus", "PostgreSQL", "Redis", "collector",
+    },
     "everything": {
         "KEDA asks", "Prometheus scrapes", "helm test", "DNS", "Prometheus", "PostgreSQL", "API server",
         "scaler → Valkey", "Valkey ← scaler", "training reads the triggers",
@@ -67,7 +71,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("values", EXPECTED)
 def test_only_what_is_needed_is_admitted(values: str) -> None:
-    """KEDA and Prometheus come in; DNS, Prometheus and the stores are reached; nothing else."""
+    """KEDA and Prometheus come in; DNS, Prometheus, the stores and the collector are reached; nothing else."""
     assert {name for name, admitted in reachable(values) if admitted} == EXPECTED[values]
 
 

@@ -163,6 +163,33 @@ def test_network_policy_admits_what_may_be_a_service_or_a_site():
     assert rule == {"ports": [{"port": 443, "protocol": "TCP"}]}
 
 
+ENDPOINT, PORTS = "settings.traces-endpoint", "networkPolicy.egress.tracesPorts"
+COLLECTOR = f"{ENDPOINT}=http://otel-collector.tracing.svc:4318"
+OF_NAMESPACE = {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "tracing"}}}]}
+
+
+def of_ports(*ports):
+    return {"ports": [{"port": port, "protocol": "TCP"} for port in ports]}
+
+
+@pytest.mark.parametrize(
+    ("values", "rules"),
+    [
+        ([], []),
+        ([COLLECTOR], [OF_NAMESPACE]),
+        ([f"{ENDPOINT}=HTTPS://otel.example.com/v1/traces"], [of_ports(443)]),
+        ([f"{ENDPOINT}=http://[fd00::7]:4318"], [of_ports(4318)]),
+        ([COLLECTOR, f"{PORTS}={{4319,4318}}"], [of_ports(4319, 4318)]),
+        ([f"{ENDPOINT}=http://10.0.0.7:4318", f"{PORTS}={{4318}}"], [of_ports(4318)]),
+        (["extraEnv[0].name=HEADWAY_TRACES_ENDPOINT", f"{PORTS}={{4318}}"], [of_ports(4318)]),
+    ],
+)
+def test_network_policy_follows_the_collector(values, rules):
+    """Traces reach the collector of `traces-endpoint`, or the ports that a value names; else no rule is added."""
+    [policy] = of_kind(rendered("networkPolicy.enabled=true", "settings.prometheus=", *values), "NetworkPolicy")
+    assert policy["spec"]["egress"][1:] == rules
+
+
 def test_commands_of_the_training_job_exist():
     """Each step is a command of ours with flags that it has; the first reads the settings that are mounted."""
     sets = ("training.enabled=true", "bundle.claim.create=true", "training.extraArgs={--timezone,Europe/Berlin}")

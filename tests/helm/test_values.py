@@ -130,6 +130,7 @@ CHANGES: dict[str, Any] = {
     "monitoringNamespaces": ["one"],
     "redisPorts": [1],
     "databasePorts": [1],
+    "tracesPorts": [1],
     "extraIngress": [{"ports": [{"port": 1}]}],
     "extra": [{"ports": [{"port": 1}]}],
     "serviceMonitor.interval": "7s",

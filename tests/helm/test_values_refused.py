@@ -48,6 +48,11 @@ CONTRADICTIONS = {
     "http.probePort=50051": "http.probePort: 50051 is another port of the container; write another, as 8081",
     "http.probePort=9000,service.httpPort=9000": "http.probePort: 9000 is service.httpPort",
     "settings.http-writes=token": "settings.http-writes: token needs the token that lets clients write; write",
+    "networkPolicy.enabled=true,extraEnv[0].name=HEADWAY_TRACES_ENDPOINT,extraEnv[0].value=http://c:4318": (
+        "extraEnv HEADWAY_TRACES_ENDPOINT: the network policy would block it"
+    ),
+    "networkPolicy.enabled=true,settings.traces-endpoint=https://otel.example.com,"
+    "networkPolicy.egress.tracesPorts[0]=4318": "networkPolicy.egress.tracesPorts: lacks 443, the port of settings.tr",
     "settings.http-tls=tls": "settings.http-tls: the chart sets it; write http.tls",
     "settings.http-token-file=/a": "settings.http-token-file: the chart sets it; write http.token.existingSecret",
     "settings.probe-address=0.0.0.0:1": "settings.probe-address: the chart sets it; write http.probePort",
@@ -166,6 +171,7 @@ UNKNOWN_OR_MALFORMED = {
     "resources.request.cpu=1": "request",
     "tls.secretName=a": "secretName",
     "networkPolicy.egress.ports[0]=1": "ports",
+    "networkPolicy.egress.tracesPorts[0]=70000": "tracesPorts",
     "credentials[0].name=A/b,credentials[0].secretName=c": "credentials",
     "credentials[0].name=a,credentials[0].secretName=b,credentials[0].key=c": "key",
     "podDisruptionBudget.maxUnavailable=one": "maxUnavailable",

@@ -13,6 +13,7 @@ import pytest
 
 from scaler.commands.check.keda_client import KedaClient, OurTrigger
 from tests.images.installed import Installed, health_check, installed, serving
+from tests.servers.otlp import receiving
 from tests.servers.process import until
 from tests.servers.prometheus import Recorded, prometheus
 from tools.lock import ROOT
@@ -83,6 +84,14 @@ def test_it_answers_keda_drains_and_leaves_no_trace(image: Installed, tmp_path: 
         assert image.as_user(image.python, *health_check(port)).returncode == 1
     assert listing(image.tree) == before
     assert (image.data / "headway.db").exists()
+
+
+def test_it_sends_traces(image: Installed, tmp_path: Path):
+    """`traces-endpoint` needs no other image."""
+    with receiving() as receiver, serving(image, tmp_path / "log", "--traces-endpoint", receiver.address) as scaler:
+        httpx.get(f"http://{scaler.http_address}/livez")
+        until(lambda: receiver.named("http request") != [])
+    assert receiver.services == {"headway"}
 
 
 def test_the_demo_service_runs_on_its_packages(image: Installed):

@@ -4,7 +4,7 @@ values.schema.json refuses unknown values and wrong types.
 */}}
 {{- define "headway.refuseFaults" -}}
 {{- $faults := list -}}
-{{- range list "name" "ports" "settings" "servers" "credentials" "stores" "persistence" "bundle" "tls" "http" "scrape" "kedaAuth" "access" "training" "crds" -}}
+{{- range list "name" "ports" "settings" "servers" "credentials" "stores" "persistence" "bundle" "tls" "http" "scrape" "traces" "kedaAuth" "access" "training" "crds" -}}
 {{- range include (printf "headway.faults.%s" .) $ | splitList "\n" -}}
 {{- with trim . }}{{ $faults = append $faults . }}{{ end -}}
 {{- end -}}
@@ -205,6 +205,25 @@ serviceMonitor.tlsConfig: the Secret with the authority is not in the namespace 
 {{- end }}
 {{- if and .Values.scrapeAnnotations.enabled (eq $tls "mtls") (not $plain) }}
 scrapeAnnotations.enabled: annotations name no client certificate, which http.tls: mtls needs; write http.probePort: 8081
+{{- end }}
+{{- end -}}
+
+{{/* The network policy would drop the spans, and only the log would say so. */}}
+{{- define "headway.faults.traces" -}}
+{{- $endpoint := index .Values.settings "traces-endpoint" | default "" | lower -}}
+{{- $ports := .Values.networkPolicy.egress.tracesPorts -}}
+{{- if and .Values.networkPolicy.enabled .Values.networkPolicy.egress.enabled }}
+{{- range .Values.extraEnv }}
+{{- if and (eq .name "HEADWAY_TRACES_ENDPOINT") (not $ports) }}
+extraEnv HEADWAY_TRACES_ENDPOINT: the network policy would block it, because only settings show where the collector is; write settings.traces-endpoint, or networkPolicy.egress.tracesPorts
+{{- end }}
+{{- end }}
+{{- if and $endpoint $ports (not (include "headway.namespaceOf" (dict "root" $ "url" $endpoint))) }}
+{{- $port := include "headway.portOf" $endpoint }}
+{{- if not (has $port (join " " $ports | splitList " ")) }}
+networkPolicy.egress.tracesPorts: lacks {{ $port }}, the port of settings.traces-endpoint; add it, or remove the list
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end -}}
 

@@ -17,21 +17,34 @@ Service of the release's own namespace. Empty where the host does not show it.
 {{- $port | default (ternary "443" "80" (hasPrefix "https" .)) -}}
 {{- end -}}
 
-{{/* Servers that the settings allow, as JSON: {"namespaces": […], "ports": […] of servers elsewhere}. */}}
-{{- define "headway.servers" -}}
+{{/* Where servers are, as JSON: {"namespaces": […], "ports": […] of servers elsewhere}: (dict "root" $ "urls" […]). */}}
+{{- define "headway.placesOf" -}}
 {{- $namespaces := list -}}
 {{- $ports := list -}}
-{{- range prepend (index .Values.settings "allow-server-address" | default list) (.Values.settings.prometheus | default "") | compact -}}
-{{- $namespace := include "headway.namespaceOf" (dict "root" $ "url" .) -}}
+{{- range compact .urls -}}
+{{- $url := lower . -}}
+{{- $namespace := include "headway.namespaceOf" (dict "root" $.root "url" $url) -}}
 {{- if $namespace -}}
 {{- $namespaces = append $namespaces $namespace -}}
 {{- end -}}
 {{- /* https://example.com has the form of a Service and its namespace, too; a name without a dot may be of the node's domain */ -}}
-{{- if or (not $namespace) (not (contains "." .)) (and (hasPrefix "https" .) (not (contains ".svc" .))) -}}
-{{- $ports = append $ports (include "headway.portOf" . | int) -}}
+{{- if or (not $namespace) (not (contains "." $url)) (and (hasPrefix "https" $url) (not (contains ".svc" $url))) -}}
+{{- $ports = append $ports (include "headway.portOf" $url | int) -}}
 {{- end -}}
 {{- end -}}
 {{- dict "namespaces" (uniq $namespaces) "ports" (uniq $ports) | toJson -}}
+{{- end -}}
+
+{{/* The servers that the settings allow. */}}
+{{- define "headway.servers" -}}
+{{- $allowed := index .Values.settings "allow-server-address" | default list -}}
+{{- include "headway.placesOf" (dict "root" $ "urls" (prepend $allowed (.Values.settings.prometheus | default ""))) -}}
+{{- end -}}
+
+{{/* The OpenTelemetry collector, unless egress.tracesPorts names its ports. */}}
+{{- define "headway.collector" -}}
+{{- $urls := list (index .Values.settings "traces-endpoint" | default "") -}}
+{{- include "headway.placesOf" (dict "root" $ "urls" (ternary list $urls (not (empty .Values.networkPolicy.egress.tracesPorts)))) -}}
 {{- end -}}
 
 {{/* Peers: every pod of the namespaces. */}}
@@ -75,6 +88,7 @@ Service of the release's own namespace. Empty where the host does not show it.
 
 {{- define "headway.egress" -}}
 {{- $servers := include "headway.servers" . | fromJson -}}
+{{- $collector := include "headway.collector" . | fromJson -}}
 # DNS
 - ports:
     - port: 53
@@ -119,6 +133,16 @@ Service of the release's own namespace. Empty where the host does not show it.
 # the API server: 443 is the Service's port, 6443 that of most clusters behind it
 - ports:
     {{- include "headway.tcpPorts" (list 443 6443) | trim | nindent 4 }}
+{{- end }}
+{{- with $collector.namespaces }}
+# the OpenTelemetry collector in the cluster
+- to:
+    {{- include "headway.namespacePeers" . | trim | nindent 4 }}
+{{- end }}
+{{- with .Values.networkPolicy.egress.tracesPorts | default $collector.ports }}
+# the OpenTelemetry collector
+- ports:
+    {{- include "headway.tcpPorts" . | trim | nindent 4 }}
 {{- end }}
 {{- with .Values.networkPolicy.egress.extra }}
 {{ toYaml . }}
