@@ -1,4 +1,4 @@
-"""How good forecasts turned out: coverage, loss against the newest observation, MAPE, bias; and anomalies."""
+"""How good forecasts turned out: coverage, loss against the newest observation, MAPE, bias, also by lead; anomalies."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -6,6 +6,7 @@ from deploy.grafana.panels import (
     FULL,
     ORANGE,
     RED,
+    THIRD,
     Query,
     dashboard,
     finished,
@@ -15,6 +16,7 @@ from deploy.grafana.panels import (
     rows,
     variable,
 )
+from scaler.telemetry.figures import LEAD_LEVELS
 
 UID = "headway-quality"
 CHOSEN = 'namespace=~"$namespace"'
@@ -44,6 +46,26 @@ def spread(figure: str) -> list[Query]:
         Query(f"quantile(0.5, {figure})", "median", RED),
         Query(f"quantile(0.25, {figure})", "a quarter is below", is_dashed=True),
     ]
+
+
+TRIGGERS = "headway_lead_scored_triggers"
+
+
+def by_lead(figure: str) -> str:
+    """The figure of each lead over all replicas: their mean, weighted with the triggers of each."""
+    return f"sum by (lead) ({figure} * {TRIGGERS}) / sum by (lead) ({TRIGGERS} and {figure})"
+
+
+def coverage_by_lead(level: str) -> str:
+    return by_lead(f'max without (level) (headway_lead_coverage_ratio{{level="{level}"}})')
+
+
+SKILL_BY_LEAD, ERROR_BY_LEAD = by_lead("headway_lead_skill_ratio"), by_lead("headway_lead_error_ratio")
+SHARES_BY_LEAD = {
+    **{f"within {level}": coverage_by_lead(level) for level in LEAD_LEVELS},
+    "loss saved": SKILL_BY_LEAD,
+    "MAPE": ERROR_BY_LEAD,
+}
 
 
 def build() -> Dashboard:
@@ -105,6 +127,48 @@ def build() -> Dashboard:
                 "Five minutes ahead: 1 where forecasts were always too high, -1 where they were always too low.",
                 spread(BIAS),
                 minimum=None,
+            )
+        )
+        .with_row(row("By lead, in all namespaces"))
+        .with_panel(
+            rows(
+                "Scores by lead",
+                "Within: mean share of demand within each quantile, which is to be as large as the quantile's level. "
+                "Loss saved, MAPE: medians over triggers.",
+                [
+                    ("triggers", Query(f"sum by (lead) ({TRIGGERS})", "")),
+                    *((column, Query(share, "")) for column, share in SHARES_BY_LEAD.items()),
+                ],
+                units=dict.fromkeys(SHARES_BY_LEAD, "percentunit"),
+                height=8,
+            )
+        )
+        .with_panel(
+            lines(
+                "Coverage of the 0.9 quantile, by lead",
+                "Mean over triggers: 90 % is what it promises.",
+                [Query(coverage_by_lead("0.9"), "{{lead}}")],
+                unit="percentunit",
+                width=THIRD,
+            )
+        )
+        .with_panel(
+            lines(
+                "Pinball loss saved, by lead",
+                "Median over triggers: 0 is no better than the newest observation.",
+                [Query(SKILL_BY_LEAD, "{{lead}}")],
+                unit="percentunit",
+                width=THIRD,
+                minimum=None,
+            )
+        )
+        .with_panel(
+            lines(
+                "MAPE, by lead",
+                "Median over triggers.",
+                [Query(ERROR_BY_LEAD, "{{lead}}")],
+                unit="percentunit",
+                width=THIRD,
             )
         )
         .with_row(row("Workloads"))

@@ -15,7 +15,8 @@ tracked.py           the triggers that this process refreshes
 
 What came of it, once a minute:
 
-scoring.py           forecasts whose time has come; score_records.py, keeping_scores.py: into the store
+scoring.py           forecasts whose time has come; score_records.py, keeping_scores.py: into the store;
+                     lead_scores.py: into telemetry, by lead
 past_plans.py        plans that are worth keeping; keeping_plans.py: into the store
 accounts.py          what a trigger was worth, by the hour
 anomalies.py         demand outside of the band of its forecast; saving_anomalies.py: into the store

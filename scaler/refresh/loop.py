@@ -20,6 +20,7 @@ from scaler.history.guarded import guarded
 from scaler.refresh.backfill import Backfill, BackfillState
 from scaler.refresh.coordination import Replicas
 from scaler.refresh.forecasting import ForecastRunner, candidates
+from scaler.refresh.lead_scores import LeadSummary
 from scaler.refresh.observing import Observer
 from scaler.refresh.ownership import Ownership
 from scaler.refresh.publishing import Publisher
@@ -88,6 +89,7 @@ class Refresh:
             on_filled=self._forecast_soon,
         )
         self.runner = ForecastRunner(telemetry, settings.chunk, self.tracking)
+        self._lead_summary = LeadSummary(self.tracking.scoring, telemetry)
         self.rehearsal = Rehearsal(self.tracking, self.runner, clock)
         self._publisher = Publisher(
             registry, self.tracking, self._replicas, clock, telemetry, interval, settings.publish_grace_seconds
@@ -148,6 +150,7 @@ class Refresh:
         self._telemetry.set("watched_triggers", len(self._registry))
         self._telemetry.set("refreshed_triggers", len(self.tracking))
         await self._export_backfill()
+        await self._lead_summary.update(at)
 
     async def _export_backfill(self) -> None:
         state = BackfillState()

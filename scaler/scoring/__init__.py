@@ -4,6 +4,7 @@
     losses.py    what a forecast that has come due adds to the sums
     hours.py     sums of the hour under way, for the store
     scores.py    sums by day and what they say: coverage, losses, skill over naive forecasts
+    leads.py     what those of many triggers say together, by lead
 
 Joined with the history in `scaler/refresh/scoring.py`. Pure numpy: no clock, no I/O.
 """

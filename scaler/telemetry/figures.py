@@ -91,6 +91,12 @@ PURPOSES = (
 """what a certificate is for; those in …_ca are authorities that Headway trusts"""
 
 
+LEADS = ("2 min", "5 min", "15 min", "60 min", "peak")
+"""what is scored of a forecast"""
+
+LEAD_LEVELS = ("0.1", "0.5", "0.9", "0.95", "0.99")
+"""quantiles that are scored at each of them"""
+
 HTTP_REFUSALS = ("connections", "share", "slow", "body", "host", "certificate", "token")
 """why the HTTP port refused a connection or a request"""
 
@@ -336,6 +342,26 @@ PROCESS_FIGURES: tuple[Figure, ...] = (
     Figure(
         "forecast_failed", "headway_forecast_failures_total", Kind.COUNTER, ("model",), Unit.NUMBER,
         "Failed runs of a bundle; the affected triggers keep their last forecast",
+    ),
+    Figure(
+        "lead_triggers", "headway_lead_scored_triggers", Kind.GAUGE, ("lead",), Unit.NUMBER,
+        "Triggers that this process refreshes and of which a forecast has come due, by lead "
+        f"({', '.join(LEADS)}; `peak` is the largest demand over the time that plans look ahead). The next three "
+        "figures are of these triggers, over about a week. Over several replicas, weight them with this number",
+    ),
+    Figure(
+        "lead_coverage", "headway_lead_coverage_ratio", Kind.GAUGE, ("lead", "level"), Unit.SHARE,
+        "Mean over these triggers of the share of demand that was within quantile `level` "
+        f"({', '.join(LEAD_LEVELS)}): as large as the level where forecasts are calibrated",
+    ),
+    Figure(
+        "lead_skill", "headway_lead_skill_ratio", Kind.GAUGE, ("lead",), Unit.SHARE,
+        "Median over these triggers of 1 minus the pinball loss over that of the newest observation, both the mean "
+        "over these levels",
+    ),
+    Figure(
+        "lead_error", "headway_lead_error_ratio", Kind.GAUGE, ("lead",), Unit.SHARE,
+        "Median over these triggers of the mean absolute error of the median, over demand (MAPE)",
     ),
     Figure(
         "backfill_failed", "headway_backfill_failures_total", Kind.COUNTER, ("phase",), Unit.NUMBER,

@@ -19,7 +19,10 @@ import pytest
 import trustme
 
 from deploy.grafana import DASHBOARDS, DEMO, FOLDER
+from deploy.grafana.quality import ERROR_BY_LEAD, coverage_by_lead
 from scaler.commands.check.keda_client import KedaClient, OurTrigger, ScalerTls
+from scaler.refresh.lead_scores import LeadSummary
+from scaler.refresh.scoring import Scoring
 from scaler.status.exposition import exposition
 from scaler.telemetry.figures import FIGURES, Kind
 from scaler.telemetry.metrics import Telemetry
@@ -132,7 +135,10 @@ SCORED = ("forecast_skill", "forecast_error", "forecast_bias")
 DEMAND = {"query": "demand", "threshold": "10"}
 FAULTY = {"query": "several", "threshold": "10"}
 YOUNG = {"query": "young", "threshold": "10"}
-SCORES = (*tuple(f"headway_{name}_ratio" for name in ("peak_coverage", *SCORED)), "headway_promised_coverage")
+SCORES = (
+    *(f"headway_{name}_ratio" for name in ("peak_coverage", *SCORED)),
+    *("headway_promised_coverage", "headway_lead_"),
+)
 STATE = (
     'kube_horizontalpodautoscaler_status_current_replicas{namespace="shop",horizontalpodautoscaler="keda-hpa-web"} 7\n'
 )
@@ -178,10 +184,15 @@ def scored_text() -> str:
     registry = filled_registry()
     next(one for one in registry if one.trigger.name == "web").scores = scored
 
+    telemetry, scoring = Telemetry(), Scoring()
+    scoring.add("web")
+    scoring.resume("web", 0, scored().sums_BF)
+
     async def lines() -> list[str]:
         async def turn() -> None: ...
 
-        pieces = [piece.decode() async for piece in exposition(Telemetry(), registry, NOW, turn)]
+        await LeadSummary(scoring, telemetry).update(NOW)
+        pieces = [piece.decode() async for piece in exposition(telemetry, registry, NOW, turn)]
         return [line for line in "".join(pieces).splitlines(keepends=True) if line.startswith(SCORES)]
 
     return "".join(asyncio.run(lines()))
@@ -243,6 +254,27 @@ def test_every_panel_has_data(live: tuple[PrometheusServer, KedaClient]) -> None
             missing = {place: expr for place, expr in missing.items() if not asked(server, replaced(expr, variables))}
         time.sleep(0.5)
     assert missing == {}
+
+
+@pytest.mark.server
+def test_replicas_count_by_their_triggers_in_scores_by_lead(tmp_path: Path) -> None:
+    """One with 30 triggers, one with 10, and one of which no trigger has a number."""
+    now = time.time()
+    exported = [
+        ("scored_triggers", {"a": 30, "b": 10, "c": 60}, {}),
+        ("error_ratio", {"a": 0.1, "b": 0.3}, {}),
+        ("coverage_ratio", {"a": 0.9, "b": 0.5, "c": 1.0}, {"level": "0.9"}),
+        ("coverage_ratio", {"a": 0.1, "b": 0.1, "c": 0.1}, {"level": "0.5"}),
+    ]
+    series = [
+        Recorded(f"headway_lead_{name}", [(now, value)], {"lead": "5 min", "instance": replica, **labels})
+        for name, values, labels in exported
+        for replica, value in values.items()
+    ]
+    with prometheus(tmp_path, series) as server:
+        means = [asked(server, expr)[0] for expr in (ERROR_BY_LEAD, coverage_by_lead("0.9"))]
+    assert [mean["metric"] for mean in means] == [{"lead": "5 min"}, {"lead": "5 min"}]
+    assert [float(mean["value"][1]) for mean in means] == pytest.approx([0.15, 0.92])
 
 
 def replaced(expr: str, variables: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from scaler.testing import ManualClock
 from scaler.trigger import Trigger
 from tests.refresh.test_refresh import START, World, replica, rising, steady
 from tests.servers.process import until_async
+from tests.status.scores import scored
 
 
 def figure(world: World, name: str, **labels: str) -> float | None:
@@ -52,6 +53,31 @@ async def test_deferrals_are_counted_over_all_refreshes() -> None:
             await world.pass_time(15)
             assert figure(world, "deferred_forecasts") == 36
             assert figure(world, "forecast_deferrals_total") == 36 * refreshes
+
+
+async def test_scores_of_all_triggers_are_exported_by_lead() -> None:
+    """Those of a restart count from the next minute on, and those of a trigger that is gone no longer."""
+    async with replica(steady, rising) as world:
+        key = world.call().trigger.key
+        world.call("other")
+        await world.pass_time(30)
+        world.refresh.tracking.scoring.resume(key, int(START // 86_400), scored().sums_BF)
+        await until_figure(world, "lead_scored_triggers", 1, lead="60 min")
+        assert figure(world, "lead_error_ratio", lead="5 min") == pytest.approx(0.1)
+        assert figure(world, "lead_skill_ratio", lead="60 min") == pytest.approx(0.75)
+        assert figure(world, "lead_coverage_ratio", lead="60 min", level="0.9") == 0
+        assert figure(world, "lead_error_ratio", lead="60 min") is None
+        world.refresh.tracking.scoring.remove(key)
+        await until_figure(world, "lead_scored_triggers", None, lead="60 min")
+
+
+async def until_figure(world: World, name: str, value: float | None, **labels: str) -> None:
+    """Let two minutes pass at most."""
+    for _ in range(8):
+        await world.pass_time(15)
+        if figure(world, name, **labels) == value:
+            return
+    raise AssertionError((name, figure(world, name, **labels)))
 
 
 async def test_errors_of_sources_are_counted_by_server_and_kind() -> None:
