@@ -128,6 +128,7 @@ bench: $(STAMP)  ## run every benchmark in its quick form
 	$(BIN)/python benchmarks/refresh_parts.py --quick
 	$(BIN)/python benchmarks/restart.py --quick
 	$(BIN)/python benchmarks/page.py --quick
+	$(BIN)/python benchmarks/viewers.py --quick
 	$(BIN)/python benchmarks/accuracy.py --quick
 	$(BIN)/python benchmarks/replay.py --quick
 	tools/helm.sh
