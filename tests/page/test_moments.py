@@ -1,5 +1,7 @@
 """What the page of a workload says of moments: links that stay true, and since when a list knows."""
 
+import html
+import re
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -47,10 +49,9 @@ def test_a_link_to_a_moment_names_it_for_good(page: Page, at: str, moment: float
 def test_a_wrong_parameter_leads_back_to_the_page_without_it(page: Page, path: str, right: str) -> None:
     answer = page.request.get(path)
     assert answer.status == 400
-    page.goto("/events")
-    page.set_content(answer.text())
-    link = page.get_by_role("link", name="The same page without")
-    expect(link).to_have_attribute("href", right)
+    found = re.search(r'href="([^"]*)">The same page without', answer.text())
+    assert found is not None
+    assert html.unescape(found[1]) == right
     assert page.request.get(path.partition("?")[0] + right).status != 400
 
 
