@@ -1,6 +1,6 @@
 """How fast KEDA is answered while people look at the page, next to how fast without them.
 
-    python benchmarks/viewers.py [--quick] [--triggers N] [--json FILE]
+    python benchmarks/viewers.py [--quick] [--triggers N] [--think SECONDS] [--json FILE]
 
 A real scaler with 1,000 triggers, a Prometheus, and a SQLite file that holds a year of scores and the plans of some
 days of the workloads that are looked at. KEDA asks for each trigger every 15 s, at a steady rate. In blocks that
@@ -8,6 +8,7 @@ alternate, there is
 
 * quiet: nothing else
 * viewers: 20 browsers, each at an address of its own, that open one view after the other, and read each for a second
+  in the mean (--think)
 * tries: one client that has the largest text that is taken tried on the page, again and again
 
 The figure is the median of the ratios of blocks that follow each other. The scaler, KEDA and the viewers are processes
@@ -48,7 +49,7 @@ from tests.servers.prometheus import Recorded, prometheus
 KEDA_SECONDS = 15.0
 """between two calls for the same trigger, as an HPA syncs"""
 CALLS = ("GetMetricSpec", "GetMetrics", "IsActive")
-VIEWERS, THINK_SECONDS = 20, 1.0
+VIEWERS = 20
 LOOKED_AT = 5
 """workloads with a past that viewers open"""
 SETTLE_SECONDS = 1.0
@@ -78,10 +79,11 @@ def views(name: str) -> dict[str, tuple[str, ...]]:
 
 
 class Viewers:
-    """Clients in this process: how long each view took. kind: which of KINDS is on."""
+    """Clients in this process: how long each view took. kind: which of KINDS is on. think: seconds that a view is read,
+    in the mean."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, think: float) -> None:
+        self._url, self._think = url, think
         self.kind = "quiet"
         self.seconds: dict[str, list[float]] = {}
         self.faults: list[str] = []
@@ -94,7 +96,7 @@ class Viewers:
             base_url=self._url, timeout=60, transport=own_address, follow_redirects=True
         ) as client:
             while self.kind == "viewers":
-                await asyncio.sleep(chosen.uniform(0, 2 * THINK_SECONDS))
+                await asyncio.sleep(chosen.uniform(0, 2 * self._think))
                 found = views(f"web-{chosen.randrange(LOOKED_AT):04}")
                 name = chosen.choice(list(found))
                 await self._timed(name, [client.build_request("GET", path) for path in found[name]], client)
@@ -118,9 +120,9 @@ class Viewers:
         self.seconds.setdefault(name, []).append(time.perf_counter() - began)
 
 
-async def obey(url: str, orders: Connection) -> None:
+async def obey(url: str, think: float, orders: Connection) -> None:
     """Be of the kind that is ordered, and say when nothing of the one before is left; report at the end."""
-    found, at_work = Viewers(url), list[asyncio.Task[None]]()
+    found, at_work = Viewers(url, think), list[asyncio.Task[None]]()
     while (order := await asyncio.to_thread(orders.recv)) != "end":
         found.kind = order
         await asyncio.gather(*at_work)
@@ -131,17 +133,17 @@ async def obey(url: str, orders: Connection) -> None:
     orders.send((found.seconds, found.faults))
 
 
-def serve_viewers(url: str, orders: Connection) -> None:
+def serve_viewers(url: str, think: float, orders: Connection) -> None:
     """The process of the viewers."""
-    asyncio.run(obey(url, orders))
+    asyncio.run(obey(url, think, orders))
 
 
 @contextmanager
-def viewers(url: str) -> Iterator[Connection]:
+def viewers(url: str, think: float) -> Iterator[Connection]:
     """A process of viewers that takes orders."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve_viewers, args=(url, theirs), daemon=True)
+    process = context.Process(target=serve_viewers, args=(url, think, theirs), daemon=True)
     process.start()
     theirs.close()  # so that the death of the process is an end, and not a silence
     yield ours
@@ -178,12 +180,12 @@ async def keep_a_past(folder: Path, triggers: Sequence[Mapping[str, str]]) -> No
 
 
 def blocks(
-    scaler: Scaler, calls: Sequence[Sequence[Call]], rounds: int, seconds: float, kinds: Sequence[str]
+    scaler: Scaler, calls: Sequence[Sequence[Call]], rounds: int, seconds: float, kinds: Sequence[str], think: float
 ) -> tuple[dict[str, list[Seen]], Mapping[str, list[float]]]:
     """What KEDA saw in each block, by its kind, and how long each view took."""
     rate = len(CALLS) * len(calls) / KEDA_SECONDS
     seen: dict[str, list[Seen]] = {kind: [] for kind in kinds}
-    with viewers(f"http://127.0.0.1:{scaler.http_port}") as orders:
+    with viewers(f"http://127.0.0.1:{scaler.http_port}", think) as orders:
         for number in range(rounds):
             for kind in kinds[:: -1 if number % 2 else 1]:
                 told(orders, "quiet")
@@ -201,7 +203,7 @@ def blocks(
 
 
 def measure(
-    count: int, rounds: int, seconds: float, kinds: Sequence[str]
+    count: int, rounds: int, seconds: float, kinds: Sequence[str], think: float
 ) -> tuple[dict[str, list[Seen]], Mapping[str, list[float]]]:
     """All blocks, with a scaler that has a forecast of each trigger."""
     now = time.time() // 60 * 60
@@ -216,7 +218,7 @@ def measure(
                 until(lambda: is_open(scaler), "the port is open")
                 until(lambda: len(keda.answers(range(count))) == count, "all triggers are answered", 0.5)
                 until(lambda: all_forecast(scaler, count), "all triggers have a forecast", 1.0)
-                return blocks(scaler, calls_of(triggers), rounds, seconds, kinds)
+                return blocks(scaler, calls_of(triggers), rounds, seconds, kinds, think)
 
 
 def summary_of(seen: Mapping[str, Sequence[Seen]], taken: Mapping[str, Sequence[float]]) -> dict[str, float]:
@@ -242,12 +244,13 @@ def main(
     triggers: Annotated[int, typer.Option(help="watched triggers")] = 1000,
     rounds: Annotated[int, typer.Option(help="blocks of each kind")] = 6,
     only: Annotated[list[str] | None, typer.Option(help=f"beside quiet, one of {', '.join(KINDS[1:])}")] = None,
+    think: Annotated[float, typer.Option(help="seconds that a viewer reads a view, in the mean")] = 1.0,
     json_file: Annotated[Path | None, typer.Option("--json", help="write a flat summary of named figures")] = None,
 ) -> None:
     """Measure, print the table, and write the summary."""
     kinds = [kind for kind in KINDS if kind == "quiet" or not only or kind in only]
     count, times, seconds = (100, 2, 5.0) if quick else (triggers, rounds, KEDA_SECONDS)
-    summary = summary_of(*measure(count, times, seconds, kinds))
+    summary = summary_of(*measure(count, times, seconds, kinds, think))
     table = Table("figure", "value")
     for figure, value in summary.items():
         table.add_row(figure, f"{value:,.2f}")

@@ -73,7 +73,7 @@ COLUMNS = (
     Column("demand", "demand", 1, _number("demand")),
     Column("planned", "planned", 2, _number("planned")),
     Column("replicas", "replicas", 3, _number("replicas", "{:.0f}".format)),
-    Column("replicas_soon", "soon", 4, _number("replicas_soon", "{:.0f}".format)),
+    Column("replicas_soon", "asked", 4, _number("replicas_soon", "{:.0f}".format)),
     Column("rung", "answer", 5, lambda one, at: _answer(one)[0], is_number=False),
     Column("skill", "skill", 6, _number("skill", "{:+.0%}".format)),
     Column("coverage", "coverage", 7, _coverage),
