@@ -35,7 +35,8 @@ COLUMNS = (
 async def overview_view(shown: Shown, request: Request) -> Mapping[str, Any]:
     """The rows of one page, and links to the others."""
     faults: list[Fault] = []
-    asked = overview_asked(request.query_params, faults)
+    query = {name: value for name, value in request.query_params.items() if value}
+    asked = overview_asked(query, faults)
     if faults:
         raise Refused(faults)
     now, turn = shown.now(), shown.turn_of(request)
@@ -44,7 +45,6 @@ async def overview_view(shown: Shown, request: Request) -> Mapping[str, Any]:
     for one in found.found:
         await turn()
         rows.append(await _row(shown, one, now))
-    query = dict(request.query_params)
     return {
         "rows": rows,
         "asked": asked,

@@ -1,7 +1,7 @@
 """The page of savings: what all workloads were worth together, and each of them, a page at a time."""
 
 import asyncio
-import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -57,12 +57,10 @@ def page_asked(query: Mapping[str, str], faults: list[Fault]) -> PageAsked:
 
 
 def _price(text: str, faults: list[Fault]) -> float | None:
-    try:
-        price = float(text) if text else None
-    except ValueError:
-        price = math.nan
-    if price is None or 0 <= price <= LARGEST_PRICE:
-        return price
+    if not text:
+        return None
+    if re.fullmatch(r"[0-9]{1,12}([.][0-9]{0,12})?|[.][0-9]{1,12}", text) and float(text) <= LARGEST_PRICE:
+        return float(text)
     faults.append(Fault("price", excerpt(text), f"must be a number from 0 to {LARGEST_PRICE:g}"))
     return None
 
@@ -139,7 +137,9 @@ def _summed(days: Sequence[SavedDay]) -> Sequence[SavedDay]:
     for one in days:
         so_far = sums.get((one.mode, one.day))
         added = one.sums if so_far is None else so_far.sums.plus(one.sums)
-        sums[one.mode, one.day] = replace(one, namespace="", name="", sums=added)
+        # of the workload that is known longest: workloads times time would be no time
+        known = max(one.sums.known_seconds, so_far.sums.known_seconds if so_far else 0.0)
+        sums[one.mode, one.day] = replace(one, namespace="", name="", sums=replace(added, known_seconds=known))
     return [sums[key] for key in sorted(sums)]
 
 

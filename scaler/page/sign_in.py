@@ -1,7 +1,6 @@
 """Signing in with the token of `http-token-file`, and out."""
 
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -58,9 +57,8 @@ class SignIn:
 
 def local(target: str) -> str:
     """The path where it is one of this port, else the first page: browsers take `//host` and `/\\host` for hosts."""
-    parts = urlsplit(target) if target.isprintable() else urlsplit("")
     is_local = target.startswith("/") and not target.startswith("//") and "\\" not in target
-    return target if is_local and not parts.scheme and not parts.netloc and target.isprintable() else HOME
+    return target if is_local and target.isprintable() else HOME
 
 
 def _page(target: str, fault: str = "", wait: float = 0.0) -> Response:

@@ -11,7 +11,7 @@ from scaler.errors import Fault
 from scaler.page.asking import Refused
 from scaler.status.parameters import unknown
 from scaler.status.shown import Shown
-from scaler.status.tried import MOST_BYTES, TooLarge, TriedRoute, read_body
+from scaler.status.tried import MOST_BYTES, NotNow, TooLarge, TriedRoute, read_body
 
 ENCODED = 3
 """bytes of a form for one byte of a text, at most"""
@@ -51,7 +51,10 @@ async def try_view(route: TriedRoute, shown: Shown, request: Request) -> Mapping
     if request.method != "POST":
         return {"manifest": EXAMPLE, "found": None, "faults": []}
     manifest = await _sent(request)
-    found = await route.record(request, manifest, faults)
+    try:
+        found = await route.record(request, manifest, faults)
+    except NotNow as refusal:
+        raise Refused([refusal.fault], refusal.status) from None
     return {"manifest": manifest, "found": found or None, "faults": faults}
 
 

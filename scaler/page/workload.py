@@ -29,6 +29,7 @@ from scaler.telemetry.redaction import excerpt
 
 TABLE_SECONDS = 1800.0
 """read for it"""
+NO_TRIGGER = "no trigger of this ScaledObject has this hash, and nothing is kept of one"
 NOBODY = (
     "no trigger of this name is watched here, and no plan or score of one is kept: KEDA has not called for it, or not "
     "for a long time"
@@ -55,7 +56,8 @@ async def workload_view(shown: Shown, request: Request) -> Mapping[str, Any]:
     earlier = [other for other in await _known(shown, ask, own, newest, one is None) if other not in hashes]
     trigger = one.trigger.short_key if one is not None else asked.trigger or next(iter(earlier), "")
     if one is None and trigger not in earlier:
-        raise Refused(_nobody(own, newest.notice), HTTPStatus.NOT_FOUND)
+        faults = [Fault("trigger", trigger, NO_TRIGGER)] if watched else _nobody(own, newest.notice)
+        raise Refused(faults, HTTPStatus.NOT_FOUND)
     scope = sections.Scope(shown.reads, ask, own, trigger, asked, zone, now)
     query = {name: value for name, value in request.query_params.items() if value} | {"trigger": trigger}
     return {

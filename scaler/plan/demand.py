@@ -45,8 +45,9 @@ def peak_quantile(forecast: Forecast, level: float, now: float, end: float) -> f
     )
     if not all(0 <= part < math.inf for part in (steps, peak, steps_then)):
         return math.nan
-    shifted = steps + peak - steps_then
-    scaled = steps * peak / steps_then if steps_then > 0 else math.inf
+    # in this order both are exactly the peak at the start of the forecast: rounding puts no quantile below a lower one
+    shifted = peak + (steps - steps_then)
+    scaled = peak * (steps / steps_then) if steps_then > 0 else math.inf
     return max(0.0, min(shifted, scaled))
 
 
@@ -61,7 +62,8 @@ def _first_peak(peaks_WQ: Floats, forecast: Forecast, level: float, window_steps
     peak = _mix(peaks_WQ[upper, pair].tolist(), level_share)
     if share == 1.0:
         return peak
-    return _mix([_mix(peaks_WQ[upper - 1, pair].tolist(), level_share), peak], share)
+    # with a weight each, which rounding cannot make fall where either peak rises
+    return (1 - share) * _mix(peaks_WQ[upper - 1, pair].tolist(), level_share) + share * peak
 
 
 def _mix(pair: list[float], share: float) -> float:

@@ -71,7 +71,8 @@ class Access:
         state["session"] = rules.sessions.found(headers.get(b"cookie", b"").decode("latin-1")) or ""
         if state["session"] and (_is_read(scope) or not scope["path"].startswith("/api/")):
             return None
-        if _is_read(scope) and b"text/html" in headers.get(b"accept", b""):
+        is_for_people = _is_read(scope) or not scope["path"].startswith("/api/")
+        if is_for_people and b"text/html" in headers.get(b"accept", b""):
             return "token", _to_sign_in(scope)
         return "token", _token(False)
 
@@ -88,6 +89,9 @@ def _is_read(scope: Any) -> bool:
 
 
 def _to_sign_in(scope: Any) -> Response:
+    """The form, which leads back to what was wanted; what was sent is not sent again."""
+    if not _is_read(scope):
+        return RedirectResponse(SIGN_IN, HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
     query = scope.get("query_string", b"").decode("latin-1")
     wanted = quote(scope["path"], safe="/@") + (f"?{query}" if query else "")
     target = f"{SIGN_IN}?next={quote(wanted, safe='/')}"

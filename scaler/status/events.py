@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Final
 
 from scaler.models import Kind, ModelDecision, ModelIndex, scope_name, scopes_of
+from scaler.models.card import VERBS
 from scaler.past_plans import PastPlan
 from scaler.status.records import Record
 
@@ -48,5 +49,11 @@ def promotions(decisions: Sequence[ModelDecision]) -> list[Record]:
 def decision_words(one: ModelDecision) -> str:
     """`general@2 was promoted for shop: 12 % better`"""
     model, scope = one.model or "no champion", scope_name(one.scope)
-    done = f"rolled back to {model}" if one.kind is Kind.ROLLED_BACK else f"{model} was {one.kind.value}"
-    return f"{done} for {scope}{': ' + one.reason if one.reason else ''}"
+    if one.kind is Kind.ROLLED_BACK:
+        done = f"rolled back to {model}"
+    elif one.kind in CHANGE_OF_CHAMPION:
+        done = f"{model} was {one.kind.value}"
+    else:
+        done = " ".join(filter(None, (VERBS[one.kind], one.model)))
+    whose = f" for {scope}" if one.kind in CHANGE_OF_CHAMPION else f" ({scope})" if one.scope else ""
+    return f"{done}{whose}{': ' + one.reason if one.reason else ''}"

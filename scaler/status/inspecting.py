@@ -7,7 +7,6 @@ That process is this module; it imports neither the server nor numpy, so that it
 import asyncio
 import os
 import pickle
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +30,10 @@ NICENESS = 10
 """of the process, above that of KEDA's calls"""
 
 
+class CannotInspect(Exception):
+    """Not the fault of the text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tried:
     """A trigger as Headway reads it, or its faults. kind: its type, as KEDA names it."""
@@ -52,23 +55,33 @@ class Inspected:
 
 
 async def inspected_apart(manifest: str, rules: TriggerRules) -> tuple[list[Inspected], list[str]]:
-    """The objects of the text, and the kinds of its other documents. Raises ManifestError."""
-    command = [sys.executable, "-c", f"from {__name__} import main; main()"]
-    given = pickle.dumps((manifest, rules))
+    """The objects of the text, and the kinds of its other documents. Raises ManifestError, CannotInspect."""
     try:
-        done = await asyncio.to_thread(
-            subprocess.run, command, input=given, stdout=subprocess.PIPE, timeout=SECONDS, check=True
-        )
-    except subprocess.TimeoutExpired:
+        async with asyncio.timeout(SECONDS):
+            done = await _done(pickle.dumps((manifest, rules)))
+    except TimeoutError:
         raise ManifestError(f"takes more than {SECONDS:g} s to read") from None
-    except (OSError, subprocess.CalledProcessError):
-        raise ManifestError(
-            "could not be read now: the process that reads it has ended, or cannot be started"
-        ) from None
-    found = pickle.loads(done.stdout)
+    except OSError:
+        done = b""
+    if not done:
+        raise CannotInspect("could not be read now: the process that reads it has ended, or cannot be started")
+    found = pickle.loads(done)
     if isinstance(found, str):
         raise ManifestError(found)
     return found  # type: ignore[no-any-return]
+
+
+async def _done(given: bytes) -> bytes:
+    """What the process answers; empty where it fails. It ends with this call, also where that is cancelled."""
+    code = f"from {__name__} import main; main()"
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=pipe, stdout=pipe)
+    try:
+        answer, _ = await process.communicate(given)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    return answer if process.returncode == 0 else b""
 
 
 def inspected(manifest: str, rules: TriggerRules) -> tuple[list[Inspected], list[str]]:

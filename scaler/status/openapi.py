@@ -27,7 +27,7 @@ WHY: Mapping[HTTPStatus, str] = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is too large",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the body must be of another type",
     HTTPStatus.MISDIRECTED_REQUEST: "the name in the Host header is not in `http-allowed-hosts`",
-    HTTPStatus.TOO_MANY_REQUESTS: "the client has as many connections as it may",
+    HTTPStatus.TOO_MANY_REQUESTS: "the client has as many connections, or texts that wait, as it may",
     HTTPStatus.INTERNAL_SERVER_ERROR: "a fault of Headway; the log has it at the request's id",
     HTTPStatus.SERVICE_UNAVAILABLE: "the database is not there, or does not answer",
 }

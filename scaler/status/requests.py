@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -78,7 +78,8 @@ def _same_origin(request: Request) -> None:
     if site is not None:
         name, value, own = "Sec-Fetch-Site", site, site in ("same-origin", "none")
     elif origin is not None:
-        name, value, own = "Origin", origin, urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
+        host = request.headers.get("host", "")
+        name, value, own = "Origin", origin, origin.partition("://")[2].lower() == host.lower()
     else:
         return
     if not own:

@@ -4,6 +4,7 @@ Nothing is kept, and no server is asked: what is shown of demand comes from a tr
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -15,18 +16,20 @@ from scaler.errors import Fault
 from scaler.manifest import ManifestError
 from scaler.registry import Registration
 from scaler.status.described import ApiPath
-from scaler.status.inspecting import Inspected, Tried, inspected_apart
+from scaler.status.inspecting import CannotInspect, Inspected, Tried, inspected_apart
 from scaler.status.overview import LOOKED_AT
 from scaler.status.parameters import unknown
 from scaler.status.record_schemas import CURRENT, SETTINGS_KEYS, WHOSE
 from scaler.status.records import Record, fault_records, plan_record, settings_record
 from scaler.status.replies import as_json, faulty
 from scaler.status.schemas import AT, FAULT, array, choice, nullable, record, text, whole
-from scaler.status.shown import Shown
+from scaler.status.shown import Shown, client_of
 from scaler.telemetry.redaction import excerpt
 from scaler.trigger import Trigger
 
 MOST_BYTES = 64 * 1024
+MOST_OF_A_CLIENT, MOST_WAITING = 4, 16
+"""texts that wait, of one address and in all"""
 READ_SECONDS = 10.0
 """that a body may take to arrive"""
 _FINDING = record(
@@ -64,7 +67,7 @@ DESCRIBED = ApiPath(
     "/api/v1/check",
     "what `headway check` finds in ScaledObjects; nothing is kept, and no server is asked",
     record("Tried", {"at": AT, "objects": array(_OBJECT), "skipped": array(text(), "kinds of other documents")}),
-    refusals=(HTTPStatus.REQUEST_ENTITY_TOO_LARGE,),
+    refusals=(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.SERVICE_UNAVAILABLE),
     method="POST",
     body={"application/yaml": text("ScaledObjects, and what belongs to them", maxLength=MOST_BYTES)},
 )
@@ -74,12 +77,22 @@ class TooLarge(Exception):
     """A body of more bytes than are read."""
 
 
+class NotNow(Exception):
+    """The text is not looked at; another time it may be."""
+
+    def __init__(self, status: HTTPStatus, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.status = status
+        self.fault = fault
+
+
 class TriedRoute:
     """Reads one text after the other, in a process of its own."""
 
     def __init__(self, shown: Shown) -> None:
         self._shown = shown
         self._one = asyncio.Lock()
+        self._waiting: Counter[str] = Counter()
 
     async def answer(self, request: Request) -> Response:
         """What is found in the body."""
@@ -91,18 +104,22 @@ class TriedRoute:
             rule = f"must have at most {MOST_BYTES // 1024} kB"
             return faulty([Fault("body", "", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         faults = []
-        found = await self.record(request, body.decode(errors="replace"), faults)
+        try:
+            found = await self.record(request, body.decode(errors="replace"), faults)
+        except NotNow as refusal:
+            return faulty([refusal.fault], refusal.status)
         return faulty(faults) if faults else as_json(found)
 
     async def record(self, request: Request, manifest: str, faults: list[Fault]) -> Record:
-        """What is found in the text; what keeps it from being read is added to `faults`."""
+        """What is found in the text; what keeps it from being read is added to `faults`. Raises NotNow."""
         shown = self._shown
         try:
-            async with self._one:
-                inspected, skipped = await inspected_apart(manifest, shown.registry.rules)
+            inspected, skipped = await self._inspected(request, manifest)
         except ManifestError as error:
             faults.append(Fault("body", "", excerpt(str(error))))
             return {}
+        except CannotInspect as error:
+            raise NotNow(HTTPStatus.SERVICE_UNAVAILABLE, Fault("body", "", str(error))) from None
         if not inspected:
             faults.append(Fault("body", "", "must have a ScaledObject, and has none"))
             return {}
@@ -111,6 +128,24 @@ class TriedRoute:
         plans = {key: plan_record(shown.registry, one, now) for key, one in watched.items()}
         objects = [_object(one, plans) for one in inspected]
         return {"at": now, "objects": objects, "skipped": skipped}
+
+    async def _inspected(self, request: Request, manifest: str) -> tuple[list[Inspected], list[str]]:
+        client = client_of(request.scope)
+        if self._waiting[client] >= MOST_OF_A_CLIENT:
+            rule = f"{MOST_OF_A_CLIENT} texts of this address wait already"
+            raise NotNow(HTTPStatus.TOO_MANY_REQUESTS, Fault("body", "", rule))
+        if self._waiting.total() >= MOST_WAITING:
+            rule = f"{MOST_WAITING} texts wait already: try again in a minute"
+            raise NotNow(HTTPStatus.SERVICE_UNAVAILABLE, Fault("body", "", rule))
+        self._waiting[client] += 1
+        try:
+            async with self._one:
+                if await request.is_disconnected():
+                    raise NotNow(HTTPStatus.BAD_REQUEST, Fault("body", "", "its client has gone"))
+                return await inspected_apart(manifest, self._shown.registry.rules)
+        finally:
+            self._waiting[client] -= 1
+            self._waiting += Counter()  # drops those with nothing
 
     async def _watched(self, request: Request, inspected: Sequence[Inspected]) -> dict[tuple[str, str], Registration]:
         """By server and query, a trigger that has both; one of an object of the text before any other."""

@@ -56,6 +56,7 @@ def test_sums_of_all_and_each_workload_a_page_at_a_time(page: Page) -> None:
     short = 50 * sum(saved_day(n).sums.plan.short_seconds for n in range(14)) / 60
     expect(sums.get_by_role("row").filter(has_text="short minutes")).to_contain_text(f"{short:,.0f}")
     expect(page.get_by_role("region", name="Savings in mode shadow")).to_contain_text("Plan (not used)")
+    expect(page.get_by_text("In 14 days Headway kept").first).to_be_visible()
     rows = page.get_by_role("region", name="Savings of each workload").get_by_role("row")
     expect(rows).to_have_count(51)
     expect(rows.nth(1)).to_contain_text("shop/w00")

@@ -71,10 +71,12 @@ def test_a_wrong_token_is_said(browser: Browser, address: str) -> None:
 
 
 def test_who_is_asked_to_sign_in(client: httpx.Client) -> None:
-    """Browsers that read; all others get 401. What the form is made of is open, and so are probes."""
+    """Browsers; all others, and what is sent to the API, get 401. What the form is made of is open, as are probes."""
     for path in ("/", "/models", "/api/v1/plans", "/nothing"):
         assert (client.get(path, headers=HTML).status_code, client.get(path).status_code) == (303, 401)
-    assert client.post("/", headers=HTML).status_code == 401
+    sent = client.post("/models/promote", headers=HTML)
+    assert (sent.status_code, sent.headers["location"]) == (303, "/sign-in")
+    assert client.post("/api/v1/models/promote", headers=HTML).status_code == 401
     assert client.get("/", headers={**HTML, "Authorization": "Bearer wrong-token-wrong"}).status_code == 401
     assert client.get("/", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
     wanted = client.get("/models/own@1?next=/%2Fevil&x=%26", headers=HTML).headers["location"]
@@ -151,6 +153,7 @@ def test_attempts_are_limited(client: httpx.Client) -> None:
     [
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 303),
@@ -183,7 +186,7 @@ def test_a_body_that_is_too_large(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     "target",
     ["//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil", "evil", "", "/\t/evil.example",
-     "javascript:alert(1)", "///evil.example"],
+     "javascript:alert(1)", "///evil.example", "//[", "http://[evil"],
 )  # fmt: skip
 def test_only_paths_of_this_port_follow(target: str) -> None:
     assert local(target) == "/"

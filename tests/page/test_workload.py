@@ -142,7 +142,8 @@ def test_a_trigger_that_vanished_still_has_a_page(page: Page) -> None:
     page.get_by_role("link", name="365 days").click()
     expect(page.get_by_role("region", name="Scores by time ahead")).to_contain_text("1,000")
     expect(page.locator("svg.byday")).to_have_count(0)  # of a single day
-    assert page.request.get("/workloads/shop/web?trigger=abc").status == 404
+    unknown = page.request.get("/workloads/shop/web?trigger=abc")
+    assert (unknown.status, "no trigger of this ScaledObject has this hash" in unknown.text()) == (404, True)
 
 
 def test_without_a_store_the_rest_is_there(browser: Browser) -> None:

@@ -10,6 +10,7 @@ from scaler.plan.demand import largest_quantile, peak_quantile
 from scaler.series import Forecast
 
 START = 1000.0
+LEVELS = (0.5, 0.61, 0.77, 0.9)
 RISING = Forecast(
     start=START,
     step_seconds=60.0,
@@ -48,6 +49,15 @@ def test_largest_quantile(level: float, start: float, end: float, expected: floa
 def test_a_fresh_forecast_gives_the_peak_itself(level: float, seconds: float, expected: float) -> None:
     """At the start of the forecast the need is the bundle's peak, between window lengths and levels."""
     assert peak_quantile(RISING, level, START, START + seconds) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("steps", [49.7, 333.3, 1e5 / 7])
+def test_a_fresh_forecast_gives_the_peak_to_the_last_digit(steps: float) -> None:
+    """Whatever the steps are: what rounding adds could put a quantile below a lower one."""
+    rising = np.repeat(np.array([[steps, steps * 1.3]], np.float32), 4, axis=0)
+    peaks = np.array([[12.3, 12.3], [49.7, 49.7]], np.float32)
+    forecast = replace(RISING, quantiles_HQ=rising, peaks_WQ=peaks)
+    assert len({peak_quantile(forecast, level, START, START + 100) for level in LEVELS}) == 1
 
 
 def test_a_window_longer_than_all_peaks_keeps_the_excess() -> None:

@@ -40,14 +40,19 @@ def test_only_the_newest_events_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("kind", "model", "scope", "words"),
     [
-        (Kind.PROMOTED, "general@2 was promoted for all triggers: better"),
-        (Kind.ROLLED_BACK, "rolled back to general@2 for all triggers: better"),
+        (Kind.PROMOTED, "general@2", "", "general@2 was promoted for all triggers: better"),
+        (Kind.ROLLED_BACK, "general@2", "", "rolled back to general@2 for all triggers: better"),
+        (Kind.PUBLISHED, "general@2", "", "published general@2: better"),
+        (Kind.REFUSED, "general@2", "", "refused general@2: better"),
+        (Kind.RETIRED, "general@2", "", "retired general@2: better"),
+        (Kind.RETRAINING_ASKED, "", "shop", "retraining asked for (shop): better"),
+        (Kind.RETRAINING_FAILED, "", "", "retraining failed: better"),
     ],
 )
-def test_a_decision_in_words(kind: Kind, words: str) -> None:
-    assert decision_words(ModelDecision(0.0, kind, "general@2", "gate", "better")) == words
+def test_a_decision_in_words(kind: Kind, model: str, scope: str, words: str) -> None:
+    assert decision_words(ModelDecision(0.0, kind, model, "gate", "better", scope)) == words
 
 
 async def test_replicas_follow_the_arithmetic_of_the_hpa() -> None:

@@ -33,7 +33,7 @@ async def test_a_process_that_does_not_end_or_start_is_a_fault(monkeypatch: pyte
     with pytest.raises(ManifestError, match=r"takes more than 0\.001 s"):
         await inspecting.inspected_apart(EXAMPLE, RULES)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(ManifestError, match="could not be read now"):
+    with pytest.raises(inspecting.CannotInspect, match="could not be read now"):
         await inspecting.inspected_apart(EXAMPLE, RULES)
 
 
