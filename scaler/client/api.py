@@ -500,12 +500,27 @@ class TriggerSettings(TypedDict):
     model: str
 
 
+class Preview(TypedDict):
+    since: float
+    until: float
+    every_seconds: float
+    observed: list[float | None]
+    planned: list[float | None]
+    most_replicas: int | None
+    most_reactive_replicas: int | None
+    replica_hours: float
+    reactive_replica_hours: float
+    known_minutes: int
+    differs: list[str]
+
+
 class TriedTrigger(TypedDict):
     index: int
     type: str
     faults: list[Fault]
     settings: TriggerSettings | None
     watched: CurrentPlan | None
+    preview: Preview | None
 
 
 class TriedObject(TypedDict):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from markupsafe import Markup, escape
 
@@ -72,6 +73,36 @@ def day_chart(days: Sequence[tuple[str, float | None]], promised: float | None, 
     )
     drawn = f'{ticks}{promise}<polyline class="chosen" points="{points}"/>{dots}{ends}'
     return _svg("byday", WIDE, HIGH, label, drawn)
+
+
+def demand_chart(
+    observed: Sequence[float | None], planned: Sequence[float | None], ends: tuple[str, str], label: str
+) -> Markup:
+    """Two lines from 0 to the largest value: demand, and what was planned for it. None is a gap."""
+    top = max((one for one in (*observed, *planned) if one is not None and math.isfinite(one)), default=0.0)
+    if not top > 0:
+        return Markup("")
+    count, wide, high = max(2, len(observed)), WIDE - MARGIN - 8, HIGH - 30
+
+    def line(name: str, values: Sequence[float | None]) -> str:
+        points = [
+            "" if value is None else f"{MARGIN + wide * place / (count - 1):.1f},{8 + high * (1 - value / top):.1f}"
+            for place, value in enumerate(values)
+        ]
+        pieces = (" ".join(piece) for known, piece in groupby(points, key=bool) if known)
+        return "".join(f'<polyline class="{name}" points="{piece}"/>' for piece in pieces)
+
+    ticks = "".join(
+        f'<line class="grid" x1="{MARGIN}" x2="{WIDE - 8}" y1="{y}" y2="{y}"/>'
+        f'<text x="{MARGIN - 5}" y="{y + 4}" text-anchor="end">{value:.3g}</text>'
+        for value, y in ((top, 8), (0, 8 + high))
+    )
+    words = (
+        f'<text x="{MARGIN}" y="{HIGH - 6}">{escape(ends[0])}</text>'
+        f'<text x="{WIDE - 8}" y="{HIGH - 6}" text-anchor="end">{escape(ends[1])}</text>'
+    )
+    drawn = f"{ticks}{line('observed', observed)}{line('chosen', planned)}{words}"
+    return _svg("demand", WIDE, HIGH, label, drawn)
 
 
 def _level(name: str, y: float) -> str:

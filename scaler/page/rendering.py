@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from scaler import __version__
 from scaler.page import files
-from scaler.page.charts import calibration_chart, day_chart
+from scaler.page.charts import calibration_chart, day_chart, demand_chart
 from scaler.page.sparkline import sparkline
 from scaler.status.exposition import Turn
 from scaler.status.report import span
@@ -42,7 +42,7 @@ def environment() -> Environment:
     )
     made.filters.update(rung=rung_words, sentence=sentence, coded=coded)
     made.globals.update(version=__version__, static=static_path, sparkline=sparkline)
-    made.globals.update(calibration_chart=calibration_chart, day_chart=day_chart)
+    made.globals.update(calibration_chart=calibration_chart, day_chart=day_chart, demand_chart=demand_chart)
     return made
 
 

@@ -136,11 +136,13 @@ class TimelineRoute:
             "missing": missing,
         }
 
-    async def lines(self, one: Registration, since: float, until: float, now: float, turn: Turn) -> Record:
-        """The columns alone; what could not be read is null."""
+    async def lines(
+        self, one: Registration, since: float, until: float, now: float, turn: Turn, threshold: float | None = None
+    ) -> Record:
+        """The columns alone; what could not be read is null. threshold: for the replicas, in place of the trigger's."""
         missing: list[str] = []
         plans = await self._plans(one, since, until, missing)
-        return await self._lines(one, plans, (since, until, now), missing, turn)
+        return await self._lines(one, plans, (since, until, now), missing, turn, threshold)
 
     async def _lines(
         self,
@@ -149,6 +151,7 @@ class TimelineRoute:
         window: tuple[float, float, float],
         missing: list[str],
         turn: Turn,
+        threshold: float | None = None,
     ) -> Record:
         since, until, now = window
         begin = followed_from(since)
@@ -159,7 +162,7 @@ class TimelineRoute:
         for name in ("planned", "metric"):
             lines[name] = stepped(plans, time_M, name)
         for name, read in FOLLOWED.items():
-            lines[name] = await followed_replicas(time_M, lines[read], one.trigger.threshold, turn)
+            lines[name] = await followed_replicas(time_M, lines[read], threshold or one.trigger.threshold, turn)
         answer = answer_of(self._registry, one, now)
         forecast = answer.outlook.forecast if answer is not None and until >= now else None
         first = int(np.searchsorted(time_M, since))

@@ -5,7 +5,7 @@ Nothing is kept, and no server is asked: what is shown of demand comes from a tr
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from starlette.requests import ClientDisconnect, Request
@@ -19,15 +19,18 @@ from scaler.status.described import ApiPath
 from scaler.status.inspecting import CannotInspect, Inspected, Tried, inspected_apart
 from scaler.status.overview import LOOKED_AT
 from scaler.status.parameters import unknown
+from scaler.status.preview import PREVIEW, preview
 from scaler.status.record_schemas import CURRENT, SETTINGS_KEYS, WHOSE
 from scaler.status.records import Record, fault_records, plan_record, settings_record
 from scaler.status.replies import as_json, faulty
 from scaler.status.schemas import AT, FAULT, array, choice, nullable, record, text, whole
 from scaler.status.shown import Shown, client_of
+from scaler.status.timeline import TimelineRoute
 from scaler.telemetry.redaction import excerpt
 from scaler.trigger import Trigger
 
 MOST_BYTES = 64 * 1024
+MOST_PREVIEWS = 3
 MOST_OF_A_CLIENT, MOST_WAITING = 4, 16
 """texts that wait, of one address and in all"""
 READ_SECONDS = 10.0
@@ -52,6 +55,7 @@ _TRIGGER = record(
         "faults": array(FAULT, "all that is wrong with its metadata"),
         "settings": nullable(record("TriggerSettings", SETTINGS_KEYS), "defaults included; null with faults"),
         "watched": nullable(CURRENT, "a trigger with the same server and query that is watched here"),
+        "preview": nullable(PREVIEW, "the last day of that trigger, with this threshold; of the first few triggers"),
     },
 )
 _OBJECT = record(
@@ -126,7 +130,8 @@ class TriedRoute:
         watched = await self._watched(request, inspected)
         now = shown.now()
         plans = {key: plan_record(shown.registry, one, now) for key, one in watched.items()}
-        objects = [_object(one, plans) for one in inspected]
+        previews = await self._previews(request, inspected, watched, now)
+        objects = [_object(one, plans, previews) for one in inspected]
         return {"at": now, "objects": objects, "skipped": skipped}
 
     async def _inspected(self, request: Request, manifest: str) -> tuple[list[Inspected], list[str]]:
@@ -149,22 +154,33 @@ class TriedRoute:
 
     async def _watched(self, request: Request, inspected: Sequence[Inspected]) -> dict[tuple[str, str], Registration]:
         """By server and query, a trigger that has both; one of an object of the text before any other."""
-        wanted = {
-            (tried.read.server_address, tried.read.query)
-            for one in inspected
-            for tried in one.triggers
-            if isinstance(tried.read, Trigger)
-        }
+        wanted = {_source(tried.read) for one in inspected for tried in one.triggers if isinstance(tried.read, Trigger)}
         own = {(one.namespace, one.name) for one in inspected}
         turn, found = self._shown.turn_of(request), dict[tuple[str, str], Registration]()
         for position, one in enumerate(self._shown.registry.page(len(self._shown.registry))):
             if position % LOOKED_AT == 0:
                 await turn()
-            key = one.trigger.server_address, one.trigger.query
+            key = _source(one.trigger)
             is_own = (one.trigger.namespace, one.trigger.name) in own
             if key in wanted and (key not in found or is_own):
                 found[key] = one
         return found
+
+    async def _previews(
+        self,
+        request: Request,
+        inspected: Sequence[Inspected],
+        watched: Mapping[tuple[str, str], Registration],
+        now: float,
+    ) -> dict[Trigger, Record]:
+        """Of the first triggers whose query is watched."""
+        timeline = TimelineRoute(self._shown.registry, self._shown.now, self._shown.reads)
+        read = (tried.read for one in inspected for tried in one.triggers)
+        wanted = dict.fromkeys(one for one in read if isinstance(one, Trigger) and _source(one) in watched)
+        turn = self._shown.turn_of(request)
+        return {
+            one: await preview(timeline, watched[_source(one)], one, now, turn) for one in list(wanted)[:MOST_PREVIEWS]
+        }
 
 
 async def read_body(request: Request, most: int) -> bytes:
@@ -184,19 +200,23 @@ async def read_body(request: Request, most: int) -> bytes:
     return bytes(body)
 
 
-def _object(one: Inspected, watched: dict[tuple[str, str], Record]) -> Record:
+def _source(trigger: Trigger) -> tuple[str, str]:
+    return trigger.server_address, trigger.query
+
+
+def _object(one: Inspected, watched: Mapping[tuple[str, str], Record], previews: Mapping[Trigger, Record]) -> Record:
     return {
         "kind": one.kind,
         "namespace": one.namespace,
         "name": one.name,
         "findings": one.findings,
-        "triggers": [_trigger(tried, watched) for tried in one.triggers],
+        "triggers": [_trigger(tried, watched, previews) for tried in one.triggers],
     }
 
 
-def _trigger(tried: Tried, watched: dict[tuple[str, str], Record]) -> Record:
+def _trigger(tried: Tried, watched: Mapping[tuple[str, str], Record], previews: Mapping[Trigger, Record]) -> Record:
     read, head = tried.read, {"index": tried.index, "type": tried.kind}
     if not isinstance(read, Trigger):
-        return {**head, "faults": fault_records(read), "settings": None, "watched": None}
-    plan = watched.get((read.server_address, read.query))
-    return {**head, "faults": [], "settings": settings_record(read), "watched": plan}
+        return {**head, "faults": fault_records(read), "settings": None, "watched": None, "preview": None}
+    plan, seen = watched.get(_source(read)), previews.get(read)
+    return {**head, "faults": [], "settings": settings_record(read), "watched": plan, "preview": seen}
