@@ -82,6 +82,9 @@ def test_costs_by_a_price(page: Page) -> None:
     row = page.get_by_role("row").filter(has_text="cost").first
     hours = 50 * sum(saved_day(n).sums.plan.replica_seconds for n in range(14) if n >= 8) / 3600
     expect(row).to_contain_text(f"{hours * 0.5:,.2f}")
+    each = page.get_by_role("region", name="Savings of each workload").get_by_role("row")
+    expect(each.nth(0)).to_contain_text("± cost")
+    expect(each.nth(1)).to_contain_text("+9")  # six days with three replica-hours more, at 0.5
     page.get_by_role("link", name="30 days").click()
     expect(page.get_by_label("Price of a replica-hour")).to_have_value("0.5")
 
