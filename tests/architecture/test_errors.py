@@ -15,7 +15,10 @@ from scaler.errors import HeadwayError
 
 INTERNAL = {
     "scaler.status.tried.TooLarge": "becomes the status 413",
+    "scaler.status.tried.NotNow": "becomes the status 429 or 503",
+    "scaler.status.inspecting.CannotInspect": "becomes the status 503",
     "scaler.store.watched_rows.Unusable": "becomes the reason of a quarantined row",
+    "scaler.page.asking.Moved": "becomes a redirect",
     "scaler.page.asking.Refused": "becomes a page that says what is wrong",
     "scaler.status.model_changes.ChangeFaulty": "becomes an answer that says what is wrong",
     "scaler.status.models.NoSuchModel": "becomes a 404",
