@@ -92,11 +92,7 @@ def _error(node: yaml.Node, text: str) -> ManifestError:
     return ManifestError(f"line {node.start_mark.line + 1}: {text}")
 
 
-_SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml, from which Go's reader was translated; it is several times as fast. PyYAML may be built without it"""
-
-
-class _Loader(_SafeLoader):  # type: ignore[valid-type, misc]
+class _Loader(yaml.SafeLoader):
     """Composes nodes. Plain scalars get the tag that Go gives them; nothing is constructed."""
 
     def resolve(self, kind: type[yaml.Node], value: str, implicit: tuple[bool, bool]) -> str:

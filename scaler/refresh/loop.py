@@ -150,7 +150,7 @@ class Refresh:
         self._telemetry.set("watched_triggers", len(self._registry))
         self._telemetry.set("refreshed_triggers", len(self.tracking))
         await self._export_backfill()
-        await self._lead_summary.update(at)
+        self._lead_summary.update(at)
 
     async def _export_backfill(self) -> None:
         state = BackfillState()

@@ -191,7 +191,9 @@ def scored_text() -> str:
     async def lines() -> list[str]:
         async def turn() -> None: ...
 
-        await LeadSummary(scoring, telemetry).update(NOW)
+        summed = LeadSummary(scoring, telemetry).update(NOW)
+        assert summed is not None
+        await summed
         pieces = [piece.decode() async for piece in exposition(telemetry, registry, NOW, turn)]
         return [line for line in "".join(pieces).splitlines(keepends=True) if line.startswith(SCORES)]
 
