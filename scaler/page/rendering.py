@@ -13,7 +13,7 @@ from scaler.page import files
 from scaler.page.charts import calibration_chart, day_chart, demand_chart
 from scaler.page.sparkline import sparkline
 from scaler.status.exposition import Turn
-from scaler.status.report import span
+from scaler.words.wording import span
 
 NONE = "–"
 PIECES_AT_A_TIME = 30
@@ -39,8 +39,9 @@ def environment() -> Environment:
         ago=ago,
         span=_span,
         rung=rung_words,
+        sentence=sentence,
+        coded=coded,
     )
-    made.filters.update(rung=rung_words, sentence=sentence, coded=coded)
     made.globals.update(version=__version__, static=static_path, sparkline=sparkline)
     made.globals.update(calibration_chart=calibration_chart, day_chart=day_chart, demand_chart=demand_chart)
     return made

@@ -5,8 +5,8 @@ import math
 from scaler.plan.demand import largest_quantile
 from scaler.plan.fallback import KNOWN_SHARE, Situation
 from scaler.plan.hpa_estimate import estimates_in
-from scaler.plan.rule import lasting
 from scaler.series import RECENT_SECONDS, Forecast
+from scaler.words.wording import span
 
 RELEASE_SECONDS = 300.0
 """the HPA's stabilisation window: what is released before leaves after it"""
@@ -31,7 +31,7 @@ def hold(situation: Situation, value: float) -> tuple[float, str] | None:
     held = min(again, last.recent_peak, replicas * situation.trigger.threshold)
     if not held > value:
         return None
-    return held, f"{held:.4g} is kept: needed again within {lasting(seconds)} (p{100 * level:g})"
+    return held, f"{held:.4g} is kept: needed again within {span(seconds)} (p{100 * level:g})"
 
 
 def _hold_seconds(situation: Situation, forecast: Forecast) -> float:

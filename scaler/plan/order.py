@@ -8,7 +8,8 @@ from scaler.plan.demand import peak_quantile
 from scaler.plan.fallback import KNOWN_SHARE, Situation
 from scaler.plan.hpa_estimate import estimates_in
 from scaler.plan.limits import MATTERS
-from scaler.plan.rule import News, Remembered, lasting
+from scaler.plan.rule import News, Remembered
+from scaler.words.wording import span
 
 RESERVE = 1.03
 """times the peak: what is ordered, so that a little more noise orders nothing"""
@@ -67,7 +68,7 @@ def order(situation: Situation, value: float) -> tuple[float, str] | None:
     wanted = RESERVE * max(calibrated(situation, peak), value)
     seconds = situation.order_end - situation.now
     if value > MATTERS * replicas * situation.trigger.threshold:
-        return wanted, f"replicas for the next {lasting(seconds)} are ordered in one step, with 3 % in reserve"
+        return wanted, f"replicas for the next {span(seconds)} are ordered in one step, with 3 % in reserve"
     kept = min(wanted, situation.remembered.get(ANSWERED.name, 0.0))
     if situation.observed is None or not value > COMING * situation.observed or not kept > value:
         return None

@@ -56,11 +56,3 @@ class Rule:
     name: str
     apply: Callable[[Situation, float], tuple[float, str] | None]
     remembers: tuple[Remembered[Any], ...] = ()
-
-
-def lasting(seconds: float) -> str:
-    """A span of time in the text of a reason: `45 s`, `8 min`, `8 min 15 s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{rest} s"
-    return f"{minutes} min {rest} s" if rest else f"{minutes} min"

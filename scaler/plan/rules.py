@@ -9,11 +9,12 @@ from scaler.plan.hpa_estimate import HPA_ESTIMATES
 from scaler.plan.limits import absurd, dead_band, step
 from scaler.plan.order import ANSWERED, order
 from scaler.plan.returning import RETURNING, returning
-from scaler.plan.rule import Rule, lasting
+from scaler.plan.rule import Rule
 from scaler.plan.skill import SKILL
 from scaler.plan.surge import GROWTH, surge
 from scaler.series import Forecast, Outlook
 from scaler.trigger import Mode, Trigger
+from scaler.words.wording import span
 
 NEGLIGIBLE = 0.01
 """share of the threshold below which a forecast alone does not wake a workload: quantiles of nothing are never quite 0.
@@ -30,8 +31,8 @@ def need(situation: Situation, value: float) -> tuple[float, str] | None:
         return None
     seconds, age = situation.window_end - situation.now, situation.now - forecast.start
     level = 100 * min(situation.trigger.quantile, forecast.levels[-1])
-    window = f"the peak over the next {lasting(seconds)}{_step(situation.trigger, forecast)}"
-    return situation.need, f"{window}, p{level:g} by {forecast.basis}; forecast {lasting(max(age, 0))} old"
+    window = f"the peak over the next {span(seconds)}{_step(situation.trigger, forecast)}"
+    return situation.need, f"{window}, p{level:g} by {forecast.basis}; forecast {span(max(age, 0))} old"
 
 
 def _step(trigger: Trigger, forecast: Forecast) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from scaler.series import HistoryFacts
 from scaler.telemetry.redaction import redacted
 from scaler.trigger import Mode, Trigger
+from scaler.words.wording import span
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +51,6 @@ def readiness_report(trigger: Trigger, facts: HistoryFacts | None, status: str =
         facts.needed_seconds,
         facts.wanted_seconds,
     )
-
-
-def span(seconds: float) -> str:
-    """A span of time in the two largest units that matter, as `3 h 20 min`."""
-    whole = round(seconds)
-    for size, unit, smaller_size, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // smaller_size
-            return f"{whole // size} {unit} {rest} {smaller}" if rest else f"{whole // size} {unit}"
-    return f"{whole} s"
 
 
 def _elsewhere() -> ReadinessReport:

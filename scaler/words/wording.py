@@ -25,6 +25,16 @@ def lasted(days: float) -> str:
     return f"{number} {unit if number == '1' else unit + 's'}"
 
 
+def span(seconds: float) -> str:
+    """A span of time in the two largest units that matter, as `3 h 20 min`."""
+    whole = round(seconds)
+    for size, unit, smaller_size, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller_size
+            return f"{whole // size} {unit} {rest} {smaller}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
 def share(value: float) -> str:
     """`3.0 %`, `0.21 %`, `< 0.001 %`; only nothing is `0 %`."""
     return percent(value) + ("" if math.isnan(value) else " %")

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from scaler.series import HistoryFacts
-from scaler.status.report import readiness_report, span
+from scaler.status.report import readiness_report
 from scaler.trigger import Mode, Trigger
+from scaler.words.wording import span
 
 TRIGGER = Trigger("shop", "web", "up", 10.0, "http://p")
 GOOD = HistoryFacts("seasonal@1", 1000.0, 990.0, 86400.0, 3600.0, 86400.0, is_backfilled=True)
