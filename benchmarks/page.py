@@ -28,7 +28,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from scaler.page.routes import page_routes
+from scaler.page.routes import all_pages
 from scaler.past_plans import PastPlan
 from scaler.registry import Registry
 from scaler.scored import LEADS, SUMS, Owner, ScoredHour
@@ -113,7 +113,7 @@ async def port(count: int, database: str | None, folder: Path) -> AsyncIterator[
     reads = Reads(store.load_savings, scores.days, None, plans.load, None, demand, score_totals=scores.totals)
     settings = load_settings({"http_address": "127.0.0.1:0"})
     server = StatusServer(
-        settings, registry, Telemetry(), dict, lambda key: None, lambda: NOW, reads=reads, pages=page_routes
+        settings, registry, Telemetry(), dict, lambda key: None, lambda: NOW, reads=reads, pages=all_pages
     )
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{await server.start()}", timeout=60) as client:
         yield client

@@ -179,8 +179,11 @@ class Registry:
         refresh_seconds: float,
         on_new: Callable[[Registration], None] = lambda _: None,
         limits: Limits = NO_LIMITS,
+        awaited: Callable[[], str] = lambda: "",
     ) -> None:
         self.rules = rules
+        self.awaited = awaited
+        """why a trigger may be missing that was watched before; empty once all are known"""
         self.refresh_seconds = refresh_seconds
         self.forgotten = 0
         """how many triggers were forgotten so far"""

@@ -61,6 +61,8 @@ class Engine:
     ) -> None:
         self.restored = asyncio.Event()
         """set once the triggers from before the restart are registered again, or their reading has taken too long"""
+        self.has_read_watched = False
+        """whether they are registered again"""
         self._settings = settings
         self._backends = backends
         self._earlier = earlier
@@ -257,6 +259,7 @@ class Engine:
             finally:
                 self._go_on()
             if restored is not None:
+                self.has_read_watched = True
                 break
             await self._clock.sleep_until(self._clock.now() + pause)
             pause = min(2 * pause, LONGEST_RESTORE_PAUSE_SECONDS)

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+OPENING = "bundle, cache and store are being opened"
+LISTING = "the ScaledObjects of discover-namespaces are being listed"
 EARLY_AT_A_TIME = 20
 """registered triggers that are planned before calls get their turn: some milliseconds"""
 
@@ -70,7 +72,7 @@ class Service:
         self.clock = clock or SystemClock()
         self.telemetry = Telemetry()
         limits = Limits(settings.max_triggers, settings.max_triggers_per_namespace)
-        self.registry = Registry(trigger_rules(settings), settings.refresh_interval, self._add, limits)
+        self.registry = Registry(trigger_rules(settings), settings.refresh_interval, self._add, limits, self._awaited)
         self.grpc_port = 0
         self.http_port = 0
         self._source = source
@@ -112,7 +114,7 @@ class Service:
 
     async def _open_ports(self) -> None:
         self.grpc_port = await self._server.start()
-        from scaler.page.routes import page_routes
+        from scaler.page.routes import all_pages
         from scaler.status.server import StatusServer
 
         status = StatusServer(
@@ -124,7 +126,7 @@ class Service:
             self.clock.now,
             self._discovery,
             Reading(self.settings, lambda: self._engine).all(),
-            page_routes,
+            all_pages,
         )
         self._opened.push_async_callback(status.stop)
         self.http_port = await status.start()
@@ -194,17 +196,27 @@ class Service:
     def _worth_waiting(self, trigger: Trigger) -> bool:
         return self._engine is None or self._engine.reachable(trigger)
 
+    def _awaited(self) -> str:
+        """Why this process may not know a trigger that was watched before; empty once it knows all."""
+        if self._engine is None:
+            return OPENING
+        if not self._engine.has_read_watched:
+            return "the triggers watched before the restart have not been read from the database yet"
+        if self._discovery is not None and self._discovery.is_waiting():
+            return LISTING
+        return ""
+
     def _missing(self) -> dict[str, str]:
         """What is missing before this process should be called; a source or cache that is down is no part of it."""
         missing = {}
         if self._draining:
             missing["draining"] = "the process is about to stop"
         if self._engine is None:
-            missing["backends"] = "bundle, cache and store are being opened"
+            missing["backends"] = OPENING
         elif not self._engine.restored.is_set():
             missing["watched"] = "the triggers watched before the restart are being read"
         elif self._discovery is not None and self._discovery.is_waiting():
-            missing["discovery"] = "the ScaledObjects of discover-namespaces are being listed"
+            missing["discovery"] = LISTING
         elif not self._warm:
             behind = sum(not registration.ready for registration in self.registry)
             if behind:

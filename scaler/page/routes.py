@@ -5,12 +5,10 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Match, Route
-from starlette.types import Scope
+from starlette.routing import BaseRoute, Route
 
 from scaler.errors import Fault
 from scaler.page import files
@@ -28,6 +26,7 @@ from scaler.page.system import system_view
 from scaler.page.trying import try_view
 from scaler.page.workload import workload_view
 from scaler.status.access import SIGN_IN
+from scaler.status.application import Pages
 from scaler.status.model_changes import ACTIONS, ChangeFaulty
 from scaler.status.requests import RequestRefused, closing, form_token
 from scaler.status.routes import StatusRoutes
@@ -42,13 +41,13 @@ View: TypeAlias = Callable[[Shown, Request], Awaitable[Mapping[str, Any]]]
 """what a template shows; raises HTTPException, Refused with faults, or Moved"""
 
 
-def page_routes(shown: Shown, api: StatusRoutes) -> list[BaseRoute]:
-    """All pages, and the files that they load."""
+def all_pages(shown: Shown, api: StatusRoutes) -> Pages:
+    """The paths of all pages, and of the files that they load."""
 
     def page(path: str, template: str, view: View, methods: Sequence[str] = ("GET",)) -> Route:
         return Route(path, partial(_answer, shown, template, view), methods=list(methods))
 
-    return [
+    routes = [
         *_sign_in(shown),
         page("/", "overview.html", overview_view),
         page("/workloads/{namespace}/{name}", "workload.html", workload_view),
@@ -66,21 +65,8 @@ def page_routes(shown: Shown, api: StatusRoutes) -> list[BaseRoute]:
         page("/models/{model}", "model.html", model_view),
         Route("/static/{version}/{name}", _file),
         Route("/favicon.ico", _favicon),
-        _ForBrowsers("/{path:path}", partial(_answer, shown, "", _unknown)),
     ]
-
-
-class _ForBrowsers(Route):
-    """What no other path answers, for a browser; programs get a fault as JSON."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        is_browser = "text/html" in Headers(scope=scope).get("accept", "")
-        is_page = not str(scope["path"]).startswith("/api/")
-        return super().matches(scope) if is_browser and is_page else (Match.NONE, {})
-
-
-async def _unknown(shown: Shown, request: Request) -> Mapping[str, Any]:
-    raise Refused([Fault("path", excerpt(request.url.path), "there is no page at this path")], HTTPStatus.NOT_FOUND)
+    return Pages(routes, _fault_page)
 
 
 def _sign_in(shown: Shown) -> list[BaseRoute]:
@@ -101,6 +87,8 @@ async def _answer(shown: Shown, template: str, view: View, request: Request) -> 
         values = await view(shown, request)
     except Refused as refused:
         return _fault_page(request, refused.status, refused.faults)
+    except RequestRefused as refused:
+        return closing(_fault_page(request, refused.status, [refused.fault]))
     except Moved as moved:
         return RedirectResponse(moved.query, HTTPStatus.FOUND, HEADERS)
     except HTTPException as error:

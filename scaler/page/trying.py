@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
 from scaler.errors import Fault
 from scaler.page.asking import Refused
 from scaler.status.parameters import unknown
+from scaler.status.requests import RequestRefused, body_of, fields_of, from_this_port
 from scaler.status.shown import Shown
-from scaler.status.tried import MOST_BYTES, NotNow, TooLarge, TriedRoute, read_body
+from scaler.status.tried import MOST_BYTES, NotNow, TriedRoute
 
 ENCODED = 3
 """bytes of a form for one byte of a text, at most"""
@@ -59,13 +59,19 @@ async def try_view(route: TriedRoute, shown: Shown, request: Request) -> Mapping
 
 
 async def _sent(request: Request) -> str:
-    rule = f"must have at most {MOST_BYTES // 1024} kB"
+    """The text in the form. Raises RequestRefused, Refused."""
+    from_this_port(request)
     try:
-        body = await read_body(request, ENCODED * MOST_BYTES + 100)
-        form = parse_qs(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=10)
-    except (TooLarge, ValueError):
-        raise Refused([Fault("manifest", "", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from None
-    manifest = form.get("manifest", [""])[0]
+        body = await body_of(request, ENCODED * MOST_BYTES + 100)
+    except RequestRefused as refused:
+        raise (_too_large() if refused.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else refused) from None
+    manifest = fields_of(body.decode(errors="replace")).get("manifest", "")
     if len(manifest.encode(errors="replace")) > MOST_BYTES:
-        raise Refused([Fault("manifest", "", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        raise _too_large()
     return manifest
+
+
+def _too_large() -> Refused:
+    """In words of the field: encoded in the body, it is longer."""
+    rule = f"must have at most {MOST_BYTES // 1024} kB"
+    return Refused([Fault("manifest", "", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

@@ -24,8 +24,8 @@ from scaler.status.parameters import unprintable
 from scaler.status.records import why_record
 from scaler.status.scores import StoredWeeks
 from scaler.status.shown import Shown
+from scaler.status.stored import unknown_trigger
 from scaler.status.timeline import TimelineRoute
-from scaler.telemetry.redaction import excerpt
 
 TABLE_SECONDS = 1800.0
 """read for it"""
@@ -56,8 +56,9 @@ async def workload_view(shown: Shown, request: Request) -> Mapping[str, Any]:
     earlier = [other for other in await _known(shown, ask, own, newest, one is None) if other not in hashes]
     trigger = one.trigger.short_key if one is not None else asked.trigger or next(iter(earlier), "")
     if one is None and trigger not in earlier:
-        faults = [Fault("trigger", trigger, NO_TRIGGER)] if watched else _nobody(own, newest.notice)
-        raise Refused(faults, HTTPStatus.NOT_FOUND)
+        if watched:
+            raise Refused([Fault("trigger", trigger, NO_TRIGGER)], HTTPStatus.NOT_FOUND)
+        raise Refused(*_nobody(shown, own, newest.notice))
     scope = sections.Scope(shown.reads, ask, own, trigger, asked, zone, now)
     query = {name: value for name, value in request.query_params.items() if value} | {"trigger": trigger}
     return {
@@ -134,6 +135,8 @@ async def _known(
     return list(dict.fromkeys(known))
 
 
-def _nobody(own: tuple[str, str], notice: str) -> list[Fault]:
-    faults = [Fault("namespace/name", excerpt("/".join(own)), NOBODY)]
-    return faults + ([Fault("database", "", f"what it keeps could not be read: {notice}")] if notice else [])
+def _nobody(shown: Shown, own: tuple[str, str], notice: str) -> tuple[list[Fault], HTTPStatus]:
+    faults, status = unknown_trigger(shown.registry, *own, NOBODY)
+    if notice:
+        faults.append(Fault("database", "", f"what it keeps could not be read: {notice}"))
+    return faults, status

@@ -110,7 +110,7 @@ class AheadRoute:
         watched = self._registry.page(32, namespace=namespace, name=name)
         found = [one for one in watched if wanted in ("", one.trigger.short_key)]
         if not found:
-            return nobody(namespace, name, "nothing is forecast")
+            return nobody(self._registry, namespace, name, "nothing is forecast")
         now = self._now()
         forecast = _own_forecast(self._registry, found[0], now)
         ahead = ahead_seconds(asked.get("ahead", DEFAULT_AHEAD), faults)

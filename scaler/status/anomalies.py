@@ -54,7 +54,7 @@ class AnomaliesRoute:
         except StoreUnavailable as error:
             return unavailable(error)
         if not found and asked.name and not self._registry.page(1, "", asked.namespace, asked.name):
-            return nobody(asked.namespace, asked.name, "nothing is listed")
+            return nobody(self._registry, asked.namespace, asked.name, "nothing is listed")
         following = _after(found[-1]) if len(found) == asked.limit else None
         return with_list({"at": self._now(), "next": following}, "anomalies", _in_turns(found, turn))
 

@@ -2,10 +2,11 @@
 
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeAlias
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -56,27 +57,60 @@ class RequestIds:
                 await self._app(scope, receive, answer)
 
 
-def application(paths: Collection[str], *routes: BaseRoute) -> Starlette:
+FaultPage: TypeAlias = Callable[[Request, HTTPStatus, Sequence[Fault]], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Paths for browsers. fault: the page of a refusal, None where there are no pages."""
+
+    routes: Sequence[BaseRoute] = ()
+    fault: FaultPage | None = None
+
+
+NO_PAGES = Pages()
+
+
+def application(paths: Collection[str], routes: Iterable[BaseRoute], fault_page: FaultPage | None = None) -> Starlette:
+    """The paths of one port. paths: those that are named where somebody asks for another."""
     # Exception last: starlette turns it into the answer to whatever was not foreseen
-    handlers: dict[Any, Any] = {HTTPException: partial(_refused, paths), Exception: _broken}
-    app = Starlette(routes=routes, exception_handlers=handlers)
+    refused, broken = partial(_refused, paths, fault_page), partial(_broken, fault_page)
+    handlers: dict[Any, Any] = {HTTPException: refused, Exception: broken}
+    app = Starlette(routes=list(routes), exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
 
 
-async def _refused(paths: Collection[str], request: Request, error: HTTPException) -> Response:
-    path = excerpt(request.scope["path"])
+async def _refused(
+    paths: Collection[str], fault_page: FaultPage | None, request: Request, error: HTTPException
+) -> Response:
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(sorted((error.headers or {}).get("Allow", "GET").split(", ")))  # in no order of their own
-        rule = f"this path takes {allowed}"
-        answer = faulty([Fault("method", excerpt(request.method), rule)], HTTPStatus.METHOD_NOT_ALLOWED)
+        fault = Fault("method", excerpt(request.method), f"this path takes {allowed}")
+        answer = _faulty(fault_page, request, fault, HTTPStatus.METHOD_NOT_ALLOWED)
         answer.headers["allow"] = allowed
         return answer
+    path = excerpt(request.scope["path"])
     near = difflib.get_close_matches(path, [known for known in paths if known != "/"], n=1)
     rule = f"unknown path; did you mean {near[0]}?" if near else f"unknown path; known are {', '.join(paths)}"
-    return faulty([Fault("path", path, rule)], HTTPStatus(error.status_code))
+    if fault_page and _from_browser(request):
+        rule = "there is no page at this path"
+    return _faulty(fault_page, request, Fault("path", path, rule), HTTPStatus(error.status_code))
 
 
-async def _broken(request: Request, error: Exception) -> Response:
+async def _broken(fault_page: FaultPage | None, request: Request, error: Exception) -> Response:
     rule = f"internal error, see the log of the scaler at request_id {logs.current_request_id()}"
-    return faulty([Fault("path", excerpt(request.scope["path"]), rule)], HTTPStatus.INTERNAL_SERVER_ERROR)
+    fault = Fault("path", excerpt(request.scope["path"]), rule)
+    return _faulty(fault_page, request, fault, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _faulty(fault_page: FaultPage | None, request: Request, fault: Fault, status: HTTPStatus) -> Response:
+    """A page for a browser, JSON for a program."""
+    if fault_page and _from_browser(request):
+        return fault_page(request, status, [fault])
+    return faulty([fault], status)
+
+
+def _from_browser(request: Request) -> bool:
+    is_page = not str(request.scope["path"]).startswith("/api/")
+    return is_page and "text/html" in request.headers.get("accept", "")

@@ -16,7 +16,7 @@ from scaler.status.described import ApiPath
 from scaler.status.models import index_of
 from scaler.status.parameters import unknown
 from scaler.status.replies import as_json, faulty
-from scaler.status.requests import JSON, RequestRefused, closing, object_of
+from scaler.status.requests import BODY_REFUSALS, JSON, RequestRefused, closing, object_of
 from scaler.status.schemas import AT, record, text
 from scaler.status.shown import Shown, client_of
 from scaler.telemetry.redaction import excerpt, redacted
@@ -55,7 +55,7 @@ def change_path(action: str) -> ApiPath:
     needed = record(title, fields, optional=tuple(name for name in fields if name != "model"))
     done = record("Done", {"at": AT, "by": text("who is in the log"), "done": text("what was done, as a sentence")})
     refusals = (
-        *(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+        *(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, *BODY_REFUSALS),
         *(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.SERVICE_UNAVAILABLE),
     )
     path = f"/api/v1/models/{action}"

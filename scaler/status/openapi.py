@@ -23,13 +23,14 @@ WHY: Mapping[HTTPStatus, str] = {
     HTTPStatus.UNAUTHORIZED: "`http-token-file` is set, and the request has no token, or a wrong one",
     HTTPStatus.FORBIDDEN: "`http-tls` is `mtls`, and the client has no certificate; or it may not change anything",
     HTTPStatus.NOT_FOUND: "there is no such thing here",
+    HTTPStatus.REQUEST_TIMEOUT: "the body takes too long to arrive",
     HTTPStatus.CONFLICT: "a rule of the registry of models, or a bundle that cannot be used; nothing has changed",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is too large",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the body must be of another type",
     HTTPStatus.MISDIRECTED_REQUEST: "the name in the Host header is not in `http-allowed-hosts`",
     HTTPStatus.TOO_MANY_REQUESTS: "the client has as many connections, or texts that wait, as it may",
     HTTPStatus.INTERNAL_SERVER_ERROR: "a fault of Headway; the log has it at the request's id",
-    HTTPStatus.SERVICE_UNAVAILABLE: "the database is not there, or does not answer",
+    HTTPStatus.SERVICE_UNAVAILABLE: "the database is not there, does not answer, or is still read after a start",
 }
 
 

@@ -96,7 +96,7 @@ class PastPlansRoute:
         except StoreUnavailable as error:
             return unavailable(error)
         if not found and not watched:
-            return nobody(namespace, name, "nothing was planned")
+            return nobody(self._registry, namespace, name, "nothing was planned")
         head = {"namespace": namespace, "name": name, "at": self._now(), "timezone": zone, "next": None}
         if asked.at is not None:
             return with_list(head | {"asked": asked.at}, "plans", _in_turns(counting_at(found, asked.at), turn))

@@ -1,5 +1,6 @@
 """Requests that change something: their bodies, and whether a page of this port has sent them."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -17,6 +18,9 @@ from scaler.telemetry.redaction import excerpt
 LARGEST_BODY = 64 * 1024
 """bytes"""
 MOST_FIELDS = 20
+READ_SECONDS = 10.0
+"""how long a body may take to arrive"""
+BODY_REFUSALS = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 
 
@@ -31,20 +35,23 @@ class RequestRefused(Exception):
 
 async def form_of(request: Request) -> Mapping[str, str]:
     """The fields of a form that a page of this port has sent. Raises RequestRefused."""
-    _same_origin(request)
-    text = await _body(request, FORM)
+    from_this_port(request)
+    return fields_of(await _text(request, FORM))
+
+
+def fields_of(form: str) -> dict[str, str]:
+    """The fields of an encoded form; of several of one name, the last. Raises RequestRefused."""
     try:
-        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS))
+        return dict(parse_qsl(form, keep_blank_values=True, max_num_fields=MOST_FIELDS))
     except ValueError:
-        raise RequestRefused(
-            Fault("body", "", f"must have at most {MOST_FIELDS} fields"), HTTPStatus.BAD_REQUEST
-        ) from None
+        rule = f"must have at most {MOST_FIELDS} fields"
+        raise RequestRefused(Fault("body", "", rule), HTTPStatus.BAD_REQUEST) from None
 
 
 async def object_of(request: Request) -> Mapping[str, Any]:
     """The JSON object that the body is. Raises RequestRefused."""
-    _same_origin(request)
-    text = await _body(request, JSON)
+    from_this_port(request)
+    text = await _text(request, JSON)
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -72,8 +79,9 @@ def closing(answer: Response) -> Response:
     return answer
 
 
-def _same_origin(request: Request) -> None:
-    """Browsers say which site a request is from: by Sec-Fetch-Site, and without TLS by Origin alone."""
+def from_this_port(request: Request) -> None:
+    """Raises RequestRefused where a page of another site has sent the request: browsers say so by Sec-Fetch-Site, and
+    without TLS by Origin alone."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site is not None:
         name, value, own = "Sec-Fetch-Site", site, site in ("same-origin", "none")
@@ -87,31 +95,38 @@ def _same_origin(request: Request) -> None:
         raise RequestRefused(Fault(name, excerpt(value), rule), HTTPStatus.FORBIDDEN)
 
 
-async def _body(request: Request, kind: str) -> str:
+async def body_of(request: Request, most: int = LARGEST_BODY) -> bytes:
+    """The body. Raises RequestRefused where it has more bytes, ends early, or takes too long to arrive."""
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length[:20]) > most:
+        raise _too_large(most)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > most:
+                    raise _too_large(most)
+    except TimeoutError:
+        rule = f"must arrive within {READ_SECONDS:.0f} s"
+        raise RequestRefused(Fault("body", "", rule), HTTPStatus.REQUEST_TIMEOUT) from None
+    except ClientDisconnect:
+        raise RequestRefused(Fault("body", "", "ended early"), HTTPStatus.BAD_REQUEST) from None
+    return bytes(body)
+
+
+async def _text(request: Request, kind: str) -> str:
     found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if found != kind:
         raise RequestRefused(
             Fault("Content-Type", excerpt(found), f"must be {kind}"), HTTPStatus.UNSUPPORTED_MEDIA_TYPE
         )
-    length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length[:20]) > LARGEST_BODY:
-        raise _too_large()
-    pieces, size = [], 0
     try:
-        async for piece in request.stream():
-            size += len(piece)
-            if size > LARGEST_BODY:
-                raise _too_large()
-            pieces.append(piece)
-    except ClientDisconnect:
-        raise RequestRefused(Fault("body", "", "ended early"), HTTPStatus.BAD_REQUEST) from None
-    try:
-        return b"".join(pieces).decode()
+        return (await body_of(request)).decode()
     except UnicodeDecodeError:
         raise RequestRefused(Fault("body", "", "must be UTF-8"), HTTPStatus.BAD_REQUEST) from None
 
 
-def _too_large() -> RequestRefused:
-    return RequestRefused(
-        Fault("body", "", f"must have at most {LARGEST_BODY // 1024} kB"), HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    )
+def _too_large(most: int) -> RequestRefused:
+    rule = f"must have at most {most // 1024} kB"
+    return RequestRefused(Fault("body", "", rule), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from scaler.errors import Fault
 from scaler.registry import Registration
@@ -27,7 +27,7 @@ from scaler.status import tried as tried_path
 from scaler.status.access import WITHOUT_TOKEN
 from scaler.status.ahead import AheadRoute
 from scaler.status.anomalies import AnomaliesRoute
-from scaler.status.application import application
+from scaler.status.application import NO_PAGES, Pages, application
 from scaler.status.described import AFTER, NAME, NAMESPACE, ApiPath, page_limit
 from scaler.status.event_list import EventsRoute
 from scaler.status.exposition import CONTENT_TYPE, exposition
@@ -44,10 +44,10 @@ from scaler.status.savings import SavingsRoute
 from scaler.status.schemas import AT, FAULT, NEXT, array, nullable, record
 from scaler.status.scores import ScoresRoute, StoredWeeks
 from scaler.status.shown import Shown
+from scaler.status.stored import unknown_trigger
 from scaler.status.system import SystemRoute
 from scaler.status.timeline import TimelineRoute
 from scaler.status.tried import TriedRoute
-from scaler.telemetry.redaction import excerpt
 
 RECORDS_AT_A_TIME = 3
 """made before the event loop may answer KEDA: about half a millisecond's work"""
@@ -74,14 +74,14 @@ class StatusRoutes:
         self._timeline = TimelineRoute(registry, now, reads)
         self._models = ModelsRoute(now, reads.models)
 
-    def app(self, pages: Sequence[BaseRoute] = ()) -> Starlette:
+    def app(self, pages: Pages = NO_PAGES) -> Starlette:
         """All paths, with those of `pages` for browsers."""
         own = (Route(one.path, partial(answer, self), methods=[one.method]) for one, answer in API)
-        return application(PATHS, *self._open(), *pages, *own)
+        return application(PATHS, (*self._open(), *pages.routes, *own), pages.fault)
 
     def probe_app(self) -> Starlette:
         """The paths of `probe-address` alone."""
-        return application(WITHOUT_TOKEN, *self._open())
+        return application(WITHOUT_TOKEN, self._open())
 
     def _open(self) -> list[Route]:
         return [Route("/livez", self.livez), Route("/readyz", self.readyz), Route("/metrics", self.metrics)]
@@ -137,7 +137,7 @@ class StatusRoutes:
         refusal = self.shown.discoveries.refusal(namespace, name) if self.shown.discoveries is not None else None
         if not found and refusal is None:
             rule = "no trigger of this name is watched here: KEDA has not called for it, or not for a long time"
-            return faulty([Fault("namespace/name", excerpt(f"{namespace}/{name}"), rule)], HTTPStatus.NOT_FOUND)
+            return faulty(*unknown_trigger(self._registry, namespace, name, rule))
         now = self._now()
         stored = await self._weeks.of(found)
         records = self._in_turns(
@@ -242,7 +242,7 @@ WHY_ONE = ApiPath(
             "triggers": array(WHY),
         },
     ),
-    refusals=(HTTPStatus.NOT_FOUND,),
+    refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 WATCHED_NAMESPACES = ApiPath(
     "/api/v1/discovery",

@@ -53,7 +53,7 @@ class SavingsRoute:
         except StoreUnavailable as error:
             return unavailable(error)
         if not found and asked.one is not None and not self._registry.page(1, "", *asked.one):
-            return nobody(*asked.one, "nothing was counted")
+            return nobody(self._registry, *asked.one, "nothing was counted")
         objects = list(dict.fromkeys((one.namespace, one.name) for one in found))
         following = "/".join(objects[-1]) if asked.one is None and len(objects) == asked.limit else None
         return with_list({"at": self._now(), "next": following}, "savings", _in_turns(found, turn))

@@ -92,7 +92,7 @@ class ScoresRoute:
             return unavailable(error)
         watched = {one.trigger.short_key for one in self._registry.page(LARGEST_LIMIT, "", namespace, name)}
         if not found and not watched:
-            return nobody(namespace, name, "nothing was scored")
+            return nobody(self._registry, namespace, name, "nothing was scored")
         head = {"namespace": namespace, "name": name, "at": self._now(), "days": days, "lead": LEADS[lead]}
         return with_list(head, "triggers", _in_turns(found, watched, turn))
 

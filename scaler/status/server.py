@@ -5,13 +5,12 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from time import time
 from typing import Any, TypeAlias
 
 import uvicorn
-from starlette.routing import BaseRoute
 
 from scaler.discovery import Discoveries
 from scaler.errors import SettingsError
@@ -19,7 +18,7 @@ from scaler.files import FollowedFiles, reason_of
 from scaler.registry import Registry
 from scaler.settings import Settings
 from scaler.status.access import Access, AccessRules
-from scaler.status.application import InTurns, RequestIds
+from scaler.status.application import NO_PAGES, InTurns, Pages, RequestIds
 from scaler.status.connections import Connection, Door
 from scaler.status.reads import NOTHING, Reads
 from scaler.status.report import Explain
@@ -55,7 +54,7 @@ class StatusServer:
         now: Callable[[], float] = time,
         discoveries: Discoveries | None = None,
         reads: Reads = NOTHING,
-        pages: Callable[[Shown, StatusRoutes], Sequence[BaseRoute]] = lambda shown, api: (),
+        pages: Callable[[Shown, StatusRoutes], Pages] = lambda shown, api: NO_PAGES,
     ) -> None:
         self.probe_port = 0
         self._settings = settings

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from starlette.responses import Response
 
 from scaler.errors import Fault, StoreUnavailable
+from scaler.registry import Registry
 from scaler.status.reads import Reads
 from scaler.status.replies import faulty
 from scaler.telemetry.redaction import excerpt
@@ -39,10 +40,19 @@ def unavailable(error: StoreUnavailable) -> Response:
     return faulty([Fault("database", "", str(error))], HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-def nobody(namespace: str, name: str, nothing: str) -> Response:
+def nobody(registry: Registry, namespace: str, name: str, nothing: str) -> Response:
     """There is no such trigger, and `nothing was counted` for one."""
     rule = f"no trigger of this name is watched here, and {nothing} for one in this time"
-    return faulty([Fault("namespace/name", excerpt(f"{namespace}/{name}"), rule)], HTTPStatus.NOT_FOUND)
+    return faulty(*unknown_trigger(registry, namespace, name, rule))
+
+
+def unknown_trigger(registry: Registry, namespace: str, name: str, rule: str) -> tuple[list[Fault], HTTPStatus]:
+    """Faults and status code where no trigger of this name is found. While those of before a restart are awaited, one
+    is not unknown: it is not known yet."""
+    status = HTTPStatus.NOT_FOUND
+    if awaited := registry.awaited():
+        status, rule = HTTPStatus.SERVICE_UNAVAILABLE, f"is not known yet: {awaited}; ask again in some seconds"
+    return [Fault("namespace/name", excerpt(f"{namespace}/{name}"), rule)], status
 
 
 def one_at_a_time(reads: Reads) -> Reads:

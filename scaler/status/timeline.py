@@ -84,7 +84,7 @@ DESCRIBED = ApiPath(
         query("until", text("until when; by default now", pattern=MOMENT)),
         query("trigger", text("the hash of one of several triggers")),
     ),
-    (HTTPStatus.NOT_FOUND,),
+    (HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
     keeps=True,
 )
 
@@ -108,7 +108,7 @@ class TimelineRoute:
         wanted = request.query_params.get("trigger", "")
         found = [one for one in watched if wanted in ("", one.trigger.short_key)]
         if not found:
-            return nobody(namespace, name, "nothing is shown")
+            return nobody(self._registry, namespace, name, "nothing is shown")
         now, zone = self._now(), ZoneInfo(found[0].trigger.timezone)
         since, until = window_asked(request.query_params, now, zone, faults)
         if faults:

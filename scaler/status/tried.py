@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from scaler.checks import Level
@@ -23,6 +23,7 @@ from scaler.status.preview import PREVIEW, preview
 from scaler.status.record_schemas import CURRENT, SETTINGS_KEYS, WHOSE
 from scaler.status.records import Record, fault_records, plan_record, settings_record
 from scaler.status.replies import as_json, faulty
+from scaler.status.requests import BODY_REFUSALS, RequestRefused, body_of, closing, from_this_port
 from scaler.status.schemas import AT, FAULT, array, choice, nullable, record, text, whole
 from scaler.status.shown import Shown, client_of
 from scaler.status.timeline import TimelineRoute
@@ -33,8 +34,6 @@ MOST_BYTES = 64 * 1024
 MOST_PREVIEWS = 3
 MOST_OF_A_CLIENT, MOST_WAITING = 4, 16
 """texts that wait, of one address and in all"""
-READ_SECONDS = 10.0
-"""that a body may take to arrive"""
 _FINDING = record(
     "Finding",
     {
@@ -71,14 +70,10 @@ DESCRIBED = ApiPath(
     "/api/v1/check",
     "what `headway check` finds in ScaledObjects; nothing is kept, and no server is asked",
     record("Tried", {"at": AT, "objects": array(_OBJECT), "skipped": array(text(), "kinds of other documents")}),
-    refusals=(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.SERVICE_UNAVAILABLE),
+    refusals=(*BODY_REFUSALS, HTTPStatus.SERVICE_UNAVAILABLE),
     method="POST",
     body={"application/yaml": text("ScaledObjects, and what belongs to them", maxLength=MOST_BYTES)},
 )
-
-
-class TooLarge(Exception):
-    """A body of more bytes than are read."""
 
 
 class NotNow(Exception):
@@ -103,10 +98,10 @@ class TriedRoute:
         if faults := unknown(request.query_params, ()):
             return faulty(faults)
         try:
-            body = await read_body(request, MOST_BYTES)
-        except TooLarge:
-            rule = f"must have at most {MOST_BYTES // 1024} kB"
-            return faulty([Fault("body", "", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            from_this_port(request)
+            body = await body_of(request, MOST_BYTES)
+        except RequestRefused as refused:
+            return closing(faulty([refused.fault], refused.status))
         faults = []
         try:
             found = await self.record(request, body.decode(errors="replace"), faults)
@@ -181,23 +176,6 @@ class TriedRoute:
         return {
             one: await preview(timeline, watched[_source(one)], one, now, turn) for one in list(wanted)[:MOST_PREVIEWS]
         }
-
-
-async def read_body(request: Request, most: int) -> bytes:
-    """The body. Raises TooLarge where it has more bytes, or takes too long to arrive."""
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length[:12]) > most:
-        raise TooLarge
-    body = bytearray()
-    try:
-        async with asyncio.timeout(READ_SECONDS):
-            async for piece in request.stream():
-                body += piece
-                if len(body) > most:
-                    raise TooLarge
-    except (TimeoutError, ClientDisconnect):
-        raise TooLarge from None
-    return bytes(body)
 
 
 def _source(trigger: Trigger) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from scaler.errors import BundleInvalid
-from scaler.page.routes import page_routes
+from scaler.page.routes import all_pages
 from scaler.settings import load_settings
 from scaler.status.reads import Reads
 from scaler.status.server import StatusServer
@@ -40,7 +40,7 @@ async def port(place: Place, **given: Any) -> AsyncIterator[httpx.AsyncClient]:
     reads = Reads(models=lambda: index, check_bundle=broken)
     settings = load_settings({"http_address": "127.0.0.1:0", **given})
     server = StatusServer(
-        settings, filled_registry(), Telemetry(), dict, lambda key: None, lambda: NOW, reads=reads, pages=page_routes
+        settings, filled_registry(), Telemetry(), dict, lambda key: None, lambda: NOW, reads=reads, pages=all_pages
     )
     number = await server.start()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{number}", timeout=30) as found:

@@ -1,6 +1,7 @@
 """A process that starts beside replicas that know the answers."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import grpc
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from scaler.app import service as app
 from scaler.app.backends import Backends
@@ -60,6 +62,43 @@ async def test_what_another_replica_published_is_answered_before_the_engine_is_o
         starting.cancel()
         await service.stop()
     assert [value.metricValueFloat for value in reply.metricValues] == [70.0]
+
+
+PATHS_OF_ONE = (
+    "/api/v1/why/shop/web",
+    "/api/v1/timeline/shop/web",
+    "/api/v1/forecast/shop/web",
+    "/api/v1/scores/shop/web",
+    "/api/v1/plans/shop/web",
+    "/api/v1/savings?namespace=shop&name=web",
+    "/workloads/shop/web",
+)
+
+
+async def test_a_trigger_is_not_called_unknown_before_the_database_was_read(tmp_path: Path) -> None:
+    """It may have been watched before the restart; 404 would send its owner to look for a fault in KEDA."""
+    listening = {"grpc_address": "127.0.0.1:0", "http_address": "127.0.0.1:0"}
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        database = f"postgresql://headway@127.0.0.1:{nobody.getsockname()[1]}/headway"
+        lost = await codes_of(Settings(prometheus=SERVER, database=SecretStr(database), **listening))
+    assert lost == dict.fromkeys(PATHS_OF_ONE, 503)
+    read = await codes_of(Settings(prometheus=SERVER, data_dir=tmp_path, **listening))
+    assert read == dict.fromkeys(PATHS_OF_ONE, 404)
+
+
+async def codes_of(settings: Settings) -> dict[str, int]:
+    """The status codes of a trigger that nobody has called for, by path, once the process serves."""
+    service = app.Service(settings, FixedSource(lambda *_: 70.0))
+    await service.start()
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.http_port}", timeout=20) as client:
+            async with asyncio.timeout(30):
+                while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - seen from outside only
+                    await asyncio.sleep(0.05)
+            return {path: (await client.get(path)).status_code for path in PATHS_OF_ONE}
+    finally:
+        await service.stop()
 
 
 class Hanging(FixedSource):

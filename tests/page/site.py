@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from scaler.discovery import Discoveries
-from scaler.page.routes import page_routes
+from scaler.page.routes import all_pages
 from scaler.past_plans import PastPlan, PastPlansAsked
 from scaler.registry import Registry
 from scaler.series import Floats
@@ -62,7 +62,7 @@ def site(
         server = StatusServer(
             *(settings, registry(), telemetry(), dict, lambda key: None, lambda: NOW, discoveries),
             reads=reads,
-            pages=page_routes,
+            pages=all_pages,
         )
         return server, await server.start()
 

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from scaler.errors import SettingsError
-from scaler.page.routes import page_routes
+from scaler.page.routes import all_pages
 from scaler.settings import load_settings
 from scaler.status.access import is_host_allowed, is_token
 from scaler.status.server import StatusServer
@@ -28,7 +28,7 @@ TOKEN = "a-token-of-some-length"
 async def served(**settings: Any) -> AsyncIterator[tuple[str, StatusServer, Telemetry]]:
     telemetry = Telemetry()
     read = load_settings({"http_address": "127.0.0.1:0", **settings})
-    server = StatusServer(read, filled_registry(), telemetry, dict, lambda key: None, pages=page_routes)
+    server = StatusServer(read, filled_registry(), telemetry, dict, lambda key: None, pages=all_pages)
     port = await server.start()
     yield f"127.0.0.1:{port}", server, telemetry
     await server.stop()
