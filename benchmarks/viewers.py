@@ -18,6 +18,7 @@ of their own; with two cores, viewers also take processor time from the other tw
 import asyncio
 import json
 import multiprocessing
+import os
 import random
 import statistics
 import sys
@@ -134,7 +135,8 @@ async def obey(url: str, think: float, orders: Connection) -> None:
 
 
 def serve_viewers(url: str, think: float, orders: Connection) -> None:
-    """The process of the viewers."""
+    """The process of the viewers; it yields to the others, as browsers run on machines of their own."""
+    os.nice(19)
     asyncio.run(obey(url, think, orders))
 
 

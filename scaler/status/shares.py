@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from scaler.turns import let_calls_through
+
 MOST_CONNECTIONS = 256
 """held at the same time by all clients: with what a connection keeps in memory, about 64 MB"""
 
@@ -77,31 +79,34 @@ class Places:
 
 
 class Turns:
-    """One piece of work per round of the event loop, clients in turn: neither a crowd of scrapes nor one client with
-    many of them delays the answers to KEDA, or the scrape of another client, by more than a piece."""
+    """One piece of work after the other, clients in turn, and calls of KEDA are answered in between: neither a crowd of
+    scrapes nor one client with many of them delays an answer, or the scrape of another client, by more than a piece."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        self._giving = False
+        self._giving: asyncio.Task[None] | None = None
 
     async def mine(self, client: str) -> None:
         """Wait until a piece of work of `client` may run."""
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting.setdefault(client, deque()).append(turn)
-        if not self._giving:
-            self._giving = True
-            loop.call_soon(self._give)
+        if self._giving is None:
+            self._giving = loop.create_task(self._give(), name="turns of the http port")
         await turn
 
-    def _give(self) -> None:
+    async def _give(self) -> None:
+        while self._waiting:
+            turn = self._next()
+            if not turn.done():
+                turn.set_result(None)
+                await let_calls_through()
+        self._giving = None
+
+    def _next(self) -> "asyncio.Future[None]":
         client = next(iter(self._waiting))
         queue = self._waiting.pop(client)
         turn = queue.popleft()
         if queue:
             self._waiting[client] = queue  # behind the others
-        if not turn.done():
-            turn.set_result(None)
-        self._giving = bool(self._waiting)
-        if self._giving:
-            asyncio.get_running_loop().call_soon(self._give)
+        return turn

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from scaler.status.application import InTurns
 from scaler.status.server import StatusServer
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
+from scaler.turns import ANSWER_ROUNDS
 from tests.servers.process import until_async
 
 CROWD, OTHER = "127.0.0.2", "127.0.0.3"
@@ -236,8 +238,9 @@ async def test_turns_go_round_the_clients() -> None:
     await work("other", 1)
 
 
-async def test_one_piece_of_work_in_each_round_of_the_loop() -> None:
-    """What else the loop has to do, as answers to KEDA, comes between any two pieces."""
+@pytest.mark.parametrize("clients", ["aabbc", "a"])
+async def test_a_call_is_answered_between_two_pieces_of_work(clients: str) -> None:
+    """An answer to KEDA takes several rounds of the loop; each would wait for another piece of a page."""
     turns = shares.Turns()
     in_round = [0]
 
@@ -246,12 +249,13 @@ async def test_one_piece_of_work_in_each_round_of_the_loop() -> None:
             await turns.mine(client)
             in_round[-1] += 1
 
-    working = [asyncio.create_task(work(client)) for client in "aabbc"]
+    working = [asyncio.create_task(work(client)) for client in clients]
     while not all(one.done() for one in working):
         in_round.append(0)
         await asyncio.sleep(0)
-    assert max(in_round) <= 1
-    assert sum(in_round) == 150
+    rounds = [number for number, pieces in enumerate(in_round) if pieces]
+    assert (max(in_round), sum(in_round)) == (1, 30 * len(clients))
+    assert min(after - before for before, after in pairwise(rounds)) >= ANSWER_ROUNDS
 
 
 async def test_one_small_request_begins_in_each_round_of_the_loop() -> None:
