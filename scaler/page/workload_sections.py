@@ -29,7 +29,7 @@ from scaler.words.anomalies import NO_ANOMALY, far_from, outcome
 from scaler.words.compared import LEVEL, compared
 from scaler.words.past_plans import NOTHING_THEN, clock, past_plan_lines
 from scaler.words.savings import NOTHING_COUNTED, rows
-from scaler.words.scores import NOTHING_SCORED
+from scaler.words.scores import NOTHING_SCORED, judgement
 from scaler.words.verdict import verdict_of
 
 Section: TypeAlias = Mapping[str, Any]
@@ -101,7 +101,15 @@ async def scores(scope: Scope) -> Section:
         "levels": next(iter(curves.values()), ()),
         "by_day": by_day,
         "nothing": NOTHING_SCORED,
+        "judgement": _judgement(by_lead.get("peak")),
     }
+
+
+def _judgement(peak: Section | None) -> str:
+    if peak is None:
+        return ""
+    scored = peak["all"]
+    return judgement(peak["quantile"], scored["held"], scored["promised_over_persistence"], scored["count"])
 
 
 def _scored(days: Sequence[ScoredDay], trigger: str) -> list[ScoredDay]:

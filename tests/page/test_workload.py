@@ -37,6 +37,7 @@ def test_all_parts_are_there(page: Page) -> None:
     scores = page.get_by_role("region", name="Scores by time ahead")
     expect(scores.get_by_role("row")).to_have_count(5)  # 60 minutes ahead were not scored
     expect(scores.get_by_role("row").filter(has_text="peak")).to_contain_text("88.0 % of 90 %")
+    expect(page.get_by_text("88 % of the peaks were within their forecast, 90 % are promised")).to_be_visible()
     expect(page.locator("svg.calibration circle")).to_have_count(5)
     expect(page.locator("svg.byday circle")).to_have_count(21)
     models = page.get_by_role("region", name="Models", exact=True)
