@@ -15,7 +15,8 @@ from scaler.settings.fields import ListedTrigger, Server, Settings
 from scaler.settings.options import default_text, environment_variable, flag, flag_fields, is_repeatable, placeholder
 from scaler.settings.rules import written
 from scaler.telemetry.events import EVENTS
-from scaler.telemetry.figures import FIGURES, Figure
+from scaler.telemetry.figure import Figure
+from scaler.telemetry.figures import FIGURES
 from scaler.trigger.schema import TRIGGER_KEYS, TriggerKey
 from scaler.trigger.sizes import LONGEST_VALUE, MOST_CHARACTERS, MOST_KEYS
 

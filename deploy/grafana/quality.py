@@ -1,5 +1,6 @@
 """How good forecasts turned out: coverage, loss against the newest observation, MAPE, bias, also by lead; anomalies."""
 
+from grafana_foundation_sdk.builders.dashboard import Dashboard as Builder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.grafana.panels import (
@@ -16,7 +17,7 @@ from deploy.grafana.panels import (
     rows,
     variable,
 )
-from scaler.telemetry.figures import LEAD_LEVELS
+from scaler.telemetry.process_figures import LEAD_LEVELS
 
 UID = "headway-quality"
 CHOSEN = 'namespace=~"$namespace"'
@@ -68,10 +69,10 @@ SHARES_BY_LEAD = {
 }
 
 
-def build() -> Dashboard:
-    return finished(
-        dashboard(UID, "Headway / Forecasts", "How good forecasts turned out, over about a week.", *VARIABLES)
-        .with_panel(
+def summarize(board: Builder) -> None:
+    """How many are scored, and how good they are."""
+    (
+        board.with_panel(
             number("Scored", "Triggers whose forecasts have come due.", Query(f"count({COVERAGE})", "triggers"))
         )
         .with_panel(
@@ -99,7 +100,13 @@ def build() -> Dashboard:
                 unit="percentunit",
             )
         )
-        .with_row(row("All triggers"))
+    )
+
+
+def show_all(board: Builder) -> None:
+    """The spread over all triggers."""
+    (
+        board.with_row(row("All triggers"))
         .with_panel(
             lines(
                 "Coverage of the peak",
@@ -129,7 +136,13 @@ def build() -> Dashboard:
                 minimum=None,
             )
         )
-        .with_row(row("By lead, in all namespaces"))
+    )
+
+
+def show_leads(board: Builder) -> None:
+    """Scores by lead, in all namespaces."""
+    (
+        board.with_row(row("By lead, in all namespaces"))
         .with_panel(
             rows(
                 "Scores by lead",
@@ -171,7 +184,13 @@ def build() -> Dashboard:
                 width=THIRD,
             )
         )
-        .with_row(row("Workloads"))
+    )
+
+
+def show_workloads(board: Builder) -> None:
+    """The worst forecasts, and anomalies."""
+    (
+        board.with_row(row("Workloads"))
         .with_panel(
             rows(
                 "Worst forecasts",
@@ -201,3 +220,12 @@ def build() -> Dashboard:
             )
         )
     )
+
+
+def build() -> Dashboard:
+    board = dashboard(UID, "Headway / Forecasts", "How good forecasts turned out, over about a week.", *VARIABLES)
+    summarize(board)
+    show_all(board)
+    show_leads(board)
+    show_workloads(board)
+    return finished(board)

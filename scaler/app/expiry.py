@@ -28,7 +28,7 @@ WATCH_SECONDS = 60.0
 
 
 class Certificates(NamedTuple):
-    """A file of certificates, and what they are for: one of PURPOSES in scaler/telemetry/figures.py."""
+    """A file of certificates, and what they are for: one of PURPOSES in scaler/telemetry/process_figures.py."""
 
     purpose: str
     path: Path

@@ -5,8 +5,8 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from time import perf_counter_ns
 
-from scaler.telemetry.figures import RPC_BUCKETS
 from scaler.telemetry.metrics import Distribution, Distributions
+from scaler.telemetry.process_figures import RPC_BUCKETS
 
 LOOP_CHECK_SECONDS = 0.25
 

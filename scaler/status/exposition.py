@@ -22,8 +22,10 @@ from scaler.registry import Answer, Registration, Registry
 from scaler.savings import Account, Sums
 from scaler.scoring import BucketScores, Scores
 from scaler.series import Forecast
-from scaler.telemetry.figures import BY, FORECAST_LEVELS, TRIGGER_FIGURES, TRIGGERS_BY_RUNG, Figure
+from scaler.telemetry.figure import Figure
 from scaler.telemetry.metrics import Telemetry
+from scaler.telemetry.process_figures import TRIGGERS_BY_RUNG
+from scaler.telemetry.trigger_figures import BY, FORECAST_LEVELS, TRIGGER_FIGURES
 from scaler.trigger import Mode
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -29,8 +29,8 @@ from scaler.status.shown import Missing, Shown
 from scaler.status.stored import one_at_a_time
 from scaler.status.token import token_file
 from scaler.status.writing import Writing
-from scaler.telemetry.figures import HTTP_REFUSALS
 from scaler.telemetry.metrics import Telemetry
+from scaler.telemetry.process_figures import HTTP_REFUSALS
 from scaler.telemetry.redaction import os_error_text
 
 LARGEST_HEAD = 16 * 1024

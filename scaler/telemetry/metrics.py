@@ -18,7 +18,8 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from scaler import __version__
-from scaler.telemetry.figures import PROCESS_FIGURES, STEPS, Figure, Kind
+from scaler.telemetry.figure import Figure, Kind
+from scaler.telemetry.process_figures import PROCESS_FIGURES, STEPS
 from scaler.telemetry.traces import span
 
 

@@ -11,8 +11,8 @@ import trustme
 
 from scaler.app.expiry import Certificates, certificate_files, follow_certificates, validity
 from scaler.settings import Settings, load_settings
-from scaler.telemetry.figures import PURPOSES
 from scaler.telemetry.metrics import Telemetry
+from scaler.telemetry.process_figures import PURPOSES
 
 LONG_AGO, SOON = datetime(1999, 12, 31, tzinfo=UTC), datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)
 LATE = datetime(2060, 1, 1, tzinfo=UTC)

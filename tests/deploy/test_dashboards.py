@@ -24,7 +24,8 @@ from scaler.commands.check.keda_client import KedaClient, OurTrigger, ScalerTls
 from scaler.refresh.lead_scores import LeadSummary
 from scaler.refresh.scoring import Scoring
 from scaler.status.exposition import exposition
-from scaler.telemetry.figures import FIGURES, Kind
+from scaler.telemetry.figure import Kind
+from scaler.telemetry.figures import FIGURES
 from scaler.telemetry.metrics import Telemetry
 from tests.e2e.scaler_process import ScalerProcess, scaler_running
 from tests.servers.kubernetes import kubernetes_api, scaled_object

@@ -17,7 +17,7 @@ import trustme
 import yaml
 
 from scaler.commands.check.keda_client import KedaClient, OurTrigger
-from scaler.telemetry.figures import QUEUES
+from scaler.telemetry.process_figures import QUEUES
 from tests.e2e.scaler_process import ScalerProcess, scaler_running
 from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
 from tests.servers.redis import RedisServer, redis_server

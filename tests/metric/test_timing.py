@@ -8,7 +8,7 @@ import pytest
 
 from scaler.metric import timing
 from scaler.metric.timing import Timing
-from scaler.telemetry.figures import RPC_BUCKETS
+from scaler.telemetry.process_figures import RPC_BUCKETS
 from tests.metric.port import refusal, registered, scaled_object, served
 
 

@@ -7,7 +7,7 @@ from scaler.scoring.leads import by_lead
 from scaler.scoring.losses import FIGURES, LEVELS, Figure
 from scaler.scoring.pending import BUCKETS
 from scaler.series import Floats
-from scaler.telemetry.figures import LEAD_LEVELS, LEADS
+from scaler.telemetry.process_figures import LEAD_LEVELS, LEADS
 
 SOON, PEAK = BUCKETS.index("5 min"), BUCKETS.index("peak")
 HITS = {level: len(Figure) + place for place, level in enumerate(LEVELS)}

@@ -13,8 +13,9 @@ from scaler.scoring.uncertainty import Doubt
 from scaler.series import Observation, Outlook
 from scaler.status.exposition import CALLED_SECONDS, OF_ACCOUNT, exposition
 from scaler.status.shares import Turns
-from scaler.telemetry.figures import TRIGGER_FIGURES, TRIGGERS_BY_RUNG
 from scaler.telemetry.metrics import Telemetry
+from scaler.telemetry.process_figures import TRIGGERS_BY_RUNG
+from scaler.telemetry.trigger_figures import TRIGGER_FIGURES
 from scaler.trigger import TriggerRules
 from tests.servers.programs import program
 from tests.status.registry import NOW, filled_registry, forecast

@@ -9,8 +9,10 @@ from prometheus_client import generate_latest
 
 import scaler
 from scaler.telemetry.events import EVENTS
-from scaler.telemetry.figures import FIGURES, PROCESS_FIGURES, RPC_BUCKETS, STEPS, Kind
+from scaler.telemetry.figure import Kind
+from scaler.telemetry.figures import FIGURES
 from scaler.telemetry.metrics import Distribution, Telemetry
+from scaler.telemetry.process_figures import PROCESS_FIGURES, RPC_BUCKETS, STEPS
 
 SOURCES = sorted(Path(scaler.__file__).parent.rglob("*.py"))
 
