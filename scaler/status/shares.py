@@ -96,12 +96,14 @@ class Turns:
         await turn
 
     async def _give(self) -> None:
-        while self._waiting:
-            turn = self._next()
-            if not turn.done():
-                turn.set_result(None)
-                await let_calls_through()
-        self._giving = None
+        try:
+            while self._waiting:
+                turn = self._next()
+                if not turn.done():
+                    turn.set_result(None)
+                    await let_calls_through()
+        finally:
+            self._giving = None  # also where an event loop ends, and another one goes on with the same turns
 
     def _next(self) -> "asyncio.Future[None]":
         client = next(iter(self._waiting))

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -33,6 +32,7 @@ from scaler.status.server import StatusServer
 from scaler.telemetry.metrics import Telemetry
 from scaler.trigger import TriggerRules
 from tests.servers.kubernetes import scaled_object
+from tests.servers.serving import serving
 from tests.status.scores import scored
 
 NOW = 1_700_000_000.0
@@ -371,10 +371,8 @@ def answering(body: bytes, headers: Mapping[str, str]) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 @pytest.mark.parametrize("kind", ODD_ANSWERS)
@@ -418,12 +416,11 @@ def test_an_answer_that_never_begins_is_not_waited_for(monkeypatch: pytest.Monke
                     self.request.sendall(piece)
                     time.sleep(0.05)
 
-    with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"127.0.0.1:{server.server_address[1]}"
+    slow = ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    slow.daemon_threads = True
+    with serving(slow):
+        address = f"127.0.0.1:{slow.server_address[1]}"
         result = CliRunner().invoke(app, ["why", "shop", "web", "--address", address])
-        server.shutdown()
     assert (result.exit_code, "takes longer than 1 s" in result.stderr) == (3, True)
 
 

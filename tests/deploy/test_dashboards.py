@@ -5,12 +5,11 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import combinations
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import httpx
@@ -31,6 +30,7 @@ from tests.e2e.scaler_process import ScalerProcess, scaler_running
 from tests.servers.kubernetes import kubernetes_api, scaled_object
 from tests.servers.prometheus import PrometheusServer, Recorded, prometheus
 from tests.servers.redis import redis_server
+from tests.servers.serving import serving
 from tests.status.registry import NOW, filled_registry
 from tests.status.scores import scored
 
@@ -215,14 +215,12 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-def served(folder: Path, metrics: str) -> Any:
-    """An HTTP server with the file `metrics`, as a context manager."""
+def served(folder: Path, metrics: str) -> AbstractContextManager[ThreadingHTTPServer]:
+    """An HTTP server with the file `metrics`."""
     folder.mkdir()
     (folder / "metrics").write_text(metrics)
     handler = partial(Quiet, directory=str(folder))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    return server
+    return serving(ThreadingHTTPServer(("127.0.0.1", 0), handler))
 
 
 def scraping(scaler: ScalerProcess, state: ThreadingHTTPServer) -> str:

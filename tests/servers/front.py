@@ -3,13 +3,15 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
+
+from tests.servers.serving import serving
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,11 @@ def front(upstream: str) -> Iterator[Front]:
     state = Front(upstream)
     server = _Server(state)
     state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, name="front", daemon=True)
-    thread.start()
-    try:
-        yield state
-    finally:
-        state.closing.set()
-        server.shutdown()
-        server.server_close()
-        state.client.close()
+    with closing(state.client), serving(server):
+        try:
+            yield state
+        finally:
+            state.closing.set()
 
 
 class _Server(ThreadingHTTPServer):

@@ -258,6 +258,13 @@ async def test_a_call_is_answered_between_two_pieces_of_work(clients: str) -> No
     assert min(after - before for before, after in pairwise(rounds)) >= ANSWER_ROUNDS
 
 
+def test_turns_go_on_in_another_event_loop() -> None:
+    """The one that gave them may have ended between two of them."""
+    turns = shares.Turns()
+    for _ in range(3):
+        asyncio.run(asyncio.wait_for(turns.mine("a"), 5))
+
+
 async def test_one_small_request_begins_in_each_round_of_the_loop() -> None:
     """Thousands of probes on some connections do not fill a round; those of other clients come in between."""
     begun: list[str] = []

@@ -1,7 +1,6 @@
 """`headway check` at a server that wants a method, credentials and a tenant, in each way that settings have."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from scaler.cli import app
+from tests.servers.serving import serving
 
 OBJECT = """\
 kind: ScaledObject
@@ -52,10 +52,8 @@ class Guarded(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Guarded) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Guarded)) as running:
         yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
 
 
 @pytest.fixture

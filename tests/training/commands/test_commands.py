@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +20,7 @@ from typer.testing import CliRunner
 from scaler.cli import app
 from scaler.commands import Usage
 from tests.servers.prometheus import Recorded, prometheus
+from tests.servers.serving import serving
 from training.commands.shared import command_errors
 from training.data.load import load
 from training.recipes import RECIPES
@@ -159,10 +159,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Answering]:
-    with Answering() as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+    with serving(Answering()) as running:
         yield running
-        running.shutdown()
 
 
 def nobody() -> str:
@@ -258,8 +256,7 @@ def test_credentials_are_given_as_for_serve(tmp_path: Path, monkeypatch: pytest.
     """By a flag, the environment, or the settings file; without them the server's refusal is reported."""
     token = tmp_path / "token"
     token.write_text("secret\n")
-    with Answering("secret") as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+    with serving(Answering("secret")) as running:
         config = tmp_path / "headway.yaml"
         config.write_text(f"prometheus: {running.url}\nprometheus-bearer-token-file: {token}\n")
         pull = ["data", "pull", "--query", "a=a", "--since", "1h", "--out", tmp_path / "a.parquet"]
@@ -272,7 +269,6 @@ def test_credentials_are_given_as_for_serve(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setenv("HEADWAY_PROMETHEUS", running.url)
         monkeypatch.setenv("HEADWAY_PROMETHEUS_BEARER_TOKEN_FILE", str(token))
         by_environment = asked(*pull)
-        running.shutdown()
     assert [by_flag.exit_code, by_file.exit_code, by_environment.exit_code] == [0, 0, 0]
 
 
