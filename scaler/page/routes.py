@@ -38,7 +38,7 @@ KEPT_SECONDS = 31_536_000
 Act: TypeAlias = Callable[[Request], Awaitable[Response]]
 """what a form asks for; raises RequestRefused"""
 View: TypeAlias = Callable[[Shown, Request], Awaitable[Mapping[str, Any]]]
-"""what a template shows; raises HTTPException, Refused with faults, or Moved"""
+"""what a template shows; raises Refused with faults, RequestRefused, or Moved"""
 
 
 def all_pages(shown: Shown, api: StatusRoutes) -> Pages:
@@ -91,8 +91,6 @@ async def _answer(shown: Shown, template: str, view: View, request: Request) -> 
         return closing(_fault_page(request, refused.status, [refused.fault]))
     except Moved as moved:
         return RedirectResponse(moved.query, HTTPStatus.FOUND, HEADERS)
-    except HTTPException as error:
-        return _fault_page(request, HTTPStatus(error.status_code), [Fault("path", request.url.path, error.detail)])
     page = await rendered_in_turns(template, shown.turn_of(request), now=shown.now(), **_of_all(request), **values)
     return HTMLResponse(page, headers=HEADERS | values.get("headers", {}))
 

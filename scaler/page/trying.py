@@ -9,9 +9,9 @@ from starlette.requests import Request
 from scaler.errors import Fault
 from scaler.page.asking import Refused
 from scaler.status.parameters import unknown
-from scaler.status.requests import RequestRefused, body_of, fields_of, from_this_port
+from scaler.status.requests import LARGEST_BODY, RequestRefused, body_of, fields_of, from_this_port
 from scaler.status.shown import Shown
-from scaler.status.tried import MOST_BYTES, NotNow, TriedRoute
+from scaler.status.tried import NotNow, TriedRoute
 
 ENCODED = 3
 """bytes of a form for one byte of a text, at most"""
@@ -62,16 +62,16 @@ async def _sent(request: Request) -> str:
     """The text in the form. Raises RequestRefused, Refused."""
     from_this_port(request)
     try:
-        body = await body_of(request, ENCODED * MOST_BYTES + 100)
+        body = await body_of(request, ENCODED * LARGEST_BODY + 100)
     except RequestRefused as refused:
         raise (_too_large() if refused.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else refused) from None
     manifest = fields_of(body.decode(errors="replace")).get("manifest", "")
-    if len(manifest.encode(errors="replace")) > MOST_BYTES:
+    if len(manifest.encode(errors="replace")) > LARGEST_BODY:
         raise _too_large()
     return manifest
 
 
 def _too_large() -> Refused:
     """In words of the field: encoded in the body, it is longer."""
-    rule = f"must have at most {MOST_BYTES // 1024} kB"
+    rule = f"must have at most {LARGEST_BODY // 1024} kB"
     return Refused([Fault("manifest", "", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

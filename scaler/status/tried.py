@@ -23,14 +23,13 @@ from scaler.status.preview import PREVIEW, preview
 from scaler.status.record_schemas import CURRENT, SETTINGS_KEYS, WHOSE
 from scaler.status.records import Record, fault_records, plan_record, settings_record
 from scaler.status.replies import as_json, faulty
-from scaler.status.requests import BODY_REFUSALS, RequestRefused, body_of, closing, from_this_port
+from scaler.status.requests import BODY_REFUSALS, LARGEST_BODY, RequestRefused, body_of, closing, from_this_port
 from scaler.status.schemas import AT, FAULT, array, choice, nullable, record, text, whole
 from scaler.status.shown import Shown, client_of
 from scaler.status.timeline import TimelineRoute
 from scaler.telemetry.redaction import excerpt
 from scaler.trigger import Trigger
 
-MOST_BYTES = 64 * 1024
 MOST_PREVIEWS = 3
 MOST_OF_A_CLIENT, MOST_WAITING = 4, 16
 """texts that wait, of one address and in all"""
@@ -72,7 +71,7 @@ DESCRIBED = ApiPath(
     record("Tried", {"at": AT, "objects": array(_OBJECT), "skipped": array(text(), "kinds of other documents")}),
     refusals=(*BODY_REFUSALS, HTTPStatus.SERVICE_UNAVAILABLE),
     method="POST",
-    body={"application/yaml": text("ScaledObjects, and what belongs to them", maxLength=MOST_BYTES)},
+    body={"application/yaml": text("ScaledObjects, and what belongs to them", maxLength=LARGEST_BODY)},
 )
 
 
@@ -99,7 +98,7 @@ class TriedRoute:
             return faulty(faults)
         try:
             from_this_port(request)
-            body = await body_of(request, MOST_BYTES)
+            body = await body_of(request)
         except RequestRefused as refused:
             return closing(faulty([refused.fault], refused.status))
         faults = []
